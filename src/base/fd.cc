@@ -1,0 +1,135 @@
+#include "base/fd.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <climits>
+
+namespace assay {
+
+void UniqueFd::Reset(int fd) {
+  if (fd_ >= 0) ::close(fd_);
+  fd_ = fd;
+}
+
+Result<UniqueFd> OpenAt(int dir, const std::string& path, int flags, mode_t mode) {
+  int fd;
+  do {
+    fd = ::openat(dir, path.c_str(), flags | O_CLOEXEC, mode);
+  } while (fd < 0 && errno == EINTR);
+  if (fd < 0) return Fail(OsError("open", path, errno));
+  return UniqueFd(fd);
+}
+
+Result<UniqueFd> Open(const std::string& path, int flags, mode_t mode) { return OpenAt(AT_FDCWD, path, flags, mode); }
+
+Result<Bytes> ReadAll(int fd, std::size_t max) {
+  Bytes out;
+  std::array<std::uint8_t, 65536> buffer;
+  for (;;) {
+    const ssize_t n = ::read(fd, buffer.data(), buffer.size());
+    if (n < 0) {
+      if (errno == EINTR) continue;
+      return Fail(OsError("read", "", errno));
+    }
+    if (n == 0) return out;
+    if (out.size() + static_cast<std::size_t>(n) > max)
+      return Fail(StateError("io.too-large", "more than " + std::to_string(max) + " bytes"));
+    out.insert(out.end(), buffer.begin(), buffer.begin() + n);
+  }
+}
+
+Result<Bytes> ReadFile(const std::string& path, std::size_t max) {
+  ASSAY_ASSIGN(UniqueFd fd, Open(path, O_RDONLY));
+  auto data = ReadAll(fd.get(), max);
+  if (!data) return Fail(data.error().In(path));
+  return data;
+}
+
+Result<> WriteAll(int fd, ByteView data) {
+  while (!data.empty()) {
+    const ssize_t n = ::write(fd, data.data(), data.size());
+    if (n < 0) {
+      if (errno == EINTR) continue;
+      return Fail(OsError("write", "", errno));
+    }
+    data = data.subspan(static_cast<std::size_t>(n));
+  }
+  return {};
+}
+
+Result<> PWriteAll(int fd, ByteView data, off_t at) {
+  while (!data.empty()) {
+    const ssize_t n = ::pwrite(fd, data.data(), data.size(), at);
+    if (n < 0) {
+      if (errno == EINTR) continue;
+      return Fail(OsError("pwrite", "", errno));
+    }
+    data = data.subspan(static_cast<std::size_t>(n));
+    at += n;
+  }
+  return {};
+}
+
+Result<> ReadExact(int fd, std::uint8_t* out, std::size_t n) {
+  while (n > 0) {
+    const ssize_t r = ::read(fd, out, n);
+    if (r < 0) {
+      if (errno == EINTR) continue;
+      return Fail(OsError("read", "", errno));
+    }
+    if (r == 0) return Fail(StateError("io.eof", "the input ended early"));
+    out += r;
+    n -= static_cast<std::size_t>(r);
+  }
+  return {};
+}
+
+Result<> PReadExact(int fd, std::uint8_t* out, std::size_t n, off_t at) {
+  while (n > 0) {
+    const ssize_t r = ::pread(fd, out, n, at);
+    if (r < 0) {
+      if (errno == EINTR) continue;
+      return Fail(OsError("pread", "", errno));
+    }
+    if (r == 0) return Fail(StateError("io.eof", "the file ended early"));
+    out += r;
+    at += r;
+    n -= static_cast<std::size_t>(r);
+  }
+  return {};
+}
+
+Result<> WriteFileAtomic(const std::string& path, ByteView data, mode_t mode) {
+  std::string temporary = path + ".XXXXXX";
+  UniqueFd fd(::mkostemp(temporary.data(), O_CLOEXEC));
+  if (!fd) return Fail(OsError("mkostemp", temporary, errno));
+  Result<> written = WriteAll(fd.get(), data);
+  if (written && ::fchmod(fd.get(), mode) != 0) written = Fail(OsError("fchmod", temporary, errno));
+  if (written && ::fsync(fd.get()) != 0) written = Fail(OsError("fsync", temporary, errno));
+  if (written && ::rename(temporary.c_str(), path.c_str()) != 0) written = Fail(OsError("rename", path, errno));
+  if (!written) ::unlink(temporary.c_str());
+  return written;
+}
+
+Result<> MakeDirs(const std::string& path, mode_t mode) {
+  for (std::size_t slash = path.find('/', 1);; slash = path.find('/', slash + 1)) {
+    const std::string part = path.substr(0, slash);
+    if (::mkdir(part.c_str(), slash == std::string::npos ? mode : 0755) != 0 && errno != EEXIST)
+      return Fail(OsError("mkdir", part, errno));
+    if (slash == std::string::npos) break;
+  }
+  return {};
+}
+
+Result<std::string> FdPath(int fd) {
+  char target[PATH_MAX];
+  const std::string link = "/proc/self/fd/" + std::to_string(fd);
+  const ssize_t n = ::readlink(link.c_str(), target, sizeof(target));
+  if (n < 0) return Fail(OsError("readlink", link, errno));
+  return std::string(target, static_cast<std::size_t>(n));
+}
+
+}  // namespace assay

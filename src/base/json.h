@@ -1,0 +1,75 @@
+// Reading untrusted JSON: bounded in size and depth, UTF-8 checked, typed access with named errors (simdjson inside).
+// Writing is done with nlohmann::json in .cc files.
+//
+//   ASSAY_ASSIGN(JsonDoc doc, JsonDoc::Parse(text, "challenge"));
+//   ASSAY_ASSIGN(std::string nonce, doc.root().Str("nonce"));
+//
+// Contract: values are copies or views into the document, which must outlive them. A missing or ill-typed member is a
+// ParseError of the document's format with the member's path in its text. Duplicate keys and unknown members are errors
+// where the caller asks for it (OnlyKeys).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <initializer_list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace assay {
+
+class JsonDoc;
+struct JsonDocImpl;
+
+class JsonValue {
+ public:
+  bool is_object() const;
+  bool is_array() const;
+  bool Has(std::string_view key) const;
+  Result<std::string> Str(std::string_view key) const;
+  Result<std::int64_t> Int(std::string_view key) const;
+  Result<std::uint64_t> U64(std::string_view key) const;
+  Result<double> Number(std::string_view key) const;
+  Result<bool> Bool(std::string_view key) const;
+  Result<JsonValue> Object(std::string_view key) const;
+  Result<JsonValue> Array(std::string_view key) const;
+  // This value itself.
+  Result<std::string> AsStr() const;
+  Result<std::uint64_t> AsU64() const;
+  // Each element of an array / member of an object, in order; stops at the first error.
+  Result<> Each(const std::function<Result<>(const JsonValue&)>& visit) const;
+  Result<> EachMember(const std::function<Result<>(std::string_view key, const JsonValue&)>& visit) const;
+  // An error unless the object has no other keys than these, each at most once.
+  Result<> OnlyKeys(std::initializer_list<std::string_view> keys) const;
+
+ private:
+  friend class JsonDoc;
+  friend struct JsonDocImpl;
+  struct Raw {
+    alignas(8) unsigned char bytes[16];
+  };
+  Raw raw_{};  // a simdjson::dom::element, kept out of this header
+  const JsonDocImpl* doc_ = nullptr;
+  std::string path_;
+};
+
+class JsonDoc {
+ public:
+  static constexpr std::size_t kMaxSize = std::size_t{16} << 20;
+  static constexpr std::size_t kMaxDepth = 32;
+  static Result<JsonDoc> Parse(std::string_view text, std::string_view format, std::size_t max_size = kMaxSize);
+  JsonDoc(JsonDoc&&) noexcept;
+  JsonDoc& operator=(JsonDoc&&) noexcept;
+  ~JsonDoc();
+  JsonValue root() const;
+  const std::string& format() const;
+
+ private:
+  explicit JsonDoc(std::unique_ptr<JsonDocImpl> impl);
+  std::unique_ptr<JsonDocImpl> impl_;
+};
+
+}  // namespace assay

@@ -1,0 +1,133 @@
+// Errors: one must-check Result<T>, and error types that carry fields.
+//
+//   Result<Bytes> ReadList(const std::string& path) {
+//     ASSAY_ASSIGN(Bytes data, ReadFile(path, kMaxList));        // returns the error, if there is one
+//     if (data.empty()) return Fail(ParseError{"ima-list", 0, "empty"});
+//     return data;
+//   }
+//   if (auto r = ReadList(p); !r) log::Warn("{}", r.error().Message());
+//
+// Contract: a Result that is not looked at does not compile. An error has a stable dotted name (code(), for tests,
+// JSON and metrics), a sentence for people (Message()), and its own type with fields (As<ParseError>()). Functions
+// declared in a public header throw nothing.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <tl/expected.hpp>
+#include <type_traits>
+#include <utility>
+
+namespace assay {
+
+// The common part of all domain errors. Derive, add fields, and name the error.
+class ErrorInfo {
+ public:
+  virtual ~ErrorInfo() = default;
+  // Stable, dotted, lower case: "parse.ima-list", "os.openat", "tpm.0x98e".
+  virtual std::string code() const = 0;
+  virtual std::string Message() const = 0;
+};
+
+// An error as it travels: a cheap copy, never empty.
+class [[nodiscard]] Error {
+ public:
+  template <typename E, typename = std::enable_if_t<std::is_base_of_v<ErrorInfo, E>>>
+  Error(E info)  // NOLINT(google-explicit-constructor): so that `return Fail(ParseError{...})` reads well
+      : info_(std::make_shared<const E>(std::move(info))) {}
+
+  std::string code() const { return info_->code(); }
+  // The sentence, with what was being done in front: "reading the list: open /x: No such file or directory".
+  std::string Message() const { return context_.empty() ? info_->Message() : context_ + ": " + info_->Message(); }
+  template <typename E>
+  const E* As() const {
+    return dynamic_cast<const E*>(info_.get());
+  }
+  // The same error, saying also what was being done.
+  Error In(std::string_view doing) const {
+    Error e = *this;
+    e.context_ = context_.empty() ? std::string(doing) : std::string(doing) + ": " + context_;
+    return e;
+  }
+
+ private:
+  std::shared_ptr<const ErrorInfo> info_;
+  std::string context_;
+};
+
+template <typename T = void>
+class [[nodiscard]] Result : public tl::expected<T, Error> {
+ public:
+  using tl::expected<T, Error>::expected;
+};
+
+inline tl::unexpected<Error> Fail(Error e) { return tl::unexpected<Error>(std::move(e)); }
+
+// Bytes that are not what their format says, and where. Offsets count from the start of the input, in bytes.
+struct ParseError : ErrorInfo {
+  ParseError(std::string format_in, std::uint64_t offset_in, std::string what_in)
+      : format(std::move(format_in)), offset(offset_in), what(std::move(what_in)) {}
+  std::string format;    // "ima-list", "tpms-attest", ...
+  std::uint64_t offset;  // first byte that is wrong
+  std::string what;      // "truncated", "name too long", ...
+  std::string code() const override { return "parse." + format; }
+  std::string Message() const override;
+};
+
+// A system call that failed.
+struct OsError : ErrorInfo {
+  OsError(std::string call_in, std::string subject_in, int err_in)
+      : call(std::move(call_in)), subject(std::move(subject_in)), err(err_in) {}
+  std::string call;     // "openat"
+  std::string subject;  // the path or object, may be empty
+  int err;              // errno
+  std::string code() const override { return "os." + call; }
+  std::string Message() const override;
+};
+
+// A library (OpenSSL, libarchive, ...) that failed.
+struct LibError : ErrorInfo {
+  LibError(std::string library_in, std::string what_in) : library(std::move(library_in)), what(std::move(what_in)) {}
+  std::string library;
+  std::string what;
+  std::string code() const override { return "lib." + library; }
+  std::string Message() const override { return library + ": " + what; }
+};
+
+// A request, option or configuration that cannot be carried out as it stands.
+struct UsageError : ErrorInfo {
+  explicit UsageError(std::string what_in) : what(std::move(what_in)) {}
+  std::string what;
+  std::string code() const override { return "usage"; }
+  std::string Message() const override { return what; }
+};
+
+// A named condition of a room that needs no fields of its own: StateError{"list.full", "..."}.
+struct StateError : ErrorInfo {
+  StateError(std::string name_in, std::string what_in) : name(std::move(name_in)), what(std::move(what_in)) {}
+  std::string name;
+  std::string what;
+  std::string code() const override { return name; }
+  std::string Message() const override { return what; }
+};
+
+}  // namespace assay
+
+#define ASSAY_CONCAT_INNER(a, b) a##b
+#define ASSAY_CONCAT(a, b) ASSAY_CONCAT_INNER(a, b)
+
+// ASSAY_TRY(Call());            hands the error on, drops the value
+#define ASSAY_TRY(expr)                                                                   \
+  do {                                                                                    \
+    auto assay_try_result = (expr);                                                       \
+    if (!assay_try_result) return ::assay::Fail(std::move(assay_try_result).error());     \
+  } while (0)
+
+// ASSAY_ASSIGN(auto x, Call()); hands the error on, else declares or assigns the value
+#define ASSAY_ASSIGN(decl, expr) ASSAY_ASSIGN_IMPL(ASSAY_CONCAT(assay_result_, __LINE__), decl, expr)
+#define ASSAY_ASSIGN_IMPL(tmp, decl, expr)                           \
+  auto tmp = (expr);                                                 \
+  if (!tmp) return ::assay::Fail(std::move(tmp).error());            \
+  decl = std::move(*tmp)
