@@ -1,0 +1,31 @@
+// The attestation result, signed: an EAR (draft-ietf-rats-ear) as an ES256 JWT.
+//
+//   ASSAY_ASSIGN(std::string jwt, SignEar(appraisal, context, key));
+//   ASSAY_ASSIGN(std::string claims_json, VerifyEar(jwt, public_key));
+//
+// Contract: docs/formats/result.md. Times are Unix seconds. ear.status is 2 (affirming), 96 (contraindicated) or 0 (none)
+// for trusted, not trusted, could not tell; the findings are in a private claim.
+#pragma once
+
+#include <string>
+
+#include "appraise/appraise.h"
+#include "base/crypto.h"
+
+namespace assay::appraise {
+
+struct EarContext {
+  std::string host;            // the name the verifier knows the attester by
+  std::string verifier_build;  // "assay 0.1.0"
+  Bytes nonce;
+  std::uint64_t now_ms = 0;
+  std::uint64_t valid_s = 300;
+};
+Result<std::string> SignEar(const Appraisal& appraisal, const EarContext& context, const PrivateKey& key);
+Result<std::string> VerifyEar(std::string_view jwt, const PublicKey& key);   // the claims' JSON
+
+// The same for people (a few lines; entries only when asked) and for scripts (JSON).
+std::string Describe(const Appraisal& appraisal, bool entries, bool colour);
+std::string ToJson(const Appraisal& appraisal, bool entries);
+
+}  // namespace assay::appraise

@@ -1,0 +1,41 @@
+// The challenge's messages on the wire: a JSON header and binary attachments, framed.
+//
+//   Bytes wire = EncodeChallenge({.nonce = nonce, .first_record = 120});
+//   ASSAY_ASSIGN(Message m, DecodeMessage(wire, kMaxEvidence));
+//
+// Contract: docs/formats/challenge.md (with schema docs/formats/challenge.schema.json). Bounded: header kMaxHeader bytes,
+// attachments by a limit of each kind; unknown versions, members and attachments are errors.
+#pragma once
+
+#include <variant>
+
+#include "attest/evidence.h"
+#include "tpm/attest_data.h"
+
+namespace assay::attest {
+
+inline constexpr std::size_t kMaxHeader = 64 << 10;
+inline constexpr std::size_t kMaxEvidence = std::size_t{512} << 20;   // bytes of a whole evidence message
+inline constexpr std::size_t kNonceSize = 32;
+
+struct Challenge {
+  Bytes nonce;                                // kNonceSize
+  std::uint64_t first_record = 0;
+  bool want_list = true, want_context = true, want_event_log = true;
+  tpm::PcrSelection selection;                // empty: sha256:0-10
+};
+struct Refusal {
+  std::string code;                           // "forbidden", "degraded", "bad-request", "busy", "internal"
+  std::string message;
+};
+using Message = std::variant<Challenge, Evidence, Refusal>;
+
+Bytes EncodeChallenge(const Challenge& challenge);
+Bytes EncodeEvidence(const Evidence& evidence);
+Bytes EncodeRefusal(const Refusal& refusal);
+// The whole frame: magic "ASY1" | u32be header length | header | attachments, in the header's order.
+Result<Message> DecodeMessage(ByteView frame, std::size_t max);
+// How long the frame will be, from its first bytes; nullopt: more bytes are needed. For readers of streams.
+Result<std::optional<std::uint64_t>> FrameSize(ByteView prefix, std::size_t max);
+
+}  // namespace assay::attest

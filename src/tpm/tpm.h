@@ -1,0 +1,101 @@
+// A TPM 2.0 over any TCTI: PCRs, the AK, quotes. ESYS inside; no TSS header is included here.
+//
+//   ASSAY_ASSIGN(std::unique_ptr<Tpm> tpm, Tpm::Connect("swtpm:path=/run/assay/swtpm.sock"));
+//   ASSAY_ASSIGN(std::vector<HashAlg> banks, tpm->ActiveBanks(10));
+//   ASSAY_TRY(tpm->Extend(RawExtend::ForRecorder(), 10, digests));     // one digest for each active bank
+//   ASSAY_ASSIGN(Ak ak, tpm->CreateAk(AkKind::kEccP256));
+//   ASSAY_ASSIGN(SignedQuote q, tpm->MakeQuote(ak, selection, qualifying));
+//
+// Contract: safe from several threads (one command at a time). TPM_RC_RETRY, YIELDED, TESTING and NV_RATE are retried
+// for a bounded time. Every failure is a TpmError that says what it means for the caller (Kind). After kGone all calls
+// fail with kGone until Reconnect() succeeds; nothing is assumed about a command whose answer did not come.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/digest.h"
+#include "base/result.h"
+#include "tpm/attest_data.h"
+
+namespace assay::tpm {
+
+struct TpmError : ErrorInfo {
+  enum class Kind { kGone, kLockout, kBusy, kRefused };  // kGone: no answer, or the transport is broken
+  TpmError(Kind kind_in, std::string call_in, std::uint32_t rc_in);
+  Kind kind;
+  std::string call;      // "TPM2_Quote"
+  std::uint32_t rc;      // TSS2_RC
+  std::string code() const override;     // "tpm.gone", "tpm.lockout", "tpm.busy", "tpm.refused"
+  std::string Message() const override;  // with the decoded text
+};
+
+// The right to extend a PCR: only the recorder makes one, so that every extend can be found by this name.
+class RawExtend {
+ public:
+  static RawExtend ForRecorder() { return {}; }
+  static RawExtend ForTest() { return {}; }
+
+ private:
+  RawExtend() = default;
+};
+
+struct TpmInfo {
+  std::string manufacturer;    // "IBM", "INTC"
+  std::string vendor;          // "SW   TPM"
+  std::string firmware;        // "8217.4131"
+  bool software = false;       // by manufacturer and vendor string: a statement, not a proof
+};
+
+enum class AkKind { kEccP256, kRsa2048 };
+
+class Ak {
+ public:
+  const Bytes& public_area() const { return public_; }   // TPMT_PUBLIC
+  const Bytes& name() const { return name_; }
+
+ private:
+  friend class Tpm;
+  Bytes public_, name_;
+  std::uint32_t handle_ = 0;   // ESYS_TR
+};
+
+struct SignedQuote {
+  Bytes attest;       // TPMS_ATTEST
+  Bytes signature;    // TPMT_SIGNATURE
+};
+
+class Tpm {
+ public:
+  static Result<std::unique_ptr<Tpm>> Connect(const std::string& tcti);
+  ~Tpm();
+  Result<> Reconnect();
+  const std::string& tcti() const;
+
+  Result<TpmInfo> Info();
+  Result<ClockInfo> ReadClock();
+  // Banks in which this PCR is allocated, in the TPM's order; banks of unknown algorithms are included by Digest size 0
+  // never: they are left out and named in a warning, and Extend() leaves them alone.
+  Result<std::vector<HashAlg>> ActiveBanks(std::uint32_t pcr);
+  Result<PcrValues> ReadPcrs(const PcrSelection& selection);
+  // In a session salted with the EK and audited by HMAC, so that the bus can't lie about the answer.
+  Result<Digest> ReadPcrProtected(HashAlg bank, std::uint32_t pcr);
+  Result<> Extend(RawExtend token, std::uint32_t pcr, std::span<const Digest> values);
+
+  Result<Bytes> EkPublic();                 // TPMT_PUBLIC of the default EK (TCG EK Credential Profile 2.5, L-1/L-2)
+  // A primary key of the endorsement hierarchy: the same on every call. Restricted, signing, fixedTPM, fixedParent,
+  // noDA; used only through PolicyOR(PolicyCommandCode(Quote), PolicyCommandCode(ActivateCredential)).
+  Result<Ak> CreateAk(AkKind kind);
+  Result<SignedQuote> MakeQuote(const Ak& ak, const PcrSelection& selection, ByteView qualifying);
+  Result<> Shutdown();                      // TPM2_Shutdown(CLEAR)
+
+ private:
+  struct Impl;
+  explicit Tpm(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace assay::tpm
