@@ -2,8 +2,8 @@
 //
 //   Session session; CLI::App app; AddLog(app, session); app.parse(argc, argv); return session.exit_code;
 //
-// Contract: exit codes: 0 trusted or done, 1 not trusted, 2 could not tell, 64 wrong usage, 70 an error (said on stderr).
-// Results go to stdout, everything else to stderr. With --json stdout holds one JSON document.
+// Contract: exit codes: 0 trusted or done, 1 not trusted, 2 could not tell, 64 wrong usage, 70 an error (said
+// on stderr). Results go to stdout, everything else to stderr. With --json stdout holds one JSON document.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -15,11 +15,12 @@ namespace assay::cli {
 inline constexpr int kExitOk = 0, kExitNotTrusted = 1, kExitUnknown = 2, kExitUsage = 64, kExitError = 70;
 
 struct Session {
-  bool json = false;       // --json
-  bool colour = false;     // stdout is a terminal and NO_COLOR is unset
-  bool progress = false;   // stderr is a terminal
+  bool json = false;      // --json
+  bool colour = false;    // stdout is a terminal and NO_COLOR is unset
+  bool progress = false;  // stderr is a terminal
   int exit_code = kExitOk;
-  // Takes a command's outcome: an error is printed (to stderr, or as JSON to stdout) and becomes the exit code.
+  // Takes a command's outcome: an error is printed (to stderr, or as JSON to stdout) and becomes the exit
+  // code.
   void Finish(const Result<int>& exit_code_or_error);
 };
 

@@ -1,0 +1,50 @@
+# make            build into build/release
+# make demo       the whole story on this machine, in a few minutes (root)
+# make test       set up, build, all tests, a short fuzz run (root)
+# make check      format, headers, rooms, clang-tidy, tests with sanitizers (root)
+# make fuzz       every fuzz target for FUZZ_SECONDS (600)
+# make install    to DESTDIR/prefix
+.PHONY: all setup setup-check build man demo test check check-static asan tsan fuzz install clean
+FUZZ_SECONDS ?= 600
+TEST_FUZZ_SECONDS ?= 10
+CTEST := ctest --output-on-failure --timeout 1800
+
+all: build
+
+setup:
+	@scripts/setup
+setup-check:
+	@scripts/setup --check
+
+build: setup
+	cmake --preset release >/dev/null
+	ninja -C build/release
+
+demo: build
+	@scripts/demo
+
+test: setup-check build
+	scripts/fuzz $(TEST_FUZZ_SECONDS)
+	$(CTEST) --test-dir build/release
+
+check: setup-check check-static asan tsan
+check-static:
+	scripts/check-format
+	scripts/check-rooms
+	scripts/check-headers
+	shellcheck -x scripts/* bench/run bench/*.sh .ci/run
+	scripts/check-tidy
+asan: setup-check
+	cmake --preset asan >/dev/null && ninja -C build/asan
+	$(CTEST) --test-dir build/asan
+tsan: setup-check
+	cmake --preset tsan >/dev/null && ninja -C build/tsan
+	$(CTEST) --test-dir build/tsan
+
+fuzz: setup-check
+	scripts/fuzz $(FUZZ_SECONDS)
+
+install: build
+	cmake --install build/release
+clean:
+	rm -rf build

@@ -1,0 +1,55 @@
+// assay: the command for people and scripts. man/assay.1
+#include <unistd.h>
+
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+
+#include "base/log.h"
+#include "cli/commands.h"
+
+namespace assay::cli {
+
+void Session::Finish(const Result<int>& outcome) {
+  if (outcome) {
+    exit_code = *outcome;
+    return;
+  }
+  const Error& error = outcome.error();
+  if (json)
+    fmt::print("{}\n",
+               nlohmann::json{{"error", {{"code", error.code()}, {"message", error.Message()}}}}.dump());
+  fmt::print(stderr, "assay: {}\n", error.Message());
+  exit_code = error.As<UsageError>() != nullptr ? kExitUsage : kExitError;
+}
+
+}  // namespace assay::cli
+
+int main(int argc, char** argv) {
+  using namespace assay;
+  using namespace assay::cli;
+  Session session;
+  session.colour = isatty(STDOUT_FILENO) != 0 && std::getenv("NO_COLOR") == nullptr;
+  session.progress = isatty(STDERR_FILENO) != 0;
+  CLI::App app{"assay: which code has this machine loaded, proven by its TPM"};
+  app.set_version_flag("--version", ASSAY_VERSION);
+  app.require_subcommand(1);
+  app.fallthrough();
+  app.add_flag("--json", session.json, "Print one JSON document");
+  bool verbose = false;
+  app.add_flag("-v,--verbose", verbose, "Say more on stderr");
+  app.parse_complete_callback([&] {
+    log::Init({.level = verbose ? log::Level::kDebug : log::Level::kWarn, .json = false, .file = ""});
+  });
+  AddAttest(app, session);
+  AddLog(app, session);
+  AddReference(app, session);
+  AddRun(app, session);
+  AddKeys(app, session);
+  AddCompletion(app, session);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {  // CLI11's only way to tell; help and version come this way too
+    return app.exit(e) == 0 ? kExitOk : kExitUsage;
+  }
+  return session.exit_code;
+}

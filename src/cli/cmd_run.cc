@@ -1,0 +1,128 @@
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/fd.h"
+#include "base/json.h"
+#include "cli/commands.h"
+#include "cli/namespace.h"
+
+namespace assay::cli {
+namespace {
+
+constexpr std::size_t kMaxStatus = 1 << 20;
+
+struct RunOptions {
+  std::string mount_point = "/run/assay";
+  std::vector<std::string> command;
+  std::string path;
+  int fd = -1;
+};
+
+Result<JsonDoc> ReadStatus(const std::string& mount_point) {
+  ASSAY_ASSIGN(Bytes bytes, ReadFile(mount_point + "/status", kMaxStatus));
+  return JsonDoc::Parse(AsText(bytes), "status", kMaxStatus);
+}
+
+Result<int> Run(const RunOptions& o) {
+  ASSAY_ASSIGN(JsonDoc status, ReadStatus(o.mount_point));
+  ASSAY_ASSIGN(JsonValue engine, status.root().Object("engine"));
+  ASSAY_ASSIGN(std::string scope, engine.Str("scope"));
+  if (scope == "namespace") {
+    ASSAY_ASSIGN(std::string ns, engine.Str("namespace"));
+    ASSAY_TRY(EnterNamespace(ns));
+  } else if (scope != "host") {
+    return Fail(StateError("run.no-engine", "assayd runs without an engine: nothing would be measured"));
+  }
+  std::vector<char*> argv;
+  for (const std::string& word : o.command) argv.push_back(const_cast<char*>(word.c_str()));
+  argv.push_back(nullptr);
+  execvp(argv[0], argv.data());
+  return Fail(OsError("execvp", o.command[0], errno));
+}
+
+Result<int> Measure(const RunOptions& o, bool as_json) {
+  std::string request = "fd:" + std::to_string(o.fd) + "\n";
+  UniqueFd file;
+  if (o.fd < 0) {
+    // By descriptor: what is measured is then exactly what was opened here.
+    ASSAY_ASSIGN(file, Open(o.path, O_RDONLY));
+    request = "fd:" + std::to_string(file.get()) + "\n";
+  }
+  ASSAY_ASSIGN(UniqueFd node, Open(o.mount_point + "/measure", O_WRONLY));
+  ASSAY_TRY(WriteAll(node.get(), AsBytes(request)));
+  if (as_json) fmt::print("{}\n", nlohmann::json{{"measured", o.fd < 0 ? o.path : request}}.dump());
+  return kExitOk;
+}
+
+Result<int> Status(const RunOptions& o, const Session& session) {
+  ASSAY_ASSIGN(Bytes bytes, ReadFile(o.mount_point + "/status", kMaxStatus));
+  ASSAY_ASSIGN(JsonDoc doc, JsonDoc::Parse(AsText(bytes), "status", kMaxStatus));
+  ASSAY_ASSIGN(std::string state, doc.root().Str("state"));
+  if (session.json) {
+    fmt::print("{}", AsText(bytes));
+  } else {
+    fmt::print("assayd is {}\n", state);
+    if (state != "starting") {
+      ASSAY_ASSIGN(JsonValue recorder, doc.root().Object("recorder"));
+      ASSAY_ASSIGN(JsonValue engine, doc.root().Object("engine"));
+      ASSAY_ASSIGN(JsonValue tpm, doc.root().Object("tpm"));
+      ASSAY_ASSIGN(std::string engine_name, engine.Str("name"));
+      ASSAY_ASSIGN(std::string engine_state, engine.Str("state"));
+      ASSAY_ASSIGN(std::string scope, engine.Str("scope"));
+      fmt::print("  engine    {} (scope {}): {}\n", engine_name, scope, engine_state);
+      ASSAY_ASSIGN(std::uint64_t records, recorder.U64("records"));
+      ASSAY_ASSIGN(std::uint64_t entries, recorder.U64("entries"));
+      ASSAY_ASSIGN(std::uint64_t violations, recorder.U64("violations"));
+      ASSAY_ASSIGN(std::uint64_t gaps, recorder.U64("gaps"));
+      ASSAY_ASSIGN(std::string reason, recorder.Str("degraded_reason"));
+      fmt::print("  list      {} entries in {} records, {} violations, {} gaps{}{}\n", entries, records,
+                 violations, gaps, reason.empty() ? "" : ": ", reason);
+      ASSAY_ASSIGN(std::string vendor, tpm.Str("vendor"));
+      ASSAY_ASSIGN(bool software, tpm.Bool("software"));
+      fmt::print("  TPM       {}{}\n", vendor, software ? " (software)" : "");
+    }
+  }
+  return state == "ok" ? kExitOk : state == "starting" ? kExitUnknown : kExitNotTrusted;
+}
+
+}  // namespace
+
+void AddRun(CLI::App& app, Session& session) {
+  auto options = std::make_shared<RunOptions>();
+  auto mount_option = [options](CLI::App* sub) {
+    sub->add_option("--mount-point", options->mount_point, "Where assayd's file system is")
+        ->capture_default_str();
+  };
+  CLI::App* run = app.add_subcommand("run", "Run a command where assayd measures");
+  mount_option(run);
+  run->prefix_command();
+  run->callback([options, run, &session] {
+    options->command = run->remaining();
+    if (!options->command.empty() && options->command[0] == "--")
+      options->command.erase(options->command.begin());
+    if (options->command.empty())
+      session.Finish(Fail(UsageError("run: which command?")));
+    else
+      session.Finish(Run(*options));
+  });
+  CLI::App* measure = app.add_subcommand("measure", "Have a file measured before it is used");
+  mount_option(measure);
+  auto* path = measure->add_option("path", options->path, "The file");
+  measure->add_option("--fd", options->fd, "An inherited descriptor instead")
+      ->excludes(path)
+      ->check(CLI::NonNegativeNumber);
+  measure->callback([options, &session] {
+    if (options->fd < 0 && options->path.empty())
+      session.Finish(Fail(UsageError("measure: which file?")));
+    else
+      session.Finish(Measure(*options, session.json));
+  });
+  CLI::App* status = app.add_subcommand("status", "Say how assayd is doing (0 well, 1 not, 2 starting)");
+  mount_option(status);
+  status->callback([options, &session] { session.Finish(Status(*options, session)); });
+}
+
+}  // namespace assay::cli

@@ -1,0 +1,64 @@
+// assayd's configuration: one JSON file, every member optional but the engine's scope.
+//
+//   ASSAY_ASSIGN(Config config, ReadConfig("/etc/assay/assayd.json"));
+//
+// Contract: man/assayd.8 describes each member. An unknown member, a wrong type or a value out of range is an
+// error that names it: nothing is guessed. EnginePolicy() is the part that decides what is measured and when;
+// its bytes are what the `assay-policy` record holds.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "attest/evidence.h"
+#include "base/log.h"
+#include "base/result.h"
+#include "measure/engine.h"
+#include "tpm/tpm.h"
+
+namespace assay::cli {
+
+enum class Scope {
+  kNone,
+  kNamespace,
+  kHost
+};  // no engine; a mount namespace of the attester's own; the whole machine
+
+struct Config {
+  std::string state_dir = "/var/lib/assay";  // kept over reboots: the software TPM's state
+  std::string run_dir = "/run/assayd";       // sockets, list (on tmpfs)
+  std::string mount_point = "/run/assay";
+
+  std::string tcti = "embedded";  // or any TCTI: "device:/dev/tpmrm0"
+  bool stop_tpm = false;          // the embedded TPM ends with the attester, and the list with it
+  tpm::AkKind ak = tpm::AkKind::kEccP256;
+
+  std::uint32_t pcr = 10;
+  bool synchronous = false;
+  std::uint32_t group_ms = 50;
+  std::uint64_t max_records = 1'000'000;
+
+  Scope scope = Scope::kNone;
+  measure::EngineOptions engine;
+
+  std::string manifest;      // an index; its content may be recorded in groups
+  std::string manifest_key;  // PEM of who signs it
+
+  bool serve_unix = true;
+  attest::Level unix_level = attest::Level::kQuote;
+  std::string listen;                          // "127.0.0.1:7443"; empty: no TLS
+  std::string certificate, key;                // PEM files
+  std::map<std::string, attest::Level> allow;  // certificate fingerprint -> level
+
+  log::Options log;
+};
+
+Result<Config> ParseConfig(std::string_view json);
+Result<Config> ReadConfig(const std::string& path);
+std::string EnginePolicy(const Config& config);  // JSON with sorted keys
+std::string_view ScopeName(Scope scope);
+
+}  // namespace assay::cli

@@ -1,0 +1,400 @@
+#include "cli/daemon.h"
+
+#include <dirent.h>
+#include <linux/magic.h>
+#include <poll.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+
+#include "attest/channel.h"
+#include "attest/collector.h"
+#include "base/crypto.h"
+#include "cli/namespace.h"
+#include "measure/fs.h"
+#include "measure/recorder.h"
+#include "reference/index.h"
+#include "tpm/software_tpm.h"
+#include "tpm/tpm.h"
+
+namespace assay::cli {
+namespace {
+
+using nlohmann::json;
+
+std::uint64_t NowMs() {
+  using namespace std::chrono;
+  return static_cast<std::uint64_t>(
+      duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count());
+}
+
+measure::Context OwnContext() {
+  return {.time_ms = NowMs(), .pid = getpid(), .uid = getuid(), .comm = "assayd", .hook = "start"};
+}
+
+// The list proves nothing after a reboot and must not survive one: it lives on tmpfs. True: one was mounted
+// here now.
+Result<bool> EnsureTmpfs(const std::string& path) {
+  ASSAY_TRY(MakeDirs(path, 0755));
+  struct statfs info{};
+  if (statfs(path.c_str(), &info) != 0) return Fail(OsError("statfs", path, errno));
+  if (info.f_type == TMPFS_MAGIC) return false;
+  if (mount("assay", path.c_str(), "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0755,size=1g") != 0)
+    return Fail(OsError("mount", path + " as tmpfs", errno));
+  return true;
+}
+
+// Processes besides our own and the kernel's, in our pid namespace.
+std::uint64_t CountProcesses() {
+  std::uint64_t count = 0;
+  std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir("/proc"), closedir);
+  while (dir != nullptr) {
+    const dirent* entry = readdir(dir.get());
+    if (entry == nullptr) break;
+    const std::string name = entry->d_name;
+    if (name.find_first_not_of("0123456789") != std::string::npos || name == std::to_string(getpid()))
+      continue;
+    char target[8];
+    if (readlink(("/proc/" + name + "/exe").c_str(), target, sizeof(target)) > 0) ++count;
+  }
+  return count;
+}
+
+// The files that a process has mapped executable: what the kernel calls them, and the link that leads to
+// exactly them (also when they were removed, or belong to another mount namespace). Source: proc(5),
+// /proc/pid/map_files.
+std::map<std::string, std::string> ExecutableMappings(const std::string& process) {
+  std::map<std::string, std::string> links;
+  std::ifstream maps("/proc/" + process + "/maps");
+  for (std::string line; std::getline(maps, line);) {
+    const auto slash = line.find('/');
+    const auto space = line.find(' ');
+    if (slash == std::string::npos || space + 3 >= line.size() || line[space + 3] != 'x') continue;
+    links.emplace(line.substr(slash), "/proc/" + process + "/map_files/" + line.substr(0, space));
+  }
+  return links;
+}
+
+std::string FirstLine(const std::string& path) {
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);
+  return line;
+}
+
+}  // namespace
+
+struct Daemon::Impl {
+  Config config;
+  std::uint64_t started_ms = NowMs();
+  bool mounted_run_dir = false;
+  std::optional<tpm::SoftwareTpm> software;
+  std::unique_ptr<tpm::Tpm> tpm;
+  tpm::TpmInfo tpm_info;
+  std::unique_ptr<reference::Index> manifest;
+  std::unique_ptr<measure::Recorder> recorder;
+  std::unique_ptr<OwnNamespace> own_namespace;
+  std::unique_ptr<measure::Engine> engine;
+  std::unique_ptr<attest::Collector> collector;
+  std::unique_ptr<attest::Server> server;
+  std::unique_ptr<measure::Fs> fs;
+  std::atomic<bool> started{false};
+  std::atomic<std::uint64_t> recoveries{0};
+
+  Result<> StartTpm();
+  Result<> OpenManifest();
+  Result<> OpenRecorder();
+  Result<> RecordSelf();
+  Result<> StartEngine();
+  Result<> MeasureRunning();
+  Result<> StartServer();
+  Result<> StartFs();
+  Result<> RecordJson(const std::string& name, const json& content);
+  std::pair<std::string, std::string> EngineState() const;
+  void Supervise();
+  std::string Status() const;
+  void Stop();
+};
+
+Result<> Daemon::Impl::StartTpm() {
+  std::string tcti = config.tcti;
+  if (tcti == "embedded") {
+    ASSAY_ASSIGN(software, tpm::SoftwareTpm::Start({.state_dir = config.state_dir + "/swtpm",
+                                                    .run_dir = config.run_dir + "/tpm",
+                                                    .preload = ""}));
+    tcti = software->tcti();
+    log::Info("embedded software TPM {} (process {})", software->adopted() ? "adopted" : "started",
+              software->pid());
+  }
+  ASSAY_ASSIGN(tpm, tpm::Tpm::Connect(tcti));
+  ASSAY_ASSIGN(tpm_info, tpm->Info());
+  if (tpm_info.software)
+    log::Warn("this TPM is software ({}): its word is only as good as this machine", tpm_info.vendor);
+  return {};
+}
+
+Result<> Daemon::Impl::OpenManifest() {
+  if (config.manifest.empty()) return {};
+  ASSAY_ASSIGN(Bytes pem, ReadFile(config.manifest_key, 64 << 10));
+  ASSAY_ASSIGN(PublicKey key, PublicKey::FromPem(AsText(pem)));
+  ASSAY_TRY(reference::VerifyManifest(config.manifest, key));
+  ASSAY_ASSIGN(manifest, reference::Index::Open(config.manifest));
+  return {};
+}
+
+Result<> Daemon::Impl::OpenRecorder() {
+  measure::RecorderOptions options;
+  options.dir = config.run_dir + "/list";
+  options.pcr = config.pcr;
+  options.max_records = config.max_records;
+  options.synchronous = config.synchronous;
+  options.group_ms = config.group_ms;
+  // A software TPM that was started just now has empty PCRs: what an earlier one vouched for is put aside.
+  options.allow_retire = software && !software->adopted();
+  if (manifest)
+    options.known = [index = manifest.get()](const Digest& digest) { return index->Contains(digest); };
+  ASSAY_ASSIGN(recorder, measure::Recorder::Open(std::move(options), *tpm));
+  return {};
+}
+
+Result<> Daemon::Impl::RecordJson(const std::string& name, const json& content) {
+  ASSAY_TRY(recorder->RecordBuffer(name, AsBytes(content.dump()), OwnContext()));
+  return {};
+}
+
+Result<> Daemon::Impl::RecordSelf() {
+  std::set<std::string> components;
+  for (const auto& [path, link] : ExecutableMappings("self")) components.insert(path);
+  char exe[PATH_MAX];
+  const ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe));
+  if (n <= 0) return Fail(OsError("readlink", "/proc/self/exe", errno));
+  const std::string self(exe, static_cast<std::size_t>(n));
+  components.insert(self);
+  components.insert(attest::DefaultNetProgram());
+  const measure::RecorderState state = recorder->State();
+  const double uptime = std::strtod(FirstLine("/proc/uptime").c_str(), nullptr);
+  ASSAY_TRY(RecordJson("assay-start", {{"version", ASSAY_VERSION},
+                                       {"pid", getpid()},
+                                       {"boot_id", FirstLine("/proc/sys/kernel/random/boot_id")},
+                                       {"uptime_ms", static_cast<std::uint64_t>(uptime * 1000)},
+                                       {"scope", ScopeName(config.scope)},
+                                       {"tasks_before", config.scope == Scope::kHost ? CountProcesses() : 0},
+                                       {"run", state.gaps + 1},
+                                       {"executable", self},
+                                       {"components", components}}));
+  for (const std::string& path : components) ASSAY_TRY(measure::MeasurePath(path, OwnContext(), *recorder));
+  const std::string policy = EnginePolicy(config);
+  ASSAY_TRY(recorder->RecordBuffer("assay-policy", AsBytes(policy), OwnContext()));
+  if (manifest) ASSAY_TRY(RecordJson("assay-manifest", {{"sha256", manifest->ContentDigest().hex()}}));
+  return {};
+}
+
+Result<> Daemon::Impl::StartEngine() {
+  if (config.scope == Scope::kNone) {
+    log::Warn("no engine: only what applications hand to the measure node is recorded");
+    return RecordJson("assay-engine", {{"engine", "none"}, {"scope", "none"}});
+  }
+  measure::EngineOptions options = config.engine;
+  if (software) options.exempt.insert(software->pid());
+  auto start = [&]() -> Result<> {
+    ASSAY_ASSIGN(engine, measure::StartFanotify(options, *recorder));
+    return {};
+  };
+  if (config.scope == Scope::kNamespace) {
+    ASSAY_ASSIGN(own_namespace, OwnNamespace::Create());
+    ASSAY_TRY(own_namespace->Run(start));
+  } else {
+    ASSAY_TRY(start());
+  }
+  return RecordJson(
+      "assay-engine",
+      {{"engine", engine->Name()}, {"scope", ScopeName(config.scope)}, {"mounts", options.mounts}});
+}
+
+// What ran before the engine was there can only be measured afterwards: it is, and the list says so by the
+// hook's name.
+Result<> Daemon::Impl::MeasureRunning() {
+  if (config.scope != Scope::kHost) return {};
+  std::map<std::string, std::string> links;
+  std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir("/proc"), closedir);
+  if (!dir) return Fail(OsError("opendir", "/proc", errno));
+  while (const dirent* entry = readdir(dir.get())) {
+    const std::string name = entry->d_name;
+    if (name.find_first_not_of("0123456789") == std::string::npos) links.merge(ExecutableMappings(name));
+  }
+  measure::Context context = OwnContext();
+  context.hook = "before";
+  for (const auto& [path, link] : links) {
+    auto measure = [&]() -> Result<> {
+      ASSAY_ASSIGN(UniqueFd fd, Open(link, O_RDONLY));
+      ASSAY_TRY(measure::MeasureFd(fd.get(), context, *recorder));
+      return {};
+    };
+    if (auto r = measure(); !r) {
+      log::Warn("{} ran before the attester and can't be measured: {}", path, r.error().Message());
+      ASSAY_TRY(recorder->RecordViolation(measure::Violation::kUnmeasurable, path, context));
+    }
+  }
+  return {};
+}
+
+std::pair<std::string, std::string> Daemon::Impl::EngineState() const {
+  if (!engine) return {"none", "ok"};
+  const Result<> health = engine->Health();
+  return {engine->Name(), health ? "ok" : health.error().Message()};
+}
+
+Result<> Daemon::Impl::StartServer() {
+  attest::CollectorOptions options;
+  options.engine = [this] { return EngineState(); };
+  options.started_ms = started_ms;
+  ASSAY_ASSIGN(collector, attest::Collector::Create(std::move(options), *recorder, *tpm, config.ak));
+  attest::ServerOptions serve;
+  if (config.serve_unix) serve.unix_path = config.run_dir + "/challenge.sock";
+  serve.unix_level = config.unix_level;
+  if (!config.listen.empty()) {
+    const auto colon = config.listen.rfind(':');
+    if (colon == std::string::npos) return Fail(UsageError("serve/listen: not HOST:PORT: " + config.listen));
+    serve.listen_host = config.listen.substr(0, colon);
+    const int port = std::atoi(config.listen.c_str() + colon + 1);
+    if (port < 0 || port > 65535) return Fail(UsageError("serve/listen: not a port: " + config.listen));
+    serve.listen_port = port == 0 ? -1 : port;
+    ASSAY_ASSIGN(Bytes certificate, ReadFile(config.certificate, 1 << 20));
+    ASSAY_ASSIGN(Bytes key, ReadFile(config.key, 64 << 10));
+    serve.certificate_pem = AsText(certificate);
+    serve.key_pem = AsText(key);
+    serve.allow = config.allow;
+  }
+  ASSAY_ASSIGN(server, attest::Server::Start(std::move(serve), *collector));
+  return {};
+}
+
+Result<> Daemon::Impl::StartFs() {
+  measure::FsOptions options;
+  options.mount_point = config.mount_point;
+  options.status = [this] { return Status(); };
+  options.policy = EnginePolicy(config) + "\n";
+  ASSAY_ASSIGN(options.banks, tpm->ActiveBanks(config.pcr));
+  ASSAY_ASSIGN(fs, measure::Fs::Mount(std::move(options), *recorder));
+  return {};
+}
+
+void Daemon::Impl::Supervise() {
+  if (recorder->State().degraded) {
+    if (Result<> r = recorder->Recover(); r) {
+      ++recoveries;
+      log::Warn("recording goes on after a disturbance");
+    }
+  }
+  if (engine) {
+    if (Result<> health = engine->Health(); !health) log::Error("engine: {}", health.error().Message());
+  }
+}
+
+std::string Daemon::Impl::Status() const {
+  // The file system is there before the engine is, and its threads ask.
+  if (!started)
+    return json{{"version", ASSAY_VERSION}, {"pid", getpid()}, {"state", "starting"}}.dump() + "\n";
+  const measure::RecorderState s = recorder->State();
+  json banks = json::object();
+  for (const auto& [alg, value] : s.pcr_values) banks[std::string(HashName(alg))] = value.hex();
+  const auto [engine_name, engine_state] = EngineState();
+  json j = {{"version", ASSAY_VERSION},
+            {"pid", getpid()},
+            {"started_ms", started_ms},
+            {"state", s.degraded || engine_state != "ok" ? "degraded" : "ok"},
+            {"recorder",
+             {{"records", s.count},
+              {"entries", s.entries},
+              {"violations", s.violations},
+              {"overflow", s.overflow},
+              {"gaps", s.gaps},
+              {"degraded", s.degraded},
+              {"degraded_reason", s.degraded_reason},
+              {"recoveries", recoveries.load()},
+              {"list_bytes", s.list_bytes},
+              {"pcr", config.pcr},
+              {"pcr_values", banks}}},
+            {"engine", {{"name", engine_name}, {"state", engine_state}, {"scope", ScopeName(config.scope)}}},
+            {"tpm",
+             {{"manufacturer", tpm_info.manufacturer},
+              {"vendor", tpm_info.vendor},
+              {"firmware", tpm_info.firmware},
+              {"software", tpm_info.software}}}};
+  if (engine) {
+    const measure::EngineStats e = engine->Stats();
+    j["engine"]["stats"] = {{"events", e.events},         {"measured", e.measured},
+                            {"clean", e.clean},           {"not_code", e.not_code},
+                            {"violations", e.violations}, {"expired", e.expired},
+                            {"errors", e.errors},         {"queue_depth", e.queue_depth},
+                            {"stalls", e.stalls},         {"bytes_hashed", e.bytes_hashed}};
+  }
+  if (own_namespace) j["engine"]["namespace"] = own_namespace->path();
+  if (config.serve_unix) j["challenge"]["unix"] = config.run_dir + "/challenge.sock";
+  if (server && !config.listen.empty()) j["challenge"]["port"] = server->port();
+  return j.dump() + "\n";
+}
+
+void Daemon::Impl::Stop() {
+  if (engine) engine->Stop();
+  fs.reset();
+  server.reset();
+  collector.reset();
+  engine.reset();
+  own_namespace.reset();
+  recorder.reset();
+  if (tpm && software && config.stop_tpm) {
+    if (Result<> r = tpm->Shutdown(); !r) log::Warn("TPM2_Shutdown: {}", r.error().Message());
+  }
+  tpm.reset();
+  if (software && config.stop_tpm) {
+    if (Result<> r = software->Stop(); !r) log::Warn("stopping the software TPM: {}", r.error().Message());
+    if (mounted_run_dir && umount2(config.run_dir.c_str(), MNT_DETACH) != 0)
+      log::Warn("{}", OsError("umount2", config.run_dir, errno).Message());
+  }
+}
+
+Daemon::Daemon(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Daemon::~Daemon() { impl_->Stop(); }
+std::string Daemon::Status() const { return impl_->Status(); }
+
+Result<std::unique_ptr<Daemon>> Daemon::Start(const Config& config) {
+  if (geteuid() != 0) return Fail(UsageError("assayd measures other users' code: it needs root"));
+  auto impl = std::make_unique<Impl>();
+  Impl& d = *impl;
+  std::unique_ptr<Daemon> daemon(
+      new Daemon(std::move(impl)));  // from here on, what was started is also stopped
+  d.config = config;
+  ASSAY_TRY(MakeDirs(config.state_dir, 0700));
+  ASSAY_ASSIGN(d.mounted_run_dir, EnsureTmpfs(config.run_dir));
+  ASSAY_TRY(d.StartTpm());
+  ASSAY_TRY(d.OpenManifest());
+  ASSAY_TRY(d.OpenRecorder());
+  ASSAY_TRY(d.RecordSelf());
+  ASSAY_TRY(d.StartFs());
+  ASSAY_TRY(d.StartEngine());
+  ASSAY_TRY(d.MeasureRunning());
+  ASSAY_TRY(d.StartServer());
+  d.started = true;
+  return daemon;
+}
+
+void Daemon::Run(int stop_fd) {
+  while (true) {
+    pollfd wait{.fd = stop_fd, .events = POLLIN, .revents = 0};
+    const int n = poll(&wait, 1, 1000);
+    if (n > 0) return;
+    impl_->Supervise();
+  }
+}
+
+}  // namespace assay::cli

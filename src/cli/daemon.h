@@ -1,0 +1,33 @@
+// The attester put together: TPM, recorder, file system, engine, collector and server, started and stopped in
+// order.
+//
+//   ASSAY_ASSIGN(std::unique_ptr<Daemon> daemon, Daemon::Start(config));
+//   daemon->Run(stop_fd);            // returns when stop_fd becomes readable
+//
+// Contract: the list's own records come first: assay-start, the attester's components, assay-policy,
+// assay-engine and assay-manifest (docs/formats/own-records.md). What goes wrong after the start is reported
+// in `status` and to every challenger, tried again each second where that can help, and never hidden.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/fd.h"
+#include "cli/config.h"
+
+namespace assay::cli {
+
+class Daemon {
+ public:
+  static Result<std::unique_ptr<Daemon>> Start(const Config& config);
+  ~Daemon();  // engine first, so that no task waits; then the server, the list, the TPM
+  void Run(int stop_fd);
+  std::string Status() const;  // JSON
+
+ private:
+  struct Impl;
+  explicit Daemon(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace assay::cli
