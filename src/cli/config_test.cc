@@ -1,0 +1,68 @@
+#include "cli/config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace assay::cli {
+namespace {
+
+TEST(Config, ReadsWhatIsSaid) {
+  auto c = ParseConfig(R"({"run_dir":"/run/x","tpm":{"tcti":"device:/dev/tpmrm0","ak":"rsa"},
+    "record":{"pcr":11,"synchronous":true,"group_ms":10,"max_records":500},
+    "engine":{"scope":"namespace","mounts":["/","/usr"],"expiry":"refuse","deadline_ms":500},
+    "serve":{"unix_level":"full","allow":{"AAaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa":"list"}},
+    "log":{"level":"debug","json":true}})");
+  ASSERT_TRUE(c) << c.error().Message();
+  EXPECT_EQ(c->run_dir, "/run/x");
+  EXPECT_EQ(c->state_dir, "/var/lib/assay");
+  EXPECT_EQ(c->tcti, "device:/dev/tpmrm0");
+  EXPECT_EQ(c->ak, tpm::AkKind::kRsa2048);
+  EXPECT_EQ(c->pcr, 11u);
+  EXPECT_TRUE(c->synchronous);
+  EXPECT_EQ(c->scope, Scope::kNamespace);
+  EXPECT_THAT(c->engine.mounts, testing::ElementsAre("/", "/usr"));
+  EXPECT_EQ(c->engine.expiry, measure::Expiry::kRefuse);
+  EXPECT_EQ(c->engine.deadline.count(), 500);
+  EXPECT_EQ(c->unix_level, attest::Level::kFull);
+  EXPECT_EQ(c->allow.at(std::string(64, 'a')), attest::Level::kList);
+  EXPECT_EQ(c->log.level, log::Level::kDebug);
+}
+
+TEST(Config, NamesWhatIsWrong) {
+  struct Case {
+    std::string json, says;
+  };
+  const std::string engine = R"("engine":{"scope":"none"})";
+  for (const Case& c : {
+           Case{"{}", "engine: missing"},
+           Case{R"({"engine":{}})", "scope: missing"},
+           Case{R"({"engine":{"scope":"all"}})", "not none, namespace or host"},
+           Case{"{" + engine + R"(,"surprise":1})", "surprise"},
+           Case{"{" + engine + R"(,"record":{"pcr":16}})", "16 is not within 8..15"},
+           Case{"{" + engine + R"(,"record":{"pcr":"10"}})", "not an unsigned integer"},
+           Case{"{" + engine + R"(,"tpm":{"ak":"dsa"}})", "not ecc or rsa"},
+           Case{"{" + engine + R"(,"serve":{"listen":"127.0.0.1:1"}})", "needs serve/certificate"},
+           Case{"{" + engine + R"(,"serve":{"allow":{"ab":"full"}}})", "not a SHA-256 fingerprint"},
+           Case{"{" + engine + R"(,"serve":{"unix_level":"everything"}})", "everything"},
+           Case{"{" + engine + R"(,"log":{"level":"loud"}})", "loud"},
+           Case{"{" + engine + R"(,"manifest":{"index":"x"}})", "key: missing"},
+       }) {
+    auto r = ParseConfig(c.json);
+    ASSERT_FALSE(r) << c.json;
+    EXPECT_THAT(r.error().Message(), testing::HasSubstr(c.says)) << c.json;
+  }
+}
+
+TEST(Config, PolicyIsTheSameForTheSameConfiguration) {
+  auto a = ParseConfig(R"({"engine":{"scope":"host","workers":3},"run_dir":"/a"})");
+  auto b = ParseConfig(R"({"run_dir":"/b","engine":{"workers":4,"scope":"host"}})");
+  ASSERT_TRUE(a && b);
+  EXPECT_EQ(EnginePolicy(*a),
+            EnginePolicy(*b));  // neither places nor the number of workers decide what is measured
+  auto c = ParseConfig(R"({"engine":{"scope":"host","all_files":true}})");
+  ASSERT_TRUE(c);
+  EXPECT_NE(EnginePolicy(*a), EnginePolicy(*c));
+}
+
+}  // namespace
+}  // namespace assay::cli
