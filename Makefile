@@ -32,7 +32,7 @@ check-static:
 	scripts/check-format
 	scripts/check-rooms
 	scripts/check-headers
-	shellcheck -x scripts/* bench/run bench/*.sh .ci/run
+	shellcheck -x scripts/* tests/e2e/* bench/run bench/*.sh .ci/run
 	scripts/check-tidy
 asan: setup-check
 	cmake --preset asan >/dev/null && ninja -C build/asan

@@ -1,0 +1,74 @@
+# Sourced by the end-to-end tests: a folder, an assayd in a mount namespace of its own, and checks.
+# shellcheck shell=bash
+set -euo pipefail
+PATH=$1:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+unset LD_LIBRARY_PATH LIBRARY_PATH
+[[ $EUID -eq 0 ]] || { echo "this test needs root: fanotify permission events and mount namespaces"; exit 1; }
+bin=$1
+work=$(mktemp -d /tmp/assay-e2e.XXXXXX)
+chmod 755 "$work"
+daemon=
+
+fail() { echo "FAIL: $*" >&2; [[ -f $work/assayd.log ]] && tail -20 "$work/assayd.log" >&2; exit 1; }
+# ok WHAT COMMAND...: the command must succeed.
+ok() { local what=$1; shift; "$@" >"$work/out" 2>&1 || { cat "$work/out" >&2; fail "$what"; }; echo "ok: $what"; }
+# exits CODE WHAT COMMAND...
+exits() {
+  local want=$1 what=$2 got=0
+  shift 2
+  "$@" >"$work/out" 2>&1 || got=$?
+  [[ $got -eq $want ]] || { cat "$work/out" >&2; fail "$what: exit code $got, not $want"; }
+  echo "ok: $what"
+}
+# finding NAME: the last attestation (in $work/out, --json) has this finding.
+finding() {
+  /usr/bin/python3 - "$work/out" "$1" <<'PY' || fail "no finding $1"
+import json, sys
+names = [f["name"] for f in json.load(open(sys.argv[1]))["findings"]]
+print("findings:", sorted(set(names)))
+sys.exit(sys.argv[2] not in names)
+PY
+}
+config() {  # config [EXTRA]: members that come besides
+  cat > "$work/assayd.json" <<JSON
+{ "state_dir": "$work/state", "run_dir": "$work/run", "mount_point": "$work/ima",
+  "tpm": { "tcti": "embedded", "stop": ${stop_tpm:-false} },
+  "engine": { "scope": "namespace", "mounts": ["/"] }, "log": { "file": "$work/assayd.log" } ${1:-} }
+JSON
+}
+start() {
+  assayd --config "$work/assayd.json" &
+  daemon=$!
+  for _ in $(seq 200); do
+    kill -0 "$daemon" 2>/dev/null || fail "assayd did not start"
+    assay status --mount-point "$work/ima" >/dev/null 2>&1 && return
+    sleep 0.1
+  done
+  fail "assayd did not become ready"
+}
+stop() {
+  kill -TERM "$daemon"
+  wait "$daemon" || fail "assayd ended with $?"
+  daemon=
+}
+cleanup() {
+  trap - EXIT
+  [[ -n $daemon ]] && kill -KILL "$daemon" 2>/dev/null && wait "$daemon" 2>/dev/null
+  [[ -r $work/run/tpm/swtpm.pid ]] && kill "$(cat "$work/run/tpm/swtpm.pid")" 2>/dev/null
+  umount -l "$work/ima" 2>/dev/null
+  umount -l "$work/run" 2>/dev/null
+  rm -rf "$work"
+  return 0
+}
+trap cleanup EXIT
+inside() { assay run --mount-point "$work/ima" -- "$@"; }
+records() { assay log show --json "$work/ima/binary_runtime_measurements_sha256"; }
+# measured PATH: how many entries the list has for it.
+measured() {
+  records | /usr/bin/python3 -c '
+import json, sys
+n = 0
+for r in json.load(sys.stdin)["records"]:
+    n += sum(e["path"] == sys.argv[1] for e in r.get("entries", [r]))
+print(n)' "$1"
+}
