@@ -4,6 +4,7 @@ set -euo pipefail
 PATH=$1:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 unset LD_LIBRARY_PATH LIBRARY_PATH
 [[ $EUID -eq 0 ]] || { echo "this test needs root: fanotify permission events and mount namespaces"; exit 1; }
+# shellcheck disable=SC2034  # for the tests
 bin=$1
 work=$(mktemp -d /tmp/assay-e2e.XXXXXX)
 chmod 755 "$work"
