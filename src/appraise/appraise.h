@@ -1,11 +1,12 @@
-// Appraisal: a pure function. Evidence + what is known of the host + reference values + policy -> attestation result.
+// Appraisal: a pure function. Evidence + what is known of the host + reference values + policy -> attestation
+// result.
 //
-//   Appraisal a = Appraise({.evidence = e, .binding = b, .nonce = n, .selection = s}, host, references, policy);
-//   if (a.verdict == Verdict::kTrusted) { host = a.host; ... }
+//   Appraisal a = Appraise({.evidence = e, .binding = b, .nonce = n, .selection = s}, host, references,
+//   policy); if (a.verdict == Verdict::kTrusted) { host = a.host; ... }
 //
-// Contract: no I/O, no clock but Request::now_ms. It goes on judging after the first finding. Each finding has a stable
-// dotted name (docs/findings.md). The verdict is the worst finding's; 'trusted' needs every check to have been made and
-// passed. Nothing is taken from unsigned bytes before what signs them is checked.
+// Contract: no I/O, no clock but Request::now_ms. It goes on judging after the first finding. Each finding
+// has a stable dotted name (docs/findings.md). The verdict is the worst finding's; 'trusted' needs every
+// check to have been made and passed. Nothing is taken from unsigned bytes before what signs them is checked.
 #pragma once
 
 #include <cstdint>
@@ -25,95 +26,106 @@ namespace assay::appraise {
 enum class Standing { kGood, kVulnerable, kRevoked };
 struct Origin {
   Standing standing = Standing::kGood;
-  std::string package, version, architecture, path;   // path as packaged: "/usr/bin/ls"
-  std::string note;                                    // advisory or reason, may be empty
+  std::string package, version, architecture, path;  // path as packaged: "/usr/bin/ls"
+  std::string note;                                  // advisory or reason, may be empty
 };
 class ReferenceValues {
  public:
   virtual ~ReferenceValues() = default;
-  virtual std::vector<Origin> Find(const Digest& digest) const = 0;       // every package that holds this content
-  virtual std::optional<Origin> FindPath(const std::string& path) const = 0;  // is something packaged at this path
+  virtual std::vector<Origin> Find(const Digest& digest) const = 0;  // every package that holds this content
+  virtual std::optional<Origin> FindPath(
+      const std::string& path) const = 0;  // is something packaged at this path
 };
 
-enum class Verdict { kTrusted = 0, kNotTrusted = 1, kUnknown = 2 };   // 'could not tell' is 2, as the exit code
-std::string_view VerdictName(Verdict v);                              // "trusted", "not-trusted", "could-not-tell"
+enum class Verdict {
+  kTrusted = 0,
+  kNotTrusted = 1,
+  kUnknown = 2
+};                                        // 'could not tell' is 2, as the exit code
+std::string_view VerdictName(Verdict v);  // "trusted", "not-trusted", "could-not-tell"
 
 struct Finding {
-  std::string name;                        // "quote.nonce", "list.removed", "entry.changed", ...
-  Verdict weight = Verdict::kNotTrusted;   // what it makes of the verdict (kTrusted: for information)
-  std::string text;                        // a sentence
-  std::optional<std::uint64_t> record;     // number in the list
-  std::uint32_t sub = 0;                   // position within a group
-  std::string path, digest;                // of the entry, if it is about one
+  std::string name;                       // "quote.nonce", "list.removed", "entry.changed", ...
+  Verdict weight = Verdict::kNotTrusted;  // what it makes of the verdict (kTrusted: for information)
+  std::string text;                       // a sentence
+  std::optional<std::uint64_t> record;    // number in the list
+  std::uint32_t sub = 0;                  // position within a group
+  std::string path, digest;               // of the entry, if it is about one
   std::optional<attest::ContextEntry> context;
 };
 
 enum class EntryState { kTrusted, kVulnerable, kRevoked, kChanged, kUnknown, kViolation, kOwn };
-std::string_view EntryStateName(EntryState s);   // "trusted", ..., "own": the attester's own records
+std::string_view EntryStateName(EntryState s);  // "trusted", ..., "own": the attester's own records
 struct JudgedEntry {
   std::uint64_t record = 0;
   std::uint32_t sub = 0;
   EntryState state = EntryState::kUnknown;
-  std::string path, digest;                // "sha256:..."
+  std::string path, digest;  // "sha256:..."
   std::optional<Origin> origin;
   std::optional<attest::ContextEntry> context;
 };
 
 struct Policy {
   std::uint32_t pcr = 10;
-  std::vector<HashAlg> quote_banks{HashAlg::kSha256};  // at least one of these must be quoted; sha1 alone never suffices
+  std::vector<HashAlg> quote_banks{
+      HashAlg::kSha256};  // at least one of these must be quoted; sha1 alone never suffices
   std::vector<HashAlg> file_algs{HashAlg::kSha256, HashAlg::kSha384, HashAlg::kSha512};
   bool allow_software_tpm = false;
-  bool allow_first_use = true;             // of an AK and EK not seen before: pinned then
-  std::string pinned_ak;                   // hex name; empty: pinned at first use
-  bool allow_unquoted_tail = false;        // records beyond the quoted PCR (a foreign attester's; ours has none)
-  bool allow_gaps = false;                 // restarts of the attester
-  bool allow_what_ran_before = true;       // tasks that ran before the attester started: else a finding that weighs
-  bool require_attester_records = true;    // own binaries, engine and policy in the list, and known
+  bool allow_first_use = true;       // of an AK and EK not seen before: pinned then
+  std::string pinned_ak;             // hex name; empty: pinned at first use
+  bool allow_unquoted_tail = false;  // records beyond the quoted PCR (a foreign attester's; ours has none)
+  bool allow_gaps = false;           // restarts of the attester
+  bool allow_what_ran_before =
+      true;  // tasks that ran before the attester started: else a finding that weighs
+  bool require_attester_records = true;  // own binaries, engine and policy in the list, and known
   std::set<std::string> engines{"fanotify", "lsm"};
-  std::set<std::string> attester_digests;  // "sha256:..." of assayd builds that are known (besides reference values)
-  std::set<std::string> attester_policies; // digests of engine policies that are accepted; empty: any, stated
-  std::set<std::string> interpreters;      // paths that must be a known build, as "/usr/bin/bash": unknown there is worse
+  std::set<std::string>
+      attester_digests;  // "sha256:..." of assayd builds that are known (besides reference values)
+  std::set<std::string>
+      attester_policies;  // digests of engine policies that are accepted; empty: any, stated
+  std::set<std::string>
+      interpreters;  // paths that must be a known build, as "/usr/bin/bash": unknown there is worse
   std::set<std::string> allowed;           // "sha256:..." of local content that is good
   std::vector<std::string> allowed_paths;  // globs whose entries are not judged (stated in the result)
   bool violations_fail = true;
   bool vulnerable_fails = true;
 };
-Result<Policy> ParsePolicy(std::string_view json);   // docs/formats/policy.md
+Result<Policy> ParsePolicy(std::string_view json);  // docs/formats/policy.md
 std::string EncodePolicy(const Policy& policy);
 
 // What is known of one host from rounds before, kept by the caller.
 struct HostState {
-  std::string ak_name, ek_name;            // hex; empty: none seen yet
-  std::uint64_t clock = 0;                 // milliseconds, of the last quote
+  std::string ak_name, ek_name;  // hex; empty: none seen yet
+  std::uint64_t clock = 0;       // milliseconds, of the last quote
   std::uint32_t reset_count = 0, restart_count = 0;
-  std::uint64_t records = 0;               // judged so far in this boot
-  std::map<HashAlg, Digest> prefix;        // PCR value after `records`, per quoted bank
+  std::uint64_t records = 0;         // judged so far in this boot
+  std::map<HashAlg, Digest> prefix;  // PCR value after `records`, per quoted bank
   std::string boot_id;
-  std::vector<Finding> standing;           // findings of this boot that still weigh
+  std::vector<Finding> standing;  // findings of this boot that still weigh
   std::uint64_t rounds = 0;
-  std::map<std::string, std::string> own;  // what the list's own records proved so far: "start", "engine", "policy", ...
+  std::map<std::string, std::string>
+      own;  // what the list's own records proved so far: "start", "engine", "policy", ...
 };
 Result<HostState> ParseHostState(std::string_view json);
 std::string EncodeHostState(const HostState& state);
 
 struct Request {
   const attest::Evidence& evidence;
-  attest::Binding binding;                 // of this side's connection
+  attest::Binding binding;  // of this side's connection
   Bytes nonce;
-  tpm::PcrSelection selection;             // asked for; must be met exactly
-  std::uint64_t first_record = 0;          // asked for
+  tpm::PcrSelection selection;     // asked for; must be met exactly
+  std::uint64_t first_record = 0;  // asked for
   std::uint64_t now_ms = 0;
 };
 
 struct Appraisal {
   Verdict verdict = Verdict::kUnknown;
   std::vector<Finding> findings;
-  std::vector<JudgedEntry> entries;        // of this round
+  std::vector<JudgedEntry> entries;  // of this round
   std::map<EntryState, std::uint64_t> counts;
-  HostState host;                          // to keep for the next round
-  attest::Claims claims;                   // as parsed; empty if they could not be
-  bool rebooted = false;                   // since the last round
+  HostState host;         // to keep for the next round
+  attest::Claims claims;  // as parsed; empty if they could not be
+  bool rebooted = false;  // since the last round
 };
 Appraisal Appraise(const Request& request, const HostState& host, const ReferenceValues& references,
                    const Policy& policy);

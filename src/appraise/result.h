@@ -3,8 +3,8 @@
 //   ASSAY_ASSIGN(std::string jwt, SignEar(appraisal, context, key));
 //   ASSAY_ASSIGN(std::string claims_json, VerifyEar(jwt, public_key));
 //
-// Contract: docs/formats/result.md. Times are Unix seconds. ear.status is 2 (affirming), 96 (contraindicated) or 0 (none)
-// for trusted, not trusted, could not tell; the findings are in a private claim.
+// Contract: docs/formats/result.md. Times are Unix seconds. ear.status is 2 (affirming), 96 (contraindicated)
+// or 0 (none) for trusted, not trusted, could not tell; the findings are in a private claim.
 #pragma once
 
 #include <string>
@@ -22,7 +22,7 @@ struct EarContext {
   std::uint64_t valid_s = 300;
 };
 Result<std::string> SignEar(const Appraisal& appraisal, const EarContext& context, const PrivateKey& key);
-Result<std::string> VerifyEar(std::string_view jwt, const PublicKey& key);   // the claims' JSON
+Result<std::string> VerifyEar(std::string_view jwt, const PublicKey& key);  // the claims' JSON
 
 // The same for people (a few lines; entries only when asked) and for scripts (JSON).
 std::string Describe(const Appraisal& appraisal, bool entries, bool colour);

@@ -3,8 +3,9 @@
 //   Bytes q = Qualifying(nonce, binding, evidence.claims, evidence.context);   // what the quote must carry
 //   ASSAY_ASSIGN(Claims claims, ParseClaims(evidence.claims));
 //
-// Contract: claims and context are bytes that are hashed as they stand; parsing them never changes them. They are what
-// the attester says, vouched for by the AK only; the list is what the PCR says. docs/formats/challenge.md
+// Contract: claims and context are bytes that are hashed as they stand; parsing them never changes them. They
+// are what the attester says, vouched for by the AK only; the list is what the PCR says.
+// docs/formats/challenge.md
 #pragma once
 
 #include <cstdint>
@@ -18,8 +19,8 @@
 
 namespace assay::attest {
 
-// The channel that evidence was asked over. type: "tls-exporter" (RFC 9266), "unix" (value: empty) or "none" (evidence
-// kept in files: value empty).
+// The channel that evidence was asked over. type: "tls-exporter" (RFC 9266), "unix" (value: empty) or "none"
+// (evidence kept in files: value empty).
 struct Binding {
   std::string type;
   Bytes value;
@@ -29,31 +30,33 @@ struct Binding {
 // SHA-256(context)).
 Bytes Qualifying(ByteView nonce, const Binding& binding, ByteView claims, ByteView context);
 
-enum class Level { kQuote, kList, kFull };   // what a challenger is shown: claims only, + list, + context
-std::string_view LevelName(Level level);     // "quote", "list", "full"
+enum class Level { kQuote, kList, kFull };  // what a challenger is shown: claims only, + list, + context
+std::string_view LevelName(Level level);    // "quote", "list", "full"
 Result<Level> ParseLevel(std::string_view name);
 
 struct Claims {
-  std::string version;               // of the attester: "0.1.0"
+  std::string version;  // of the attester: "0.1.0"
   std::string hostname;
   std::string boot_id;
-  std::uint64_t started_ms = 0;      // of the attester, since the epoch
+  std::uint64_t started_ms = 0;  // of the attester, since the epoch
   std::uint32_t pcr = 10;
   HashAlg list_bank = HashAlg::kSha256;
-  std::uint64_t first_record = 0;    // of the list that came along
-  std::uint64_t list_count = 0;      // records when quoted
-  std::uint64_t overflow = 0;        // records extended but not kept: the list is full
+  std::uint64_t first_record = 0;  // of the list that came along
+  std::uint64_t list_count = 0;    // records when quoted
+  std::uint64_t overflow = 0;      // records extended but not kept: the list is full
   std::uint64_t violations = 0;
   std::uint64_t gaps = 0;
-  std::string engine;                // "fanotify"
-  std::string engine_state;          // "ok", or an error's sentence
+  std::string engine;        // "fanotify"
+  std::string engine_state;  // "ok", or an error's sentence
   std::string tpm_manufacturer, tpm_vendor, tpm_firmware;
   bool tpm_software = false;
   Level level = Level::kFull;
-  std::vector<std::pair<std::uint16_t, std::vector<std::pair<std::uint32_t, Bytes>>>> pcrs;  // bank -> (index, value)
-  std::vector<std::pair<std::uint64_t, Bytes>> checkpoints;   // (records so far, PCR in list_bank): for naming tampering
+  std::vector<std::pair<std::uint16_t, std::vector<std::pair<std::uint32_t, Bytes>>>>
+      pcrs;  // bank -> (index, value)
+  std::vector<std::pair<std::uint64_t, Bytes>>
+      checkpoints;  // (records so far, PCR in list_bank): for naming tampering
 };
-Bytes EncodeClaims(const Claims& claims);          // JSON, docs/formats/challenge.md
+Bytes EncodeClaims(const Claims& claims);  // JSON, docs/formats/challenge.md
 Result<Claims> ParseClaims(ByteView json);
 
 // One line of the context: who loaded what entry of the list. sub: position within a group, else 0.
@@ -64,18 +67,18 @@ struct ContextEntry {
   std::uint32_t pid = 0, uid = 0;
   std::string comm, hook;
 };
-Bytes EncodeContextLine(const ContextEntry& entry);   // a JSON line, with its newline
+Bytes EncodeContextLine(const ContextEntry& entry);  // a JSON line, with its newline
 Result<std::vector<ContextEntry>> ParseContext(ByteView lines);
 
 struct Evidence {
-  Bytes attest;        // TPMS_ATTEST
-  Bytes signature;     // TPMT_SIGNATURE
-  Bytes ak_public;     // TPMT_PUBLIC
-  Bytes ek_public;     // TPMT_PUBLIC, may be empty
+  Bytes attest;     // TPMS_ATTEST
+  Bytes signature;  // TPMT_SIGNATURE
+  Bytes ak_public;  // TPMT_PUBLIC
+  Bytes ek_public;  // TPMT_PUBLIC, may be empty
   Bytes claims;
-  Bytes context;       // JSON lines from first_record on; empty below Level::kFull
-  Bytes list;          // binary list in claims.list_bank, from claims.first_record on; empty at Level::kQuote
-  Bytes event_log;     // the firmware's, may be empty
+  Bytes context;    // JSON lines from first_record on; empty below Level::kFull
+  Bytes list;       // binary list in claims.list_bank, from claims.first_record on; empty at Level::kQuote
+  Bytes event_log;  // the firmware's, may be empty
 };
 
 }  // namespace assay::attest

@@ -3,8 +3,9 @@
 //   Bytes wire = EncodeChallenge({.nonce = nonce, .first_record = 120});
 //   ASSAY_ASSIGN(Message m, DecodeMessage(wire, kMaxEvidence));
 //
-// Contract: docs/formats/challenge.md (with schema docs/formats/challenge.schema.json). Bounded: header kMaxHeader bytes,
-// attachments by a limit of each kind; unknown versions, members and attachments are errors.
+// Contract: docs/formats/challenge.md (with schema docs/formats/challenge.schema.json). Bounded: header
+// kMaxHeader bytes, attachments by a limit of each kind; unknown versions, members and attachments are
+// errors.
 #pragma once
 
 #include <variant>
@@ -15,17 +16,17 @@
 namespace assay::attest {
 
 inline constexpr std::size_t kMaxHeader = 64 << 10;
-inline constexpr std::size_t kMaxEvidence = std::size_t{512} << 20;   // bytes of a whole evidence message
+inline constexpr std::size_t kMaxEvidence = std::size_t{512} << 20;  // bytes of a whole evidence message
 inline constexpr std::size_t kNonceSize = 32;
 
 struct Challenge {
-  Bytes nonce;                                // kNonceSize
+  Bytes nonce;  // kNonceSize
   std::uint64_t first_record = 0;
   bool want_list = true, want_context = true, want_event_log = true;
-  tpm::PcrSelection selection;                // empty: sha256:0-10
+  tpm::PcrSelection selection;  // empty: sha256:0-10
 };
 struct Refusal {
-  std::string code;                           // "forbidden", "degraded", "bad-request", "busy", "internal"
+  std::string code;  // "forbidden", "degraded", "bad-request", "busy", "internal"
   std::string message;
 };
 using Message = std::variant<Challenge, Evidence, Refusal>;

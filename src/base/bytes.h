@@ -4,8 +4,8 @@
 //   ASSAY_ASSIGN(std::uint32_t pcr, r.U32Le());
 //   ASSAY_ASSIGN(ByteView name, r.Take(len, "name"));     // bounded: a ParseError with the offset otherwise
 //
-// Contract: a Reader never reads past its input, never allocates, and after an error stands where it stood before.
-// Views point into the input and live as long as it does.
+// Contract: a Reader never reads past its input, never allocates, and after an error stands where it stood
+// before. Views point into the input and live as long as it does.
 #pragma once
 
 #include <cstdint>
@@ -28,11 +28,11 @@ inline std::string_view AsText(ByteView b) { return {reinterpret_cast<const char
 inline Bytes ToBytes(ByteView b) { return Bytes(b.begin(), b.end()); }
 bool Equal(ByteView a, ByteView b);
 
-std::string Hex(ByteView b);                    // lower case
-Result<Bytes> FromHex(std::string_view text);   // either case, an even number of digits, nothing else
-std::string Base64(ByteView b);                 // RFC 4648 section 4, padded
+std::string Hex(ByteView b);                   // lower case
+Result<Bytes> FromHex(std::string_view text);  // either case, an even number of digits, nothing else
+std::string Base64(ByteView b);                // RFC 4648 section 4, padded
 Result<Bytes> FromBase64(std::string_view text);
-std::string Base64Url(ByteView b);              // RFC 4648 section 5, unpadded (RFC 7515)
+std::string Base64Url(ByteView b);  // RFC 4648 section 5, unpadded (RFC 7515)
 Result<Bytes> FromBase64Url(std::string_view text);
 
 class Reader {
@@ -56,7 +56,9 @@ class Reader {
   Result<std::uint64_t> U64Be(std::string_view what = "u64");
 
   // An error at the present offset (or at one given).
-  Error Bad(std::string_view what) const { return ParseError(std::string(format_), offset(), std::string(what)); }
+  Error Bad(std::string_view what) const {
+    return ParseError(std::string(format_), offset(), std::string(what));
+  }
   Error BadAt(std::uint64_t at, std::string_view what) const {
     return ParseError(std::string(format_), at, std::string(what));
   }

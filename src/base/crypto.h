@@ -4,8 +4,8 @@
 //   ASSAY_ASSIGN(Bytes sig, key.SignEs256(data));                 // r || s, 64 bytes, RFC 7518 section 3.4
 //   ASSAY_TRY(key.Public().VerifyEs256(data, sig));
 //
-// Contract: an OpenSSL type appears in no public header but this one, as an opaque pointer. Verification answers with
-// Result<>: an error is a failure, never 'maybe'.
+// Contract: an OpenSSL type appears in no public header but this one, as an opaque pointer. Verification
+// answers with Result<>: an error is a failure, never 'maybe'.
 #pragma once
 
 #include <openssl/types.h>
@@ -38,12 +38,12 @@ Error OpenSslError(std::string_view doing);
 
 class PublicKey {
  public:
-  static Result<PublicKey> FromPem(std::string_view pem);                     // SubjectPublicKeyInfo
-  static Result<PublicKey> FromEcP256(ByteView x, ByteView y);                // big-endian, at most 32 bytes each
+  static Result<PublicKey> FromPem(std::string_view pem);       // SubjectPublicKeyInfo
+  static Result<PublicKey> FromEcP256(ByteView x, ByteView y);  // big-endian, at most 32 bytes each
   static Result<PublicKey> FromRsa(ByteView modulus, std::uint32_t exponent);  // big-endian
   explicit PublicKey(EvpPkeyPtr key) : key_(std::move(key)) {}
   std::string Pem() const;
-  Bytes Der() const;                                                          // SubjectPublicKeyInfo
+  Bytes Der() const;  // SubjectPublicKeyInfo
   // ECDSA P-256 over SHA-256(data), signature r || s.
   Result<> VerifyEs256(ByteView data, ByteView r_s) const;
   // Over a digest that is already computed: ECDSA (r, s big-endian), or RSASSA-PKCS1-v1_5 / RSAPSS.
@@ -76,7 +76,8 @@ struct CertificateRequest {
   bool is_ca = false;
 };
 Result<std::string> MakeCertificatePem(const PrivateKey& subject, const CertificateRequest& request,
-                                       const PrivateKey* ca_key, std::string_view ca_pem);  // null CA: self-signed
+                                       const PrivateKey* ca_key,
+                                       std::string_view ca_pem);  // null CA: self-signed
 Result<X509Ptr> CertificateFromPem(std::string_view pem);
 Digest CertificateFingerprint(const X509* certificate);  // SHA-256 of the DER
 std::string CertificateCommonName(const X509* certificate);

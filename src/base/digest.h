@@ -1,10 +1,12 @@
-// Hash algorithms by all the names this field has for them, digests as values, and hashing (OpenSSL EVP, fetched once).
+// Hash algorithms by all the names this field has for them, digests as values, and hashing (OpenSSL EVP,
+// fetched once).
 //
 //   Digest d = Hash(HashAlg::kSha256, data);
 //   Hasher h(HashAlg::kSha256); h.Update(a).Update(b); Digest d = h.Finish();
 //
-// Contract: a Digest is a plain value of at most 64 bytes, comparable and hashable. Algorithms that are recognised but
-// not computed here (SM3, SHA-3) have names, sizes and identifiers; CanHash() is false for them.
+// Contract: a Digest is a plain value of at most 64 bytes, comparable and hashable. Algorithms that are
+// recognised but not computed here (SM3, SHA-3) have names, sizes and identifiers; CanHash() is false for
+// them.
 #pragma once
 
 #include <array>
@@ -32,11 +34,11 @@ enum class HashAlg : std::uint16_t {
 
 inline constexpr std::size_t kMaxDigestSize = 64;
 
-std::size_t DigestSize(HashAlg alg);                             // in bytes
-std::string_view HashName(HashAlg alg);                          // the kernel's name: "sha256", "sm3_256", "sha3-256"
-std::optional<HashAlg> HashFromName(std::string_view name);      // also accepts "sha-256"/"sm3"
+std::size_t DigestSize(HashAlg alg);     // in bytes
+std::string_view HashName(HashAlg alg);  // the kernel's name: "sha256", "sm3_256", "sha3-256"
+std::optional<HashAlg> HashFromName(std::string_view name);  // also accepts "sha-256"/"sm3"
 std::optional<HashAlg> HashFromTpmAlg(std::uint16_t tpm_alg);
-bool CanHash(HashAlg alg);                                       // SHA-1, SHA-256, SHA-384, SHA-512
+bool CanHash(HashAlg alg);  // SHA-1, SHA-256, SHA-384, SHA-512
 
 class Digest {
  public:
@@ -64,7 +66,8 @@ class Digest {
   std::array<std::uint8_t, kMaxDigestSize> bytes_{};
 };
 
-// Incremental hashing. One object serves many digests one after the other (Finish() starts anew); not thread-safe.
+// Incremental hashing. One object serves many digests one after the other (Finish() starts anew); not
+// thread-safe.
 class Hasher {
  public:
   explicit Hasher(HashAlg alg);  // CanHash(alg) must hold (asserted)

@@ -3,8 +3,8 @@
 //   ASSAY_ASSIGN(UniqueFd fd, Open("/x", O_RDONLY));
 //   ASSAY_ASSIGN(Bytes data, ReadFile("/x", 1 << 20));
 //
-// Contract: every descriptor is opened close-on-exec. EINTR is retried. Whole means whole: a short write or a file
-// above its bound is an error (OsError, or StateError "io.too-large").
+// Contract: every descriptor is opened close-on-exec. EINTR is retried. Whole means whole: a short write or a
+// file above its bound is an error (OsError, or StateError "io.too-large").
 #pragma once
 
 #include <fcntl.h>

@@ -1,12 +1,12 @@
-// Reading untrusted JSON: bounded in size and depth, UTF-8 checked, typed access with named errors (simdjson inside).
-// Writing is done with nlohmann::json in .cc files.
+// Reading untrusted JSON: bounded in size and depth, UTF-8 checked, typed access with named errors (simdjson
+// inside). Writing is done with nlohmann::json in .cc files.
 //
 //   ASSAY_ASSIGN(JsonDoc doc, JsonDoc::Parse(text, "challenge"));
 //   ASSAY_ASSIGN(std::string nonce, doc.root().Str("nonce"));
 //
-// Contract: values are copies or views into the document, which must outlive them. A missing or ill-typed member is a
-// ParseError of the document's format with the member's path in its text. Duplicate keys and unknown members are errors
-// where the caller asks for it (OnlyKeys).
+// Contract: values are copies or views into the document, which must outlive them. A missing or ill-typed
+// member is a ParseError of the document's format with the member's path in its text. Duplicate keys and
+// unknown members are errors where the caller asks for it (OnlyKeys).
 #pragma once
 
 #include <cstdint>
@@ -60,7 +60,8 @@ class JsonDoc {
  public:
   static constexpr std::size_t kMaxSize = std::size_t{16} << 20;
   static constexpr std::size_t kMaxDepth = 32;
-  static Result<JsonDoc> Parse(std::string_view text, std::string_view format, std::size_t max_size = kMaxSize);
+  static Result<JsonDoc> Parse(std::string_view text, std::string_view format,
+                               std::size_t max_size = kMaxSize);
   JsonDoc(JsonDoc&&) noexcept;
   JsonDoc& operator=(JsonDoc&&) noexcept;
   ~JsonDoc();

@@ -3,8 +3,8 @@
 //   log::Init({.json = true});      // once, in main
 //   log::Warn("tpm: {} is gone", tcti);
 //
-// Contract: never blocks on anything that may itself be measured (no syslog, no journal socket); messages are escaped
-// (control characters, JSON); safe from any thread. Before Init(): text to stderr, level info.
+// Contract: never blocks on anything that may itself be measured (no syslog, no journal socket); messages are
+// escaped (control characters, JSON); safe from any thread. Before Init(): text to stderr, level info.
 #pragma once
 
 #include <fmt/format.h>

@@ -7,9 +7,9 @@
 //   }
 //   if (auto r = ReadList(p); !r) log::Warn("{}", r.error().Message());
 //
-// Contract: a Result that is not looked at does not compile. An error has a stable dotted name (code(), for tests,
-// JSON and metrics), a sentence for people (Message()), and its own type with fields (As<ParseError>()). Functions
-// declared in a public header throw nothing.
+// Contract: a Result that is not looked at does not compile. An error has a stable dotted name (code(), for
+// tests, JSON and metrics), a sentence for people (Message()), and its own type with fields
+// (As<ParseError>()). Functions declared in a public header throw nothing.
 #pragma once
 
 #include <cstdint>
@@ -40,7 +40,9 @@ class [[nodiscard]] Error {
 
   std::string code() const { return info_->code(); }
   // The sentence, with what was being done in front: "reading the list: open /x: No such file or directory".
-  std::string Message() const { return context_.empty() ? info_->Message() : context_ + ": " + info_->Message(); }
+  std::string Message() const {
+    return context_.empty() ? info_->Message() : context_ + ": " + info_->Message();
+  }
   template <typename E>
   const E* As() const {
     return dynamic_cast<const E*>(info_.get());
@@ -89,7 +91,8 @@ struct OsError : ErrorInfo {
 
 // A library (OpenSSL, libarchive, ...) that failed.
 struct LibError : ErrorInfo {
-  LibError(std::string library_in, std::string what_in) : library(std::move(library_in)), what(std::move(what_in)) {}
+  LibError(std::string library_in, std::string what_in)
+      : library(std::move(library_in)), what(std::move(what_in)) {}
   std::string library;
   std::string what;
   std::string code() const override { return "lib." + library; }
@@ -119,15 +122,15 @@ struct StateError : ErrorInfo {
 #define ASSAY_CONCAT(a, b) ASSAY_CONCAT_INNER(a, b)
 
 // ASSAY_TRY(Call());            hands the error on, drops the value
-#define ASSAY_TRY(expr)                                                                   \
-  do {                                                                                    \
-    auto assay_try_result = (expr);                                                       \
-    if (!assay_try_result) return ::assay::Fail(std::move(assay_try_result).error());     \
+#define ASSAY_TRY(expr)                                                               \
+  do {                                                                                \
+    auto assay_try_result = (expr);                                                   \
+    if (!assay_try_result) return ::assay::Fail(std::move(assay_try_result).error()); \
   } while (0)
 
 // ASSAY_ASSIGN(auto x, Call()); hands the error on, else declares or assigns the value
 #define ASSAY_ASSIGN(decl, expr) ASSAY_ASSIGN_IMPL(ASSAY_CONCAT(assay_result_, __LINE__), decl, expr)
-#define ASSAY_ASSIGN_IMPL(tmp, decl, expr)                           \
-  auto tmp = (expr);                                                 \
-  if (!tmp) return ::assay::Fail(std::move(tmp).error());            \
+#define ASSAY_ASSIGN_IMPL(tmp, decl, expr)                \
+  auto tmp = (expr);                                      \
+  if (!tmp) return ::assay::Fail(std::move(tmp).error()); \
   decl = std::move(*tmp)

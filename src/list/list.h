@@ -1,19 +1,19 @@
-// The kernel's measurement list (IMA): reading, writing, decoding and replaying, in its binary and ASCII forms.
+// The kernel's measurement list (IMA): reading, writing, decoding and replaying, in its binary and ASCII
+// forms.
 //
 //   ListReader reader(file, HashAlg::kSha256);                   // the bank: only the file's name tells it
 //   Replay replay(HashAlg::kSha256);
 //   while (true) {
 //     ASSAY_ASSIGN(std::optional<RecordView> r, reader.Next());
 //     if (!r) break;
-//     replay.Add(*r);                                            // recomputes the template hash; the column is a hint
-//     ASSAY_ASSIGN(Entry e, Decode(*r));
-//     if (e.file_digest) Use(e.path, *e.file_digest);
+//     replay.Add(*r);                                            // recomputes the template hash; the column
+//     is a hint ASSAY_ASSIGN(Entry e, Decode(*r)); if (e.file_digest) Use(e.path, *e.file_digest);
 //   }
 //
-// Contract: docs/formats/list.md. Integers are little-endian (the kernel's host order on every machine we run on).
-// Nothing here allocates by a length found in the input. Views live as long as the input. Sizes are bounded by
-// kMaxRecord; a record that ends early is a ParseError with its offset, what came before it stays valid.
-// Source: Linux 6.12 security/integrity/ima/{ima_fs,ima_template,ima_template_lib}.c
+// Contract: docs/formats/list.md. Integers are little-endian (the kernel's host order on every machine we run
+// on). Nothing here allocates by a length found in the input. Views live as long as the input. Sizes are
+// bounded by kMaxRecord; a record that ends early is a ParseError with its offset, what came before it stays
+// valid. Source: Linux 6.12 security/integrity/ima/{ima_fs,ima_template,ima_template_lib}.c
 #pragma once
 
 #include <cstdint>
@@ -28,19 +28,19 @@
 
 namespace assay::ima {
 
-inline constexpr std::uint32_t kPcr = 10;               // CONFIG_IMA_MEASURE_PCR_IDX
-inline constexpr std::size_t kMaxRecord = 16u << 20;    // bytes of template data in one record
-inline constexpr std::size_t kMaxName = 255;            // TCG_EVENT_NAME_LEN_MAX
+inline constexpr std::uint32_t kPcr = 10;             // CONFIG_IMA_MEASURE_PCR_IDX
+inline constexpr std::size_t kMaxRecord = 16u << 20;  // bytes of template data in one record
+inline constexpr std::size_t kMaxName = 255;          // TCG_EVENT_NAME_LEN_MAX
 
 struct RecordView {
-  std::uint64_t index = 0;          // of the first record read: 0, unless the reader was given another start
-  std::uint64_t offset = 0;         // of the record in the input, bytes
+  std::uint64_t index = 0;   // of the first record read: 0, unless the reader was given another start
+  std::uint64_t offset = 0;  // of the record in the input, bytes
   std::uint32_t pcr = 0;
-  ByteView template_digest;         // the column of the list, DigestSize(bank) bytes: a hint
-  std::string_view template_name;   // "ima-ng", or a format string as "d-ng|n-ng"
-  ByteView data;                    // template data; for "ima": digest[20] | u32 len | name, as it stands in the file
-  ByteView raw;                     // the whole record
-  bool violation() const;           // all-zero column
+  ByteView template_digest;        // the column of the list, DigestSize(bank) bytes: a hint
+  std::string_view template_name;  // "ima-ng", or a format string as "d-ng|n-ng"
+  ByteView data;           // template data; for "ima": digest[20] | u32 len | name, as it stands in the file
+  ByteView raw;            // the whole record
+  bool violation() const;  // all-zero column
 };
 
 class ListReader {
@@ -49,7 +49,7 @@ class ListReader {
   ListReader(ByteView data, HashAlg bank, std::uint64_t first_index = 0);
   // nullopt at the end.
   Result<std::optional<RecordView>> Next();
-  std::uint64_t offset() const { return pos_; }       // where the next record begins
+  std::uint64_t offset() const { return pos_; }  // where the next record begins
   std::uint64_t next_index() const { return index_; }
 
  private:
@@ -60,41 +60,43 @@ class ListReader {
 };
 
 struct FileDigest {
-  std::string alg_name;             // as in the list: "sha256"; may be one that nobody knows
-  std::string type;                 // "" (d, d-ng), "ima" or "verity" (d-ngv2)
+  std::string alg_name;  // as in the list: "sha256"; may be one that nobody knows
+  std::string type;      // "" (d, d-ng), "ima" or "verity" (d-ngv2)
   Bytes bytes;
-  std::optional<Digest> digest;     // when the algorithm is known and the size fits
+  std::optional<Digest> digest;  // when the algorithm is known and the size fits
 };
 
 struct Field {
-  std::string_view id;              // "d-ng", "n-ng", "sig", "buf", ...
+  std::string_view id;  // "d-ng", "n-ng", "sig", "buf", ...
   ByteView value;
 };
 
 // A record's template data, opened.
 struct Entry {
-  std::vector<Field> fields;        // all, in order
+  std::vector<Field> fields;  // all, in order
   std::optional<FileDigest> file_digest;
-  std::string path;                 // n or n-ng without its NUL; the buffer's name for ima-buf
-  ByteView signature;               // sig, d-modsig's and so on stay in `fields`
-  ByteView buffer;                  // buf
+  std::string path;    // n or n-ng without its NUL; the buffer's name for ima-buf
+  ByteView signature;  // sig, d-modsig's and so on stay in `fields`
+  ByteView buffer;     // buf
 };
 Result<Entry> Decode(const RecordView& record);
 
-// H(template data) as the kernel forms it for this template name and bank (for "ima": SHA1(digest || name padded)).
+// H(template data) as the kernel forms it for this template name and bank (for "ima": SHA1(digest || name
+// padded)).
 Digest TemplateDigest(HashAlg bank, std::string_view template_name, ByteView data);
 
-// What TPM2_PCR_Extend was given for the record: all-ones for a violation, else the recomputed template digest.
+// What TPM2_PCR_Extend was given for the record: all-ones for a violation, else the recomputed template
+// digest.
 Digest ExtendValue(HashAlg bank, const RecordView& record);
 
-// The running value of one PCR in one bank. Copyable: it is also the stored prefix state, from which a later round
-// goes on (State()/FromState()).
+// The running value of one PCR in one bank. Copyable: it is also the stored prefix state, from which a later
+// round goes on (State()/FromState()).
 class Replay {
  public:
   explicit Replay(HashAlg bank, std::uint32_t pcr = kPcr);
   static Replay FromState(const Digest& value, std::uint64_t count, std::uint32_t pcr = kPcr);
-  // Records for other PCRs are counted but not extended. hint_matches is false when the column is neither all-zero nor
-  // the recomputed hash.
+  // Records for other PCRs are counted but not extended. hint_matches is false when the column is neither
+  // all-zero nor the recomputed hash.
   struct Step {
     bool hint_matches;
     bool violation;
@@ -109,27 +111,29 @@ class Replay {
   std::uint32_t pcr_;
 };
 
-// Replays a whole list in one bank from zero, on both cores where that helps: template hashes are computed in parallel,
-// the chain itself is serial. `values` is indexed as `banks`.
+// Replays a whole list in one bank from zero, on both cores where that helps: template hashes are computed in
+// parallel, the chain itself is serial. `values` is indexed as `banks`.
 struct ReplayResult {
   std::uint64_t count = 0;
   std::uint64_t violations = 0;
-  std::vector<std::uint64_t> wrong_hints;     // first 1000 record numbers whose column is not the recomputed hash
+  std::vector<std::uint64_t>
+      wrong_hints;  // first 1000 record numbers whose column is not the recomputed hash
   std::vector<Digest> values;
 };
 Result<ReplayResult> ReplayList(ByteView list, HashAlg list_bank, const std::vector<HashAlg>& banks,
                                 std::uint32_t pcr = kPcr);
 
 // Writing.
-Bytes EncodeNg(const Digest& file_digest, std::string_view path);                       // ima-ng data
-Bytes EncodeBuf(const Digest& buffer_digest, std::string_view name, ByteView buffer);   // ima-buf data
+Bytes EncodeNg(const Digest& file_digest, std::string_view path);                      // ima-ng data
+Bytes EncodeBuf(const Digest& buffer_digest, std::string_view name, ByteView buffer);  // ima-buf data
 // One record for a list whose columns are of template_digest's bank.
-Bytes EncodeRecord(std::uint32_t pcr, const Digest& template_digest, std::string_view template_name, ByteView data);
+Bytes EncodeRecord(std::uint32_t pcr, const Digest& template_digest, std::string_view template_name,
+                   ByteView data);
 
 // One line of ascii_runtime_measurements, with its newline, as the kernel prints it.
 std::string ToAscii(const RecordView& record);
-// The ASCII list is lossy (spaces and newlines in names are not escaped): what can't be told apart is a ParseError with
-// the line's offset. The result owns its bytes.
+// The ASCII list is lossy (spaces and newlines in names are not escaped): what can't be told apart is a
+// ParseError with the line's offset. The result owns its bytes.
 struct OwnedRecord {
   std::uint32_t pcr = 0;
   Bytes template_digest;

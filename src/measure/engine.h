@@ -4,9 +4,9 @@
 //   ... engine->Stats() ...
 //   engine->Stop();                      // marks go first: nothing hangs
 //
-// Contract: a task is held for at most `deadline`; what then happens is the policy's choice and is counted and recorded
-// as a violation ("unmeasurable"). When the process dies the kernel answers for it: no task hangs. The thread that reads
-// requests only queues. The engine's own process is exempt.
+// Contract: a task is held for at most `deadline`; what then happens is the policy's choice and is counted
+// and recorded as a violation ("unmeasurable"). When the process dies the kernel answers for it: no task
+// hangs. The thread that reads requests only queues. The engine's own process is exempt.
 #pragma once
 
 #include <sys/types.h>
@@ -23,39 +23,39 @@
 
 namespace assay::measure {
 
-enum class Expiry { kAllow, kRefuse };   // of the answer time
+enum class Expiry { kAllow, kRefuse };  // of the answer time
 
 struct EngineOptions {
-  std::vector<std::string> mounts;       // mount points to mark, as seen in the present mount namespace
-  bool all_files = false;                // measure every file opened, not only what looks like code
+  std::vector<std::string> mounts;  // mount points to mark, as seen in the present mount namespace
+  bool all_files = false;           // measure every file opened, not only what looks like code
   std::vector<std::string> extensions{".py", ".pl", ".pm", ".sh", ".rb"};  // code without a magic
   unsigned workers = 2;
   std::chrono::milliseconds deadline{30'000};
   Expiry expiry = Expiry::kAllow;
-  std::set<pid_t> exempt;                // processes besides our own (the software TPM)
+  std::set<pid_t> exempt;  // processes besides our own (the software TPM)
 };
 
 struct EngineStats {
   std::uint64_t events = 0, measured = 0, clean = 0, not_code = 0, violations = 0, expired = 0, errors = 0;
-  std::uint64_t queue_depth = 0, stalls = 0;   // stalls: times the watchdog saw no progress
+  std::uint64_t queue_depth = 0, stalls = 0;  // stalls: times the watchdog saw no progress
   std::uint64_t bytes_hashed = 0;
 };
 
 class Engine {
  public:
   virtual ~Engine() = default;
-  virtual std::string Name() const = 0;             // "fanotify"
+  virtual std::string Name() const = 0;  // "fanotify"
   virtual EngineStats Stats() const = 0;
-  virtual Result<> Health() const = 0;              // an error names what is wrong
-  virtual void Stop() = 0;                          // idempotent
+  virtual Result<> Health() const = 0;  // an error names what is wrong
+  virtual void Stop() = 0;              // idempotent
 };
 
 // Whether the fanotify engine can run here, by trying: StateError "engine.fanotify-..." says what is missing.
 Result<> ProbeFanotify();
 Result<std::unique_ptr<Engine>> StartFanotify(const EngineOptions& options, Recorder& recorder);
 
-// Measures a file through a descriptor, as the engine does (lease, hash, record): for the `measure` node and for what
-// ran before the engine. The path is the kernel's name for the descriptor, unless one is given.
+// Measures a file through a descriptor, as the engine does (lease, hash, record): for the `measure` node and
+// for what ran before the engine. The path is the kernel's name for the descriptor, unless one is given.
 Result<Recorded> MeasureFd(int fd, const Context& context, Recorder& recorder);
 Result<Recorded> MeasurePath(const std::string& path, const Context& context, Recorder& recorder);
 

@@ -1,14 +1,16 @@
 // The recorder: the one writer of the measurement list and of its PCR.
 //
-//   ASSAY_ASSIGN(std::unique_ptr<Recorder> rec, Recorder::Open(options, tpm));   // reconciles the list with the PCR
-//   ASSAY_ASSIGN(Recorded r, rec->Record({digest, "/usr/bin/ls", context}));     // returns when the task may go on
-//   ASSAY_TRY(rec->Quiesce([&](const RecorderState& s) { return quote(s); }));   // flushed, and nothing commits meanwhile
+//   ASSAY_ASSIGN(std::unique_ptr<Recorder> rec, Recorder::Open(options, tpm));   // reconciles the list with
+//   the PCR ASSAY_ASSIGN(Recorded r, rec->Record({digest, "/usr/bin/ls", context}));     // returns when the
+//   task may go on ASSAY_TRY(rec->Quiesce([&](const RecorderState& s) { return quote(s); }));   // flushed,
+//   and nothing commits meanwhile
 //
-// Contract: a record is in the list file before its extend is sent to the TPM; a call returns when its record is extended
-// (or, for a grouped one, when it is in the write-ahead file of the open group). One recorder per PCR: a lock and the
-// PCR itself are checked. A kill at any instant loses nothing and duplicates nothing: Open() drops a torn tail, extends
-// what was written and not extended, and refuses ("recorder.pcr-unexplained") a PCR that the list can't explain. Safe
-// from any thread. docs/formats/list.md ("Recording"), docs/formats/state.md.
+// Contract: a record is in the list file before its extend is sent to the TPM; a call returns when its record
+// is extended (or, for a grouped one, when it is in the write-ahead file of the open group). One recorder per
+// PCR: a lock and the PCR itself are checked. A kill at any instant loses nothing and duplicates nothing:
+// Open() drops a torn tail, extends what was written and not extended, and refuses
+// ("recorder.pcr-unexplained") a PCR that the list can't explain. Safe from any thread. docs/formats/list.md
+// ("Recording"), docs/formats/state.md.
 #pragma once
 
 #include <sys/types.h>
@@ -29,11 +31,11 @@ namespace assay::measure {
 
 // Who loaded it, for the side journal: not proven by the PCR, but bound into the quote's qualifying data.
 struct Context {
-  std::uint64_t time_ms = 0;   // since the epoch
+  std::uint64_t time_ms = 0;  // since the epoch
   pid_t pid = 0;
   uid_t uid = 0;
   std::string comm;
-  std::string hook;            // "exec", "open", "measure", "start"
+  std::string hook;  // "exec", "open", "measure", "start"
 };
 
 struct Measurement {
@@ -42,45 +44,50 @@ struct Measurement {
   Context context;
 };
 
-enum class Violation { kOpenWriters, kToMToU, kUnmeasurable };   // IMA's two, and content that could not be read
-std::string_view ViolationName(Violation v);                      // "open_writers", "ToMToU", "unmeasurable"
+enum class Violation {
+  kOpenWriters,
+  kToMToU,
+  kUnmeasurable
+};                                            // IMA's two, and content that could not be read
+std::string_view ViolationName(Violation v);  // "open_writers", "ToMToU", "unmeasurable"
 
 struct RecorderOptions {
-  std::string dir;                       // on tmpfs: list, journal, pending groups, lock
+  std::string dir;  // on tmpfs: list, journal, pending groups, lock
   std::uint32_t pcr = 10;
-  HashAlg list_bank = HashAlg::kSha256;  // the bank of the list's columns, and of file digests
-  std::uint64_t max_records = 1'000'000; // further ones are extended and counted, not kept: state "full"
-  bool synchronous = false;              // the compatible mode: no groups
-  std::uint32_t group_ms = 50;           // how long a group may stay open
-  std::size_t group_bytes = 64 << 10;    // and how large it may grow
+  HashAlg list_bank = HashAlg::kSha256;      // the bank of the list's columns, and of file digests
+  std::uint64_t max_records = 1'000'000;     // further ones are extended and counted, not kept: state "full"
+  bool synchronous = false;                  // the compatible mode: no groups
+  std::uint32_t group_ms = 50;               // how long a group may stay open
+  std::size_t group_bytes = 64 << 10;        // and how large it may grow
   std::function<bool(const Digest&)> known;  // in the signed manifest: may be grouped; empty: nothing is
-  // Called at named instants ("list.written", "extended", ...); tests inject faults and kills here. Usually empty.
+  // Called at named instants ("list.written", "extended", ...); tests inject faults and kills here. Usually
+  // empty.
   std::function<Result<>(std::string_view)> fault;
 };
 
 struct Recorded {
-  bool is_new = false;        // false: this path's last record already has this digest
-  std::uint64_t index = 0;    // of the record, or of the group that it will be in
+  bool is_new = false;      // false: this path's last record already has this digest
+  std::uint64_t index = 0;  // of the record, or of the group that it will be in
 };
 
 struct RecorderState {
-  std::uint64_t count = 0;               // records in the list file
-  std::uint64_t entries = 0;             // measurements, those inside groups included
+  std::uint64_t count = 0;    // records in the list file
+  std::uint64_t entries = 0;  // measurements, those inside groups included
   std::uint64_t violations = 0;
-  std::uint64_t overflow = 0;            // extended, but not kept
-  std::uint64_t gaps = 0;                // restarts of the attester within this list
-  bool degraded = false;                 // TPM gone or list unwritable: nothing is recorded until it is mended
-  std::string degraded_reason;           // an error's code and sentence
+  std::uint64_t overflow = 0;   // extended, but not kept
+  std::uint64_t gaps = 0;       // restarts of the attester within this list
+  bool degraded = false;        // TPM gone or list unwritable: nothing is recorded until it is mended
+  std::string degraded_reason;  // an error's code and sentence
   std::uint64_t list_bytes = 0;
   std::uint64_t journal_bytes = 0;
-  std::vector<std::pair<HashAlg, Digest>> pcr_values;                // as computed by the recorder, per active bank
-  std::vector<std::pair<std::uint64_t, Digest>> checkpoints;         // (records so far, PCR in the list's bank)
+  std::vector<std::pair<HashAlg, Digest>> pcr_values;         // as computed by the recorder, per active bank
+  std::vector<std::pair<std::uint64_t, Digest>> checkpoints;  // (records so far, PCR in the list's bank)
 };
 
 class Recorder {
  public:
   static Result<std::unique_ptr<Recorder>> Open(RecorderOptions options, tpm::Tpm& tpm);
-  ~Recorder();   // flushes
+  ~Recorder();  // flushes
 
   Result<Recorded> Record(const Measurement& m);
   Result<Recorded> RecordViolation(Violation v, const std::string& path, const Context& context);
@@ -90,7 +97,7 @@ class Recorder {
   Result<> Flush();
   // Flushes the open group, then runs fn while nothing is committed, so that a quote meets the list exactly.
   Result<> Quiesce(const std::function<Result<>(const RecorderState&)>& fn);
-  RecorderState State() const;                 // cheap; without checkpoints
+  RecorderState State() const;  // cheap; without checkpoints
   // After the TPM or the disk came back: reconnects, reconciles, goes on. What waited is recorded then.
   Result<> Recover();
 
@@ -99,7 +106,7 @@ class Recorder {
   Result<UniqueFd> OpenJournal() const;
   // Offset of record n in the list file, from a sparse index; n <= count.
   Result<std::uint64_t> OffsetOf(std::uint64_t record) const;
-  int GrowthFd() const;                        // an eventfd-like descriptor: readable after growth (for poll)
+  int GrowthFd() const;  // an eventfd-like descriptor: readable after growth (for poll)
   const RecorderOptions& options() const;
 
  private:

@@ -1,12 +1,12 @@
 // Reference values: built from packages and folders into one immutable file, looked up without parsing.
 //
-//   Builder b; ASSAY_TRY(b.AddDeb("coreutils_9.1-1_amd64.deb")); ASSAY_TRY(b.AddFolder("/opt/app", "app", "1.0"));
-//   ASSAY_TRY(b.Write("debian.idx"));
-//   ASSAY_ASSIGN(std::unique_ptr<Index> idx, Index::Open("debian.idx"));
-//   for (const Origin& o : idx->Find(digest)) ...
+//   Builder b; ASSAY_TRY(b.AddDeb("coreutils_9.1-1_amd64.deb")); ASSAY_TRY(b.AddFolder("/opt/app", "app",
+//   "1.0")); ASSAY_TRY(b.Write("debian.idx")); ASSAY_ASSIGN(std::unique_ptr<Index> idx,
+//   Index::Open("debian.idx")); for (const Origin& o : idx->Find(digest)) ...
 //
-// Contract: docs/formats/index.md. The file is memory-mapped and immutable; every offset read from it is bounds-checked,
-// so a damaged file gives a named error at Open() or no answer, never a crash. Paths are normalised for merged /usr
+// Contract: docs/formats/index.md. The file is memory-mapped and immutable; every offset read from it is
+// bounds-checked, so a damaged file gives a named error at Open() or no answer, never a crash. Paths are
+// normalised for merged /usr
 // ("/bin/ls" is found as "/usr/bin/ls"). SHA-256.
 #pragma once
 
@@ -24,7 +24,7 @@ class Builder {
  public:
   Builder();
   ~Builder();
-  Result<> AddDeb(const std::string& path);                       // every regular file in it
+  Result<> AddDeb(const std::string& path);  // every regular file in it
   Result<> AddFolder(const std::string& path, const std::string& package, const std::string& version);
   Result<> AddFile(const std::string& path_on_disk, const std::string& path, const std::string& package,
                    const std::string& version);
@@ -32,7 +32,7 @@ class Builder {
   void Mark(const std::string& package, const std::string& version, appraise::Standing standing,
             const std::string& note);
   std::size_t files() const;
-  Result<> Write(const std::string& path) const;                  // atomic
+  Result<> Write(const std::string& path) const;  // atomic
 
  private:
   struct Impl;
@@ -45,9 +45,9 @@ class Index : public appraise::ReferenceValues {
   ~Index() override;
   std::vector<appraise::Origin> Find(const Digest& digest) const override;
   std::optional<appraise::Origin> FindPath(const std::string& path) const override;
-  bool Contains(const Digest& digest) const;                      // lock-free, allocation-free: for the recorder
-  std::size_t size() const;                                       // digests
-  Digest ContentDigest() const;                                   // SHA-256 of the file: what a manifest signature is over
+  bool Contains(const Digest& digest) const;  // lock-free, allocation-free: for the recorder
+  std::size_t size() const;                   // digests
+  Digest ContentDigest() const;               // SHA-256 of the file: what a manifest signature is over
 
  private:
   struct Impl;
@@ -59,10 +59,10 @@ class Index : public appraise::ReferenceValues {
 struct Installed {
   std::string package, version, architecture;
 };
-Result<std::vector<Installed>> InstalledPackages();               // by dpkg-query
+Result<std::vector<Installed>> InstalledPackages();  // by dpkg-query
 struct FetchReport {
-  std::vector<std::string> files;                                 // .deb paths, those already there included
-  std::vector<Installed> missing;                                 // no longer in the archive, or local
+  std::vector<std::string> files;  // .deb paths, those already there included
+  std::vector<Installed> missing;  // no longer in the archive, or local
 };
 Result<FetchReport> FetchDebs(const std::vector<Installed>& packages, const std::string& folder,
                               const std::function<void(std::size_t done, std::size_t all)>& progress);

@@ -1,12 +1,13 @@
-// TPM structures that travel: TPMS_ATTEST, TPMT_SIGNATURE, TPMT_PUBLIC, parsed by bounded code of our own, and checked.
+// TPM structures that travel: TPMS_ATTEST, TPMT_SIGNATURE, TPMT_PUBLIC, parsed by bounded code of our own,
+// and checked.
 //
 //   ASSAY_ASSIGN(KeyPublic ak, ParsePublic(bytes));                // TPMT_PUBLIC
 //   ASSAY_TRY(CheckAkAttributes(ak));                              // StateError "ak.not-restricted", ...
 //   ASSAY_TRY(VerifyQuoteSignature(ak, attest_bytes, signature_bytes));
 //   ASSAY_ASSIGN(Quote q, ParseQuote(attest_bytes));               // magic, type and bounds checked
 //
-// Contract: no TPM is needed and none is spoken to. Big-endian, TPM 2.0 Library part 2, rev. 1.59. Trailing bytes are
-// errors. docs/formats/tpm.md.
+// Contract: no TPM is needed and none is spoken to. Big-endian, TPM 2.0 Library part 2, rev. 1.59. Trailing
+// bytes are errors. docs/formats/tpm.md.
 #pragma once
 
 #include <cstdint>
@@ -20,27 +21,27 @@
 namespace assay::tpm {
 
 struct BankSelection {
-  std::uint16_t bank = 0;             // TPM_ALG_ID, as signed; may be unknown to us
-  std::vector<std::uint32_t> pcrs;    // ascending
+  std::uint16_t bank = 0;           // TPM_ALG_ID, as signed; may be unknown to us
+  std::vector<std::uint32_t> pcrs;  // ascending
   friend bool operator==(const BankSelection&, const BankSelection&) = default;
 };
 using PcrSelection = std::vector<BankSelection>;
-Result<PcrSelection> ParseSelectionText(std::string_view text);   // "sha256:0,1,10+sha1:10", as tpm2-tools
+Result<PcrSelection> ParseSelectionText(std::string_view text);  // "sha256:0,1,10+sha1:10", as tpm2-tools
 std::string SelectionText(const PcrSelection& selection);
 
 struct ClockInfo {
-  std::uint64_t clock = 0;            // milliseconds
+  std::uint64_t clock = 0;  // milliseconds
   std::uint32_t reset_count = 0;
   std::uint32_t restart_count = 0;
   bool safe = false;
 };
 
 struct Quote {
-  Bytes qualified_signer;             // name of the signer under its hierarchy
-  Bytes extra_data;                   // qualifyingData
+  Bytes qualified_signer;  // name of the signer under its hierarchy
+  Bytes extra_data;        // qualifyingData
   ClockInfo clock;
   std::uint64_t firmware_version = 0;
-  PcrSelection selection;             // in the order signed; repeated banks are kept for the verifier to refuse
+  PcrSelection selection;  // in the order signed; repeated banks are kept for the verifier to refuse
   Bytes pcr_digest;
 };
 Result<Quote> ParseQuote(ByteView tpms_attest);
@@ -48,26 +49,29 @@ Result<Quote> ParseQuote(ByteView tpms_attest);
 struct KeyPublic {
   enum class Kind { kEccP256, kRsa2048, kOther };
   Kind kind = Kind::kOther;
-  std::uint16_t type = 0;             // TPM_ALG_ID
+  std::uint16_t type = 0;  // TPM_ALG_ID
   std::uint16_t name_alg = 0;
-  std::uint32_t attributes = 0;       // TPMA_OBJECT
+  std::uint32_t attributes = 0;  // TPMA_OBJECT
   Bytes auth_policy;
-  std::uint16_t scheme = 0;           // signing scheme, TPM_ALG_NULL (0x0010) if none
+  std::uint16_t scheme = 0;  // signing scheme, TPM_ALG_NULL (0x0010) if none
   std::uint16_t scheme_hash = 0;
-  Bytes name;                         // nameAlg || H(TPMT_PUBLIC), computed here
-  Bytes x_or_modulus, y;              // big-endian
+  Bytes name;             // nameAlg || H(TPMT_PUBLIC), computed here
+  Bytes x_or_modulus, y;  // big-endian
   std::uint32_t rsa_exponent = 0;
   Result<PublicKey> Key() const;
 };
 Result<KeyPublic> ParsePublic(ByteView tpmt_public);
-// restricted, sign, fixedTPM, fixedParent, sensitiveDataOrigin set; decrypt clear. Each has a StateError of its own:
-// ak.not-restricted, ak.not-signing, ak.not-fixed-tpm, ak.not-fixed-parent, ak.imported, ak.decrypts, ak.weak.
+// restricted, sign, fixedTPM, fixedParent, sensitiveDataOrigin set; decrypt clear. Each has a StateError of
+// its own: ak.not-restricted, ak.not-signing, ak.not-fixed-tpm, ak.not-fixed-parent, ak.imported,
+// ak.decrypts, ak.weak.
 Result<> CheckAkAttributes(const KeyPublic& ak);
 
-// Over SHA-256(tpms_attest), scheme ECDSA or RSASSA/RSAPSS as the key's kind demands. StateError "quote.signature".
+// Over SHA-256(tpms_attest), scheme ECDSA or RSASSA/RSAPSS as the key's kind demands. StateError
+// "quote.signature".
 Result<> VerifyQuoteSignature(const KeyPublic& ak, ByteView tpms_attest, ByteView tpmt_signature);
 
-// H over the values in the order of the selection (part 1, "Attestation of PCR"), in the signature's hash, SHA-256.
+// H over the values in the order of the selection (part 1, "Attestation of PCR"), in the signature's hash,
+// SHA-256.
 using PcrValues = std::map<std::uint16_t, std::map<std::uint32_t, Digest>>;
 Result<Digest> PcrDigest(const PcrSelection& selection, const PcrValues& values);
 

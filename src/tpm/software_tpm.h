@@ -1,12 +1,13 @@
-// The embedded software TPM: swtpm, started, adopted, watched and stopped. A software TPM proves nothing about hardware;
-// the evidence says that it is software.
+// The embedded software TPM: swtpm, started, adopted, watched and stopped. A software TPM proves nothing
+// about hardware; the evidence says that it is software.
 //
-//   ASSAY_ASSIGN(SoftwareTpm swtpm, SoftwareTpm::Start({.state_dir = "/var/lib/assay/swtpm", .run_dir = "/run/assayd"}));
-//   Tpm::Connect(swtpm.tcti());
+//   ASSAY_ASSIGN(SoftwareTpm swtpm, SoftwareTpm::Start({.state_dir = "/var/lib/assay/swtpm", .run_dir =
+//   "/run/assayd"})); Tpm::Connect(swtpm.tcti());
 //
-// Contract: swtpm outlives a killed attester, so that PCRs and list stay together; Start() then adopts the one that
-// runs (its pid file is checked against /proc). Stop() ends only what Start() started or adopted. Its output goes to
-// run_dir/swtpm.log. The state folder is made with manufacturing (swtpm_setup) at the first start, mode 0700.
+// Contract: swtpm outlives a killed attester, so that PCRs and list stay together; Start() then adopts the
+// one that runs (its pid file is checked against /proc). Stop() ends only what Start() started or adopted.
+// Its output goes to run_dir/swtpm.log. The state folder is made with manufacturing (swtpm_setup) at the
+// first start, mode 0700.
 #pragma once
 
 #include <sys/types.h>
@@ -18,9 +19,9 @@
 namespace assay::tpm {
 
 struct SoftwareTpmOptions {
-  std::string state_dir;   // permanent state
-  std::string run_dir;     // sockets, pid file, log; short (a socket path has 107 bytes)
-  std::string preload;     // LD_PRELOAD for swtpm (benchmarks add a chip's delay with it); empty: none
+  std::string state_dir;  // permanent state
+  std::string run_dir;    // sockets, pid file, log; short (a socket path has 107 bytes)
+  std::string preload;    // LD_PRELOAD for swtpm (benchmarks add a chip's delay with it); empty: none
 };
 
 class SoftwareTpm {

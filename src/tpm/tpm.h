@@ -6,9 +6,10 @@
 //   ASSAY_ASSIGN(Ak ak, tpm->CreateAk(AkKind::kEccP256));
 //   ASSAY_ASSIGN(SignedQuote q, tpm->MakeQuote(ak, selection, qualifying));
 //
-// Contract: safe from several threads (one command at a time). TPM_RC_RETRY, YIELDED, TESTING and NV_RATE are retried
-// for a bounded time. Every failure is a TpmError that says what it means for the caller (Kind). After kGone all calls
-// fail with kGone until Reconnect() succeeds; nothing is assumed about a command whose answer did not come.
+// Contract: safe from several threads (one command at a time). TPM_RC_RETRY, YIELDED, TESTING and NV_RATE are
+// retried for a bounded time. Every failure is a TpmError that says what it means for the caller (Kind).
+// After kGone all calls fail with kGone until Reconnect() succeeds; nothing is assumed about a command whose
+// answer did not come.
 #pragma once
 
 #include <cstdint>
@@ -27,8 +28,8 @@ struct TpmError : ErrorInfo {
   enum class Kind { kGone, kLockout, kBusy, kRefused };  // kGone: no answer, or the transport is broken
   TpmError(Kind kind_in, std::string call_in, std::uint32_t rc_in);
   Kind kind;
-  std::string call;      // "TPM2_Quote"
-  std::uint32_t rc;      // TSS2_RC
+  std::string call;                      // "TPM2_Quote"
+  std::uint32_t rc;                      // TSS2_RC
   std::string code() const override;     // "tpm.gone", "tpm.lockout", "tpm.busy", "tpm.refused"
   std::string Message() const override;  // with the decoded text
 };
@@ -44,28 +45,28 @@ class RawExtend {
 };
 
 struct TpmInfo {
-  std::string manufacturer;    // "IBM", "INTC"
-  std::string vendor;          // "SW   TPM"
-  std::string firmware;        // "8217.4131"
-  bool software = false;       // by manufacturer and vendor string: a statement, not a proof
+  std::string manufacturer;  // "IBM", "INTC"
+  std::string vendor;        // "SW   TPM"
+  std::string firmware;      // "8217.4131"
+  bool software = false;     // by manufacturer and vendor string: a statement, not a proof
 };
 
 enum class AkKind { kEccP256, kRsa2048 };
 
 class Ak {
  public:
-  const Bytes& public_area() const { return public_; }   // TPMT_PUBLIC
+  const Bytes& public_area() const { return public_; }  // TPMT_PUBLIC
   const Bytes& name() const { return name_; }
 
  private:
   friend class Tpm;
   Bytes public_, name_;
-  std::uint32_t handle_ = 0;   // ESYS_TR
+  AkKind kind_ = AkKind::kEccP256;
 };
 
 struct SignedQuote {
-  Bytes attest;       // TPMS_ATTEST
-  Bytes signature;    // TPMT_SIGNATURE
+  Bytes attest;     // TPMS_ATTEST
+  Bytes signature;  // TPMT_SIGNATURE
 };
 
 class Tpm {
@@ -77,20 +78,21 @@ class Tpm {
 
   Result<TpmInfo> Info();
   Result<ClockInfo> ReadClock();
-  // Banks in which this PCR is allocated, in the TPM's order; banks of unknown algorithms are included by Digest size 0
-  // never: they are left out and named in a warning, and Extend() leaves them alone.
+  // Banks in which this PCR is allocated, in the TPM's order. Banks of algorithms that can't be computed here
+  // are left out and named in a warning: Extend() leaves them alone, and no quote may rest on them.
   Result<std::vector<HashAlg>> ActiveBanks(std::uint32_t pcr);
   Result<PcrValues> ReadPcrs(const PcrSelection& selection);
   // In a session salted with the EK and audited by HMAC, so that the bus can't lie about the answer.
   Result<Digest> ReadPcrProtected(HashAlg bank, std::uint32_t pcr);
   Result<> Extend(RawExtend token, std::uint32_t pcr, std::span<const Digest> values);
 
-  Result<Bytes> EkPublic();                 // TPMT_PUBLIC of the default EK (TCG EK Credential Profile 2.5, L-1/L-2)
-  // A primary key of the endorsement hierarchy: the same on every call. Restricted, signing, fixedTPM, fixedParent,
-  // noDA; used only through PolicyOR(PolicyCommandCode(Quote), PolicyCommandCode(ActivateCredential)).
+  Result<Bytes> EkPublic();  // TPMT_PUBLIC of the default EK (TCG EK Credential Profile 2.5, L-1/L-2)
+  // A primary key of the endorsement hierarchy: the same on every call. Restricted, signing, fixedTPM,
+  // fixedParent, noDA; used only through PolicyOR(PolicyCommandCode(Quote),
+  // PolicyCommandCode(ActivateCredential)).
   Result<Ak> CreateAk(AkKind kind);
   Result<SignedQuote> MakeQuote(const Ak& ak, const PcrSelection& selection, ByteView qualifying);
-  Result<> Shutdown();                      // TPM2_Shutdown(CLEAR)
+  Result<> Shutdown();  // TPM2_Shutdown(CLEAR)
 
  private:
   struct Impl;

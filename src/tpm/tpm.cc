@@ -1,0 +1,536 @@
+#include "tpm/tpm.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <thread>
+
+#include "base/log.h"
+#include "tpm/esys.h"
+
+namespace assay::tpm {
+namespace {
+
+constexpr auto kRetryFor = std::chrono::seconds(5);
+constexpr ESYS_TR kNone = ESYS_TR_NONE;
+
+TpmError::Kind Classify(TSS2_RC rc) {
+  if ((rc & TSS2_RC_LAYER_MASK) == TSS2_TCTI_RC_LAYER) return TpmError::Kind::kGone;
+  switch (rc) {
+    case TPM2_RC_LOCKOUT:
+      return TpmError::Kind::kLockout;
+    case TPM2_RC_RETRY:
+    case TPM2_RC_YIELDED:
+    case TPM2_RC_TESTING:
+    case TPM2_RC_NV_RATE:
+      return TpmError::Kind::kBusy;
+    default:
+      return TpmError::Kind::kRefused;
+  }
+}
+
+// Runs a command, again while the TPM asks for patience.
+TSS2_RC WithRetry(const std::function<TSS2_RC()>& command) {
+  const auto deadline = std::chrono::steady_clock::now() + kRetryFor;
+  for (auto wait = std::chrono::milliseconds(2);; wait = std::min(wait * 2, std::chrono::milliseconds(200))) {
+    const TSS2_RC rc = command();
+    if (rc == TSS2_RC_SUCCESS || Classify(rc) != TpmError::Kind::kBusy) return rc;
+    if (std::chrono::steady_clock::now() + wait > deadline) return rc;
+    std::this_thread::sleep_for(wait);
+  }
+}
+
+// policyDigest extended by one command's arguments (part 3, sections 23.6 and 23.11).
+Digest PolicyStep(const Digest& from, std::uint32_t command, ByteView arguments) {
+  return Hash(HashAlg::kSha256, Writer().Put(from.view()).U32Be(command).Put(arguments).bytes());
+}
+
+struct AkPolicy {
+  std::array<Digest, 2> branches;
+  Digest whole;
+};
+AkPolicy MakeAkPolicy() {
+  const Digest zero = Digest::Filled(HashAlg::kSha256, 0);
+  const auto branch = [&](std::uint32_t code) {
+    return PolicyStep(zero, TPM2_CC_PolicyCommandCode, Writer().U32Be(code).bytes());
+  };
+  AkPolicy p{{branch(TPM2_CC_Quote), branch(TPM2_CC_ActivateCredential)}, {}};
+  p.whole = PolicyStep(zero, TPM2_CC_PolicyOR,
+                       Writer().Put(p.branches[0].view()).Put(p.branches[1].view()).bytes());
+  return p;
+}
+
+template <typename T>
+void Fill(T& sized, ByteView bytes) {
+  sized.size = static_cast<UINT16>(bytes.size());
+  std::memcpy(sized.buffer, bytes.data(), bytes.size());
+}
+
+// TCG EK Credential Profile 2.5, appendix B.3.4, template L-2: ECC NIST P-256.
+TPM2B_PUBLIC EkTemplate() {
+  // PolicySecret(TPM_RH_ENDORSEMENT)
+  constexpr std::array<std::uint8_t, 32> kPolicy = {
+      0x83, 0x71, 0x97, 0x67, 0x44, 0x84, 0xB3, 0xF8, 0x1A, 0x90, 0xCC, 0x8D, 0x46, 0xA5, 0xD7, 0x24,
+      0xFD, 0x52, 0xD7, 0x6E, 0x06, 0x52, 0x0B, 0x64, 0xF2, 0xA1, 0xDA, 0x1B, 0x33, 0x14, 0x69, 0xAA};
+  TPM2B_PUBLIC t{};
+  TPMT_PUBLIC& p = t.publicArea;
+  p.type = TPM2_ALG_ECC;
+  p.nameAlg = TPM2_ALG_SHA256;
+  p.objectAttributes = TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT | TPMA_OBJECT_SENSITIVEDATAORIGIN |
+                       TPMA_OBJECT_ADMINWITHPOLICY | TPMA_OBJECT_RESTRICTED | TPMA_OBJECT_DECRYPT;
+  Fill(p.authPolicy, kPolicy);
+  TPMS_ECC_PARMS& e = p.parameters.eccDetail;
+  e.symmetric.algorithm = TPM2_ALG_AES;
+  e.symmetric.keyBits.aes = 128;
+  e.symmetric.mode.aes = TPM2_ALG_CFB;
+  e.scheme.scheme = TPM2_ALG_NULL;
+  e.curveID = TPM2_ECC_NIST_P256;
+  e.kdf.scheme = TPM2_ALG_NULL;
+  p.unique.ecc.x.size = 32;  // zero bytes
+  p.unique.ecc.y.size = 32;
+  return t;
+}
+
+TPM2B_PUBLIC AkTemplate(AkKind kind) {
+  TPM2B_PUBLIC t{};
+  TPMT_PUBLIC& p = t.publicArea;
+  p.nameAlg = TPM2_ALG_SHA256;
+  p.objectAttributes = TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT | TPMA_OBJECT_SENSITIVEDATAORIGIN |
+                       TPMA_OBJECT_ADMINWITHPOLICY | TPMA_OBJECT_NODA | TPMA_OBJECT_RESTRICTED |
+                       TPMA_OBJECT_SIGN_ENCRYPT;
+  Fill(p.authPolicy, MakeAkPolicy().whole.view());
+  // What makes this primary key ours, and none that another program derives.
+  constexpr std::string_view kLabel = "assay-ak-v1";
+  if (kind == AkKind::kEccP256) {
+    p.type = TPM2_ALG_ECC;
+    TPMS_ECC_PARMS& e = p.parameters.eccDetail;
+    e.symmetric.algorithm = TPM2_ALG_NULL;
+    e.scheme.scheme = TPM2_ALG_ECDSA;
+    e.scheme.details.ecdsa.hashAlg = TPM2_ALG_SHA256;
+    e.curveID = TPM2_ECC_NIST_P256;
+    e.kdf.scheme = TPM2_ALG_NULL;
+    Fill(p.unique.ecc.x, AsBytes(kLabel));
+  } else {
+    p.type = TPM2_ALG_RSA;
+    TPMS_RSA_PARMS& r = p.parameters.rsaDetail;
+    r.symmetric.algorithm = TPM2_ALG_NULL;
+    r.scheme.scheme = TPM2_ALG_RSASSA;
+    r.scheme.details.rsassa.hashAlg = TPM2_ALG_SHA256;
+    r.keyBits = 2048;
+    Fill(p.unique.rsa, AsBytes(kLabel));
+  }
+  return t;
+}
+
+template <typename T, typename Marshal>
+Result<Bytes> Marshalled(const T& value, Marshal marshal, std::string_view what) {
+  Bytes out(4096);
+  size_t used = 0;
+  const TSS2_RC rc = marshal(&value, out.data(), out.size(), &used);
+  if (rc != TSS2_RC_SUCCESS) return Fail(TpmError(TpmError::Kind::kRefused, std::string(what), rc));
+  out.resize(used);
+  return out;
+}
+
+TPML_PCR_SELECTION ToTss(const PcrSelection& selection) {
+  TPML_PCR_SELECTION out{};
+  for (const BankSelection& bank : selection) {
+    if (out.count == TPM2_NUM_PCR_BANKS) break;
+    TPMS_PCR_SELECTION& s = out.pcrSelections[out.count++];
+    s.hash = bank.bank;
+    s.sizeofSelect = 3;
+    for (const std::uint32_t pcr : bank.pcrs)
+      if (pcr < 24) s.pcrSelect[pcr / 8] |= static_cast<BYTE>(1U << (pcr % 8));
+  }
+  return out;
+}
+
+constexpr TPMT_SYM_DEF kNoSymmetric = {.algorithm = TPM2_ALG_NULL, .keyBits = {}, .mode = {}};
+
+}  // namespace
+
+TpmError::TpmError(Kind kind_in, std::string call_in, std::uint32_t rc_in)
+    : kind(kind_in), call(std::move(call_in)), rc(rc_in) {}
+
+std::string TpmError::code() const {
+  switch (kind) {
+    case Kind::kGone:
+      return "tpm.gone";
+    case Kind::kLockout:
+      return "tpm.lockout";
+    case Kind::kBusy:
+      return "tpm.busy";
+    case Kind::kRefused:
+      break;
+  }
+  return "tpm.refused";
+}
+
+std::string TpmError::Message() const {
+  const char* meaning = kind == Kind::kGone      ? "the TPM does not answer"
+                        : kind == Kind::kLockout ? "the TPM is locked out"
+                        : kind == Kind::kBusy    ? "the TPM stays busy"
+                                                 : "the TPM refused";
+  return fmt::format("{}: {} ({:#x}: {})", call, meaning, rc, rc == 0 ? "" : Tss2_RC_Decode(rc));
+}
+
+struct Tpm::Impl {
+  std::string tcti_name;
+  std::mutex mutex;
+  TctiPtr tcti;
+  EsysContextPtr esys;
+  bool gone = true;
+  std::map<AkKind, ESYS_TR> aks;
+  ESYS_TR ek = kNone;
+
+  ESYS_CONTEXT* ctx() const { return esys.get(); }
+  Result<> Run(const char* call, const std::function<TSS2_RC()>& command) {
+    if (gone) return Fail(TpmError(TpmError::Kind::kGone, call, TSS2_TCTI_RC_NO_CONNECTION));
+    const TSS2_RC rc = WithRetry(command);
+    if (rc == TSS2_RC_SUCCESS) return {};
+    const TpmError::Kind kind = Classify(rc);
+    if (kind == TpmError::Kind::kGone) gone = true;
+    return Fail(TpmError(kind, call, rc));
+  }
+  void Close() {
+    aks.clear();
+    ek = kNone;
+    esys.reset();
+    tcti.reset();
+    gone = true;
+  }
+  Result<> Open();
+  Result<> FlushLeftovers();
+  Result<ESYS_TR> Primary(const TPM2B_PUBLIC& public_template, EsysPtr<TPM2B_PUBLIC>& out);
+  Result<ESYS_TR> Ek();
+  Result<PcrValues> ReadPcrs(const PcrSelection& selection, ESYS_TR session);
+  Result<SignedQuote> Quote(ESYS_TR key, ESYS_TR session, const PcrSelection& selection, ByteView qualifying);
+};
+
+Result<> Tpm::Impl::Open() {
+  Close();
+  TSS2_TCTI_CONTEXT* raw_tcti = nullptr;
+  TSS2_RC rc = Tss2_TctiLdr_Initialize(tcti_name.c_str(), &raw_tcti);
+  if (rc != TSS2_RC_SUCCESS) return Fail(TpmError(TpmError::Kind::kGone, "connecting to " + tcti_name, rc));
+  tcti.reset(raw_tcti);
+  ESYS_CONTEXT* raw_esys = nullptr;
+  rc = Esys_Initialize(&raw_esys, tcti.get(), nullptr);
+  if (rc != TSS2_RC_SUCCESS) return Fail(TpmError(TpmError::Kind::kGone, "connecting to " + tcti_name, rc));
+  esys.reset(raw_esys);
+  gone = false;
+  ASSAY_TRY(Run("TPM2_Startup", [&] {
+    const TSS2_RC started = Esys_Startup(ctx(), TPM2_SU_CLEAR);
+    return started == TPM2_RC_INITIALIZE ? TSS2_RC_SUCCESS : started;  // the usual case: started before
+  }));
+  // No resource manager stands before a software TPM: what a killed process left there is taken away.
+  if (tcti_name.starts_with("swtpm:")) ASSAY_TRY(FlushLeftovers());
+  return {};
+}
+
+Result<> Tpm::Impl::FlushLeftovers() {
+  for (const std::uint32_t first : {TPM2_TRANSIENT_FIRST, TPM2_LOADED_SESSION_FIRST}) {
+    EsysPtr<TPMS_CAPABILITY_DATA> data;
+    TPMI_YES_NO more = 0;
+    ASSAY_TRY(Run("TPM2_GetCapability", [&] {
+      return Esys_GetCapability(ctx(), kNone, kNone, kNone, TPM2_CAP_HANDLES, first, TPM2_MAX_CAP_HANDLES,
+                                &more, Out(data));
+    }));
+    const TPML_HANDLE& handles = data->data.handles;
+    for (UINT32 i = 0; i < handles.count; ++i) {
+      // A session's type is part of the handle under which it is flushed, not of the one that is listed.
+      ESYS_TR object = kNone;
+      TSS2_RC rc = Esys_TR_FromTPMPublic(ctx(), handles.handle[i], kNone, kNone, kNone, &object);
+      if (rc == TSS2_RC_SUCCESS) rc = Esys_FlushContext(ctx(), object);
+      if (rc != TSS2_RC_SUCCESS) log::Debug("tpm: flushing {:#x}: {}", handles.handle[i], Tss2_RC_Decode(rc));
+    }
+  }
+  return {};
+}
+
+Result<ESYS_TR> Tpm::Impl::Primary(const TPM2B_PUBLIC& public_template, EsysPtr<TPM2B_PUBLIC>& out) {
+  const TPM2B_SENSITIVE_CREATE sensitive{};
+  const TPM2B_DATA outside{};
+  const TPML_PCR_SELECTION creation_pcrs{};
+  EsysPtr<TPM2B_CREATION_DATA> creation;
+  EsysPtr<TPM2B_DIGEST> creation_hash;
+  EsysPtr<TPMT_TK_CREATION> ticket;
+  ESYS_TR handle = kNone;
+  ASSAY_TRY(Run("TPM2_CreatePrimary", [&] {
+    return Esys_CreatePrimary(ctx(), ESYS_TR_RH_ENDORSEMENT, ESYS_TR_PASSWORD, kNone, kNone, &sensitive,
+                              &public_template, &outside, &creation_pcrs, &handle, Out(out), Out(creation),
+                              Out(creation_hash), Out(ticket));
+  }));
+  return handle;
+}
+
+Result<ESYS_TR> Tpm::Impl::Ek() {
+  if (ek == kNone) {
+    EsysPtr<TPM2B_PUBLIC> pub;
+    ASSAY_ASSIGN(ek, Primary(EkTemplate(), pub));
+  }
+  return ek;
+}
+
+Result<PcrValues> Tpm::Impl::ReadPcrs(const PcrSelection& selection, ESYS_TR session) {
+  constexpr int kTries = 8;
+  for (int attempt = 0; attempt < kTries; ++attempt) {
+    PcrValues values;
+    TPML_PCR_SELECTION left = ToTss(selection);
+    std::optional<UINT32> counter;
+    bool changed = false;
+    while (!changed) {
+      const bool any = std::any_of(left.pcrSelections, left.pcrSelections + left.count, [](const auto& s) {
+        return (s.pcrSelect[0] | s.pcrSelect[1] | s.pcrSelect[2]) != 0;
+      });
+      if (!any) return values;
+      UINT32 update = 0;
+      EsysPtr<TPML_PCR_SELECTION> read;
+      EsysPtr<TPML_DIGEST> digests;
+      ASSAY_TRY(Run("TPM2_PCR_Read", [&] {
+        return Esys_PCR_Read(ctx(), session, kNone, kNone, &left, &update, Out(read), Out(digests));
+      }));
+      // Values of one moment: the TPM counts the extends between two reads.
+      changed = counter.value_or(update) != update;
+      counter = update;
+      UINT32 next = 0;
+      for (UINT32 b = 0; b < read->count; ++b) {
+        const TPMS_PCR_SELECTION& s = read->pcrSelections[b];
+        for (std::uint32_t pcr = 0; pcr < s.sizeofSelect * 8U; ++pcr) {
+          if ((s.pcrSelect[pcr / 8] >> (pcr % 8) & 1) == 0) continue;
+          if (next >= digests->count)
+            return Fail(StateError("tpm.answer", "TPM2_PCR_Read: fewer values than PCRs"));
+          const TPM2B_DIGEST& d = digests->digests[next++];
+          if (const auto alg = HashFromTpmAlg(s.hash)) {
+            ASSAY_ASSIGN(Digest value, Digest::Of(*alg, {d.buffer, d.size}));
+            values[s.hash][pcr] = value;
+          }
+          for (UINT32 i = 0; i < left.count; ++i)
+            if (left.pcrSelections[i].hash == s.hash)
+              left.pcrSelections[i].pcrSelect[pcr / 8] &= static_cast<BYTE>(~(1U << (pcr % 8)));
+        }
+      }
+      if (next == 0) return Fail(StateError("tpm.no-such-pcr", "the TPM has no " + SelectionText(selection)));
+    }
+  }
+  return Fail(StateError("tpm.pcr-moving", "the PCRs change faster than they can be read"));
+}
+
+Tpm::Tpm(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Tpm::~Tpm() = default;
+
+Result<std::unique_ptr<Tpm>> Tpm::Connect(const std::string& tcti) {
+  // The library's own messages go to stderr, unasked; errors are told by ours.
+  static std::once_flag quiet;
+  std::call_once(quiet, [] { setenv("TSS2_LOG", "all+NONE", 0); });  // NOLINT(concurrency-mt-unsafe)
+  auto impl = std::make_unique<Impl>();
+  impl->tcti_name = tcti;
+  ASSAY_TRY(impl->Open());
+  return std::unique_ptr<Tpm>(new Tpm(std::move(impl)));
+}
+
+Result<> Tpm::Reconnect() {
+  std::lock_guard lock(impl_->mutex);
+  return impl_->Open();
+}
+
+const std::string& Tpm::tcti() const { return impl_->tcti_name; }
+
+Result<TpmInfo> Tpm::Info() {
+  std::lock_guard lock(impl_->mutex);
+  EsysPtr<TPMS_CAPABILITY_DATA> data;
+  TPMI_YES_NO more = 0;
+  ASSAY_TRY(impl_->Run("TPM2_GetCapability", [&] {
+    return Esys_GetCapability(impl_->ctx(), kNone, kNone, kNone, TPM2_CAP_TPM_PROPERTIES,
+                              TPM2_PT_MANUFACTURER, 8, &more, Out(data));
+  }));
+  std::map<UINT32, UINT32> properties;
+  const TPML_TAGGED_TPM_PROPERTY& list = data->data.tpmProperties;
+  for (UINT32 i = 0; i < list.count; ++i)
+    properties[list.tpmProperty[i].property] = list.tpmProperty[i].value;
+  const auto text = [&](UINT32 first, int words) {
+    std::string s;
+    for (int w = 0; w < words; ++w)
+      for (int shift = 24; shift >= 0; shift -= 8) {
+        const char c = static_cast<char>(properties[first + static_cast<UINT32>(w)] >> shift & 0xFF);
+        if (c >= ' ' && c < 0x7F) s += c;
+      }
+    s.erase(s.find_last_not_of(' ') + 1);
+    return s;
+  };
+  TpmInfo info;
+  info.manufacturer = text(TPM2_PT_MANUFACTURER, 1);
+  info.vendor = text(TPM2_PT_VENDOR_STRING_1, 4);
+  const UINT32 firmware = properties[TPM2_PT_FIRMWARE_VERSION_1];
+  info.firmware = fmt::format("{}.{}", firmware >> 16, firmware & 0xFFFF);
+  info.software = info.vendor.starts_with("SW") || info.vendor.find("fTPM") != std::string::npos ||
+                  info.manufacturer == "IBM" || info.manufacturer == "MSFT";
+  return info;
+}
+
+Result<ClockInfo> Tpm::ReadClock() {
+  std::lock_guard lock(impl_->mutex);
+  EsysPtr<TPMS_TIME_INFO> time;
+  ASSAY_TRY(impl_->Run("TPM2_ReadClock",
+                       [&] { return Esys_ReadClock(impl_->ctx(), kNone, kNone, kNone, Out(time)); }));
+  const TPMS_CLOCK_INFO& c = time->clockInfo;
+  return ClockInfo{.clock = c.clock,
+                   .reset_count = c.resetCount,
+                   .restart_count = c.restartCount,
+                   .safe = c.safe == TPM2_YES};
+}
+
+Result<std::vector<HashAlg>> Tpm::ActiveBanks(std::uint32_t pcr) {
+  if (pcr >= 24) return Fail(UsageError("a PCR is 0 to 23"));
+  std::lock_guard lock(impl_->mutex);
+  EsysPtr<TPMS_CAPABILITY_DATA> data;
+  TPMI_YES_NO more = 0;
+  ASSAY_TRY(impl_->Run("TPM2_GetCapability", [&] {
+    return Esys_GetCapability(impl_->ctx(), kNone, kNone, kNone, TPM2_CAP_PCRS, 0, 1, &more, Out(data));
+  }));
+  std::vector<HashAlg> banks;
+  const TPML_PCR_SELECTION& assigned = data->data.assignedPCR;
+  for (UINT32 i = 0; i < assigned.count; ++i) {
+    const TPMS_PCR_SELECTION& s = assigned.pcrSelections[i];
+    if (s.sizeofSelect <= pcr / 8 || (s.pcrSelect[pcr / 8] >> (pcr % 8) & 1) == 0) continue;
+    const auto alg = HashFromTpmAlg(s.hash);
+    if (alg && CanHash(*alg))
+      banks.push_back(*alg);
+    else
+      log::Warn("tpm: PCR {} has a bank {:#06x} that is not extended here: quotes can't rest on it", pcr,
+                s.hash);
+  }
+  if (banks.empty())
+    return Fail(StateError("tpm.no-bank", fmt::format("PCR {} has no bank that can be used", pcr)));
+  return banks;
+}
+
+Result<PcrValues> Tpm::ReadPcrs(const PcrSelection& selection) {
+  std::lock_guard lock(impl_->mutex);
+  return impl_->ReadPcrs(selection, kNone);
+}
+
+Result<Digest> Tpm::ReadPcrProtected(HashAlg bank, std::uint32_t pcr) {
+  std::lock_guard lock(impl_->mutex);
+  ASSAY_ASSIGN(const ESYS_TR ek, impl_->Ek());
+  const TPMT_SYM_DEF aes = {
+      .algorithm = TPM2_ALG_AES, .keyBits = {.aes = 128}, .mode = {.aes = TPM2_ALG_CFB}};
+  ESYS_TR session = kNone;
+  ASSAY_TRY(impl_->Run("TPM2_StartAuthSession", [&] {
+    return Esys_StartAuthSession(impl_->ctx(), ek, kNone, kNone, kNone, kNone, nullptr, TPM2_SE_HMAC, &aes,
+                                 TPM2_ALG_SHA256, &session);
+  }));
+  Esys_TRSess_SetAttributes(impl_->ctx(), session, TPMA_SESSION_AUDIT | TPMA_SESSION_CONTINUESESSION, 0xFF);
+  const auto alg = static_cast<std::uint16_t>(bank);
+  Result<PcrValues> values = impl_->ReadPcrs({{.bank = alg, .pcrs = {pcr}}}, session);
+  Esys_FlushContext(impl_->ctx(), session);
+  ASSAY_TRY(values);
+  if (!values->contains(alg) || !(*values)[alg].contains(pcr))
+    return Fail(StateError("tpm.no-such-pcr", fmt::format("no PCR {} in bank {}", pcr, HashName(bank))));
+  return (*values)[alg][pcr];
+}
+
+Result<> Tpm::Extend(RawExtend /*token*/, std::uint32_t pcr, std::span<const Digest> values) {
+  if (pcr >= 24) return Fail(UsageError("a PCR is 0 to 23"));
+  if (values.empty() || values.size() > TPM2_NUM_PCR_BANKS)
+    return Fail(UsageError("extend: one value for each bank"));
+  TPML_DIGEST_VALUES digests{};
+  for (const Digest& value : values) {
+    TPMT_HA& d = digests.digests[digests.count++];
+    d.hashAlg = static_cast<TPM2_ALG_ID>(value.alg());
+    std::memcpy(&d.digest, value.view().data(), value.size());
+  }
+  std::lock_guard lock(impl_->mutex);
+  return impl_->Run("TPM2_PCR_Extend", [&] {
+    return Esys_PCR_Extend(impl_->ctx(), ESYS_TR_PCR0 + pcr, ESYS_TR_PASSWORD, kNone, kNone, &digests);
+  });
+}
+
+Result<Bytes> Tpm::EkPublic() {
+  std::lock_guard lock(impl_->mutex);
+  ASSAY_ASSIGN(const ESYS_TR ek, impl_->Ek());
+  EsysPtr<TPM2B_PUBLIC> pub;
+  EsysPtr<TPM2B_NAME> name, qualified;
+  ASSAY_TRY(impl_->Run("TPM2_ReadPublic", [&] {
+    return Esys_ReadPublic(impl_->ctx(), ek, kNone, kNone, kNone, Out(pub), Out(name), Out(qualified));
+  }));
+  return Marshalled(pub->publicArea, Tss2_MU_TPMT_PUBLIC_Marshal, "the EK");
+}
+
+Result<Ak> Tpm::CreateAk(AkKind kind) {
+  std::lock_guard lock(impl_->mutex);
+  if (const auto old = impl_->aks.find(kind); old != impl_->aks.end()) {
+    Esys_FlushContext(impl_->ctx(), old->second);
+    impl_->aks.erase(old);
+  }
+  EsysPtr<TPM2B_PUBLIC> pub;
+  ASSAY_ASSIGN(const ESYS_TR handle, impl_->Primary(AkTemplate(kind), pub));
+  impl_->aks[kind] = handle;
+  Ak ak;
+  ak.kind_ = kind;
+  ASSAY_ASSIGN(ak.public_, Marshalled(pub->publicArea, Tss2_MU_TPMT_PUBLIC_Marshal, "the AK"));
+  ASSAY_ASSIGN(KeyPublic parsed, ParsePublic(ak.public_));
+  ASSAY_TRY(CheckAkAttributes(parsed));
+  ak.name_ = parsed.name;
+  return ak;
+}
+
+Result<SignedQuote> Tpm::Impl::Quote(ESYS_TR key, ESYS_TR session, const PcrSelection& selection,
+                                     ByteView qualifying) {
+  ASSAY_TRY(Run("TPM2_PolicyCommandCode",
+                [&] { return Esys_PolicyCommandCode(ctx(), session, kNone, kNone, kNone, TPM2_CC_Quote); }));
+  const AkPolicy policy = MakeAkPolicy();
+  TPML_DIGEST branches{};
+  for (const Digest& branch : policy.branches) Fill(branches.digests[branches.count++], branch.view());
+  ASSAY_TRY(
+      Run("TPM2_PolicyOR", [&] { return Esys_PolicyOR(ctx(), session, kNone, kNone, kNone, &branches); }));
+  TPM2B_DATA data{};
+  Fill(data, qualifying);
+  const TPMT_SIG_SCHEME scheme = {.scheme = TPM2_ALG_NULL, .details = {}};  // the key's own
+  const TPML_PCR_SELECTION pcrs = ToTss(selection);
+  EsysPtr<TPM2B_ATTEST> attest;
+  EsysPtr<TPMT_SIGNATURE> signature;
+  ASSAY_TRY(Run("TPM2_Quote", [&] {
+    return Esys_Quote(ctx(), key, session, kNone, kNone, &data, &scheme, &pcrs, Out(attest), Out(signature));
+  }));
+  SignedQuote quote;
+  quote.attest = Bytes(attest->attestationData, attest->attestationData + attest->size);
+  ASSAY_ASSIGN(quote.signature, Marshalled(*signature, Tss2_MU_TPMT_SIGNATURE_Marshal, "the signature"));
+  return quote;
+}
+
+Result<SignedQuote> Tpm::MakeQuote(const Ak& ak, const PcrSelection& selection, ByteView qualifying) {
+  if (qualifying.size() > 64) return Fail(UsageError("a quote qualifies at most 64 bytes"));
+  std::lock_guard lock(impl_->mutex);
+  if (!impl_->aks.contains(ak.kind_)) {  // after Reconnect(): the same key is derived again
+    EsysPtr<TPM2B_PUBLIC> pub;
+    ASSAY_ASSIGN(const ESYS_TR handle, impl_->Primary(AkTemplate(ak.kind_), pub));
+    impl_->aks[ak.kind_] = handle;
+    ASSAY_ASSIGN(Bytes area, Marshalled(pub->publicArea, Tss2_MU_TPMT_PUBLIC_Marshal, "the AK"));
+    if (area != ak.public_)
+      return Fail(StateError("tpm.other-tpm", "the TPM derives another AK than before"));
+  }
+  ESYS_TR session = kNone;
+  ASSAY_TRY(impl_->Run("TPM2_StartAuthSession", [&] {
+    return Esys_StartAuthSession(impl_->ctx(), kNone, kNone, kNone, kNone, kNone, nullptr, TPM2_SE_POLICY,
+                                 &kNoSymmetric, TPM2_ALG_SHA256, &session);
+  }));
+  Esys_TRSess_SetAttributes(impl_->ctx(), session, TPMA_SESSION_CONTINUESESSION, 0xFF);
+  Result<SignedQuote> quote = impl_->Quote(impl_->aks[ak.kind_], session, selection, qualifying);
+  Esys_FlushContext(impl_->ctx(), session);
+  return quote;
+}
+
+Result<> Tpm::Shutdown() {
+  std::lock_guard lock(impl_->mutex);
+  return impl_->Run("TPM2_Shutdown",
+                    [&] { return Esys_Shutdown(impl_->ctx(), kNone, kNone, kNone, TPM2_SU_CLEAR); });
+}
+
+}  // namespace assay::tpm
