@@ -41,7 +41,7 @@ enum class Verdict {
   kTrusted = 0,
   kNotTrusted = 1,
   kUnknown = 2
-};                                        // 'could not tell' is 2, as the exit code
+};  // 'could not tell' is 2, as the exit code
 std::string_view VerdictName(Verdict v);  // "trusted", "not-trusted", "could-not-tell"
 
 struct Finding {

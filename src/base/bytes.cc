@@ -56,7 +56,8 @@ Result<Bytes> Decode64(std::string_view text, std::string_view alphabet, bool pa
     }
   }
   // One text for one value: leftover bits must be zero.
-  if ((acc & ((1U << bits) - 1)) != 0) return Fail(ParseError("base64", text.size(), "trailing bits are set"));
+  if ((acc & ((1U << bits) - 1)) != 0)
+    return Fail(ParseError("base64", text.size(), "trailing bits are set"));
   return out;
 }
 
@@ -117,12 +118,24 @@ Result<ByteView> Reader::Take(std::size_t n, std::string_view what) {
 }
 
 Result<std::uint8_t> Reader::U8(std::string_view what) { return Number<std::uint8_t>(*this, what, true); }
-Result<std::uint16_t> Reader::U16Le(std::string_view what) { return Number<std::uint16_t>(*this, what, true); }
-Result<std::uint32_t> Reader::U32Le(std::string_view what) { return Number<std::uint32_t>(*this, what, true); }
-Result<std::uint64_t> Reader::U64Le(std::string_view what) { return Number<std::uint64_t>(*this, what, true); }
-Result<std::uint16_t> Reader::U16Be(std::string_view what) { return Number<std::uint16_t>(*this, what, false); }
-Result<std::uint32_t> Reader::U32Be(std::string_view what) { return Number<std::uint32_t>(*this, what, false); }
-Result<std::uint64_t> Reader::U64Be(std::string_view what) { return Number<std::uint64_t>(*this, what, false); }
+Result<std::uint16_t> Reader::U16Le(std::string_view what) {
+  return Number<std::uint16_t>(*this, what, true);
+}
+Result<std::uint32_t> Reader::U32Le(std::string_view what) {
+  return Number<std::uint32_t>(*this, what, true);
+}
+Result<std::uint64_t> Reader::U64Le(std::string_view what) {
+  return Number<std::uint64_t>(*this, what, true);
+}
+Result<std::uint16_t> Reader::U16Be(std::string_view what) {
+  return Number<std::uint16_t>(*this, what, false);
+}
+Result<std::uint32_t> Reader::U32Be(std::string_view what) {
+  return Number<std::uint32_t>(*this, what, false);
+}
+Result<std::uint64_t> Reader::U64Be(std::string_view what) {
+  return Number<std::uint64_t>(*this, what, false);
+}
 
 Writer& Writer::U8(std::uint8_t v) {
   out_.push_back(v);

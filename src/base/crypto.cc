@@ -33,7 +33,9 @@ struct MoreDelete {
 template <typename T>
 using Ptr = std::unique_ptr<T, MoreDelete>;
 
-BioPtr ReadBio(std::string_view text) { return BioPtr(BIO_new_mem_buf(text.data(), static_cast<int>(text.size()))); }
+BioPtr ReadBio(std::string_view text) {
+  return BioPtr(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
+}
 
 std::string TakeText(BIO* bio) {
   char* data = nullptr;
@@ -43,11 +45,16 @@ std::string TakeText(BIO* bio) {
 
 const EVP_MD* Md(HashAlg alg) {
   switch (alg) {
-    case HashAlg::kSha1: return EVP_sha1();
-    case HashAlg::kSha256: return EVP_sha256();
-    case HashAlg::kSha384: return EVP_sha384();
-    case HashAlg::kSha512: return EVP_sha512();
-    default: return nullptr;
+    case HashAlg::kSha1:
+      return EVP_sha1();
+    case HashAlg::kSha256:
+      return EVP_sha256();
+    case HashAlg::kSha384:
+      return EVP_sha384();
+    case HashAlg::kSha512:
+      return EVP_sha512();
+    default:
+      return nullptr;
   }
 }
 
@@ -83,10 +90,11 @@ Result<> VerifyDigest(EVP_PKEY* key, const Digest& digest, ByteView signature, i
   const EVP_MD* md = Md(digest.alg());
   Ptr<EVP_PKEY_CTX> ctx(EVP_PKEY_CTX_new(key, nullptr));
   if (!md || !ctx || EVP_PKEY_verify_init(ctx.get()) != 1) return Fail(OpenSslError("verify"));
-  if (rsa_padding != 0 && EVP_PKEY_CTX_set_rsa_padding(ctx.get(), rsa_padding) != 1) return Fail(OpenSslError("verify"));
-  if (EVP_PKEY_CTX_set_signature_md(ctx.get(), md) != 1)
+  if (rsa_padding != 0 && EVP_PKEY_CTX_set_rsa_padding(ctx.get(), rsa_padding) != 1)
     return Fail(OpenSslError("verify"));
-  if (EVP_PKEY_verify(ctx.get(), signature.data(), signature.size(), digest.view().data(), digest.size()) != 1) {
+  if (EVP_PKEY_CTX_set_signature_md(ctx.get(), md) != 1) return Fail(OpenSslError("verify"));
+  if (EVP_PKEY_verify(ctx.get(), signature.data(), signature.size(), digest.view().data(), digest.size()) !=
+      1) {
     ERR_clear_error();
     return Fail(StateError("crypto.bad-signature", "the signature does not verify"));
   }
@@ -95,7 +103,8 @@ Result<> VerifyDigest(EVP_PKEY* key, const Digest& digest, ByteView signature, i
 
 bool IsP256(EVP_PKEY* key) {
   char group[32] = {};
-  return EVP_PKEY_get_group_name(key, group, sizeof(group), nullptr) == 1 && std::string_view(group) == "prime256v1";
+  return EVP_PKEY_get_group_name(key, group, sizeof(group), nullptr) == 1 &&
+         std::string_view(group) == "prime256v1";
 }
 
 }  // namespace
@@ -125,7 +134,8 @@ Result<PublicKey> PublicKey::FromEcP256(ByteView x, ByteView y) {
   Ptr<OSSL_PARAM_BLD> builder(OSSL_PARAM_BLD_new());
   if (!builder ||
       OSSL_PARAM_BLD_push_utf8_string(builder.get(), OSSL_PKEY_PARAM_GROUP_NAME, "prime256v1", 0) != 1 ||
-      OSSL_PARAM_BLD_push_octet_string(builder.get(), OSSL_PKEY_PARAM_PUB_KEY, point.data(), point.size()) != 1)
+      OSSL_PARAM_BLD_push_octet_string(builder.get(), OSSL_PKEY_PARAM_PUB_KEY, point.data(), point.size()) !=
+          1)
     return Fail(OpenSslError("EC key"));
   ASSAY_ASSIGN(EvpPkeyPtr key, FromParams("EC", builder.get(), "EC key"));
   return PublicKey(std::move(key));
@@ -170,7 +180,8 @@ Result<> PublicKey::VerifyEcdsaDigest(const Digest& digest, ByteView r, ByteView
 }
 
 Result<> PublicKey::VerifyRsaDigest(const Digest& digest, ByteView signature, bool pss) const {
-  if (EVP_PKEY_get_base_id(key_.get()) != EVP_PKEY_RSA) return Fail(StateError("crypto.wrong-key", "not an RSA key"));
+  if (EVP_PKEY_get_base_id(key_.get()) != EVP_PKEY_RSA)
+    return Fail(StateError("crypto.wrong-key", "not an RSA key"));
   return VerifyDigest(key_.get(), digest, signature, pss ? RSA_PKCS1_PSS_PADDING : RSA_PKCS1_PADDING);
 }
 
@@ -183,7 +194,8 @@ Result<PrivateKey> PrivateKey::GenerateP256() {
 Result<PrivateKey> PrivateKey::FromPem(std::string_view pem) {
   BioPtr bio = ReadBio(pem);
   // The callback answers 'no passphrase', so that an encrypted key is an error and not a prompt.
-  EvpPkeyPtr key(PEM_read_bio_PrivateKey(bio.get(), nullptr, [](char*, int, int, void*) { return 0; }, nullptr));
+  EvpPkeyPtr key(
+      PEM_read_bio_PrivateKey(bio.get(), nullptr, [](char*, int, int, void*) { return 0; }, nullptr));
   if (!key) return Fail(OpenSslError("private key"));
   return PrivateKey(std::move(key));
 }
@@ -204,11 +216,13 @@ Result<Bytes> PrivateKey::SignEs256(ByteView data) const {
   if (!IsP256(key_.get())) return Fail(StateError("crypto.wrong-key", "not an ECDSA P-256 key"));
   Ptr<EVP_MD_CTX> ctx(EVP_MD_CTX_new());
   std::size_t n = 0;
-  if (!ctx || EVP_DigestSignInit_ex(ctx.get(), nullptr, "SHA2-256", nullptr, nullptr, key_.get(), nullptr) != 1 ||
+  if (!ctx ||
+      EVP_DigestSignInit_ex(ctx.get(), nullptr, "SHA2-256", nullptr, nullptr, key_.get(), nullptr) != 1 ||
       EVP_DigestSign(ctx.get(), nullptr, &n, data.data(), data.size()) != 1)
     return Fail(OpenSslError("sign"));
   Bytes der(n);
-  if (EVP_DigestSign(ctx.get(), der.data(), &n, data.data(), data.size()) != 1) return Fail(OpenSslError("sign"));
+  if (EVP_DigestSign(ctx.get(), der.data(), &n, data.data(), data.size()) != 1)
+    return Fail(OpenSslError("sign"));
   const unsigned char* p = der.data();
   Ptr<ECDSA_SIG> sig(d2i_ECDSA_SIG(nullptr, &p, static_cast<long>(n)));
   Bytes out(64);
@@ -234,7 +248,8 @@ Result<std::string> MakeCertificatePem(const PrivateKey& subject, const Certific
             BN_to_ASN1_INTEGER(number.get(), X509_get_serialNumber(cert.get())) != nullptr &&
             X509_gmtime_adj(X509_getm_notBefore(cert.get()), -300) != nullptr &&
             X509_gmtime_adj(X509_getm_notAfter(cert.get()),
-                            std::chrono::duration_cast<std::chrono::seconds>(request.valid_for).count()) != nullptr &&
+                            std::chrono::duration_cast<std::chrono::seconds>(request.valid_for).count()) !=
+                nullptr &&
             X509_set_pubkey(cert.get(), public_key.get()) == 1 &&
             X509_NAME_add_entry_by_NID(name, NID_commonName, MBSTRING_UTF8,
                                        reinterpret_cast<const unsigned char*>(request.common_name.data()),

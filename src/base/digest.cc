@@ -17,10 +17,10 @@ struct AlgInfo {
 
 // Names: Linux crypto/hash_info.c; sizes: TPM 2.0 part 2.
 constexpr AlgInfo kAlgs[] = {
-    {HashAlg::kSha1, 20, "sha1", "SHA1"},           {HashAlg::kSha256, 32, "sha256", "SHA2-256"},
-    {HashAlg::kSha384, 48, "sha384", "SHA2-384"},   {HashAlg::kSha512, 64, "sha512", "SHA2-512"},
-    {HashAlg::kSm3_256, 32, "sm3_256", nullptr},    {HashAlg::kSha3_256, 32, "sha3-256", nullptr},
-    {HashAlg::kSha3_384, 48, "sha3-384", nullptr},  {HashAlg::kSha3_512, 64, "sha3-512", nullptr},
+    {HashAlg::kSha1, 20, "sha1", "SHA1"},          {HashAlg::kSha256, 32, "sha256", "SHA2-256"},
+    {HashAlg::kSha384, 48, "sha384", "SHA2-384"},  {HashAlg::kSha512, 64, "sha512", "SHA2-512"},
+    {HashAlg::kSm3_256, 32, "sm3_256", nullptr},   {HashAlg::kSha3_256, 32, "sha3-256", nullptr},
+    {HashAlg::kSha3_384, 48, "sha3-384", nullptr}, {HashAlg::kSha3_512, 64, "sha3-512", nullptr},
 };
 
 const AlgInfo& Info(HashAlg alg) {
@@ -36,11 +36,16 @@ const EVP_MD* Md(HashAlg alg) {
       EVP_MD_fetch(nullptr, "SHA1", nullptr), EVP_MD_fetch(nullptr, "SHA2-256", nullptr),
       EVP_MD_fetch(nullptr, "SHA2-384", nullptr), EVP_MD_fetch(nullptr, "SHA2-512", nullptr)};
   switch (alg) {
-    case HashAlg::kSha1: return mds[0];
-    case HashAlg::kSha256: return mds[1];
-    case HashAlg::kSha384: return mds[2];
-    case HashAlg::kSha512: return mds[3];
-    default: return nullptr;
+    case HashAlg::kSha1:
+      return mds[0];
+    case HashAlg::kSha256:
+      return mds[1];
+    case HashAlg::kSha384:
+      return mds[2];
+    case HashAlg::kSha512:
+      return mds[3];
+    default:
+      return nullptr;
   }
 }
 
@@ -67,7 +72,8 @@ std::optional<HashAlg> HashFromTpmAlg(std::uint16_t tpm_alg) {
 
 Result<Digest> Digest::Of(HashAlg alg, ByteView bytes) {
   if (bytes.size() != DigestSize(alg))
-    return Fail(ParseError("digest", 0, std::string(HashName(alg)) + " with " + std::to_string(bytes.size()) + " bytes"));
+    return Fail(ParseError("digest", 0,
+                           std::string(HashName(alg)) + " with " + std::to_string(bytes.size()) + " bytes"));
   Digest d;
   d.alg_ = alg;
   d.size_ = static_cast<std::uint8_t>(bytes.size());
@@ -123,7 +129,10 @@ Digest Hasher::Finish() {
 Digest Hash(HashAlg alg, ByteView data) {
   // One hasher for each thread and algorithm: making a context costs as much as a small digest.
   thread_local std::array<std::unique_ptr<Hasher>, 4> hashers;
-  const std::size_t slot = alg == HashAlg::kSha1 ? 0 : alg == HashAlg::kSha256 ? 1 : alg == HashAlg::kSha384 ? 2 : 3;
+  const std::size_t slot = alg == HashAlg::kSha1     ? 0
+                           : alg == HashAlg::kSha256 ? 1
+                           : alg == HashAlg::kSha384 ? 2
+                                                     : 3;
   if (!hashers[slot]) hashers[slot] = std::make_unique<Hasher>(alg);
   return hashers[slot]->Update(data).Finish();
 }

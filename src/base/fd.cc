@@ -23,7 +23,9 @@ Result<UniqueFd> OpenAt(int dir, const std::string& path, int flags, mode_t mode
   return UniqueFd(fd);
 }
 
-Result<UniqueFd> Open(const std::string& path, int flags, mode_t mode) { return OpenAt(AT_FDCWD, path, flags, mode); }
+Result<UniqueFd> Open(const std::string& path, int flags, mode_t mode) {
+  return OpenAt(AT_FDCWD, path, flags, mode);
+}
 
 Result<Bytes> ReadAll(int fd, std::size_t max) {
   Bytes out;
@@ -109,7 +111,8 @@ Result<> WriteFileAtomic(const std::string& path, ByteView data, mode_t mode) {
   Result<> written = WriteAll(fd.get(), data);
   if (written && ::fchmod(fd.get(), mode) != 0) written = Fail(OsError("fchmod", temporary, errno));
   if (written && ::fsync(fd.get()) != 0) written = Fail(OsError("fsync", temporary, errno));
-  if (written && ::rename(temporary.c_str(), path.c_str()) != 0) written = Fail(OsError("rename", path, errno));
+  if (written && ::rename(temporary.c_str(), path.c_str()) != 0)
+    written = Fail(OsError("rename", path, errno));
   if (!written) ::unlink(temporary.c_str());
   return written;
 }

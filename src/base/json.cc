@@ -63,15 +63,18 @@ Result<bool> JsonValue::Bool(std::string_view key) const {
 }
 Result<JsonValue> JsonValue::Object(std::string_view key) const {
   ASSAY_TRY(JsonDocImpl::Member<simdjson::dom::object>(*this, key, "an object"));
-  return JsonDocImpl::Make(element(JsonDocImpl::Get(*this)[key].value()), doc_, path_ + "/" + std::string(key));
+  return JsonDocImpl::Make(element(JsonDocImpl::Get(*this)[key].value()), doc_,
+                           path_ + "/" + std::string(key));
 }
 Result<JsonValue> JsonValue::Array(std::string_view key) const {
   ASSAY_TRY(JsonDocImpl::Member<simdjson::dom::array>(*this, key, "an array"));
-  return JsonDocImpl::Make(element(JsonDocImpl::Get(*this)[key].value()), doc_, path_ + "/" + std::string(key));
+  return JsonDocImpl::Make(element(JsonDocImpl::Get(*this)[key].value()), doc_,
+                           path_ + "/" + std::string(key));
 }
 Result<std::string> JsonValue::AsStr() const {
   std::string_view s;
-  if (JsonDocImpl::Get(*this).get(s) != simdjson::SUCCESS) return Fail(JsonDocImpl::Bad(*this, "", "not a string"));
+  if (JsonDocImpl::Get(*this).get(s) != simdjson::SUCCESS)
+    return Fail(JsonDocImpl::Bad(*this, "", "not a string"));
   return std::string(s);
 }
 Result<std::uint64_t> JsonValue::AsU64() const {
@@ -90,12 +93,14 @@ Result<> JsonValue::Each(const std::function<Result<>(const JsonValue&)>& visit)
   return {};
 }
 
-Result<> JsonValue::EachMember(const std::function<Result<>(std::string_view, const JsonValue&)>& visit) const {
+Result<> JsonValue::EachMember(
+    const std::function<Result<>(std::string_view, const JsonValue&)>& visit) const {
   simdjson::dom::object object;
   if (JsonDocImpl::Get(*this).get(object) != simdjson::SUCCESS)
     return Fail(JsonDocImpl::Bad(*this, "", "not an object"));
   for (auto member : object)
-    ASSAY_TRY(visit(member.key, JsonDocImpl::Make(member.value, doc_, path_ + "/" + std::string(member.key))));
+    ASSAY_TRY(
+        visit(member.key, JsonDocImpl::Make(member.value, doc_, path_ + "/" + std::string(member.key))));
   return {};
 }
 
@@ -122,8 +127,10 @@ Result<JsonDoc> JsonDoc::Parse(std::string_view text, std::string_view format, s
   impl->format = format;
   if (impl->parser.allocate(std::max<std::size_t>(text.size(), 64), kMaxDepth) != simdjson::SUCCESS)
     return Fail(ParseError(std::string(format), 0, "out of memory"));
-  if (const auto error = impl->parser.parse(text.data(), text.size(), true).error(); error != simdjson::SUCCESS)
-    return Fail(ParseError(std::string(format), 0, std::string("not JSON: ") + simdjson::error_message(error)));
+  if (const auto error = impl->parser.parse(text.data(), text.size(), true).error();
+      error != simdjson::SUCCESS)
+    return Fail(
+        ParseError(std::string(format), 0, std::string("not JSON: ") + simdjson::error_message(error)));
   return JsonDoc(std::move(impl));
 }
 

@@ -22,16 +22,22 @@ State& Get() {
 
 spdlog::level::level_enum ToSpd(Level level) {
   switch (level) {
-    case Level::kDebug: return spdlog::level::debug;
-    case Level::kInfo: return spdlog::level::info;
-    case Level::kWarn: return spdlog::level::warn;
-    case Level::kError: return spdlog::level::err;
-    case Level::kOff: return spdlog::level::off;
+    case Level::kDebug:
+      return spdlog::level::debug;
+    case Level::kInfo:
+      return spdlog::level::info;
+    case Level::kWarn:
+      return spdlog::level::warn;
+    case Level::kError:
+      return spdlog::level::err;
+    case Level::kOff:
+      return spdlog::level::off;
   }
   return spdlog::level::off;
 }
 
-// Control characters become \u00XX in both forms: a path in a message must not be able to write a line of its own.
+// Control characters become \u00XX in both forms: a path in a message must not be able to write a line of its
+// own.
 std::string Escape(std::string_view s, bool json) {
   std::string out;
   out.reserve(s.size());

@@ -11,7 +11,8 @@ std::string ParseError::Message() const { return fmt::format("{}: {} at offset {
 std::string OsError::Message() const {
   // generic_category().message is thread-safe, strerror is not.
   const std::string reason = std::generic_category().message(err);
-  return subject.empty() ? fmt::format("{}: {}", call, reason) : fmt::format("{} {}: {}", call, subject, reason);
+  return subject.empty() ? fmt::format("{}: {}", call, reason)
+                         : fmt::format("{} {}: {}", call, subject, reason);
 }
 
 }  // namespace assay

@@ -44,11 +44,8 @@ struct Measurement {
   Context context;
 };
 
-enum class Violation {
-  kOpenWriters,
-  kToMToU,
-  kUnmeasurable
-};                                            // IMA's two, and content that could not be read
+// IMA's two, and content that could not be read.
+enum class Violation { kOpenWriters, kToMToU, kUnmeasurable };
 std::string_view ViolationName(Violation v);  // "open_writers", "ToMToU", "unmeasurable"
 
 struct RecorderOptions {
@@ -60,6 +57,11 @@ struct RecorderOptions {
   std::uint32_t group_ms = 50;               // how long a group may stay open
   std::size_t group_bytes = 64 << 10;        // and how large it may grow
   std::function<bool(const Digest&)> known;  // in the signed manifest: may be grouped; empty: nothing is
+  // A list whose PCR was reset belongs to a TPM that is no more: it is put aside as list.old instead of
+  // refused.
+  bool allow_retire = false;
+  // The kernel's own list of the same PCR, if it has one (its boot_aggregate begins ours).
+  std::string kernel_list = "/sys/kernel/security/ima/binary_runtime_measurements";
   // Called at named instants ("list.written", "extended", ...); tests inject faults and kills here. Usually
   // empty.
   std::function<Result<>(std::string_view)> fault;
