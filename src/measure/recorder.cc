@@ -30,7 +30,8 @@ using Values = std::vector<Digest>;  // one for each active bank, in the TPM's o
 constexpr std::size_t kExactCheckpoints = 256, kThinCheckpoints = 256;
 constexpr std::uint64_t kOffsetStride = 64;
 constexpr std::size_t kMaxMissed = 1000;  // paths that are named after a disturbance; more are counted
-constexpr std::size_t kReplayTail = 4;    // records that may be written and not extended: one, and some room
+constexpr std::size_t kReplayTail =
+    1;  // records that may be written and not extended: they are committed one by one
 constexpr std::string_view kNg = "ima-ng", kBuf = "ima-buf";
 
 struct Key {

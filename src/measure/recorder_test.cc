@@ -24,7 +24,7 @@ Digest DigestOf(std::string_view s) { return Hash(HashAlg::kSha256, AsBytes(s));
 class RecorderTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    char name[] = "/dev/shm/assay-rec.XXXXXX";
+    char name[] = "/tmp/assay-rec.XXXXXX";
     dir_ = mkdtemp(name);
     StartTpm();
     options_.dir = dir_ + "/list";
@@ -126,6 +126,7 @@ TEST_F(RecorderTest, ViolationsAreAllOnesInThePcr) {
   ASSERT_TRUE(again);
   EXPECT_FALSE(again->is_new);
   EXPECT_TRUE(Add("/a", "1").is_new);  // after a violation the path is measured anew
+  ASSERT_TRUE(recorder_->Flush());
   EXPECT_EQ(CheckedPaths().size(), 4U);
   EXPECT_EQ(recorder_->State().violations, 1U);
 }
