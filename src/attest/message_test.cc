@@ -1,0 +1,82 @@
+#include "attest/message.h"
+
+#include <gtest/gtest.h>
+
+namespace assay::attest {
+namespace {
+
+Evidence Sample() {
+  Claims claims;
+  claims.nonce = Bytes(32, 7);
+  claims.binding = {"tls-exporter", Bytes(32, 9)};
+  claims.pcrs = {{11, {{10, Bytes(32, 1)}}}};
+  claims.checkpoints = {{3, Bytes(32, 2)}};
+  Evidence e;
+  e.attest = Bytes(100, 1);
+  e.claims = EncodeClaims(claims);
+  e.context = EncodeContextLine(
+      {.index = 3, .sub = 1, .time_ms = 5, .pid = 6, .uid = 7, .comm = "a\nb", .hook = "exec"});
+  e.list = Bytes(1000, 3);
+  return e;
+}
+
+TEST(Messages, GoBothWays) {
+  const Challenge c{.nonce = Bytes(32, 5),
+                    .first_record = 12,
+                    .want_list = true,
+                    .want_context = false,
+                    .want_event_log = true,
+                    .selection = {{.bank = 11, .pcrs = {0, 10}}}};
+  auto m = DecodeMessage(EncodeChallenge(c), kMaxEvidence);
+  ASSERT_TRUE(m) << m.error().Message();
+  EXPECT_EQ(std::get<Challenge>(*m).selection, c.selection);
+  EXPECT_EQ(std::get<Challenge>(*m).first_record, 12U);
+  const Evidence e = Sample();
+  const Bytes wire = EncodeEvidence(e);
+  m = DecodeMessage(wire, kMaxEvidence);
+  ASSERT_TRUE(m) << m.error().Message();
+  EXPECT_EQ(std::get<Evidence>(*m).list, e.list);
+  EXPECT_EQ(std::get<Evidence>(*m).claims, e.claims);
+  auto size = FrameSize(ByteView(wire).first(wire.size() - 500), kMaxEvidence);
+  ASSERT_TRUE(size);
+  EXPECT_EQ(**size, wire.size());
+  auto refusal = DecodeMessage(EncodeRefusal({"busy", "later"}), kMaxEvidence);
+  ASSERT_TRUE(refusal);
+  EXPECT_EQ(std::get<Refusal>(*refusal).code, "busy");
+}
+
+TEST(Messages, ShorterAndLongerFormsAreErrors) {
+  Bytes wire = EncodeEvidence(Sample());
+  for (std::size_t n = 0; n < wire.size(); ++n)
+    EXPECT_FALSE(DecodeMessage(ByteView(wire).first(n), kMaxEvidence));
+  wire.push_back(0);
+  EXPECT_FALSE(DecodeMessage(wire, kMaxEvidence));
+  EXPECT_FALSE(DecodeMessage(EncodeChallenge({.nonce = Bytes(20, 1)}), kMaxEvidence)) << "a short nonce";
+}
+
+TEST(Claims, GoBothWays) {
+  const Evidence e = Sample();
+  auto claims = ParseClaims(e.claims);
+  ASSERT_TRUE(claims) << claims.error().Message();
+  EXPECT_EQ(EncodeClaims(*claims), e.claims);
+  auto context = ParseContext(e.context);
+  ASSERT_TRUE(context);
+  EXPECT_EQ(context->at(0).comm, "a?b");
+  const auto bad = ParseContext(AsBytes("{\"i\":1}\n"));
+  ASSERT_FALSE(bad);
+  EXPECT_EQ(bad.error().code(), "parse.context");
+}
+
+TEST(Qualifying, DependsOnEachPart) {
+  const Bytes n(32, 1), a(1, 1), b(2, 2);
+  const Bytes base = Qualifying(n, {"unix", {}}, a, b);
+  EXPECT_EQ(base.size(), 32U);
+  EXPECT_NE(base, Qualifying(Bytes(32, 2), {"unix", {}}, a, b));
+  EXPECT_NE(base, Qualifying(n, {"none", {}}, a, b));
+  EXPECT_NE(base, Qualifying(n, {"unix", {1}}, a, b));
+  EXPECT_NE(base, Qualifying(n, {"unix", {}}, b, b));
+  EXPECT_NE(base, Qualifying(n, {"unix", {}}, a, a));
+}
+
+}  // namespace
+}  // namespace assay::attest
