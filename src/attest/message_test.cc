@@ -50,8 +50,10 @@ TEST(Messages, ShorterAndLongerFormsAreErrors) {
   for (std::size_t n = 0; n < wire.size(); ++n)
     EXPECT_FALSE(DecodeMessage(ByteView(wire).first(n), kMaxEvidence));
   wire.push_back(0);
+  Challenge short_nonce;
+  short_nonce.nonce = Bytes(20, 1);
   EXPECT_FALSE(DecodeMessage(wire, kMaxEvidence));
-  EXPECT_FALSE(DecodeMessage(EncodeChallenge({.nonce = Bytes(20, 1)}), kMaxEvidence)) << "a short nonce";
+  EXPECT_FALSE(DecodeMessage(EncodeChallenge(short_nonce), kMaxEvidence)) << "a short nonce";
 }
 
 TEST(Claims, GoBothWays) {

@@ -122,10 +122,11 @@ struct StateError : ErrorInfo {
 #define ASSAY_CONCAT(a, b) ASSAY_CONCAT_INNER(a, b)
 
 // ASSAY_TRY(Call());            hands the error on, drops the value
-#define ASSAY_TRY(expr)                                                               \
-  do {                                                                                \
-    auto assay_try_result = (expr);                                                   \
-    if (!assay_try_result) return ::assay::Fail(std::move(assay_try_result).error()); \
+#define ASSAY_TRY(expr) ASSAY_TRY_IMPL(ASSAY_CONCAT(assay_try_, __COUNTER__), expr)
+#define ASSAY_TRY_IMPL(tmp, expr)                           \
+  do {                                                      \
+    auto tmp = (expr);                                      \
+    if (!tmp) return ::assay::Fail(std::move(tmp).error()); \
   } while (0)
 
 // ASSAY_ASSIGN(auto x, Call()); hands the error on, else declares or assigns the value
