@@ -21,6 +21,8 @@
 
 namespace assay::attest {
 
+std::string DefaultNetProgram();  // the network-facing program, beside the running executable
+
 struct ServerOptions {
   std::string unix_path;             // empty: none. Peers: root -> full; others as unix_level says
   Level unix_level = Level::kQuote;  // for other uids that can reach the socket
@@ -30,6 +32,7 @@ struct ServerOptions {
   std::map<std::string, Level> allow;    // hex SHA-256 of a verifier's certificate -> what it may see
   uid_t uid = 65534;                     // of the network process
   gid_t gid = 65534;
+  std::string net_program = DefaultNetProgram();
   unsigned max_connections = 32;
   std::chrono::seconds timeout{30};
 };

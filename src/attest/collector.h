@@ -18,7 +18,8 @@ namespace assay::attest {
 
 struct CollectorOptions {
   std::string event_log = "/sys/kernel/security/tpm0/binary_bios_measurements";  // may not exist
-  std::function<std::pair<std::string, std::string>()> engine;                   // name, state
+  std::uint64_t started_ms = 0;                                 // of the attester, since the epoch
+  std::function<std::pair<std::string, std::string>()> engine;  // name, state
 };
 
 class Collector {
