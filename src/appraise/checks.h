@@ -1,0 +1,57 @@
+// Internal: one appraisal in progress, shared by the three stages of Appraise().
+//
+//   Round round{.request = request, ...}; if (CheckQuote(round) && CheckList(round)) JudgeEntries(round);
+//
+// Contract: each stage adds its findings and says whether what it verified may be built upon.
+#pragma once
+
+#include "appraise/appraise.h"
+#include "list/list.h"
+
+namespace assay::appraise {
+
+// Every check that 'trusted' needs; what was not made when all is over is a finding of its own.
+enum class Check {
+  kAk,
+  kSignature,
+  kFresh,
+  kSelection,
+  kPcrValues,
+  kClock,
+  kList,
+  kEntries,
+  kOwnRecords,
+  kCount
+};
+
+struct Round {
+  const Request& request;
+  const HostState& host;
+  const ReferenceValues& references;
+  const Policy& policy;
+  Appraisal out;
+  std::set<Check> made;
+  tpm::Quote quote;
+  tpm::PcrValues pcrs;  // proven by the quote
+  bool fresh = false;   // the quote answers this challenge, over this connection
+  bool sound = false;   // nothing was wrong so far: the host's state may be built upon it
+  std::vector<ima::RecordView> records;
+
+  void Add(std::string name, Verdict weight, std::string text) {
+    Finding f;
+    f.name = std::move(name);
+    f.weight = weight;
+    f.text = std::move(text);
+    out.findings.push_back(std::move(f));
+  }
+  void AddAt(std::string name, Verdict weight, std::string text, std::uint64_t record) {
+    Add(std::move(name), weight, std::move(text));
+    out.findings.back().record = record;
+  }
+};
+
+bool CheckQuote(Round& round);
+bool CheckList(Round& round);
+void JudgeEntries(Round& round);
+
+}  // namespace assay::appraise

@@ -1,0 +1,240 @@
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "appraise/appraise.h"
+#include "base/json.h"
+
+namespace assay::appraise {
+namespace {
+
+using nlohmann::json;
+constexpr std::size_t kMaxPolicy = 1 << 20;
+constexpr std::size_t kMaxState = std::size_t{16} << 20;
+constexpr std::size_t kMaxStanding = 10'000;
+
+Result<HashAlg> Alg(const JsonValue& v) {
+  ASSAY_ASSIGN(const std::string name, v.AsStr());
+  const std::optional<HashAlg> alg = HashFromName(name);
+  if (!alg || !CanHash(*alg)) return Fail(UsageError("policy: not a digest algorithm: " + name));
+  return *alg;
+}
+
+Result<> ReadAlgs(const JsonValue& root, std::string_view key, std::vector<HashAlg>& out) {
+  if (!root.Has(key)) return {};
+  ASSAY_ASSIGN(const JsonValue array, root.Array(key));
+  out.clear();
+  return array.Each([&](const JsonValue& v) -> Result<> {
+    ASSAY_ASSIGN(const HashAlg alg, Alg(v));
+    out.push_back(alg);
+    return {};
+  });
+}
+
+template <typename Container>
+Result<> ReadStrings(const JsonValue& root, std::string_view key, Container& out) {
+  if (!root.Has(key)) return {};
+  ASSAY_ASSIGN(const JsonValue array, root.Array(key));
+  out.clear();
+  return array.Each([&](const JsonValue& v) -> Result<> {
+    ASSAY_ASSIGN(std::string text, v.AsStr());
+    out.insert(out.end(), std::move(text));
+    return {};
+  });
+}
+
+Result<> ReadBool(const JsonValue& root, std::string_view key, bool& out) {
+  if (!root.Has(key)) return {};
+  ASSAY_ASSIGN(out, root.Bool(key));
+  return {};
+}
+
+json AlgNames(const std::vector<HashAlg>& algs) {
+  json names = json::array();
+  for (const HashAlg alg : algs) names.push_back(HashName(alg));
+  return names;
+}
+
+Result<Verdict> VerdictFromName(std::string_view name) {
+  for (const Verdict v : {Verdict::kTrusted, Verdict::kNotTrusted, Verdict::kUnknown})
+    if (name == VerdictName(v)) return v;
+  return Fail(ParseError("host-state", 0, "not a verdict: " + std::string(name)));
+}
+
+json FindingJson(const Finding& f) {
+  json j = {{"name", f.name}, {"weight", VerdictName(f.weight)},
+            {"text", f.text}, {"sub", f.sub},
+            {"path", f.path}, {"digest", f.digest}};
+  if (f.record) j["record"] = *f.record;
+  if (f.context) {
+    const attest::ContextEntry& c = *f.context;
+    j["context"] = {{"index", c.index}, {"sub", c.sub},   {"time_ms", c.time_ms}, {"pid", c.pid},
+                    {"uid", c.uid},     {"comm", c.comm}, {"hook", c.hook}};
+  }
+  return j;
+}
+
+Result<std::uint32_t> Small(const JsonValue& v, std::string_view key) {
+  ASSAY_ASSIGN(const std::uint64_t n, v.U64(key));
+  if (n > UINT32_MAX) return Fail(ParseError("host-state", 0, std::string(key) + " is too large"));
+  return static_cast<std::uint32_t>(n);
+}
+
+Result<attest::ContextEntry> ReadContext(const JsonValue& v) {
+  attest::ContextEntry c;
+  ASSAY_ASSIGN(c.index, v.U64("index"));
+  ASSAY_ASSIGN(c.sub, Small(v, "sub"));
+  ASSAY_ASSIGN(c.time_ms, v.U64("time_ms"));
+  ASSAY_ASSIGN(c.pid, Small(v, "pid"));
+  ASSAY_ASSIGN(c.uid, Small(v, "uid"));
+  ASSAY_ASSIGN(c.comm, v.Str("comm"));
+  ASSAY_ASSIGN(c.hook, v.Str("hook"));
+  return c;
+}
+
+Result<Finding> ReadFinding(const JsonValue& v) {
+  Finding f;
+  ASSAY_ASSIGN(f.name, v.Str("name"));
+  ASSAY_ASSIGN(const std::string weight, v.Str("weight"));
+  ASSAY_ASSIGN(f.weight, VerdictFromName(weight));
+  ASSAY_ASSIGN(f.text, v.Str("text"));
+  ASSAY_ASSIGN(f.sub, Small(v, "sub"));
+  ASSAY_ASSIGN(f.path, v.Str("path"));
+  ASSAY_ASSIGN(f.digest, v.Str("digest"));
+  if (v.Has("record")) {
+    ASSAY_ASSIGN(f.record, v.U64("record"));
+  }
+  if (v.Has("context")) {
+    ASSAY_ASSIGN(const JsonValue c, v.Object("context"));
+    ASSAY_ASSIGN(f.context, ReadContext(c));
+  }
+  return f;
+}
+
+}  // namespace
+
+Result<Policy> ParsePolicy(std::string_view text) {
+  Policy p;
+  ASSAY_ASSIGN(const JsonDoc doc, JsonDoc::Parse(text, "policy", kMaxPolicy));
+  const JsonValue root = doc.root();
+  ASSAY_TRY(
+      root.OnlyKeys({"pcr", "quote_banks", "file_algs", "allow_software_tpm", "allow_first_use", "pinned_ak",
+                     "allow_unquoted_tail", "allow_gaps", "allow_what_ran_before", "require_attester_records",
+                     "engines", "attester_digests", "attester_policies", "interpreters", "allowed",
+                     "allowed_paths", "violations_fail", "vulnerable_fails"}));
+  if (root.Has("pcr")) {
+    ASSAY_ASSIGN(const std::uint64_t pcr, root.U64("pcr"));
+    if (pcr > 15) return Fail(UsageError(fmt::format("policy: PCR {} can be reset by anyone", pcr)));
+    p.pcr = static_cast<std::uint32_t>(pcr);
+  }
+  ASSAY_TRY(ReadAlgs(root, "quote_banks", p.quote_banks));
+  ASSAY_TRY(ReadAlgs(root, "file_algs", p.file_algs));
+  for (const HashAlg alg : p.quote_banks)
+    if (alg == HashAlg::kSha1) return Fail(UsageError("policy: a SHA-1 bank proves nothing"));
+  for (const HashAlg alg : p.file_algs)
+    if (alg == HashAlg::kSha1) return Fail(UsageError("policy: SHA-1 digests of files prove nothing"));
+  if (p.quote_banks.empty()) return Fail(UsageError("policy: quote_banks is empty"));
+  ASSAY_TRY(ReadBool(root, "allow_software_tpm", p.allow_software_tpm));
+  ASSAY_TRY(ReadBool(root, "allow_first_use", p.allow_first_use));
+  if (root.Has("pinned_ak")) {
+    ASSAY_ASSIGN(p.pinned_ak, root.Str("pinned_ak"));
+  }
+  ASSAY_TRY(ReadBool(root, "allow_unquoted_tail", p.allow_unquoted_tail));
+  ASSAY_TRY(ReadBool(root, "allow_gaps", p.allow_gaps));
+  ASSAY_TRY(ReadBool(root, "allow_what_ran_before", p.allow_what_ran_before));
+  ASSAY_TRY(ReadBool(root, "require_attester_records", p.require_attester_records));
+  ASSAY_TRY(ReadStrings(root, "engines", p.engines));
+  ASSAY_TRY(ReadStrings(root, "attester_digests", p.attester_digests));
+  ASSAY_TRY(ReadStrings(root, "attester_policies", p.attester_policies));
+  ASSAY_TRY(ReadStrings(root, "interpreters", p.interpreters));
+  ASSAY_TRY(ReadStrings(root, "allowed", p.allowed));
+  ASSAY_TRY(ReadStrings(root, "allowed_paths", p.allowed_paths));
+  ASSAY_TRY(ReadBool(root, "violations_fail", p.violations_fail));
+  ASSAY_TRY(ReadBool(root, "vulnerable_fails", p.vulnerable_fails));
+  return p;
+}
+
+std::string EncodePolicy(const Policy& p) {
+  const json j = {{"pcr", p.pcr},
+                  {"quote_banks", AlgNames(p.quote_banks)},
+                  {"file_algs", AlgNames(p.file_algs)},
+                  {"allow_software_tpm", p.allow_software_tpm},
+                  {"allow_first_use", p.allow_first_use},
+                  {"pinned_ak", p.pinned_ak},
+                  {"allow_unquoted_tail", p.allow_unquoted_tail},
+                  {"allow_gaps", p.allow_gaps},
+                  {"allow_what_ran_before", p.allow_what_ran_before},
+                  {"require_attester_records", p.require_attester_records},
+                  {"engines", p.engines},
+                  {"attester_digests", p.attester_digests},
+                  {"attester_policies", p.attester_policies},
+                  {"interpreters", p.interpreters},
+                  {"allowed", p.allowed},
+                  {"allowed_paths", p.allowed_paths},
+                  {"violations_fail", p.violations_fail},
+                  {"vulnerable_fails", p.vulnerable_fails}};
+  return j.dump(1) + "\n";
+}
+
+Result<HostState> ParseHostState(std::string_view text) {
+  HostState s;
+  ASSAY_ASSIGN(const JsonDoc doc, JsonDoc::Parse(text, "host-state", kMaxState));
+  const JsonValue root = doc.root();
+  ASSAY_TRY(root.OnlyKeys({"version", "ak_name", "ek_name", "clock", "reset_count", "restart_count",
+                           "records", "prefix", "boot_id", "standing", "rounds", "own"}));
+  ASSAY_ASSIGN(const std::uint64_t version, root.U64("version"));
+  if (version != 1) return Fail(ParseError("host-state", 0, "version " + std::to_string(version)));
+  ASSAY_ASSIGN(s.ak_name, root.Str("ak_name"));
+  ASSAY_ASSIGN(s.ek_name, root.Str("ek_name"));
+  ASSAY_ASSIGN(s.clock, root.U64("clock"));
+  ASSAY_ASSIGN(s.reset_count, Small(root, "reset_count"));
+  ASSAY_ASSIGN(s.restart_count, Small(root, "restart_count"));
+  ASSAY_ASSIGN(s.records, root.U64("records"));
+  ASSAY_ASSIGN(s.boot_id, root.Str("boot_id"));
+  ASSAY_ASSIGN(s.rounds, root.U64("rounds"));
+  ASSAY_ASSIGN(const JsonValue prefix, root.Object("prefix"));
+  ASSAY_TRY(prefix.EachMember([&](std::string_view key, const JsonValue& v) -> Result<> {
+    const std::optional<HashAlg> alg = HashFromName(key);
+    if (!alg) return Fail(ParseError("host-state", 0, "not a bank: " + std::string(key)));
+    ASSAY_ASSIGN(const std::string hex, v.AsStr());
+    ASSAY_ASSIGN(const Bytes bytes, FromHex(hex));
+    ASSAY_ASSIGN(s.prefix[*alg], Digest::Of(*alg, bytes));
+    return {};
+  }));
+  ASSAY_ASSIGN(const JsonValue standing, root.Array("standing"));
+  ASSAY_TRY(standing.Each([&](const JsonValue& v) -> Result<> {
+    ASSAY_ASSIGN(Finding f, ReadFinding(v));
+    if (s.standing.size() >= kMaxStanding) return Fail(ParseError("host-state", 0, "too many findings"));
+    s.standing.push_back(std::move(f));
+    return {};
+  }));
+  ASSAY_ASSIGN(const JsonValue own, root.Object("own"));
+  ASSAY_TRY(own.EachMember([&](std::string_view key, const JsonValue& v) -> Result<> {
+    ASSAY_ASSIGN(s.own[std::string(key)], v.AsStr());
+    return {};
+  }));
+  return s;
+}
+
+std::string EncodeHostState(const HostState& s) {
+  json prefix = json::object();
+  for (const auto& [alg, value] : s.prefix) prefix[std::string(HashName(alg))] = value.hex();
+  json standing = json::array();
+  for (const Finding& f : s.standing) standing.push_back(FindingJson(f));
+  const json j = {{"version", 1},
+                  {"ak_name", s.ak_name},
+                  {"ek_name", s.ek_name},
+                  {"clock", s.clock},
+                  {"reset_count", s.reset_count},
+                  {"restart_count", s.restart_count},
+                  {"records", s.records},
+                  {"prefix", prefix},
+                  {"boot_id", s.boot_id},
+                  {"standing", standing},
+                  {"rounds", s.rounds},
+                  {"own", s.own}};
+  // Paths are bytes, JSON is UTF-8: what isn't becomes U+FFFD.
+  return j.dump(1, ' ', false, json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace assay::appraise

@@ -1,0 +1,238 @@
+// The integrity challenge's side: who signed, for whom, when, over which PCRs.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "appraise/checks.h"
+
+namespace assay::appraise {
+namespace {
+
+constexpr std::uint32_t kFirstResettable = 16;  // PC Client Profile: 16 and 23 can be reset by any software
+
+bool CheckAk(Round& r, tpm::KeyPublic& ak) {
+  Result<tpm::KeyPublic> parsed = tpm::ParsePublic(r.request.evidence.ak_public);
+  if (!parsed) {
+    r.Add("ak.malformed", Verdict::kNotTrusted, parsed.error().Message());
+    return false;
+  }
+  ak = std::move(*parsed);
+  bool good = true;
+  if (const Result<> attributes = tpm::CheckAkAttributes(ak); !attributes) {
+    r.Add(attributes.error().code(), Verdict::kNotTrusted, attributes.error().Message());
+    good = false;
+  }
+  const std::string name = Hex(ak.name);
+  const std::string& expected = r.policy.pinned_ak.empty() ? r.host.ak_name : r.policy.pinned_ak;
+  if (!expected.empty() && name != expected) {
+    r.Add("ak.changed", Verdict::kNotTrusted,
+          fmt::format("the quote is by key {}, this host's key is {}", name, expected));
+    good = false;
+  } else if (expected.empty() && !r.policy.allow_first_use) {
+    r.Add("ak.unknown", Verdict::kNotTrusted,
+          fmt::format("key {} was never seen and the policy trusts none at first use", name));
+    good = false;
+  }
+  if (good) {
+    if (expected.empty())
+      r.Add("ak.first-use", Verdict::kTrusted, fmt::format("key {} is pinned from now on", name));
+    r.made.insert(Check::kAk);
+    r.out.host.ak_name = name;
+  }
+  return good;
+}
+
+void CheckEk(Round& r) {
+  if (r.request.evidence.ek_public.empty()) return;
+  const Result<tpm::KeyPublic> ek = tpm::ParsePublic(r.request.evidence.ek_public);
+  if (!ek) {
+    r.Add("ek.malformed", Verdict::kNotTrusted, ek.error().Message());
+    return;
+  }
+  const std::string name = Hex(ek->name);
+  if (!r.host.ek_name.empty() && name != r.host.ek_name) {
+    r.Add("ek.changed", Verdict::kNotTrusted,
+          fmt::format("the TPM's endorsement key is {}, it was {}", name, r.host.ek_name));
+    return;
+  }
+  r.out.host.ek_name = name;
+}
+
+// True: the claims are what the AK signed, for this challenge or for the one that they name.
+bool CheckFresh(Round& r) {
+  const attest::Evidence& e = r.request.evidence;
+  Result<attest::Claims> claims = attest::ParseClaims(e.claims);
+  const Bytes expected = attest::Qualifying(r.request.nonce, r.request.binding, e.claims, e.context);
+  r.fresh = Equal(r.quote.extra_data, expected);
+  if (!claims) {
+    if (!r.fresh)
+      r.Add("quote.qualifying", Verdict::kNotTrusted, "the quote does not cover what came with it");
+    r.Add("claims.malformed", Verdict::kNotTrusted, claims.error().Message());
+    return false;
+  }
+  if (r.fresh) {
+    r.out.claims = std::move(*claims);
+    r.made.insert(Check::kFresh);
+    return true;
+  }
+  const Bytes as_told = attest::Qualifying(claims->nonce, claims->binding, e.claims, e.context);
+  if (!Equal(r.quote.extra_data, as_told)) {
+    r.Add("quote.qualifying", Verdict::kNotTrusted,
+          "the quote does not cover the claims and the context that came with it");
+    return false;
+  }
+  r.out.claims = std::move(*claims);
+  if (!Equal(r.out.claims.nonce, r.request.nonce))
+    r.Add("quote.nonce", Verdict::kNotTrusted,
+          fmt::format("the quote answers the nonce {}, not this challenge", Hex(r.out.claims.nonce)));
+  if (r.out.claims.binding.type != r.request.binding.type ||
+      !Equal(r.out.claims.binding.value, r.request.binding.value))
+    r.Add("quote.relayed", Verdict::kNotTrusted,
+          fmt::format("the quote was made for another connection ({})", r.out.claims.binding.type));
+  return true;
+}
+
+bool CheckSelection(Round& r) {
+  bool good = true;
+  std::set<std::uint16_t> banks;
+  for (const tpm::BankSelection& bank : r.quote.selection) {
+    if (!banks.insert(bank.bank).second) {
+      r.Add("quote.selection-repeated", Verdict::kNotTrusted,
+            fmt::format("the quote selects bank {:#06x} twice", bank.bank));
+      good = false;
+    }
+  }
+  if (good && r.quote.selection != r.request.selection) {
+    r.Add("quote.selection", Verdict::kNotTrusted,
+          fmt::format("the quote is over {}, asked for was {}", tpm::SelectionText(r.quote.selection),
+                      tpm::SelectionText(r.request.selection)));
+    good = false;
+  }
+  const bool strong =
+      std::any_of(r.quote.selection.begin(), r.quote.selection.end(), [&](const tpm::BankSelection& bank) {
+        return std::any_of(r.policy.quote_banks.begin(), r.policy.quote_banks.end(),
+                           [&](HashAlg alg) { return static_cast<std::uint16_t>(alg) == bank.bank; }) &&
+               std::find(bank.pcrs.begin(), bank.pcrs.end(), r.policy.pcr) != bank.pcrs.end();
+      });
+  if (!strong) {
+    r.Add("quote.weak-bank", Verdict::kNotTrusted,
+          fmt::format("PCR {} is not quoted in a bank that the policy accepts", r.policy.pcr));
+    good = false;
+  }
+  if (r.out.claims.pcr != r.policy.pcr) {
+    r.Add(r.out.claims.pcr >= kFirstResettable ? "quote.resettable-pcr" : "quote.other-pcr",
+          Verdict::kNotTrusted,
+          fmt::format("the list is said to belong to PCR {}, not {}", r.out.claims.pcr, r.policy.pcr));
+    good = false;
+  }
+  if (good) r.made.insert(Check::kSelection);
+  return good;
+}
+
+// The values are a hint of the attester's: only those of the quoted set, whose digest is the signed one, are
+// used.
+bool CheckPcrValues(Round& r) {
+  tpm::PcrValues values;
+  for (const auto& [bank, list] : r.out.claims.pcrs) {
+    const std::optional<HashAlg> alg = HashFromTpmAlg(bank);
+    if (!alg) continue;
+    for (const auto& [index, bytes] : list) {
+      const Result<Digest> value = Digest::Of(*alg, bytes);
+      if (value) values[bank][index] = *value;
+    }
+  }
+  tpm::PcrValues proven;
+  for (const tpm::BankSelection& bank : r.quote.selection) {
+    for (const std::uint32_t index : bank.pcrs) {
+      if (!values[bank.bank].contains(index)) {
+        r.Add("quote.pcr-values", Verdict::kNotTrusted,
+              fmt::format("the value of PCR {} in bank {:#06x} did not come along", index, bank.bank));
+        return false;
+      }
+      proven[bank.bank][index] = values[bank.bank][index];
+    }
+  }
+  const Result<Digest> digest = tpm::PcrDigest(r.quote.selection, proven);
+  if (!digest || !Equal(digest->view(), r.quote.pcr_digest)) {
+    r.Add("quote.pcr-digest", Verdict::kNotTrusted, "the PCR values are not those that were quoted");
+    return false;
+  }
+  r.pcrs = std::move(proven);
+  r.made.insert(Check::kPcrValues);
+  return true;
+}
+
+bool CheckClock(Round& r) {
+  const tpm::ClockInfo& now = r.quote.clock;
+  const HostState& before = r.host;
+  HostState& host = r.out.host;
+  bool good = true;
+  if (before.rounds > 0 && now.reset_count < before.reset_count) {
+    r.Add("clock.reset-count", Verdict::kNotTrusted,
+          fmt::format("the TPM's reset count went from {} back to {}", before.reset_count, now.reset_count));
+    good = false;
+  } else if (before.rounds > 0 && now.reset_count == before.reset_count) {
+    if (now.clock < before.clock || now.restart_count < before.restart_count) {
+      r.Add("clock.back", Verdict::kNotTrusted,
+            fmt::format("the TPM's clock went from {} ms back to {} ms", before.clock, now.clock));
+      good = false;
+    }
+  } else if (before.rounds > 0) {
+    r.out.rebooted = true;
+    // What was known of the last boot says nothing of this one.
+    host.records = 0;
+    host.prefix.clear();
+    host.standing.clear();
+    host.own.clear();
+    const bool from_start = r.request.first_record == 0;
+    r.Add("clock.rebooted", from_start ? Verdict::kTrusted : Verdict::kUnknown,
+          fmt::format("the machine was reset {} time(s) since the last round{}",
+                      now.reset_count - before.reset_count,
+                      from_start ? "" : ": the list must be asked for from its start"));
+    if (!from_start) good = false;
+  }
+  if (!now.safe)
+    r.Add("clock.unsafe", Verdict::kTrusted,
+          "the TPM lost power without notice: its clock may have been set back by some minutes");
+  host.clock = now.clock;
+  host.reset_count = now.reset_count;
+  host.restart_count = now.restart_count;
+  host.boot_id = r.out.claims.boot_id;
+  if (good) r.made.insert(Check::kClock);
+  return good;
+}
+
+}  // namespace
+
+bool CheckQuote(Round& r) {
+  const attest::Evidence& e = r.request.evidence;
+  r.out.host = r.host;
+  tpm::KeyPublic ak;
+  const bool ak_good = CheckAk(r, ak);
+  CheckEk(r);
+  if (ak.name.empty()) return false;
+  if (const Result<> signature = tpm::VerifyQuoteSignature(ak, e.attest, e.signature); !signature) {
+    r.Add("quote.signature", Verdict::kNotTrusted, signature.error().Message());
+    return false;
+  }
+  r.made.insert(Check::kSignature);
+  Result<tpm::Quote> quote = tpm::ParseQuote(e.attest);
+  if (!quote) {
+    r.Add("quote.malformed", Verdict::kNotTrusted, quote.error().Message());
+    return false;
+  }
+  r.quote = std::move(*quote);
+  if (!CheckFresh(r)) return false;
+  // From here on everything is signed, if perhaps by the wrong key or for another moment: it goes on, so that
+  // all that is wrong is named.
+  const bool selection = CheckSelection(r);
+  const bool values = selection && CheckPcrValues(r);
+  const bool clock = CheckClock(r);
+  if (r.out.claims.tpm_software)
+    r.Add("tpm.software", r.policy.allow_software_tpm ? Verdict::kTrusted : Verdict::kNotTrusted,
+          fmt::format("the TPM is software ({})", r.out.claims.tpm_vendor));
+  r.sound = ak_good && r.fresh && values && clock;
+  return values && (clock || !r.out.rebooted);
+}
+
+}  // namespace assay::appraise

@@ -1,0 +1,181 @@
+#include "appraise/result.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <ctime>
+#include <nlohmann/json.hpp>
+
+#include "base/json.h"
+
+namespace assay::appraise {
+namespace {
+
+using nlohmann::json;
+constexpr std::string_view kProfile = "tag:github.com,2023:veraison/ear";
+constexpr std::size_t kMaxJwt = std::size_t{16} << 20;
+constexpr std::size_t kMaxDescribed = 100;  // findings of one name that are printed for people
+
+// Trustworthiness tiers, draft-ietf-rats-ar4si.
+int Status(Verdict v) { return v == Verdict::kTrusted ? 2 : v == Verdict::kNotTrusted ? 96 : 0; }
+
+std::string Dump(const json& j) { return j.dump(-1, ' ', false, json::error_handler_t::replace); }
+
+std::string Time(std::uint64_t ms) {
+  const auto seconds = static_cast<std::time_t>(ms / 1000);
+  return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z", fmt::gmtime(seconds), ms % 1000);
+}
+
+// Paths and names come from the machine that is judged: no control bytes of theirs reach a terminal.
+std::string Printable(std::string_view s) {
+  std::string out;
+  for (const char c : s) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7F)
+      out += fmt::format("\\x{:02x}", byte);
+    else
+      out += c;
+  }
+  return out;
+}
+
+json ContextJson(const attest::ContextEntry& c) {
+  return {{"time", Time(c.time_ms)}, {"pid", c.pid}, {"uid", c.uid}, {"comm", c.comm}, {"hook", c.hook}};
+}
+
+json FindingJson(const Finding& f) {
+  json j = {{"name", f.name}, {"weight", VerdictName(f.weight)}, {"text", f.text}};
+  if (f.record) {
+    j["record"] = *f.record;
+    j["sub"] = f.sub;
+  }
+  if (!f.path.empty()) j["path"] = f.path;
+  if (!f.digest.empty()) j["digest"] = f.digest;
+  if (f.context) j["context"] = ContextJson(*f.context);
+  return j;
+}
+
+json EntryJson(const JudgedEntry& e) {
+  json j = {{"record", e.record},
+            {"sub", e.sub},
+            {"state", EntryStateName(e.state)},
+            {"path", e.path},
+            {"digest", e.digest}};
+  if (e.origin)
+    j["origin"] = {{"package", e.origin->package},
+                   {"version", e.origin->version},
+                   {"architecture", e.origin->architecture},
+                   {"path", e.origin->path}};
+  if (e.context) j["context"] = ContextJson(*e.context);
+  return j;
+}
+
+json Counts(const Appraisal& a) {
+  json counts = json::object();
+  for (const auto& [state, n] : a.counts) counts[std::string(EntryStateName(state))] = n;
+  return counts;
+}
+
+json Findings(const Appraisal& a) {
+  json findings = json::array();
+  for (const Finding& f : a.findings) findings.push_back(FindingJson(f));
+  return findings;
+}
+
+}  // namespace
+
+Result<std::string> SignEar(const Appraisal& a, const EarContext& c, const PrivateKey& key) {
+  const std::uint64_t now = c.now_ms / 1000;
+  const json claims = {{"eat_profile", kProfile},
+                       {"iat", now},
+                       {"exp", now + c.valid_s},
+                       {"eat_nonce", Base64Url(c.nonce)},
+                       {"ear.verifier-id", {{"build", c.verifier_build}, {"developer", "assay"}}},
+                       {"submods",
+                        {{c.host,
+                          {{"ear.status", Status(a.verdict)},
+                           {"ear.trustworthiness-vector",
+                            {{"instance-identity", a.host.ak_name.empty() ? 0 : Status(a.verdict)},
+                             {"executables", Status(a.verdict)}}},
+                           {"assay.verdict", VerdictName(a.verdict)},
+                           {"assay.findings", Findings(a)},
+                           {"assay.entries", Counts(a)},
+                           {"assay.ak", a.host.ak_name},
+                           {"assay.records", a.host.records},
+                           {"assay.software-tpm", a.claims.tpm_software}}}}}};
+  const std::string head = Dump({{"alg", "ES256"}, {"typ", "JWT"}});
+  const std::string signed_part = Base64Url(AsBytes(head)) + "." + Base64Url(AsBytes(Dump(claims)));
+  ASSAY_ASSIGN(const Bytes signature, key.SignEs256(AsBytes(signed_part)));
+  return signed_part + "." + Base64Url(signature);
+}
+
+Result<std::string> VerifyEar(std::string_view jwt, const PublicKey& key) {
+  if (jwt.size() > kMaxJwt) return Fail(ParseError("ear", kMaxJwt, "too large"));
+  const std::size_t first = jwt.find('.');
+  const std::size_t second = first == std::string_view::npos ? first : jwt.find('.', first + 1);
+  if (second == std::string_view::npos) return Fail(ParseError("ear", jwt.size(), "not three parts"));
+  ASSAY_ASSIGN(const Bytes signature, FromBase64Url(jwt.substr(second + 1)));
+  ASSAY_TRY(key.VerifyEs256(AsBytes(jwt.substr(0, second)), signature));
+  ASSAY_ASSIGN(const Bytes head, FromBase64Url(jwt.substr(0, first)));
+  ASSAY_ASSIGN(const JsonDoc header, JsonDoc::Parse(AsText(head), "ear", kMaxJwt));
+  ASSAY_ASSIGN(const std::string alg, header.root().Str("alg"));
+  if (alg != "ES256") return Fail(ParseError("ear", 0, "signed with " + alg));
+  ASSAY_ASSIGN(const Bytes claims, FromBase64Url(jwt.substr(first + 1, second - first - 1)));
+  ASSAY_ASSIGN(const JsonDoc doc, JsonDoc::Parse(AsText(claims), "ear", kMaxJwt));
+  ASSAY_ASSIGN(const std::string profile, doc.root().Str("eat_profile"));
+  if (profile != kProfile) return Fail(ParseError("ear", 0, "not an EAR: " + profile));
+  return std::string(AsText(claims));
+}
+
+std::string Describe(const Appraisal& a, bool entries, bool colour) {
+  const char* tint = a.verdict == Verdict::kTrusted      ? "\x1b[32m"
+                     : a.verdict == Verdict::kNotTrusted ? "\x1b[31m"
+                                                         : "\x1b[33m";
+  std::string out;
+  if (entries) {
+    for (const JudgedEntry& e : a.entries) {
+      out += fmt::format("{:>6}  {:<10} {}", e.record, EntryStateName(e.state), Printable(e.path));
+      if (e.origin) out += fmt::format("  ({} {})", e.origin->package, e.origin->version);
+      out += "\n";
+    }
+  }
+  std::map<std::string, std::size_t> printed;
+  for (const Finding& f : a.findings) {
+    if (++printed[f.name] > kMaxDescribed) continue;
+    const char* mark = f.weight == Verdict::kTrusted ? "note" : f.weight == Verdict::kUnknown ? "?" : "!";
+    out += fmt::format("{:<4} {}: {}\n", mark, f.name, Printable(f.text));
+    if (!f.digest.empty()) out += fmt::format("       digest {}\n", Printable(f.digest));
+    if (f.context)
+      out +=
+          fmt::format("       by {} (pid {}, uid {}) at {}, {}\n", Printable(f.context->comm), f.context->pid,
+                      f.context->uid, Time(f.context->time_ms), Printable(f.context->hook));
+  }
+  for (const auto& [name, n] : printed)
+    if (n > kMaxDescribed) out += fmt::format("     {}: {} more\n", name, n - kMaxDescribed);
+  std::string counted;
+  for (const auto& [state, n] : a.counts)
+    counted += fmt::format("{}{} {}", counted.empty() ? "" : ", ", n, EntryStateName(state));
+  out += fmt::format("{}{}{}", colour ? tint : "", VerdictName(a.verdict), colour ? "\x1b[0m" : "");
+  if (!a.claims.hostname.empty()) out += " " + Printable(a.claims.hostname);
+  if (!counted.empty()) out += ": " + counted;
+  return out + "\n";
+}
+
+std::string ToJson(const Appraisal& a, bool entries) {
+  json j = {{"verdict", VerdictName(a.verdict)},
+            {"findings", Findings(a)},
+            {"counts", Counts(a)},
+            {"rebooted", a.rebooted},
+            {"ak", a.host.ak_name},
+            {"records", a.host.records},
+            {"host", a.claims.hostname},
+            {"rounds", a.host.rounds}};
+  if (entries) {
+    json list = json::array();
+    for (const JudgedEntry& e : a.entries) list.push_back(EntryJson(e));
+    j["entries"] = list;
+  }
+  return Dump(j);
+}
+
+}  // namespace assay::appraise
