@@ -1,0 +1,225 @@
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <mutex>
+#include <set>
+
+#include "base/fd.h"
+#include "reference/format.h"
+#include "reference/index.h"
+#include "reference/package_file.h"
+
+namespace assay::reference {
+namespace {
+
+constexpr std::size_t kBlock = 1 << 20;
+constexpr std::uint64_t kMaxTable = UINT32_MAX;
+
+struct Marked {
+  std::string package, version, note;
+  appraise::Standing standing;
+};
+
+Result<Digest> HashFile(const std::string& path) {
+  ASSAY_ASSIGN(const UniqueFd fd, Open(path, O_RDONLY | O_NOFOLLOW));
+  Hasher hasher(HashAlg::kSha256);
+  Bytes block(kBlock);
+  while (true) {
+    const ssize_t n = read(fd.get(), block.data(), block.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return Fail(OsError("read", path, errno));
+    if (n == 0) return hasher.Finish();
+    hasher.Update(ByteView(block).first(static_cast<std::size_t>(n)));
+  }
+}
+
+class Strings {
+ public:
+  std::uint32_t Put(std::string_view s) {
+    s = s.substr(0, UINT16_MAX);
+    const auto [at, added] =
+        offsets_.try_emplace(std::string(s), static_cast<std::uint32_t>(w_.bytes().size()));
+    if (added) w_.U16Le(static_cast<std::uint16_t>(s.size())).Put(s);
+    return at->second;
+  }
+  const Bytes& bytes() const { return w_.bytes(); }
+
+ private:
+  std::map<std::string, std::uint32_t, std::less<>> offsets_;
+  Writer w_;
+};
+
+}  // namespace
+
+std::string NormalisePath(std::string_view path) {
+  std::string out(path);
+  for (const std::string_view root : {"/bin/", "/sbin/", "/lib/", "/lib32/", "/lib64/", "/libx32/"})
+    if (path.starts_with(root)) out = "/usr" + out;
+  std::replace(out.begin(), out.end(), ' ', '_');
+  return out;
+}
+
+struct Builder::Impl {
+  std::mutex mutex;
+  std::vector<PackageContent> packages;
+  std::vector<Marked> marks;
+
+  void Add(PackageContent content) {
+    const std::lock_guard lock(mutex);
+    packages.push_back(std::move(content));
+  }
+  appraise::Standing StandingOf(const PackageContent& p, std::string& note) const {
+    appraise::Standing worst = appraise::Standing::kGood;
+    for (const Marked& m : marks) {
+      if (m.package != p.package || (!m.version.empty() && m.version != p.version) || m.standing < worst)
+        continue;
+      worst = m.standing;
+      note = m.note;
+    }
+    return worst;
+  }
+};
+
+Builder::Builder() : impl_(std::make_unique<Impl>()) {}
+Builder::~Builder() = default;
+
+Result<> Builder::AddDeb(const std::string& path) {
+  ASSAY_ASSIGN(PackageContent content, ReadDeb(path));
+  impl_->Add(std::move(content));
+  return {};
+}
+
+Result<> Builder::AddFolder(const std::string& path, const std::string& package, const std::string& version) {
+  PackageContent content{.package = package, .version = version, .architecture = "", .files = {}};
+  std::error_code error;
+  const std::filesystem::path root = std::filesystem::canonical(path, error);
+  if (error) return Fail(OsError("realpath", path, error.value()));
+  std::filesystem::recursive_directory_iterator it(root, error);
+  for (; !error && it != std::filesystem::recursive_directory_iterator(); it.increment(error)) {
+    if (!it->is_regular_file(error) || it->is_symlink(error)) continue;
+    PackagedFile file{.path = it->path().string(), .digest = {}};
+    ASSAY_ASSIGN(file.digest, HashFile(file.path));
+    content.files.push_back(std::move(file));
+  }
+  if (error) return Fail(OsError("readdir", path, error.value()));
+  impl_->Add(std::move(content));
+  return {};
+}
+
+Result<> Builder::AddFile(const std::string& path_on_disk, const std::string& path,
+                          const std::string& package, const std::string& version) {
+  PackageContent content{.package = package, .version = version, .architecture = "", .files = {}};
+  ASSAY_ASSIGN(const Digest digest, HashFile(path_on_disk));
+  content.files.push_back({path, digest});
+  impl_->Add(std::move(content));
+  return {};
+}
+
+void Builder::Mark(const std::string& package, const std::string& version, appraise::Standing standing,
+                   const std::string& note) {
+  const std::lock_guard lock(impl_->mutex);
+  impl_->marks.push_back({package, version, note, standing});
+}
+
+std::size_t Builder::files() const {
+  const std::lock_guard lock(impl_->mutex);
+  std::size_t n = 0;
+  for (const PackageContent& p : impl_->packages) n += p.files.size();
+  return n;
+}
+
+Result<> Builder::Write(const std::string& path) const {
+  const std::lock_guard lock(impl_->mutex);
+  struct Row {
+    Digest digest;
+    std::uint32_t package;
+    std::string_view path;
+  };
+  std::vector<Row> rows;
+  std::vector<PackageContent*> packages;
+  for (PackageContent& p : impl_->packages) packages.push_back(&p);
+  // In an order of its own, so that the same content gives the same file.
+  std::sort(packages.begin(), packages.end(), [](const PackageContent* a, const PackageContent* b) {
+    return std::tie(a->package, a->version, a->architecture) <
+           std::tie(b->package, b->version, b->architecture);
+  });
+  for (std::uint32_t i = 0; i < packages.size(); ++i)
+    for (const PackagedFile& f : packages[i]->files) rows.push_back({f.digest, i, f.path});
+  std::sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) {
+    return std::tie(a.digest, a.package, a.path) < std::tie(b.digest, b.package, b.path);
+  });
+  rows.erase(std::unique(rows.begin(), rows.end(),
+                         [](const Row& a, const Row& b) {
+                           return a.digest == b.digest && a.package == b.package && a.path == b.path;
+                         }),
+             rows.end());
+  Strings strings;
+  Writer package_table, digests, ranges, origins, fanout, path_table;
+  for (const PackageContent* p : packages) {
+    std::string note;
+    const appraise::Standing standing = impl_->StandingOf(*p, note);
+    package_table.U32Le(strings.Put(p->package)).U32Le(strings.Put(p->version));
+    package_table.U32Le(strings.Put(p->architecture)).U32Le(strings.Put(note));
+    package_table.U32Le(static_cast<std::uint32_t>(standing));
+  }
+  std::array<std::uint32_t, 257> counts{};
+  std::uint64_t n_digests = 0;
+  std::map<std::string, std::uint32_t> paths;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (i == 0 || rows[i].digest != rows[i - 1].digest) {
+      digests.Put(rows[i].digest.view());
+      ranges.U32Le(static_cast<std::uint32_t>(i));
+      ++counts[rows[i].digest.view()[0] + 1U];
+      ++n_digests;
+    }
+    origins.U32Le(rows[i].package).U32Le(strings.Put(rows[i].path));
+    const auto [at, added] = paths.try_emplace(NormalisePath(rows[i].path), static_cast<std::uint32_t>(i));
+    // Of several packages at one path the last in order, which is the latest where versions sort as text.
+    if (!added && rows[i].package > rows[at->second].package) at->second = static_cast<std::uint32_t>(i);
+  }
+  ranges.U32Le(static_cast<std::uint32_t>(rows.size()));
+  std::uint32_t sum = 0;
+  for (const std::uint32_t n : counts) fanout.U32Le(sum += n);
+  for (const auto& [key, origin] : paths) path_table.U32Le(strings.Put(key)).U32Le(origin);
+  if (rows.size() >= kMaxTable || strings.bytes().size() >= kMaxTable)
+    return Fail(UsageError("too many files for one index"));
+
+  Header h{};
+  h.magic = kMagic;
+  h.digests = n_digests;
+  h.origins = rows.size();
+  h.packages = packages.size();
+  h.paths = paths.size();
+  h.strings_size = strings.bytes().size();
+  std::uint64_t at = sizeof(Header);
+  auto place = [&](const Bytes& table) {
+    const std::uint64_t here = at;
+    at = (at + table.size() + 7) & ~std::uint64_t{7};
+    return here;
+  };
+  h.fanout_at = place(fanout.bytes());
+  h.digests_at = place(digests.bytes());
+  h.ranges_at = place(ranges.bytes());
+  h.origins_at = place(origins.bytes());
+  h.packages_at = place(package_table.bytes());
+  h.paths_at = place(path_table.bytes());
+  h.strings_at = place(strings.bytes());
+  h.file_size = at;
+  Bytes file(at);
+  std::copy_n(reinterpret_cast<const std::uint8_t*>(&h), sizeof(h), file.begin());
+  auto put = [&](const Bytes& table, std::uint64_t offset) {
+    std::copy(table.begin(), table.end(), file.begin() + static_cast<std::ptrdiff_t>(offset));
+  };
+  put(fanout.bytes(), h.fanout_at);
+  put(digests.bytes(), h.digests_at);
+  put(ranges.bytes(), h.ranges_at);
+  put(origins.bytes(), h.origins_at);
+  put(package_table.bytes(), h.packages_at);
+  put(path_table.bytes(), h.paths_at);
+  put(strings.bytes(), h.strings_at);
+  return WriteFileAtomic(path, file, 0644);
+}
+
+}  // namespace assay::reference

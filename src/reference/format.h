@@ -1,0 +1,42 @@
+// Internal: the layout of an index file. docs/formats/index.md
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace assay::reference {
+
+inline constexpr std::array<char, 8> kMagic{'A', 'S', 'Y', 'I', 'D', 'X', '0', '1'};
+
+// All integers little-endian; every table begins at a multiple of 8.
+struct Header {
+  std::array<char, 8> magic;
+  std::uint64_t file_size;
+  std::uint64_t digests, origins, packages, paths, strings_size;                                  // counts
+  std::uint64_t fanout_at, digests_at, ranges_at, origins_at, packages_at, paths_at, strings_at;  // offsets
+};
+static_assert(sizeof(Header) == 112);
+
+// fanout: 257 u32, the number of digests whose first byte is smaller.
+// digests: 32 bytes each, ascending. ranges: digests + 1 u32, into origins.
+struct OriginRow {
+  std::uint32_t package;
+  std::uint32_t path;  // into strings
+};
+struct PackageRow {
+  std::uint32_t name, version, architecture, note;  // into strings
+  std::uint32_t standing;                           // 0 good, 1 vulnerable, 2 revoked
+};
+struct PathRow {
+  std::uint32_t key;  // into strings: the normalised path; rows ascend by it
+  std::uint32_t origin;
+};
+static_assert(sizeof(OriginRow) == 8 && sizeof(PackageRow) == 20 && sizeof(PathRow) == 8);
+// strings: each u16 length | bytes.
+
+// How the list would name it: merged /usr, ' ' as '_'.
+std::string NormalisePath(std::string_view path);
+
+}  // namespace assay::reference

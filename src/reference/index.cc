@@ -1,0 +1,161 @@
+#include "reference/index.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/mapped.h"
+#include "reference/format.h"
+
+namespace assay::reference {
+namespace {
+
+constexpr std::size_t kDigest = 32;
+constexpr std::size_t kFanout = 257;
+
+}  // namespace
+
+struct Index::Impl {
+  MappedFile file;
+  ByteView bytes;
+  Header h{};
+
+  template <typename T>
+  T At(std::uint64_t table, std::uint64_t row) const {
+    T value;
+    std::memcpy(&value, bytes.data() + table + row * sizeof(T), sizeof(T));
+    return value;
+  }
+  std::string_view String(std::uint32_t offset) const {
+    if (offset + std::uint64_t{2} > h.strings_size) return "";
+    const auto size = At<std::uint16_t>(h.strings_at + offset, 0);
+    if (offset + std::uint64_t{2} + size > h.strings_size) return "";
+    return AsText(bytes.subspan(h.strings_at + offset + 2, size));
+  }
+  // Rows [first, last) of digests that begin as this one.
+  std::optional<std::uint64_t> FindDigest(const Digest& digest) const {
+    if (digest.alg() != HashAlg::kSha256) return std::nullopt;
+    const std::uint8_t first = digest.view()[0];
+    std::uint64_t low = At<std::uint32_t>(h.fanout_at, first);
+    std::uint64_t high = At<std::uint32_t>(h.fanout_at, first + 1U);
+    while (low < high) {
+      const std::uint64_t middle = low + (high - low) / 2;
+      const int order =
+          std::memcmp(bytes.data() + h.digests_at + middle * kDigest, digest.view().data(), kDigest);
+      if (order == 0) return middle;
+      if (order < 0)
+        low = middle + 1;
+      else
+        high = middle;
+    }
+    return std::nullopt;
+  }
+  std::optional<appraise::Origin> OriginAt(std::uint32_t row) const {
+    if (row >= h.origins) return std::nullopt;
+    const auto origin = At<OriginRow>(h.origins_at, row);
+    if (origin.package >= h.packages) return std::nullopt;
+    const auto package = At<PackageRow>(h.packages_at, origin.package);
+    if (package.standing > static_cast<std::uint32_t>(appraise::Standing::kRevoked)) return std::nullopt;
+    return appraise::Origin{.standing = static_cast<appraise::Standing>(package.standing),
+                            .package = std::string(String(package.name)),
+                            .version = std::string(String(package.version)),
+                            .architecture = std::string(String(package.architecture)),
+                            .path = std::string(String(origin.path)),
+                            .note = std::string(String(package.note))};
+  }
+  Result<> Check() const;
+};
+
+Result<> Index::Impl::Check() const {
+  struct Table {
+    const char* name;
+    std::uint64_t at, rows, size;
+  };
+  if (h.digests >= UINT32_MAX || h.origins >= UINT32_MAX || h.packages >= UINT32_MAX ||
+      h.paths >= UINT32_MAX || h.strings_size > bytes.size())
+    return Fail(ParseError("index", 16, "a table is too large"));
+  for (const Table& t :
+       {Table{"fanout", h.fanout_at, kFanout, 4}, Table{"digests", h.digests_at, h.digests, kDigest},
+        Table{"ranges", h.ranges_at, h.digests + 1, 4},
+        Table{"origins", h.origins_at, h.origins, sizeof(OriginRow)},
+        Table{"packages", h.packages_at, h.packages, sizeof(PackageRow)},
+        Table{"paths", h.paths_at, h.paths, sizeof(PathRow)},
+        Table{"strings", h.strings_at, h.strings_size, 1}}) {
+    if (t.at % 8 != 0 || t.at > bytes.size() || t.rows * t.size > bytes.size() - t.at)
+      return Fail(ParseError("index", 56, std::string(t.name) + " lie outside the file"));
+  }
+  std::uint32_t before = 0;
+  for (std::uint64_t i = 0; i < kFanout; ++i) {
+    const auto n = At<std::uint32_t>(h.fanout_at, i);
+    if (n < before || n > h.digests) return Fail(ParseError("index", h.fanout_at + i * 4, "fan-out"));
+    before = n;
+  }
+  if (before != h.digests) return Fail(ParseError("index", h.fanout_at, "fan-out"));
+  return {};
+}
+
+Index::Index(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Index::~Index() = default;
+
+Result<std::unique_ptr<Index>> Index::Open(const std::string& path) {
+  auto impl = std::make_unique<Impl>();
+  ASSAY_ASSIGN(impl->file, MappedFile::Open(path));
+  impl->bytes = impl->file.view();
+  if (impl->bytes.size() < sizeof(Header)) return Fail(ParseError("index", impl->bytes.size(), "truncated"));
+  std::memcpy(&impl->h, impl->bytes.data(), sizeof(Header));
+  if (impl->h.magic != kMagic) return Fail(ParseError("index", 0, path + " is not an index"));
+  if (impl->h.file_size != impl->bytes.size())
+    return Fail(ParseError("index", 8, "the file's size is wrong"));
+  ASSAY_TRY(impl->Check());
+  return std::unique_ptr<Index>(new Index(std::move(impl)));
+}
+
+std::vector<appraise::Origin> Index::Find(const Digest& digest) const {
+  std::vector<appraise::Origin> out;
+  const std::optional<std::uint64_t> row = impl_->FindDigest(digest);
+  if (!row) return out;
+  const auto first = impl_->At<std::uint32_t>(impl_->h.ranges_at, *row);
+  const auto last = impl_->At<std::uint32_t>(impl_->h.ranges_at, *row + 1);
+  for (std::uint32_t i = first; i < last && i < impl_->h.origins; ++i)
+    if (std::optional<appraise::Origin> origin = impl_->OriginAt(i)) out.push_back(std::move(*origin));
+  return out;
+}
+
+std::optional<appraise::Origin> Index::FindPath(const std::string& path) const {
+  const std::string key = NormalisePath(path);
+  std::uint64_t low = 0;
+  std::uint64_t high = impl_->h.paths;
+  while (low < high) {
+    const std::uint64_t middle = low + (high - low) / 2;
+    const auto row = impl_->At<PathRow>(impl_->h.paths_at, middle);
+    const std::string_view here = impl_->String(row.key);
+    if (here == key) return impl_->OriginAt(row.origin);
+    if (here < key)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return std::nullopt;
+}
+
+bool Index::Contains(const Digest& digest) const { return impl_->FindDigest(digest).has_value(); }
+std::size_t Index::size() const { return impl_->h.digests; }
+Digest Index::ContentDigest() const { return Hash(HashAlg::kSha256, impl_->bytes); }
+
+Result<> SignManifest(const std::string& index_path, const PrivateKey& key) {
+  ASSAY_ASSIGN(const MappedFile file, MappedFile::Open(index_path));
+  ASSAY_ASSIGN(const Bytes signature, key.SignEs256(Hash(HashAlg::kSha256, file.view()).view()));
+  return WriteFileAtomic(index_path + ".sig", AsBytes(Base64(signature) + "\n"), 0644);
+}
+
+Result<> VerifyManifest(const std::string& index_path, const PublicKey& key) {
+  ASSAY_ASSIGN(const Bytes text, ReadFile(index_path + ".sig", 4096));
+  std::string_view line = AsText(text);
+  while (line.ends_with('\n')) line.remove_suffix(1);
+  ASSAY_ASSIGN(const Bytes signature, FromBase64(line));
+  ASSAY_ASSIGN(const MappedFile file, MappedFile::Open(index_path));
+  if (!key.VerifyEs256(Hash(HashAlg::kSha256, file.view()).view(), signature))
+    return Fail(StateError("manifest.signature", index_path + " is not signed by this key"));
+  return {};
+}
+
+}  // namespace assay::reference

@@ -1,0 +1,168 @@
+#include "reference/package_file.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <sys/stat.h>
+
+#include <array>
+#include <map>
+#include <memory>
+
+namespace assay::reference {
+namespace {
+
+constexpr std::size_t kBlock = 256 << 10;
+constexpr std::size_t kMaxControl = 1 << 20;
+constexpr std::size_t kMaxFiles = 1'000'000;
+
+struct ArchiveDelete {
+  void operator()(archive* a) const { archive_read_free(a); }
+};
+using ArchivePtr = std::unique_ptr<archive, ArchiveDelete>;
+
+Error ArchiveError(archive* a, const std::string& path) {
+  const char* text = archive_error_string(a);
+  return LibError("libarchive", path + ": " + (text != nullptr ? text : "unknown error"));
+}
+
+// The next entry; false at the end.
+Result<bool> NextEntry(archive* a, archive_entry** entry, const std::string& path) {
+  const int rc = archive_read_next_header(a, entry);
+  if (rc == ARCHIVE_EOF) return false;
+  if (rc != ARCHIVE_OK && rc != ARCHIVE_WARN) return Fail(ArchiveError(a, path));
+  return true;
+}
+
+// A member of the outer archive as input of an inner one.
+struct Member {
+  archive* outer;
+  std::array<char, kBlock> block;
+};
+
+la_ssize_t ReadMember(archive* inner, void* data, const void** out) {
+  auto* member = static_cast<Member*>(data);
+  const la_ssize_t n = archive_read_data(member->outer, member->block.data(), member->block.size());
+  if (n < 0) archive_set_error(inner, EIO, "%s", archive_error_string(member->outer));
+  *out = member->block.data();
+  return n;
+}
+
+Result<ArchivePtr> OpenInner(Member& member, const std::string& path) {
+  ArchivePtr inner(archive_read_new());
+  archive_read_support_filter_all(inner.get());
+  archive_read_support_format_tar(inner.get());
+  if (archive_read_open(inner.get(), &member, nullptr, ReadMember, nullptr) != ARCHIVE_OK)
+    return Fail(ArchiveError(inner.get(), path));
+  return inner;
+}
+
+std::string Absolute(std::string_view name) {
+  while (name.starts_with("./")) name.remove_prefix(2);
+  while (name.starts_with("/")) name.remove_prefix(1);
+  return "/" + std::string(name);
+}
+
+std::string FieldOf(std::string_view control, std::string_view name) {
+  std::size_t at = 0;
+  while (at < control.size()) {
+    const std::size_t end = std::min(control.find('\n', at), control.size());
+    std::string_view line = control.substr(at, end - at);
+    at = end + 1;
+    if (!line.starts_with(name) || line.size() <= name.size() || line[name.size()] != ':') continue;
+    line.remove_prefix(name.size() + 1);
+    while (line.starts_with(' ')) line.remove_prefix(1);
+    while (line.ends_with(' ') || line.ends_with('\r')) line.remove_suffix(1);
+    return std::string(line);
+  }
+  return "";
+}
+
+Result<> ReadControl(Member& member, const std::string& path, PackageContent& out) {
+  ASSAY_ASSIGN(const ArchivePtr inner, OpenInner(member, path));
+  while (true) {
+    archive_entry* entry = nullptr;
+    ASSAY_ASSIGN(const bool more, NextEntry(inner.get(), &entry, path));
+    if (!more) break;
+    const char* name = archive_entry_pathname(entry);
+    if (name == nullptr || Absolute(name) != "/control") continue;
+    const la_int64_t size = archive_entry_size(entry);
+    if (size < 0 || static_cast<std::size_t>(size) > kMaxControl)
+      return Fail(ParseError("deb", 0, "control file too large"));
+    std::string control(static_cast<std::size_t>(size), '\0');
+    if (archive_read_data(inner.get(), control.data(), control.size()) != size)
+      return Fail(ArchiveError(inner.get(), path));
+    out.package = FieldOf(control, "Package");
+    out.version = FieldOf(control, "Version");
+    out.architecture = FieldOf(control, "Architecture");
+  }
+  if (out.package.empty() || out.version.empty())
+    return Fail(ParseError("deb", 0, path + ": no Package or Version"));
+  return {};
+}
+
+Result<Digest> HashEntry(archive* a, const std::string& path) {
+  Hasher hasher(HashAlg::kSha256);
+  std::array<std::uint8_t, kBlock> block;
+  while (true) {
+    const la_ssize_t n = archive_read_data(a, block.data(), block.size());
+    if (n < 0) return Fail(ArchiveError(a, path));
+    if (n == 0) return hasher.Finish();
+    hasher.Update(ByteView(block).first(static_cast<std::size_t>(n)));
+  }
+}
+
+Result<> ReadData(Member& member, const std::string& path, PackageContent& out) {
+  ASSAY_ASSIGN(const ArchivePtr inner, OpenInner(member, path));
+  std::map<std::string, std::size_t> by_path;  // for hard links
+  while (true) {
+    archive_entry* entry = nullptr;
+    ASSAY_ASSIGN(const bool more, NextEntry(inner.get(), &entry, path));
+    if (!more) return {};
+    const char* name = archive_entry_pathname(entry);
+    if (name == nullptr) continue;
+    if (out.files.size() >= kMaxFiles) return Fail(ParseError("deb", 0, path + ": too many files"));
+    PackagedFile file{.path = Absolute(name), .digest = {}};
+    if (const char* link = archive_entry_hardlink(entry); link != nullptr) {
+      const auto target = by_path.find(Absolute(link));
+      if (target == by_path.end())
+        return Fail(ParseError("deb", 0, path + ": hard link to nothing: " + file.path));
+      file.digest = out.files[target->second].digest;
+    } else if (archive_entry_filetype(entry) == AE_IFREG) {
+      ASSAY_ASSIGN(file.digest, HashEntry(inner.get(), path));
+    } else {
+      continue;
+    }
+    by_path[file.path] = out.files.size();
+    out.files.push_back(std::move(file));
+  }
+}
+
+}  // namespace
+
+Result<PackageContent> ReadDeb(const std::string& path) {
+  const ArchivePtr outer(archive_read_new());
+  archive_read_support_format_ar(outer.get());
+  if (archive_read_open_filename(outer.get(), path.c_str(), kBlock) != ARCHIVE_OK)
+    return Fail(ArchiveError(outer.get(), path));
+  PackageContent out;
+  bool data = false;
+  while (true) {
+    archive_entry* entry = nullptr;
+    ASSAY_ASSIGN(const bool more, NextEntry(outer.get(), &entry, path));
+    if (!more) break;
+    const char* raw_name = archive_entry_pathname(entry);
+    const std::string_view name = raw_name != nullptr ? raw_name : "";
+    const auto member = std::make_unique<Member>();
+    member->outer = outer.get();
+    if (name.starts_with("control.tar")) {
+      ASSAY_TRY(ReadControl(*member, path, out));
+    } else if (name.starts_with("data.tar")) {
+      ASSAY_TRY(ReadData(*member, path, out));
+      data = true;
+    }
+  }
+  if (out.package.empty() || !data) return Fail(ParseError("deb", 0, path + ": not a Debian package"));
+  return out;
+}
+
+}  // namespace assay::reference
