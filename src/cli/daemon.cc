@@ -204,6 +204,7 @@ Result<> Daemon::Impl::StartEngine() {
     return RecordJson("assay-engine", {{"engine", "none"}, {"scope", "none"}});
   }
   measure::EngineOptions options = config.engine;
+  options.filesystems = config.scope == Scope::kHost;
   if (software) options.exempt.insert(software->pid());
   auto start = [&]() -> Result<> {
     ASSAY_ASSIGN(engine, measure::StartFanotify(options, *recorder));

@@ -27,6 +27,7 @@ enum class Expiry { kAllow, kRefuse };  // of the answer time
 
 struct EngineOptions {
   std::vector<std::string> mounts;  // mount points to mark, as seen in the present mount namespace
+  bool filesystems = false;         // mark their whole file systems: also as other mount namespaces see them
   bool all_files = false;           // measure every file opened, not only what looks like code
   std::vector<std::string> extensions{".py", ".pl", ".pm", ".sh", ".rb"};  // code without a magic
   unsigned workers = 2;

@@ -1,0 +1,176 @@
+#include "measure/file.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <chrono>
+#include <cstring>
+#include <memory>
+#include <mutex>
+
+#include "base/fd.h"
+#include "measure/engine.h"
+
+namespace assay::measure {
+namespace {
+
+constexpr std::size_t kBlock = 1 << 20;
+constexpr std::size_t kMaxProcFile = std::size_t{16} << 20;
+constexpr std::string_view kDeleted = " (deleted)";
+
+std::string_view After(std::string_view text, std::string_view label) {
+  const std::size_t at = text.find(label);
+  if (at == std::string_view::npos) return "";
+  text.remove_prefix(at + label.size());
+  while (text.starts_with(' ') || text.starts_with('\t')) text.remove_prefix(1);
+  return text.substr(0, text.find('\n'));
+}
+
+template <typename T>
+T Number(std::string_view text, int base = 10) {
+  T value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value, base);
+  return value;
+}
+
+bool HasExecutableMapping(std::string_view maps, const std::string& object) {
+  for (std::size_t at = 0; at < maps.size();) {
+    const std::size_t end = std::min(maps.find('\n', at), maps.size());
+    const std::string_view line = maps.substr(at, end - at);
+    at = end + 1;
+    const std::size_t mode = line.find(' ');
+    if (mode != std::string_view::npos && mode + 3 < line.size() && line[mode + 3] == 'x' &&
+        line.find(object) != std::string_view::npos)
+      return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+FileState Hold(int fd) {
+  static std::once_flag once;
+  std::call_once(once, [] { signal(SIGIO, SIG_IGN); });
+  if (fcntl(fd, F_SETLEASE, F_RDLCK) == 0) return FileState::kHeld;
+  return errno == EAGAIN ? FileState::kWriters : FileState::kNoLeases;
+}
+
+bool StillHeld(int fd) { return fcntl(fd, F_GETLEASE) == F_RDLCK; }
+void Release(int fd) { fcntl(fd, F_SETLEASE, F_UNLCK); }
+
+bool Unused(int fd) {
+  if (fcntl(fd, F_SETLEASE, F_WRLCK) != 0) return false;
+  Release(fd);
+  return true;
+}
+
+Result<Digest> HashFd(int fd, HashAlg alg, std::uint64_t* bytes) {
+  thread_local const std::unique_ptr<std::uint8_t[]> block(new std::uint8_t[kBlock]);
+  Hasher hasher(alg);
+  off_t at = 0;
+  while (true) {
+    const ssize_t n = pread(fd, block.get(), kBlock, at);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return Fail(OsError("pread", "", errno));
+    if (n == 0) break;
+    hasher.Update(ByteView(block.get(), static_cast<std::size_t>(n)));
+    at += n;
+  }
+  if (bytes != nullptr) *bytes = static_cast<std::uint64_t>(at);
+  return hasher.Finish();
+}
+
+Result<std::string> NameOfFd(int fd) {
+  ASSAY_ASSIGN(std::string path, FdPath(fd));
+  struct stat st{};
+  if (path.ends_with(kDeleted) && fstat(fd, &st) == 0 && st.st_nlink == 0)
+    path.resize(path.size() - kDeleted.size());
+  return path;
+}
+
+Context ContextOf(pid_t tid, std::string hook) {
+  using namespace std::chrono;
+  Context c;
+  c.time_ms =
+      static_cast<std::uint64_t>(duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count());
+  c.pid = tid;
+  c.hook = std::move(hook);
+  const Result<Bytes> status = ReadFile("/proc/" + std::to_string(tid) + "/status", kMaxProcFile);
+  if (!status) return c;
+  const std::string_view text = AsText(*status);
+  c.comm = After(text, "Name:");
+  if (const auto tgid = Number<pid_t>(After(text, "\nTgid:")); tgid > 0) c.pid = tgid;
+  c.uid = Number<uid_t>(After(text, "\nUid:"));
+  return c;
+}
+
+bool OpensForWriting(pid_t tid) {
+  const Result<Bytes> line = ReadFile("/proc/" + std::to_string(tid) + "/syscall", 1024);
+  if (!line) return false;
+  // "number arg0 arg1 ... sp pc", hexadecimal but for the first. Source: proc(5).
+  std::uint64_t words[4] = {};
+  std::string_view rest = AsText(*line);
+  for (int i = 0; i < 4 && !rest.empty(); ++i) {
+    const std::string_view word = rest.substr(0, rest.find(' '));
+    words[i] = i == 0 ? Number<std::uint64_t>(word)
+                      : Number<std::uint64_t>(word.substr(std::min<std::size_t>(2, word.size())), 16);
+    rest.remove_prefix(std::min(word.size() + 1, rest.size()));
+  }
+  std::uint64_t flags = 0;
+  if (words[0] == SYS_openat) {
+    flags = words[3];
+#ifdef SYS_open
+  } else if (words[0] == SYS_open) {
+    flags = words[2];
+  } else if (words[0] == SYS_creat || words[0] == SYS_truncate) {
+    return true;
+#endif
+  }
+  return (flags & O_ACCMODE) != O_RDONLY;
+}
+
+bool IsMappedExecutable(dev_t device, ino_t inode) {
+  char object[64];
+  snprintf(object, sizeof(object), " %02x:%02x %lu ", major(device), minor(device),
+           static_cast<unsigned long>(inode));
+  const std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir("/proc"), closedir);
+  while (dir != nullptr) {
+    const dirent* entry = readdir(dir.get());
+    if (entry == nullptr) break;
+    const std::string name = entry->d_name;
+    if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+    const Result<Bytes> maps = ReadFile("/proc/" + name + "/maps", kMaxProcFile);
+    if (maps && HasExecutableMapping(AsText(*maps), object)) return true;
+  }
+  return false;
+}
+
+Result<Recorded> MeasureFd(int fd, const Context& context, Recorder& recorder) {
+  struct stat st{};
+  if (fstat(fd, &st) != 0) return Fail(OsError("fstat", "", errno));
+  ASSAY_ASSIGN(const std::string path, NameOfFd(fd));
+  if (!S_ISREG(st.st_mode)) return Fail(StateError("measure.not-a-file", path + " is not a regular file"));
+  const FileState state = Hold(fd);
+  const Result<Digest> digest = HashFd(fd, recorder.options().list_bank, nullptr);
+  if (state == FileState::kHeld) Release(fd);
+  if (!digest) {
+    ASSAY_TRY(recorder.RecordViolation(Violation::kUnmeasurable, path, context));
+    return Fail(digest.error().In("measuring " + path));
+  }
+  if (state == FileState::kWriters)
+    ASSAY_TRY(recorder.RecordViolation(Violation::kOpenWriters, path, context));
+  return recorder.Record({*digest, path, context});
+}
+
+Result<Recorded> MeasurePath(const std::string& path, const Context& context, Recorder& recorder) {
+  ASSAY_ASSIGN(const UniqueFd fd, Open(path, O_RDONLY | O_NONBLOCK));
+  return MeasureFd(fd.get(), context, recorder);
+}
+
+}  // namespace assay::measure

@@ -1,0 +1,44 @@
+// Internal: one file's content, hashed while nobody writes to it, and what became of it.
+//
+//   FileState before = Hold(fd);                     // takes a read lease: writers wait
+//   ASSAY_ASSIGN(Digest d, HashFd(fd));
+//   if (before == FileState::kHeld && StillHeld(fd)) ... the digest is of content that nobody changed
+//   Release(fd);
+//
+// Contract: a read lease can be had only while no descriptor is open for writing, and a writer that comes
+// later waits in its open() until it is released (at most /proc/sys/fs/lease-break-time). Source: fcntl(2),
+// F_SETLEASE. SIGIO, which a waiting writer causes, is ignored from the first Hold() on.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+
+#include "base/digest.h"
+#include "base/result.h"
+#include "measure/recorder.h"
+
+namespace assay::measure {
+
+enum class FileState { kHeld, kWriters, kNoLeases };  // kNoLeases: this file system has none (NFS, FUSE)
+FileState Hold(int fd);
+bool StillHeld(int fd);  // false: a writer is waiting
+void Release(int fd);
+// Nobody else has it open, for reading or writing; holds nothing afterwards.
+bool Unused(int fd);
+
+// From offset 0 to the end, whatever the descriptor's position.
+Result<Digest> HashFd(int fd, HashAlg alg, std::uint64_t* bytes);
+
+// The kernel's name for it; one that was removed is named as it was.
+Result<std::string> NameOfFd(int fd);
+// Name, process and user of a thread (tid), as far as it is still there.
+Context ContextOf(pid_t tid, std::string hook);
+// Whether the system call that the thread waits in opens something for writing; false when that can't be
+// told.
+bool OpensForWriting(pid_t tid);
+// Whether any process has the file mapped executable.
+bool IsMappedExecutable(dev_t device, ino_t inode);
+
+}  // namespace assay::measure
