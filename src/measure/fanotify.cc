@@ -64,17 +64,20 @@ Result<> Mark(int group, unsigned flags, std::uint64_t mask, int fd) {
 }
 
 // Evictable: the mark does not pin the inode; when the kernel forgets the inode, it is measured again.
+// A mark always keeps an event of its own besides the ignore mask, so that Forget() never deletes it: the kernel
+// lets a permission event pass that meets the deletion of a mark of the same group (fanotify_handle_event()).
 Result<> IgnoreUntilModified(int group, int file, bool code) {
-  if (code) ASSAY_TRY(Mark(group, FAN_MARK_ADD | FAN_MARK_EVICTABLE, kChangeEvents, file));
+  ASSAY_TRY(
+      Mark(group, FAN_MARK_ADD | FAN_MARK_EVICTABLE, code ? kChangeEvents : std::uint64_t{FAN_OPEN_EXEC}, file));
   return Mark(group, FAN_MARK_ADD | FAN_MARK_EVICTABLE | FAN_MARK_IGNORED_MASK,
               code ? kOpenEvents : std::uint64_t{FAN_OPEN_PERM}, file);
 }
 
+// The next open asks again. What is written until then need not be told one by one.
 void Forget(int group, int file) {
-  // Either may not be there any more: the kernel took it.
-  static_cast<void>(
-      fanotify_mark(group, FAN_MARK_REMOVE | FAN_MARK_IGNORED_MASK, kOpenEvents, file, nullptr));
-  static_cast<void>(fanotify_mark(group, FAN_MARK_REMOVE, kChangeEvents, file, nullptr));
+  // Not there: the kernel dropped the mark together with the inode.
+  static_cast<void>(fanotify_mark(group, FAN_MARK_REMOVE | FAN_MARK_IGNORED_MASK, kOpenEvents, file, nullptr));
+  static_cast<void>(fanotify_mark(group, FAN_MARK_REMOVE, FAN_MODIFY, file, nullptr));
 }
 
 bool IsUnder(const std::string& point, const std::string& root) {
@@ -211,6 +214,7 @@ void Fanotify::TakeEvents(ByteView events) {
   for (; FAN_EVENT_OK(event, left); event = FAN_EVENT_NEXT(event, left)) {
     if (event->vers != FANOTIFY_METADATA_VERSION || event->fd < 0) continue;
     UniqueFd file(event->fd);
+    if ((event->mask & (kOpenEvents | kChangeEvents)) == 0) continue;  // the event that keeps a data file's mark
     const bool held = (event->mask & kOpenEvents) != 0;
     if (held && Exempt(event->pid)) {
       Respond(file.get(), true);
