@@ -17,6 +17,7 @@
 #include <deque>
 #include <list>
 #include <mutex>
+#include <set>
 #include <thread>
 
 #include "base/fd.h"
@@ -37,12 +38,14 @@ constexpr std::uint64_t kOpenEvents = FAN_OPEN_PERM | FAN_OPEN_EXEC_PERM;
 constexpr std::uint64_t kChangeEvents = FAN_MODIFY | FAN_CLOSE_WRITE;
 constexpr std::size_t kEventBuffer = 64 << 10;
 constexpr off_t kLarge = off_t{32} << 20;  // bytes: such files have workers of their own
+constexpr std::size_t kMaxChanging = 4096;
 constexpr auto kWatchdog = std::chrono::milliseconds(100);
 constexpr auto kStalled = std::chrono::seconds(5);
 
 // One held task, or a notice that a measured file was changed.
 struct Request {
   UniqueFd file;
+  std::string path;  // once a worker has it
   pid_t tid = 0;
   std::uint64_t mask = 0;
   Clock::time_point since;
@@ -64,11 +67,12 @@ Result<> Mark(int group, unsigned flags, std::uint64_t mask, int fd) {
 }
 
 // Evictable: the mark does not pin the inode; when the kernel forgets the inode, it is measured again.
-// A mark always keeps an event of its own besides the ignore mask, so that Forget() never deletes it: the kernel
-// lets a permission event pass that meets the deletion of a mark of the same group (fanotify_handle_event()).
+// A mark always keeps an event of its own besides the ignore mask, so that Forget() never deletes it: the
+// kernel lets a permission event pass that meets the deletion of a mark of the same group
+// (fanotify_handle_event()).
 Result<> IgnoreUntilModified(int group, int file, bool code) {
-  ASSAY_TRY(
-      Mark(group, FAN_MARK_ADD | FAN_MARK_EVICTABLE, code ? kChangeEvents : std::uint64_t{FAN_OPEN_EXEC}, file));
+  ASSAY_TRY(Mark(group, FAN_MARK_ADD | FAN_MARK_EVICTABLE,
+                 code ? kChangeEvents : std::uint64_t{FAN_OPEN_EXEC}, file));
   return Mark(group, FAN_MARK_ADD | FAN_MARK_EVICTABLE | FAN_MARK_IGNORED_MASK,
               code ? kOpenEvents : std::uint64_t{FAN_OPEN_PERM}, file);
 }
@@ -76,7 +80,8 @@ Result<> IgnoreUntilModified(int group, int file, bool code) {
 // The next open asks again. What is written until then need not be told one by one.
 void Forget(int group, int file) {
   // Not there: the kernel dropped the mark together with the inode.
-  static_cast<void>(fanotify_mark(group, FAN_MARK_REMOVE | FAN_MARK_IGNORED_MASK, kOpenEvents, file, nullptr));
+  static_cast<void>(
+      fanotify_mark(group, FAN_MARK_REMOVE | FAN_MARK_IGNORED_MASK, kOpenEvents, file, nullptr));
   static_cast<void>(fanotify_mark(group, FAN_MARK_REMOVE, FAN_MODIFY, file, nullptr));
 }
 
@@ -97,23 +102,29 @@ class Fanotify : public Engine {
 
  private:
   using RequestPtr = std::shared_ptr<Request>;
+  // A queue and what its threads do with each request.
   struct Lane {
-    std::deque<RequestPtr> queue;
-    std::condition_variable ready;
+    void (Fanotify::*handle)(const RequestPtr&);
+    std::deque<RequestPtr> queue{};
+    std::condition_variable ready{};
   };
 
   Result<> MarkMount(const std::string& point);
   void ReadLoop();
   void TakeEvents(ByteView events);
   bool Exempt(pid_t tid) const;
-  void WorkLoop(Lane& lane, bool large);
+  void WorkLoop(Lane& lane);
+  void Push(Lane& lane, const RequestPtr& request);  // mutex_ is held
   void WatchLoop();
   void Expire();
   void Handle(const RequestPtr& request);
-  void HandleOpen(Request& request);
-  void HandleChange(const Request& request);
-  bool Measure(Request& request, const std::string& path);  // false: must not be allowed
-  bool LooksLikeCode(const Request& request, const std::string& path) const;
+  void HandleCode(const RequestPtr& request);
+  void HandleData(const RequestPtr& request);
+  void HandleChange(const RequestPtr& request);
+  void LookForUse(const RequestPtr& request);
+  void RecordChange(const Request& request);
+  bool Measure(Request& request);  // false: must not be allowed
+  bool LooksLikeCode(const Request& request) const;
   void Answer(Request& request, bool allow);
   void Respond(int fd, bool allow);
 
@@ -125,8 +136,9 @@ class Fanotify : public Engine {
   std::vector<std::thread> workers_;
 
   mutable std::mutex mutex_;
-  Lane small_, large_;
-  std::list<std::weak_ptr<Request>> held_;  // in order of arrival, for the deadline
+  Lane small_{&Fanotify::Handle}, large_{&Fanotify::HandleCode}, changed_{&Fanotify::LookForUse};
+  std::set<std::pair<dev_t, ino_t>> changing_;  // in changed_
+  std::list<std::weak_ptr<Request>> held_;      // in order of arrival, for the deadline
   bool stopping_ = false, stopped_ = false;
   bool stalled_ = false;
   Clock::time_point progress_ = Clock::now();
@@ -147,9 +159,10 @@ Result<> Fanotify::Start() {
   if (!stop_event_) return Fail(OsError("eventfd", "", errno));
   reader_ = std::thread([this] { ReadLoop(); });
   for (unsigned i = 0; i < std::max(1U, options_.workers); ++i) {
-    workers_.emplace_back([this] { WorkLoop(small_, false); });
-    workers_.emplace_back([this] { WorkLoop(large_, true); });
+    workers_.emplace_back([this] { WorkLoop(small_); });
+    workers_.emplace_back([this] { WorkLoop(large_); });
   }
+  workers_.emplace_back([this] { WorkLoop(changed_); });
   watchdog_ = std::thread([this] { WatchLoop(); });
   // The watch is there before the marks are: no mount falls in between.
   ASSAY_ASSIGN(watch_, MountWatch::Start([this](const Mount& m) {
@@ -214,7 +227,8 @@ void Fanotify::TakeEvents(ByteView events) {
   for (; FAN_EVENT_OK(event, left); event = FAN_EVENT_NEXT(event, left)) {
     if (event->vers != FANOTIFY_METADATA_VERSION || event->fd < 0) continue;
     UniqueFd file(event->fd);
-    if ((event->mask & (kOpenEvents | kChangeEvents)) == 0) continue;  // the event that keeps a data file's mark
+    if ((event->mask & (kOpenEvents | kChangeEvents)) == 0)
+      continue;  // the event that keeps a data file's mark
     const bool held = (event->mask & kOpenEvents) != 0;
     if (held && Exempt(event->pid)) {
       Respond(file.get(), true);
@@ -229,8 +243,7 @@ void Fanotify::TakeEvents(ByteView events) {
     ++stats_.events;
     if (small_.queue.empty() && held_.empty()) progress_ = now;
     if (held) held_.push_back(request);
-    small_.queue.push_back(std::move(request));
-    small_.ready.notify_one();
+    Push(small_, request);
   }
 }
 
@@ -252,35 +265,33 @@ void Fanotify::Answer(Request& request, bool allow) {
   Respond(request.file.get(), allow);
 }
 
-void Fanotify::WorkLoop(Lane& lane, bool large) {
+void Fanotify::Push(Lane& lane, const RequestPtr& request) {
+  lane.queue.push_back(request);
+  lane.ready.notify_one();
+}
+
+void Fanotify::WorkLoop(Lane& lane) {
   while (true) {
     RequestPtr request;
+    bool stop = false;
     {
       std::unique_lock lock(mutex_);
       lane.ready.wait(lock, [&] { return stopping_ || !lane.queue.empty(); });
       if (lane.queue.empty()) return;
       request = std::move(lane.queue.front());
       lane.queue.pop_front();
-      if (stopping_ && request->answered) continue;
-    }
-    bool stop = false;
-    {
-      const std::lock_guard lock(mutex_);
       stop = stopping_;
     }
-    if (stop) {
+    if (stop)
       Answer(*request, true);
-    } else if (large) {
-      HandleOpen(*request);
-    } else {
-      Handle(request);
-    }
+    else
+      (this->*lane.handle)(request);
   }
 }
 
 void Fanotify::Handle(const RequestPtr& request) {
   if ((request->mask & kOpenEvents) == 0) {
-    HandleChange(*request);
+    HandleChange(request);
     return;
   }
   struct stat st{};
@@ -288,48 +299,55 @@ void Fanotify::Handle(const RequestPtr& request) {
     Answer(*request, true);
     return;
   }
-  if (st.st_size >= kLarge) {
-    const std::lock_guard lock(mutex_);
-    large_.queue.push_back(request);
-    large_.ready.notify_one();
+  const Result<std::string> path = NameOfFd(request->file.get());
+  if (!path) {
+    log::Error("a file without a name: {}", path.error().Message());
+    Answer(*request, options_.expiry == Expiry::kAllow);
     return;
   }
-  HandleOpen(*request);
+  request->path = *path;
+  if (!LooksLikeCode(*request)) {
+    HandleData(request);
+  } else if (st.st_size >= kLarge) {
+    const std::lock_guard lock(mutex_);
+    Push(large_, request);
+  } else {
+    HandleCode(request);
+  }
 }
 
-bool Fanotify::LooksLikeCode(const Request& request, const std::string& path) const {
+void Fanotify::HandleCode(const RequestPtr& request) { Answer(*request, Measure(*request)); }
+
+bool Fanotify::LooksLikeCode(const Request& request) const {
   if ((request.mask & FAN_OPEN_EXEC_PERM) != 0 || options_.all_files) return true;
   std::array<char, 4> magic{};
   const ssize_t n = pread(request.file.get(), magic.data(), magic.size(), 0);
   const std::string_view head(magic.data(), n > 0 ? static_cast<std::size_t>(n) : 0);
   if (head == "\177ELF" || head.starts_with("#!")) return true;
   return std::any_of(options_.extensions.begin(), options_.extensions.end(),
-                     [&](const std::string& e) { return path.ends_with(e); });
+                     [&](const std::string& e) { return request.path.ends_with(e); });
 }
 
-void Fanotify::HandleOpen(Request& request) {
-  const Result<std::string> path = NameOfFd(request.file.get());
-  if (!path) {
-    Answer(request, options_.expiry == Expiry::kAllow);
-    return;
-  }
-  if (LooksLikeCode(request, *path)) {
-    Answer(request, Measure(request, *path));
-    return;
-  }
-  const int fd = request.file.get();
+void Fanotify::HandleData(const RequestPtr& request) {
+  const int fd = request->file.get();
   // Only while nobody writes to it: what a writer with a mapping makes of it would be seen by nobody.
   if (Hold(fd) == FileState::kHeld) {
-    const Result<> marked = IgnoreUntilModified(group_.get(), fd, false);
+    const bool became_code = LooksLikeCode(*request);
+    const Result<> marked = became_code ? Result<>{} : IgnoreUntilModified(group_.get(), fd, false);
     if (!marked || !StillHeld(fd)) Forget(group_.get(), fd);
     Release(fd);
+    if (became_code) {
+      HandleCode(request);
+      return;
+    }
   }
-  Answer(request, true);
+  Answer(*request, true);
   const std::lock_guard lock(mutex_);
   ++stats_.not_code;
 }
 
-bool Fanotify::Measure(Request& request, const std::string& path) {
+bool Fanotify::Measure(Request& request) {
+  const std::string& path = request.path;
   const int fd = request.file.get();
   const bool exec = (request.mask & FAN_OPEN_EXEC_PERM) != 0;
   const FileState state = Hold(fd);
@@ -383,20 +401,38 @@ bool Fanotify::Measure(Request& request, const std::string& path) {
 
 // A measured file was written to. It is measured again at its next use; where it is in use right now, what
 // runs is not what was measured.
-void Fanotify::HandleChange(const Request& request) {
-  const int fd = request.file.get();
-  Forget(group_.get(), fd);
+void Fanotify::HandleChange(const RequestPtr& request) {
+  Forget(group_.get(), request->file.get());
   struct stat st{};
-  if (!Unused(fd) && fstat(fd, &st) == 0 && IsMappedExecutable(st.st_dev, st.st_ino)) {
-    const Result<std::string> path = NameOfFd(fd);
-    const auto recorded =
-        recorder_.RecordViolation(Violation::kToMToU, path ? *path : "", ContextOf(request.tid, "write"));
-    if (!recorded) log::Error("{}", recorded.error().Message());
+  if (fstat(request->file.get(), &st) != 0) return;
+  bool full = false;
+  {
     const std::lock_guard lock(mutex_);
-    ++stats_.violations;
+    progress_ = Clock::now();
+    full = changing_.size() >= kMaxChanging;
+    if (!full && changing_.emplace(st.st_dev, st.st_ino).second) Push(changed_, request);
   }
+  if (full) RecordChange(*request);  // not looked into: as if it were in use
+}
+
+// In a thread of its own: it reads all of /proc, and nobody waits for it.
+void Fanotify::LookForUse(const RequestPtr& request) {
+  struct stat st{};
+  if (fstat(request->file.get(), &st) != 0) return;
+  {
+    const std::lock_guard lock(mutex_);
+    changing_.erase({st.st_dev, st.st_ino});
+  }
+  if (IsMappedExecutable(st.st_dev, st.st_ino)) RecordChange(*request);
+}
+
+void Fanotify::RecordChange(const Request& request) {
+  const Result<std::string> path = NameOfFd(request.file.get());
+  const auto recorded =
+      recorder_.RecordViolation(Violation::kToMToU, path ? *path : "", ContextOf(request.tid, "write"));
+  if (!recorded) log::Error("{}", recorded.error().Message());
   const std::lock_guard lock(mutex_);
-  progress_ = Clock::now();
+  ++stats_.violations;
 }
 
 // Tasks that have waited too long are answered as the policy says; the worker goes on and records it when it
@@ -436,7 +472,7 @@ void Fanotify::WatchLoop() {
 EngineStats Fanotify::Stats() const {
   const std::lock_guard lock(mutex_);
   EngineStats stats = stats_;
-  stats.queue_depth = small_.queue.size() + large_.queue.size();
+  stats.queue_depth = small_.queue.size() + large_.queue.size() + changed_.queue.size();
   return stats;
 }
 
@@ -463,8 +499,7 @@ void Fanotify::Stop() {
   const std::uint64_t one = 1;
   if (stop_event_ && write(stop_event_.get(), &one, sizeof(one)) != sizeof(one))
     log::Error("{}", OsError("write", "eventfd", errno).Message());
-  small_.ready.notify_all();
-  large_.ready.notify_all();
+  for (Lane* lane : {&small_, &large_, &changed_}) lane->ready.notify_all();
   for (std::thread* t : {&reader_, &watchdog_})
     if (t->joinable()) t->join();
   for (std::thread& t : workers_) t.join();

@@ -64,12 +64,6 @@ FileState Hold(int fd) {
 bool StillHeld(int fd) { return fcntl(fd, F_GETLEASE) == F_RDLCK; }
 void Release(int fd) { fcntl(fd, F_SETLEASE, F_UNLCK); }
 
-bool Unused(int fd) {
-  if (fcntl(fd, F_SETLEASE, F_WRLCK) != 0) return false;
-  Release(fd);
-  return true;
-}
-
 Result<Digest> HashFd(int fd, HashAlg alg, std::uint64_t* bytes) {
   thread_local const std::unique_ptr<std::uint8_t[]> block(new std::uint8_t[kBlock]);
   Hasher hasher(alg);

@@ -25,8 +25,6 @@ enum class FileState { kHeld, kWriters, kNoLeases };  // kNoLeases: this file sy
 FileState Hold(int fd);
 bool StillHeld(int fd);  // false: a writer is waiting
 void Release(int fd);
-// Nobody else has it open, for reading or writing; holds nothing afterwards.
-bool Unused(int fd);
 
 // From offset 0 to the end, whatever the descriptor's position.
 Result<Digest> HashFd(int fd, HashAlg alg, std::uint64_t* bytes);
