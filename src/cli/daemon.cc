@@ -107,7 +107,7 @@ struct Daemon::Impl {
   std::unique_ptr<attest::Collector> collector;
   std::unique_ptr<attest::Server> server;
   std::unique_ptr<measure::Fs> fs;
-  std::atomic<bool> started{false};
+  std::atomic<bool> started{false}, tpm_gone{false};
   std::atomic<std::uint64_t> recoveries{0};
 
   Result<> StartTpm();
@@ -290,6 +290,10 @@ Result<> Daemon::Impl::StartFs() {
 }
 
 void Daemon::Impl::Supervise() {
+  if (software && !tpm_gone && !software->Alive()) {
+    tpm_gone = true;  // its PCRs are lost with it: nothing can go on but a new start
+    log::Error("the embedded software TPM ended by itself: see {}/tpm/swtpm.log", config.run_dir);
+  }
   if (recorder->State().degraded) {
     if (Result<> r = recorder->Recover(); r) {
       ++recoveries;
@@ -312,7 +316,7 @@ std::string Daemon::Impl::Status() const {
   json j = {{"version", ASSAY_VERSION},
             {"pid", getpid()},
             {"started_ms", started_ms},
-            {"state", s.degraded || engine_state != "ok" ? "degraded" : "ok"},
+            {"state", s.degraded || tpm_gone || engine_state != "ok" ? "degraded" : "ok"},
             {"recorder",
              {{"records", s.count},
               {"entries", s.entries},
@@ -330,7 +334,8 @@ std::string Daemon::Impl::Status() const {
              {{"manufacturer", tpm_info.manufacturer},
               {"vendor", tpm_info.vendor},
               {"firmware", tpm_info.firmware},
-              {"software", tpm_info.software}}}};
+              {"software", tpm_info.software},
+              {"state", tpm_gone ? "gone" : "ok"}}}};
   if (engine) {
     const measure::EngineStats e = engine->Stats();
     j["engine"]["stats"] = {{"events", e.events},         {"measured", e.measured},
