@@ -1,4 +1,5 @@
-// Opens and closes every file of a folder, or runs a program again and again, and prints the nanoseconds for one.
+// Opens and closes every file of a folder, or runs a program again and again, and prints the nanoseconds for
+// one.
 //   opener open ROUNDS FOLDER        opener exec ROUNDS PROGRAM
 #include <dirent.h>
 #include <fcntl.h>

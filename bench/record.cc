@@ -1,5 +1,5 @@
-// First measurements per second into the list and the PCR, with swtpm: each in a record of its own, and grouped; both
-// also with the delay that a TPM chip has (record DELAY_LIBRARY DELAY_US).
+// First measurements per second into the list and the PCR, with swtpm: each in a record of its own, and
+// grouped; both also with the delay that a TPM chip has (record DELAY_LIBRARY DELAY_US).
 #include <fmt/format.h>
 #include <stdlib.h>
 
@@ -21,7 +21,7 @@ constexpr unsigned kThreads = 2;
 // 12,313 first measurements by the kernel's IMA with a physical TPM took 102.8 s, with a virtual one 46.3 s.
 constexpr double kImaPhysical = 12'313 / 102.8, kImaVirtual = 12'313 / 46.3;
 
-double Fail(const Error& e) {
+double Give(const Error& e) {
   fmt::print(stderr, "record: {}\n", e.Message());
   exit(1);
 }
@@ -33,18 +33,19 @@ double Once(tpm::Tpm& tpm, const std::string& dir, bool grouped, std::uint32_t p
   options.kernel_list = "/nonexistent";
   options.known = [grouped](const Digest&) { return grouped; };
   auto recorder = measure::Recorder::Open(options, tpm);
-  if (!recorder) return Fail(recorder.error());
+  if (!recorder) return Give(recorder.error());
   const auto start = std::chrono::steady_clock::now();
   std::vector<std::thread> threads;
   for (unsigned t = 0; t < kThreads; ++t)
     threads.emplace_back([&, t] {
       for (unsigned i = t; i < count; i += kThreads) {
         const std::string path = fmt::format("/usr/lib/x86_64-linux-gnu/libexample-{}.so.1", i);
-        if (auto r = (*recorder)->Record({Hash(HashAlg::kSha256, AsBytes(path)), path, {}}); !r) Fail(r.error());
+        if (auto r = (*recorder)->Record({Hash(HashAlg::kSha256, AsBytes(path)), path, {}}); !r)
+          Give(r.error());
       }
     });
   for (std::thread& t : threads) t.join();
-  if (auto r = (*recorder)->Flush(); !r) Fail(r.error());
+  if (auto r = (*recorder)->Flush(); !r) Give(r.error());
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
   return count / took.count();
 }
@@ -57,12 +58,12 @@ double Run(const std::string& preload, bool grouped, unsigned count) {
     const std::string dir = mkdtemp(name);
     auto swtpm =
         tpm::SoftwareTpm::Start({.state_dir = dir + "/state", .run_dir = dir + "/run", .preload = preload});
-    if (!swtpm) return Fail(swtpm.error());
+    if (!swtpm) return Give(swtpm.error());
     auto tpm = tpm::Tpm::Connect(swtpm->tcti());
-    if (!tpm) return Fail(tpm.error());
+    if (!tpm) return Give(tpm.error());
     rates.push_back(Once(**tpm, dir + "/list", grouped, 10, count));
     tpm->reset();
-    if (auto r = swtpm->Stop(); !r) Fail(r.error());
+    if (auto r = swtpm->Stop(); !r) Give(r.error());
     std::filesystem::remove_all(dir);
   }
   std::sort(rates.begin(), rates.end());
@@ -77,7 +78,9 @@ int main(int argc, char** argv) {
   const std::string delay = argc == 2 ? argv[1] : "";
   if (delay.empty()) return 64;
   log::Init({.level = log::Level::kWarn, .json = false, .file = ""});
-  const auto say = [](const char* what, double rate) { fmt::print("{:<40} {:>10.0f} measurements/s\n", what, rate); };
+  const auto say = [](const char* what, double rate) {
+    fmt::print("{:<40} {:>10.0f} measurements/s\n", what, rate);
+  };
   say("synchronous, swtpm", Run("", false, 5'000));
   say("grouped, swtpm", Run("", true, 50'000));
   say("synchronous, 6 ms added to each extend", Run(delay, false, 300));
@@ -86,8 +89,8 @@ int main(int argc, char** argv) {
   say("kernel IMA, virtual TPM (published)", kImaVirtual);
   say("kernel IMA, physical TPM (published)", kImaPhysical);
   fmt::print(
-      R"({{"name": "record", "value": {:.0f}, "unit": "measurements/s", "peer": "kernel IMA with a physical TPM (published)", )"
-      R"("peer_value": {:.1f}, "ratio": {:.2f}}})"
+      R"-({{"name": "record", "value": {:.0f}, "unit": "measurements/s", "peer": "kernel IMA, physical TPM (published)", )-"
+      R"-("peer_value": {:.1f}, "ratio": {:.2f}}})-"
       "\n",
       value, kImaPhysical, value / kImaPhysical);
   return 0;
