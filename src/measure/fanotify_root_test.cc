@@ -14,6 +14,7 @@
 #include <filesystem>
 #include <fstream>
 #include <random>
+#include <thread>
 
 #include "list/list.h"
 #include "measure/engine.h"
@@ -67,7 +68,10 @@ class FanotifyTest : public ::testing::Test {
     RecorderOptions recorder;
     recorder.dir = dir_ + "/list";
     recorder.synchronous = true;
-    recorder.fault = [this](std::string_view at) -> Result<> { return fault_ ? fault_(at) : Result<>{}; };
+    recorder.fault = [this](std::string_view) -> Result<> {
+      while (hold_) usleep(1000);
+      return {};
+    };
     auto opened = Recorder::Open(recorder, *tpm_);
     ASSERT_TRUE(opened) << opened.error().Message();
     recorder_ = std::move(*opened);
@@ -114,7 +118,7 @@ class FanotifyTest : public ::testing::Test {
   std::string dir_, fs_;
   tpm::SoftwareTpm swtpm_;
   std::unique_ptr<tpm::Tpm> tpm_;
-  std::function<Result<>(std::string_view)> fault_;
+  std::atomic<bool> hold_ = false;  // the recorder waits while it is set
   std::unique_ptr<Recorder> recorder_;
   EngineOptions options_;
   std::unique_ptr<Engine> engine_;
@@ -264,14 +268,10 @@ TEST_F(FanotifyTest, DeadlineAnswersAndTheListSaysSo) {
   options_.expiry = Expiry::kRefuse;
   const std::string script = File("script", "#!/bin/sh\n");
   Start();
-  std::atomic<bool> hang = true;
-  fault_ = [&](std::string_view) -> Result<> {
-    while (hang) usleep(1000);
-    return {};
-  };
+  hold_ = true;
   EXPECT_EQ(InChild([&] { return OpenAndClose(script); }), EPERM);
   EXPECT_EQ(engine_->Stats().expired, 1U);
-  hang = false;
+  hold_ = false;
   for (int i = 0; i < 500 && engine_->Stats().measured == 0; ++i) usleep(10'000);
   usleep(100'000);
   bool violation = false;
@@ -291,14 +291,16 @@ TEST_F(FanotifyTest, AGoneTpmIsTheConfiguredAnswerAndAnError) {
 TEST_F(FanotifyTest, DeathOfTheEngineHangsNobody) {
   const std::string script = File("script", "#!/bin/sh\n");
   Start();
-  fault_ = [](std::string_view) -> Result<> {
-    usleep(200'000);
-    return {};
-  };
+  hold_ = true;
   const pid_t held = fork();
   if (held == 0) _exit(OpenAndClose(script));
   usleep(50'000);
+  std::thread later([this] {
+    usleep(200'000);
+    hold_ = false;
+  });
   engine_->Stop();
+  later.join();
   int status = 0;
   waitpid(held, &status, 0);
   EXPECT_EQ(WEXITSTATUS(status), 0);
