@@ -1,5 +1,4 @@
-// Hash algorithms by all the names this field has for them, digests as values, and hashing (OpenSSL EVP,
-// fetched once).
+// Hash algorithms by all the names this field has for them, digests as values, and hashing.
 //
 //   Digest d = Hash(HashAlg::kSha256, data);
 //   Hasher h(HashAlg::kSha256); h.Update(a).Update(b); Digest d = h.Finish();
@@ -70,7 +69,7 @@ class Digest {
 // thread-safe.
 class Hasher {
  public:
-  explicit Hasher(HashAlg alg);  // CanHash(alg) must hold (asserted)
+  explicit Hasher(HashAlg alg);  // CanHash(alg) must hold: else the program ends
   ~Hasher();
   Hasher(Hasher&&) noexcept;
   Hasher& operator=(Hasher&&) noexcept;
@@ -83,7 +82,7 @@ class Hasher {
   std::unique_ptr<Impl> impl_;
 };
 
-Digest Hash(HashAlg alg, ByteView data);
+Digest Hash(HashAlg alg, ByteView data);  // CanHash(alg) must hold, as for Hasher
 // H(old || event): what TPM2_PCR_Extend does to one bank (TPM 2.0 part 3, section 22.2).
 Digest ExtendPcr(const Digest& old, const Digest& event);
 

@@ -85,16 +85,23 @@ Result<Entry> Decode(const RecordView& record);
 // padded)).
 Digest TemplateDigest(HashAlg bank, std::string_view template_name, ByteView data);
 
+// What a bank is given for a record.
+enum class BankHash {
+  kOwn,         // the bank's own hash of the template data
+  kPaddedSha1,  // the SHA-1, zero-padded to the bank's size: what a kernel does that lacks the bank's hash
+};
+
 // What TPM2_PCR_Extend was given for the record: all-ones for a violation, else the recomputed template
 // digest.
-Digest ExtendValue(HashAlg bank, const RecordView& record);
+Digest ExtendValue(HashAlg bank, const RecordView& record, BankHash how = BankHash::kOwn);
 
 // The running value of one PCR in one bank. Copyable: it is also the stored prefix state, from which a later
-// round goes on (State()/FromState()).
+// round goes on (value() and count(), FromState()).
 class Replay {
  public:
-  explicit Replay(HashAlg bank, std::uint32_t pcr = kPcr);
-  static Replay FromState(const Digest& value, std::uint64_t count, std::uint32_t pcr = kPcr);
+  explicit Replay(HashAlg bank, std::uint32_t pcr = kPcr, BankHash how = BankHash::kOwn);
+  static Replay FromState(const Digest& value, std::uint64_t count, std::uint32_t pcr = kPcr,
+                          BankHash how = BankHash::kOwn);
   // Records for other PCRs are counted but not extended. hint_matches is false when the column is neither
   // all-zero nor the recomputed hash.
   struct Step {
@@ -104,24 +111,32 @@ class Replay {
   Step Add(const RecordView& record);
   const Digest& value() const { return value_; }
   std::uint64_t count() const { return count_; }
+  std::uint32_t pcr() const { return pcr_; }
+  BankHash how() const { return how_; }
 
  private:
   Digest value_;
   std::uint64_t count_ = 0;
   std::uint32_t pcr_;
+  BankHash how_;
 };
 
-// Replays a whole list in one bank from zero, on both cores where that helps: template hashes are computed in
-// parallel, the chain itself is serial. `values` is indexed as `banks`.
+// Replays a whole list in several banks at once, on all cores where that helps: blocks of records are hashed
+// in parallel, each bank's chain is serial. `values` is indexed as `banks`.
 struct ReplayResult {
   std::uint64_t count = 0;
   std::uint64_t violations = 0;
-  std::vector<std::uint64_t>
-      wrong_hints;  // first 1000 record numbers whose column is not the recomputed hash
+  // Records whose column is not the recomputed hash; checked when list_bank is one of the banks. The first
+  // 1000 by number, and how many there are.
+  std::vector<std::uint64_t> wrong_hints;
+  std::uint64_t wrong_hint_count = 0;
   std::vector<Digest> values;
 };
 Result<ReplayResult> ReplayList(ByteView list, HashAlg list_bank, const std::vector<HashAlg>& banks,
                                 std::uint32_t pcr = kPcr);
+// The same from stored states, all at the same record, which is the first of `list`. Each state goes on to
+// the list's end; after an error (a ParseError) all are as they were.
+Result<ReplayResult> ContinueReplay(ByteView list, HashAlg list_bank, std::vector<Replay>& states);
 
 // Writing.
 Bytes EncodeNg(const Digest& file_digest, std::string_view path);                      // ima-ng data

@@ -1,38 +1,237 @@
 #include <algorithm>
 #include <array>
+#include <condition_variable>
+#include <mutex>
+#include <system_error>
+#include <thread>
 
 #include "list/list.h"
 
 namespace assay::ima {
 namespace {
 
-constexpr std::size_t kImaName = 256;  // the "ima" template hashes its name padded to so many bytes
+constexpr std::size_t kDigestSize = 20;  // the "ima" template: digest[20] | u32 len | name
+constexpr std::size_t kNameAt = 24;
+constexpr std::size_t kNameSize = 256;  // and its hash is over the name padded to so many bytes
 constexpr std::size_t kMaxWrongHints = 1000;
 
-Digest TemplateDigestWith(Hasher& hasher, std::string_view template_name, ByteView data) {
-  if (template_name != "ima" || data.size() < 24) return hasher.Update(data).Finish();
-  std::array<std::uint8_t, kImaName> name{};
-  const ByteView given = data.subspan(24);
-  std::copy_n(given.begin(), std::min(given.size(), name.size()), name.begin());
-  return hasher.Update(data.first(20)).Update(name).Finish();
+constexpr std::size_t kBlock = 1024;  // records: about 0.1 ms of hashing, so that handing over costs little
+constexpr std::size_t kSlots = 8;     // blocks in work at once: bounds the memory
+constexpr std::size_t kParallelFrom = std::size_t{128} << 10;  // bytes of list that are worth a thread
+
+// One list on its way through three kinds of work: reading blocks (one after the other), hashing them (any
+// order), and chaining them (one after the other in each bank). Every thread does whatever can be done next.
+class Pipeline {
+ public:
+  Pipeline(ByteView list, HashAlg list_bank, const std::vector<Replay>& states)
+      : reader_(list, list_bank, states.empty() ? 0 : states.front().count()), states_(states) {
+    for (const Replay& state : states) chains_.push_back({.value = state.value()});
+    const auto same = std::find_if(states.begin(), states.end(), [list_bank](const Replay& state) {
+      return state.value().alg() == list_bank;
+    });
+    hint_bank_ = static_cast<std::size_t>(same - states.begin());
+    for (Block& block : blocks_) block.extends.resize(states.size());
+  }
+
+  // Works until all is done; called by each thread.
+  void Run() {
+    std::unique_lock lock(mutex_);
+    while (!done_) {
+      if (Job job; Pick(job)) {
+        lock.unlock();
+        Do(job);
+        lock.lock();
+        Finished(job);
+        changed_.notify_all();
+      } else {
+        changed_.wait(lock);
+      }
+    }
+  }
+
+  // When all threads have returned.
+  Result<ReplayResult> Take(std::vector<Replay>& states) {
+    if (error_) return Fail(*error_);
+    for (std::size_t bank = 0; bank < states.size(); ++bank) {
+      const Replay& was = states_[bank];
+      states[bank] =
+          Replay::FromState(chains_[bank].value, was.count() + result_.count, was.pcr(), was.how());
+      result_.values.push_back(chains_[bank].value);
+    }
+    return std::move(result_);
+  }
+
+ private:
+  struct Block {
+    std::vector<RecordView> records;
+    std::vector<std::vector<Digest>> extends;  // by bank
+    std::vector<std::uint64_t> wrong_hints;
+    bool hashed = false;
+  };
+  struct Chain {
+    Digest value;
+    std::uint64_t next = 0;  // block
+    bool busy = false;
+  };
+  struct Job {
+    enum { kRead, kHash, kChain } kind = kRead;
+    std::uint64_t block = 0;
+    std::size_t bank = 0;
+  };
+
+  Block& At(std::uint64_t block) { return blocks_[block % kSlots]; }
+
+  // With the mutex held. Chains first: they are what can't be shared.
+  bool Pick(Job& job) {
+    std::uint64_t slowest = read_;
+    for (std::size_t bank = 0; bank < chains_.size(); ++bank) {
+      Chain& chain = chains_[bank];
+      slowest = std::min(slowest, chain.next);
+      if (chain.busy || chain.next == read_ || !At(chain.next).hashed) continue;
+      chain.busy = true;
+      job = {Job::kChain, chain.next, bank};
+      return true;
+    }
+    if (next_hash_ < read_) {
+      job = {Job::kHash, next_hash_++, 0};
+      return true;
+    }
+    if (!reading_ && !ended_ && read_ - slowest < kSlots) {
+      reading_ = true;
+      job = {Job::kRead, read_, 0};
+      return true;
+    }
+    return false;
+  }
+
+  void Do(const Job& job) {
+    switch (job.kind) {
+      case Job::kRead:
+        return Read(At(job.block));
+      case Job::kHash:
+        return HashBlock(At(job.block));
+      case Job::kChain:
+        return Extend(At(job.block), job.bank);
+    }
+  }
+
+  // With the mutex held.
+  void Finished(const Job& job) {
+    switch (job.kind) {
+      case Job::kRead:
+        reading_ = false;
+        ended_ = at_end_;
+        At(job.block).hashed = false;
+        if (!At(job.block).records.empty()) ++read_;
+        break;
+      case Job::kHash:
+        At(job.block).hashed = true;
+        break;
+      case Job::kChain:
+        chains_[job.bank].busy = false;
+        ++chains_[job.bank].next;
+        break;
+    }
+    const bool chained = std::all_of(chains_.begin(), chains_.end(),
+                                     [this](const Chain& chain) { return chain.next == read_; });
+    done_ = ended_ && (error_ || chained);
+  }
+
+  // Only one thread reads at a time, so that what only reading touches needs no lock.
+  void Read(Block& block) {
+    block.records.clear();
+    block.wrong_hints.clear();
+    while (block.records.size() < kBlock) {
+      Result<std::optional<RecordView>> record = reader_.Next();
+      if (!record) error_ = record.error();
+      if (!record || !*record) {
+        at_end_ = true;
+        break;
+      }
+      if ((*record)->violation()) ++result_.violations;
+      block.records.push_back(**record);
+    }
+    result_.count += block.records.size();
+  }
+
+  void HashBlock(Block& block) {
+    for (std::size_t bank = 0; bank < states_.size(); ++bank) {
+      std::vector<Digest>& extends = block.extends[bank];
+      extends.resize(block.records.size());
+      const HashAlg alg = states_[bank].value().alg();
+      for (std::size_t i = 0; i < extends.size(); ++i) {
+        const RecordView& record = block.records[i];
+        extends[i] = ExtendValue(alg, record, states_[bank].how());
+        if (bank == hint_bank_ && !Equal(extends[i].view(), record.template_digest) && !record.violation())
+          block.wrong_hints.push_back(record.index);
+      }
+    }
+  }
+
+  void Extend(Block& block, std::size_t bank) {
+    Digest& value = chains_[bank].value;
+    for (std::size_t i = 0; i < block.records.size(); ++i) {
+      if (block.records[i].pcr == states_[bank].pcr()) value = ExtendPcr(value, block.extends[bank][i]);
+    }
+    if (bank != hint_bank_) return;
+    result_.wrong_hint_count += block.wrong_hints.size();
+    for (const std::uint64_t index : block.wrong_hints) {
+      if (result_.wrong_hints.size() < kMaxWrongHints) result_.wrong_hints.push_back(index);
+    }
+  }
+
+  // Touched by the one reading job.
+  ListReader reader_;
+  bool at_end_ = false;
+  std::optional<Error> error_;  // read by others when ended_ is set
+
+  // By the jobs of its block or its bank.
+  std::array<Block, kSlots> blocks_;
+  ReplayResult result_;  // counts by reading, wrong hints by the chain of hint_bank_
+
+  const std::vector<Replay> states_;
+  std::size_t hint_bank_;  // the bank of the list's columns; the number of banks when it is none of them
+
+  std::mutex mutex_;  // guards the rest, and each `hashed`
+  std::condition_variable changed_;
+  std::vector<Chain> chains_;  // a value: by the job of its bank
+  std::uint64_t read_ = 0;     // blocks
+  std::uint64_t next_hash_ = 0;
+  bool reading_ = false;
+  bool ended_ = false;
+  bool done_ = false;
+};
+
+Digest TemplateDigestOfIma(HashAlg bank, ByteView data) {
+  std::array<std::uint8_t, kDigestSize + kNameSize> hashed{};
+  const ByteView name = data.subspan(kNameAt).first(std::min(data.size() - kNameAt, kNameSize));
+  std::copy_n(data.begin(), kDigestSize, hashed.begin());
+  std::copy(name.begin(), name.end(), hashed.begin() + kDigestSize);
+  return Hash(bank, hashed);
 }
 
 }  // namespace
 
 Digest TemplateDigest(HashAlg bank, std::string_view template_name, ByteView data) {
-  Hasher hasher(bank);
-  return TemplateDigestWith(hasher, template_name, data);
+  if (template_name == "ima" && data.size() >= kNameAt) return TemplateDigestOfIma(bank, data);
+  return Hash(bank, data);
 }
 
-Digest ExtendValue(HashAlg bank, const RecordView& record) {
+Digest ExtendValue(HashAlg bank, const RecordView& record, BankHash how) {
+  // Source: Linux 6.12 ima_queue.c, ima_init_digests: all-ones also for a bank that gets the padded SHA-1.
   if (record.violation()) return Digest::Filled(bank, 0xFF);
-  return TemplateDigest(bank, record.template_name, record.data);
+  if (how == BankHash::kOwn) return TemplateDigest(bank, record.template_name, record.data);
+  const Digest sha1 = TemplateDigest(HashAlg::kSha1, record.template_name, record.data);
+  Digest padded = Digest::Filled(bank, 0);
+  std::copy_n(sha1.view().begin(), std::min(sha1.size(), padded.size()), padded.data());
+  return padded;
 }
 
-Replay::Replay(HashAlg bank, std::uint32_t pcr) : value_(Digest::Filled(bank, 0)), pcr_(pcr) {}
+Replay::Replay(HashAlg bank, std::uint32_t pcr, BankHash how)
+    : value_(Digest::Filled(bank, 0)), pcr_(pcr), how_(how) {}
 
-Replay Replay::FromState(const Digest& value, std::uint64_t count, std::uint32_t pcr) {
-  Replay replay(value.alg(), pcr);
+Replay Replay::FromState(const Digest& value, std::uint64_t count, std::uint32_t pcr, BankHash how) {
+  Replay replay(value.alg(), pcr, how);
   replay.value_ = value;
   replay.count_ = count;
   return replay;
@@ -40,36 +239,35 @@ Replay Replay::FromState(const Digest& value, std::uint64_t count, std::uint32_t
 
 Replay::Step Replay::Add(const RecordView& record) {
   ++count_;
-  const HashAlg bank = value_.alg();
   const bool violation = record.violation();
-  const Digest extended = ExtendValue(bank, record);
+  const Digest extended = ExtendValue(value_.alg(), record, how_);
   const bool hint = violation || Equal(extended.view(), record.template_digest);
   if (record.pcr == pcr_) value_ = ExtendPcr(value_, extended);
   return {hint, violation};
 }
 
+Result<ReplayResult> ContinueReplay(ByteView list, HashAlg list_bank, std::vector<Replay>& states) {
+  Pipeline pipeline(list, list_bank, states);
+  std::vector<std::jthread> helpers;
+  // Reading, hashing and each bank's chain can go on at once; more threads would only wait.
+  const std::size_t useful = std::min<std::size_t>(std::thread::hardware_concurrency(), states.size() + 2);
+  for (std::size_t i = 1; i < useful && list.size() >= kParallelFrom; ++i) {
+    try {
+      helpers.emplace_back([&pipeline] { pipeline.Run(); });
+    } catch (const std::system_error&) {
+      break;  // no thread to be had: those that there are do it
+    }
+  }
+  pipeline.Run();
+  helpers.clear();
+  return pipeline.Take(states);
+}
+
 Result<ReplayResult> ReplayList(ByteView list, HashAlg list_bank, const std::vector<HashAlg>& banks,
                                 std::uint32_t pcr) {
-  std::vector<RecordView> records;
-  ListReader reader(list, list_bank);
-  ReplayResult result;
-  while (true) {
-    ASSAY_ASSIGN(const std::optional<RecordView> record, reader.Next());
-    if (!record) break;
-    if (record->violation()) ++result.violations;
-    records.push_back(*record);
-  }
-  result.count = records.size();
-  for (HashAlg bank : banks) {
-    Replay replay(bank, pcr);
-    for (const RecordView& record : records) {
-      const Replay::Step step = replay.Add(record);
-      if (bank == list_bank && !step.hint_matches && result.wrong_hints.size() < kMaxWrongHints)
-        result.wrong_hints.push_back(record.index);
-    }
-    result.values.push_back(replay.value());
-  }
-  return result;
+  std::vector<Replay> states;
+  for (const HashAlg bank : banks) states.emplace_back(bank, pcr);
+  return ContinueReplay(list, list_bank, states);
 }
 
 }  // namespace assay::ima
