@@ -16,17 +16,16 @@ namespace {
 
 struct AlgInfo {
   HashAlg alg;
-  std::uint8_t size;
   std::string_view name;
   bool computed;  // false: only recognised
 };
 
 // Names: Linux crypto/hash_info.c; sizes: TPM 2.0 part 2.
 constexpr AlgInfo kAlgs[] = {
-    {HashAlg::kSha1, 20, "sha1", true},          {HashAlg::kSha256, 32, "sha256", true},
-    {HashAlg::kSha384, 48, "sha384", true},      {HashAlg::kSha512, 64, "sha512", true},
-    {HashAlg::kSm3_256, 32, "sm3_256", false},   {HashAlg::kSha3_256, 32, "sha3-256", false},
-    {HashAlg::kSha3_384, 48, "sha3-384", false}, {HashAlg::kSha3_512, 64, "sha3-512", false},
+    {HashAlg::kSha1, "sha1", true},          {HashAlg::kSha256, "sha256", true},
+    {HashAlg::kSha384, "sha384", true},      {HashAlg::kSha512, "sha512", true},
+    {HashAlg::kSm3_256, "sm3_256", false},   {HashAlg::kSha3_256, "sha3-256", false},
+    {HashAlg::kSha3_384, "sha3-384", false}, {HashAlg::kSha3_512, "sha3-512", false},
 };
 
 const AlgInfo& Info(HashAlg alg) {
@@ -106,14 +105,32 @@ Digest End(HashAlg alg, State& s) {
 
 }  // namespace
 
-std::size_t DigestSize(HashAlg alg) { return Info(alg).size; }
+// A replay asks for this several times a record: a switch, not a search.
+std::size_t DigestSize(HashAlg alg) {
+  switch (alg) {
+    case HashAlg::kSha1:
+      return 20;
+    case HashAlg::kSha256:
+    case HashAlg::kSm3_256:
+    case HashAlg::kSha3_256:
+      return 32;
+    case HashAlg::kSha384:
+    case HashAlg::kSha3_384:
+      return 48;
+    case HashAlg::kSha512:
+    case HashAlg::kSha3_512:
+      return 64;
+  }
+  assert(false && "a HashAlg outside its enumeration");
+  return kMaxDigestSize;
+}
 std::string_view HashName(HashAlg alg) { return Info(alg).name; }
 bool CanHash(HashAlg alg) { return Info(alg).computed; }
 
 std::optional<HashAlg> HashFromName(std::string_view name) {
   for (const AlgInfo& i : kAlgs)
     if (i.name == name) return i.alg;
-  if (name == "sm3") return HashAlg::kSm3_256;
+  if (name == "sm3" || name == "sm3-256") return HashAlg::kSm3_256;
   if (name.starts_with("sha-")) return HashFromName("sha" + std::string(name.substr(4)));
   if (name.starts_with("sha3_")) return HashFromName("sha3-" + std::string(name.substr(5)));
   return std::nullopt;

@@ -45,7 +45,8 @@ struct RecordView {
 
 class ListReader {
  public:
-  // Skips a kexec header, if the list begins with one. first_index: the number of the first record in `data`.
+  // Skips a kexec header, if the list begins with one; its records are then those that it counts.
+  // first_index: the number of the first record in `data`.
   ListReader(ByteView data, HashAlg bank, std::uint64_t first_index = 0);
   // nullopt at the end.
   Result<std::optional<RecordView>> Next();
@@ -53,11 +54,23 @@ class ListReader {
   std::uint64_t next_index() const { return index_; }
 
  private:
+  struct Kexec {
+    std::uint64_t size;   // bytes, with the header
+    std::uint64_t count;  // records
+  };
+  static std::optional<Kexec> KexecHeader(ByteView data);
+  Result<> CheckEnd() const;
+
   ByteView data_;
   HashAlg bank_;
+  std::uint64_t first_index_;
   std::uint64_t index_;
   std::uint64_t pos_ = 0;
+  std::optional<Kexec> kexec_;
 };
+
+// Whether the list was carried over a kexec (it begins with the header): its columns are then SHA-1.
+bool HasKexecHeader(ByteView list);
 
 struct FileDigest {
   std::string alg_name;  // as in the list: "sha256"; may be one that nobody knows
@@ -145,10 +158,12 @@ Bytes EncodeBuf(const Digest& buffer_digest, std::string_view name, ByteView buf
 Bytes EncodeRecord(std::uint32_t pcr, const Digest& template_digest, std::string_view template_name,
                    ByteView data);
 
-// One line of ascii_runtime_measurements, with its newline, as the kernel prints it.
+// One line of ascii_runtime_measurements, with its newline, as the kernel prints it. Data that no kernel
+// could have printed (an unknown template, fields that do not fit) is given in hexadecimal.
 std::string ToAscii(const RecordView& record);
 // The ASCII list is lossy (spaces and newlines in names are not escaped): what can't be told apart is a
-// ParseError with the line's offset. The result owns its bytes.
+// ParseError with its offset. Spaces are taken for the name's, and empty fields at a line's end may have been
+// cut off. The result owns its bytes; columns may be of any bank's size.
 struct OwnedRecord {
   std::uint32_t pcr = 0;
   Bytes template_digest;

@@ -1,24 +1,13 @@
 #include <algorithm>
 
-#include "list/list.h"
+#include "list/template.h"
 
 namespace assay::ima {
 namespace {
 
 constexpr std::string_view kFormat = "ima-list";
 constexpr std::size_t kKexecHeader = 24;
-constexpr std::size_t kImaDigest = 20;  // the "ima" template's file digest
-
-// ima_kexec_hdr: u16 version (1) | u16 reserved | u32 reserved | u64 buffer_size | u64 count, little-endian.
-// A list that begins so otherwise would hold PCR 1 and a digest with five leading zero bytes.
-bool HasKexecHeader(ByteView data) {
-  Reader r(data, kFormat);
-  const auto version = r.U16Le(), reserved0 = r.U16Le();
-  const auto reserved1 = r.U32Le();
-  const auto size = r.U64Le(), count = r.U64Le();
-  return count && *version == 1 && *reserved0 == 0 && *reserved1 == 0 && *size >= kKexecHeader &&
-         *size <= data.size() && *count <= *size;
-}
+constexpr std::uint64_t kMaxKexecSize = std::uint64_t{1} << 40;
 
 }  // namespace
 
@@ -26,13 +15,41 @@ bool RecordView::violation() const {
   return std::all_of(template_digest.begin(), template_digest.end(), [](std::uint8_t b) { return b == 0; });
 }
 
+// ima_kexec_hdr: u16 version (1) | u16 reserved | u32 reserved | u64 buffer_size | u64 count, little-endian.
+// A list that begins so otherwise would hold PCR 1 and a digest with nothing but zeros in seven places.
+std::optional<ListReader::Kexec> ListReader::KexecHeader(ByteView data) {
+  Reader r(data, kFormat);
+  const auto version = r.U16Le(), reserved0 = r.U16Le();
+  const auto reserved1 = r.U32Le();
+  const auto size = r.U64Le(), count = r.U64Le();
+  if (!count || *version != 1 || *reserved0 != 0 || *reserved1 != 0) return std::nullopt;
+  if (*size < kKexecHeader || *size > kMaxKexecSize || *count > *size) return std::nullopt;
+  return Kexec{*size, *count};
+}
+
+bool HasKexecHeader(ByteView list) { return ListReader(list, HashAlg::kSha1).offset() != 0; }
+
 ListReader::ListReader(ByteView data, HashAlg bank, std::uint64_t first_index)
-    : data_(data), bank_(bank), index_(first_index) {
-  if (HasKexecHeader(data_)) pos_ = kKexecHeader;
+    : data_(data), bank_(bank), first_index_(first_index), index_(first_index), kexec_(KexecHeader(data)) {
+  if (!kexec_) return;
+  pos_ = kKexecHeader;
+  // What follows is the rest of the last memory page.
+  if (kexec_->size < data_.size()) data_ = data_.first(static_cast<std::size_t>(kexec_->size));
+}
+
+Result<> ListReader::CheckEnd() const {
+  if (kexec_ && data_.size() < kexec_->size)
+    return Fail(ParseError(std::string(kFormat), pos_, "shorter than its kexec header says"));
+  if (kexec_ && index_ - first_index_ != kexec_->count)
+    return Fail(ParseError(std::string(kFormat), 16, "the kexec header counts other records"));
+  return {};
 }
 
 Result<std::optional<RecordView>> ListReader::Next() {
-  if (pos_ == data_.size()) return std::optional<RecordView>();
+  if (pos_ == data_.size()) {
+    ASSAY_TRY(CheckEnd());
+    return std::optional<RecordView>();
+  }
   Reader r(data_.subspan(pos_), kFormat, pos_);
   RecordView v;
   v.index = index_;
@@ -48,7 +65,7 @@ Result<std::optional<RecordView>> ListReader::Next() {
   if (v.template_name == "ima") {
     const std::uint64_t at = r.offset();
     const ByteView rest = r.rest();
-    ASSAY_TRY(r.Take(kImaDigest, "file digest"));
+    ASSAY_TRY(r.Take(kImaDigestSize, "file digest"));
     ASSAY_ASSIGN(const std::uint32_t path_size, r.U32Le("file name length"));
     if (path_size > kMaxRecord) return Fail(r.BadAt(r.offset() - 4, "file name length"));
     ASSAY_TRY(r.Take(path_size, "file name"));

@@ -5,14 +5,12 @@
 #include <system_error>
 #include <thread>
 
-#include "list/list.h"
+#include "list/template.h"
 
 namespace assay::ima {
 namespace {
 
-constexpr std::size_t kDigestSize = 20;  // the "ima" template: digest[20] | u32 len | name
-constexpr std::size_t kNameAt = 24;
-constexpr std::size_t kNameSize = 256;  // and its hash is over the name padded to so many bytes
+constexpr std::size_t kImaNameSize = 256;  // what the "ima" template hashes of a name, padded
 constexpr std::size_t kMaxWrongHints = 1000;
 
 constexpr std::size_t kBlock = 1024;  // records: about 0.1 ms of hashing, so that handing over costs little
@@ -203,17 +201,17 @@ class Pipeline {
 };
 
 Digest TemplateDigestOfIma(HashAlg bank, ByteView data) {
-  std::array<std::uint8_t, kDigestSize + kNameSize> hashed{};
-  const ByteView name = data.subspan(kNameAt).first(std::min(data.size() - kNameAt, kNameSize));
-  std::copy_n(data.begin(), kDigestSize, hashed.begin());
-  std::copy(name.begin(), name.end(), hashed.begin() + kDigestSize);
+  std::array<std::uint8_t, kImaDigestSize + kImaNameSize> hashed{};
+  const ByteView name = data.subspan(kImaNameAt).first(std::min(data.size() - kImaNameAt, kImaNameSize));
+  std::copy_n(data.begin(), kImaDigestSize, hashed.begin());
+  std::copy(name.begin(), name.end(), hashed.begin() + kImaDigestSize);
   return Hash(bank, hashed);
 }
 
 }  // namespace
 
 Digest TemplateDigest(HashAlg bank, std::string_view template_name, ByteView data) {
-  if (template_name == "ima" && data.size() >= kNameAt) return TemplateDigestOfIma(bank, data);
+  if (template_name == "ima" && data.size() >= kImaNameAt) return TemplateDigestOfIma(bank, data);
   return Hash(bank, data);
 }
 
