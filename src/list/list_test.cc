@@ -69,6 +69,99 @@ TEST(Replay, GoesOnFromAStoredPrefix) {
   EXPECT_EQ(second.count(), records.size());
 }
 
+// `records` ima-ng records with SHA-1 columns; every 1000th is a violation, every 999th for PCR 11.
+Bytes MakeList(std::size_t records) {
+  Bytes list;
+  for (std::size_t i = 0; i < records; ++i) {
+    const std::string path = "/usr/lib/x86_64-linux-gnu/lib" + std::to_string(i) + ".so";
+    const Bytes data = EncodeNg(Hash(HashAlg::kSha256, AsBytes(path)), path);
+    const Digest column =
+        i % 1000 == 999 ? Digest::Filled(HashAlg::kSha1, 0) : TemplateDigest(HashAlg::kSha1, "ima-ng", data);
+    const Bytes one = EncodeRecord(i % 999 == 998 ? 11 : 10, column, "ima-ng", data);
+    list.insert(list.end(), one.begin(), one.end());
+  }
+  return list;
+}
+
+TEST(Replay, InParallelIsTheSameAsOneByOne) {
+  for (const std::size_t n : {0UL, 1UL, 1023UL, 1024UL, 1025UL, 20000UL}) {
+    const Bytes list = MakeList(n);
+    const auto result = ReplayList(list, HashAlg::kSha1, kBanks);
+    ASSERT_TRUE(result) << result.error().Message();
+    std::vector<Digest> values;
+    std::uint64_t violations = 0;
+    for (const HashAlg bank : kBanks) {
+      Replay replay(bank);
+      violations = 0;
+      for (const RecordView& r : ReadAll(list, HashAlg::kSha1)) violations += replay.Add(r).violation ? 1 : 0;
+      values.push_back(replay.value());
+    }
+    EXPECT_EQ(result->values, values) << n;
+    EXPECT_EQ(result->count, n);
+    EXPECT_EQ(result->violations, violations);
+    EXPECT_EQ(result->wrong_hint_count, 0U);
+  }
+}
+
+TEST(Replay, ManyGoOnFromStoredStates) {
+  const Bytes list = MakeList(5000);
+  const auto records = ReadAll(list, HashAlg::kSha1);
+  const auto whole = ReplayList(list, HashAlg::kSha1, kBanks);
+  ASSERT_TRUE(whole);
+  for (const std::size_t split : {0UL, 1UL, 1024UL, 4999UL, 5000UL}) {
+    const std::size_t at = split == records.size() ? list.size() : records[split].offset;
+    std::vector<Replay> states;
+    for (const HashAlg bank : kBanks) states.emplace_back(bank);
+    ASSERT_TRUE(ContinueReplay(ByteView(list).first(at), HashAlg::kSha1, states));
+    EXPECT_EQ(states[0].count(), split);
+    const auto rest = ContinueReplay(ByteView(list).subspan(at), HashAlg::kSha1, states);
+    ASSERT_TRUE(rest);
+    EXPECT_EQ(rest->count, records.size() - split);
+    EXPECT_EQ(rest->values, whole->values) << split;
+    EXPECT_EQ(states[3].value(), whole->values[3]);
+    EXPECT_EQ(states[3].count(), records.size());
+  }
+}
+
+TEST(Replay, NamesWrongColumnsByRecordNumber) {
+  Bytes list = MakeList(3000);
+  const auto records = ReadAll(list, HashAlg::kSha1);
+  for (const std::size_t i : {5UL, 2000UL}) list[records[i].offset + 4] ^= 1;
+  std::vector<Replay> states{Replay::FromState(Digest::Filled(HashAlg::kSha1, 7), 100)};
+  const auto result = ContinueReplay(list, HashAlg::kSha1, states);
+  ASSERT_TRUE(result);
+  EXPECT_THAT(result->wrong_hints, testing::ElementsAre(105, 2100));
+  EXPECT_EQ(result->wrong_hint_count, 2U);
+  // Where the list's own bank is not computed, nothing is said of the column.
+  const auto other = ReplayList(list, HashAlg::kSha1, {HashAlg::kSha256});
+  ASSERT_TRUE(other);
+  EXPECT_EQ(other->wrong_hint_count, 0U);
+}
+
+TEST(Replay, ATornListIsAnErrorAndLeavesTheStates) {
+  const Bytes list = MakeList(3000);
+  std::vector<Replay> states{Replay(HashAlg::kSha256)};
+  const auto result = ContinueReplay(ByteView(list).first(list.size() - 1), HashAlg::kSha1, states);
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().code(), "parse.ima-list");
+  EXPECT_EQ(states[0].count(), 0U);
+  EXPECT_TRUE(states[0].value().AllBytes(0));
+}
+
+TEST(Replay, ABankWhoseHashIsMissingGetsThePaddedSha1) {
+  const Bytes list = MakeList(1000);  // the last is a violation
+  std::vector<Replay> states{Replay(HashAlg::kSha384, kPcr, BankHash::kPaddedSha1)};
+  ASSERT_TRUE(ContinueReplay(list, HashAlg::kSha1, states));
+  Digest expected = Digest::Filled(HashAlg::kSha384, 0);
+  for (const RecordView& r : ReadAll(list, HashAlg::kSha1)) {
+    Bytes value(r.template_digest.begin(), r.template_digest.end());
+    value.resize(48, 0);
+    if (r.violation()) value.assign(48, 0xFF);
+    if (r.pcr == kPcr) expected = ExtendPcr(expected, *Digest::Of(HashAlg::kSha384, value));
+  }
+  EXPECT_EQ(states[0].value(), expected);
+}
+
 TEST(Reader, WritesBackByteForByte) {
   const Bytes list = Data("ibmtss-sha256.log");
   Bytes again;
@@ -104,11 +197,24 @@ TEST(Reader, NamesATornTailAndKeepsWhatCameBefore) {
   }
 }
 
-TEST(Reader, SkipsTheKexecHeader) {
+TEST(Reader, AKexecHeaderBoundsTheList) {
   const Bytes list = Data("ibmtss-sha1.log");
-  Writer w;
-  w.U16Le(1).U16Le(0).U32Le(0).U64Le(list.size() + 24).U64Le(362).Put(list);
-  EXPECT_EQ(ReadAll(w.bytes(), HashAlg::kSha1).size(), 362u);
+  const auto with_header = [&list](std::uint64_t size, std::uint64_t count) {
+    Writer w;
+    w.U16Le(1).U16Le(0).U32Le(0).U64Le(size).U64Le(count).Put(list);
+    return w.Take();
+  };
+  Bytes carried = with_header(list.size() + 24, 362);
+  EXPECT_TRUE(HasKexecHeader(carried));
+  EXPECT_FALSE(HasKexecHeader(list));
+  carried.resize(carried.size() + 4096);  // the rest of a memory page
+  EXPECT_EQ(ReadAll(carried, HashAlg::kSha1).size(), 362U);
+  for (const auto& [size, count, offset] :
+       {std::tuple{list.size() + 25, 362UL, list.size() + 24}, {list.size() + 24, 361UL, 16UL}}) {
+    const auto result = ReplayList(with_header(size, count), HashAlg::kSha1, {HashAlg::kSha1});
+    ASSERT_FALSE(result);
+    EXPECT_EQ(result.error().As<ParseError>()->offset, offset);
+  }
 }
 
 TEST(Decode, OpensWhatWeWrite) {
