@@ -195,6 +195,11 @@ std::string ToAscii(const RecordView& record) {
   return line + "\n";
 }
 
+std::string FieldText(const Field& field) {
+  const auto specs = FieldsOf(field.id);  // a format string of one field
+  return specs && specs->size() == 1 ? ShowField(specs->front(), field.value) : Hex(field.value);
+}
+
 Result<std::vector<OwnedRecord>> ParseAscii(std::string_view text) {
   std::vector<OwnedRecord> records;
   for (std::size_t at = 0; at < text.size();) {

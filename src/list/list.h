@@ -102,6 +102,7 @@ Digest TemplateDigest(HashAlg bank, std::string_view template_name, ByteView dat
 enum class BankHash {
   kOwn,         // the bank's own hash of the template data
   kPaddedSha1,  // the SHA-1, zero-padded to the bank's size: what a kernel does that lacks the bank's hash
+  kPaddedAll,   // violations too (20 bytes of ones): Linux before 5.8, in every bank but SHA-1
 };
 
 // What TPM2_PCR_Extend was given for the record: all-ones for a violation, else the recomputed template
@@ -161,6 +162,8 @@ Bytes EncodeRecord(std::uint32_t pcr, const Digest& template_digest, std::string
 // One line of ascii_runtime_measurements, with its newline, as the kernel prints it. Data that no kernel
 // could have printed (an unknown template, fields that do not fit) is given in hexadecimal.
 std::string ToAscii(const RecordView& record);
+// One field of it.
+std::string FieldText(const Field& field);
 // The ASCII list is lossy (spaces and newlines in names are not escaped): what can't be told apart is a
 // ParseError with its offset. Spaces are taken for the name's, and empty fields at a line's end may have been
 // cut off. The result owns its bytes; columns may be of any bank's size.

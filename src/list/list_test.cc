@@ -150,16 +150,18 @@ TEST(Replay, ATornListIsAnErrorAndLeavesTheStates) {
 
 TEST(Replay, ABankWhoseHashIsMissingGetsThePaddedSha1) {
   const Bytes list = MakeList(1000);  // the last is a violation
-  std::vector<Replay> states{Replay(HashAlg::kSha384, kPcr, BankHash::kPaddedSha1)};
-  ASSERT_TRUE(ContinueReplay(list, HashAlg::kSha1, states));
-  Digest expected = Digest::Filled(HashAlg::kSha384, 0);
-  for (const RecordView& r : ReadAll(list, HashAlg::kSha1)) {
-    Bytes value(r.template_digest.begin(), r.template_digest.end());
-    value.resize(48, 0);
-    if (r.violation()) value.assign(48, 0xFF);
-    if (r.pcr == kPcr) expected = ExtendPcr(expected, *Digest::Of(HashAlg::kSha384, value));
+  for (const BankHash how : {BankHash::kPaddedSha1, BankHash::kPaddedAll}) {
+    std::vector<Replay> states{Replay(HashAlg::kSha384, kPcr, how)};
+    ASSERT_TRUE(ContinueReplay(list, HashAlg::kSha1, states));
+    Digest expected = Digest::Filled(HashAlg::kSha384, 0);
+    for (const RecordView& r : ReadAll(list, HashAlg::kSha1)) {
+      Bytes value(r.template_digest.begin(), r.template_digest.end());
+      value.resize(48, 0);
+      if (r.violation()) std::fill_n(value.begin(), how == BankHash::kPaddedAll ? 20 : 48, 0xFF);
+      if (r.pcr == kPcr) expected = ExtendPcr(expected, *Digest::Of(HashAlg::kSha384, value));
+    }
+    EXPECT_EQ(states[0].value(), expected);
   }
-  EXPECT_EQ(states[0].value(), expected);
 }
 
 TEST(Reader, WritesBackByteForByte) {

@@ -216,10 +216,12 @@ Digest TemplateDigest(HashAlg bank, std::string_view template_name, ByteView dat
 }
 
 Digest ExtendValue(HashAlg bank, const RecordView& record, BankHash how) {
+  const bool violation = record.violation();
   // Source: Linux 6.12 ima_queue.c, ima_init_digests: all-ones also for a bank that gets the padded SHA-1.
-  if (record.violation()) return Digest::Filled(bank, 0xFF);
+  if (violation && how != BankHash::kPaddedAll) return Digest::Filled(bank, 0xFF);
   if (how == BankHash::kOwn) return TemplateDigest(bank, record.template_name, record.data);
-  const Digest sha1 = TemplateDigest(HashAlg::kSha1, record.template_name, record.data);
+  const Digest sha1 = violation ? Digest::Filled(HashAlg::kSha1, 0xFF)
+                                : TemplateDigest(HashAlg::kSha1, record.template_name, record.data);
   Digest padded = Digest::Filled(bank, 0);
   std::copy_n(sha1.view().begin(), std::min(sha1.size(), padded.size()), padded.data());
   return padded;

@@ -1,0 +1,55 @@
+// Internal: what `assay log` does, apart from its options (cmd_log.cc).
+//
+//   session.Finish(VerifyLog({.file = "list", .pcr_values = {"sha256:ab.."}}, session));
+//
+// Contract: results are exit codes, as commands.h says them. Record numbers begin with 0.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/commands.h"
+#include "cli/list_file.h"
+#include "list/list.h"
+
+namespace assay::cli {
+
+struct ShowOptions {
+  std::string file;
+  std::string bank;  // of the file's columns; empty: found out
+  bool full = false;
+};
+Result<int> ShowLog(const ShowOptions& o, const Session& session);
+
+struct VerifyOptions {
+  std::string file;
+  std::string list_bank;
+  std::vector<std::string> banks;        // to replay in, besides those of pcr_values
+  std::vector<std::string> pcr_values;   // ALG:HEX
+  std::vector<std::string> padded_sha1;  // banks whose hash the kernel did not have
+  bool padded_violations = false;        // there, as before Linux 5.8
+  std::vector<std::string> prefix;       // ALG:HEX before first_record
+  std::uint64_t first_record = 0;
+  std::uint32_t pcr = ima::kPcr;
+};
+Result<int> VerifyLog(const VerifyOptions& o, const Session& session);
+
+struct ConvertOptions {
+  std::string file, out;
+  std::string to = "binary";
+  std::string bank;  // of the columns to write; empty: as they are
+  std::string list_bank;
+};
+Result<int> ConvertLog(const ConvertOptions& o);
+
+struct EditOptions {
+  std::string file, out;
+  std::string bank;
+  std::optional<std::uint64_t> remove, alter, truncate;
+  std::string swap;  // "A,B"
+};
+Result<int> EditLog(const EditOptions& o);
+
+}  // namespace assay::cli

@@ -1,0 +1,193 @@
+// assay log show.
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "cli/cmd_log.h"
+
+namespace assay::cli {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t kShortDigest = 16;  // hexadecimal digits of a digest in the table
+
+// Names come from whoever owned the machine: a control character must not reach the terminal.
+std::string Printable(std::string_view text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto c = static_cast<unsigned char>(text[i]);
+    const auto next = static_cast<unsigned char>(i + 1 < text.size() ? text[i + 1] : 0);
+    const bool c1 = c == 0xC2 && next >= 0x80 && next < 0xA0;  // U+0080 to U+009F
+    if (c < 0x20 || c == 0x7F || c1) {
+      out += fmt::format("\\x{:02x}", c);
+    } else {
+      out += text[i];
+    }
+  }
+  return out;
+}
+
+// What is not UTF-8 can't stand in JSON: it is replaced there, and given in hexadecimal besides.
+void PutText(json& out, const std::string& key, std::string_view text) {
+  out[key] = text;
+  const json& value = out[key];
+  if (value.dump(-1, ' ', false, json::error_handler_t::ignore) !=
+      value.dump(-1, ' ', false, json::error_handler_t::replace))
+    out[key + "_hex"] = Hex(AsBytes(text));
+}
+
+// Shown in columns of their own.
+bool IsDigestOrName(std::string_view id) {
+  return id == "d" || id == "d-ng" || id == "d-ngv2" || id == "n" || id == "n-ng";
+}
+
+std::optional<std::vector<ima::InnerRecord>> Group(const ima::RecordView& r, const ima::Entry& e) {
+  if (r.template_name != "ima-buf" || e.path != ima::kGroupName) return std::nullopt;
+  auto inner = ima::DecodeGroup(e.buffer);
+  return inner ? std::optional(*std::move(inner)) : std::nullopt;
+}
+
+ima::RecordView Inner(const ima::RecordView& group, const ima::InnerRecord& inner) {
+  ima::RecordView r = group;
+  r.template_name = inner.template_name;
+  r.data = inner.data;
+  return r;
+}
+
+std::string DigestText(const ima::FileDigest& d, std::size_t digits) {
+  const std::string hex = Hex(d.bytes);
+  return (d.type.empty() ? "" : d.type + ":") + d.alg_name + ":" + hex.substr(0, digits) +
+         (hex.size() > digits ? ".." : "");
+}
+
+// Whether the column is right; nullopt when this can't be computed.
+std::optional<bool> ColumnFits(const ima::RecordView& r, HashAlg bank) {
+  if (!CanHash(bank)) return std::nullopt;
+  return r.violation() || Equal(r.template_digest, ima::TemplateDigest(bank, r.template_name, r.data).view());
+}
+
+// What an entry says, of a record or of one in a group.
+json EntryJson(const ima::RecordView& r, const Result<ima::Entry>& e) {
+  json out;
+  PutText(out, "template", r.template_name);
+  if (!e) {
+    out["path"] = "";
+    out["data"] = Hex(r.data);
+    out["error"] = {{"code", e.error().code()}, {"message", Printable(e.error().Message())}};
+    return out;
+  }
+  PutText(out, "path", e->path);
+  if (e->file_digest) {
+    PutText(out, "digest", DigestText(*e->file_digest, std::string::npos));
+    out["comparable"] = e->file_digest->digest.has_value();
+  }
+  for (const ima::Field& f : e->fields) {
+    if (!IsDigestOrName(f.id)) PutText(out, std::string(f.id), ima::FieldText(f));
+  }
+  return out;
+}
+
+json RecordJson(const ima::RecordView& r, HashAlg bank) {
+  const Result<ima::Entry> e = ima::Decode(r);
+  json out = EntryJson(r, e);
+  out["index"] = r.index;
+  out["pcr"] = r.pcr;
+  out["template_digest"] = Hex(r.template_digest);
+  out["violation"] = r.violation();
+  if (const auto fits = ColumnFits(r, bank)) out["template_digest_right"] = *fits;
+  if (!e) return out;
+  if (const auto group = Group(r, *e)) {
+    out.erase("buf");
+    out["entries"] = json::array();
+    for (const ima::InnerRecord& i : *group) {
+      const ima::RecordView inner = Inner(r, i);
+      out["entries"].push_back(EntryJson(inner, ima::Decode(inner)));
+    }
+  }
+  return out;
+}
+
+class Table {
+ public:
+  Table(const ShowOptions& o, const Session& session, HashAlg bank)
+      : digits_(o.full ? std::string::npos : kShortDigest),
+        full_(o.full),
+        colour_(session.colour),
+        bank_(bank) {}
+
+  void Print(const ima::RecordView& r) const {
+    const Result<ima::Entry> e = ima::Decode(r);
+    std::string remarks;
+    if (r.violation()) remarks += Remark("violation");
+    if (ColumnFits(r, bank_) == std::optional(false)) remarks += Remark("wrong template hash");
+    fmt::print("{:6} {:2}  {}{}\n", r.index, r.pcr, EntryText(r, e), remarks);
+    if (!e) return;
+    if (const auto group = Group(r, *e)) {
+      for (const ima::InnerRecord& i : *group) {
+        const ima::RecordView inner = Inner(r, i);
+        fmt::print("           {}\n", EntryText(inner, ima::Decode(inner)));
+      }
+    } else if (full_) {
+      for (const ima::Field& f : e->fields) {
+        if (!IsDigestOrName(f.id) && !f.value.empty()) fmt::print("           {} {}\n", f.id, FullText(f));
+      }
+    }
+  }
+
+ private:
+  std::string Remark(std::string_view text) const {
+    return fmt::format("  {}[{}]{}", colour_ ? "\x1b[31m" : "", text, colour_ ? "\x1b[0m" : "");
+  }
+  std::string EntryText(const ima::RecordView& r, const Result<ima::Entry>& e) const {
+    const std::string name = Printable(r.template_name);
+    if (!e) return fmt::format("{:8} {}{}", name, Hex(r.data).substr(0, digits_), Remark("can't be decoded"));
+    const std::string digest = e->file_digest ? DigestText(*e->file_digest, digits_) : "-";
+    std::string text = fmt::format("{:8} {:25} {}", name, Printable(digest), Printable(e->path));
+    if (e->file_digest && !HashFromName(e->file_digest->alg_name)) text += Remark("unknown algorithm");
+    return text;
+  }
+  // A buffer is often text.
+  static std::string FullText(const ima::Field& f) {
+    const std::string_view text = AsText(f.value);
+    if (f.id == "buf" && Printable(text) == text) return std::string(text);
+    return Printable(ima::FieldText(f));
+  }
+
+  std::size_t digits_;
+  bool full_;
+  bool colour_;
+  HashAlg bank_;
+};
+
+}  // namespace
+
+Result<int> ShowLog(const ShowOptions& o, const Session& session) {
+  ASSAY_ASSIGN(const std::optional<HashAlg> bank, ParseOptionalBank(o.bank));
+  ASSAY_ASSIGN(const ListFile file, ListFile::Read(o.file, bank));
+  ima::ListReader reader(file.list(), file.bank());
+  const Table table(o, session, file.bank());
+  // Record by record: a document of a million would not fit into memory.
+  if (session.json) fmt::print("{{\"bank\":\"{}\",\"records\":[", HashName(file.bank()));
+  while (true) {
+    Result<std::optional<ima::RecordView>> record = reader.Next();
+    if (!record && session.json) {
+      const json error = {{"code", record.error().code()}, {"message", record.error().Message()}};
+      fmt::print("\n],\"error\":{}}}\n", error.dump());
+      fmt::print(stderr, "assay: {}\n", record.error().Message());
+      return kExitError;
+    }
+    if (!record) return Fail(record.error());
+    if (!*record) break;
+    if (session.json) {
+      fmt::print("{}\n{}", (*record)->index > 0 ? "," : "",
+                 RecordJson(**record, file.bank()).dump(-1, ' ', false, json::error_handler_t::replace));
+    } else {
+      table.Print(**record);
+    }
+  }
+  if (session.json) fmt::print("\n]}}\n");
+  return kExitOk;
+}
+
+}  // namespace assay::cli
