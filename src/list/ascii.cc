@@ -204,6 +204,8 @@ Result<std::vector<OwnedRecord>> ParseAscii(std::string_view text) {
   std::vector<OwnedRecord> records;
   for (std::size_t at = 0; at < text.size();) {
     const std::size_t end = std::min(text.find('\n', at), text.size());
+    const std::size_t nul = text.substr(at, end - at).find('\0');
+    if (nul != std::string_view::npos) return Fail(Bad(at + nul, "NUL"));
     ASSAY_ASSIGN(OwnedRecord record, ParseLine(Line(text.substr(at, end - at), at)));
     records.push_back(std::move(record));
     at = end + 1;
