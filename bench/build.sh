@@ -1,7 +1,7 @@
 #!/bin/bash
 # A real C++ build (the rooms base and list of this tree, without a compiler cache), wall time: assayd against nothing.
 # shellcheck source-path=SCRIPTDIR
-source "$(dirname "$0")/lib.sh"
+source bench/daemons.sh
 start_assayd ""
 cat > "$work/build-once" <<'SH'
 #!/bin/bash
@@ -15,12 +15,12 @@ ar rc "$out/lib.a" "$out"/*.o
 awk -v a="$start" -v b="$EPOCHREALTIME" 'BEGIN {printf "%.3f\n", b - a}'
 SH
 chmod +x "$work/build-once"
-once() { "$@" "$work/build-once" "$work/out" "$here/../src"; }
+once() { "$@" "$work/build-once" "$work/out" "$PWD/src"; }
 once env > /dev/null
 once in_assayd > /dev/null
 for _ in $(seq 3); do
   once env >> "$work/none"
   once in_assayd >> "$work/assay"
 done
-for who in none assay; do printf '%-6s %s s (median of 3; %s)\n' "$who" "$(median < "$work/$who")" "$(spread < "$work/$who")"; done
-result build "$(median < "$work/assay")" "s" "no engine" "$(median < "$work/none")"
+for who in none assay; do printf '%-6s %s s (median of 3; %s)\n' "$who" "$(middle "$who")" "$(spread "$who")"; done
+result build "$(middle assay)" s "no engine" "$(middle none)" "$(calc "$(middle assay) / $(middle none)")"

@@ -2,7 +2,7 @@
 # The first open()+close() of files that nobody has seen: no engine, assayd (synchronous, and grouped by a signed
 # manifest), fapolicyd. Each round has a tree of its own, in the page cache.
 # shellcheck source-path=SCRIPTDIR
-source "$(dirname "$0")/lib.sh"
+source bench/daemons.sh
 rounds=5
 for who in none assay grouped fapolicyd; do
   for r in $(seq $rounds); do copy_tree "$work/$who-$r" 300; done
@@ -10,7 +10,7 @@ done
 measure() {  # NAME COMMAND...
   local name=$1
   shift
-  for r in $(seq $rounds); do "$@" "$bin/opener" open 1 "$work/$name-$r" >> "$work/$name"; done
+  for r in $(seq $rounds); do "$@" "$bin/bench_opener" open 1 "$work/$name-$r" >> "$work/$name"; done
 }
 measure none env
 start_assayd ""
@@ -27,7 +27,7 @@ start_fapolicyd
 measure fapolicyd in_fapolicyd
 for who in none assay grouped fapolicyd; do
   printf '%-10s %8.1f us for one first open+close (median of %d; %s ns)\n' "$who" \
-    "$(median < "$work/$who" | awk '{print $1 / 1000}')" $rounds "$(spread < "$work/$who")"
+    "$(calc "$(middle "$who") / 1000")" $rounds "$(spread "$who")"
 done
 echo "assay: hashed, recorded and extended one by one. grouped: in a signed manifest. fapolicyd hashes nothing (integrity = none)."
-result open-cold "$(median < "$work/grouped")" "ns/open" "fapolicyd" "$(median < "$work/fapolicyd")"
+result open-cold "$(middle grouped)" ns/open fapolicyd "$(middle fapolicyd)" "$(calc "$(middle grouped) / $(middle fapolicyd)")"

@@ -1,22 +1,22 @@
 #!/bin/bash
 # open()+close() of files that are already known to be clean: no engine, assayd, fapolicyd, on the same tree.
 # shellcheck source-path=SCRIPTDIR
-source "$(dirname "$0")/lib.sh"
+source bench/daemons.sh
 copy_tree "$work/tree" 800
 start_assayd ""
 start_fapolicyd
 # The tree exists in all three: the namespaces are copies of this one.
-opener() { "$bin/opener" open "$1" "$work/tree"; }
+opener() { "$bin/bench_opener" open "$1" "$work/tree"; }
 opener 2 > /dev/null
-in_assayd "$bin/opener" open 2 "$work/tree" > /dev/null
-in_fapolicyd "$bin/opener" open 2 "$work/tree" > /dev/null
+in_assayd "$bin/bench_opener" open 2 "$work/tree" > /dev/null
+in_fapolicyd "$bin/bench_opener" open 2 "$work/tree" > /dev/null
 for _ in $(seq 15); do
   opener 40 >> "$work/none"
-  in_assayd "$bin/opener" open 40 "$work/tree" >> "$work/assay"
-  in_fapolicyd "$bin/opener" open 4 "$work/tree" >> "$work/fapolicyd"
+  in_assayd "$bin/bench_opener" open 40 "$work/tree" >> "$work/assay"
+  in_fapolicyd "$bin/bench_opener" open 4 "$work/tree" >> "$work/fapolicyd"
 done
 for who in none assay fapolicyd; do
-  printf '%-10s %8.0f ns for one open+close (median of 15; %s)\n' "$who" "$(median < "$work/$who")" "$(spread < "$work/$who")"
+  printf '%-10s %8.0f ns for one open+close (median of 15; %s)\n' "$who" "$(middle "$who")" "$(spread "$who")"
 done
-printf 'assayd against fapolicyd: %s\n' "$(ratio "$(median < "$work/assay")" "$(median < "$work/fapolicyd")")"
-result open-warm "$(median < "$work/assay")" "ns/open" "no engine" "$(median < "$work/none")"
+printf 'assayd against fapolicyd: %s\n' "$(calc "$(middle assay) / $(middle fapolicyd)")"
+result open-warm "$(middle assay)" ns/open "no engine" "$(middle none)" "$(calc "$(middle assay) / $(middle none)")"

@@ -262,6 +262,24 @@ TEST(Decode, CustomFormatString) {
   EXPECT_EQ(e->fields[1].id, "iuid");
 }
 
+TEST(Docs, TheWorkedExamplesAreTrue) {
+  // docs/formats/list.md
+  const Bytes data = EncodeNg(Hash(HashAlg::kSha256, AsBytes("hello\n")), "/bin/a b");
+  const Bytes record = EncodeRecord(10, TemplateDigest(HashAlg::kSha1, "ima-ng", data), "ima-ng", data);
+  EXPECT_EQ(
+      Hex(record),
+      "0a000000d8d9403e24348b72f7e8592dff1a0c3caffd479706000000696d612d6e6739000000280000007368613235363a00"
+      "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03090000002f62696e2f615f6200");
+  const Bytes buffer = EncodeGroup({{"ima-ng", data}});
+  const Bytes group = EncodeBuf(Hash(HashAlg::kSha256, buffer), kGroupName, buffer);
+  EXPECT_EQ(
+      Hex(EncodeRecord(10, TemplateDigest(HashAlg::kSha256, "ima-buf", group), "ima-buf", group)),
+      "0a00000042ef8fc638636d219860521dde9f4b0b2b3997ffa70d204187c6e8b0bbea63f507000000696d612d62756687000000"
+      "280000007368613235363a003034bfba12236677b6b01563f47a398cd6525caa702bd5c651c04183cd217d24"
+      "0c00000061737361792d67726f75700047000000" +
+          std::string("06000000696d612d6e6739000000") + Hex(data));
+}
+
 TEST(Group, RoundTripAndBounds) {
   const Bytes a = EncodeNg(Hash(HashAlg::kSha256, AsBytes("a")), "/a"),
               b = EncodeNg(Hash(HashAlg::kSha256, AsBytes("b")), "/b");
