@@ -199,6 +199,11 @@ void CheckBootAggregate(Round& r) {
     return;
   }
   const Digest& given = *entry->file_digest->digest;
+  if (!CanHash(given.alg())) {
+    r.AddAt("list.boot-aggregate", Verdict::kUnknown,
+            fmt::format("boot_aggregate is over bank {}, which can't be computed", HashName(given.alg())), 0);
+    return;
+  }
   // Source: Linux 6.12 ima_crypto.c, ima_calc_boot_aggregate_tfm: PCR 0-7, and 8-9 unless the bank is SHA-1.
   Hasher hasher(given.alg());
   for (std::uint32_t pcr = 0; pcr < (given.alg() == HashAlg::kSha1 ? 8U : 10U); ++pcr) {
