@@ -110,19 +110,11 @@ Result<Bytes> FromBase64(std::string_view text) { return Decode64(text, kStandar
 std::string Base64Url(ByteView b) { return Encode64(b, kUrl, false); }
 Result<Bytes> FromBase64Url(std::string_view text) { return Decode64(text, kUrl, false); }
 
-Result<ByteView> Reader::Take(std::size_t n, std::string_view what) {
-  if (n > remaining()) return Fail(Bad("truncated " + std::string(what)));
-  const ByteView view = data_.subspan(pos_, n);
-  pos_ += n;
-  return view;
-}
+Error Reader::Truncated(std::string_view what) const { return Bad("truncated " + std::string(what)); }
 
 Result<std::uint8_t> Reader::U8(std::string_view what) { return Number<std::uint8_t>(*this, what, true); }
 Result<std::uint16_t> Reader::U16Le(std::string_view what) {
   return Number<std::uint16_t>(*this, what, true);
-}
-Result<std::uint32_t> Reader::U32Le(std::string_view what) {
-  return Number<std::uint32_t>(*this, what, true);
 }
 Result<std::uint64_t> Reader::U64Le(std::string_view what) {
   return Number<std::uint64_t>(*this, what, true);

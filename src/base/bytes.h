@@ -46,10 +46,21 @@ class Reader {
   bool done() const { return pos_ == data_.size(); }
   ByteView rest() const { return data_.subspan(pos_); }
 
-  Result<ByteView> Take(std::size_t n, std::string_view what);
+  Result<ByteView> Take(std::size_t n, std::string_view what) {
+    if (n > remaining()) return Fail(Truncated(what));
+    const ByteView view = data_.subspan(pos_, n);
+    pos_ += n;
+    return view;
+  }
   Result<std::uint8_t> U8(std::string_view what = "u8");
   Result<std::uint16_t> U16Le(std::string_view what = "u16");
-  Result<std::uint32_t> U32Le(std::string_view what = "u32");
+  Result<std::uint32_t> U32Le(std::string_view what = "u32") {
+    if (remaining() < 4) return Fail(Truncated(what));
+    const std::uint8_t* b = data_.data() + pos_;
+    pos_ += 4;
+    return std::uint32_t{b[0]} | std::uint32_t{b[1]} << 8 | std::uint32_t{b[2]} << 16 |
+           std::uint32_t{b[3]} << 24;
+  }
   Result<std::uint64_t> U64Le(std::string_view what = "u64");
   Result<std::uint16_t> U16Be(std::string_view what = "u16");
   Result<std::uint32_t> U32Be(std::string_view what = "u32");
@@ -64,6 +75,8 @@ class Reader {
   }
 
  private:
+  Error Truncated(std::string_view what) const;
+
   ByteView data_;
   std::string_view format_;
   std::uint64_t base_;
