@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
+#include <tuple>
 
 #include "appraise/checks.h"
 
@@ -10,38 +12,65 @@ namespace assay::appraise {
 namespace {
 
 constexpr std::size_t kMaxStanding = 5000;
+constexpr std::string_view kMore = "list.more-findings";
 
 Verdict Worse(Verdict a, Verdict b) {
   auto rank = [](Verdict v) { return v == Verdict::kNotTrusted ? 2 : v == Verdict::kUnknown ? 1 : 0; };
   return rank(a) >= rank(b) ? a : b;
 }
 
-bool SameFinding(const Finding& a, const Finding& b) {
-  return a.name == b.name && a.record == b.record && a.sub == b.sub && a.path == b.path &&
-         a.digest == b.digest;
-}
+auto Identity(const Finding& f) { return std::tie(f.name, f.record, f.sub, f.path, f.digest); }
 
-// What the list showed once in a boot stays true until the next.
+// What the list showed once in a boot stays true until the next. What has no record is asked anew in each
+// round.
 bool Stays(const Finding& f) {
   return f.weight != Verdict::kTrusted && f.record &&
-         (f.name.starts_with("entry.") || f.name.starts_with("own.") || f.name == "list.gap");
+         (f.name.starts_with("entry.") || f.name.starts_with("own.") || f.name.starts_with("list."));
 }
 
 void KeepStanding(Round& r) {
   Appraisal& out = r.out;
-  std::vector<Finding> standing = r.request.first_record == 0 ? std::vector<Finding>{} : out.host.standing;
-  for (const Finding& f : standing) {
-    if (std::none_of(out.findings.begin(), out.findings.end(),
-                     [&](const Finding& g) { return SameFinding(f, g); }))
-      out.findings.push_back(f);
+  const std::vector<Finding> before =
+      r.request.first_record == 0 ? std::vector<Finding>{} : std::move(out.host.standing);
+  if (!before.empty()) {
+    auto less = [](const Finding* a, const Finding* b) { return Identity(*a) < Identity(*b); };
+    std::set<const Finding*, decltype(less)> now(less);
+    for (const Finding& f : out.findings) now.insert(&f);
+    std::vector<Finding> again;
+    for (const Finding& f : before)
+      if (!now.contains(&f)) again.push_back(f);
+    for (Finding& f : again) out.findings.push_back(std::move(f));
   }
-  standing.clear();
-  for (const Finding& f : out.findings)
-    if (Stays(f) && standing.size() < kMaxStanding) standing.push_back(f);
+  std::vector<Finding> standing;
+  bool more = false;
+  for (const Verdict weight : {Verdict::kNotTrusted, Verdict::kUnknown}) {  // the worst must not be lost
+    for (const Finding& f : out.findings) {
+      if (!Stays(f) || f.weight != weight) continue;
+      if (standing.size() < kMaxStanding && f.name != kMore)
+        standing.push_back(f);
+      else
+        more = true;
+    }
+  }
+  if (more) {
+    Finding f;
+    f.name = kMore;
+    f.text = "this boot has more findings than are kept: ask for the whole list to see them all";
+    f.record = 0;
+    standing.push_back(std::move(f));
+  }
   out.host.standing = std::move(standing);
 }
 
 }  // namespace
+
+std::string NormalisePath(std::string_view path) {
+  std::string out(path);
+  for (const std::string_view root : {"/bin/", "/sbin/", "/lib/", "/lib32/", "/lib64/", "/libx32/"})
+    if (path.starts_with(root)) out = "/usr" + out;
+  std::replace(out.begin(), out.end(), ' ', '_');
+  return out;
+}
 
 std::string_view VerdictName(Verdict v) {
   switch (v) {
@@ -85,7 +114,8 @@ Appraisal Appraise(const Request& request, const HostState& host, const Referenc
           .made = {},
           .quote = {},
           .pcrs = {},
-          .records = {}};
+          .records = {},
+          .extends = {}};
   if (CheckQuote(r) && CheckList(r)) JudgeEntries(r);
   const bool proven = r.sound && r.made.contains(Check::kList);
   if (!policy.require_attester_records) r.made.insert(Check::kOwnRecords);

@@ -2,11 +2,12 @@
 // result.
 //
 //   Appraisal a = Appraise({.evidence = e, .binding = b, .nonce = n, .selection = s}, host, references,
-//   policy); if (a.verdict == Verdict::kTrusted) { host = a.host; ... }
+//   policy); host = a.host;  // to keep for the next round, whatever the verdict is
 //
-// Contract: no I/O, no clock but Request::now_ms. It goes on judging after the first finding. Each finding
-// has a stable dotted name (docs/findings.md). The verdict is the worst finding's; 'trusted' needs every
-// check to have been made and passed. Nothing is taken from unsigned bytes before what signs them is checked.
+// Contract: no I/O and no clock. It goes on judging after the first finding, as long as what came is
+// somebody's word (a quote that the AK did not sign ends it). Each finding has a stable dotted name
+// (docs/findings.md). The verdict is the worst finding's; 'trusted' needs every check to have been made and
+// passed. Nothing is taken from unsigned bytes before what signs them is checked.
 #pragma once
 
 #include <cstdint>
@@ -29,6 +30,8 @@ struct Origin {
   std::string package, version, architecture, path;  // path as packaged: "/usr/bin/ls"
   std::string note;                                  // advisory or reason, may be empty
 };
+// A packaged path as a list names it: merged /usr ("/bin/ls" is "/usr/bin/ls"), ' ' as '_'.
+std::string NormalisePath(std::string_view path);
 class ReferenceValues {
  public:
   virtual ~ReferenceValues() = default;
@@ -115,7 +118,6 @@ struct Request {
   Bytes nonce;
   tpm::PcrSelection selection;     // asked for; must be met exactly
   std::uint64_t first_record = 0;  // asked for
-  std::uint64_t now_ms = 0;
 };
 
 struct Appraisal {

@@ -36,6 +36,7 @@ struct Round {
   bool fresh = false;   // the quote answers this challenge, over this connection
   bool sound = false;   // nothing was wrong so far: the host's state may be built upon it
   std::vector<ima::RecordView> records;
+  std::vector<Digest> extends;  // what each record extended, in the list's bank
 
   void Add(std::string name, Verdict weight, std::string text) {
     Finding f;
@@ -53,5 +54,8 @@ struct Round {
 bool CheckQuote(Round& round);
 bool CheckList(Round& round);
 void JudgeEntries(Round& round);
+// Names what was done to a list that does not replay, by the values that the attester noted along the way
+// (and that its AK signed). start: the PCR's value before the first record.
+void NameTampering(Round& round, const Digest& start);
 
 }  // namespace assay::appraise

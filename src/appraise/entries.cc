@@ -23,7 +23,11 @@ class Judge {
 
   void Run() {
     ReadContext();
+    FindComponents();
     for (const ima::RecordView& record : r_.records) JudgeRecord(record);
+    if (not_judged_ > 0)
+      r_.Add("policy.not-judged", Verdict::kTrusted,
+             fmt::format("{} entries lie at paths that the policy leaves unjudged", not_judged_));
     if (r_.policy.require_attester_records) CheckOwn();
     if (r_.made.contains(Check::kList)) r_.made.insert(Check::kEntries);
   }
@@ -35,7 +39,44 @@ class Judge {
       r_.Add("context.malformed", Verdict::kNotTrusted, lines.error().Message());
       return;
     }
-    for (attest::ContextEntry& c : *lines) context_[{c.index, c.sub}] = std::move(c);
+    context_ = std::move(*lines);
+    std::stable_sort(context_.begin(), context_.end(),
+                     [](const auto& a, const auto& b) { return Place(a) < Place(b); });
+  }
+
+  static std::pair<std::uint64_t, std::uint32_t> Place(const attest::ContextEntry& c) {
+    return {c.index, c.sub};
+  }
+
+  std::optional<attest::ContextEntry> ContextOf(std::uint64_t record, std::uint32_t sub) const {
+    const std::pair place{record, sub};
+    const auto found = std::lower_bound(context_.begin(), context_.end(), place,
+                                        [](const auto& c, const auto& at) { return Place(c) < at; });
+    return found != context_.end() && Place(*found) == place ? std::optional(*found) : std::nullopt;
+  }
+
+  // The attester's own parts, by name, before the entries are looked at: a part that was measured before the
+  // attester said that it is one of its parts counts as well.
+  void FindComponents() {
+    for (const ima::RecordView& record : r_.records) {
+      if (record.template_name != "ima-buf" || record.violation()) continue;
+      const Result<ima::Entry> entry = ima::Decode(record);
+      if (!entry || entry->path != "assay-start") continue;
+      const Result<JsonDoc> doc = JsonDoc::Parse(AsText(entry->buffer), "own-record", kMaxOwnBuffer);
+      if (doc) (void)ReadComponents(doc->root());  // what is wrong with it is named when the record is judged
+    }
+    for (const auto& [key, digest] : own_)
+      if (key.starts_with(kComponent)) components_.insert(key.substr(kComponent.size()));
+  }
+
+  Result<> ReadComponents(const JsonValue& start) {
+    ASSAY_ASSIGN(const JsonValue components, start.Array("components"));
+    return components.Each([&](const JsonValue& v) -> Result<> {
+      ASSAY_ASSIGN(std::string path, v.AsStr());
+      std::replace(path.begin(), path.end(), ' ', '_');  // as the list writes it
+      own_.try_emplace(std::string(kComponent) + path, "");
+      return {};
+    });
   }
 
   void JudgeRecord(const ima::RecordView& record) {
@@ -48,7 +89,7 @@ class Judge {
       JudgeGroup(record, *entry);
       return;
     }
-    JudgeEntry(record, 0, *entry, record.violation());
+    JudgeEntry(record, std::nullopt, *entry);
   }
 
   void JudgeGroup(const ima::RecordView& record, const ima::Entry& group) {
@@ -71,10 +112,12 @@ class Judge {
       view.data = i.data;
       view.raw = {};
       Result<ima::Entry> entry = ima::Decode(view);
-      if (entry)
-        JudgeEntry(view, sub, *entry, false);
-      else
+      if (entry) {
+        JudgeEntry(view, sub, *entry);
+      } else {
         r_.AddAt("entry.malformed", Verdict::kNotTrusted, entry.error().Message(), record.index);
+        r_.out.findings.back().sub = sub;
+      }
       ++sub;
     }
   }
@@ -84,23 +127,32 @@ class Judge {
            *e.file_digest->digest == Hash(e.file_digest->digest->alg(), e.buffer);
   }
 
-  void JudgeEntry(const ima::RecordView& record, std::uint32_t sub, const ima::Entry& entry, bool violation) {
+  // sub: the position within a group; nullopt for a record of its own.
+  void JudgeEntry(const ima::RecordView& record, std::optional<std::uint32_t> sub, const ima::Entry& entry) {
     JudgedEntry judged;
     judged.record = record.index;
-    judged.sub = sub;
+    judged.sub = sub.value_or(0);
     judged.path = entry.path;
     if (entry.file_digest) judged.digest = entry.file_digest->alg_name + ":" + Hex(entry.file_digest->bytes);
-    if (const auto c = context_.find({record.index, sub}); c != context_.end()) judged.context = c->second;
-    if (violation) {
+    judged.context = ContextOf(record.index, judged.sub);
+    const bool buffer = record.template_name == "ima-buf";
+    if (!sub && record.violation()) {
       judged.state = EntryState::kViolation;
       const std::string cause = judged.context ? judged.context->hook : "unknown cause";
       Report("entry.violation", r_.policy.violations_fail ? Verdict::kNotTrusted : Verdict::kTrusted, judged,
              fmt::format("{} could not be measured reliably ({})", EntryName(judged), cause));
-    } else if (record.index == 0 && sub == 0 && entry.path == "boot_aggregate") {
+    } else if (entry.path == "boot_aggregate") {
       judged.state = EntryState::kOwn;
-    } else if (record.template_name == "ima-buf" && entry.path.starts_with("assay-")) {
+      if (record.index != 0 || sub)
+        Report(
+            "list.second-boot-aggregate", Verdict::kNotTrusted, judged,
+            fmt::format("record {} is a boot_aggregate: another list begins within this one", record.index));
+    } else if (buffer && entry.path.starts_with("assay-")) {
       judged.state = EntryState::kOwn;
-      OwnRecord(judged, entry);
+      OwnRecord(judged, entry, sub.has_value());
+    } else if (buffer && !BufferMatches(entry)) {
+      Report("entry.malformed", Verdict::kNotTrusted, judged,
+             fmt::format("{}: the digest is not that of the buffer", EntryName(judged)));
     } else {
       JudgeContent(judged, entry);
     }
@@ -109,52 +161,63 @@ class Judge {
   }
 
   void JudgeContent(JudgedEntry& e, const ima::Entry& entry) {
+    const bool component = components_.contains(e.path);
+    if (AllowedPath(e.path)) {
+      e.state = EntryState::kTrusted;
+      ++not_judged_;
+    } else if (r_.policy.allowed.contains(e.digest) ||
+               (component && r_.policy.attester_digests.contains(e.digest))) {
+      e.state = EntryState::kTrusted;
+    } else {
+      JudgeByReference(e, entry);
+    }
+    const bool known = e.state == EntryState::kTrusted || e.state == EntryState::kVulnerable;
+    if (component) {
+      own_[std::string(kComponent) + e.path] = e.digest;
+      if (!known)
+        Report("own.unknown-binary", Verdict::kNotTrusted, e,
+               fmt::format("{} is part of the attester and is no known build", e.path));
+    }
+    if (!known && r_.policy.interpreters.contains(e.path))
+      Report("own.interpreter", Verdict::kNotTrusted, e,
+             fmt::format("the interpreter {} is no known build: what it reads may be unmeasured", e.path));
+  }
+
+  void JudgeByReference(JudgedEntry& e, const ima::Entry& entry) {
     const bool strong = entry.file_digest && entry.file_digest->digest &&
                         std::find(r_.policy.file_algs.begin(), r_.policy.file_algs.end(),
                                   entry.file_digest->digest->alg()) != r_.policy.file_algs.end();
     if (!strong) {
-      e.state = EntryState::kUnknown;
       Report("entry.weak-digest", Verdict::kNotTrusted, e,
              fmt::format("{} was measured with {}, which the policy does not accept", EntryName(e),
                          entry.file_digest ? entry.file_digest->alg_name : "no digest"));
       return;
     }
-    const Digest& digest = *entry.file_digest->digest;
-    const std::vector<Origin> origins = r_.references.Find(digest);
-    const std::optional<Origin> at_path = r_.references.FindPath(e.path);
-    const Origin* best = Best(origins, at_path ? at_path->path : e.path);
-    const bool component = own_.contains(std::string(kComponent) + e.path);
-    if (r_.policy.allowed.contains(e.digest) || AllowedPath(e.path) ||
-        (component && r_.policy.attester_digests.contains(e.digest))) {
-      e.state = EntryState::kTrusted;
-      if (best != nullptr) e.origin = *best;
-    } else if (best == nullptr) {
-      JudgeUnknown(e, at_path);
+    std::vector<Origin> origins = r_.references.Find(*entry.file_digest->digest);
+    const std::string here = NormalisePath(e.path);
+    const std::size_t best = Best(origins, here);
+    if (best == origins.size()) {
+      JudgeUnknown(e);
     } else {
-      e.origin = *best;
-      JudgeKnown(e, at_path);
+      e.origin = std::move(origins[best]);
+      JudgeKnown(e, NormalisePath(e.origin->path) == here);
     }
-    const bool good = e.state == EntryState::kTrusted;
-    if (component) {
-      own_[std::string(kComponent) + e.path] = e.digest;
-      if (!good)
-        Report("own.unknown-binary", Verdict::kNotTrusted, e,
-               fmt::format("{} is part of the attester and is no known build", e.path));
-    }
-    if (!good && r_.policy.interpreters.contains(e.path))
-      Report("own.interpreter", Verdict::kNotTrusted, e,
-             fmt::format("the interpreter {} is no known build: what it reads may be unmeasured", e.path));
   }
 
-  // The origin at this very path first; among the rest the best standing, but 'revoked' beats all.
-  static const Origin* Best(const std::vector<Origin>& origins, const std::string& path) {
-    const Origin* best = nullptr;
-    auto rank = [&](const Origin& o) {
-      if (o.standing == Standing::kRevoked) return 4;
-      return (o.standing == Standing::kGood ? 2 : 0) + (o.path == path ? 1 : 0);
-    };
-    for (const Origin& o : origins)
-      if (best == nullptr || rank(o) > rank(*best)) best = &o;
+  // The origin at this very path first; among the rest the best standing, but 'revoked' beats all. The number
+  // of origins: there is none.
+  static std::size_t Best(const std::vector<Origin>& origins, const std::string& here) {
+    std::size_t best = origins.size();
+    int best_rank = -1;
+    for (std::size_t i = 0; i < origins.size(); ++i) {
+      const Origin& o = origins[i];
+      const int rank = o.standing == Standing::kRevoked ? 4
+                                                        : (o.standing == Standing::kGood ? 2 : 0) +
+                                                              (NormalisePath(o.path) == here ? 1 : 0);
+      if (rank <= best_rank) continue;
+      best = i;
+      best_rank = rank;
+    }
     return best;
   }
 
@@ -163,34 +226,34 @@ class Judge {
                        [&](const std::string& glob) { return fnmatch(glob.c_str(), path.c_str(), 0) == 0; });
   }
 
-  void JudgeUnknown(JudgedEntry& e, const std::optional<Origin>& at_path) {
-    if (at_path) {
+  void JudgeUnknown(JudgedEntry& e) {
+    e.origin = r_.references.FindPath(e.path);
+    if (e.origin) {
       e.state = EntryState::kChanged;
-      e.origin = at_path;
-      Report(
-          "entry.changed", Verdict::kNotTrusted, e,
-          fmt::format("{} is not the file that {} {} has there", e.path, at_path->package, at_path->version));
+      Report("entry.changed", Verdict::kNotTrusted, e,
+             fmt::format("{} is not the file that {} {} has there", e.path, e.origin->package,
+                         e.origin->version));
     } else {
-      e.state = EntryState::kUnknown;
       Report("entry.unknown", Verdict::kNotTrusted, e, fmt::format("{} is in no reference", EntryName(e)));
     }
   }
 
-  void JudgeKnown(JudgedEntry& e, const std::optional<Origin>& at_path) {
+  // here: the content is known at this very path.
+  void JudgeKnown(JudgedEntry& e, bool here) {
     const Origin& o = *e.origin;
-    const std::string what = fmt::format("{} is {} of {} {}", e.path, o.path, o.package, o.version);
     const std::string note = o.note.empty() ? "" : " (" + o.note + ")";
+    auto what = [&] { return fmt::format("{} is {} of {} {}", e.path, o.path, o.package, o.version); };
     if (o.standing == Standing::kRevoked) {
       e.state = EntryState::kRevoked;
-      Report("entry.revoked", Verdict::kNotTrusted, e, what + ", which was revoked" + note);
+      Report("entry.revoked", Verdict::kNotTrusted, e, what() + ", which was revoked" + note);
     } else if (o.standing == Standing::kVulnerable) {
       e.state = EntryState::kVulnerable;
       Report("entry.vulnerable", r_.policy.vulnerable_fails ? Verdict::kNotTrusted : Verdict::kTrusted, e,
-             what + ", which is vulnerable" + note);
-    } else if (at_path && o.path != at_path->path) {
+             what() + ", which is vulnerable" + note);
+    } else if (const std::optional<Origin> there = here ? std::nullopt : r_.references.FindPath(e.path)) {
       e.state = EntryState::kChanged;
       Report("entry.swapped", Verdict::kNotTrusted, e,
-             fmt::format("{}, but {} {} has another file there", what, at_path->package, at_path->version));
+             fmt::format("{}, but {} {} has another file there", what(), there->package, there->version));
     } else {
       e.state = EntryState::kTrusted;
     }
@@ -209,34 +272,44 @@ class Judge {
     r_.out.findings.push_back(std::move(f));
   }
 
-  void OwnRecord(const JudgedEntry& e, const ima::Entry& entry) {
-    Result<> read = BufferMatches(entry) ? ReadOwn(e, entry)
-                                         : Fail(StateError("own.malformed", "digest is not the buffer's"));
+  void OwnRecord(const JudgedEntry& e, const ima::Entry& entry, bool grouped) {
+    Result<> read;
+    if (grouped)
+      read = Fail(StateError("own.malformed", "the attester's own records are never in a group"));
+    else if (!BufferMatches(entry))
+      read = Fail(StateError("own.malformed", "digest is not the buffer's"));
+    else
+      read = ReadOwn(e, entry);
     if (!read) Report("own.malformed", Verdict::kNotTrusted, e, e.path + ": " + read.error().Message());
   }
 
   Result<> ReadOwn(const JudgedEntry& e, const ima::Entry& entry) {
+    ASSAY_ASSIGN(const JsonDoc doc, JsonDoc::Parse(AsText(entry.buffer), "own-record", kMaxOwnBuffer));
+    if (e.path == "assay-start") return Started(e, doc.root());
+    if (e.path == "assay-engine") return EngineRuns(e, doc.root());
     if (e.path == "assay-policy") {
       own_["policy"] = e.digest;
       if (!r_.policy.attester_policies.empty() && !r_.policy.attester_policies.contains(e.digest))
         Report("own.policy", Verdict::kNotTrusted, e,
                "the attester measures by a policy that is not accepted: " + e.digest);
-      return {};
-    }
-    ASSAY_ASSIGN(const JsonDoc doc, JsonDoc::Parse(AsText(entry.buffer), "own-record", kMaxOwnBuffer));
-    if (e.path == "assay-start") return Started(e, doc.root());
-    if (e.path == "assay-engine") {
-      ASSAY_ASSIGN(const std::string engine, doc.root().Str("engine"));
-      ASSAY_ASSIGN(const std::string scope, doc.root().Str("scope"));
-      own_["engine"] = engine;
-      own_["scope"] = scope;
-      own_["engine_run"] = own_["runs"];
-      if (!r_.policy.engines.contains(engine))
-        Report("own.engine", Verdict::kNotTrusted, e,
-               fmt::format("the engine is '{}', which the policy does not accept", engine));
     } else if (e.path == "assay-manifest") {
       ASSAY_ASSIGN(own_["manifest"], doc.root().Str("sha256"));
+    } else {
+      Report("own.unknown-record", Verdict::kUnknown, e,
+             fmt::format("the attester says something that this verifier does not know: {}", e.path));
     }
+    return {};
+  }
+
+  Result<> EngineRuns(const JudgedEntry& e, const JsonValue& record) {
+    ASSAY_ASSIGN(const std::string engine, record.Str("engine"));
+    ASSAY_ASSIGN(const std::string scope, record.Str("scope"));
+    own_["engine"] = engine;
+    own_["scope"] = scope;
+    own_["engine_run"] = own_["runs"];
+    if (!r_.policy.engines.contains(engine))
+      Report("own.engine", Verdict::kNotTrusted, e,
+             fmt::format("the engine is '{}', which the policy does not accept", engine));
     return {};
   }
 
@@ -245,11 +318,11 @@ class Judge {
     ASSAY_ASSIGN(const std::uint64_t before, start.U64("tasks_before"));
     ASSAY_ASSIGN(own_["executable"], start.Str("executable"));
     ASSAY_ASSIGN(own_["version"], start.Str("version"));
-    ASSAY_ASSIGN(const JsonValue components, start.Array("components"));
+    ASSAY_TRY(ReadComponents(start));
     const bool first = !own_.contains("runs");
     own_["runs"] = std::to_string(run);
     if (first && e.record != 1)
-      Report("own.no-start", Verdict::kNotTrusted, e, "the attester's records do not begin the list");
+      Report("own.late-start", Verdict::kNotTrusted, e, "the attester's records do not begin the list");
     if (!first || run > 1)
       Report(
           "list.gap", r_.policy.allow_gaps ? Verdict::kTrusted : Verdict::kNotTrusted, e,
@@ -257,12 +330,7 @@ class Judge {
     if (before > 0)
       Report("own.ran-before", r_.policy.allow_what_ran_before ? Verdict::kTrusted : Verdict::kNotTrusted, e,
              fmt::format("{} process(es) ran before the attester did", before));
-    return components.Each([&](const JsonValue& v) -> Result<> {
-      ASSAY_ASSIGN(std::string path, v.AsStr());
-      std::replace(path.begin(), path.end(), ' ', '_');  // as the list writes it
-      own_.try_emplace(std::string(kComponent) + path, "");
-      return {};
-    });
+    return {};
   }
 
   // Was the measuring in place? Asked of everything that this boot's list has said so far.
@@ -271,24 +339,32 @@ class Judge {
       r_.Add("own.no-start", Verdict::kNotTrusted, "the list does not say what measured");
     } else {
       if (!own_.contains("engine") || own_["engine_run"] != own_["runs"])
-        r_.Add("own.engine", Verdict::kNotTrusted, "the list does not say that an engine ran");
+        r_.Add("own.no-engine", Verdict::kNotTrusted, "the list does not say that an engine ran");
+      else if (own_["scope"] != "host")
+        r_.Add("own.scope", Verdict::kTrusted,
+               fmt::format("what is measured is not the whole machine: the scope is '{}'", own_["scope"]));
       if (!own_.contains("policy"))
-        r_.Add("own.policy", Verdict::kNotTrusted, "the list does not say what is measured");
+        r_.Add("own.no-policy", Verdict::kNotTrusted, "the list does not say what is measured");
     }
     for (const auto& [key, digest] : own_) {
       if (!key.starts_with(kComponent) || !digest.empty()) continue;
-      r_.Add("own.unknown-binary", Verdict::kNotTrusted,
-             fmt::format("{} is part of the attester and is not in the list", key.substr(kComponent.size())));
+      // In a part of the list it may have been measured before, as what it was then.
+      const bool whole = r_.request.first_record == 0;
+      r_.Add("own.missing-binary", whole ? Verdict::kNotTrusted : Verdict::kUnknown,
+             fmt::format("{} is part of the attester and is not in the list{}", key.substr(kComponent.size()),
+                         whole ? "" : " since the last round: ask for the whole list"));
     }
     if (r_.out.claims.engine_state != "ok")
-      r_.Add("own.engine", Verdict::kUnknown,
+      r_.Add("own.engine-state", Verdict::kUnknown,
              fmt::format("the engine is not well: {}", r_.out.claims.engine_state));
     r_.made.insert(Check::kOwnRecords);
   }
 
   Round& r_;
   std::map<std::string, std::string>& own_;
-  std::map<std::pair<std::uint64_t, std::uint32_t>, attest::ContextEntry> context_;
+  std::vector<attest::ContextEntry> context_;  // by record and position
+  std::set<std::string, std::less<>> components_;
+  std::uint64_t not_judged_ = 0;
 };
 
 }  // namespace

@@ -8,7 +8,8 @@
 namespace assay::appraise {
 namespace {
 
-constexpr std::uint32_t kFirstResettable = 16;  // PC Client Profile: 16 and 23 can be reset by any software
+// PC Client Profile: 16 and 23 can be reset by any software, 17 to 22 by a dynamic launch.
+constexpr std::uint32_t kFirstResettable = 16;
 
 bool CheckAk(Round& r, tpm::KeyPublic& ak) {
   Result<tpm::KeyPublic> parsed = tpm::ParsePublic(r.request.evidence.ak_public);
@@ -43,7 +44,12 @@ bool CheckAk(Round& r, tpm::KeyPublic& ak) {
 }
 
 void CheckEk(Round& r) {
-  if (r.request.evidence.ek_public.empty()) return;
+  if (r.request.evidence.ek_public.empty()) {
+    if (!r.host.ek_name.empty())
+      r.Add("ek.missing", Verdict::kNotTrusted,
+            fmt::format("the TPM's endorsement key did not come along, it was {}", r.host.ek_name));
+    return;
+  }
   const Result<tpm::KeyPublic> ek = tpm::ParsePublic(r.request.evidence.ek_public);
   if (!ek) {
     r.Add("ek.malformed", Verdict::kNotTrusted, ek.error().Message());
@@ -92,6 +98,14 @@ bool CheckFresh(Round& r) {
   return true;
 }
 
+// Of those that the list and the quote are about.
+std::uint32_t HighestPcr(const Round& r) {
+  std::uint32_t highest = std::max(r.out.claims.pcr, r.policy.pcr);
+  for (const tpm::BankSelection& bank : r.quote.selection)
+    for (const std::uint32_t pcr : bank.pcrs) highest = std::max(highest, pcr);
+  return highest;
+}
+
 bool CheckSelection(Round& r) {
   bool good = true;
   std::set<std::uint16_t> banks;
@@ -120,9 +134,13 @@ bool CheckSelection(Round& r) {
     good = false;
   }
   if (r.out.claims.pcr != r.policy.pcr) {
-    r.Add(r.out.claims.pcr >= kFirstResettable ? "quote.resettable-pcr" : "quote.other-pcr",
-          Verdict::kNotTrusted,
+    r.Add("quote.other-pcr", Verdict::kNotTrusted,
           fmt::format("the list is said to belong to PCR {}, not {}", r.out.claims.pcr, r.policy.pcr));
+    good = false;
+  }
+  if (const std::uint32_t highest = HighestPcr(r); highest >= kFirstResettable) {
+    r.Add("quote.resettable-pcr", Verdict::kNotTrusted,
+          fmt::format("PCR {} can be reset and given any value: it proves nothing", highest));
     good = false;
   }
   if (good) r.made.insert(Check::kSelection);
@@ -166,28 +184,31 @@ bool CheckClock(Round& r) {
   const tpm::ClockInfo& now = r.quote.clock;
   const HostState& before = r.host;
   HostState& host = r.out.host;
+  const bool reset = now.reset_count != before.reset_count;
   bool good = true;
-  if (before.rounds > 0 && now.reset_count < before.reset_count) {
+  if (before.rounds == 0) {
+    // Nothing to compare with.
+  } else if (now.reset_count < before.reset_count) {
     r.Add("clock.reset-count", Verdict::kNotTrusted,
           fmt::format("the TPM's reset count went from {} back to {}", before.reset_count, now.reset_count));
     good = false;
-  } else if (before.rounds > 0 && now.reset_count == before.reset_count) {
-    if (now.clock < before.clock || now.restart_count < before.restart_count) {
-      r.Add("clock.back", Verdict::kNotTrusted,
-            fmt::format("the TPM's clock went from {} ms back to {} ms", before.clock, now.clock));
-      good = false;
-    }
-  } else if (before.rounds > 0) {
+  } else if (!reset && (now.clock < before.clock || now.restart_count < before.restart_count)) {
+    r.Add("clock.back", Verdict::kNotTrusted,
+          fmt::format("the TPM's clock went from {} ms back to {} ms", before.clock, now.clock));
+    good = false;
+  } else if (reset || now.restart_count != before.restart_count) {
+    // A restart may be a resume, which keeps the PCRs, or not: the clock does not tell. In both cases the
+    // list tells everything again, and what was known of the last boot says nothing of this one.
     r.out.rebooted = true;
-    // What was known of the last boot says nothing of this one.
     host.records = 0;
     host.prefix.clear();
     host.standing.clear();
     host.own.clear();
     const bool from_start = r.request.first_record == 0;
-    r.Add("clock.rebooted", from_start ? Verdict::kTrusted : Verdict::kUnknown,
-          fmt::format("the machine was reset {} time(s) since the last round{}",
-                      now.reset_count - before.reset_count,
+    r.Add(reset ? "clock.rebooted" : "clock.restarted", from_start ? Verdict::kTrusted : Verdict::kUnknown,
+          fmt::format("the TPM was {} {} time(s) since the last round{}",
+                      reset ? "reset" : "restarted or resumed",
+                      reset ? now.reset_count - before.reset_count : now.restart_count - before.restart_count,
                       from_start ? "" : ": the list must be asked for from its start"));
     if (!from_start) good = false;
   }
@@ -232,7 +253,7 @@ bool CheckQuote(Round& r) {
     r.Add("tpm.software", r.policy.allow_software_tpm ? Verdict::kTrusted : Verdict::kNotTrusted,
           fmt::format("the TPM is software ({})", r.out.claims.tpm_vendor));
   r.sound = ak_good && r.fresh && values && clock;
-  return values && (clock || !r.out.rebooted);
+  return clock || !r.out.rebooted;
 }
 
 }  // namespace assay::appraise

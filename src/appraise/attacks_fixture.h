@@ -1,0 +1,179 @@
+// Internal, for tests: evidence of a real recorder and a software TPM, and its edits.
+//
+//   class MyTest : public AttacksTest {};  TEST_F(MyTest, X) { ExpectOnly(Judge(Collect()), {}); }
+//
+// Contract: each test has a TPM of its own; the recorder holds 30 files that the references know.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "appraise/appraise.h"
+#include "appraise/result.h"
+#include "appraise/synthetic.h"
+#include "attest/collector.h"
+#include "list/list.h"
+#include "tpm/software_tpm.h"
+
+namespace assay::appraise {
+
+class References : public ReferenceValues {
+ public:
+  void Put(std::string_view content, const std::string& path, Standing standing = Standing::kGood) {
+    const Origin o{standing, "package", "1.0", "amd64", path, ""};
+    by_digest_[DigestOf(content)].push_back(o);
+    by_path_[path] = o;
+  }
+  std::vector<Origin> Find(const Digest& digest) const override {
+    const auto found = by_digest_.find(digest);
+    return found == by_digest_.end() ? std::vector<Origin>{} : found->second;
+  }
+  std::optional<Origin> FindPath(const std::string& path) const override {
+    const auto found = by_path_.find(path);
+    return found == by_path_.end() ? std::nullopt : std::optional(found->second);
+  }
+
+ private:
+  std::map<Digest, std::vector<Origin>> by_digest_;
+  std::map<std::string, Origin> by_path_;
+};
+
+class AttacksTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    char name[] = "/tmp/assay-attacks.XXXXXX";
+    dir_ = mkdtemp(name);
+    StartTpm();
+    if (!HasFatalFailure()) Start();
+    if (HasFatalFailure()) return;
+    policy_.allow_software_tpm = true;
+    references_.Put("assayd", "/usr/sbin/assayd");
+    for (int i = 0; i < 30; ++i) {
+      references_.Put(Content(i), Path(i));
+      Record(Content(i), Path(i));
+    }
+  }
+  void TearDown() override {
+    collector_.reset();
+    recorder_.reset();
+    tpm_.reset();
+    EXPECT_TRUE(swtpm_.Stop());
+    std::filesystem::remove_all(dir_);
+  }
+  static std::string Content(int i) { return "content " + std::to_string(i); }
+  static std::string Path(int i) { return "/usr/bin/p" + std::to_string(i); }
+
+  void StartTpm() {
+    auto started =
+        tpm::SoftwareTpm::Start({.state_dir = dir_ + "/state", .run_dir = dir_ + "/run", .preload = ""});
+    ASSERT_TRUE(started) << started.error().Message();
+    swtpm_ = *started;
+  }
+  // The attester's start, with its own records as assayd writes them.
+  void Start(std::uint64_t run = 1) {
+    collector_.reset();
+    recorder_.reset();
+    auto tpm = tpm::Tpm::Connect(swtpm_.tcti());
+    ASSERT_TRUE(tpm) << tpm.error().Message();
+    tpm_ = std::move(*tpm);
+    measure::RecorderOptions options = options_;
+    options.dir = dir_ + "/list";
+    options.allow_retire = true;
+    options.known = [](const Digest& d) { return d.view()[0] < 0x40; };
+    auto recorder = measure::Recorder::Open(options, *tpm_);
+    ASSERT_TRUE(recorder) << recorder.error().Message();
+    recorder_ = std::move(*recorder);
+    RecordOwn("assay-start", {{"version", "0.1.0"},
+                              {"pid", 1},
+                              {"boot_id", "b"},
+                              {"uptime_ms", 1},
+                              {"scope", "host"},
+                              {"tasks_before", 0},
+                              {"run", run},
+                              {"executable", "/usr/sbin/assayd"},
+                              {"components", {"/usr/sbin/assayd"}}});
+    Record("assayd", "/usr/sbin/assayd");
+    RecordOwn("assay-policy", nlohmann::json::object());
+    RecordOwn("assay-engine", {{"engine", "fanotify"}, {"scope", "host"}});
+    attest::CollectorOptions collect;
+    collect.engine = [] { return std::pair<std::string, std::string>("fanotify", "ok"); };
+    auto collector = attest::Collector::Create(std::move(collect), *recorder_, *tpm_, tpm::AkKind::kEccP256);
+    ASSERT_TRUE(collector) << collector.error().Message();
+    collector_ = std::move(*collector);
+  }
+  void Record(const std::string& content, const std::string& path) {
+    auto r = recorder_->Record(
+        {DigestOf(content), path, {.time_ms = 1, .pid = 2, .uid = 3, .comm = "sh", .hook = "exec"}});
+    ASSERT_TRUE(r) << r.error().Message();
+  }
+  void RecordOwn(const std::string& name, const nlohmann::json& content) {
+    auto r = recorder_->RecordBuffer(name, AsBytes(content.dump()), {});
+    ASSERT_TRUE(r) << r.error().Message();
+  }
+
+  attest::Evidence Collect(const attest::Binding& binding = {"unix", {}}, const std::string& selection = "") {
+    attest::Challenge c;
+    c.nonce = nonce_;
+    c.first_record = first_;
+    if (!selection.empty()) c.selection = *tpm::ParseSelectionText(selection);
+    auto e = collector_->Collect(c, binding, level_);
+    EXPECT_TRUE(e) << e.error().Message();
+    return e ? *e : attest::Evidence{};
+  }
+  Appraisal Judge(const attest::Evidence& e) {
+    const Request request{.evidence = e,
+                          .binding = {"unix", {}},
+                          .nonce = nonce_,
+                          .selection = *tpm::ParseSelectionText(asked_),
+                          .first_record = first_};
+    return Appraise(request, host_, references_, policy_);
+  }
+  static std::set<std::string> Weighing(const Appraisal& a) {
+    std::set<std::string> names;
+    for (const Finding& f : a.findings)
+      if (f.weight != Verdict::kTrusted) names.insert(f.name);
+    return names;
+  }
+  void ExpectOnly(const Appraisal& a, const std::set<std::string>& names) {
+    EXPECT_EQ(Weighing(a), names) << Describe(a, false, false);
+    EXPECT_EQ(a.verdict == Verdict::kTrusted, names.empty());
+  }
+  // The evidence with its list edited: records are cut apart, changed and put together.
+  template <typename Edit>
+  attest::Evidence WithList(attest::Evidence e, Edit edit) {
+    std::vector<Bytes> records;
+    ima::ListReader reader(e.list, HashAlg::kSha256);
+    while (true) {
+      auto r = reader.Next();
+      if (!r || !*r) break;
+      records.push_back(ToBytes((*r)->raw));
+    }
+    edit(records);
+    e.list.clear();
+    for (const Bytes& r : records) e.list.insert(e.list.end(), r.begin(), r.end());
+    return e;
+  }
+  static Bytes Forged(std::string_view content, const std::string& path) {
+    const Bytes data = ima::EncodeNg(DigestOf(content), path);
+    return ima::EncodeRecord(10, ima::TemplateDigest(HashAlg::kSha256, "ima-ng", data), "ima-ng", data);
+  }
+
+  std::string dir_;
+  tpm::SoftwareTpm swtpm_;
+  std::unique_ptr<tpm::Tpm> tpm_;
+  std::unique_ptr<measure::Recorder> recorder_;
+  std::unique_ptr<attest::Collector> collector_;
+  measure::RecorderOptions options_;
+  References references_;
+  Policy policy_;
+  HostState host_;
+  Bytes nonce_ = Bytes(32, 7);
+  std::uint64_t first_ = 0;
+  attest::Level level_ = attest::Level::kFull;
+  std::string asked_ = "sha256:0,1,2,3,4,5,6,7,8,9,10";
+};
+
+}  // namespace assay::appraise

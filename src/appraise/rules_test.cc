@@ -1,0 +1,455 @@
+// Each rule of the verifier, broken alone by evidence that is good in everything else: the AK (a key of the
+// test's own) has signed all of it, so that what is judged is the rule and not the signature.
+#include <gtest/gtest.h>
+
+#include "appraise/result.h"
+#include "appraise/synthetic.h"
+
+namespace assay::appraise {
+namespace {
+
+using Names = std::set<std::string>;
+
+class RulesTest : public ::testing::Test {
+ protected:
+  RulesTest() {
+    for (int i = 0; i < 5; ++i) {
+      host_.Know(fmt::format("content {}", i), fmt::format("/usr/bin/p{}", i));
+      host_.File(fmt::format("content {}", i), fmt::format("/usr/bin/p{}", i));
+    }
+  }
+  Appraisal Judge(const attest::Evidence& e, std::uint64_t first = 0) const {
+    return Appraise(host_.Ask(e, nonce_, first), state_, host_, policy_);
+  }
+  Appraisal Judge(const std::function<void(attest::Claims&)>& edit = {}) const {
+    return Judge(host_.Quote(nonce_, 0, edit));
+  }
+  // The round after this one, from where it ended.
+  Appraisal Next() const { return Judge(host_.Quote(nonce_, state_.records), state_.records); }
+  static Names Of(const Appraisal& a, bool weighing) {
+    Names names;
+    for (const Finding& f : a.findings)
+      if ((f.weight != Verdict::kTrusted) == weighing) names.insert(f.name);
+    return names;
+  }
+  static void ExpectOnly(const Appraisal& a, const Names& names) {
+    EXPECT_EQ(Of(a, true), names) << Describe(a, false, false);
+    EXPECT_EQ(a.verdict == Verdict::kTrusted, names.empty());
+  }
+  static void ExpectInfo(const Appraisal& a, const std::string& name) {
+    ExpectOnly(a, {});
+    EXPECT_TRUE(Of(a, false).contains(name)) << Describe(a, false, false);
+  }
+  // A weighing finding stays through rounds that bring nothing new, and goes with the next whole list.
+  void ExpectStays(const Names& names) {
+    const Appraisal a = Judge();
+    ExpectOnly(a, names);
+    state_ = a.host;
+    for (int i = 0; i < 2; ++i) {
+      const Appraisal next = Next();
+      ExpectOnly(next, names);
+      state_ = next.host;
+    }
+  }
+
+  SyntheticHost host_;
+  HostState state_;
+  Policy policy_;
+  Bytes nonce_ = Bytes(32, 7);
+};
+
+TEST_F(RulesTest, GoodEvidence) {
+  const Appraisal a = Judge();
+  ExpectOnly(a, {});
+  EXPECT_EQ(a.counts.at(EntryState::kTrusted), 6U);
+  EXPECT_TRUE(Of(a, false).contains("ak.first-use"));
+}
+
+// --- The quote
+
+TEST_F(RulesTest, KeysOfAnotherHost) {
+  state_ = Judge().host;
+  const SyntheticHost other;
+  ExpectOnly(Appraise(other.Ask(other.Quote(nonce_), nonce_), state_, other, policy_), {"ak.changed"});
+  // The same key, but not the same TPM behind it.
+  state_.ek_name = "000b00";
+  ExpectOnly(Judge(), {"ek.missing"});
+  attest::Evidence e = host_.Quote(nonce_);
+  e.ek_public = e.ak_public;
+  ExpectOnly(Judge(e), {"ek.changed"});
+  state_.ek_name.clear();
+  ExpectOnly(Judge(e), {});
+  e.ek_public.pop_back();
+  ExpectOnly(Judge(e), {"ek.malformed"});
+}
+
+TEST_F(RulesTest, ClaimsThatAreNone) {
+  attest::Evidence e = host_.Quote(nonce_);
+  e.claims = ToBytes(AsBytes("{}"));
+  host_.Attest(e, nonce_, host_.Selection());
+  host_.Sign(e);
+  ExpectOnly(Judge(e), {"claims.malformed"});
+  e.claims = ToBytes(AsBytes("["));
+  ExpectOnly(Judge(e), {"claims.malformed", "quote.qualifying"});
+}
+
+TEST_F(RulesTest, ContextThatIsNone) {
+  host_.context = ToBytes(AsBytes("no line"));
+  ExpectOnly(Judge(), {"context.malformed"});
+}
+
+TEST_F(RulesTest, PcrValuesLeftOut) {
+  ExpectOnly(Judge([](attest::Claims& c) { c.pcrs[0].second.pop_back(); }), {"quote.pcr-values"});
+  ExpectOnly(Judge([](attest::Claims& c) { c.pcrs.clear(); }), {"quote.pcr-values"});
+}
+
+TEST_F(RulesTest, EntriesAreJudgedAlsoWhenNothingProvesThem) {
+  host_.File("trojan", "/usr/bin/p1");
+  const Appraisal a = Judge([](attest::Claims& c) { c.pcrs.clear(); });
+  ExpectOnly(a, {"quote.pcr-values", "entry.changed"});
+  EXPECT_EQ(a.host.records, 0U);  // and nothing is learnt
+}
+
+TEST_F(RulesTest, AListOfAnotherPcr) {
+  ExpectOnly(Judge([](attest::Claims& c) { c.pcr = 9; }), {"quote.other-pcr"});
+}
+
+TEST_F(RulesTest, ThePolicysOwnPcrMustNotBeResettable) {
+  policy_.pcr = 16;
+  EXPECT_TRUE(Of(Judge(), true).contains("quote.resettable-pcr"));
+}
+
+TEST_F(RulesTest, UnsafeClockIsSaid) {
+  host_.clock.safe = false;
+  ExpectInfo(Judge(), "clock.unsafe");
+}
+
+TEST_F(RulesTest, ResetIsSeenInTheSignedClock) {
+  state_ = Judge().host;
+  host_.clock.reset_count = 2;
+  Appraisal a = Next();
+  ExpectOnly(a, {"clock.rebooted"});
+  EXPECT_EQ(a.verdict, Verdict::kUnknown);
+  EXPECT_TRUE(a.rebooted);
+  ExpectInfo(Judge(), "clock.rebooted");
+  host_.clock.reset_count = 0;
+  ExpectOnly(Judge(), {"clock.reset-count"});
+}
+
+// TPM Restart resets the PCRs without counting a reset; a resume counts the same and keeps them. The list
+// decides.
+TEST_F(RulesTest, RestartIsSeenInTheSignedClock) {
+  state_ = Judge().host;
+  host_.clock.restart_count = 1;
+  const Appraisal a = Next();
+  ExpectOnly(a, {"clock.restarted"});
+  EXPECT_EQ(a.verdict, Verdict::kUnknown);
+  ExpectInfo(Judge(), "clock.restarted");
+}
+
+// --- The list
+
+TEST_F(RulesTest, ListFromAnotherRecordThanAsked) {
+  state_ = Judge().host;
+  ExpectOnly(Judge(host_.Quote(nonce_, 3), 0), {"list.start"});
+  const Appraisal a = Judge(host_.Quote(nonce_, 3), 3);  // nobody knows the first 3 alone
+  ExpectOnly(a, {"list.no-prefix"});
+  EXPECT_EQ(a.verdict, Verdict::kUnknown);
+  state_.prefix.clear();  // known by number, but not in this bank
+  ExpectOnly(Next(), {"list.no-prefix"});
+}
+
+TEST_F(RulesTest, RecordsCountedWrongly) {
+  ExpectOnly(Judge([](attest::Claims& c) { ++c.list_count; }), {"list.count"});
+}
+
+// Where the attester noted no values along the way, it can only be said that the list is not the PCR's.
+TEST_F(RulesTest, ListOfAnotherPcrValue) {
+  attest::Evidence e = host_.Quote(nonce_, 0, [](attest::Claims& c) { c.checkpoints.clear(); });
+  host_.records[7] = host_.records[6];
+  e.list.clear();
+  for (const Bytes& r : host_.records) e.list.insert(e.list.end(), r.begin(), r.end());
+  ExpectOnly(Judge(e), {"list.mismatch"});
+}
+
+TEST_F(RulesTest, AnotherHistoryInTheSameBoot) {
+  host_.File("unknown", "/tmp/x");
+  state_ = Judge().host;
+  SyntheticHost again = host_;  // as if the PCR had been reset behind the clock's back
+  again.RecordAgain(SyntheticHost().records);
+  ExpectOnly(Appraise(again.Ask(again.Quote(nonce_), nonce_), state_, host_, policy_), {"list.history"});
+}
+
+TEST_F(RulesTest, BootAggregate) {
+  auto with_first = [&](const Bytes& data) {
+    SyntheticHost host = host_;
+    host.records[0] = ima::EncodeRecord(10, DigestOf(""), "ima-ng", data);
+    host.RecordAgain(std::vector<Bytes>(host.records));
+    return Appraise(host.Ask(host.Quote(nonce_), nonce_), state_, host_, policy_);
+  };
+  auto aggregate = [&](HashAlg alg, std::uint32_t pcrs) {
+    Hasher hasher(alg);
+    for (std::uint32_t i = 0; i < pcrs; ++i) hasher.Update(host_.pcrs[SyntheticHost::kBank][i].view());
+    return ima::EncodeNg(hasher.Finish(), "boot_aggregate");
+  };
+  ExpectOnly(with_first(aggregate(HashAlg::kSha256, 10)), {});
+  ExpectOnly(with_first(aggregate(HashAlg::kSha256, 8)), {});  // as kernels before 5.8
+  ExpectOnly(with_first(aggregate(HashAlg::kSha256, 9)), {"list.boot-aggregate"});
+  ExpectOnly(with_first(ima::EncodeNg(DigestOf("x"), "boot_aggregate")), {"list.boot-aggregate"});
+  host_.Know("x", "/usr/bin/x");
+  ExpectOnly(with_first(ima::EncodeNg(DigestOf("x"), "/usr/bin/x")), {"list.boot-aggregate"});
+  // Over a bank that was not quoted.
+  const Appraisal a = with_first(aggregate(HashAlg::kSha1, 8));
+  ExpectOnly(a, {"list.boot-aggregate-unproven"});
+  EXPECT_EQ(a.verdict, Verdict::kUnknown);
+}
+
+TEST_F(RulesTest, BootAggregateOfSha1IsOverPcr0To7) {
+  constexpr std::uint16_t kSha1 = 0x0004;
+  Hasher hasher(HashAlg::kSha1);
+  for (std::uint32_t i = 0; i < 10; ++i) {
+    host_.pcrs[kSha1][i] = Hash(HashAlg::kSha1, AsBytes(fmt::format("PCR {}", i)));
+    if (i < 8) hasher.Update(host_.pcrs[kSha1][i].view());
+  }
+  const Bytes data = ima::EncodeNg(hasher.Finish(), "boot_aggregate");
+  host_.records[0] = ima::EncodeRecord(10, DigestOf(""), "ima-ng", data);
+  host_.RecordAgain(std::vector<Bytes>(host_.records));
+  ExpectOnly(Judge(), {});
+}
+
+TEST_F(RulesTest, FewPcrsQuoted) {
+  for (std::uint32_t i = 0; i < 10; ++i) host_.pcrs[SyntheticHost::kBank].erase(i);
+  ExpectOnly(Judge(), {"list.boot-aggregate-unproven"});
+}
+
+TEST_F(RulesTest, SecondBootAggregate) {
+  host_.Extend("ima-ng", ima::EncodeNg(DigestOf("x"), "boot_aggregate"));
+  ExpectStays({"list.second-boot-aggregate"});
+}
+
+TEST_F(RulesTest, RecordsOfAnotherPcrAreSaid) {
+  host_.Extend("ima-ng", ima::EncodeNg(DigestOf("content 1"), "/usr/bin/p1"), false, 11);
+  ExpectStays({"list.foreign-pcr"});
+}
+
+TEST_F(RulesTest, MalformedGroup) {
+  host_.Extend("ima-buf", ima::EncodeBuf(DigestOf("xxxxx"), ima::kGroupName, AsBytes("xxxxx")));
+  ExpectStays({"list.group"});
+}
+
+TEST_F(RulesTest, GroupUnderAnothersDigest) {
+  host_.Extend("ima-buf", ima::EncodeBuf(DigestOf("other"), ima::kGroupName, {}));
+  ExpectStays({"list.group"});
+}
+
+TEST_F(RulesTest, GroupsAreOpened) {
+  host_.Group({ima::EncodeNg(DigestOf("content 1"), "/usr/bin/p1"),
+               ima::EncodeNg(DigestOf("trojan"), "/usr/bin/p2")});
+  const Appraisal a = Judge();
+  ExpectOnly(a, {"entry.changed"});
+  EXPECT_EQ(a.findings.back().sub, 1U);
+  host_.Group({Bytes(3, 1)});
+  ExpectOnly(Judge(), {"entry.changed", "entry.malformed"});
+}
+
+TEST_F(RulesTest, OwnRecordsAreNeverInAGroup) {
+  const std::string_view json = R"({"engine":"fanotify","scope":"host"})";
+  const Bytes data = ima::EncodeBuf(DigestOf(json), "assay-engine", AsBytes(json));
+  const Bytes buffer = ima::EncodeGroup({{"ima-buf", data}});
+  host_.Extend("ima-buf", ima::EncodeBuf(Hash(HashAlg::kSha256, buffer), ima::kGroupName, buffer));
+  ExpectStays({"own.malformed"});
+}
+
+TEST_F(RulesTest, ViolationsHoldNoDigest) {
+  host_.Extend("ima-ng", ima::EncodeNg(Digest::Filled(HashAlg::kSha256, 0), "/usr/bin/p1"), true);
+  ExpectStays({"entry.violation"});
+  policy_.violations_fail = false;
+  ExpectInfo(Judge(), "entry.violation");
+  host_.Extend("ima-ng", ima::EncodeNg(DigestOf("trojan"), "/usr/bin/p1"), true);
+  ExpectOnly(Judge(), {"list.forged-violation"});
+}
+
+TEST_F(RulesTest, WrongColumnsStay) {
+  std::fill_n(host_.records[5].begin() + 4, 32, 0xFF);
+  ExpectStays({"list.all-ones-column"});
+  host_.records[5][4] = 1;
+  state_ = {};
+  ExpectStays({"list.column"});
+}
+
+TEST_F(RulesTest, TailThatTheQuoteDoesNotCover) {
+  attest::Evidence e = host_.Quote(nonce_);
+  host_.File("trojan", "/usr/bin/p1");
+  e.list.insert(e.list.end(), host_.records.back().begin(), host_.records.back().end());
+  ExpectOnly(Judge(e), {"list.beyond-quote", "entry.changed"});
+  policy_.allow_unquoted_tail = true;
+  const Appraisal a = Judge(e);
+  ExpectInfo(a, "list.beyond-quote");
+  EXPECT_EQ(a.host.records, host_.records.size() - 1);  // it comes again, and counts then
+  host_.records.pop_back();
+}
+
+// --- What the attester says of itself
+
+TEST_F(RulesTest, OwnRecordsMissing) {
+  auto only = [&](std::initializer_list<std::size_t> kept) {
+    SyntheticHost host = host_;
+    std::vector<Bytes> records;
+    for (const std::size_t i : kept) records.push_back(host_.records[i]);
+    host.RecordAgain(records);
+    return Appraise(host.Ask(host.Quote(nonce_), nonce_), state_, host_, policy_);
+  };
+  // 0 boot_aggregate, 1 assay-start, 2 assayd, 3 assay-policy, 4 assay-engine, 5 a file
+  ExpectOnly(only({0, 1, 2, 3, 4, 5}), {});
+  ExpectOnly(only({0, 5}), {"own.no-start"});
+  ExpectOnly(only({0, 1, 3, 4, 5}), {"own.missing-binary"});
+  ExpectOnly(only({0, 1, 2, 4, 5}), {"own.no-policy"});
+  ExpectOnly(only({0, 1, 2, 3, 5}), {"own.no-engine"});
+  ExpectOnly(only({0, 5, 1, 2, 3, 4}), {"own.late-start"});
+  ExpectOnly(only({0, 2, 1, 3, 4}), {"own.late-start"});  // a part measured before counts as measured
+  policy_.require_attester_records = false;
+  ExpectOnly(only({0, 5}), {});
+}
+
+TEST_F(RulesTest, EngineOfThisRun) {
+  policy_.allow_gaps = true;
+  host_.Own("assay-start", R"({"tasks_before":0,"run":2,"executable":"/usr/sbin/assayd","version":"0.1.0",)"
+                           R"("components":["/usr/sbin/assayd"]})");
+  ExpectOnly(Judge(), {"own.no-engine"});  // the former run's engine is not this one's
+  host_.Own("assay-engine", R"({"engine":"none","scope":"none"})");
+  ExpectOnly(Judge(), {"own.engine"});
+}
+
+TEST_F(RulesTest, PartsSaidLaterThanMeasured) {
+  policy_.allow_gaps = true;
+  host_.Know("library", "/usr/lib/library.so");
+  host_.File("library", "/usr/lib/library.so");
+  state_ = Judge().host;
+  host_.Start(2, R"("/usr/sbin/assayd","/usr/lib/library.so")");
+  ExpectOnly(Judge(), {});     // the whole list shows both
+  const Appraisal a = Next();  // a part of it does not
+  ExpectOnly(a, {"own.missing-binary"});
+  EXPECT_EQ(a.verdict, Verdict::kUnknown);
+}
+
+TEST_F(RulesTest, EngineThatIsNotWell) {
+  const Appraisal a = Judge([](attest::Claims& c) { c.engine_state = "queue overflow"; });
+  ExpectOnly(a, {"own.engine-state"});
+  EXPECT_EQ(a.verdict, Verdict::kUnknown);
+}
+
+TEST_F(RulesTest, ScopeIsSaid) {
+  host_.Own("assay-engine", R"({"engine":"fanotify","scope":"namespace","mounts":["/"]})");
+  ExpectInfo(Judge(), "own.scope");
+}
+
+TEST_F(RulesTest, WhatRanBeforeIsSaid) {
+  policy_.allow_gaps = true;
+  host_.Start(2, R"("/usr/sbin/assayd")", 12);
+  ExpectInfo(Judge(), "own.ran-before");
+  policy_.allow_what_ran_before = false;
+  ExpectStays({"own.ran-before"});
+}
+
+TEST_F(RulesTest, OwnRecordsThatAreNone) {
+  host_.Own("assay-start", "{}");
+  ExpectStays({"own.malformed"});
+}
+
+TEST_F(RulesTest, OwnRecordUnderAnothersDigest) {
+  host_.Extend("ima-buf", ima::EncodeBuf(DigestOf("x"), "assay-policy", AsBytes("{}")));
+  ExpectStays({"own.malformed"});
+}
+
+TEST_F(RulesTest, OwnRecordOfALaterVersion) {
+  host_.Own("assay-future", "{}");
+  ExpectStays({"own.unknown-record"});
+}
+
+TEST_F(RulesTest, UnknownInterpreter) {
+  host_.File("own build", "/usr/bin/bash");
+  policy_.interpreters = {"/usr/bin/bash"};
+  ExpectStays({"entry.unknown", "own.interpreter"});
+  host_.Know("own build", "/usr/bin/bash", Standing::kVulnerable);
+  policy_.vulnerable_fails = false;
+  state_ = {};
+  ExpectInfo(Judge(), "entry.vulnerable");  // known, if vulnerable: it is the build that measures
+}
+
+// --- Entries
+
+TEST_F(RulesTest, TheSamePathTwice) {
+  host_.Know("content 1 new", "/usr/bin/p1", Standing::kGood, "2.0");
+  host_.File("content 1 new", "/usr/bin/p1");
+  ExpectOnly(Judge(), {});  // an upgrade
+  host_.File("trojan", "/usr/bin/p1");
+  host_.File("content 1", "/usr/bin/p1");  // put back: what ran between stays in the list
+  const Appraisal a = Judge();
+  ExpectOnly(a, {"entry.changed"});
+  EXPECT_EQ(a.findings.back().digest, DigestOf("trojan").ToString());
+}
+
+TEST_F(RulesTest, MergedUsrIsNoChange) {
+  host_.Know("old", "/bin/tool", Standing::kGood, "1.0");
+  host_.Know("new", "/usr/bin/tool", Standing::kGood, "2.0");
+  host_.File("old", "/usr/bin/tool");
+  host_.File("new", "/usr/bin/tool");
+  ExpectOnly(Judge(), {});
+}
+
+TEST_F(RulesTest, MovedContentIsKnownUnlessSomethingElseBelongsThere) {
+  host_.File("content 1", "/opt/moved");
+  ExpectOnly(Judge(), {});
+  host_.File("content 1", "/usr/bin/p2");
+  ExpectStays({"entry.swapped"});
+}
+
+TEST_F(RulesTest, Standings) {
+  host_.Know("content 1", "/usr/bin/p1", Standing::kVulnerable, "0.9");
+  ExpectOnly(Judge(), {});  // another package has the same content and is good
+  host_.Know("old", "/usr/bin/old", Standing::kVulnerable);
+  host_.File("old", "/usr/bin/old");
+  ExpectStays({"entry.vulnerable"});
+  host_.Know("content 2", "/usr/bin/p2", Standing::kRevoked, "0.9");
+  ExpectOnly(Judge(), {"entry.vulnerable", "entry.revoked"});  // revoked content is good nowhere
+}
+
+TEST_F(RulesTest, WeakFileDigests) {
+  host_.Extend("ima-ng", ima::EncodeNg(Hash(HashAlg::kSha1, AsBytes("content 1")), "/usr/bin/p1"));
+  ExpectStays({"entry.weak-digest"});
+}
+
+TEST_F(RulesTest, BufferUnderAnothersDigest) {
+  policy_.allowed = {DigestOf("good").ToString()};
+  host_.Extend("ima-buf", ima::EncodeBuf(DigestOf("good"), "app", AsBytes("good")));
+  ExpectOnly(Judge(), {});
+  host_.Extend("ima-buf", ima::EncodeBuf(DigestOf("good"), "app", AsBytes("bad")));
+  ExpectStays({"entry.malformed"});
+}
+
+TEST_F(RulesTest, UnknownTemplate) {
+  host_.Extend("no-such|n-ng", Bytes(8, 0));
+  ExpectStays({"entry.malformed"});
+}
+
+TEST_F(RulesTest, WhatThePolicyLeavesUnjudgedIsSaid) {
+  host_.File("anything", "/var/cache/x");
+  policy_.allowed_paths = {"/var/cache/*"};
+  ExpectInfo(Judge(), "policy.not-judged");
+}
+
+TEST_F(RulesTest, FindingsAreKeptWithinBounds) {
+  host_.checkpoint_stride = 1000;
+  for (int i = 0; i < 6000; ++i) host_.File(fmt::format("unknown {}", i), fmt::format("/tmp/{}", i));
+  Appraisal a = Judge();
+  EXPECT_EQ(a.findings.size(), 6001U);
+  state_ = *ParseHostState(EncodeHostState(a.host));
+  EXPECT_LE(state_.standing.size(), 5001U);
+  a = Next();
+  ExpectOnly(a, {"entry.unknown", "list.more-findings"});
+  state_ = a.host;
+  ExpectOnly(Next(), {"entry.unknown", "list.more-findings"});
+}
+
+}  // namespace
+}  // namespace assay::appraise

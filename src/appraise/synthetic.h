@@ -1,0 +1,204 @@
+// Internal, for tests, fuzz targets and benchmarks: an attester without a TPM, whose AK is a key of the
+// test's own.
+//
+//   SyntheticHost host;                                   // has booted, the attester runs
+//   host.File("content", "/usr/bin/ls");
+//   attest::Evidence e = host.Quote(nonce);               // consistent: list, PCR values, claims, quote,
+//   signature Appraise(host.Ask(e, nonce), HostState{}, host, policy);
+//
+// Contract: what Quote() gives is good evidence; tests break it, and may sign it again with Sign(). The host
+// is also the reference values: all content that Know() was called with.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <unordered_map>
+
+#include "appraise/appraise.h"
+#include "base/crypto.h"
+#include "list/list.h"
+
+namespace assay::appraise {
+
+inline Digest DigestOf(std::string_view s) { return Hash(HashAlg::kSha256, AsBytes(s)); }
+
+class SyntheticHost : public ReferenceValues {
+ public:
+  SyntheticHost() {
+    Hasher aggregate(HashAlg::kSha256);
+    for (std::uint32_t i = 0; i < 10; ++i) {
+      pcrs[kBank][i] = DigestOf(fmt::format("PCR {}", i));
+      aggregate.Update(pcrs[kBank][i].view());
+    }
+    pcrs[kBank][10] = Digest::Filled(HashAlg::kSha256, 0);
+    Extend("ima-ng", ima::EncodeNg(aggregate.Finish(), "boot_aggregate"));
+    Know("assayd", "/usr/sbin/assayd");
+    Start(1);
+  }
+
+  // The attester's own records, as assayd writes them.
+  void Start(unsigned run, std::string_view components = R"("/usr/sbin/assayd")", unsigned before = 0) {
+    Own("assay-start",
+        fmt::format(R"({{"version":"0.1.0","pid":1,"boot_id":"b","uptime_ms":1,"scope":"host",)"
+                    R"("tasks_before":{},"run":{},"executable":"/usr/sbin/assayd","components":[{}]}})",
+                    before, run, components));
+    File("assayd", "/usr/sbin/assayd");
+    Own("assay-policy", R"({"engine":{},"record":{}})");
+    Own("assay-engine", R"({"engine":"fanotify","scope":"host","mounts":["/"]})");
+  }
+
+  void Extend(std::string_view name, const Bytes& data, bool violation = false, std::uint32_t pcr = 10) {
+    const Digest digest = ima::TemplateDigest(HashAlg::kSha256, name, data);
+    const Digest zero = Digest::Filled(HashAlg::kSha256, 0);
+    records.push_back(ima::EncodeRecord(pcr, violation ? zero : digest, name, data));
+    if (pcr == 10)
+      pcrs[kBank][10] =
+          ExtendPcr(pcrs[kBank][10], violation ? Digest::Filled(HashAlg::kSha256, 0xFF) : digest);
+    if (records.size() % checkpoint_stride == 0) checkpoints.emplace_back(records.size(), pcrs[kBank][10]);
+  }
+  void File(std::string_view content, std::string_view path) {
+    Extend("ima-ng", ima::EncodeNg(DigestOf(content), path));
+  }
+  void Own(std::string_view name, std::string_view json) {
+    Extend("ima-buf", ima::EncodeBuf(DigestOf(json), name, AsBytes(json)));
+  }
+  // As if these had been recorded instead, from an empty PCR on.
+  void RecordAgain(const std::vector<Bytes>& instead) {
+    records.clear();
+    checkpoints.clear();
+    pcrs[kBank][10] = Digest::Filled(HashAlg::kSha256, 0);
+    for (const Bytes& raw : instead) {
+      ima::ListReader reader(raw, HashAlg::kSha256);
+      const auto record = reader.Next();
+      if (record && *record)
+        Extend((*record)->template_name, ToBytes((*record)->data), (*record)->violation());
+    }
+  }
+  // inner: template data, "ima-ng" each.
+  void Group(const std::vector<Bytes>& inner) {
+    std::vector<ima::InnerRecord> all;
+    for (const Bytes& data : inner) all.push_back({"ima-ng", data});
+    const Bytes buffer = ima::EncodeGroup(all);
+    Extend("ima-buf", ima::EncodeBuf(Hash(HashAlg::kSha256, buffer), ima::kGroupName, buffer));
+  }
+
+  attest::Evidence Quote(const Bytes& nonce, std::uint64_t first = 0,
+                         const std::function<void(attest::Claims&)>& edit = {}) const {
+    attest::Evidence e;
+    attest::Claims c;
+    c.hostname = "synthetic";
+    c.boot_id = "b";
+    c.first_record = first;
+    c.list_count = records.size();
+    c.engine = "fanotify";
+    c.engine_state = "ok";
+    c.nonce = nonce;
+    c.binding = {"unix", {}};
+    for (const auto& [bank, values] : pcrs) {
+      c.pcrs.emplace_back(bank, std::vector<std::pair<std::uint32_t, Bytes>>{});
+      for (const auto& [index, value] : values)
+        c.pcrs.back().second.emplace_back(index, ToBytes(value.view()));
+    }
+    const std::size_t skip = checkpoints.size() > 500 ? checkpoints.size() - 500 : 0;
+    for (std::size_t i = skip; i < checkpoints.size(); ++i)
+      c.checkpoints.emplace_back(checkpoints[i].first, ToBytes(checkpoints[i].second.view()));
+    if (edit) edit(c);
+    for (std::size_t i = first; i < records.size(); ++i)
+      e.list.insert(e.list.end(), records[i].begin(), records[i].end());
+    e.claims = attest::EncodeClaims(c);
+    e.context = context;
+    e.ak_public = Public(kRestrictedSigning);
+    Attest(e, nonce, Selection());
+    Sign(e);
+    return e;
+  }
+
+  // TPMS_ATTEST over the present PCR values.
+  void Attest(attest::Evidence& e, const Bytes& nonce, const tpm::PcrSelection& selection) const {
+    const Bytes qualifying = attest::Qualifying(nonce, {"unix", {}}, e.claims, e.context);
+    const Result<Digest> digest = tpm::PcrDigest(selection, pcrs);
+    Writer w;
+    w.U32Be(0xFF544347).U16Be(0x8018).U16Be(0);
+    w.U16Be(static_cast<std::uint16_t>(qualifying.size())).Put(qualifying);
+    w.U64Be(clock.clock).U32Be(clock.reset_count).U32Be(clock.restart_count).U8(clock.safe ? 1 : 0).U64Be(0);
+    w.U32Be(static_cast<std::uint32_t>(selection.size()));
+    for (const auto& bank : selection) {
+      std::uint8_t bits[3] = {};
+      for (const std::uint32_t pcr : bank.pcrs) bits[pcr / 8] |= static_cast<std::uint8_t>(1U << pcr % 8);
+      w.U16Be(bank.bank).U8(3).Put(ByteView(bits));
+    }
+    w.U16Be(32).Put(digest ? digest->view() : DigestOf("").view());
+    e.attest = w.Take();
+  }
+  void Sign(attest::Evidence& e) const {
+    const Result<Bytes> signature = key->SignEs256(e.attest);
+    if (!signature) return;
+    Writer w;
+    w.U16Be(0x0018).U16Be(0x000B);
+    w.U16Be(32).Put(ByteView(*signature).first(32)).U16Be(32).Put(ByteView(*signature).last(32));
+    e.signature = w.Take();
+  }
+
+  // TPMT_PUBLIC. sign, restricted | userWithAuth, sensitiveDataOrigin, fixedParent, fixedTPM
+  static constexpr std::uint32_t kRestrictedSigning = 0x00050072;
+  Bytes Public(std::uint32_t attributes) const {
+    // SubjectPublicKeyInfo of P-256 ends in 04 || x || y.
+    const Bytes der = key->Public().Der();
+    const ByteView point = ByteView(der).last(64);
+    Writer w;
+    w.U16Be(0x0023).U16Be(0x000B).U32Be(attributes).U16Be(0);
+    w.U16Be(0x0010).U16Be(0x0018).U16Be(0x000B);  // no symmetric cipher, ECDSA, SHA-256
+    w.U16Be(0x0003).U16Be(0x0010);                // P-256, no KDF
+    w.U16Be(32).Put(point.first(32)).U16Be(32).Put(point.last(32));
+    return w.Take();
+  }
+
+  tpm::PcrSelection Selection() const {
+    tpm::PcrSelection out;
+    for (const auto& [bank, values] : pcrs) {
+      out.push_back({.bank = bank, .pcrs = {}});
+      for (const auto& [index, value] : values) out.back().pcrs.push_back(index);
+    }
+    return out;
+  }
+  Request Ask(const attest::Evidence& e, const Bytes& nonce, std::uint64_t first = 0) const {
+    return {.evidence = e,
+            .binding = {"unix", {}},
+            .nonce = nonce,
+            .selection = Selection(),
+            .first_record = first};
+  }
+
+  void Know(std::string_view content, const std::string& path, Standing standing = Standing::kGood,
+            const std::string& version = "1.0") {
+    const Origin o{standing, "package", version, "amd64", path, ""};
+    by_digest_[DigestOf(content)].push_back(o);
+    by_path_[NormalisePath(path)] = o;
+  }
+  std::vector<Origin> Find(const Digest& digest) const override {
+    const auto found = by_digest_.find(digest);
+    return found == by_digest_.end() ? std::vector<Origin>{} : found->second;
+  }
+  std::optional<Origin> FindPath(const std::string& path) const override {
+    const auto found = by_path_.find(NormalisePath(path));
+    return found == by_path_.end() ? std::nullopt : std::optional(found->second);
+  }
+
+  static constexpr std::uint16_t kBank = 0x000B;  // SHA-256
+  std::shared_ptr<const PrivateKey> key = std::make_shared<const PrivateKey>(*PrivateKey::GenerateP256());
+  std::vector<Bytes> records;
+  tpm::PcrValues pcrs;
+  std::uint64_t checkpoint_stride = 1;
+  std::vector<std::pair<std::uint64_t, Digest>> checkpoints;
+  tpm::ClockInfo clock{.clock = 1000, .reset_count = 1, .restart_count = 0, .safe = true};
+  Bytes context;
+
+ private:
+  std::unordered_map<Digest, std::vector<Origin>> by_digest_;
+  std::unordered_map<std::string, Origin> by_path_;
+};
+
+}  // namespace assay::appraise
