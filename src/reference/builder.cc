@@ -53,14 +53,6 @@ class Strings {
 
 }  // namespace
 
-std::string NormalisePath(std::string_view path) {
-  std::string out(path);
-  for (const std::string_view root : {"/bin/", "/sbin/", "/lib/", "/lib32/", "/lib64/", "/libx32/"})
-    if (path.starts_with(root)) out = "/usr" + out;
-  std::replace(out.begin(), out.end(), ' ', '_');
-  return out;
-}
-
 struct Builder::Impl {
   std::mutex mutex;
   std::vector<PackageContent> packages;
@@ -175,7 +167,8 @@ Result<> Builder::Write(const std::string& path) const {
       ++n_digests;
     }
     origins.U32Le(rows[i].package).U32Le(strings.Put(rows[i].path));
-    const auto [at, added] = paths.try_emplace(NormalisePath(rows[i].path), static_cast<std::uint32_t>(i));
+    const auto [at, added] =
+        paths.try_emplace(appraise::NormalisePath(rows[i].path), static_cast<std::uint32_t>(i));
     // Of several packages at one path the last in order, which is the latest where versions sort as text.
     if (!added && rows[i].package > rows[at->second].package) at->second = static_cast<std::uint32_t>(i);
   }

@@ -1,30 +1,25 @@
-#include <sys/stat.h>
+// Package files by apt, as the machine has it set up. apt's signed lists name the SHA-256 of each; apt itself
+// does not look at the content of a file that is there already with the right size, so it is checked here.
+#include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <filesystem>
 #include <map>
-#include <set>
+#include <mutex>
+#include <thread>
 
-#include "base/fd.h"
-#include "base/log.h"
-#include "reference/format.h"
+#include "base/mapped.h"
 #include "reference/index.h"
 #include "reference/process.h"
 
 namespace assay::reference {
 namespace {
 
-constexpr std::size_t kFetchBatch = 8;
-constexpr std::size_t kPathBatch = 500;
-
-template <typename Visit>
-void EachLine(std::string_view text, Visit visit) {
-  for (std::size_t at = 0; at < text.size();) {
-    const std::size_t end = std::min(text.find('\n', at), text.size());
-    visit(text.substr(at, end - at));
-    at = end + 1;
-  }
-}
+constexpr std::size_t kShowBatch = 200;
+constexpr std::size_t kFetchBatch = 16;
+constexpr unsigned kFetchers = 2;  // apt-get is slow to start and fast to fetch
 
 std::string ReplaceAll(std::string s, std::string_view from, std::string_view to) {
   for (std::size_t at = s.find(from); at != std::string::npos; at = s.find(from, at + to.size()))
@@ -41,115 +36,164 @@ std::string AptName(const Installed& p) {
   return p.package + (p.architecture == "all" ? "" : ":" + p.architecture) + "=" + p.version;
 }
 
-// dpkg-query takes patterns: what is one in a path is not meant so.
-std::string Literal(const std::string& path) {
-  std::string out;
-  for (const char c : path) {
-    if (c == '*' || c == '?' || c == '[' || c == '\\') out += '\\';
-    out += c;
+struct Wanted {
+  Installed package;
+  std::string sha256;  // hex, by apt's lists
+};
+
+// The SHA-256 that the archive's lists have for these packages; what is only installed has none.
+Result<std::map<std::string, std::string>> ArchiveDigests(const std::vector<Installed>& packages) {
+  std::map<std::string, std::string> digests;  // by FileName
+  for (std::size_t i = 0; i < packages.size(); i += kShowBatch) {
+    std::vector<std::string> argv{"apt-cache", "show"};
+    for (std::size_t j = i; j < std::min(packages.size(), i + kShowBatch); ++j)
+      argv.push_back(AptName(packages[j]));
+    // Its exit code says whether all were found: what it printed says which.
+    ASSAY_ASSIGN(const Output o, RunProgram(argv, "/"));
+    Installed p;
+    std::string sha256;
+    auto end_of_paragraph = [&] {
+      if (!p.package.empty() && !sha256.empty()) digests[FileName(p)] = sha256;
+      p = {};
+      sha256.clear();
+    };
+    EachLine(o.out, [&](std::string_view line) {
+      auto value = [&](std::string_view field, std::string& out) {
+        if (line.starts_with(field)) out = line.substr(field.size());
+      };
+      value("Package: ", p.package);
+      value("Version: ", p.version);
+      value("Architecture: ", p.architecture);
+      value("SHA256: ", sha256);
+      if (line.empty()) end_of_paragraph();
+    });
+    end_of_paragraph();
   }
-  return out;
+  return digests;
 }
 
-// The names that a package may know a file by, on a machine whose /bin is /usr/bin.
-std::vector<std::string> Names(const std::string& path) {
-  std::vector<std::string> names{path};
-  if (path.starts_with("/usr/") && NormalisePath(path.substr(4)) == path) names.push_back(path.substr(4));
-  if (const std::string merged = NormalisePath(path); merged != path) names.push_back(merged);
-  return names;
+// The newest version of each package that the archive has.
+Result<> FindAvailable(std::vector<MissingPackage>& missing) {
+  if (missing.empty()) return {};
+  std::vector<std::string> argv{"apt-cache", "madison"};
+  for (const MissingPackage& m : missing) argv.push_back(m.installed.package);
+  ASSAY_ASSIGN(const Output o, RunProgram(argv, "/"));
+  std::map<std::string, std::string> newest;  // the first line of each is it
+  EachLine(o.out, [&](std::string_view line) {
+    std::string text = ReplaceAll(std::string(line), " ", "");
+    const std::size_t first = text.find('|');
+    const std::size_t second = first == std::string::npos ? first : text.find('|', first + 1);
+    if (second != std::string::npos)
+      newest.try_emplace(text.substr(0, first), text.substr(first + 1, second - first - 1));
+  });
+  for (MissingPackage& m : missing)
+    if (const auto found = newest.find(m.installed.package); found != newest.end())
+      m.available = found->second;
+  return {};
 }
 
-// "name[:arch]", several with commas.
-void TakeNames(std::string_view names, std::set<std::string>& out) {
-  while (!names.empty()) {
-    const std::size_t comma = std::min(names.find(", "), names.size());
-    out.insert(std::string(names.substr(0, comma)));
-    names.remove_prefix(std::min(comma + 2, names.size()));
-  }
+bool HasDigest(const std::string& path, const std::string& sha256) {
+  const Result<MappedFile> file = MappedFile::Open(path);
+  return file && Hash(HashAlg::kSha256, file->view()).hex() == sha256;
 }
 
-Result<> Download(const std::vector<Installed>& packages, const std::string& folder) {
-  std::vector<std::string> argv{"apt-get", "download", "-q", "-o", "APT::Sandbox::User=root"};
-  for (const Installed& p : packages) argv.push_back(AptName(p));
+Result<> Download(std::span<const Wanted> packages, const std::string& folder) {
+  std::vector<std::string> argv{"apt-get", "download",          "-q", "-o", "APT::Sandbox::User=root",
+                                "-o",      "Acquire::Retries=3"};
+  for (const Wanted& w : packages) argv.push_back(AptName(w.package));
   ASSAY_ASSIGN(const Output o, RunProgram(argv, folder));
   if (o.exit_code != 0) return Fail(LibError("apt-get", o.err));
   return {};
 }
 
+// Downloads beside the folder, so that a file with its final name is always whole and checked.
+class Fetcher {
+ public:
+  Fetcher(std::vector<Wanted> wanted, std::string folder, FetchReport& report, FetchProgress progress,
+          std::size_t done, std::size_t all)
+      : wanted_(std::move(wanted)),
+        folder_(std::move(folder)),
+        report_(report),
+        progress_(std::move(progress)),
+        done_(done),
+        all_(all) {}
+
+  void Run() {
+    std::vector<std::thread> threads;
+    for (unsigned i = 0; i < kFetchers && i * kFetchBatch < wanted_.size(); ++i)
+      threads.emplace_back([this] { Loop(); });
+    for (std::thread& t : threads) t.join();
+    std::error_code ignored;
+    std::filesystem::remove(folder_ + "/partial", ignored);  // stays while something lies in it
+  }
+
+ private:
+  void Loop() {
+    while (true) {
+      const std::size_t from = next_.fetch_add(kFetchBatch);
+      if (from >= wanted_.size()) return;
+      const std::span<const Wanted> batch =
+          std::span(wanted_).subspan(from, std::min(kFetchBatch, wanted_.size() - from));
+      // apt goes on after one that can't be had: what came is taken in any case.
+      const Result<> all = Download(batch, folder_ + "/partial");
+      for (const Wanted& w : batch)
+        Take(w, all ? "apt-get did not fetch what its lists promise" : all.error().Message());
+    }
+  }
+
+  void Take(const Wanted& w, const std::string& otherwise) {
+    const std::string name = FileName(w.package);
+    const std::string partial = folder_ + "/partial/" + name;
+    std::error_code error;
+    const bool good = HasDigest(partial, w.sha256);
+    if (good)
+      std::filesystem::rename(partial, folder_ + "/" + name, error);
+    else
+      std::filesystem::remove(partial, error);
+    const std::lock_guard lock(mutex_);
+    if (!good || error)
+      report_.failed.push_back(
+          fmt::format("{} {}: {}", w.package.package, w.package.version, good ? error.message() : otherwise));
+    if (progress_) progress_(++done_, all_);
+  }
+
+  const std::vector<Wanted> wanted_;
+  const std::string folder_;
+  FetchReport& report_;
+  const FetchProgress progress_;
+  std::size_t done_;
+  const std::size_t all_;
+  std::atomic<std::size_t> next_{0};
+  std::mutex mutex_;
+};
+
 }  // namespace
 
-Result<std::vector<Installed>> InstalledPackages() {
-  ASSAY_ASSIGN(const Output o,
-               RunProgram({"dpkg-query", "-W", "-f",
-                           "${db:Status-Abbrev}\\t${Package}\\t${Version}\\t${Architecture}\\n"},
-                          "/"));
-  if (o.exit_code != 0) return Fail(LibError("dpkg-query", o.err));
-  std::vector<Installed> out;
-  EachLine(o.out, [&](std::string_view line) {
-    std::vector<std::string> fields;
-    for (std::size_t at = 0; at <= line.size();) {
-      const std::size_t end = std::min(line.find('\t', at), line.size());
-      fields.emplace_back(line.substr(at, end - at));
-      at = end + 1;
-    }
-    if (fields.size() == 4 && fields[0].size() > 1 && fields[0][1] == 'i')
-      out.push_back({.package = fields[1], .version = fields[2], .architecture = fields[3]});
-  });
-  return out;
-}
-
-Result<std::vector<Installed>> OwnersOf(const std::vector<std::string>& paths) {
-  std::set<std::string> owners;
-  for (std::size_t i = 0; i < paths.size(); i += kPathBatch) {
-    std::vector<std::string> argv{"dpkg-query", "-S"};
-    for (std::size_t j = i; j < std::min(paths.size(), i + kPathBatch); ++j)
-      for (const std::string& name : Names(paths[j])) argv.push_back(Literal(name));
-    // Exit code 1: not every path is some package's.
-    ASSAY_ASSIGN(const Output o, RunProgram(argv, "/"));
-    if (o.exit_code > 1) return Fail(LibError("dpkg-query", o.err));
-    EachLine(o.out, [&](std::string_view line) {
-      const std::size_t colon = line.find(": ");
-      if (colon == std::string_view::npos || line.starts_with("diversion by ")) return;
-      TakeNames(line.substr(0, colon), owners);
-    });
-  }
-  ASSAY_ASSIGN(const std::vector<Installed> installed, InstalledPackages());
-  std::vector<Installed> out;
-  for (const Installed& p : installed)
-    if (owners.contains(p.package) || owners.contains(p.package + ":" + p.architecture)) out.push_back(p);
-  return out;
-}
-
 Result<FetchReport> FetchDebs(const std::vector<Installed>& packages, const std::string& folder,
-                              const std::function<void(std::size_t done, std::size_t all)>& progress) {
-  ASSAY_TRY(MakeDirs(folder, 0755));
+                              const FetchProgress& progress) {
+  ASSAY_TRY(MakeDirs(folder + "/partial", 0755));
+  ASSAY_ASSIGN(const auto digests, ArchiveDigests(packages));
   FetchReport report;
-  auto have = [&](const Installed& p) { return access((folder + "/" + FileName(p)).c_str(), R_OK) == 0; };
-  std::vector<Installed> wanted;
-  for (const Installed& p : packages)
-    if (!have(p)) wanted.push_back(p);
-  std::size_t done = packages.size() - wanted.size();
-  for (std::size_t i = 0; i < wanted.size(); i += kFetchBatch) {
-    if (progress) progress(done, packages.size());
-    const auto first = wanted.begin() + static_cast<std::ptrdiff_t>(i);
-    const auto last = wanted.begin() + static_cast<std::ptrdiff_t>(std::min(wanted.size(), i + kFetchBatch));
-    // One that is not to be had fails all of its batch: then each on its own.
-    if (!Download({first, last}, folder)) {
-      for (auto p = first; p != last; ++p) {
-        if (have(*p)) continue;
-        if (const Result<> one = Download({*p}, folder); !one)
-          log::Info("{} {}: {}", p->package, p->version, one.error().Message());
-      }
-    }
-    done += static_cast<std::size_t>(last - first);
-  }
-  if (progress) progress(done, packages.size());
+  std::vector<Wanted> wanted;
+  std::vector<std::string> names;
   for (const Installed& p : packages) {
-    if (have(p))
-      report.files.push_back(folder + "/" + FileName(p));
-    else
-      report.missing.push_back(p);
+    const auto digest = digests.find(FileName(p));
+    if (digest == digests.end()) {
+      report.missing.push_back({.installed = p, .available = ""});
+      continue;
+    }
+    names.push_back(folder + "/" + FileName(p));
+    if (!HasDigest(names.back(), digest->second)) {
+      unlink(names.back().c_str());
+      wanted.push_back({p, digest->second});
+    }
   }
+  ASSAY_TRY(FindAvailable(report.missing));
+  const std::size_t there = names.size() - wanted.size();
+  if (progress) progress(there, names.size());
+  Fetcher(std::move(wanted), folder, report, progress, there, names.size()).Run();
+  for (const std::string& name : names)
+    if (access(name.c_str(), R_OK) == 0) report.files.push_back(name);
   return report;
 }
 

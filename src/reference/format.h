@@ -3,8 +3,6 @@
 
 #include <array>
 #include <cstdint>
-#include <string>
-#include <string_view>
 
 namespace assay::reference {
 
@@ -30,13 +28,10 @@ struct PackageRow {
   std::uint32_t standing;                           // 0 good, 1 vulnerable, 2 revoked
 };
 struct PathRow {
-  std::uint32_t key;  // into strings: the normalised path; rows ascend by it
+  std::uint32_t key;  // into strings: appraise::NormalisePath of it; rows ascend by it
   std::uint32_t origin;
 };
 static_assert(sizeof(OriginRow) == 8 && sizeof(PackageRow) == 20 && sizeof(PathRow) == 8);
 // strings: each u16 length | bytes.
-
-// How the list would name it: merged /usr, ' ' as '_'.
-std::string NormalisePath(std::string_view path);
 
 }  // namespace assay::reference

@@ -16,7 +16,8 @@ constexpr std::size_t kFanout = 257;
 
 struct Index::Impl {
   MappedFile file;
-  ByteView bytes;
+  Bytes memory;
+  ByteView bytes;  // of the one or the other
   Header h{};
 
   template <typename T>
@@ -49,18 +50,27 @@ struct Index::Impl {
     }
     return std::nullopt;
   }
+  std::optional<IndexedPackage> PackageAt(std::uint32_t row) const {
+    if (row >= h.packages) return std::nullopt;
+    const auto package = At<PackageRow>(h.packages_at, row);
+    if (package.standing > static_cast<std::uint32_t>(appraise::Standing::kRevoked)) return std::nullopt;
+    return IndexedPackage{.package = std::string(String(package.name)),
+                          .version = std::string(String(package.version)),
+                          .architecture = std::string(String(package.architecture)),
+                          .note = std::string(String(package.note)),
+                          .standing = static_cast<appraise::Standing>(package.standing)};
+  }
   std::optional<appraise::Origin> OriginAt(std::uint32_t row) const {
     if (row >= h.origins) return std::nullopt;
     const auto origin = At<OriginRow>(h.origins_at, row);
-    if (origin.package >= h.packages) return std::nullopt;
-    const auto package = At<PackageRow>(h.packages_at, origin.package);
-    if (package.standing > static_cast<std::uint32_t>(appraise::Standing::kRevoked)) return std::nullopt;
-    return appraise::Origin{.standing = static_cast<appraise::Standing>(package.standing),
-                            .package = std::string(String(package.name)),
-                            .version = std::string(String(package.version)),
-                            .architecture = std::string(String(package.architecture)),
+    std::optional<IndexedPackage> package = PackageAt(origin.package);
+    if (!package) return std::nullopt;
+    return appraise::Origin{.standing = package->standing,
+                            .package = std::move(package->package),
+                            .version = std::move(package->version),
+                            .architecture = std::move(package->architecture),
                             .path = std::string(String(origin.path)),
-                            .note = std::string(String(package.note))};
+                            .note = std::move(package->note)};
   }
   Result<> Check() const;
 };
@@ -100,9 +110,20 @@ Result<std::unique_ptr<Index>> Index::Open(const std::string& path) {
   auto impl = std::make_unique<Impl>();
   ASSAY_ASSIGN(impl->file, MappedFile::Open(path));
   impl->bytes = impl->file.view();
+  return Checked(std::move(impl), path);
+}
+
+Result<std::unique_ptr<Index>> Index::OfBytes(Bytes bytes) {
+  auto impl = std::make_unique<Impl>();
+  impl->memory = std::move(bytes);
+  impl->bytes = impl->memory;
+  return Checked(std::move(impl), "index");
+}
+
+Result<std::unique_ptr<Index>> Index::Checked(std::unique_ptr<Impl> impl, const std::string& name) {
   if (impl->bytes.size() < sizeof(Header)) return Fail(ParseError("index", impl->bytes.size(), "truncated"));
   std::memcpy(&impl->h, impl->bytes.data(), sizeof(Header));
-  if (impl->h.magic != kMagic) return Fail(ParseError("index", 0, path + " is not an index"));
+  if (impl->h.magic != kMagic) return Fail(ParseError("index", 0, name + " is not an index"));
   if (impl->h.file_size != impl->bytes.size())
     return Fail(ParseError("index", 8, "the file's size is wrong"));
   ASSAY_TRY(impl->Check());
@@ -121,7 +142,7 @@ std::vector<appraise::Origin> Index::Find(const Digest& digest) const {
 }
 
 std::optional<appraise::Origin> Index::FindPath(const std::string& path) const {
-  const std::string key = NormalisePath(path);
+  const std::string key = appraise::NormalisePath(path);
   std::uint64_t low = 0;
   std::uint64_t high = impl_->h.paths;
   while (low < high) {
@@ -139,7 +160,29 @@ std::optional<appraise::Origin> Index::FindPath(const std::string& path) const {
 
 bool Index::Contains(const Digest& digest) const { return impl_->FindDigest(digest).has_value(); }
 std::size_t Index::size() const { return impl_->h.digests; }
+std::size_t Index::files() const { return impl_->h.origins; }
+
+std::vector<IndexedPackage> Index::Packages() const {
+  std::vector<IndexedPackage> out;
+  for (std::uint32_t i = 0; i < impl_->h.packages; ++i)
+    if (std::optional<IndexedPackage> package = impl_->PackageAt(i)) out.push_back(std::move(*package));
+  return out;
+}
+
 Digest Index::ContentDigest() const { return Hash(HashAlg::kSha256, impl_->bytes); }
+
+std::vector<appraise::Origin> Indexes::Find(const Digest& digest) const {
+  std::vector<appraise::Origin> out;
+  for (const std::unique_ptr<Index>& index : indexes_)
+    for (appraise::Origin& origin : index->Find(digest)) out.push_back(std::move(origin));
+  return out;
+}
+
+std::optional<appraise::Origin> Indexes::FindPath(const std::string& path) const {
+  for (const std::unique_ptr<Index>& index : indexes_)
+    if (std::optional<appraise::Origin> origin = index->FindPath(path)) return origin;
+  return std::nullopt;
+}
 
 Result<> SignManifest(const std::string& index_path, const PrivateKey& key) {
   ASSAY_ASSIGN(const MappedFile file, MappedFile::Open(index_path));

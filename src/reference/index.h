@@ -39,35 +39,69 @@ class Builder {
   std::unique_ptr<Impl> impl_;
 };
 
+struct IndexedPackage {
+  std::string package, version, architecture, note;
+  appraise::Standing standing = appraise::Standing::kGood;
+};
+
 class Index : public appraise::ReferenceValues {
  public:
   static Result<std::unique_ptr<Index>> Open(const std::string& path);
+  static Result<std::unique_ptr<Index>> OfBytes(Bytes bytes);  // one that is no file
   ~Index() override;
   std::vector<appraise::Origin> Find(const Digest& digest) const override;
   std::optional<appraise::Origin> FindPath(const std::string& path) const override;
   bool Contains(const Digest& digest) const;  // lock-free, allocation-free: for the recorder
   std::size_t size() const;                   // digests
-  Digest ContentDigest() const;               // SHA-256 of the file: what a manifest signature is over
+  std::size_t files() const;                  // every package's files, the same content several times
+  std::vector<IndexedPackage> Packages() const;
+  Digest ContentDigest() const;  // SHA-256 of the file: what a manifest signature is over
 
  private:
   struct Impl;
   explicit Index(std::unique_ptr<Impl> impl);
+  static Result<std::unique_ptr<Index>> Checked(std::unique_ptr<Impl> impl, const std::string& name);
   std::unique_ptr<Impl> impl_;
 };
 
-// Fetches the .deb files of installed packages with apt (as the machine has it set up) into a folder.
+// Several indexes asked as one; at one path the first index that knows it answers.
+class Indexes : public appraise::ReferenceValues {
+ public:
+  void Add(std::unique_ptr<Index> index) { indexes_.push_back(std::move(index)); }
+  std::vector<appraise::Origin> Find(const Digest& digest) const override;
+  std::optional<appraise::Origin> FindPath(const std::string& path) const override;
+
+ private:
+  std::vector<std::unique_ptr<Index>> indexes_;
+};
+
 struct Installed {
   std::string package, version, architecture;
 };
 Result<std::vector<Installed>> InstalledPackages();  // by dpkg-query
-struct FetchReport {
-  std::vector<std::string> files;  // .deb paths, those already there included
-  std::vector<Installed> missing;  // no longer in the archive, or local
+
+// Fetches the .deb files of packages with apt, as the machine has it set up, into a folder. Each file, also
+// one that was there before, has the SHA-256 that apt's signed lists name; what was fetched stays when the
+// rest fails.
+struct MissingPackage {
+  Installed installed;
+  std::string available;  // the version that the archive has instead; empty: none
 };
+struct FetchReport {
+  std::vector<std::string> files;       // .deb paths
+  std::vector<MissingPackage> missing;  // this version is not in the archive
+  std::vector<std::string> failed;      // a sentence for each package that is, and could not be fetched
+};
+using FetchProgress = std::function<void(std::size_t done, std::size_t all)>;
 Result<FetchReport> FetchDebs(const std::vector<Installed>& packages, const std::string& folder,
-                              const std::function<void(std::size_t done, std::size_t all)>& progress);
-// Packages that own these files (dpkg -S, merged /usr understood).
-Result<std::vector<Installed>> OwnersOf(const std::vector<std::string>& paths);
+                              const FetchProgress& progress);
+
+// The packages that own these files. Merged /usr, diversions and links (update-alternatives) are understood.
+struct Owners {
+  std::vector<Installed> packages;
+  std::vector<std::string> unowned;  // paths that no package owns: /usr/local, a user's own builds
+};
+Result<Owners> OwnersOf(const std::vector<std::string>& paths);
 
 // Signs and checks a manifest: index.sig beside the index holds base64 of ES256 over its SHA-256.
 Result<> SignManifest(const std::string& index_path, const PrivateKey& key);

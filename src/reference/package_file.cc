@@ -7,6 +7,7 @@
 #include <array>
 #include <map>
 #include <memory>
+#include <utility>
 
 namespace assay::reference {
 namespace {
@@ -14,6 +15,7 @@ namespace {
 constexpr std::size_t kBlock = 256 << 10;
 constexpr std::size_t kMaxControl = 1 << 20;
 constexpr std::size_t kMaxFiles = 1'000'000;
+constexpr std::uint64_t kMaxUnpacked = std::uint64_t{64} << 30;
 
 struct ArchiveDelete {
   void operator()(archive* a) const { archive_read_free(a); }
@@ -49,7 +51,13 @@ la_ssize_t ReadMember(archive* inner, void* data, const void** out) {
 
 Result<ArchivePtr> OpenInner(Member& member, const std::string& path) {
   ArchivePtr inner(archive_read_new());
-  archive_read_support_filter_all(inner.get());
+  // What dpkg-deb writes. Not all filters: some of libarchive's start a program for what they can't unpack
+  // themselves.
+  archive_read_support_filter_gzip(inner.get());
+  archive_read_support_filter_bzip2(inner.get());
+  archive_read_support_filter_xz(inner.get());
+  archive_read_support_filter_lzma(inner.get());
+  archive_read_support_filter_zstd(inner.get());
   archive_read_support_format_tar(inner.get());
   if (archive_read_open(inner.get(), &member, nullptr, ReadMember, nullptr) != ARCHIVE_OK)
     return Fail(ArchiveError(inner.get(), path));
@@ -100,13 +108,17 @@ Result<> ReadControl(Member& member, const std::string& path, PackageContent& ou
   return {};
 }
 
-Result<Digest> HashEntry(archive* a, const std::string& path) {
+// left: how many bytes the package may still unpack to.
+Result<Digest> HashEntry(archive* a, const std::string& path, std::uint64_t& left) {
   Hasher hasher(HashAlg::kSha256);
   std::array<std::uint8_t, kBlock> block;
   while (true) {
     const la_ssize_t n = archive_read_data(a, block.data(), block.size());
     if (n < 0) return Fail(ArchiveError(a, path));
     if (n == 0) return hasher.Finish();
+    if (static_cast<std::uint64_t>(n) > left)
+      return Fail(ParseError("deb", 0, path + ": too large unpacked"));
+    left -= static_cast<std::uint64_t>(n);
     hasher.Update(ByteView(block).first(static_cast<std::size_t>(n)));
   }
 }
@@ -114,6 +126,7 @@ Result<Digest> HashEntry(archive* a, const std::string& path) {
 Result<> ReadData(Member& member, const std::string& path, PackageContent& out) {
   ASSAY_ASSIGN(const ArchivePtr inner, OpenInner(member, path));
   std::map<std::string, std::size_t> by_path;  // for hard links
+  std::uint64_t left = kMaxUnpacked;
   while (true) {
     archive_entry* entry = nullptr;
     ASSAY_ASSIGN(const bool more, NextEntry(inner.get(), &entry, path));
@@ -128,13 +141,40 @@ Result<> ReadData(Member& member, const std::string& path, PackageContent& out) 
         return Fail(ParseError("deb", 0, path + ": hard link to nothing: " + file.path));
       file.digest = out.files[target->second].digest;
     } else if (archive_entry_filetype(entry) == AE_IFREG) {
-      ASSAY_ASSIGN(file.digest, HashEntry(inner.get(), path));
+      ASSAY_ASSIGN(file.digest, HashEntry(inner.get(), path, left));
     } else {
       continue;
     }
     by_path[file.path] = out.files.size();
     out.files.push_back(std::move(file));
   }
+}
+
+Result<PackageContent> ReadOuter(archive* outer, const std::string& path) {
+  PackageContent out;
+  bool control = false;
+  bool data = false;
+  while (true) {
+    archive_entry* entry = nullptr;
+    ASSAY_ASSIGN(const bool more, NextEntry(outer, &entry, path));
+    if (!more) break;
+    const char* raw_name = archive_entry_pathname(entry);
+    const std::string_view name = raw_name != nullptr ? raw_name : "";
+    const bool is_control = name.starts_with("control.tar");
+    if (!is_control && !name.starts_with("data.tar")) continue;
+    // dpkg would read the first only: what comes twice is made to deceive.
+    if (std::exchange(is_control ? control : data, true))
+      return Fail(ParseError("deb", 0, path + ": two members " + std::string(name)));
+    const auto member = std::make_unique<Member>();
+    member->outer = outer;
+    if (is_control) {
+      ASSAY_TRY(ReadControl(*member, path, out));
+    } else {
+      ASSAY_TRY(ReadData(*member, path, out));
+    }
+  }
+  if (!control || !data) return Fail(ParseError("deb", 0, path + ": not a Debian package"));
+  return out;
 }
 
 }  // namespace
@@ -144,25 +184,15 @@ Result<PackageContent> ReadDeb(const std::string& path) {
   archive_read_support_format_ar(outer.get());
   if (archive_read_open_filename(outer.get(), path.c_str(), kBlock) != ARCHIVE_OK)
     return Fail(ArchiveError(outer.get(), path));
-  PackageContent out;
-  bool data = false;
-  while (true) {
-    archive_entry* entry = nullptr;
-    ASSAY_ASSIGN(const bool more, NextEntry(outer.get(), &entry, path));
-    if (!more) break;
-    const char* raw_name = archive_entry_pathname(entry);
-    const std::string_view name = raw_name != nullptr ? raw_name : "";
-    const auto member = std::make_unique<Member>();
-    member->outer = outer.get();
-    if (name.starts_with("control.tar")) {
-      ASSAY_TRY(ReadControl(*member, path, out));
-    } else if (name.starts_with("data.tar")) {
-      ASSAY_TRY(ReadData(*member, path, out));
-      data = true;
-    }
-  }
-  if (out.package.empty() || !data) return Fail(ParseError("deb", 0, path + ": not a Debian package"));
-  return out;
+  return ReadOuter(outer.get(), path);
+}
+
+Result<PackageContent> ReadDebBytes(ByteView bytes, const std::string& name) {
+  const ArchivePtr outer(archive_read_new());
+  archive_read_support_format_ar(outer.get());
+  if (archive_read_open_memory(outer.get(), bytes.data(), bytes.size()) != ARCHIVE_OK)
+    return Fail(ArchiveError(outer.get(), name));
+  return ReadOuter(outer.get(), name);
 }
 
 }  // namespace assay::reference

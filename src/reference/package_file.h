@@ -2,8 +2,8 @@
 //
 //   ASSAY_ASSIGN(PackageContent c, ReadDeb("coreutils_9.1-1_amd64.deb"));
 //
-// Contract: nothing is unpacked to disk. Damaged archives are LibErrors of libarchive, too large parts are
-// ParseErrors "deb". Source: deb(5), tar(5).
+// Contract: nothing is unpacked to disk and no other program is started. Damaged archives are LibErrors of
+// libarchive; what is too large, missing or there twice is a ParseError "deb". Source: deb(5), tar(5).
 #pragma once
 
 #include <string>
@@ -22,5 +22,7 @@ struct PackageContent {
   std::vector<PackagedFile> files;
 };
 Result<PackageContent> ReadDeb(const std::string& path);
+// The same of bytes in memory; name is for errors.
+Result<PackageContent> ReadDebBytes(ByteView bytes, const std::string& name);
 
 }  // namespace assay::reference

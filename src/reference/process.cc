@@ -64,7 +64,10 @@ Result<Output> RunProgram(const std::vector<std::string>& argv, const std::strin
   Output result;
   std::array<pollfd, 2> wait{pollfd{out.get(), POLLIN, 0}, pollfd{err.get(), POLLIN, 0}};
   while (wait[0].fd >= 0 || wait[1].fd >= 0) {
-    if (poll(wait.data(), wait.size(), -1) < 0 && errno != EINTR) break;
+    if (poll(wait.data(), wait.size(), -1) < 0) {
+      if (errno == EINTR) continue;
+      break;
+    }
     if (wait[0].revents != 0 && !Drain(out.get(), result.out)) wait[0].fd = -1;
     if (wait[1].revents != 0 && !Drain(err.get(), result.err)) wait[1].fd = -1;
   }

@@ -7,7 +7,9 @@
 // signal n).
 #pragma once
 
+#include <algorithm>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -19,5 +21,14 @@ struct Output {
   std::string out, err;
 };
 Result<Output> RunProgram(const std::vector<std::string>& argv, const std::string& folder);
+
+template <typename Visit>
+void EachLine(std::string_view text, Visit visit) {
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    visit(text.substr(at, end - at));
+    at = end + 1;
+  }
+}
 
 }  // namespace assay::reference

@@ -143,13 +143,76 @@ TEST_F(ReferenceTest, ManifestSignature) {
   EXPECT_FALSE(VerifyManifest(dir_ + "/x.idx", key.Public()));
 }
 
-TEST(OwnersTest, OfRealFiles) {
-  const auto owners =
-      OwnersOf({"/usr/bin/ls", "/usr/bin/[", "/usr/lib/x86_64-linux-gnu/libc.so.6", "/no/such"});
-  ASSERT_TRUE(owners) << owners.error().Message();
+std::vector<std::string> Names(const std::vector<Installed>& packages) {
   std::vector<std::string> names;
-  for (const Installed& p : *owners) names.push_back(p.package);
-  EXPECT_EQ(names, (std::vector<std::string>{"coreutils", "libc6"}));
+  for (const Installed& p : packages) names.push_back(p.package);
+  return names;
+}
+
+TEST(OwnersTest, OfRealFiles) {
+  const auto owners = OwnersOf({"/usr/bin/ls", "/usr/bin/[", "/usr/lib/x86_64-linux-gnu/libc.so.6",
+                                "/no/such", "/usr/local/bin/own-build", "boot_aggregate"});
+  ASSERT_TRUE(owners) << owners.error().Message();
+  EXPECT_EQ(Names(owners->packages), (std::vector<std::string>{"coreutils", "libc6"}));
+  EXPECT_EQ(owners->unowned,
+            (std::vector<std::string>{"boot_aggregate", "/no/such", "/usr/local/bin/own-build"}));
+}
+
+// /bin/sh is a link of dash's own, which diverts the file that another package may have there.
+TEST(OwnersTest, LinksAndDiversions) {
+  for (const char* path : {"/usr/bin/sh", "/bin/sh", "/usr/bin/sh.distrib", "/bin/dash", "/usr/bin/dash"}) {
+    const auto owners = OwnersOf({path});
+    ASSERT_TRUE(owners) << owners.error().Message();
+    EXPECT_EQ(Names(owners->packages), std::vector<std::string>{"dash"}) << path;
+    EXPECT_TRUE(owners->unowned.empty()) << path;
+  }
+  // A link of update-alternatives leads to a package.
+  const auto owners = OwnersOf({"/usr/bin/awk"});
+  ASSERT_TRUE(owners) << owners.error().Message();
+  EXPECT_EQ(owners->packages.size(), 1U);
+}
+
+TEST_F(ReferenceTest, SeveralIndexesAnswerAsOne) {
+  Builder a, b;
+  ASSERT_TRUE(a.AddDeb(MakeDeb("one", "1", "1")));
+  Put("/app/run", "local");
+  ASSERT_TRUE(b.AddFolder(dir_ + "/app", "app", "7"));
+  Indexes both;
+  both.Add(Written(a));
+  both.Add(Written(b));
+  EXPECT_EQ(both.Find(DigestOf("1")).size(), 2U);
+  EXPECT_EQ(both.Find(DigestOf("local")).size(), 1U);
+  EXPECT_TRUE(both.Find(DigestOf("other")).empty());
+  EXPECT_EQ(both.FindPath("/usr/bin/tool")->package, "one");
+  EXPECT_EQ(both.FindPath(dir_ + "/app/run")->package, "app");
+  EXPECT_FALSE(both.FindPath("/usr/bin/other"));
+}
+
+TEST_F(ReferenceTest, PackagesAreListed) {
+  Builder b;
+  ASSERT_TRUE(b.AddDeb(MakeDeb("one", "1", "1")));
+  b.Mark("one", "", appraise::Standing::kRevoked, "stolen key");
+  const auto index = Written(b);
+  const auto packages = index->Packages();
+  ASSERT_EQ(packages.size(), 1U);
+  EXPECT_EQ(packages[0].package, "one");
+  EXPECT_EQ(packages[0].note, "stolen key");
+  EXPECT_EQ(packages[0].standing, appraise::Standing::kRevoked);
+  EXPECT_EQ(index->files(), 2U);
+}
+
+// dpkg reads the first data member: a second one must not add reference values.
+TEST_F(ReferenceTest, PackageWithTwoDataMembers) {
+  const std::string deb = MakeDeb("one", "1", "content");
+  ASSERT_TRUE(ReadDeb(deb));
+  const auto o = RunProgram({"sh", "-c",
+                             "ar x one.deb && ar p one.deb $(ar t one.deb | tail -1) > data.tar && ar q "
+                             "one.deb data.tar"},
+                            dir_);
+  ASSERT_TRUE(o && o->exit_code == 0) << o->err;
+  const auto read = ReadDeb(deb);
+  ASSERT_FALSE(read);
+  EXPECT_EQ(read.error().code(), "parse.deb");
 }
 
 }  // namespace

@@ -1,0 +1,21 @@
+// Damaged index files: a named error, or answers; never a read outside the bytes.
+#include <cstdlib>
+
+#include "reference/index.h"
+
+using namespace assay;
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const auto index = reference::Index::OfBytes(Bytes(data, data + size));
+  if (!index) return 0;
+  // Looked up is what the file itself holds: digests at any place of it, the paths of its own strings.
+  for (std::size_t at = 0; at + 32 <= size; at += 8) {
+    const Digest digest = *Digest::Of(HashAlg::kSha256, {data + at, 32});
+    const auto origins = (*index)->Find(digest);
+    if (!origins.empty() && !(*index)->Contains(digest)) abort();
+    for (const auto& origin : origins) (*index)->FindPath(origin.path);
+  }
+  (*index)->FindPath("/usr/bin/tool");
+  (*index)->Packages();
+  return 0;
+}
