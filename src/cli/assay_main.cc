@@ -2,27 +2,9 @@
 #include <unistd.h>
 
 #include <cstdlib>
-#include <nlohmann/json.hpp>
 
 #include "base/log.h"
 #include "cli/commands.h"
-
-namespace assay::cli {
-
-void Session::Finish(const Result<int>& outcome) {
-  if (outcome) {
-    exit_code = *outcome;
-    return;
-  }
-  const Error& error = outcome.error();
-  if (json)
-    fmt::print("{}\n",
-               nlohmann::json{{"error", {{"code", error.code()}, {"message", error.Message()}}}}.dump());
-  fmt::print(stderr, "assay: {}\n", error.Message());
-  exit_code = error.As<UsageError>() != nullptr ? kExitUsage : kExitError;
-}
-
-}  // namespace assay::cli
 
 int main(int argc, char** argv) {
   using namespace assay;

@@ -1,0 +1,237 @@
+// `assay attest`, `appraise` and `result` as they are used, against a real recorder, a software TPM and a
+// Unix socket.
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "attest/channel.h"
+#include "base/fd.h"
+#include "cli/commands.h"
+#include "list/list.h"
+#include "reference/index.h"
+#include "tpm/software_tpm.h"
+
+namespace assay::cli {
+namespace {
+
+using nlohmann::json;
+
+class AttestTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    char name[] = "/tmp/assay-cli.XXXXXX";
+    dir_ = mkdtemp(name);
+    for (const char* file : {"assayd", "tool", "other"}) Put("app/" + std::string(file), file);
+    reference::Builder builder;
+    ASSERT_TRUE(builder.AddFolder(dir_ + "/app", "app", "1.0"));
+    ASSERT_TRUE(builder.Write(dir_ + "/app.idx"));
+    Put("policy.json", R"({"allow_software_tpm": true})");
+    StartTpm();
+    if (HasFatalFailure()) return;
+    Start(1);
+  }
+  void TearDown() override {
+    StopAttester();
+    tpm_.reset();
+    EXPECT_TRUE(swtpm_.Stop());
+    std::filesystem::remove_all(dir_);
+  }
+  void StartTpm() {
+    auto started =
+        tpm::SoftwareTpm::Start({.state_dir = dir_ + "/state", .run_dir = dir_ + "/run", .preload = ""});
+    ASSERT_TRUE(started) << started.error().Message();
+    swtpm_ = *started;
+    auto tpm = tpm::Tpm::Connect(swtpm_.tcti());
+    ASSERT_TRUE(tpm) << tpm.error().Message();
+    tpm_ = std::move(*tpm);
+  }
+  void Start(int run) {
+    measure::RecorderOptions options;
+    options.dir = dir_ + "/list";
+    options.allow_retire = true;
+    auto recorder = measure::Recorder::Open(options, *tpm_);
+    ASSERT_TRUE(recorder) << recorder.error().Message();
+    recorder_ = std::move(*recorder);
+    Own("assay-start", {{"version", "0.1.0"},
+                        {"scope", "host"},
+                        {"tasks_before", 0},
+                        {"run", run},
+                        {"executable", dir_ + "/app/assayd"},
+                        {"components", {dir_ + "/app/assayd"}}});
+    Load("app/assayd");
+    Own("assay-policy", json::object());
+    Own("assay-engine", {{"engine", "fanotify"}, {"scope", "host"}});
+    attest::CollectorOptions collect;
+    collect.engine = [] { return std::pair<std::string, std::string>("fanotify", "ok"); };
+    auto collector = attest::Collector::Create(std::move(collect), *recorder_, *tpm_, tpm::AkKind::kEccP256);
+    ASSERT_TRUE(collector) << collector.error().Message();
+    collector_ = std::move(*collector);
+    attest::ServerOptions serve;
+    serve.unix_path = Socket();
+    auto server = attest::Server::Start(std::move(serve), *collector_);
+    ASSERT_TRUE(server) << server.error().Message();
+    server_ = std::move(*server);
+  }
+  void StopAttester() {
+    server_.reset();
+    collector_.reset();
+    recorder_.reset();
+  }
+  std::string Socket() const { return dir_ + "/challenge.sock"; }
+  void Put(const std::string& file, const std::string& content) const {
+    std::filesystem::create_directories(std::filesystem::path(dir_ + "/" + file).parent_path());
+    std::ofstream(dir_ + "/" + file) << content;
+  }
+  void Load(const std::string& file) {
+    const auto content = ReadFile(dir_ + "/" + file, 1 << 20);
+    ASSERT_TRUE(content);
+    auto r = recorder_->Record({Hash(HashAlg::kSha256, *content), dir_ + "/" + file, {}});
+    ASSERT_TRUE(r) << r.error().Message();
+  }
+  void Own(const std::string& name, const json& content) {
+    auto r = recorder_->RecordBuffer(name, AsBytes(content.dump()), {});
+    ASSERT_TRUE(r) << r.error().Message();
+  }
+  // Runs the command; what it printed is in out_.
+  int Assay(std::vector<std::string> argv) {
+    Session session;
+    session.json = std::find(argv.begin(), argv.end(), "--json") != argv.end();
+    std::erase(argv, "--json");
+    CLI::App app;
+    AddAttest(app, session);
+    std::reverse(argv.begin(), argv.end());
+    testing::internal::CaptureStdout();
+    testing::internal::CaptureStderr();
+    try {
+      app.parse(argv);
+    } catch (const CLI::ParseError&) {
+      session.exit_code = kExitUsage;
+    }
+    out_ = testing::internal::GetCapturedStdout();
+    err_ = testing::internal::GetCapturedStderr();
+    return session.exit_code;
+  }
+  int Attest(std::vector<std::string> more) {
+    std::vector<std::string> argv{
+        "attest",      "--unix",          Socket(),  "--policy",         dir_ + "/policy.json",
+        "--reference", dir_ + "/app.idx", "--state", dir_ + "/host.json"};
+    argv.insert(argv.end(), more.begin(), more.end());
+    return Assay(std::move(argv));
+  }
+  std::set<std::string> Findings() const {
+    std::set<std::string> names;
+    const json parsed = json::parse(out_);  // must live while its members are walked
+    for (const auto& f : parsed["findings"])
+      if (f["weight"] != "trusted") names.insert(f["name"].get<std::string>());
+    return names;
+  }
+  json State() const { return json::parse(std::ifstream(dir_ + "/host.json")); }
+
+  std::string dir_, out_, err_;
+  tpm::SoftwareTpm swtpm_;
+  std::unique_ptr<tpm::Tpm> tpm_;
+  std::unique_ptr<measure::Recorder> recorder_;
+  std::unique_ptr<attest::Collector> collector_;
+  std::unique_ptr<attest::Server> server_;
+};
+
+TEST_F(AttestTest, RoundsGoOnFromTheState) {
+  EXPECT_EQ(Attest({}), kExitOk) << out_ << err_;
+  EXPECT_NE(out_.find("trusted"), std::string::npos);
+  struct stat info{};
+  ASSERT_EQ(stat((dir_ + "/host.json").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0600U);
+  const auto records = State()["records"].get<int>();
+  EXPECT_EQ(records, 5);
+  Load("app/tool");
+  EXPECT_EQ(Attest({"--json", "--entries"}), kExitOk) << out_ << err_;
+  EXPECT_EQ(json::parse(out_)["entries"].size(), 1U);  // what is new, only
+  EXPECT_EQ(State()["records"], records + 1);
+  EXPECT_EQ(Attest({"--json", "--entries", "--full"}), kExitOk) << out_ << err_;
+  EXPECT_EQ(json::parse(out_)["entries"].size(), 6U);
+}
+
+TEST_F(AttestTest, SavedRoundGivesTheSameVerdict) {
+  EXPECT_EQ(Attest({}), kExitOk) << out_ << err_;
+  Put("app/tool", "trojan");
+  Load("app/tool");
+  EXPECT_EQ(Attest({"--json", "--save", dir_ + "/round"}), kExitNotTrusted);
+  EXPECT_EQ(Findings(), std::set<std::string>{"entry.changed"});
+  const std::string live = out_;
+  std::vector<std::string> appraise{"appraise",    dir_ + "/round",  "--policy", dir_ + "/policy.json",
+                                    "--reference", dir_ + "/app.idx"};
+  auto json_too = appraise;
+  json_too.push_back("--json");
+  EXPECT_EQ(Assay(json_too), kExitNotTrusted);
+  EXPECT_EQ(out_, live);
+  // Only some findings; the exit code is that of all.
+  json_too.insert(json_too.end(), {"--findings", "list"});
+  EXPECT_EQ(Assay(json_too), kExitNotTrusted);
+  EXPECT_TRUE(Findings().empty());
+  EXPECT_TRUE(WriteFileAtomic(dir_ + "/empty.bin", {}));
+  json_too.insert(json_too.end(), {"--list", dir_ + "/empty.bin"});
+  EXPECT_EQ(Assay(json_too), kExitNotTrusted);
+  EXPECT_EQ(Findings(), std::set<std::string>{"list.truncated"});
+  EXPECT_EQ(Assay({"appraise", dir_}), kExitError);
+}
+
+TEST_F(AttestTest, AfterARebootTheWholeListIsAsked) {
+  Load("app/tool");
+  EXPECT_EQ(Attest({}), kExitOk) << out_ << err_;
+  StopAttester();
+  tpm_.reset();
+  ASSERT_TRUE(swtpm_.Stop());
+  StartTpm();
+  Start(1);  // a shorter list than the one that is known
+  EXPECT_EQ(Attest({"--json"}), kExitOk) << out_ << err_;
+  EXPECT_TRUE(json::parse(out_)["rebooted"].get<bool>());
+  EXPECT_EQ(State()["records"], 5);
+  StopAttester();
+  tpm_.reset();
+  ASSERT_TRUE(swtpm_.Stop());
+  StartTpm();
+  Start(1);
+  for (const char* file : {"app/tool", "app/other"}) Load(file);  // and a longer one
+  EXPECT_EQ(Attest({"--json"}), kExitOk) << out_ << err_;
+  EXPECT_EQ(State()["records"], 7);
+}
+
+TEST_F(AttestTest, SignedResult) {
+  const PrivateKey key = *PrivateKey::GenerateP256();
+  Put("ear.key", key.Pem());
+  Put("ear.pub", key.Public().Pem());
+  Put("other.pub", PrivateKey::GenerateP256()->Public().Pem());
+  EXPECT_EQ(Attest({"--ear-key", dir_ + "/ear.key", "--ear-out", dir_ + "/ear.jwt"}), kExitOk)
+      << out_ << err_;
+  std::vector<std::string> verify{"result", "verify", dir_ + "/ear.jwt", "--key", dir_ + "/ear.pub"};
+  EXPECT_EQ(Assay(verify), kExitOk) << out_ << err_;
+  auto other = verify;
+  other.back() = dir_ + "/other.pub";
+  EXPECT_EQ(Assay(other), kExitError);
+  verify.insert(verify.end(), {"--nonce", std::string(64, '0')});
+  EXPECT_EQ(Assay(verify), kExitUnknown);
+  Load("app/tool");
+  Put("app/other", "trojan");
+  Load("app/other");
+  EXPECT_EQ(Attest({"--ear-key", dir_ + "/ear.key", "--ear-out", dir_ + "/ear.jwt"}), kExitNotTrusted);
+  EXPECT_EQ(Assay({"result", "verify", dir_ + "/ear.jwt", "--key", dir_ + "/ear.pub"}), kExitNotTrusted);
+}
+
+TEST_F(AttestTest, WrongUsageAndErrors) {
+  EXPECT_EQ(Assay({"attest"}), kExitUsage);
+  EXPECT_EQ(Assay({"attest", "--tls", "localhost:1"}), kExitUsage);
+  EXPECT_EQ(Assay({"attest", "--unix", "/no/such.sock"}), kExitError);
+  EXPECT_NE(err_.find("asking the attester at /no/such.sock"), std::string::npos) << err_;
+  EXPECT_EQ(Attest({"--selection", "sha256:x"}), kExitUsage);
+  EXPECT_EQ(Attest({"--reference", "/no/such.idx"}), kExitError);
+  Put("host.json", "{}");
+  EXPECT_EQ(Attest({}), kExitError);
+  EXPECT_NE(err_.find("host.json"), std::string::npos) << err_;
+}
+
+}  // namespace
+}  // namespace assay::cli

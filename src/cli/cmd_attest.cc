@@ -1,0 +1,293 @@
+// The verifier's side of a challenge, with the attester or with a saved round, and results that others
+// signed. man/assay-attest.1, man/assay-appraise.1
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "appraise/result.h"
+#include "attest/channel.h"
+#include "base/fd.h"
+#include "base/json.h"
+#include "cli/commands.h"
+#include "cli/progress.h"
+#include "cli/round.h"
+#include "reference/index.h"
+
+namespace assay::cli {
+namespace {
+
+using appraise::Appraisal;
+using appraise::Verdict;
+
+constexpr std::size_t kMaxPem = 64 << 10;
+constexpr std::size_t kMaxPolicy = 1 << 20;
+constexpr std::size_t kMaxState = std::size_t{16} << 20;
+constexpr std::size_t kMaxResult = std::size_t{16} << 20;
+constexpr std::uint64_t kMaxSkew = 300;  // seconds that a signer's clock may be ahead
+
+struct AttestOptions {
+  std::string unix_path, tls, pin, cert, key;
+  std::vector<std::string> references;
+  std::string policy, state, save, ear_key, ear_out, selection = "sha256:0-10";
+  std::string findings;  // only those whose names begin so are printed
+  bool entries = false, full = false;
+  std::string folder, list;        // appraise
+  std::string result, nonce, pub;  // result verify
+};
+
+std::uint64_t NowMs() {
+  using namespace std::chrono;
+  return static_cast<std::uint64_t>(
+      duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count());
+}
+
+Result<std::string> ReadText(const std::string& path, std::size_t max) {
+  ASSAY_ASSIGN(const Bytes bytes, ReadFile(path, max));
+  return std::string(AsText(bytes));
+}
+
+Result<appraise::Policy> LoadPolicy(const std::string& path) {
+  if (path.empty()) return appraise::Policy{};
+  ASSAY_ASSIGN(const std::string text, ReadText(path, kMaxPolicy));
+  Result<appraise::Policy> policy = appraise::ParsePolicy(text);
+  if (!policy) return Fail(policy.error().In(path));
+  return policy;
+}
+
+Result<reference::Indexes> LoadReferences(const std::vector<std::string>& paths) {
+  reference::Indexes all;
+  for (const std::string& path : paths) {
+    Result<std::unique_ptr<reference::Index>> index = reference::Index::Open(path);
+    if (!index) return Fail(index.error().In(path));
+    all.Add(std::move(*index));
+  }
+  return all;
+}
+
+// A file that is not there yet: nothing is known of the host.
+Result<appraise::HostState> LoadState(const std::string& path) {
+  if (path.empty()) return appraise::HostState{};
+  const Result<Bytes> bytes = ReadFile(path, kMaxState);
+  if (!bytes) {
+    const auto* os = bytes.error().As<OsError>();
+    if (os != nullptr && os->err == ENOENT) return appraise::HostState{};
+    return Fail(bytes.error());
+  }
+  Result<appraise::HostState> state = appraise::ParseHostState(AsText(*bytes));
+  if (!state) return Fail(state.error().In(path));
+  return state;
+}
+
+Result<attest::TlsPeer> Peer(const AttestOptions& o) {
+  attest::TlsPeer peer;
+  const std::size_t colon = o.tls.rfind(':');
+  const std::string port = colon == std::string::npos ? "" : o.tls.substr(colon + 1);
+  if (port.empty() || port.size() > 5 || port.find_first_not_of("0123456789") != std::string::npos ||
+      std::stoi(port) > 65535)
+    return Fail(UsageError("--tls: HOST:PORT, not '" + o.tls + "'"));
+  peer.port = std::stoi(port);
+  peer.host = o.tls.substr(0, colon);
+  if (peer.host.starts_with('[') && peer.host.ends_with(']'))
+    peer.host = peer.host.substr(1, peer.host.size() - 2);
+  ASSAY_ASSIGN(const Bytes pin, FromHex(o.pin));
+  if (pin.size() != DigestSize(HashAlg::kSha256))
+    return Fail(
+        UsageError("--pin: the SHA-256 of the attester's certificate, as 'assay keys show' prints it"));
+  peer.pinned = Hex(pin);
+  ASSAY_ASSIGN(peer.certificate_pem, ReadText(o.cert, kMaxPem));
+  ASSAY_ASSIGN(peer.key_pem, ReadText(o.key, kMaxPem));
+  return peer;
+}
+
+Result<Round> Ask(const AttestOptions& o, const appraise::HostState& before, std::uint64_t first) {
+  Round r;
+  r.before = before;
+  r.first_record = first;
+  r.time_ms = NowMs();
+  ASSAY_ASSIGN(r.selection, tpm::ParseSelectionText(o.selection));
+  ASSAY_ASSIGN(r.nonce, RandomBytes(attest::kNonceSize));
+  attest::Challenge challenge;
+  challenge.nonce = r.nonce;
+  challenge.first_record = first;
+  challenge.selection = r.selection;
+  Result<attest::Answer> answer;
+  if (!o.unix_path.empty()) {
+    answer = attest::ChallengeUnix(o.unix_path, challenge);
+  } else {
+    ASSAY_ASSIGN(const attest::TlsPeer peer, Peer(o));
+    answer = attest::ChallengeTls(peer, challenge);
+  }
+  if (!answer)
+    return Fail(answer.error().In("asking the attester at " + (o.unix_path.empty() ? o.tls : o.unix_path)));
+  r.evidence = std::move(answer->evidence);
+  r.binding = std::move(answer->binding);
+  r.peer = std::move(answer->peer);
+  return r;
+}
+
+// What can only be told from the whole list.
+bool NeedsWholeList(const Appraisal& a) {
+  return a.rebooted || std::any_of(a.findings.begin(), a.findings.end(), [](const appraise::Finding& f) {
+           return f.name == "list.no-prefix" ||
+                  (f.name == "own.missing-binary" && f.weight == Verdict::kUnknown);
+         });
+}
+
+void Print(Appraisal& a, const AttestOptions& o, const Session& session) {
+  std::erase_if(a.findings, [&](const appraise::Finding& f) { return !f.name.starts_with(o.findings); });
+  if (session.json)
+    fmt::print("{}\n", ToJson(a, o.entries));
+  else
+    fmt::print("{}", Describe(a, o.entries, session.colour));
+}
+
+Result<> WriteEar(const Appraisal& a, const Round& r, const AttestOptions& o) {
+  ASSAY_ASSIGN(const std::string pem, ReadText(o.ear_key, kMaxPem));
+  ASSAY_ASSIGN(const PrivateKey key, PrivateKey::FromPem(pem));
+  appraise::EarContext context;
+  context.host = o.unix_path.empty() ? o.tls : a.claims.hostname.empty() ? "localhost" : a.claims.hostname;
+  context.verifier_build = "assay " ASSAY_VERSION;
+  context.nonce = r.nonce;
+  context.now_ms = NowMs();
+  ASSAY_ASSIGN(const std::string jwt, SignEar(a, context, key));
+  return WriteFileAtomic(o.ear_out, AsBytes(jwt + "\n"), 0644);
+}
+
+Result<int> Attest(const AttestOptions& o, const Session& session) {
+  if (o.unix_path.empty() == o.tls.empty())
+    return Fail(UsageError("attest: which attester? --unix SOCKET, or --tls HOST:PORT"));
+  ASSAY_ASSIGN(const appraise::Policy policy, LoadPolicy(o.policy));
+  ASSAY_ASSIGN(const reference::Indexes references, LoadReferences(o.references));
+  ASSAY_ASSIGN(const appraise::HostState before, LoadState(o.state));
+  Round round;
+  Appraisal a;
+  {
+    Progress progress(session.progress, "");
+    std::uint64_t first = o.full ? 0 : before.records;
+    while (true) {
+      progress.Say("asking the attester");
+      Result<Round> asked = Ask(o, before, first);
+      // A list shorter than what is known of it: the machine was restarted, perhaps.
+      if (!asked && first > 0 && asked.error().code() == "attest.refused") {
+        first = 0;
+        continue;
+      }
+      if (!asked) return Fail(asked.error());
+      round = std::move(*asked);
+      progress.Say(fmt::format("judging a list of {} bytes", round.evidence.list.size()));
+      a = Appraise(round.Request(), before, references, policy);
+      if (first == 0 || !NeedsWholeList(a)) break;
+      first = 0;
+    }
+  }
+  if (!o.save.empty()) ASSAY_TRY(SaveRound(round, o.save));
+  if (!o.state.empty()) ASSAY_TRY(WriteFileAtomic(o.state, AsBytes(EncodeHostState(a.host)), 0600));
+  if (!o.ear_out.empty()) ASSAY_TRY(WriteEar(a, round, o));
+  Print(a, o, session);
+  return static_cast<int>(a.verdict);
+}
+
+Result<int> AppraiseSaved(const AttestOptions& o, const Session& session) {
+  ASSAY_ASSIGN(const appraise::Policy policy, LoadPolicy(o.policy));
+  ASSAY_ASSIGN(const reference::Indexes references, LoadReferences(o.references));
+  Result<Round> loaded = LoadRound(o.folder);
+  if (!loaded) return Fail(loaded.error().In(o.folder));
+  if (!o.list.empty()) {
+    ASSAY_ASSIGN(loaded->evidence.list, ReadFile(o.list, attest::kMaxEvidence));
+  }
+  Appraisal a = Appraise(loaded->Request(), loaded->before, references, policy);
+  Print(a, o, session);
+  return static_cast<int>(a.verdict);
+}
+
+// The worst of the result's attesters, as an exit code.
+Result<int> ExitCodeOf(const JsonValue& claims) {
+  ASSAY_ASSIGN(const JsonValue submods, claims.Object("submods"));
+  int worst = kExitOk;
+  bool any = false;
+  ASSAY_TRY(submods.EachMember([&](std::string_view, const JsonValue& v) -> Result<> {
+    ASSAY_ASSIGN(const std::uint64_t status, v.U64("ear.status"));
+    any = true;
+    if (status == 96)
+      worst = kExitNotTrusted;
+    else if (status != 2 && worst == kExitOk)
+      worst = kExitUnknown;
+    return {};
+  }));
+  return any ? worst : kExitUnknown;
+}
+
+Result<int> VerifyResult(const AttestOptions& o, const Session& session) {
+  ASSAY_ASSIGN(const std::string pem, ReadText(o.pub, kMaxPem));
+  ASSAY_ASSIGN(const PublicKey key, PublicKey::FromPem(pem));
+  ASSAY_ASSIGN(std::string jwt, ReadText(o.result, kMaxResult));
+  while (jwt.ends_with('\n')) jwt.pop_back();
+  const Result<std::string> claims = appraise::VerifyEar(jwt, key);
+  if (!claims) return Fail(claims.error().In(o.result));
+  ASSAY_ASSIGN(const JsonDoc doc, JsonDoc::Parse(*claims, "ear", kMaxResult));
+  ASSAY_ASSIGN(const std::uint64_t issued, doc.root().U64("iat"));
+  ASSAY_ASSIGN(const std::uint64_t expires, doc.root().U64("exp"));
+  ASSAY_ASSIGN(int code, ExitCodeOf(doc.root()));
+  std::string why;
+  if (const std::uint64_t now = NowMs() / 1000; now >= expires)
+    why = fmt::format("it expired {} s ago", now - expires);
+  else if (issued > now + kMaxSkew)
+    why = "it was issued in the future";
+  if (!o.nonce.empty()) {
+    ASSAY_ASSIGN(const Bytes nonce, FromHex(o.nonce));
+    ASSAY_ASSIGN(const std::string given, doc.root().Str("eat_nonce"));
+    if (given != Base64Url(nonce)) why = "it answers another nonce";
+  }
+  if (!why.empty()) code = kExitUnknown;
+  if (session.json)
+    fmt::print("{}\n", *claims);
+  else
+    fmt::print("{}{}\n", appraise::VerdictName(static_cast<Verdict>(code)), why.empty() ? "" : ": " + why);
+  return code;
+}
+
+void AddJudging(CLI::App* sub, const std::shared_ptr<AttestOptions>& o) {
+  sub->add_option("--reference", o->references, "Indexes of reference values");
+  sub->add_option("--policy", o->policy, "Appraisal policy (JSON)");
+  sub->add_flag("--entries", o->entries, "Print each entry");
+  sub->add_option("--findings", o->findings, "Print only findings whose name begins so");
+}
+
+}  // namespace
+
+void AddAttest(CLI::App& app, Session& session) {
+  auto o = std::make_shared<AttestOptions>();
+  CLI::App* attest = app.add_subcommand("attest", "Challenge an attester and judge its evidence");
+  auto* unix_path = attest->add_option("--unix", o->unix_path, "The attester's socket on this machine");
+  auto* tls = attest->add_option("--tls", o->tls, "HOST:PORT of the attester")->excludes(unix_path);
+  auto* pin = attest->add_option("--pin", o->pin, "SHA-256 of the attester's certificate");
+  auto* cert = attest->add_option("--cert", o->cert, "This verifier's certificate (PEM)");
+  auto* key = attest->add_option("--key", o->key, "Its key (PEM)");
+  tls->needs(pin)->needs(cert)->needs(key);
+  AddJudging(attest, o);
+  attest->add_option("--state", o->state, "What is known of this host, kept from round to round");
+  attest->add_option("--save", o->save, "Keep this round in a folder, for 'assay appraise'");
+  auto* ear_key = attest->add_option("--ear-key", o->ear_key, "Sign the result with this key (PEM)");
+  auto* ear_out = attest->add_option("--ear-out", o->ear_out, "Where the signed result goes")->needs(ear_key);
+  ear_key->needs(ear_out);
+  attest->add_option("--selection", o->selection, "Banks and PCRs to be quoted")->capture_default_str();
+  attest->add_flag("--full", o->full, "Ask for the whole list");
+  attest->callback([o, &session] { session.Finish(Attest(*o, session)); });
+
+  CLI::App* appraise = app.add_subcommand("appraise", "Judge saved evidence");
+  appraise->add_option("folder", o->folder, "What 'assay attest --save' kept")->required();
+  AddJudging(appraise, o);
+  appraise->add_option("--list", o->list, "Another measurement list than the saved one");
+  appraise->callback([o, &session] { session.Finish(AppraiseSaved(*o, session)); });
+
+  CLI::App* result = app.add_subcommand("result", "Check attestation results");
+  result->require_subcommand(1);
+  CLI::App* verify = result->add_subcommand("verify", "Check a signed result: its verdict is the exit code");
+  verify->add_option("file", o->result, "The result")->required();
+  verify->add_option("--key", o->pub, "The verifier's public key (PEM)")->required();
+  verify->add_option("--nonce", o->nonce, "The nonce that it must answer (hex)");
+  verify->callback([o, &session] { session.Finish(VerifyResult(*o, session)); });
+}
+
+}  // namespace assay::cli

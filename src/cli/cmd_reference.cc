@@ -1,0 +1,323 @@
+// Reference values: built from packages and folders, shown, signed and checked. man/assay-reference.1
+#include <fmt/format.h>
+#include <stdlib.h>
+
+#include <atomic>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "base/fd.h"
+#include "cli/commands.h"
+#include "cli/progress.h"
+#include "reference/index.h"
+
+namespace assay::cli {
+namespace {
+
+using nlohmann::json;
+using reference::Builder;
+using reference::Index;
+
+constexpr std::size_t kMaxKey = 64 << 10;
+constexpr std::size_t kNamed = 20;  // paths without an owner that are printed for people
+
+struct ReferenceOptions {
+  std::string out, folder, package, version, fetch_to, index, key, find;
+  std::vector<std::string> debs, owning, vulnerable, revoked;
+  bool installed = false;
+};
+
+std::string_view StandingName(appraise::Standing s) {
+  switch (s) {
+    case appraise::Standing::kVulnerable:
+      return "vulnerable";
+    case appraise::Standing::kRevoked:
+      return "revoked";
+    case appraise::Standing::kGood:
+      break;
+  }
+  return "good";
+}
+
+std::string Dump(const json& j) { return j.dump(-1, ' ', false, json::error_handler_t::replace); }
+
+struct Mark {
+  std::string package, version, note;
+};
+
+// PKG[=VERSION][:NOTE]; a version may begin with an epoch ("1:2.0"), which is digits before a digit.
+Result<Mark> ParseMark(const std::string& text) {
+  Mark m;
+  const std::size_t equals = text.find('=');
+  m.package = text.substr(0, std::min(equals, text.find(':')));
+  if (m.package.empty()) return Fail(UsageError("'" + text + "': which package? PKG=VERSION:NOTE"));
+  std::string rest = text.substr(std::min(text.size(), m.package.size() + 1));
+  if (equals != m.package.size()) {
+    m.note = rest;
+    return m;
+  }
+  std::size_t colon = rest.find(':');
+  const bool epoch = colon != std::string::npos && colon > 0 && colon + 1 < rest.size() &&
+                     rest.find_first_not_of("0123456789") == colon && rest[colon + 1] >= '0' &&
+                     rest[colon + 1] <= '9';
+  if (epoch) colon = rest.find(':', colon + 1);
+  m.version = rest.substr(0, colon);
+  if (colon != std::string::npos) m.note = rest.substr(colon + 1);
+  return m;
+}
+
+Result<> AddMarks(const std::vector<std::string>& texts, appraise::Standing standing, Builder& builder) {
+  for (const std::string& text : texts) {
+    ASSAY_ASSIGN(const Mark m, ParseMark(text));
+    builder.Mark(m.package, m.version, standing, m.note);
+  }
+  return {};
+}
+
+// Unpacking is what takes the time: on all cores.
+Result<> AddDebs(const std::vector<std::string>& debs, Builder& builder, bool show_progress) {
+  Progress progress(show_progress, "hashing packages");
+  std::atomic<std::size_t> next{0}, done{0};
+  std::mutex mutex;
+  std::optional<Error> failed;
+  auto work = [&] {
+    for (std::size_t i = next++; i < debs.size(); i = next++) {
+      if (Result<> added = builder.AddDeb(debs[i]); !added) {
+        const std::lock_guard lock(mutex);
+        if (!failed) failed = added.error();
+        return;
+      }
+      progress.At(++done, debs.size());
+    }
+  };
+  std::vector<std::thread> threads;
+  for (std::size_t i = 1; i < std::min<std::size_t>(std::thread::hardware_concurrency(), debs.size()); ++i)
+    threads.emplace_back(work);
+  work();
+  for (std::thread& t : threads) t.join();
+  if (failed) return Fail(*failed);
+  return {};
+}
+
+struct TemporaryFolder {
+  std::string path;
+  ~TemporaryFolder() {
+    std::error_code ignored;
+    if (!path.empty()) std::filesystem::remove_all(path, ignored);
+  }
+};
+
+void SayMissing(const std::vector<reference::MissingPackage>& missing) {
+  for (const reference::MissingPackage& m : missing) {
+    const reference::Installed& p = m.installed;
+    if (m.available.empty())
+      fmt::print(
+          stderr,
+          "assay: {} {} is not from this archive: its files will be unknown; add its file with --deb\n",
+          p.package, p.version);
+    else
+      fmt::print(
+          stderr,
+          "assay: {} {} is no longer in the archive, {} is: its files will be unknown until the machine is "
+          "upgraded, or its file added with --deb\n",
+          p.package, p.version, m.available);
+  }
+}
+
+void SayUnowned(const std::vector<std::string>& unowned) {
+  if (unowned.empty()) return;
+  fmt::print(stderr,
+             "assay: {} file(s) belong to no package and will be unknown; name their builds with --folder:\n",
+             unowned.size());
+  for (std::size_t i = 0; i < std::min(unowned.size(), kNamed); ++i) fmt::print(stderr, "  {}\n", unowned[i]);
+  if (unowned.size() > kNamed) fmt::print(stderr, "  and {} more\n", unowned.size() - kNamed);
+}
+
+// The packages of this machine, as files from the archive. report: for JSON.
+Result<std::vector<std::string>> InstalledDebs(const ReferenceOptions& o, const Session& session,
+                                               TemporaryFolder& temporary, json& report) {
+  std::vector<reference::Installed> packages;
+  if (o.owning.empty()) {
+    ASSAY_ASSIGN(packages, reference::InstalledPackages());
+  } else {
+    ASSAY_ASSIGN(reference::Owners owners, reference::OwnersOf(o.owning));
+    packages = std::move(owners.packages);
+    SayUnowned(owners.unowned);
+    report["unowned"] = owners.unowned;
+  }
+  std::string folder = o.fetch_to;
+  if (folder.empty()) {
+    temporary.path = (std::filesystem::temp_directory_path() / "assay-debs.XXXXXX").string();
+    if (mkdtemp(temporary.path.data()) == nullptr) return Fail(OsError("mkdtemp", temporary.path, errno));
+    folder = temporary.path;
+  }
+  Progress progress(session.progress, "fetching packages");
+  ASSAY_ASSIGN(reference::FetchReport fetched,
+               reference::FetchDebs(packages, folder,
+                                    [&](std::size_t done, std::size_t all) { progress.At(done, all); }));
+  if (!fetched.failed.empty())
+    return Fail(
+        StateError("reference.fetch",
+                   fmt::format("{} package(s) could not be fetched (what was is kept: try again), first {}",
+                               fetched.failed.size(), fetched.failed.front())));
+  if (fetched.files.empty() && !packages.empty())
+    return Fail(
+        StateError("reference.fetch",
+                   fmt::format("none of {} package(s) is in the lists that apt has: is 'apt-get update' due?",
+                               packages.size())));
+  report["missing"] = json::array();
+  for (const reference::MissingPackage& m : fetched.missing)
+    report["missing"].push_back(
+        {{"package", m.installed.package}, {"version", m.installed.version}, {"available", m.available}});
+  SayMissing(fetched.missing);
+  return fetched.files;
+}
+
+Result<int> Build(const ReferenceOptions& o, const Session& session) {
+  if (o.debs.empty() && o.folder.empty() && !o.installed)
+    return Fail(UsageError("reference build: of what? --deb, --folder or --installed"));
+  if (!o.folder.empty() && (o.package.empty() || o.version.empty()))
+    return Fail(UsageError("reference build: a folder's content needs a name: --package and --version"));
+  Builder builder;
+  json report = json::object();
+  TemporaryFolder temporary;
+  std::vector<std::string> debs = o.debs;
+  if (o.installed) {
+    ASSAY_ASSIGN(std::vector<std::string> fetched, InstalledDebs(o, session, temporary, report));
+    debs.insert(debs.end(), fetched.begin(), fetched.end());
+  }
+  ASSAY_TRY(AddDebs(debs, builder, session.progress));
+  if (!o.folder.empty()) ASSAY_TRY(builder.AddFolder(o.folder, o.package, o.version));
+  ASSAY_TRY(AddMarks(o.vulnerable, appraise::Standing::kVulnerable, builder));
+  ASSAY_TRY(AddMarks(o.revoked, appraise::Standing::kRevoked, builder));
+  ASSAY_TRY(builder.Write(o.out));
+  ASSAY_ASSIGN(const std::unique_ptr<Index> index, Index::Open(o.out));
+  report["files"] = index->files();
+  report["digests"] = index->size();
+  report["packages"] = index->Packages().size();
+  report["sha256"] = index->ContentDigest().hex();
+  if (session.json)
+    fmt::print("{}\n", Dump(report));
+  else
+    fmt::print("{}: {} files of {} package(s), {} different contents\n", o.out, index->files(),
+               index->Packages().size(), index->size());
+  return kExitOk;
+}
+
+json OriginJson(const appraise::Origin& o) {
+  return {{"package", o.package}, {"version", o.version}, {"architecture", o.architecture},
+          {"path", o.path},       {"note", o.note},       {"standing", StandingName(o.standing)}};
+}
+
+Result<int> Find(const ReferenceOptions& o, const Index& index, const Session& session) {
+  std::vector<appraise::Origin> origins;
+  if (o.find.starts_with('/')) {
+    if (std::optional<appraise::Origin> origin = index.FindPath(o.find))
+      origins.push_back(std::move(*origin));
+  } else {
+    const std::string hex = o.find.starts_with("sha256:") ? o.find.substr(7) : o.find;
+    ASSAY_ASSIGN(const Bytes bytes, FromHex(hex));
+    ASSAY_ASSIGN(const Digest digest, Digest::Of(HashAlg::kSha256, bytes));
+    origins = index.Find(digest);
+  }
+  json list = json::array();
+  for (const appraise::Origin& origin : origins) {
+    list.push_back(OriginJson(origin));
+    if (!session.json)
+      fmt::print("{} of {} {} {}: {}{}\n", origin.path, origin.package, origin.version, origin.architecture,
+                 StandingName(origin.standing), origin.note.empty() ? "" : " (" + origin.note + ")");
+  }
+  if (session.json)
+    fmt::print("{}\n", Dump({{"found", list}}));
+  else if (origins.empty())
+    fmt::print("{} is not in {}\n", o.find, o.index);
+  return origins.empty() ? kExitNotTrusted : kExitOk;
+}
+
+Result<int> Show(const ReferenceOptions& o, const Session& session) {
+  ASSAY_ASSIGN(const std::unique_ptr<Index> index, Index::Open(o.index));
+  if (!o.find.empty()) return Find(o, *index, session);
+  json packages = json::array();
+  for (const reference::IndexedPackage& p : index->Packages()) {
+    packages.push_back({{"package", p.package},
+                        {"version", p.version},
+                        {"architecture", p.architecture},
+                        {"standing", StandingName(p.standing)},
+                        {"note", p.note}});
+    if (!session.json)
+      fmt::print("{} {} {}{}{}\n", p.package, p.version, p.architecture,
+                 p.standing == appraise::Standing::kGood ? "" : fmt::format(": {}", StandingName(p.standing)),
+                 p.note.empty() ? "" : " (" + p.note + ")");
+  }
+  if (session.json)
+    fmt::print("{}\n", Dump({{"packages", packages},
+                             {"files", index->files()},
+                             {"digests", index->size()},
+                             {"sha256", index->ContentDigest().hex()}}));
+  else
+    fmt::print("{} files of {} package(s), {} different contents, sha256:{}\n", index->files(),
+               packages.size(), index->size(), index->ContentDigest().hex());
+  return kExitOk;
+}
+
+Result<int> Sign(const ReferenceOptions& o, const Session& session) {
+  ASSAY_TRY(Index::Open(o.index));  // a signature is not put on anything else
+  ASSAY_ASSIGN(const Bytes pem, ReadFile(o.key, kMaxKey));
+  ASSAY_ASSIGN(const PrivateKey key, PrivateKey::FromPem(AsText(pem)));
+  ASSAY_TRY(reference::SignManifest(o.index, key));
+  if (session.json)
+    fmt::print("{}\n", Dump({{"signature", o.index + ".sig"}}));
+  else
+    fmt::print("{}.sig is written\n", o.index);
+  return kExitOk;
+}
+
+Result<int> Verify(const ReferenceOptions& o, const Session& session) {
+  ASSAY_ASSIGN(const Bytes pem, ReadFile(o.key, kMaxKey));
+  ASSAY_ASSIGN(const PublicKey key, PublicKey::FromPem(AsText(pem)));
+  const Result<> verified = reference::VerifyManifest(o.index, key);
+  if (!verified && verified.error().code() != "manifest.signature") return Fail(verified.error());
+  if (session.json)
+    fmt::print("{}\n", Dump({{"verified", verified.has_value()}}));
+  else
+    fmt::print("{} {} signed by this key\n", o.index, verified ? "is" : "is not");
+  return verified ? kExitOk : kExitNotTrusted;
+}
+
+}  // namespace
+
+void AddReference(CLI::App& app, Session& session) {
+  auto o = std::make_shared<ReferenceOptions>();
+  CLI::App* reference = app.add_subcommand("reference", "Build, show, sign and verify reference values");
+  reference->require_subcommand(1);
+  CLI::App* build = reference->add_subcommand("build", "Make an index of packages and folders");
+  build->add_option("--out", o->out, "The index to write")->required();
+  build->add_option("--deb", o->debs, "Package files");
+  build->add_option("--folder", o->folder, "A folder's files, named by --package and --version");
+  build->add_option("--package", o->package, "Name of the folder's content");
+  build->add_option("--version", o->version, "Version of the folder's content");
+  auto* installed =
+      build->add_flag("--installed", o->installed, "This machine's packages, from apt's archive");
+  build->add_option("--fetch-to", o->fetch_to, "Where their files are kept; else they are fetched anew")
+      ->needs(installed);
+  build->add_option("--owning", o->owning, "Only the packages that own these files")->needs(installed);
+  build->add_option("--vulnerable", o->vulnerable, "PKG=VERSION:NOTE, that version is vulnerable");
+  build->add_option("--revoked", o->revoked, "PKG=VERSION:NOTE, that version is revoked");
+  build->callback([o, &session] { session.Finish(Build(*o, session)); });
+  auto index_argument = [o](CLI::App* sub) { sub->add_option("index", o->index, "The index")->required(); };
+  CLI::App* show = reference->add_subcommand("show", "Say what is in an index");
+  index_argument(show);
+  show->add_option("--find", o->find, "A digest or path: 0 found, 1 not found");
+  show->callback([o, &session] { session.Finish(Show(*o, session)); });
+  CLI::App* sign = reference->add_subcommand("sign", "Sign an index");
+  index_argument(sign);
+  sign->add_option("--key", o->key, "Private key (PEM)")->required();
+  sign->callback([o, &session] { session.Finish(Sign(*o, session)); });
+  CLI::App* verify = reference->add_subcommand("verify", "Check an index's signature: 0 good, 1 not");
+  index_argument(verify);
+  verify->add_option("--key", o->key, "Public key (PEM)")->required();
+  verify->callback([o, &session] { session.Finish(Verify(*o, session)); });
+}
+
+}  // namespace assay::cli
