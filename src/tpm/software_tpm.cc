@@ -2,12 +2,16 @@
 
 #include <signal.h>
 #include <spawn.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <cstring>
 #include <thread>
 #include <vector>
 
@@ -78,6 +82,15 @@ bool Running(pid_t pid) {
   return close != std::string_view::npos && close + 2 < text.size() && text[close + 2] != 'Z';
 }
 
+// A socket's file is there before anybody listens at it.
+bool Listens(const std::string& path) {
+  const UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, path.data(), std::min(path.size(), sizeof(address.sun_path) - 1));
+  return fd && connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
+}
+
 }  // namespace
 
 std::string SoftwareTpm::tcti() const { return "swtpm:path=" + SocketPath(options_); }
@@ -122,10 +135,9 @@ Result<SoftwareTpm> SoftwareTpm::Start(const SoftwareTpmOptions& options) {
             options));
   ASSAY_TRY(WriteFileAtomic(PidPath(options), AsBytes(std::to_string(tpm.pid_) + "\n")));
   for (int i = 0; i < 500; ++i) {
-    if (access((SocketPath(options) + ".ctrl").c_str(), F_OK) == 0 &&
-        access(SocketPath(options).c_str(), F_OK) == 0)
-      return tpm;
-    if (!tpm.Alive()) break;
+    // swtpm opens its control socket first.
+    if (Listens(SocketPath(options))) return tpm;
+    if (!Running(tpm.pid_)) break;
     std::this_thread::sleep_for(milliseconds(10));
   }
   ASSAY_TRY(tpm.Stop());
