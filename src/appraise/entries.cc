@@ -24,6 +24,7 @@ class Judge {
   void Run() {
     ReadContext();
     FindComponents();
+    r_.out.entries.reserve(r_.records.size());
     for (const ima::RecordView& record : r_.records) JudgeRecord(record);
     if (not_judged_ > 0)
       r_.Add("policy.not-judged", Verdict::kTrusted,
@@ -40,8 +41,8 @@ class Judge {
       return;
     }
     context_ = std::move(*lines);
-    std::stable_sort(context_.begin(), context_.end(),
-                     [](const auto& a, const auto& b) { return Place(a) < Place(b); });
+    std::sort(context_.begin(), context_.end(),
+              [](const auto& a, const auto& b) { return Place(a) < Place(b); });
   }
 
   static std::pair<std::uint64_t, std::uint32_t> Place(const attest::ContextEntry& c) {

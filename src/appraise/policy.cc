@@ -49,6 +49,19 @@ Result<> ReadBool(const JsonValue& root, std::string_view key, bool& out) {
   return {};
 }
 
+// A digest with a slip in it would never be met, and nobody would know why.
+Result<> CheckDigests(std::string_view key, const std::set<std::string>& digests) {
+  for (const std::string& text : digests) {
+    const std::size_t colon = text.find(':');
+    const std::optional<HashAlg> alg = HashFromName(text.substr(0, colon));
+    const Result<Bytes> bytes = FromHex(colon == std::string::npos ? "" : text.substr(colon + 1));
+    if (!alg || !bytes || bytes->size() != DigestSize(*alg) || Digest::Of(*alg, *bytes)->ToString() != text)
+      return Fail(UsageError(
+          fmt::format("policy: {}: not a digest as 'sha256:' and lower-case hex: '{}'", key, text)));
+  }
+  return {};
+}
+
 json AlgNames(const std::vector<HashAlg>& algs) {
   json names = json::array();
   for (const HashAlg alg : algs) names.push_back(HashName(alg));
@@ -138,6 +151,9 @@ Result<Policy> ParsePolicy(std::string_view text) {
   ASSAY_TRY(ReadBool(root, "allow_first_use", p.allow_first_use));
   if (root.Has("pinned_ak")) {
     ASSAY_ASSIGN(p.pinned_ak, root.Str("pinned_ak"));
+    const Result<Bytes> name = FromHex(p.pinned_ak);
+    if (!p.pinned_ak.empty() && (!name || name->size() != 34 || Hex(*name) != p.pinned_ak))
+      return Fail(UsageError("policy: pinned_ak: a key's name is 34 bytes in lower-case hex"));
   }
   ASSAY_TRY(ReadBool(root, "allow_unquoted_tail", p.allow_unquoted_tail));
   ASSAY_TRY(ReadBool(root, "allow_gaps", p.allow_gaps));
@@ -149,6 +165,9 @@ Result<Policy> ParsePolicy(std::string_view text) {
   ASSAY_TRY(ReadStrings(root, "interpreters", p.interpreters));
   ASSAY_TRY(ReadStrings(root, "allowed", p.allowed));
   ASSAY_TRY(ReadStrings(root, "allowed_paths", p.allowed_paths));
+  ASSAY_TRY(CheckDigests("attester_digests", p.attester_digests));
+  ASSAY_TRY(CheckDigests("attester_policies", p.attester_policies));
+  ASSAY_TRY(CheckDigests("allowed", p.allowed));
   ASSAY_TRY(ReadBool(root, "violations_fail", p.violations_fail));
   ASSAY_TRY(ReadBool(root, "vulnerable_fails", p.vulnerable_fails));
   return p;

@@ -3,6 +3,7 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <ctime>
 #include <nlohmann/json.hpp>
 
@@ -21,20 +22,28 @@ int Status(Verdict v) { return v == Verdict::kTrusted ? 2 : v == Verdict::kNotTr
 
 std::string Dump(const json& j) { return j.dump(-1, ' ', false, json::error_handler_t::replace); }
 
+constexpr std::uint64_t kLastTime = 253'402'300'799'999;  // the end of the year 9999
+
 std::string Time(std::uint64_t ms) {
+  ms = std::min(ms, kLastTime);
   const auto seconds = static_cast<std::time_t>(ms / 1000);
   return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z", fmt::gmtime(seconds), ms % 1000);
 }
 
-// Paths and names come from the machine that is judged: no control bytes of theirs reach a terminal.
+// Paths and names come from the machine that is judged: no control bytes of theirs reach a terminal. U+0080
+// to U+009F (C2 80 to C2 9F) are control characters as well.
 std::string Printable(std::string_view s) {
   std::string out;
-  for (const char c : s) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7F)
-      out += fmt::format("\\x{:02x}", byte);
-    else
-      out += c;
+  for (std::size_t i = 0; i < s.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(s[i]);
+    const auto next = static_cast<unsigned char>(i + 1 < s.size() ? s[i + 1] : 0);
+    const bool control = byte < 0x20 || byte == 0x7F || (byte == 0xC2 && next >= 0x80 && next < 0xA0);
+    if (!control) {
+      out += s[i];
+      continue;
+    }
+    out += fmt::format("\\x{:02x}", byte);
+    if (byte == 0xC2) out += fmt::format("\\x{:02x}", static_cast<unsigned char>(s[++i]));
   }
   return out;
 }
@@ -118,6 +127,8 @@ Result<std::string> VerifyEar(std::string_view jwt, const PublicKey& key) {
   ASSAY_TRY(key.VerifyEs256(AsBytes(jwt.substr(0, second)), signature));
   ASSAY_ASSIGN(const Bytes head, FromBase64Url(jwt.substr(0, first)));
   ASSAY_ASSIGN(const JsonDoc header, JsonDoc::Parse(AsText(head), "ear", kMaxJwt));
+  // Anything else in the header ("crit", RFC 7515 section 4.1.11) might change what the signature means.
+  ASSAY_TRY(header.root().OnlyKeys({"alg", "typ", "kid"}));
   ASSAY_ASSIGN(const std::string alg, header.root().Str("alg"));
   if (alg != "ES256") return Fail(ParseError("ear", 0, "signed with " + alg));
   ASSAY_ASSIGN(const Bytes claims, FromBase64Url(jwt.substr(first + 1, second - first - 1)));

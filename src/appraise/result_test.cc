@@ -28,7 +28,43 @@ TEST(ResultTest, EarIsSignedAndRead) {
   EXPECT_EQ(j["exp"], 301);
   EXPECT_FALSE(VerifyEar(jwt, PrivateKey::GenerateP256()->Public()));
   EXPECT_FALSE(VerifyEar(jwt + "x", key.Public()));
+  EXPECT_FALSE(VerifyEar(jwt.substr(0, jwt.rfind('.')), key.Public()));
   EXPECT_EQ(Describe(a, false, false).find('\x1b'), std::string::npos);
+}
+
+// Well signed, and still no result: another algorithm in the header, a header that changes the meaning,
+// another profile.
+TEST(ResultTest, SignedOtherwise) {
+  const PrivateKey key = *PrivateKey::GenerateP256();
+  auto jwt = [&](const std::string& head, const std::string& claims) {
+    const std::string part = Base64Url(AsBytes(head)) + "." + Base64Url(AsBytes(claims));
+    return part + "." + Base64Url(*key.SignEs256(AsBytes(part)));
+  };
+  const std::string good = R"({"eat_profile":"tag:github.com,2023:veraison/ear"})";
+  EXPECT_TRUE(VerifyEar(jwt(R"({"alg":"ES256"})", good), key.Public()));
+  EXPECT_FALSE(VerifyEar(jwt(R"({"alg":"none"})", good), key.Public()));
+  EXPECT_FALSE(VerifyEar(jwt(R"({"alg":"ES256","crit":["b64"]})", good), key.Public()));
+  EXPECT_FALSE(VerifyEar(jwt(R"({"alg":"ES256"})", R"({"eat_profile":"other"})"), key.Public()));
+  EXPECT_FALSE(VerifyEar(jwt(R"({"alg":"ES256"})", "[]"), key.Public()));
+}
+
+TEST(ResultTest, NoControlCharacterReachesATerminal) {
+  Appraisal a;
+  Finding f;
+  f.name = "entry.unknown";
+  f.text =
+      "\x1b[2J \x07 \x7f \xc2\x9b"
+      "1m \xc3\xa4 \n";
+  attest::ContextEntry context;
+  context.time_ms = ~std::uint64_t{0};
+  context.comm = "\r";
+  f.context = context;
+  a.findings.push_back(f);
+  const std::string text = Describe(a, true, false);
+  EXPECT_EQ(text.find_first_of("\x1b\x07\x7f\r"), std::string::npos);
+  EXPECT_EQ(text.find("\xc2\x9b"), std::string::npos);
+  EXPECT_NE(text.find("\xc3\xa4"), std::string::npos);
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 3);
 }
 
 TEST(PolicyTest, RoundTripAndRefusals) {
@@ -41,6 +77,13 @@ TEST(PolicyTest, RoundTripAndRefusals) {
   EXPECT_FALSE(ParsePolicy(R"({"file_algs": ["sha1"]})"));
   EXPECT_FALSE(ParsePolicy(R"({"pcr": 16})"));
   EXPECT_FALSE(ParsePolicy(R"({"no_such": 1})"));
+  EXPECT_FALSE(ParsePolicy(R"({"pcr": 10, "pcr": 11})"));
+  EXPECT_FALSE(ParsePolicy(R"({"quote_banks": []})"));
+  EXPECT_FALSE(ParsePolicy(R"({"pinned_ak": "000b"})"));
+  EXPECT_FALSE(ParsePolicy(R"({"allowed": ["sha256:00"]})"));
+  EXPECT_FALSE(ParsePolicy(R"({"allowed": ["00"]})"));
+  EXPECT_FALSE(ParsePolicy(R"({"attester_policies": ["sha256:)" + std::string(64, 'A') + R"("]})"));
+  EXPECT_TRUE(ParsePolicy(R"({"allowed": ["sha256:)" + std::string(64, 'a') + R"("]})"));
 }
 
 }  // namespace

@@ -24,8 +24,7 @@ class Tampering {
       if (Result<Digest> value = Digest::Of(start.alg(), bytes)) points_.emplace_back(records, *value);
     }
     auto same = [](const auto& a, const auto& b) { return a.first == b.first; };
-    std::stable_sort(points_.begin(), points_.end(),
-                     [](const auto& a, const auto& b) { return a.first < b.first; });
+    std::sort(points_.begin(), points_.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
     points_.erase(std::unique(points_.begin(), points_.end(), same), points_.end());
     for (std::size_t i = 0; i < r_.records.size(); ++i) extends_.push_back(r_.extends[i]);
   }
@@ -90,8 +89,11 @@ class Tampering {
              Fits(points_[p].second, static_cast<std::size_t>(start), next, points_[p + 1].second);
     };
     const std::int64_t sign = missing < 0 ? -1 : 1;
+    // Further than this there is nothing to fit.
+    const auto most = static_cast<std::int64_t>(std::max(size, extends_.size()));
     if (fits(0)) return 0;
-    for (std::int64_t n = 1; search_ > 0 && n <= std::max(missing * sign, kMaxOtherWay); ++n) {
+    for (std::int64_t n = 1; search_ > 0 && n <= std::min(std::max(missing * sign, kMaxOtherWay), most);
+         ++n) {
       if (n <= std::max<std::int64_t>(missing * sign, 1) && fits(n * sign)) return n * sign;
       if (n <= kMaxOtherWay && fits(-n * sign)) return -n * sign;
     }

@@ -1,0 +1,89 @@
+// The verifier as a whole, against an attester that lies. The PCRs are the TPM's: the input can't change
+// them. Input: mode | part | bytes. Mode even: one part of good evidence is replaced, nothing is signed
+// again: 'trusted' only if nothing changed. Mode odd: claims, context or list are replaced and the quote is
+// made anew, as root on the attester can: 'trusted' only with the list that the PCR holds.
+#include <cstdlib>
+
+#include "appraise/result.h"
+#include "appraise/synthetic.h"
+
+using namespace assay;
+using namespace assay::appraise;
+
+namespace {
+
+struct Seed {
+  SyntheticHost host;
+  Policy policy;
+  Bytes nonce = Bytes(32, 7);
+  attest::Evidence good;
+  Seed() {
+    for (int i = 0; i < 4; ++i) host.Know(fmt::format("content {}", i), fmt::format("/usr/bin/p{}", i));
+    host.File("content 0", "/usr/bin/p0");
+    host.Group({ima::EncodeNg(DigestOf("content 1"), "/usr/bin/p1"),
+                ima::EncodeNg(DigestOf("content 2"), "/usr/bin/p2")});
+    host.File("content 3", "/usr/bin/p3");
+    host.context = attest::EncodeContextLine(
+        {.index = 5, .sub = 0, .time_ms = 1, .pid = 2, .uid = 3, .comm = "sh", .hook = "exec"});
+    good = host.Quote(nonce);
+    // One key has many public areas (authPolicy, reserved attributes); only its name tells them apart.
+    policy.pinned_ak = Hex(tpm::ParsePublic(good.ak_public)->name);
+    if (Judge(good).verdict != Verdict::kTrusted) abort();
+  }
+  Appraisal Judge(const attest::Evidence& e) const {
+    return Appraise(host.Ask(e, nonce), HostState{}, host, policy);
+  }
+};
+
+constexpr Bytes attest::Evidence::* kParts[] = {&attest::Evidence::attest,    &attest::Evidence::signature,
+                                                &attest::Evidence::ak_public, &attest::Evidence::claims,
+                                                &attest::Evidence::context,   &attest::Evidence::list,
+                                                &attest::Evidence::ek_public};
+
+// The records' content, without the columns, which are hints.
+std::vector<Bytes> Content(const Bytes& list) {
+  std::vector<Bytes> out;
+  ima::ListReader reader(list, HashAlg::kSha256);
+  while (true) {
+    const auto record = reader.Next();
+    if (!record || !*record) return out;
+    out.push_back(ToBytes((*record)->data));
+  }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  static const Seed seed;
+  if (size < 2) return 0;
+  const bool lies = data[0] % 2 != 0;
+  // What can be forged by root there is what it hands over besides the quote.
+  const std::size_t part = lies ? 3 + data[1] % 3 : data[1] % std::size(kParts);
+  attest::Evidence e = seed.good;
+  const Bytes& before = seed.good.*kParts[part];
+  if (size >= 6) {
+    const std::size_t at = std::min<std::size_t>(data[2] | data[3] << 8, before.size());
+    const std::size_t n = std::min<std::size_t>(data[4] | data[5] << 8, before.size() - at);
+    Bytes& now = e.*kParts[part];
+    now.erase(now.begin() + static_cast<std::ptrdiff_t>(at),
+              now.begin() + static_cast<std::ptrdiff_t>(at + n));
+    now.insert(now.begin() + static_cast<std::ptrdiff_t>(at), data + 6, data + size);
+  }
+  if (lies) {
+    seed.host.Attest(e, seed.nonce, seed.host.Selection());
+    seed.host.Sign(e);
+  }
+  const Appraisal a = seed.Judge(e);
+  (void)Describe(a, true, true);
+  (void)ToJson(a, true);
+  const auto state = ParseHostState(EncodeHostState(a.host));
+  if (!state) abort();
+  if (a.verdict != Verdict::kTrusted) return 0;
+  if (lies) {
+    if (Content(e.list) != Content(seed.good.list)) abort();
+  } else if (e.*kParts[part] != before && kParts[part] != &attest::Evidence::ek_public) {
+    // A signature's other encoding (leading zeros) is still the AK's over the same bytes.
+    if (kParts[part] != &attest::Evidence::signature) abort();
+  }
+  return 0;
+}

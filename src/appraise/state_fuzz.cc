@@ -1,0 +1,15 @@
+// A host state that is accepted is written and read back as the same.
+#include <cstdlib>
+
+#include "appraise/appraise.h"
+
+using namespace assay;
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const auto state = appraise::ParseHostState(AsText({data, size}));
+  if (!state) return 0;
+  const std::string text = appraise::EncodeHostState(*state);
+  const auto again = appraise::ParseHostState(text);
+  if (!again || appraise::EncodeHostState(*again) != text) abort();
+  return 0;
+}

@@ -1,0 +1,43 @@
+// Untrusted JSON: never a crash, and what is accepted can be walked to its end.
+#include <cstdlib>
+
+#include "base/json.h"
+
+using namespace assay;
+
+namespace {
+
+// Every accessor on every value; depth is the document's own bound.
+void Walk(const JsonValue& v, std::size_t depth) {
+  if (depth > JsonDoc::kMaxDepth) abort();
+  (void)v.AsStr();
+  (void)v.AsU64();
+  const Result<> each = v.Each([&](const JsonValue& element) -> Result<> {
+    Walk(element, depth + 1);
+    return {};
+  });
+  if (v.is_array() != each.has_value()) abort();
+  const Result<> members = v.EachMember([&](std::string_view key, const JsonValue& member) -> Result<> {
+    if (!v.Has(key)) abort();
+    (void)v.Str(key);
+    (void)v.Int(key);
+    (void)v.U64(key);
+    (void)v.Number(key);
+    (void)v.Bool(key);
+    (void)v.Object(key);
+    (void)v.Array(key);
+    Walk(member, depth + 1);
+    return {};
+  });
+  if (v.is_object() != members.has_value()) abort();
+  (void)v.OnlyKeys({"a", "b"});
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  const auto doc = JsonDoc::Parse(text, "fuzz");
+  if (doc) Walk(doc->root(), 0);
+  return 0;
+}
