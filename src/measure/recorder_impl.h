@@ -1,0 +1,127 @@
+// Internal: the recorder's state, shared by recorder.cc (use) and recorder_start.cc (start and
+// reconciliation).
+//
+//   std::lock_guard lock(impl.commit);
+//   ASSAY_TRY(impl.Commit(impl.MakeStep("ima-ng", data, false)));
+//
+// Contract: what changes while recording is written with both mutexes held and may be read with either; all
+// functions but Miss() and Disturbed() want `commit` held. After an error of Commit(), `tail` tells whether
+// the step is in the list (and perhaps in the PCR: Recover() finds out) or nowhere.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "list/list.h"
+#include "measure/journal.h"
+#include "measure/recorder.h"
+
+namespace assay::measure {
+
+using Values = std::vector<Digest>;  // one for each active bank, in the TPM's order
+
+inline constexpr std::string_view kNg = "ima-ng", kBuf = "ima-buf", kStartName = "assay-start";
+inline constexpr std::uint64_t kOffsetStride = 64;
+
+struct Key {
+  std::uint64_t a = 0, b = 0;
+  friend bool operator==(const Key&, const Key&) = default;
+};
+struct KeyHash {
+  std::size_t operator()(const Key& k) const noexcept { return k.a; }
+};
+
+// One record on its way: what is written, and what the PCR becomes.
+struct Step {
+  Bytes record;
+  Values extends, next;
+  std::vector<std::pair<Key, Key>> paths;  // path -> content, once it is committed
+  std::vector<JournalEntry> journal;       // index is set when committed
+  std::string pending;                     // the group's write-ahead file, not needed once it is committed
+  std::uint64_t entries = 1;
+  bool violation = false, start = false;
+  bool kept = true;  // false: the list is full, only the PCR gets it
+};
+
+struct Recorder::Impl {
+  RecorderOptions options;
+  tpm::Tpm* tpm = nullptr;
+  std::vector<HashAlg> banks;
+  std::size_t list_bank = 0;  // position in banks
+  UniqueFd lock_file, list, journal, pending, growth;
+  std::array<std::uint8_t, 32> salt{};  // of the keys: nobody can prepare two contents that fall together
+
+  mutable std::mutex commit;  // held while something is committed
+  mutable std::mutex look;
+  Values values;
+  std::uint64_t count = 0, bytes = 0, entries = 0, violations = 0, starts = 0, journal_bytes = 0;
+  std::uint64_t overflow = 0;
+  std::unordered_map<Key, Key, KeyHash> last;  // path -> last content
+  std::vector<std::uint64_t> offsets;          // of each kOffsetStride-th record
+  std::deque<std::pair<std::uint64_t, Digest>> recent;
+  std::vector<std::pair<std::uint64_t, Digest>> thinned;
+  std::uint64_t thin_stride = 1;
+  std::optional<Error> degraded;
+  std::optional<Step> tail;  // written, but it is not known whether it was extended
+  std::vector<std::string> missed;
+  std::uint64_t missed_more = 0;
+
+  // The open group.
+  Bytes group;
+  Step group_step;
+  std::chrono::steady_clock::time_point group_since;
+  std::condition_variable group_opened;
+  std::thread timer;
+  bool stop = false;
+
+  Result<> Fault(std::string_view at) const { return options.fault ? options.fault(at) : Result<>(); }
+  std::string File(std::string_view name) const { return options.dir + "/" + std::string(name); }
+  std::string PendingPath() const { return File("pending." + std::to_string(count)); }
+  Key PathKey(std::string_view path) const;
+  Key ContentKey(ByteView digest) const;
+
+  // recorder.cc
+  Result<Values> ReadPcr();
+  Values After(const Values& from, const Values& extends) const;
+  Step MakeStep(std::string_view name, ByteView data, bool violation) const;
+  void Learn(const Step& step);
+  void Note(const Step& step);
+  void Remember(std::uint64_t records, const Digest& value);
+  Result<> Commit(Step step);
+  Result<> WriteAhead(const Step& step);
+  Result<> ExtendTail();
+  void Settle();
+  Result<> Flush();
+  Result<> Append(Step step, ByteView data);
+  Result<> Resume();
+  Error Disturbed(const Error& e);
+  void Miss(const std::string& path);
+  Result<Recorded> Add(std::string_view name, const Bytes& data, bool violation, bool grouped,
+                       std::optional<std::pair<Key, Key>> content, const Context& context,
+                       const std::string& path, bool start);
+  void TimerLoop();
+
+  // recorder_start.cc
+  Result<> Start();
+  Result<> OpenFiles();
+  void Account(const ima::RecordView& record, Step& step) const;
+  Result<> Reconcile();
+  Result<> ReadOverflow(const Values& present);
+  Result<> AdoptPending();
+  Result<> Begin(const Values& present);
+  Result<> AdoptBootAggregate(const Values& present);
+  Result<> Retire();
+  Result<> ReadJournal();
+  void RemoveFiles(std::string_view prefix, const std::string& except) const;
+};
+
+}  // namespace assay::measure

@@ -1,0 +1,266 @@
+// The recorder's start: the list, its PCR and the state files brought together again (docs/formats/state.md).
+#include <fmt/format.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "base/crypto.h"
+#include "base/log.h"
+#include "base/mapped.h"
+#include "measure/list_stream.h"
+#include "measure/recorder_impl.h"
+#include "measure/state_files.h"
+
+namespace assay::measure {
+namespace {
+
+constexpr std::size_t kMaxOverflowFile = 4096;
+
+bool AllZero(const Values& values) {
+  return std::all_of(values.begin(), values.end(), [](const Digest& d) { return d.AllBytes(0); });
+}
+
+}  // namespace
+
+Result<> Recorder::Impl::Start() {
+  ASSAY_ASSIGN(banks, tpm->ActiveBanks(options.pcr));
+  const auto bank = std::find(banks.begin(), banks.end(), options.list_bank);
+  if (bank == banks.end())
+    return Fail(StateError("recorder.no-bank",
+                           fmt::format("the TPM has no active {} bank", HashName(options.list_bank))));
+  list_bank = static_cast<std::size_t>(bank - banks.begin());
+  ASSAY_ASSIGN(const Bytes random, RandomBytes(salt.size()));
+  std::copy(random.begin(), random.end(), salt.begin());
+  ASSAY_TRY(OpenFiles());
+  ASSAY_TRY(ReadJournal());
+  ASSAY_TRY(Reconcile());
+  ASSAY_TRY(AdoptPending());
+  ASSAY_ASSIGN(const Values present, ReadPcr());
+  if (present != values)
+    return Fail(
+        StateError("recorder.pcr-unexplained", "the PCR changed while the list was being reconciled"));
+  return {};
+}
+
+Result<> Recorder::Impl::OpenFiles() {
+  ASSAY_TRY(MakeDirs(options.dir, 0700));
+  ASSAY_ASSIGN(lock_file, assay::Open(File("lock"), O_RDWR | O_CREAT));
+  if (flock(lock_file.get(), LOCK_EX | LOCK_NB) != 0)
+    return Fail(StateError("recorder.locked", "another recorder runs in " + options.dir));
+  RemoveFiles("overflow.", "");  // written beside the file proper by one that was killed
+  ASSAY_ASSIGN(list, assay::Open(File("list"), O_RDWR | O_CREAT));
+  ASSAY_ASSIGN(journal, assay::Open(File("journal"), O_RDWR | O_CREAT));
+  growth.Reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!growth) return Fail(OsError("eventfd", "", errno));
+  return {};
+}
+
+// Files of ours whose names begin so, but for one.
+void Recorder::Impl::RemoveFiles(std::string_view prefix, const std::string& except) const {
+  std::error_code ignored;
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(options.dir, ignored))
+    if (entry.path().filename().string().starts_with(prefix)) names.push_back(entry.path().string());
+  for (const std::string& name : names)
+    if (name != except && unlink(name.c_str()) != 0)
+      log::Warn("{}", OsError("unlink", name, errno).Message());
+}
+
+// What a record says, for the tables.
+void Recorder::Impl::Account(const ima::RecordView& record, Step& step) const {
+  step.violation = record.violation();
+  auto add = [&](const ima::RecordView& r) {
+    Result<ima::Entry> entry = ima::Decode(r);
+    if (!entry) return;  // our own lists decode; a foreign record proves nothing about a path
+    if (entry->path == kStartName && r.template_name == kBuf) step.start = true;
+    if (r.template_name != kNg || !entry->file_digest) return;
+    step.paths.emplace_back(PathKey(entry->path),
+                            ContentKey(step.violation ? ByteView() : ByteView(entry->file_digest->bytes)));
+  };
+  if (record.template_name == kBuf && !step.violation) {
+    if (Result<ima::Entry> entry = ima::Decode(record); entry && entry->path == ima::kGroupName) {
+      if (auto inner = ima::DecodeGroup(entry->buffer)) {
+        step.entries = inner->size();
+        for (const ima::InnerRecord& i : *inner) {
+          ima::RecordView view = record;
+          view.template_name = i.template_name;
+          view.data = i.data;
+          add(view);
+        }
+        return;
+      }
+    }
+  }
+  add(record);
+}
+
+Result<> Recorder::Impl::Reconcile() {
+  for (const HashAlg bank : banks) values.push_back(Digest::Filled(bank, 0));
+  ASSAY_ASSIGN(const Values present, ReadPcr());
+  struct stat st{};
+  if (fstat(list.get(), &st) != 0) return Fail(OsError("fstat", "list", errno));
+  const auto size = static_cast<std::uint64_t>(st.st_size);
+  ListStream stream(list.get(), banks[list_bank], {}, size);
+  Values before;  // the last record; records are committed one by one, so no other can lack its extend
+  Values extends;
+  while (true) {
+    const Result<std::optional<ima::RecordView>> next = stream.Next();
+    // Only the write of the last record can have been cut, and that was not extended yet.
+    if (!next || !*next) break;
+    Step step;
+    extends.clear();
+    for (const HashAlg bank : banks) extends.push_back(ima::ExtendValue(bank, **next));
+    step.extends = extends;
+    step.next = After(values, extends);
+    step.record = ToBytes((*next)->raw);
+    Account(**next, step);
+    before = values;
+    Note(step);
+  }
+  const auto agreed = [&]() -> Result<> {
+    if (bytes == size) return {};
+    log::Warn("recorder: {} bytes of a record that was never finished are dropped", size - bytes);
+    if (ftruncate(list.get(), static_cast<off_t>(bytes)) != 0)
+      return Fail(OsError("ftruncate", "list", errno));
+    return {};
+  };
+  if (access(File("overflow").c_str(), F_OK) == 0) return ReadOverflow(present);
+  if (count == 0) {
+    ASSAY_TRY(agreed());
+    return Begin(present);
+  }
+  if (present == values) return agreed();
+  if (AllZero(present) && options.allow_retire) return Retire();
+  if (present == before) {
+    log::Warn("recorder: one record was written and not extended: it is extended now");
+    ASSAY_TRY(tpm->Extend(tpm::RawExtend::ForRecorder(), options.pcr, extends));
+    return agreed();
+  }
+  if (AllZero(present))
+    return Fail(
+        StateError("recorder.pcr-reset", "the TPM was reset: its PCR does not know the list any more"));
+  return Fail(StateError("recorder.pcr-unexplained",
+                         fmt::format("PCR {} is {}, the list's {} records make it {}", options.pcr,
+                                     present[list_bank].hex(), count, values[list_bank].hex())));
+}
+
+Result<> Recorder::Impl::ReadOverflow(const Values& present) {
+  if (options.allow_retire && AllZero(present)) return Retire();
+  ASSAY_ASSIGN(const Bytes file, ReadFile(File("overflow"), kMaxOverflowFile));
+  ASSAY_ASSIGN(const OverflowState s, ParseOverflow(file));
+  const Error unexplained =
+      StateError("recorder.pcr-unexplained", "the full list and its PCR do not fit together");
+  if (s.banks.size() != banks.size()) return Fail(unexplained);
+  Values before, extends;
+  for (std::size_t i = 0; i < banks.size(); ++i) {
+    if (s.banks[i].before.alg() != banks[i]) return Fail(unexplained);
+    before.push_back(s.banks[i].before);
+    extends.push_back(s.banks[i].extend);
+  }
+  overflow = s.overflow;
+  entries = s.entries;
+  violations = s.violations;
+  values = After(before, extends);
+  if (present == values) return {};
+  if (present == before) return tpm->Extend(tpm::RawExtend::ForRecorder(), options.pcr, extends);
+  return Fail(unexplained);
+}
+
+Result<> Recorder::Impl::Retire() {
+  log::Warn("recorder: the TPM was reset: the former list is put aside as list.old");
+  // A pending group belongs to the former list; without a list, the next start finds nothing to adopt.
+  RemoveFiles("pending.", "");
+  RemoveFiles("overflow", "");
+  if (rename(File("list").c_str(), File("list.old").c_str()) != 0)
+    return Fail(OsError("rename", File("list"), errno));
+  count = bytes = entries = violations = starts = journal_bytes = overflow = 0;
+  last.clear();
+  offsets.clear();
+  recent.clear();
+  thinned.clear();
+  ASSAY_ASSIGN(list, assay::Open(File("list"), O_RDWR | O_CREAT | O_TRUNC));
+  ASSAY_ASSIGN(journal, assay::Open(File("journal"), O_RDWR | O_CREAT | O_TRUNC));
+  for (std::size_t i = 0; i < banks.size(); ++i) values[i] = Digest::Filled(banks[i], 0);
+  ASSAY_ASSIGN(const Values present, ReadPcr());
+  return Begin(present);
+}
+
+// An empty list begins with boot_aggregate: the kernel's own record, where its IMA has made one and nothing
+// else.
+Result<> Recorder::Impl::Begin(const Values& present) {
+  if (!AllZero(present)) return AdoptBootAggregate(present);
+  // As Linux has it since 5.8: over PCR 0 to 9 of the bank.
+  const HashAlg bank = banks[list_bank];
+  tpm::BankSelection boot{.bank = static_cast<std::uint16_t>(bank), .pcrs = {}};
+  const std::uint32_t boot_pcrs = bank == HashAlg::kSha1 ? 8 : 10;
+  for (std::uint32_t i = 0; i < boot_pcrs; ++i) boot.pcrs.push_back(i);
+  ASSAY_ASSIGN(const tpm::PcrValues read, tpm->ReadPcrs({boot}));
+  Hasher hasher(bank);
+  const auto of_bank = read.find(boot.bank);
+  if (of_bank == read.end() || of_bank->second.size() != boot_pcrs)
+    return Fail(StateError("tpm.no-such-pcr", "the TPM lacks a boot PCR"));
+  for (const auto& [index, value] : of_bank->second) hasher.Update(value.view());
+  return Commit(MakeStep(kNg, ima::EncodeNg(hasher.Finish(), "boot_aggregate"), false));
+}
+
+Result<> Recorder::Impl::AdoptBootAggregate(const Values& present) {
+  const Result<Bytes> kernel = ReadFile(options.kernel_list, ima::kMaxRecord);
+  if (!kernel && kernel.error().code() != "io.too-large")
+    return Fail(StateError("recorder.pcr-in-use",
+                           fmt::format("PCR {} was extended by something else before", options.pcr)));
+  const Error busy = StateError(
+      "recorder.kernel-ima",
+      fmt::format("the kernel's own IMA records in PCR {}: read its list, or take another PCR", options.pcr));
+  if (!kernel) return Fail(busy);
+  ima::ListReader reader(*kernel, HashAlg::kSha1);
+  ASSAY_ASSIGN(const std::optional<ima::RecordView> first, reader.Next());
+  if (!first) return Fail(StateError("recorder.pcr-in-use", "the kernel's list is empty, its PCR is not"));
+  ASSAY_ASSIGN(const std::optional<ima::RecordView> second, reader.Next());
+  if (second) return Fail(busy);
+  Step step = MakeStep(first->template_name, first->data, first->violation());
+  if (After(values, step.extends) != present)
+    return Fail(StateError("recorder.pcr-in-use",
+                           fmt::format("PCR {} holds more than the kernel's boot_aggregate", options.pcr)));
+  ASSAY_TRY(PWriteAll(list.get(), step.record, 0));
+  step.next = present;
+  Note(step);
+  return {};
+}
+
+// A group that was open when the process died: complete entries are committed, a torn one was never answered
+// for. A file with another number is of a group that is in the list.
+Result<> Recorder::Impl::AdoptPending() {
+  RemoveFiles("pending.", PendingPath());
+  Result<Bytes> file = ReadFile(PendingPath(), options.group_bytes + ima::kMaxRecord);
+  if (!file) return {};
+  Bytes whole = std::move(*file);
+  whole.resize(WholeEntries(whole));
+  if (whole.empty()) {
+    RemoveFiles("pending.", "");
+    return {};
+  }
+  const Bytes data = ima::EncodeBuf(Hash(banks[list_bank], whole), ima::kGroupName, whole);
+  Step step = MakeStep(kBuf, data, false);
+  step.pending = PendingPath();
+  ima::ListReader reader(step.record, banks[list_bank]);
+  ASSAY_ASSIGN(const std::optional<ima::RecordView> view, reader.Next());
+  Account(*view, step);
+  return Commit(std::move(step));
+}
+
+// The journal is a help: what doesn't parse is dropped, and recording goes on.
+Result<> Recorder::Impl::ReadJournal() {
+  ASSAY_ASSIGN(const MappedFile file, MappedFile::OfFd(journal.get()));
+  const Result<JournalPart> part = ParseJournal(file.view(), ~std::uint64_t{0});
+  if (!part) log::Warn("recorder: the journal is dropped: {}", part.error().Message());
+  journal_bytes = part ? part->whole : 0;
+  if (journal_bytes != file.view().size() && ftruncate(journal.get(), static_cast<off_t>(journal_bytes)) != 0)
+    return Fail(OsError("ftruncate", "journal", errno));
+  return {};
+}
+
+}  // namespace assay::measure
