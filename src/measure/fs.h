@@ -8,11 +8,12 @@
 //   recorded)
 //
 // Contract: the unsuffixed lists have SHA-1 columns, as the kernel's; a suffixed one has its bank's, and
-// exists for each active bank. A reader sees whole records; poll() reports growth. The writer's descriptor is
-// opened through /proc/PID/fd of the caller. A dead server makes reads fail, it never blocks them.
-// docs/formats/runassay.md
+// exists for each active bank. A list ends with a whole record and grows; poll() reports growth. What is
+// measured for a caller is a file it has open for reading, or, for root, names. A dead server makes reads
+// fail, it never blocks them; what it left mounted is taken away at the next start. docs/formats/runassay.md
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -23,20 +24,21 @@
 namespace assay::measure {
 
 struct FsOptions {
-  std::string mount_point;              // made if it isn't there
-  std::function<std::string()> status;  // the content of `status`: JSON
-  std::string policy;                   // the content of `policy`
-  std::vector<HashAlg> banks;           // the suffixed lists to show
-  bool world_readable = false;          // else root only, as the kernel's
+  std::string mount_point;                             // made if it isn't there
+  std::function<std::string()> status;                 // the content of `status`: JSON
+  std::string policy;                                  // the content of `policy`
+  std::vector<HashAlg> banks;                          // the suffixed lists to show
+  bool world_readable = false;                         // else root only, as the kernel's
+  std::chrono::milliseconds measure_deadline{30'000};  // a write to `measure` is answered in this time
 };
 
 class Fs {
  public:
   static Result<std::unique_ptr<Fs>> Mount(FsOptions options, Recorder& recorder);
   ~Fs();  // unmounts
+  struct Impl;
 
  private:
-  struct Impl;
   explicit Fs(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
