@@ -16,8 +16,8 @@ namespace assay::measure {
 namespace {
 
 constexpr std::size_t kExactCheckpoints = 256, kThinCheckpoints = 256;
-constexpr std::size_t kMaxMissed = 1000;  // paths that are named after a disturbance; more are counted
-constexpr off_t kRoomToGoOn = 256 << 10;  // bytes the list must be able to grow by after a disturbance
+constexpr std::size_t kMaxMissed = 1000;       // paths that are named after a disturbance; more are counted
+constexpr std::size_t kRecordOverhead = 4096;  // of a group's record over the group's bytes, at most
 constexpr Key kViolationKey{.a = 0, .b = 0};
 
 Key KeyOf(ByteView salt, std::string_view kind, ByteView bytes) {
@@ -217,20 +217,33 @@ Result<> Recorder::Impl::Flush() {
   return done;
 }
 
+// Room in the list for a group's record, so that what a pending file vouches for can always be committed.
+Result<> Recorder::Impl::Reserve(std::uint64_t from) {
+  const auto size = static_cast<off_t>(options.group_bytes + kRecordOverhead);
+  if (fallocate(list.get(), FALLOC_FL_KEEP_SIZE, static_cast<off_t>(from), size) != 0 && errno != EOPNOTSUPP)
+    return Fail(OsError("fallocate", "list", errno));
+  return {};
+}
+
 // Puts an entry into the open group.
 Result<> Recorder::Impl::Append(Step step, ByteView data) {
   const Bytes encoded = ima::EncodeGroup({{kNg, data}});
   if (group.size() + encoded.size() > options.group_bytes) ASSAY_TRY(Flush());
   auto write = [&]() -> Result<> {
     if (!pending) {
+      ASSAY_TRY(Reserve(bytes));
       ASSAY_ASSIGN(pending, assay::Open(PendingPath(), O_RDWR | O_CREAT | O_TRUNC));
     }
     ASSAY_TRY(Fault("pending.write"));
     return PWriteAll(pending.get(), encoded, static_cast<off_t>(group.size()));
   };
   if (auto r = write(); !r) {
-    if (pending && ftruncate(pending.get(), static_cast<off_t>(group.size())) != 0)
+    if (group.empty()) {  // no file may stay under a number that another record will have
+      pending.Reset();
+      unlink(PendingPath().c_str());
+    } else if (ftruncate(pending.get(), static_cast<off_t>(group.size())) != 0) {
       log::Error("recorder: a pending group keeps a torn tail");
+    }
     return Fail(Disturbed(r.error().In("writing the pending group")));
   }
   if (group.empty()) {
@@ -331,9 +344,7 @@ Result<> Recorder::Impl::Resume() {
   ASSAY_TRY(present);
   const std::uint64_t end = bytes + (tail && tail->kept ? tail->record.size() : 0);
   if (ftruncate(list.get(), static_cast<off_t>(end)) != 0) return Fail(OsError("ftruncate", "list", errno));
-  if (fallocate(list.get(), FALLOC_FL_KEEP_SIZE, static_cast<off_t>(end), kRoomToGoOn) != 0 &&
-      errno != EOPNOTSUPP)
-    return Fail(OsError("fallocate", "list", errno));
+  ASSAY_TRY(Reserve(end));
   if (tail && *present == values) {
     ASSAY_TRY(tpm->Extend(tpm::RawExtend::ForRecorder(), options.pcr, tail->extends));
   } else if (*present != (tail ? tail->next : values)) {

@@ -102,6 +102,7 @@ struct Recorder::Impl {
   void Settle();
   Result<> Flush();
   Result<> Append(Step step, ByteView data);
+  Result<> Reserve(std::uint64_t from);
   Result<> Resume();
   Error Disturbed(const Error& e);
   void Miss(const std::string& path);

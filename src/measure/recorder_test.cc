@@ -2,105 +2,15 @@
 
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <stdlib.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
-#include <random>
-#include <set>
-#include <thread>
 
-#include "base/mapped.h"
-#include "list/list.h"
 #include "measure/journal.h"
-#include "tpm/software_tpm.h"
+#include "measure/recorder_testing.h"
 
 namespace assay::measure {
 namespace {
-
-Digest DigestOf(std::string_view s) { return Hash(HashAlg::kSha256, AsBytes(s)); }
-
-class RecorderTest : public ::testing::Test {
- protected:
-  void SetUp() override {
-    char name[] = "/tmp/assay-rec.XXXXXX";
-    dir_ = mkdtemp(name);
-    StartTpm();
-    options_.dir = dir_ + "/list";
-    options_.known = [](const Digest& d) { return d.view()[0] < 0x80; };
-  }
-  void TearDown() override {
-    recorder_.reset();
-    tpm_.reset();
-    EXPECT_TRUE(swtpm_.Stop());
-    std::filesystem::remove_all(dir_);
-  }
-  void StartTpm() {
-    auto started =
-        tpm::SoftwareTpm::Start({.state_dir = dir_ + "/state", .run_dir = dir_ + "/run", .preload = ""});
-    ASSERT_TRUE(started) << started.error().Message();
-    swtpm_ = *started;
-  }
-  void Open() {
-    tpm_.reset();
-    auto tpm = tpm::Tpm::Connect(swtpm_.tcti());
-    ASSERT_TRUE(tpm) << tpm.error().Message();
-    tpm_ = std::move(*tpm);
-    auto opened = Recorder::Open(options_, *tpm_);
-    ASSERT_TRUE(opened) << opened.error().Message();
-    recorder_ = std::move(*opened);
-  }
-  Result<std::unique_ptr<Recorder>> TryOpen() { return Recorder::Open(options_, *tpm_); }
-  void Close() { recorder_.reset(); }
-  Recorded Add(std::string_view path, std::string_view content) {
-    auto r = recorder_->Record({DigestOf(content), std::string(path), {}});
-    EXPECT_TRUE(r) << r.error().Message();
-    return r ? *r : Recorded{};
-  }
-  // The list's replay is what the TPM holds, in each bank; the entries' paths, in order.
-  std::vector<std::string> CheckedPaths() {
-    std::vector<std::string> paths;
-    auto file = MappedFile::Open(options_.dir + "/list");
-    EXPECT_TRUE(file);
-    auto banks = tpm_->ActiveBanks(10);
-    auto replayed = ima::ReplayList(file->view(), HashAlg::kSha256, *banks);
-    EXPECT_TRUE(replayed) << replayed.error().Message();
-    EXPECT_TRUE(replayed->wrong_hints.empty());
-    for (std::size_t i = 0; i < banks->size(); ++i) {
-      const auto bank = static_cast<std::uint16_t>((*banks)[i]);
-      auto pcr = tpm_->ReadPcrs({{.bank = bank, .pcrs = {10}}});
-      EXPECT_TRUE(pcr);
-      EXPECT_EQ(pcr->at(bank).at(10), replayed->values[i]);
-    }
-    ima::ListReader reader(file->view(), HashAlg::kSha256);
-    while (true) {
-      auto record = reader.Next();
-      EXPECT_TRUE(record);
-      if (!*record) break;
-      auto entry = ima::Decode(**record);
-      EXPECT_TRUE(entry);
-      if (entry->path != ima::kGroupName) {
-        paths.push_back(entry->path);
-        continue;
-      }
-      auto inner = ima::DecodeGroup(entry->buffer);
-      EXPECT_TRUE(inner);
-      for (const auto& i : *inner) {
-        ima::RecordView view = **record;
-        view.template_name = i.template_name;
-        view.data = i.data;
-        paths.push_back(ima::Decode(view)->path);
-      }
-    }
-    return paths;
-  }
-  std::string dir_;
-  tpm::SoftwareTpm swtpm_;
-  std::unique_ptr<tpm::Tpm> tpm_;
-  RecorderOptions options_;
-  std::unique_ptr<Recorder> recorder_;
-};
 
 TEST_F(RecorderTest, RecordsOnceUntilContentChanges) {
   options_.synchronous = true;
@@ -287,63 +197,164 @@ TEST_F(RecorderTest, ATornTailIsDropped) {
   }
 }
 
-// A child records under load and is killed by SIGKILL at a random instant; then the list and the PCR must
-// agree, and what the child was told is recorded must be there, once.
-TEST_F(RecorderTest, KilledAtAnyInstantLosesNothing) {
-  const char* tries_text = std::getenv("ASSAY_KILLS");  // the full count is 500 (make test sets it)
-  const int tries = tries_text != nullptr ? std::atoi(tries_text) : 40;
-  std::mt19937 random(20041);
-  options_.group_ms = 3;
-  std::set<std::string> told;
-  int number = 0;
-  for (int round = 0; round < tries; ++round) {
-    recorder_.reset();
-    tpm_.reset();
-    int ends[2];
-    ASSERT_EQ(pipe(ends), 0);
-    const pid_t child = fork();
-    if (child == 0) {
-      close(ends[0]);
-      auto tpm = tpm::Tpm::Connect(swtpm_.tcti());
-      if (!tpm) _exit(3);
-      auto recorder = Recorder::Open(options_, **tpm);
-      if (!recorder) _exit(4);
-      std::vector<std::thread> threads;
-      for (int t = 0; t < 4; ++t)
-        threads.emplace_back([&, t] {
-          for (int i = 0;; ++i) {
-            const std::string path =
-                "/f" + std::to_string(number) + "." + std::to_string(t) + "." + std::to_string(i);
-            if (!(*recorder)->Record({DigestOf(path), path, {}})) _exit(5);
-            const std::string line = path + "\n";
-            if (write(ends[1], line.data(), line.size()) < 0) _exit(6);
-          }
-        });
-      for (auto& t : threads) t.join();
-    }
-    close(ends[1]);
-    ++number;
-    usleep(5000 + random() % 30'000);
-    kill(child, SIGKILL);
-    std::string text;
-    char buffer[65536];
-    for (ssize_t n; (n = read(ends[0], buffer, sizeof(buffer))) > 0;)
-      text.append(buffer, static_cast<std::size_t>(n));
-    close(ends[0]);
-    int status = 0;
-    waitpid(child, &status, 0);
-    ASSERT_TRUE(WIFSIGNALED(status)) << "round " << round << ": the child ended with " << WEXITSTATUS(status);
-    for (std::size_t at = 0, end = 0; (end = text.find('\n', at)) != std::string::npos; at = end + 1)
-      told.insert(text.substr(at, end - at));
-    Open();
-    const auto paths = CheckedPaths();
-    const std::set<std::string> unique(paths.begin(), paths.end());
-    ASSERT_EQ(unique.size(), paths.size()) << "something is there twice, round " << round;
-    for (const std::string& path : told)
-      ASSERT_TRUE(unique.contains(path)) << path << " was lost in round " << round;
-  }
-  std::printf("killed %d times: %zu measurements were promised, all of them are there once\n", tries,
-              told.size());
+TEST_F(RecorderTest, AnotherExtenderIsNoticedAtTheNextQuote) {
+  options_.synchronous = true;
+  Open();
+  Add("/a", "1");
+  const std::vector<Digest> x{DigestOf("x")};
+  ASSERT_TRUE(tpm_->Extend(tpm::RawExtend::ForTest(), 10, x));
+  bool quoted = false;
+  auto r = recorder_->Quiesce([&](const RecorderState&) -> Result<> {
+    quoted = true;
+    return {};
+  });
+  ASSERT_FALSE(r);
+  EXPECT_EQ(r.error().code(), "recorder.degraded");
+  EXPECT_FALSE(quoted);
+  EXPECT_TRUE(recorder_->State().degraded_reason.starts_with("recorder.pcr-foreign"));
+  EXPECT_FALSE(recorder_->Record({DigestOf("2"), "/b", {}}));
+  EXPECT_FALSE(recorder_->Recover());  // nothing can mend that
+  EXPECT_TRUE(recorder_->State().degraded_reason.starts_with("recorder.pcr-foreign"));
+}
+
+TEST_F(RecorderTest, AnotherExtenderIsNoticedAfterADisturbance) {
+  options_.synchronous = true;
+  bool full = false;
+  options_.fault = [&](std::string_view at) -> Result<> {
+    if (full && at == "list.write") return Fail(OsError("write", "list", ENOSPC));
+    return {};
+  };
+  Open();
+  full = true;
+  EXPECT_FALSE(recorder_->Record({DigestOf("1"), "/a", {}}));
+  full = false;
+  const std::vector<Digest> x{DigestOf("x")};
+  ASSERT_TRUE(tpm_->Extend(tpm::RawExtend::ForTest(), 10, x));
+  EXPECT_FALSE(recorder_->Recover());
+  EXPECT_TRUE(recorder_->State().degraded_reason.starts_with("recorder.pcr-foreign"));
+}
+
+TEST_F(RecorderTest, WhatIsMissedTwiceIsStillSaid) {
+  options_.synchronous = true;
+  int broken = 0;
+  options_.fault = [&](std::string_view at) -> Result<> {
+    if (at == "list.write" && broken-- > 0) return Fail(OsError("write", "list", ENOSPC));
+    return {};
+  };
+  Open();
+  broken = 1;
+  EXPECT_FALSE(recorder_->Record({DigestOf("1"), "/a", {}}));
+  EXPECT_FALSE(recorder_->Record({DigestOf("2"), "/b", {}}));
+  broken = 1;
+  EXPECT_FALSE(recorder_->Recover());  // the disk is full again
+  ASSERT_TRUE(recorder_->Recover());
+  EXPECT_EQ(CheckedPaths(), (std::vector<std::string>{"boot_aggregate", "/a", "/b"}));
+  EXPECT_EQ(recorder_->State().violations, 2U);
+}
+
+TEST_F(RecorderTest, AGroupOfUnknownFateDoesNotHideWhatCameAfterIt) {
+  options_.group_ms = 60'000;
+  options_.known = [](const Digest& d) { return d != DigestOf("u"); };
+  int breaks = 0;
+  options_.fault = [&](std::string_view at) -> Result<> {
+    if (at == "list.written" && breaks-- > 0)
+      return Fail(tpm::TpmError(tpm::TpmError::Kind::kGone, "TPM2_PCR_Extend", 0));
+    return {};
+  };
+  Open();
+  Add("/grouped", "g");
+  breaks = 1;
+  EXPECT_FALSE(recorder_->Record({DigestOf("u"), "/unknown", {}}));
+  ASSERT_TRUE(recorder_->Recover());
+  EXPECT_EQ(CheckedPaths(), (std::vector<std::string>{"boot_aggregate", "/grouped", "/unknown"}));
+  EXPECT_EQ(recorder_->State().violations, 1U);
+}
+
+TEST_F(RecorderTest, AGroupsFileHasTheNumberOfItsRecord) {
+  options_.group_ms = 60'000;
+  options_.known = [](const Digest& d) { return d != DigestOf("u"); };
+  bool full = false;
+  options_.fault = [&](std::string_view at) -> Result<> {
+    if (full && at == "pending.write") return Fail(OsError("write", "pending", ENOSPC));
+    return {};
+  };
+  Open();
+  full = true;
+  EXPECT_FALSE(recorder_->Record({DigestOf("g"), "/grouped", {}}));
+  full = false;
+  ASSERT_TRUE(recorder_->Recover());
+  Add("/u", "u");
+  Add("/grouped", "g");
+  EXPECT_TRUE(std::filesystem::exists(options_.dir + "/pending.3"));
+  EXPECT_FALSE(std::filesystem::exists(options_.dir + "/pending.1"));
+}
+
+TEST_F(RecorderTest, AFullListStaysClosedAndResumes) {
+  options_.synchronous = true;
+  options_.max_records = 3;
+  int breaks = 0;
+  options_.fault = [&](std::string_view at) -> Result<> {
+    if (at == "extended" && breaks-- > 0)
+      return Fail(tpm::TpmError(tpm::TpmError::Kind::kGone, "TPM2_PCR_Extend", 0));
+    return {};
+  };
+  Open();
+  for (int i = 0; i < 4; ++i) Add("/f" + std::to_string(i), std::to_string(i));
+  ASSERT_TRUE(recorder_->RecordViolation(Violation::kToMToU, "/f9", {}));
+  EXPECT_EQ(recorder_->State().overflow, 3U);
+  breaks = 1;
+  EXPECT_FALSE(recorder_->Record({DigestOf("5"), "/f5", {}}));
+  ASSERT_TRUE(recorder_->Recover());  // it had reached the PCR
+  EXPECT_EQ(recorder_->State().overflow, 4U);
+  Close();
+  options_.max_records = 1000;  // a larger maximum does not open a list whose PCR it can't explain
+  Open();
+  Add("/f6", "6");
+  EXPECT_EQ(recorder_->State().count, 3U);
+  EXPECT_EQ(recorder_->State().overflow, 5U);
+  EXPECT_EQ(recorder_->State().violations, 1U);
+  EXPECT_TRUE(recorder_->Quiesce([](const RecorderState&) -> Result<> { return {}; }));
+  Close();
+  Open();
+}
+
+TEST_F(RecorderTest, ABrokenListIsLeftAsItIs) {
+  options_.synchronous = true;
+  Open();
+  for (int i = 0; i < 5; ++i) Add("/f" + std::to_string(i), std::to_string(i));
+  const std::uint64_t size = recorder_->State().list_bytes;
+  const std::uint64_t third = *recorder_->OffsetOf(2);
+  Close();
+  auto fd = assay::Open(options_.dir + "/list", O_RDWR);
+  ASSERT_TRUE(PWriteAll(fd->get(), AsBytes("\xff\xff\xff\xff"), static_cast<off_t>(third + 4 + 32)));
+  auto opened = TryOpen();
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().code(), "recorder.pcr-unexplained");
+  EXPECT_EQ(std::filesystem::file_size(options_.dir + "/list"), size) << "evidence was cut";
+}
+
+TEST_F(RecorderTest, ARetiredListTakesItsPendingGroupAlong) {
+  options_.group_ms = 60'000;
+  options_.known = [](const Digest& d) { return d != DigestOf("u"); };
+  Open();
+  Add("/u", "u");
+  Close();
+  ASSERT_TRUE(WriteFileAtomic(options_.dir + "/pending.1",
+                              ima::EncodeGroup({{"ima-ng", ima::EncodeNg(DigestOf("x"), "/former")}})));
+  ResetTpm();
+  options_.allow_retire = true;
+  Open();
+  EXPECT_EQ(CheckedPaths(), (std::vector<std::string>{"boot_aggregate"}));
+}
+
+TEST_F(RecorderTest, AJournalThatDoesNotParseIsNoReasonToStop) {
+  Open();
+  Add("/a", "1");
+  Close();
+  ASSERT_TRUE(WriteFileAtomic(options_.dir + "/journal", Bytes(100, 0xFF)));
+  Open();
+  EXPECT_EQ(recorder_->State().journal_bytes, 0U);
+  EXPECT_TRUE(Add("/b", "2").is_new);
 }
 
 }  // namespace
