@@ -4,16 +4,21 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <chrono>
 #include <mutex>
+#include <optional>
+#include <thread>
 
-#include "base/fd.h"
+#include "base/log.h"
 #include "base/mapped.h"
 #include "measure/journal.h"
 
 namespace assay::attest {
 namespace {
 
-constexpr std::size_t kMaxEventLog = std::size_t{16} << 20;
+constexpr std::size_t kWindow = 1 << 20;  // bytes of the journal looked at in one go
+constexpr std::chrono::milliseconds kLongestPause{2000};
 
 std::string HostName() {
   std::array<char, 256> name{};
@@ -28,6 +33,46 @@ std::string BootId() {
   return text;
 }
 
+// The journal turned into context lines, up to a size that grows: the bulk is read before the recorder is
+// quiesced, and only what came since while it is.
+class ContextReader {
+ public:
+  ContextReader(UniqueFd journal, std::uint64_t first) : journal_(std::move(journal)), first_(first) {}
+  Result<> ReadUpTo(std::uint64_t journal_bytes);
+  Bytes Take() { return std::move(lines_); }
+
+ private:
+  UniqueFd journal_;
+  std::uint64_t first_;
+  std::uint64_t at_ = 0;  // of the next entry in the journal
+  Bytes lines_;
+};
+
+Result<> ContextReader::ReadUpTo(std::uint64_t journal_bytes) {
+  if (journal_bytes <= at_) return {};
+  ASSAY_ASSIGN(const MappedFile file, MappedFile::OfFd(journal_.get()));
+  const std::size_t end = std::min<std::size_t>(file.view().size(), journal_bytes);
+  while (at_ < end) {
+    const ByteView window = file.view().subspan(at_, std::min<std::size_t>(kWindow, end - at_));
+    ASSAY_ASSIGN(const measure::JournalPart part, measure::ParseJournal(window, first_));
+    if (part.whole == 0) break;
+    at_ += part.whole;
+    for (const measure::JournalEntry& e : part.entries) {
+      const Bytes line = EncodeContextLine({.index = e.index,
+                                            .sub = e.sub,
+                                            .time_ms = e.context.time_ms,
+                                            .pid = static_cast<std::uint32_t>(e.context.pid),
+                                            .uid = e.context.uid,
+                                            .comm = e.context.comm,
+                                            .hook = e.context.hook});
+      lines_.insert(lines_.end(), line.begin(), line.end());
+    }
+    if (lines_.size() > kMaxContextPart)
+      return Fail(StateError("attest.too-large", "the context is too large for one message"));
+  }
+  return {};
+}
+
 }  // namespace
 
 struct Collector::Impl {
@@ -38,36 +83,48 @@ struct Collector::Impl {
   tpm::TpmInfo info;
   Bytes ek_public;
   std::mutex one_at_a_time;
+  std::chrono::steady_clock::time_point not_before;  // of the next collection: the recorder's turn first
 
-  Result<Bytes> List(std::uint64_t first, const measure::RecorderState& s) const;
-  Result<Bytes> Context(std::uint64_t first, const measure::RecorderState& s) const;
+  Claims ClaimsOf(const measure::RecorderState& s, const Challenge& challenge, const Binding& binding,
+                  Level level) const;
+  tpm::PcrSelection Selection(const Challenge& challenge) const;
 };
 
-Result<Bytes> Collector::Impl::List(std::uint64_t first, const measure::RecorderState& s) const {
-  ASSAY_ASSIGN(const std::uint64_t from, recorder->OffsetOf(first));
-  ASSAY_ASSIGN(const UniqueFd fd, recorder->OpenList());
-  Bytes list(s.list_bytes - from);
-  ASSAY_TRY(PReadExact(fd.get(), list.data(), list.size(), static_cast<off_t>(from)));
-  return list;
+Claims Collector::Impl::ClaimsOf(const measure::RecorderState& s, const Challenge& challenge,
+                                 const Binding& binding, Level level) const {
+  Claims c;
+  c.version = ASSAY_VERSION;
+  c.hostname = HostName();
+  c.boot_id = BootId();
+  c.started_ms = options.started_ms;
+  c.pcr = recorder->options().pcr;
+  c.list_bank = recorder->options().list_bank;
+  c.first_record = challenge.first_record;
+  c.list_count = s.count;
+  c.overflow = s.overflow;
+  c.violations = s.violations;
+  c.gaps = s.gaps;
+  if (options.engine) std::tie(c.engine, c.engine_state) = options.engine();
+  c.nonce = challenge.nonce;
+  c.binding = binding;
+  c.tpm_manufacturer = info.manufacturer;
+  c.tpm_vendor = info.vendor;
+  c.tpm_firmware = info.firmware;
+  c.tpm_software = info.software;
+  c.level = level;
+  // A PCR value after each record lets guesses at single records be tested: only for who sees them anyway.
+  if (level != Level::kQuote && challenge.want_list) {
+    for (const auto& [records, value] : s.checkpoints)
+      c.checkpoints.emplace_back(records, ToBytes(value.view()));
+  }
+  return c;
 }
 
-Result<Bytes> Collector::Impl::Context(std::uint64_t first, const measure::RecorderState& s) const {
-  ASSAY_ASSIGN(const UniqueFd fd, recorder->OpenJournal());
-  ASSAY_ASSIGN(const MappedFile file, MappedFile::OfFd(fd.get()));
-  const std::size_t size = std::min<std::size_t>(file.view().size(), s.journal_bytes);
-  ASSAY_ASSIGN(const measure::JournalPart part, measure::ParseJournal(file.view().first(size), first));
-  Bytes out;
-  for (const measure::JournalEntry& e : part.entries) {
-    const Bytes line = EncodeContextLine({.index = e.index,
-                                          .sub = e.sub,
-                                          .time_ms = e.context.time_ms,
-                                          .pid = static_cast<std::uint32_t>(e.context.pid),
-                                          .uid = e.context.uid,
-                                          .comm = e.context.comm,
-                                          .hook = e.context.hook});
-    out.insert(out.end(), line.begin(), line.end());
-  }
-  return out;
+tpm::PcrSelection Collector::Impl::Selection(const Challenge& challenge) const {
+  if (!challenge.selection.empty()) return challenge.selection;
+  tpm::PcrSelection selection{{.bank = static_cast<std::uint16_t>(HashAlg::kSha256), .pcrs = {}}};
+  for (std::uint32_t i = 0; i <= recorder->options().pcr; ++i) selection[0].pcrs.push_back(i);
+  return selection;
 }
 
 Collector::Collector(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -86,70 +143,84 @@ Result<std::unique_ptr<Collector>> Collector::Create(CollectorOptions options, m
   return std::unique_ptr<Collector>(new Collector(std::move(impl)));
 }
 
-Result<Evidence> Collector::Collect(const Challenge& challenge, const Binding& binding, Level level) {
+Result<Collected> Collector::Prepare(const Challenge& challenge, const Binding& binding, Level level) {
   Impl& d = *impl_;
   std::lock_guard lock(d.one_at_a_time);
-  tpm::PcrSelection selection = challenge.selection;
-  if (selection.empty()) {
-    selection.push_back({.bank = static_cast<std::uint16_t>(HashAlg::kSha256), .pcrs = {}});
-    for (std::uint32_t i = 0; i <= d.recorder->options().pcr; ++i) selection[0].pcrs.push_back(i);
+  std::this_thread::sleep_until(d.not_before);
+  const tpm::PcrSelection selection = d.Selection(challenge);
+  const auto active = d.recorder->State().pcr_values;
+  for (const tpm::BankSelection& bank : selection) {
+    if (std::none_of(active.begin(), active.end(),
+                     [&](const auto& a) { return static_cast<std::uint16_t>(a.first) == bank.bank; }))
+      return Fail(
+          StateError("attest.no-such-bank", "the TPM has no active bank " + tpm::SelectionText({bank})));
   }
-  Evidence e;
-  const auto collect = [&](const measure::RecorderState& s) -> Result<> {
+  const bool with_list = level != Level::kQuote && challenge.want_list;
+  const bool with_context = level == Level::kFull && challenge.want_context;
+  Collected out;
+  Evidence& e = out.evidence;
+  std::optional<ContextReader> context;
+  if (with_context) {
+    ASSAY_ASSIGN(UniqueFd journal, d.recorder->OpenJournal());
+    context.emplace(std::move(journal), challenge.first_record);
+    ASSAY_TRY(context->ReadUpTo(d.recorder->State().journal_bytes));
+  }
+  std::uint64_t list_end = 0;
+  const auto quote = [&](const measure::RecorderState& s) -> Result<> {
     if (challenge.first_record > s.count)
       return Fail(StateError("attest.no-such-record", "the list is shorter: was the machine restarted?"));
-    Claims c;
-    c.version = ASSAY_VERSION;
-    c.hostname = HostName();
-    c.boot_id = BootId();
-    c.started_ms = d.options.started_ms;
-    c.pcr = d.recorder->options().pcr;
-    c.list_bank = d.recorder->options().list_bank;
-    c.first_record = challenge.first_record;
-    c.list_count = s.count;
-    c.overflow = s.overflow;
-    c.violations = s.violations;
-    c.gaps = s.gaps;
-    if (d.options.engine) std::tie(c.engine, c.engine_state) = d.options.engine();
-    c.nonce = challenge.nonce;
-    c.binding = binding;
-    c.tpm_manufacturer = d.info.manufacturer;
-    c.tpm_vendor = d.info.vendor;
-    c.tpm_firmware = d.info.firmware;
-    c.tpm_software = d.info.software;
-    c.level = level;
-    for (const auto& [records, value] : s.checkpoints)
-      c.checkpoints.emplace_back(records, ToBytes(value.view()));
+    list_end = s.list_bytes;
+    Claims c = d.ClaimsOf(s, challenge, binding, level);
     ASSAY_ASSIGN(const tpm::PcrValues values, d.tpm->ReadPcrs(selection));
     for (const auto& [bank, of_bank] : values) {
       c.pcrs.emplace_back(bank, std::vector<std::pair<std::uint32_t, Bytes>>{});
       for (const auto& [index, value] : of_bank)
         c.pcrs.back().second.emplace_back(index, ToBytes(value.view()));
     }
-    if (level == Level::kFull && challenge.want_context) {
-      ASSAY_ASSIGN(e.context, d.Context(challenge.first_record, s));
-    }
-    if (level != Level::kQuote && challenge.want_list) {
-      ASSAY_ASSIGN(e.list, d.List(challenge.first_record, s));
+    if (context) {
+      ASSAY_TRY(context->ReadUpTo(s.journal_bytes));
+      e.context = context->Take();
     }
     e.claims = EncodeClaims(c);
     ASSAY_ASSIGN(
-        tpm::SignedQuote quote,
+        tpm::SignedQuote made,
         d.tpm->MakeQuote(d.ak, selection, Qualifying(challenge.nonce, binding, e.claims, e.context)));
-    e.attest = std::move(quote.attest);
-    e.signature = std::move(quote.signature);
+    e.attest = std::move(made.attest);
+    e.signature = std::move(made.signature);
     return {};
   };
-  Result<> done = d.recorder->Quiesce(collect);
+  const auto began = std::chrono::steady_clock::now();
+  Result<> done = d.recorder->Quiesce(quote);
+  const auto ended = std::chrono::steady_clock::now();
+  d.not_before = ended + std::min<std::chrono::steady_clock::duration>(ended - began, kLongestPause);
   if (!done && done.error().code() == "recorder.degraded")
     return Fail(StateError("attest.degraded", done.error().Message()));
   ASSAY_TRY(done);
   e.ak_public = d.ak.public_area();
   e.ek_public = d.ek_public;
-  if (challenge.want_event_log && level != Level::kQuote) {
-    if (Result<Bytes> log = ReadFile(d.options.event_log, kMaxEventLog); log) e.event_log = std::move(*log);
+  if (with_list) {
+    ASSAY_ASSIGN(out.list_at, d.recorder->OffsetOf(challenge.first_record));
+    out.list_bytes = list_end - out.list_at;
+    if (out.list_bytes > kMaxListPart)
+      return Fail(StateError("attest.too-large", "the list is too large for one message"));
+    ASSAY_ASSIGN(out.list, d.recorder->OpenList());
   }
-  return e;
+  if (challenge.want_event_log && level != Level::kQuote) {
+    if (Result<Bytes> log = ReadFile(d.options.event_log, kMaxEventLogPart); log) {
+      e.event_log = std::move(*log);
+    } else if (const auto* os = log.error().As<OsError>(); os == nullptr || os->err != ENOENT) {
+      log::Warn("challenge: no event log: {}", log.error().Message());
+    }
+  }
+  return out;
+}
+
+Result<Evidence> Collector::Collect(const Challenge& challenge, const Binding& binding, Level level) {
+  ASSAY_ASSIGN(Collected c, Prepare(challenge, binding, level));
+  c.evidence.list.resize(c.list_bytes);
+  if (c.list_bytes > 0)
+    ASSAY_TRY(PReadExact(c.list.get(), c.evidence.list.data(), c.list_bytes, static_cast<off_t>(c.list_at)));
+  return std::move(c.evidence);
 }
 
 }  // namespace assay::attest

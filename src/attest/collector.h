@@ -1,16 +1,22 @@
 // The privileged side of a challenge: recorder and TPM in, evidence out.
 //
-//   Collector collector({.engine = ...}, recorder, tpm, ak);
-//   ASSAY_ASSIGN(Evidence e, collector.Collect(challenge, binding, Level::kFull));
+//   ASSAY_ASSIGN(auto collector, Collector::Create({.engine = ...}, recorder, tpm, AkKind::kEccP256));
+//   ASSAY_ASSIGN(Collected c, collector->Prepare(challenge, binding, Level::kFull));   // the list in its
+//   file ASSAY_ASSIGN(Evidence e, collector->Collect(challenge, binding, Level::kFull));    // the list in
+//   memory
 //
-// Contract: one collection at a time; the recorder is quiesced for the quote only. The list is read from its
-// file; an attester whose recorder is degraded refuses (StateError "attest.degraded"), it never quotes around
-// a gap.
+// Contract: one collection at a time, and the recorder is quiesced for the quote only: the list, which grows
+// and never changes, is left in its file; most of the context is read before. After a collection the recorder
+// has at least as much time to itself. An attester whose recorder is degraded refuses (StateError
+// "attest.degraded"), it never quotes around a gap; what is larger than a message may be is
+// "attest.too-large". What a level does not show is not in the claims either: checkpoints come with the list
+// only.
 #pragma once
 
 #include <functional>
 
 #include "attest/message.h"
+#include "base/fd.h"
 #include "measure/recorder.h"
 #include "tpm/tpm.h"
 
@@ -22,11 +28,19 @@ struct CollectorOptions {
   std::function<std::pair<std::string, std::string>()> engine;  // name, state
 };
 
+// Evidence whose list is list_bytes bytes of `list` from list_at on; evidence.list is empty.
+struct Collected {
+  Evidence evidence;
+  UniqueFd list;
+  std::uint64_t list_at = 0, list_bytes = 0;
+};
+
 class Collector {
  public:
   static Result<std::unique_ptr<Collector>> Create(CollectorOptions options, measure::Recorder& recorder,
                                                    tpm::Tpm& tpm, tpm::AkKind kind);
   ~Collector();
+  Result<Collected> Prepare(const Challenge& challenge, const Binding& binding, Level level);
   Result<Evidence> Collect(const Challenge& challenge, const Binding& binding, Level level);
   const tpm::Ak& ak() const;
 

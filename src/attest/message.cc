@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <nlohmann/json.hpp>
 
 #include "base/json.h"
@@ -12,6 +13,7 @@ namespace {
 using nlohmann::json;
 constexpr std::string_view kMagic = "ASY1";
 constexpr std::size_t kPrefix = 8;
+constexpr std::size_t kMaxRefusal = 1024;  // characters of its sentence
 
 struct Part {
   const char* name;
@@ -19,23 +21,16 @@ struct Part {
   std::size_t max;
 };
 constexpr Part kParts[] = {
-    {"attest", &Evidence::attest, 4096},
-    {"signature", &Evidence::signature, 4096},
-    {"ak_public", &Evidence::ak_public, 4096},
-    {"ek_public", &Evidence::ek_public, 4096},
-    {"claims", &Evidence::claims, 1 << 20},
-    {"context", &Evidence::context, std::size_t{256} << 20},
-    {"list", &Evidence::list, std::size_t{256} << 20},
-    {"event_log", &Evidence::event_log, std::size_t{16} << 20},
+    {"attest", &Evidence::attest, 4096},       {"signature", &Evidence::signature, 4096},
+    {"ak_public", &Evidence::ak_public, 4096}, {"ek_public", &Evidence::ek_public, 4096},
+    {"claims", &Evidence::claims, 1 << 20},    {"context", &Evidence::context, kMaxContextPart},
+    {"list", &Evidence::list, kMaxListPart},   {"event_log", &Evidence::event_log, kMaxEventLogPart},
 };
 
-Bytes Frame(const json& header, std::size_t body) {
+template <typename Json>
+Bytes Frame(const Json& header) {
   const std::string text = header.dump();
-  Writer w;
-  w.Put(kMagic).U32Be(static_cast<std::uint32_t>(text.size())).Put(text);
-  Bytes out = w.Take();
-  out.reserve(out.size() + body);
-  return out;
+  return Writer().Put(kMagic).U32Be(static_cast<std::uint32_t>(text.size())).Put(text).Take();
 }
 
 struct Head {
@@ -97,34 +92,41 @@ Result<Challenge> ParseChallenge(const JsonValue& root) {
 
 Bytes EncodeChallenge(const Challenge& c) {
   return Frame(
-      {{"type", "challenge"},
-       {"version", 1},
-       {"nonce", Hex(c.nonce)},
-       {"first_record", c.first_record},
-       {"want", {{"list", c.want_list}, {"context", c.want_context}, {"event_log", c.want_event_log}}},
-       {"selection", tpm::SelectionText(c.selection)}},
-      0);
+      json{{"type", "challenge"},
+           {"version", 1},
+           {"nonce", Hex(c.nonce)},
+           {"first_record", c.first_record},
+           {"want", {{"list", c.want_list}, {"context", c.want_context}, {"event_log", c.want_event_log}}},
+           {"selection", tpm::SelectionText(c.selection)}});
+}
+
+Bytes EncodeEvidenceHeader(const Evidence& e, std::uint64_t list_bytes) {
+  nlohmann::ordered_json parts = nlohmann::ordered_json::object();
+  for (const Part& part : kParts)
+    parts[part.name] = part.bytes == &Evidence::list ? list_bytes : (e.*part.bytes).size();
+  return Frame(nlohmann::ordered_json{{"type", "evidence"}, {"version", 1}, {"parts", parts}});
+}
+
+std::span<Bytes Evidence::* const> EvidenceParts() {
+  static const auto members = [] {
+    std::array<Bytes Evidence::*, std::size(kParts)> out{};
+    for (std::size_t i = 0; i < out.size(); ++i) out[i] = kParts[i].bytes;
+    return out;
+  }();
+  return members;
 }
 
 Bytes EncodeEvidence(const Evidence& e) {
-  nlohmann::ordered_json parts = nlohmann::ordered_json::object();
-  std::size_t body = 0;
-  for (const Part& part : kParts) {
-    parts[part.name] = (e.*part.bytes).size();
-    body += (e.*part.bytes).size();
-  }
-  const nlohmann::ordered_json header = {{"type", "evidence"}, {"version", 1}, {"parts", parts}};
-  const std::string text = header.dump();
-  Writer w;
-  w.Put(kMagic).U32Be(static_cast<std::uint32_t>(text.size())).Put(text);
-  Bytes out = w.Take();
-  out.reserve(out.size() + body);
-  for (const Part& part : kParts) out.insert(out.end(), (e.*part.bytes).begin(), (e.*part.bytes).end());
+  Bytes out = EncodeEvidenceHeader(e, e.list.size());
+  for (const auto part : EvidenceParts()) out.insert(out.end(), (e.*part).begin(), (e.*part).end());
   return out;
 }
 
 Bytes EncodeRefusal(const Refusal& r) {
-  return Frame({{"type", "refusal"}, {"version", 1}, {"code", r.code}, {"message", r.message}}, 0);
+  // The sentence may quote what a peer sent: JSON takes UTF-8 only.
+  std::string message;
+  for (const char c : r.message.substr(0, kMaxRefusal)) message += c >= ' ' && c < 0x7F ? c : '?';
+  return Frame(json{{"type", "refusal"}, {"version", 1}, {"code", r.code}, {"message", message}});
 }
 
 Result<std::optional<std::uint64_t>> FrameSize(ByteView prefix, std::size_t max) {

@@ -8,6 +8,7 @@
 // errors.
 #pragma once
 
+#include <span>
 #include <variant>
 
 #include "attest/evidence.h"
@@ -16,7 +17,11 @@
 namespace assay::attest {
 
 inline constexpr std::size_t kMaxHeader = 64 << 10;
-inline constexpr std::size_t kMaxEvidence = std::size_t{512} << 20;  // bytes of a whole evidence message
+inline constexpr std::size_t kMaxChallenge = 80 << 10;                  // bytes of a whole challenge
+inline constexpr std::size_t kMaxListPart = std::size_t{256} << 20;     // of the list that goes along
+inline constexpr std::size_t kMaxContextPart = std::size_t{256} << 20;  // and of the context
+inline constexpr std::size_t kMaxEventLogPart = std::size_t{16} << 20;  // and of the event log
+inline constexpr std::size_t kMaxEvidence = std::size_t{544} << 20;     // of a whole evidence message
 inline constexpr std::size_t kNonceSize = 32;
 
 struct Challenge {
@@ -26,13 +31,17 @@ struct Challenge {
   tpm::PcrSelection selection;  // empty: sha256:0-10
 };
 struct Refusal {
-  std::string code;  // "forbidden", "degraded", "bad-request", "busy", "internal"
+  std::string code;  // "forbidden", "degraded", "bad-request", "too-large", "busy", "internal"
   std::string message;
 };
 using Message = std::variant<Challenge, Evidence, Refusal>;
 
 Bytes EncodeChallenge(const Challenge& challenge);
 Bytes EncodeEvidence(const Evidence& evidence);
+// The same in pieces, for a list that stays in its file: the header, then the attachments in this order. The
+// list's size is list_bytes, whatever evidence.list holds.
+Bytes EncodeEvidenceHeader(const Evidence& evidence, std::uint64_t list_bytes);
+std::span<Bytes Evidence::* const> EvidenceParts();
 Bytes EncodeRefusal(const Refusal& refusal);
 // The whole frame: magic "ASY1" | u32be header length | header | attachments, in the header's order.
 Result<Message> DecodeMessage(ByteView frame, std::size_t max);

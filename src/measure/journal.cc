@@ -37,7 +37,8 @@ Result<JournalPart> ParseJournal(ByteView bytes, std::uint64_t first) {
     ASSAY_ASSIGN(const ByteView comm, r.Take(comm_size, "comm"));
     ASSAY_ASSIGN(const std::uint8_t hook_size, r.U8("hook size"));
     ASSAY_ASSIGN(const ByteView hook, r.Take(hook_size, "hook"));
-    if (kFixed + comm_size + hook_size != size) return Fail(r.BadAt(part.whole, "sizes within an entry"));
+    if (comm_size > kMaxText || hook_size > kMaxText || kFixed + comm_size + hook_size != size)
+      return Fail(r.BadAt(part.whole, "sizes within an entry"));
     part.whole = r.offset();
     if (e.index < first) continue;
     e.context.comm = AsText(comm);

@@ -1,0 +1,178 @@
+#include "attest/inner.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+
+namespace assay::attest {
+namespace {
+
+constexpr std::string_view kRequestMagic = "ANQ1", kAnswerMagic = "ANA1", kReportMagic = "ANR1",
+                           kSetupMagic = "ANS1";
+constexpr std::size_t kMaxBanks = 8;
+constexpr std::uint32_t kAllPcrs = 0xFFFFFF;
+constexpr std::uint8_t kWantList = 1, kWantContext = 2, kWantEventLog = 4, kWantAll = 7;
+constexpr std::size_t kMaxPem = 1 << 20;
+
+Result<> TakeMagic(Reader& r, std::string_view magic) {
+  ASSAY_ASSIGN(const ByteView found, r.Take(magic.size(), "magic"));
+  if (AsText(found) != magic) return Fail(r.BadAt(0, "another kind of message"));
+  return {};
+}
+
+Result<> Done(const Reader& r) {
+  if (!r.done()) return Fail(r.Bad("bytes after the message"));
+  return {};
+}
+
+}  // namespace
+
+// "ANQ1" | fingerprint[32] | exporter[32] | nonce[32] | u64 first_record | u8 want | u8 banks |
+// 8 x (u16 bank | u32 PCRs): unused ones are zero
+Bytes EncodeNetRequest(const NetRequest& q) {
+  const Challenge& c = q.challenge;
+  Writer w;
+  w.Put(kRequestMagic).Put(q.fingerprint).Put(q.exporter).Put(c.nonce).U64Be(c.first_record);
+  w.U8(static_cast<std::uint8_t>((c.want_list ? kWantList : 0) | (c.want_context ? kWantContext : 0) |
+                                 (c.want_event_log ? kWantEventLog : 0)));
+  w.U8(static_cast<std::uint8_t>(c.selection.size()));
+  for (std::size_t i = 0; i < kMaxBanks; ++i) {
+    std::uint32_t mask = 0;
+    if (i < c.selection.size())
+      for (const std::uint32_t pcr : c.selection[i].pcrs) mask |= 1U << pcr;
+    w.U16Be(i < c.selection.size() ? c.selection[i].bank : 0).U32Be(mask);
+  }
+  return w.Take();
+}
+
+Result<NetRequest> ParseNetRequest(ByteView packet) {
+  Reader r(packet, "net-request");
+  ASSAY_TRY(TakeMagic(r, kRequestMagic));
+  NetRequest q;
+  ASSAY_ASSIGN(const ByteView fingerprint, r.Take(q.fingerprint.size(), "fingerprint"));
+  std::copy(fingerprint.begin(), fingerprint.end(), q.fingerprint.begin());
+  ASSAY_ASSIGN(const ByteView exporter, r.Take(q.exporter.size(), "exporter"));
+  std::copy(exporter.begin(), exporter.end(), q.exporter.begin());
+  ASSAY_ASSIGN(const ByteView nonce, r.Take(kNonceSize, "nonce"));
+  q.challenge.nonce = ToBytes(nonce);
+  ASSAY_ASSIGN(q.challenge.first_record, r.U64Be("first record"));
+  ASSAY_ASSIGN(const std::uint8_t want, r.U8("want"));
+  if ((want & ~kWantAll) != 0) return Fail(r.BadAt(r.offset() - 1, "want: unknown bits"));
+  q.challenge.want_list = (want & kWantList) != 0;
+  q.challenge.want_context = (want & kWantContext) != 0;
+  q.challenge.want_event_log = (want & kWantEventLog) != 0;
+  ASSAY_ASSIGN(const std::uint8_t banks, r.U8("banks"));
+  if (banks > kMaxBanks) return Fail(r.BadAt(r.offset() - 1, "too many banks"));
+  for (std::size_t i = 0; i < kMaxBanks; ++i) {
+    const std::uint64_t at = r.offset();
+    ASSAY_ASSIGN(const std::uint16_t alg, r.U16Be("bank"));
+    ASSAY_ASSIGN(const std::uint32_t mask, r.U32Be("PCRs"));
+    if (i >= banks) {
+      if (alg != 0 || mask != 0) return Fail(r.BadAt(at, "a bank that is not counted"));
+      continue;
+    }
+    if (!HashFromTpmAlg(alg)) return Fail(r.BadAt(at, "unknown bank"));
+    if (mask == 0 || (mask & ~kAllPcrs) != 0) return Fail(r.BadAt(at + 2, "PCRs are not within 0 to 23"));
+    for (const tpm::BankSelection& other : q.challenge.selection)
+      if (other.bank == alg) return Fail(r.BadAt(at, "a bank named twice"));
+    tpm::BankSelection bank{.bank = alg, .pcrs = {}};
+    for (std::uint32_t pcr = 0; pcr < 24; ++pcr)
+      if ((mask >> pcr & 1U) != 0) bank.pcrs.push_back(pcr);
+    q.challenge.selection.push_back(std::move(bank));
+  }
+  ASSAY_TRY(Done(r));
+  return q;
+}
+
+Bytes EncodeNetAnswer(std::uint64_t total) { return Writer().Put(kAnswerMagic).U64Be(total).Take(); }
+
+Result<std::uint64_t> ParseNetAnswer(ByteView packet) {
+  Reader r(packet, "net-answer");
+  ASSAY_TRY(TakeMagic(r, kAnswerMagic));
+  ASSAY_ASSIGN(const std::uint64_t total, r.U64Be("total"));
+  if (total > kMaxEvidence) return Fail(r.BadAt(4, "longer than a message may be"));
+  ASSAY_TRY(Done(r));
+  return total;
+}
+
+// "ANR1" | u8 ready | u32 Landlock ABI | u8 length | text
+Bytes EncodeNetReport(const NetReport& report) {
+  const std::string text = report.text.substr(0, kNetReportMax - 10);
+  return Writer()
+      .Put(kReportMagic)
+      .U8(report.ready ? 1 : 0)
+      .U32Be(report.landlock_abi)
+      .U8(static_cast<std::uint8_t>(text.size()))
+      .Put(text)
+      .Take();
+}
+
+Result<NetReport> ParseNetReport(ByteView packet) {
+  Reader r(packet, "net-report");
+  ASSAY_TRY(TakeMagic(r, kReportMagic));
+  NetReport report;
+  ASSAY_ASSIGN(const std::uint8_t ready, r.U8("ready"));
+  if (ready > 1) return Fail(r.BadAt(4, "ready: neither yes nor no"));
+  report.ready = ready == 1;
+  ASSAY_ASSIGN(report.landlock_abi, r.U32Be("Landlock ABI"));
+  ASSAY_ASSIGN(const std::uint8_t size, r.U8("text size"));
+  ASSAY_ASSIGN(const ByteView text, r.Take(size, "text"));
+  ASSAY_TRY(Done(r));
+  report.text = AsText(text);
+  return report;
+}
+
+// "ANS1" | u32 parent | u32 uid | u32 gid | u32 slots | u32 timeout in ms | u32 length | certificate |
+// u32 length | key
+Bytes EncodeNetSetup(const NetSetup& s) {
+  Writer w;
+  w.Put(kSetupMagic).U32Be(s.parent).U32Be(s.uid).U32Be(s.gid).U32Be(s.slots).U32Be(s.timeout_ms);
+  for (const std::string& pem : {s.certificate_pem, s.key_pem})
+    w.U32Be(static_cast<std::uint32_t>(pem.size())).Put(pem);
+  return w.Take();
+}
+
+Result<NetSetup> ParseNetSetup(ByteView bytes) {
+  Reader r(bytes, "net-setup");
+  ASSAY_TRY(TakeMagic(r, kSetupMagic));
+  NetSetup s;
+  ASSAY_ASSIGN(s.parent, r.U32Be("parent"));
+  ASSAY_ASSIGN(s.uid, r.U32Be("uid"));
+  ASSAY_ASSIGN(s.gid, r.U32Be("gid"));
+  ASSAY_ASSIGN(s.slots, r.U32Be("slots"));
+  if (s.slots == 0 || s.slots > kMaxSlots) return Fail(r.BadAt(r.offset() - 4, "slots"));
+  ASSAY_ASSIGN(s.timeout_ms, r.U32Be("timeout"));
+  for (std::string* pem : {&s.certificate_pem, &s.key_pem}) {
+    ASSAY_ASSIGN(const std::uint32_t size, r.U32Be("size"));
+    if (size > kMaxPem) return Fail(r.BadAt(r.offset() - 4, "too large"));
+    ASSAY_ASSIGN(const ByteView text, r.Take(size, "PEM"));
+    *pem = AsText(text);
+  }
+  ASSAY_TRY(Done(r));
+  return s;
+}
+
+Result<> SendPacket(int fd, ByteView packet) {
+  while (send(fd, packet.data(), packet.size(), MSG_NOSIGNAL) < 0) {
+    if (errno == EPIPE || errno == ECONNRESET)
+      return Fail(StateError("inner.closed", "the other process is gone"));
+    if (errno != EINTR) return Fail(OsError("send", "", errno));
+  }
+  return {};
+}
+
+Result<Bytes> ReceivePacket(int fd, std::size_t max) {
+  Bytes packet(max + 1);
+  ssize_t n = 0;
+  while ((n = recv(fd, packet.data(), packet.size(), 0)) < 0) {
+    if (errno == ECONNRESET) break;
+    if (errno != EINTR) return Fail(OsError("recv", "", errno));
+  }
+  if (n <= 0) return Fail(StateError("inner.closed", "the other process is gone"));
+  if (static_cast<std::size_t>(n) > max) return Fail(ParseError("packet", max, "too long"));
+  packet.resize(static_cast<std::size_t>(n));
+  return packet;
+}
+
+}  // namespace assay::attest

@@ -1,0 +1,64 @@
+// The messages between the privileged process and the network-facing one: small, of fixed form, over pairs of
+// SOCK_SEQPACKET sockets.
+//
+//   Bytes wire = EncodeNetRequest({fingerprint, exporter, challenge});
+//   ASSAY_ASSIGN(NetRequest r, ParseNetRequest(wire));
+//
+// Contract: docs/formats/challenge.md, "Inside the attester". Big-endian. One message is one packet; every
+// field has one encoding. The privileged side believes nothing of what it parses here.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+
+#include "attest/message.h"
+#include "base/fd.h"
+
+namespace assay::attest {
+
+inline constexpr std::size_t kNetRequestSize = 158;
+inline constexpr std::size_t kNetReportMax = 256;
+inline constexpr std::size_t kNetChunk = 64 << 10;  // bytes of an answer in one packet, at most
+inline constexpr unsigned kMaxSlots = 128;          // connections served at a time; one pair of sockets each
+
+// What one connection asks for.
+struct NetRequest {
+  std::array<std::uint8_t, 32> fingerprint{};  // SHA-256 of the peer's certificate
+  std::array<std::uint8_t, 32> exporter{};     // RFC 9266
+  Challenge challenge;
+};
+Bytes EncodeNetRequest(const NetRequest& request);
+Result<NetRequest> ParseNetRequest(ByteView packet);
+
+// How an answer begins; its bytes follow in packets of up to kNetChunk.
+Bytes EncodeNetAnswer(std::uint64_t total);
+Result<std::uint64_t> ParseNetAnswer(ByteView packet);
+
+// What the network process says of itself, once: ready, or why not.
+struct NetReport {
+  bool ready = false;
+  std::uint32_t landlock_abi = 0;  // 0: this kernel has no Landlock
+  std::string text;                // why not
+};
+Bytes EncodeNetReport(const NetReport& report);
+Result<NetReport> ParseNetReport(ByteView packet);
+
+// What the network process is given at its start, in a sealed memory file; the descriptors come beside it:
+// that file, the listening socket, a socket for each slot.
+struct NetSetup {
+  std::uint32_t parent = 0;  // process id
+  std::uint32_t uid = 0, gid = 0;
+  std::uint32_t slots = 0;
+  std::uint32_t timeout_ms = 0;
+  std::string certificate_pem, key_pem;
+};
+Bytes EncodeNetSetup(const NetSetup& setup);
+Result<NetSetup> ParseNetSetup(ByteView bytes);
+
+// One packet. Receiving: at most max bytes; StateError "inner.closed" when the other side is gone, and a
+// ParseError for a packet that is longer.
+Result<> SendPacket(int fd, ByteView packet);
+Result<Bytes> ReceivePacket(int fd, std::size_t max);
+
+}  // namespace assay::attest

@@ -1,0 +1,258 @@
+#include "attest/net_server.h"
+
+#include <arpa/inet.h>
+#include <fmt/format.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "attest/inner.h"
+#include "attest/net_process.h"
+#include "base/log.h"
+
+namespace assay::attest {
+namespace {
+
+using namespace std::chrono_literals;
+constexpr std::chrono::milliseconds kFirstPause = 100ms, kLongestPause = 10s, kGoodLife = 60s;
+
+struct AddrinfoDelete {
+  void operator()(addrinfo* p) const { freeaddrinfo(p); }
+};
+
+Result<UniqueFd> Listen(std::string host, int port) {
+  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE;
+  addrinfo* raw = nullptr;
+  if (getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &raw) != 0)
+    return Fail(UsageError("serve/listen: not an address: " + host));
+  const std::unique_ptr<addrinfo, AddrinfoDelete> address(raw);
+  UniqueFd fd(socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd) return Fail(OsError("socket", "", errno));
+  const int on = 1;
+  setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+  // The attester starts before the network does: the address may come later.
+  if (address->ai_family == AF_INET6)
+    setsockopt(fd.get(), IPPROTO_IPV6, IPV6_FREEBIND, &on, sizeof(on));
+  else
+    setsockopt(fd.get(), IPPROTO_IP, IP_FREEBIND, &on, sizeof(on));
+  const std::string where = fmt::format("{}:{}", host, port);
+  if (bind(fd.get(), address->ai_addr, address->ai_addrlen) != 0) return Fail(OsError("bind", where, errno));
+  if (listen(fd.get(), 128) != 0) return Fail(OsError("listen", where, errno));
+  return fd;
+}
+
+Result<int> PortOf(const UniqueFd& fd) {
+  sockaddr_storage address{};
+  socklen_t size = sizeof(address);
+  if (getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0)
+    return Fail(OsError("getsockname", "", errno));
+  return ntohs(address.ss_family == AF_INET6 ? reinterpret_cast<sockaddr_in6&>(address).sin6_port
+                                             : reinterpret_cast<sockaddr_in&>(address).sin_port);
+}
+
+}  // namespace
+
+struct NetServer::Impl {
+  ServerOptions options;
+  Responder* responder = nullptr;
+  UniqueFd listener, stop, wake;  // wake: a slot has been answered
+  int port = 0;
+  std::thread thread;
+
+  mutable std::mutex mutex;
+  std::condition_variable first;
+  NetworkState state;
+  std::optional<Result<>> first_outcome;
+
+  // One slot's question being answered. The slot is not listened to meanwhile.
+  struct Work {
+    std::thread thread;
+    std::atomic<bool> done{true};
+  };
+
+  NetSetup Setup() const;
+  void Supervise();
+  Result<> RunOnce();
+  Result<> ServeSlots(const NetProcess& process);
+  Result<> Take(const NetProcess& process, std::size_t slot, Work& work);
+  Result<> Answer(int fd, const NetRequest& request);
+  bool Stopped(std::chrono::milliseconds within) const;
+  void Report(const Result<>& outcome);
+};
+
+NetSetup NetServer::Impl::Setup() const {
+  return {.parent = static_cast<std::uint32_t>(getpid()),
+          .uid = options.uid,
+          .gid = options.gid,
+          .slots = std::clamp(options.max_connections, 1U, kMaxSlots),
+          .timeout_ms = static_cast<std::uint32_t>(std::chrono::milliseconds(options.timeout).count()),
+          .certificate_pem = options.certificate_pem,
+          .key_pem = options.key_pem};
+}
+
+bool NetServer::Impl::Stopped(std::chrono::milliseconds within) const {
+  pollfd wait{.fd = stop.get(), .events = POLLIN, .revents = 0};
+  return poll(&wait, 1, static_cast<int>(within.count())) > 0;
+}
+
+// What Start() waits for.
+void NetServer::Impl::Report(const Result<>& outcome) {
+  std::lock_guard lock(mutex);
+  if (!first_outcome) first_outcome = outcome;
+  first.notify_all();
+}
+
+Result<> NetServer::Impl::Answer(int fd, const NetRequest& request) {
+  const auto allowed = options.allow.find(Hex(request.fingerprint));
+  const Reply reply = allowed == options.allow.end()
+                          ? Reply::Refuse({"forbidden", "this certificate may not ask"})
+                          : responder->Respond(request.challenge, {"tls-exporter", ToBytes(request.exporter)},
+                                               allowed->second);
+  ASSAY_TRY(SendPacket(fd, EncodeNetAnswer(reply.size())));
+  return reply.Send([&](ByteView piece) -> Result<> {
+    for (; !piece.empty(); piece = piece.subspan(std::min(piece.size(), kNetChunk)))
+      ASSAY_TRY(SendPacket(fd, piece.first(std::min(piece.size(), kNetChunk))));
+    return {};
+  });
+}
+
+Result<> NetServer::Impl::Take(const NetProcess& process, std::size_t slot, Work& work) {
+  ASSAY_ASSIGN(const Bytes packet, ReceivePacket(process.slot(slot), kNetRequestSize));
+  ASSAY_ASSIGN(NetRequest request, ParseNetRequest(packet));
+  if (work.thread.joinable()) work.thread.join();
+  work.done = false;
+  work.thread = std::thread([this, &process, slot, &work, q = std::move(request)] {
+    // A half answer can't be made good: whoever waits for its rest is ended with the network process.
+    if (const Result<> sent = Answer(process.slot(slot), q); !sent) {
+      log::Warn("challenge: an answer was cut off: {}", sent.error().Message());
+      shutdown(process.control(), SHUT_RDWR);
+    }
+    work.done = true;
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const ssize_t n = ::write(wake.get(), &one, sizeof(one));
+  });
+  return {};
+}
+
+// Until the process ends, misbehaves, or Stop is wanted (that is no error).
+Result<> NetServer::Impl::ServeSlots(const NetProcess& process) {
+  std::deque<Work> work(Setup().slots);
+  const auto serve = [&]() -> Result<> {
+    while (true) {
+      std::vector<pollfd> wait{{.fd = stop.get(), .events = POLLIN, .revents = 0},
+                               {.fd = wake.get(), .events = POLLIN, .revents = 0},
+                               {.fd = process.control(), .events = POLLIN, .revents = 0}};
+      const std::size_t fixed = wait.size();
+      for (std::size_t i = 0; i < work.size(); ++i)
+        wait.push_back({.fd = work[i].done ? process.slot(i) : -1, .events = POLLIN, .revents = 0});
+      if (poll(wait.data(), wait.size(), -1) < 0 && errno != EINTR) return Fail(OsError("poll", "", errno));
+      if (wait[0].revents != 0) return {};
+      std::uint64_t count = 0;
+      if (wait[1].revents != 0 && ::read(wake.get(), &count, sizeof(count)) < 0 && errno != EAGAIN)
+        return Fail(OsError("read", "eventfd", errno));
+      // It has said what it had to say: anything more is its end.
+      if (wait[2].revents != 0) return Fail(StateError("attest.net-gone", "it is gone"));
+      for (std::size_t i = 0; i < work.size(); ++i)
+        if (wait[fixed + i].revents != 0) ASSAY_TRY(Take(process, i, work[i]));
+    }
+  };
+  const Result<> end = serve();
+  // Nobody waits for these answers any more, and none of them waits for the process: see NetServer's
+  // contract.
+  for (std::size_t i = 0; i < work.size(); ++i) shutdown(process.slot(i), SHUT_RDWR);
+  for (Work& w : work)
+    if (w.thread.joinable()) w.thread.join();
+  return end;
+}
+
+Result<> NetServer::Impl::RunOnce() {
+  ASSAY_ASSIGN(const std::unique_ptr<NetProcess> process,
+               NetProcess::Start(options.net_program, Setup(), listener));
+  ASSAY_ASSIGN(const std::uint32_t abi, process->AwaitReady());
+  if (abi == 0)
+    log::Warn("challenge: this kernel has no Landlock: seccomp alone keeps the network process from files");
+  {
+    std::lock_guard lock(mutex);
+    state.serving = true;
+    state.pid = process->pid();
+    state.landlock_abi = abi;
+  }
+  Report({});
+  const Result<> end = ServeSlots(*process);
+  const std::string how = process->End();
+  std::lock_guard lock(mutex);
+  state.serving = false;
+  state.pid = -1;
+  if (end) return {};
+  return Fail(StateError("attest.net-gone", fmt::format("{} ({})", how, end.error().Message())));
+}
+
+void NetServer::Impl::Supervise() {
+  std::chrono::milliseconds pause = kFirstPause;
+  while (true) {
+    const auto began = std::chrono::steady_clock::now();
+    const Result<> end = RunOnce();
+    Report(end);
+    if (Stopped(0ms)) return;
+    if (end) continue;
+    if (std::chrono::steady_clock::now() - began > kGoodLife) pause = kFirstPause;
+    {
+      std::lock_guard lock(mutex);
+      ++state.restarts;
+      state.last_end = end.error().Message();
+    }
+    log::Error("challenge: the network process: {}; a new one in {} ms", end.error().Message(),
+               pause.count());
+    if (Stopped(pause)) return;
+    pause = std::min(pause * 2, kLongestPause);
+  }
+}
+
+NetServer::NetServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+NetServer::~NetServer() {
+  const std::uint64_t one = 1;
+  if (::write(impl_->stop.get(), &one, sizeof(one)) < 0) log::Error("challenge: can't stop");
+  if (impl_->thread.joinable()) impl_->thread.join();
+}
+
+int NetServer::port() const { return impl_->port; }
+
+NetworkState NetServer::State() const {
+  std::lock_guard lock(impl_->mutex);
+  return impl_->state;
+}
+
+Result<std::unique_ptr<NetServer>> NetServer::Start(ServerOptions options, Responder& responder) {
+  std::unique_ptr<NetServer> server(new NetServer(std::make_unique<Impl>()));
+  Impl& d = *server->impl_;
+  d.options = std::move(options);
+  d.responder = &responder;
+  d.stop.Reset(eventfd(0, EFD_CLOEXEC));
+  d.wake.Reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!d.stop || !d.wake) return Fail(OsError("eventfd", "", errno));
+  ASSAY_ASSIGN(d.listener, Listen(d.options.listen_host, std::max(d.options.listen_port, 0)));
+  ASSAY_ASSIGN(d.port, PortOf(d.listener));
+  // The process is this thread's child and dies with it.
+  d.thread = std::thread([&d] { d.Supervise(); });
+  std::unique_lock lock(d.mutex);
+  d.first.wait(lock, [&] { return d.first_outcome.has_value(); });
+  if (!*d.first_outcome) return Fail(d.first_outcome->error());
+  lock.unlock();
+  return server;
+}
+
+}  // namespace assay::attest

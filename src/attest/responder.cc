@@ -1,0 +1,67 @@
+#include "attest/responder.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+
+namespace assay::attest {
+namespace {
+
+constexpr std::uint64_t kMaxHeld = std::uint64_t{512} << 20;  // bytes of all replies that are being sent
+constexpr std::size_t kPiece = 256 << 10;
+
+}  // namespace
+
+Reply Reply::Refuse(const Refusal& refusal) {
+  Reply reply;
+  reply.head_ = EncodeRefusal(refusal);
+  reply.size_ = reply.head_.size();
+  return reply;
+}
+
+Result<> Reply::Send(const Sink& sink) const {
+  ASSAY_TRY(sink(head_));
+  for (const auto part : EvidenceParts()) {
+    if (part != &Evidence::list) {
+      const Bytes& bytes = collected_.evidence.*part;
+      if (!bytes.empty()) ASSAY_TRY(sink(bytes));
+      continue;
+    }
+    Bytes piece;
+    for (std::uint64_t done = 0; done < collected_.list_bytes; done += piece.size()) {
+      piece.resize(std::min<std::uint64_t>(kPiece, collected_.list_bytes - done));
+      ASSAY_TRY(PReadExact(collected_.list.get(), piece.data(), piece.size(),
+                           static_cast<off_t>(collected_.list_at + done)));
+      ASSAY_TRY(sink(piece));
+    }
+  }
+  return {};
+}
+
+Reply Responder::Respond(const Challenge& challenge, const Binding& binding, Level level) {
+  Result<Collected> collected = collector_.Prepare(challenge, binding, level);
+  if (!collected) {
+    const std::string code = collected.error().code();
+    const std::string text = collected.error().Message();
+    if (code == "attest.degraded") return Reply::Refuse({"degraded", text});
+    if (code == "attest.too-large") return Reply::Refuse({"too-large", text});
+    if (code == "attest.no-such-record" || code == "attest.no-such-bank" || code == "usage")
+      return Reply::Refuse({"bad-request", text});
+    log::Error("challenge: {} ({})", text, code);
+    return Reply::Refuse({"internal", "the attester's log says more"});
+  }
+  std::uint64_t bytes = 0;
+  for (const auto part : EvidenceParts()) bytes += (collected->evidence.*part).size();
+  if (held_->fetch_add(bytes) + bytes > kMaxHeld) {
+    held_->fetch_sub(bytes);
+    return Reply::Refuse({"busy", "too many large answers are being sent"});
+  }
+  Reply reply;
+  reply.held_ = std::shared_ptr<void>(nullptr, [held = held_, bytes](void*) { held->fetch_sub(bytes); });
+  reply.head_ = EncodeEvidenceHeader(collected->evidence, collected->list_bytes);
+  reply.size_ = reply.head_.size() + bytes + collected->list_bytes;
+  reply.collected_ = std::move(*collected);
+  return reply;
+}
+
+}  // namespace assay::attest

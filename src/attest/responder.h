@@ -1,0 +1,45 @@
+// From a challenge to the bytes that answer it: evidence, or a refusal with its reason.
+//
+//   Responder responder(collector);
+//   const Reply reply = responder.Respond(challenge, {"unix", {}}, Level::kQuote);
+//   ASSAY_TRY(reply.Send([&](ByteView piece) { return SendAll(fd, piece); }));     // reply.size() bytes in
+//   all
+//
+// Contract: the list is not held in memory but read from its file while it is sent; what all replies hold is
+// bounded, and beyond it the answer is "busy". Safe from several threads.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+
+#include "attest/collector.h"
+
+namespace assay::attest {
+
+class Reply {
+ public:
+  using Sink = std::function<Result<>(ByteView)>;
+  static Reply Refuse(const Refusal& refusal);
+  std::uint64_t size() const { return size_; }
+  Result<> Send(const Sink& sink) const;
+
+ private:
+  friend class Responder;
+  Bytes head_;                  // the header, or a whole refusal
+  Collected collected_;         // what follows the header
+  std::shared_ptr<void> held_;  // gives the bytes back to the responder's bound
+  std::uint64_t size_ = 0;
+};
+
+class Responder {
+ public:
+  explicit Responder(Collector& collector) : collector_(collector) {}
+  Reply Respond(const Challenge& challenge, const Binding& binding, Level level);
+
+ private:
+  Collector& collector_;
+  std::shared_ptr<std::atomic<std::uint64_t>> held_ = std::make_shared<std::atomic<std::uint64_t>>(0);
+};
+
+}  // namespace assay::attest
