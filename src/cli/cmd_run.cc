@@ -98,16 +98,8 @@ void AddRun(CLI::App& app, Session& session) {
   };
   CLI::App* run = app.add_subcommand("run", "Run a command where assayd measures");
   mount_option(run);
-  run->prefix_command();
-  run->callback([options, run, &session] {
-    options->command = run->remaining();
-    if (!options->command.empty() && options->command[0] == "--")
-      options->command.erase(options->command.begin());
-    if (options->command.empty())
-      session.Finish(Fail(UsageError("run: which command?")));
-    else
-      session.Finish(Run(*options));
-  });
+  run->add_option("command", options->command, "The command; after --, its options are its own")->required();
+  run->callback([options, &session] { session.Finish(Run(*options)); });
   CLI::App* measure = app.add_subcommand("measure", "Have a file measured before it is used");
   mount_option(measure);
   auto* path = measure->add_option("path", options->path, "The file");

@@ -323,7 +323,8 @@ bool Fanotify::LooksLikeCode(const Request& request) const {
   std::array<char, 4> magic{};
   const ssize_t n = pread(request.file.get(), magic.data(), magic.size(), 0);
   const std::string_view head(magic.data(), n > 0 ? static_cast<std::size_t>(n) : 0);
-  if (head == "\177ELF" || head.starts_with("#!")) return true;
+  if (head == "\177ELF") return !IsPlainObject(request.file.get());
+  if (head.starts_with("#!")) return true;
   return std::any_of(options_.extensions.begin(), options_.extensions.end(),
                      [&](const std::string& e) { return request.path.ends_with(e); });
 }

@@ -95,6 +95,10 @@ class FanotifyTest : public ::testing::Test {
     chmod(path.c_str(), mode);
     return path;
   }
+  static std::string ReadText(const std::string& path) {
+    std::ifstream file(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
   // What was appended to the list since the last call: path -> last digest in hex, "violation" for one.
   std::vector<std::pair<std::string, std::string>> NewEntries() {
     std::vector<std::pair<std::string, std::string>> out;
@@ -144,6 +148,24 @@ TEST_F(FanotifyTest, ProgramsLibrariesAndScriptsOnceEach) {
   EXPECT_EQ(stats.measured, 3U);
   EXPECT_LE(stats.events, 8U);  // the later rounds cost nothing
   EXPECT_TRUE(engine_->Health());
+}
+
+TEST_F(FanotifyTest, ModulesAreCodeAndObjectFilesAreNot) {
+  const auto compile = [&](const std::string& name, const std::string& source) {
+    const std::string object = fs_ + "/" + name;
+    const std::string command = "echo '" + source + "' | c++ -x c++ -c -o " + object + " -";
+    EXPECT_EQ(system(command.c_str()), 0);
+    return object;
+  };
+  const std::string object = compile("object.o", "int x;");
+  const std::string module =
+      compile("module.o", "__attribute__((section(\".gnu.linkonce.this_module\"))) int module = 1;");
+  const std::string torn = File("torn.o", ReadText(object).substr(0, 100));
+  Start();
+  for (const std::string& path : {object, module, torn}) InChild([&] { return OpenAndClose(path); });
+  std::vector<std::string> paths;
+  for (const auto& [path, digest] : NewEntries()) paths.push_back(path);
+  EXPECT_EQ(paths, (std::vector<std::string>{"boot_aggregate", module, torn}));
 }
 
 TEST_F(FanotifyTest, AlteredFilesAreMeasuredAgain) {
@@ -403,11 +425,7 @@ TEST_P(RaceTest, NeverCleanWithAStaleDigest) {
     const Job probe{i, 0};
     ASSERT_EQ(write(to_reader[1], &probe, sizeof(Job)), static_cast<ssize_t>(sizeof(Job)));
     wait_for(1);
-    std::string present;
-    {
-      std::ifstream file(path, std::ios::binary);
-      present.assign(std::istreambuf_iterator<char>(file), {});
-    }
+    const std::string present = ReadText(path);
     for (const auto& [p, digest] : NewEntries())
       if (digest != "violation") last[p] = digest;
     if (last[i % 2 == 0 ? link : path] != DigestOf(present).hex() &&
