@@ -51,6 +51,12 @@ TEST_F(ListAttacksTest, EntriesReordered) {
   ExpectOnly(a, {"list.reordered"});
 }
 
+TEST_F(ListAttacksTest, NeighboursReordered) {
+  auto e = WithList(Collect(), [](auto& r) { std::swap(r[9], r[10]); });
+  const Appraisal a = Judge(e);
+  ExpectOnly(a, {"list.reordered"});
+}
+
 TEST_F(ListAttacksTest, ListTruncated) {
   auto e = WithList(Collect(), [](auto& r) { r.resize(r.size() - 3); });
   ExpectOnly(Judge(e), {"list.truncated"});

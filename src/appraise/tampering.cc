@@ -45,8 +45,12 @@ class Tampering {
         break;  // the end was cut off
       } else {
         ++named;
-        const std::int64_t shift = Shift(p, at, size, missing);
-        NameSegment(from, to, at, size, shift);
+        // Where none is missing an exchange is looked for first: of neighbours it looks like one removed and
+        // one added.
+        Moved moved = missing == 0 ? FindMoved(at, size, to) : Moved{};
+        const std::int64_t shift = moved.found ? 0 : Shift(p, at, size, missing);
+        if (!moved.found && shift == 0) moved = FindMoved(at, size, to);
+        NameSegment(from, to, at, size, shift, moved);
         missing -= shift;
         at = static_cast<std::size_t>(static_cast<std::int64_t>(at + size) - shift);
         at = std::min(at, extends_.size());
@@ -65,6 +69,12 @@ class Tampering {
   }
 
  private:
+  // Two records that fit when exchanged, as distances from the segment's first.
+  struct Moved {
+    bool found = false;
+    std::size_t first = 0, second = 0;
+  };
+
   Digest Run(Digest value, std::size_t at, std::size_t n) const {
     for (std::size_t i = 0; i < n; ++i) value = ExtendPcr(value, extends_[at + i]);
     return value;
@@ -100,8 +110,8 @@ class Tampering {
     return missing > 0 ? std::min<std::int64_t>(missing, static_cast<std::int64_t>(size)) : missing;
   }
 
-  void NameSegment(std::uint64_t from, std::uint64_t to, std::size_t at, std::size_t size,
-                   std::int64_t shift) {
+  void NameSegment(std::uint64_t from, std::uint64_t to, std::size_t at, std::size_t size, std::int64_t shift,
+                   const Moved& moved) {
     const std::string where = to - from == 1 ? fmt::format("record {}", from)
                                              : fmt::format("one of the records {} to {}", from, to - 1);
     if (shift > 0) {
@@ -115,10 +125,10 @@ class Tampering {
                               : fmt::format("{} record(s) were added to the list between records {} and {}",
                                             -shift, from, to - 1),
                from);
-    } else if (const auto moved = FindMoved(at, size, to)) {
+    } else if (moved.found) {
       r_.AddAt("list.reordered", Verdict::kNotTrusted,
-               fmt::format("records {} and {} were exchanged", from + moved->first, from + moved->second),
-               from + moved->first);
+               fmt::format("records {} and {} were exchanged", from + moved.first, from + moved.second),
+               from + moved.first);
     } else if (!exchanged_.contains(from)) {
       r_.AddAt("list.altered", Verdict::kNotTrusted, fmt::format("{} was altered", where),
                Altered(at, size).value_or(from));
@@ -133,10 +143,8 @@ class Tampering {
     return std::nullopt;
   }
 
-  // Two records that fit when exchanged, as distances from the segment's first.
-  std::optional<std::pair<std::size_t, std::size_t>> FindMoved(std::size_t at, std::size_t size,
-                                                               std::uint64_t to) {
-    if (at + size > extends_.size() || size > kMaxSegment) return std::nullopt;
+  Moved FindMoved(std::size_t at, std::size_t size, std::uint64_t to) {
+    if (at + size > extends_.size() || size > kMaxSegment) return {};
     const auto expected =
         std::find_if(points_.begin(), points_.end(), [to](const auto& point) { return point.first == to; });
     const std::size_t from = static_cast<std::size_t>(to) - size;
@@ -148,10 +156,10 @@ class Tampering {
         std::swap(extends_[i], extends_[j]);
         if (!fits) continue;
         exchanged_.insert(from + (j - at));  // which will not fit either, and is then not 'altered'
-        return std::pair(i - at, j - at);
+        return {.found = true, .first = i - at, .second = j - at};
       }
     }
-    return std::nullopt;
+    return {};
   }
 
   Round& r_;
