@@ -57,6 +57,7 @@ Result<PcrSelection> ParseSelectionText(std::string_view text) {
     const auto plus = rest.find('+');
     const std::string_view part = rest.substr(0, plus);
     rest = plus == std::string_view::npos ? std::string_view{} : rest.substr(plus + 1);
+    if (plus != std::string_view::npos && rest.empty()) return bad("a bank is missing after '+'");
     const auto colon = part.find(':');
     if (colon == std::string_view::npos) return bad("a bank is written as sha256:0,1,10");
     const auto alg = HashFromName(part.substr(0, colon));
@@ -67,6 +68,7 @@ Result<PcrSelection> ParseSelectionText(std::string_view text) {
       const auto comma = list.find(',');
       const std::string_view item = list.substr(0, comma);
       list = comma == std::string_view::npos ? std::string_view{} : list.substr(comma + 1);
+      if (comma != std::string_view::npos && list.empty()) return bad("a PCR is missing after ','");
       const auto dash = item.find('-');
       std::uint32_t first = 0, last = 0;
       const auto number = [](std::string_view s, std::uint32_t& n) {
@@ -77,6 +79,7 @@ Result<PcrSelection> ParseSelectionText(std::string_view text) {
       last = first;
       if (dash != std::string_view::npos && !number(item.substr(dash + 1), last))
         return bad("not a PCR (0 to 23)");
+      if (last < first) return bad("a range that goes down");
       for (std::uint32_t i = first; i <= last; ++i) mask |= 1U << i;
     }
     if (mask == 0) return bad("no PCR");

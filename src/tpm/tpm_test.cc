@@ -151,8 +151,8 @@ TEST(Selection, TextBothWays) {
   auto s = ParseSelectionText("sha256:0-2,10+sha1:10");
   ASSERT_TRUE(s);
   EXPECT_EQ(SelectionText(*s), "sha256:0,1,2,10+sha1:10");
-  for (const char* bad :
-       {"", "sha256", "sha256:", "sha256:24", "sha256:x", "what:1", "sha256:1+sha256:2", "sha256:3-1"})
+  for (const char* bad : {"", "sha256", "sha256:", "sha256:24", "sha256:x", "what:1", "sha256:1+sha256:2",
+                          "sha256:3-1", "sha256:5,3-1", "sha256:1,", "sha256:1+"})
     EXPECT_FALSE(ParseSelectionText(bad)) << bad;
 }
 

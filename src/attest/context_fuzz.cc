@@ -1,0 +1,27 @@
+// Context lines: any bytes are an error or entries that encode to a fixed point.
+#include <cstdlib>
+
+#include "attest/evidence.h"
+
+namespace {
+
+assay::Bytes Encode(const std::vector<assay::attest::ContextEntry>& entries) {
+  assay::Bytes out;
+  for (const auto& e : entries) {
+    const assay::Bytes line = EncodeContextLine(e);
+    out.insert(out.end(), line.begin(), line.end());
+  }
+  return out;
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace assay::attest;
+  const auto entries = ParseContext({data, size});
+  if (!entries) return 0;
+  const assay::Bytes once = Encode(*entries);
+  const auto again = ParseContext(once);
+  if (!again || again->size() != entries->size() || Encode(*again) != once) std::abort();
+  return 0;
+}

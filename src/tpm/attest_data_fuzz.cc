@@ -1,0 +1,50 @@
+// TPMS_ATTEST, TPMT_PUBLIC and TPMT_SIGNATURE. The input is u16be n | public[n] | u16be m | attest[m] |
+// signature.
+#include <cstdlib>
+
+#include "tpm/attest_data.h"
+
+namespace {
+
+using namespace assay;
+using namespace assay::tpm;
+
+void Require(bool holds) {
+  if (!holds) std::abort();
+}
+
+ByteView Part(Reader& r) {
+  const auto size = r.U16Be();
+  if (!size) return {};
+  const auto bytes = r.Take(std::min<std::size_t>(*size, r.remaining()), "part");
+  return bytes ? *bytes : ByteView{};
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  Reader r({data, size}, "fuzz");
+  const ByteView public_area = Part(r), attest = Part(r), signature = r.rest();
+  if (const auto quote = ParseQuote(attest)) {
+    Require(quote->selection.size() <= 16);
+    for (const BankSelection& bank : quote->selection)
+      for (std::size_t i = 0; i < bank.pcrs.size(); ++i)
+        Require(bank.pcrs[i] < 256 && (i == 0 || bank.pcrs[i - 1] < bank.pcrs[i]));
+    // A shorter form is an error, a longer one too.
+    Require(!ParseQuote(attest.first(attest.size() - 1)));
+  }
+  const auto key = ParsePublic(public_area);
+  if (!key) return 0;
+  Require(!ParsePublic(public_area.first(public_area.size() - 1)));
+  if (CheckAkAttributes(*key)) Require(key->kind != KeyPublic::Kind::kOther);
+  if (const auto usable = key->Key()) {
+    Require(!usable->Der().empty());
+    // One signature is for one attestation.
+    if (VerifyQuoteSignature(*key, attest, signature)) {
+      Bytes other = ToBytes(attest);
+      other.push_back(0);
+      Require(!VerifyQuoteSignature(*key, other, signature));
+    }
+  }
+  return 0;
+}
