@@ -241,6 +241,12 @@ void Net::Run() {
 
 Result<> Report(const NetReport& report) { return SendPacket(kControl, EncodeNetReport(report)); }
 
+// The attester must not be ended when memory is short; this process can be.
+Result<> BeExpendable() {
+  ASSAY_ASSIGN(const UniqueFd score, Open("/proc/self/oom_score_adj", O_WRONLY));
+  return WriteAll(score.get(), AsBytes("500"));
+}
+
 Result<> RunNet() {
   // The configuration file could weaken what is promised here.
   OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG, nullptr);
@@ -255,6 +261,7 @@ Result<> RunNet() {
     return Fail(OsError("pthread_setattr_default_np", "", error));
   const NetSetup& s = given.setup;
   const unsigned slots = s.slots;
+  ASSAY_TRY(BeExpendable());
   ASSAY_TRY(DropPrivileges(s.uid, s.gid, static_cast<pid_t>(s.parent)));
   ASSAY_ASSIGN(const std::uint32_t abi, ForbidFiles());
   Net net(std::move(given), std::move(context));

@@ -1,0 +1,128 @@
+#include "attest/inner.h"
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+
+#include <thread>
+
+#include "attest/stream.h"
+#include "attest/tls.h"
+
+namespace assay::attest {
+namespace {
+
+NetRequest Sample() {
+  NetRequest q;
+  q.fingerprint.fill(1);
+  q.exporter.fill(2);
+  q.challenge.nonce = Bytes(kNonceSize, 3);
+  q.challenge.first_record = 4;
+  q.challenge.want_context = false;
+  q.challenge.selection = {{.bank = 0x000B, .pcrs = {0, 10, 23}}, {.bank = 0x0004, .pcrs = {10}}};
+  return q;
+}
+
+std::string ErrorOf(const Bytes& packet) {
+  const auto q = ParseNetRequest(packet);
+  return q ? "" : q.error().code() + " " + std::to_string(q.error().As<ParseError>()->offset);
+}
+
+TEST(NetRequests, GoBothWays) {
+  const Bytes wire = EncodeNetRequest(Sample());
+  EXPECT_EQ(wire.size(), kNetRequestSize);
+  const auto q = ParseNetRequest(wire);
+  ASSERT_TRUE(q) << q.error().Message();
+  EXPECT_EQ(q->challenge.selection, Sample().challenge.selection);
+  EXPECT_EQ(q->challenge.first_record, 4U);
+  EXPECT_FALSE(q->challenge.want_context);
+  EXPECT_EQ(EncodeNetRequest(*q), wire);
+}
+
+TEST(NetRequests, EveryOtherFormIsAnErrorWithItsOffset) {
+  const Bytes wire = EncodeNetRequest(Sample());
+  for (std::size_t n = 0; n < wire.size(); ++n) EXPECT_FALSE(ParseNetRequest(ByteView(wire).first(n)));
+  const auto with = [&](std::size_t at, std::uint8_t byte) {
+    Bytes b = wire;
+    b[at] = byte;
+    return ErrorOf(b);
+  };
+  EXPECT_EQ(with(0, 'X'), "parse.net-request 0");
+  EXPECT_EQ(with(108, 8), "parse.net-request 108") << "unknown bits of want";
+  EXPECT_EQ(with(109, 9), "parse.net-request 109") << "too many banks";
+  EXPECT_EQ(with(109, 1), "parse.net-request 116") << "a bank that is not counted";
+  EXPECT_EQ(with(111, 0x77), "parse.net-request 110") << "unknown bank";
+  EXPECT_EQ(with(112, 1), "parse.net-request 112") << "PCR 24";
+  EXPECT_EQ(with(117, 0x0B), "parse.net-request 116") << "a bank named twice";
+  Bytes longer = wire;
+  longer.push_back(0);
+  EXPECT_EQ(ErrorOf(longer), "parse.net-request 158");
+}
+
+TEST(NetReports, GoBothWays) {
+  const auto ready = ParseNetReport(EncodeNetReport({.ready = true, .landlock_abi = 7, .text = ""}));
+  ASSERT_TRUE(ready);
+  EXPECT_TRUE(ready->ready);
+  EXPECT_EQ(ready->landlock_abi, 7U);
+  const Bytes told = EncodeNetReport({.ready = false, .landlock_abi = 0, .text = std::string(1000, 'x')});
+  EXPECT_LE(told.size(), kNetReportMax);
+  EXPECT_EQ(ParseNetReport(told)->text.substr(0, 3), "xxx");
+  EXPECT_EQ(ParseNetAnswer(EncodeNetAnswer(77)).value(), 77U);
+  EXPECT_EQ(ParseNetAnswer(EncodeNetAnswer(kMaxEvidence + 1)).error().code(), "parse.net-answer");
+  NetSetup setup{
+      .parent = 1, .uid = 2, .gid = 3, .slots = 4, .timeout_ms = 5, .certificate_pem = "c", .key_pem = "k"};
+  const auto parsed = ParseNetSetup(EncodeNetSetup(setup));
+  ASSERT_TRUE(parsed);
+  EXPECT_EQ(parsed->key_pem, "k");
+  setup.slots = kMaxSlots + 1;
+  EXPECT_EQ(ParseNetSetup(EncodeNetSetup(setup)).error().code(), "parse.net-setup");
+}
+
+TEST(Packets, AreWholeOrErrors) {
+  int fds[2];
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0);
+  const UniqueFd a(fds[0]);
+  UniqueFd b(fds[1]);
+  ASSERT_TRUE(SendPacket(b.get(), Bytes(kNetChunk, 1)));
+  EXPECT_EQ(ReceivePacket(a.get(), kNetChunk)->size(), kNetChunk);
+  ASSERT_TRUE(SendPacket(b.get(), Bytes(11, 1)));
+  EXPECT_EQ(ReceivePacket(a.get(), 10).error().code(), "parse.packet");
+  b.Reset();
+  EXPECT_EQ(ReceivePacket(a.get(), 10).error().code(), "inner.closed");
+  EXPECT_EQ(SendPacket(a.get(), Bytes(1)).error().code(), "inner.closed");
+}
+
+TEST(Deadlines, AreEarnedByProgressButNotSaved) {
+  using namespace std::chrono_literals;
+  Deadline d(1s);
+  EXPECT_GT(d.RemainingMs(), 900);
+  d.Progress(std::size_t{1} << 30);
+  EXPECT_LE(d.RemainingMs(), 1000);
+  Deadline over(0s);
+  EXPECT_EQ(over.RemainingMs(), 0);
+  EXPECT_EQ(over.Wait(0, 0).error().code(), "attest.timeout");
+}
+
+TEST(Tls, AStalledWriterIsTimedOut) {
+  using namespace std::chrono_literals;
+  int fds[2];
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+  const UniqueFd left(fds[0]), right(fds[1]);
+  const PrivateKey key = PrivateKey::GenerateP256().value();
+  const TlsIdentity own{MakeCertificatePem(key, {.common_name = "x"}, nullptr, "").value(), key.Pem()};
+  const Digest pin = CertificateFingerprint(CertificateFromPem(own.certificate_pem).value().get());
+  std::thread client([&] {
+    const SslCtxPtr context = TlsClientContext(own).value();
+    EXPECT_TRUE(TlsStream::Connect(context.get(), left.get(), pin, Deadline(30s)));
+  });
+  const SslCtxPtr context = TlsServerContext(own).value();
+  auto tls = TlsStream::Accept(context.get(), right.get(), Deadline(30s));
+  client.join();
+  ASSERT_TRUE(tls) << tls.error().Message();
+  EXPECT_EQ(tls->peer(), pin);
+  EXPECT_EQ(tls->exporter().size(), 32U);
+  Deadline deadline(200ms);
+  EXPECT_EQ(tls->Write(Bytes(8 << 20, 1), deadline).error().code(), "attest.timeout");
+}
+
+}  // namespace
+}  // namespace assay::attest
