@@ -12,6 +12,8 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
+#include <ctime>
+
 namespace assay {
 
 void OpenSslDelete::operator()(EVP_PKEY* p) const { EVP_PKEY_free(p); }
@@ -296,6 +298,20 @@ std::string CertificateCommonName(const X509* certificate) {
   std::string out(reinterpret_cast<char*>(utf8), static_cast<std::size_t>(n));
   OPENSSL_free(utf8);
   return out;
+}
+
+Result<Validity> CertificateValidity(const X509* certificate) {
+  const auto text = [](const ASN1_TIME* time) -> Result<std::string> {
+    std::tm t{};
+    if (time == nullptr || ASN1_TIME_to_tm(time, &t) != 1)
+      return Fail(OpenSslError("a certificate's validity"));
+    char out[32];
+    return std::string(out, std::strftime(out, sizeof(out), "%Y-%m-%dT%H:%M:%SZ", &t));
+  };
+  Validity v;
+  ASSAY_ASSIGN(v.not_before, text(X509_get0_notBefore(certificate)));
+  ASSAY_ASSIGN(v.not_after, text(X509_get0_notAfter(certificate)));
+  return v;
 }
 
 Result<Bytes> RandomBytes(std::size_t n) {

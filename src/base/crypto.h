@@ -81,6 +81,10 @@ Result<std::string> MakeCertificatePem(const PrivateKey& subject, const Certific
 Result<X509Ptr> CertificateFromPem(std::string_view pem);
 Digest CertificateFingerprint(const X509* certificate);  // SHA-256 of the DER
 std::string CertificateCommonName(const X509* certificate);
+struct Validity {
+  std::string not_before, not_after;  // RFC 3339, UTC
+};
+Result<Validity> CertificateValidity(const X509* certificate);
 
 Result<Bytes> RandomBytes(std::size_t n);
 

@@ -313,10 +313,12 @@ std::string Daemon::Impl::Status() const {
   json banks = json::object();
   for (const auto& [alg, value] : s.pcr_values) banks[std::string(HashName(alg))] = value.hex();
   const auto [engine_name, engine_state] = EngineState();
+  const std::optional<attest::NetworkState> network = server ? server->Network() : std::nullopt;
+  const bool well = !s.degraded && !tpm_gone && engine_state == "ok" && (!network || network->serving);
   json j = {{"version", ASSAY_VERSION},
             {"pid", getpid()},
             {"started_ms", started_ms},
-            {"state", s.degraded || tpm_gone || engine_state != "ok" ? "degraded" : "ok"},
+            {"state", well ? "ok" : "degraded"},
             {"recorder",
              {{"records", s.count},
               {"entries", s.entries},
@@ -346,7 +348,14 @@ std::string Daemon::Impl::Status() const {
   }
   if (own_namespace) j["engine"]["namespace"] = own_namespace->path();
   if (config.serve_unix) j["challenge"]["unix"] = config.run_dir + "/challenge.sock";
-  if (server && !config.listen.empty()) j["challenge"]["port"] = server->port();
+  if (network) {
+    j["challenge"]["port"] = server->port();
+    j["challenge"]["network"] = {{"state", network->serving ? "ok" : "down"},
+                                 {"pid", network->pid},
+                                 {"restarts", network->restarts},
+                                 {"last_end", network->last_end},
+                                 {"landlock_abi", network->landlock_abi}};
+  }
   return j.dump() + "\n";
 }
 
