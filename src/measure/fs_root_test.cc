@@ -257,6 +257,19 @@ TEST_F(FsTest, MeasuresByPathAndByDescriptor) {
   EXPECT_EQ(system(("echo " + a + " >> " + Node("measure")).c_str()), 0);
 }
 
+TEST_F(FsTest, ApplicationsMeasureThroughTheLibrary) {
+  Start();
+  const std::string a = Put("a", "for the library");
+  const std::string program = std::string(ASSAY_BIN_DIR) + "/libassay_test";
+  EXPECT_EQ(system((program + " " + point_ + " " + a).c_str()), 0);
+  EXPECT_EQ(Measured(a, "for the library"), 1);
+  const std::string link = dir_ + "/library-test";  // as another user, outside of folders that are root's
+  std::filesystem::copy_file(program, link);
+  EXPECT_EQ(
+      system(("setpriv --reuid 4711 --regid 4711 --clear-groups " + link + " " + point_ + " " + a).c_str()),
+      0);
+}
+
 TEST_F(FsTest, LinesMayComeTogetherOrInParts) {
   Start();
   const std::string a = Put("a", "1"), b = Put("b", "2"), c = Put("c", "3");
