@@ -110,8 +110,7 @@ TEST(Replay, ManyGoOnFromStoredStates) {
   ASSERT_TRUE(whole);
   for (const std::size_t split : {0UL, 1UL, 1024UL, 4999UL, 5000UL}) {
     const std::size_t at = split == records.size() ? list.size() : records[split].offset;
-    std::vector<Replay> states;
-    for (const HashAlg bank : kBanks) states.emplace_back(bank);
+    std::vector<Replay> states(kBanks.begin(), kBanks.end());
     ASSERT_TRUE(ContinueReplay(ByteView(list).first(at), HashAlg::kSha1, states));
     EXPECT_EQ(states[0].count(), split);
     const auto rest = ContinueReplay(ByteView(list).subspan(at), HashAlg::kSha1, states);

@@ -266,6 +266,7 @@ Result<ReplayResult> ContinueReplay(ByteView list, HashAlg list_bank, std::vecto
 Result<ReplayResult> ReplayList(ByteView list, HashAlg list_bank, const std::vector<HashAlg>& banks,
                                 std::uint32_t pcr) {
   std::vector<Replay> states;
+  states.reserve(banks.size());
   for (const HashAlg bank : banks) states.emplace_back(bank, pcr);
   return ContinueReplay(list, list_bank, states);
 }
