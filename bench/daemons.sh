@@ -13,14 +13,16 @@ chmod 755 "$work"
 daemon='' peer=''
 
 cleanup() {
+  local status=$?
   trap - EXIT
+  set +e
   [[ -n $daemon ]] && kill -TERM "$daemon" 2>/dev/null && wait "$daemon" 2>/dev/null
   [[ -n $peer ]] && kill -TERM "$peer" 2>/dev/null && wait "$peer" 2>/dev/null
   [[ -r $work/run/tpm/swtpm.pid ]] && kill "$(cat "$work/run/tpm/swtpm.pid")" 2>/dev/null
   umount -l "$work/ima" 2>/dev/null
   umount -l "$work/run" 2>/dev/null
   rm -rf "$work"
-  return 0
+  exit $status
 }
 trap cleanup EXIT
 trap 'exit 130' INT TERM

@@ -53,13 +53,15 @@ stop() {
   daemon=
 }
 cleanup() {
+  local status=$?
   trap - EXIT
+  set +e
   [[ -n $daemon ]] && kill -KILL "$daemon" 2>/dev/null && wait "$daemon" 2>/dev/null
   [[ -r $work/run/tpm/swtpm.pid ]] && kill "$(cat "$work/run/tpm/swtpm.pid")" 2>/dev/null
   umount -l "$work/ima" 2>/dev/null
   umount -l "$work/run" 2>/dev/null
   rm -rf "$work"
-  return 0
+  exit $status
 }
 trap cleanup EXIT
 inside() { assay run --mount-point "$work/ima" -- "$@"; }
