@@ -58,11 +58,6 @@ struct Handle {
   FusePollPtr poll;                    // who waits for growth; under Impl::mutex
 };
 
-Handle& HandleOf(const fuse_file_info* fi) {
-  return *reinterpret_cast<Handle*>(
-      fi->fh);  // NOLINT(performance-no-int-to-ptr): libfuse keeps it as a number
-}
-
 }  // namespace
 
 struct Fs::Impl {
@@ -72,9 +67,10 @@ struct Fs::Impl {
   std::vector<Node> nodes;
   timespec since{};
   std::atomic<fuse_ino_t> next_measure{kFirstMeasure};
-  std::mutex mutex;  // of the next two
-  std::map<Handle*, std::unique_ptr<Handle>> handles;
-  std::set<Handle*> waiting;  // for growth
+  std::mutex mutex;  // of the next three
+  std::uint64_t next_handle = 1;
+  std::map<std::uint64_t, std::shared_ptr<Handle>> handles;
+  std::set<std::shared_ptr<Handle>> waiting;  // for growth
   std::unique_ptr<MeasurePool> pool;
   FuseSessionPtr session;
   bool mounted = false;
@@ -87,6 +83,7 @@ struct Fs::Impl {
   void Serve();
   void WatchGrowth();
   const Node* NodeOf(fuse_ino_t ino) const;
+  std::shared_ptr<Handle> HandleOf(const fuse_file_info* fi);
   struct stat AttributesOf(fuse_ino_t ino) const;
   std::string SmallContent(What what) const;
 };
@@ -117,6 +114,11 @@ void Fs::Impl::AddNodes() {
 const Node* Fs::Impl::NodeOf(fuse_ino_t ino) const {
   if (ino >= kFirstMeasure) return &nodes.back();
   return ino >= kFirstNode && ino - kFirstNode < nodes.size() ? &nodes[ino - kFirstNode] : nullptr;
+}
+
+std::shared_ptr<Handle> Fs::Impl::HandleOf(const fuse_file_info* fi) {
+  std::lock_guard lock(mutex);
+  return handles.at(fi->fh);
 }
 
 struct stat Fs::Impl::AttributesOf(fuse_ino_t ino) const {
@@ -208,8 +210,7 @@ void Open(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
     fuse_reply_err(req, node == nullptr ? EISDIR : EACCES);
     return;
   }
-  auto made = std::make_unique<Handle>();
-  Handle* handle = made.get();
+  auto handle = std::make_shared<Handle>();
   handle->node = node;
   handle->uid = uid;
   handle->content = fs.SmallContent(node->what);
@@ -221,47 +222,49 @@ void Open(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
       fuse_reply_err(req, ENFILE);
       return;
     }
-    fs.handles.emplace(handle, std::move(made));
+    fi->fh = fs.next_handle++;
+    fs.handles.emplace(fi->fh, std::move(handle));
   }
-  fi->fh = reinterpret_cast<std::uint64_t>(handle);
   fi->direct_io = 1;  // sizes are not known beforehand
   fi->nonseekable = measure ? 1 : 0;
+  const std::uint64_t number = fi->fh;
   if (fuse_reply_open(req, fi) == 0) return;
   std::lock_guard lock(fs.mutex);  // interrupted: there will be no release
-  fs.handles.erase(handle);
+  fs.handles.erase(number);
 }
 
 void Release(fuse_req_t req, fuse_ino_t /*ino*/, fuse_file_info* fi) {
   Fs::Impl& fs = ImplOf(req);
   {
     std::lock_guard lock(fs.mutex);
-    fs.waiting.erase(&HandleOf(fi));
-    fs.handles.erase(&HandleOf(fi));
+    const auto at = fs.handles.find(fi->fh);
+    fs.waiting.erase(at->second);
+    fs.handles.erase(at);
   }
   fuse_reply_err(req, 0);
 }
 
 void Read(fuse_req_t req, fuse_ino_t /*ino*/, std::size_t size, off_t offset, fuse_file_info* fi) {
   Fs::Impl& fs = ImplOf(req);
-  Handle& handle = HandleOf(fi);
+  const std::shared_ptr<Handle> handle = ImplOf(req).HandleOf(fi);
   const auto at = static_cast<std::uint64_t>(offset);
-  if (!handle.view) {
+  if (!handle->view) {
     const std::string_view rest =
-        std::string_view(handle.content).substr(std::min(at, handle.content.size()));
+        std::string_view(handle->content).substr(std::min(at, handle->content.size()));
     fuse_reply_buf(req, rest.data(), std::min(size, rest.size()));
     return;
   }
   Result<Bytes> part;
   {
-    std::lock_guard lock(handle.mutex);
+    std::lock_guard lock(handle->mutex);
     const std::uint64_t end = fs.recorder->State().list_bytes;
-    part = handle.view->Read(at, size, end);
-    if (part && part->size() < size) handle.seen = end;
+    part = handle->view->Read(at, size, end);
+    if (part && part->size() < size) handle->seen = end;
   }
   if (part) {
     fuse_reply_buf(req, reinterpret_cast<const char*>(part->data()), part->size());
   } else {
-    log::Error("reading {}: {}", handle.node->name, part.error().Message());
+    log::Error("reading {}: {}", handle->node->name, part.error().Message());
     fuse_reply_err(req, EIO);
   }
 }
@@ -269,18 +272,18 @@ void Read(fuse_req_t req, fuse_ino_t /*ino*/, std::size_t size, off_t offset, fu
 void Write(fuse_req_t req, fuse_ino_t /*ino*/, const char* data, std::size_t size, off_t /*offset*/,
            fuse_file_info* fi) {
   Fs::Impl& fs = ImplOf(req);
-  Handle& handle = HandleOf(fi);
+  const std::shared_ptr<Handle> handle = ImplOf(req).HandleOf(fi);
   const fuse_ctx* ctx = fuse_req_ctx(req);
   // A node that was opened by somebody else and handed on: a program with more rights may write its messages
   // to it unawares.
-  if (handle.node->what != What::kMeasure || ctx->uid != handle.uid) {
+  if (handle->node->what != What::kMeasure || ctx->uid != handle->uid) {
     fuse_reply_err(req, EPERM);
     return;
   }
   Result<std::vector<RequestLine>> lines;
   {
-    std::lock_guard lock(handle.mutex);
-    lines = handle.splitter.Take({data, size});
+    std::lock_guard lock(handle->mutex);
+    lines = handle->splitter.Take({data, size});
   }
   if (!lines) {
     fuse_reply_err(req, ENAMETOOLONG);
@@ -294,14 +297,14 @@ void Write(fuse_req_t req, fuse_ino_t /*ino*/, const char* data, std::size_t siz
   for (const RequestLine& line : *lines) ends.push_back(line.end);
   // A line that fails ends the write after the lines before it: the caller writes the rest again, and then
   // gets its error.
-  auto answer = [req, &handle, ends, size](std::size_t done, int error) {
+  auto answer = [req, handle, ends, size](std::size_t done, int error) {
     if (error == 0) {
       fuse_reply_write(req, size);
       return;
     }
     {
-      std::lock_guard lock(handle.mutex);
-      handle.splitter.Forget();
+      std::lock_guard lock(handle->mutex);
+      handle->splitter.Forget();
     }
     if (done > 0)
       fuse_reply_write(req, ends[done - 1]);
@@ -312,26 +315,30 @@ void Write(fuse_req_t req, fuse_ino_t /*ino*/, const char* data, std::size_t siz
 }
 
 void Flush(fuse_req_t req, fuse_ino_t /*ino*/, fuse_file_info* fi) {
-  Handle& handle = HandleOf(fi);
-  std::lock_guard lock(handle.mutex);
-  fuse_reply_err(req, handle.splitter.unfinished() ? ENODATA : 0);
+  const std::shared_ptr<Handle> handle = ImplOf(req).HandleOf(fi);
+  bool unfinished = false;
+  {
+    std::lock_guard lock(handle->mutex);
+    unfinished = handle->splitter.unfinished();
+  }
+  fuse_reply_err(req, unfinished ? ENODATA : 0);
 }
 
 void Poll(fuse_req_t req, fuse_ino_t /*ino*/, fuse_file_info* fi, fuse_pollhandle* ph) {
   Fs::Impl& fs = ImplOf(req);
-  Handle& handle = HandleOf(fi);
+  const std::shared_ptr<Handle> handle = ImplOf(req).HandleOf(fi);
   FusePollPtr poll(ph);
-  if (handle.node->what == What::kMeasure) {
+  if (handle->node->what == What::kMeasure) {
     fuse_reply_poll(req, POLLOUT | POLLWRNORM);
     return;
   }
-  if (handle.view) {
+  if (handle->view) {
     if (poll) {  // before looking: growth in between wakes it
       std::lock_guard lock(fs.mutex);
-      handle.poll = std::move(poll);
-      fs.waiting.insert(&handle);
+      handle->poll = std::move(poll);
+      fs.waiting.insert(handle);
     }
-    if (fs.recorder->State().list_bytes <= handle.seen) {
+    if (fs.recorder->State().list_bytes <= handle->seen) {
       fuse_reply_poll(req, 0);
       return;
     }
@@ -396,7 +403,7 @@ void Fs::Impl::WatchGrowth() {
     std::uint64_t grown = 0;
     if (::read(recorder->GrowthFd(), &grown, sizeof(grown)) != sizeof(grown)) continue;
     std::lock_guard lock(mutex);
-    for (Handle* handle : waiting) {
+    for (const std::shared_ptr<Handle>& handle : waiting) {
       fuse_lowlevel_notify_poll(handle->poll.get());
       handle->poll.reset();
     }

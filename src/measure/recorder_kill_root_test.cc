@@ -116,7 +116,7 @@ TEST_F(RecorderKillTest, LosesNothingAndDoublesNothing) {
 
 TEST_F(RecorderKillTest, AFullListCountsWhatItDoesNotKeep) {
   options_.group_ms = 3;
-  options_.max_records = 150;
+  options_.max_records = 40;
   const int kills = Kills() / 10;
   std::set<std::string> told;
   for (int round = 0; round < kills; ++round) {
