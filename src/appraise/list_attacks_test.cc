@@ -61,7 +61,7 @@ TEST_F(ListAttacksTest, ListTruncated) {
   auto e = WithList(Collect(), [](auto& r) { r.resize(r.size() - 3); });
   ExpectOnly(Judge(e), {"list.truncated"});
   e = Collect();
-  e.list.resize(e.list.size() - 3);
+  e.list.erase(e.list.end() - 3, e.list.end());
   ExpectOnly(Judge(e), {"list.malformed"});
   e.list.clear();
   ExpectOnly(Judge(e), {"list.truncated"});
