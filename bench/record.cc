@@ -36,6 +36,7 @@ double Once(tpm::Tpm& tpm, const std::string& dir, bool grouped, std::uint32_t p
   if (!recorder) return Give(recorder.error());
   const auto start = std::chrono::steady_clock::now();
   std::vector<std::thread> threads;
+  threads.reserve(kThreads);
   for (unsigned t = 0; t < kThreads; ++t)
     threads.emplace_back([&, t] {
       for (unsigned i = t; i < count; i += kThreads) {
@@ -55,7 +56,8 @@ double Run(const std::string& preload, bool grouped, unsigned count) {
   std::vector<double> rates;
   for (int run = 0; run < kRuns; ++run) {
     char name[] = "/tmp/assay-record.XXXXXX";
-    const std::string dir = mkdtemp(name);
+    if (mkdtemp(name) == nullptr) return Give(OsError("mkdtemp", name, errno));
+    const std::string dir = name;
     auto swtpm =
         tpm::SoftwareTpm::Start({.state_dir = dir + "/state", .run_dir = dir + "/run", .preload = preload});
     if (!swtpm) return Give(swtpm.error());

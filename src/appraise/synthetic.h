@@ -80,6 +80,7 @@ class SyntheticHost : public ReferenceValues {
   // inner: template data, "ima-ng" each.
   void Group(const std::vector<Bytes>& inner) {
     std::vector<ima::InnerRecord> all;
+    all.reserve(inner.size());
     for (const Bytes& data : inner) all.push_back({"ima-ng", data});
     const Bytes buffer = ima::EncodeGroup(all);
     Extend("ima-buf", ima::EncodeBuf(Hash(HashAlg::kSha256, buffer), ima::kGroupName, buffer));

@@ -26,7 +26,8 @@ std::string Replaced(std::string text, std::string_view from, std::string_view t
 
 TEST(Schema, FitsTheMessages) {
   char name[] = "/tmp/assay-schema.XXXXXX";
-  const std::string dir = mkdtemp(name);
+  ASSERT_NE(mkdtemp(name), nullptr);
+  const std::string dir = name;
   const auto put = [&](const std::string& file, std::string_view text) {
     ASSERT_TRUE(WriteFileAtomic(dir + "/" + file + ".json", AsBytes(text)));
   };

@@ -259,6 +259,7 @@ TEST_F(TlsTest, SlowOnesMakeRoomForOthers) {
   options_.max_connections = 4;
   Serve();
   std::vector<UniqueFd> idle;
+  idle.reserve(12);
   for (int i = 0; i < 12; ++i) idle.push_back(Connect());
   const auto began = std::chrono::steady_clock::now();
   const Result<Answer> answer = Ask(verifier_);
@@ -442,8 +443,8 @@ TEST(Sandbox, AnyOtherSystemCallKills) {
   EXPECT_TRUE(killed(try_it([] { fork(); })));
   EXPECT_TRUE(killed(try_it([] { execl("/bin/true", "true", nullptr); })));
   EXPECT_TRUE(killed(try_it([] { kill(1, 0); })));
-  EXPECT_TRUE(
-      killed(try_it([] { mmap(nullptr, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); })));
+  EXPECT_TRUE(killed(
+      try_it([] { return mmap(nullptr, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); })));
 }
 
 }  // namespace
