@@ -1,0 +1,194 @@
+#include "boot/checks.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <set>
+
+#include "boot/examine.h"
+
+namespace assay::boot {
+namespace {
+
+bool IsZero(ByteView b) {
+  return std::all_of(b.begin(), b.end(), [](std::uint8_t v) { return v == 0; });
+}
+
+// Which PCRs a type may go to; a bit for each PCR. Only types with a place of their own.
+struct Place {
+  std::uint32_t type;
+  std::uint32_t pcrs;
+};
+constexpr std::uint32_t Bits(std::initializer_list<std::uint32_t> pcrs) {
+  std::uint32_t bits = 0;
+  for (std::uint32_t p : pcrs) bits |= 1U << p;
+  return bits;
+}
+constexpr Place kPlaces[] = {
+    {kSCrtmContents, Bits({0})},
+    {kSCrtmVersion, Bits({0})},
+    {kEfiHcrtmEvent, Bits({0})},
+    {kEfiVariableDriverConfig, Bits({1, 3, 5, 7})},
+    {kEfiVariableBoot, Bits({1, 5})},
+    {kEfiVariableBoot2, Bits({1, 5})},
+    {kEfiVariableAuthority, Bits({7})},
+    {kEfiBootServicesApplication, Bits({2, 4})},
+    {kEfiBootServicesDriver, Bits({0, 2, 4})},
+    {kEfiRuntimeServicesDriver, Bits({0, 2, 4})},
+    {kEfiGptEvent, Bits({5})},
+    {kEfiGptEvent2, Bits({5})},
+    {kEfiPlatformFirmwareBlob, Bits({0, 2, 4})},
+    {kEfiPlatformFirmwareBlob2, Bits({0, 2, 4})},
+    {kEfiHandoffTables, Bits({1})},
+    {kEfiHandoffTables2, Bits({1})},
+};
+
+void CheckLog(const EventLog& log, Problems& out) {
+  if (log.padding)
+    out.Add("log.padding", Severity::kNote,
+            fmt::format("{} bytes of {:#04x} follow the last event, from offset {}", log.padding->size,
+                        log.padding->byte, log.padding->offset),
+            {});
+  const std::vector<HashAlg> banks = log.Banks();
+  if (banks.empty())
+    out.Add("log.no-bank", Severity::kError, "the log has no bank whose hash can be computed here", {});
+  else if (banks == std::vector<HashAlg>{HashAlg::kSha1})
+    out.Add("log.sha1-only", Severity::kWarning,
+            "all digests are SHA-1: events with chosen content may collide", {});
+}
+
+void CheckDigests(const EventLog& log, const Event& e, Problems& out) {
+  if (!e.measured()) {
+    if (std::any_of(e.digests.begin(), e.digests.end(), [](const LogDigest& d) { return !IsZero(d.bytes); }))
+      out.Add("no-action.digest", Severity::kWarning, "EV_NO_ACTION is not extended, but has a digest",
+              {e.number});
+    return;
+  }
+  if (e.digests.size() < log.algorithms.size())
+    out.Add("digest.missing", Severity::kError, "the event lacks the digest of a bank of the log",
+            {e.number});
+  bool covered = false, not_covered = false;
+  for (HashAlg bank : log.Banks()) {
+    if (e.Find(bank) == nullptr) continue;
+    const Grade grade = Prove(log, e, bank).grade;
+    (grade == Grade::kProven || grade == Grade::kPartly ? covered : not_covered) = true;
+  }
+  if (covered && not_covered)
+    out.Add("digest.banks-differ", Severity::kError,
+            "the data is proven by one bank's digest and not by another's", {e.number});
+}
+
+void CheckRegister(const EventLog& log, const Event& e, Problems& out) {
+  if (!e.measured()) return;
+  const std::uint32_t count = log.registers == Registers::kPcr ? kPcrCount : kCcRegisterCount;
+  if (e.index >= count)
+    out.Add("register.out-of-range", Severity::kError,
+            fmt::format("there is no register {}: it can't have been extended", e.index), {e.number});
+  else if (log.registers == Registers::kCc && e.index == 0)
+    out.Add("register.not-extendable", Severity::kWarning, "MRTD is fixed at launch: nothing extends it",
+            {e.number});
+  if (log.registers != Registers::kPcr || e.index >= kPcrCount) return;
+  for (const Place& place : kPlaces) {
+    if (place.type == e.type && (place.pcrs >> e.index & 1) == 0)
+      out.Add("type.register", Severity::kWarning,
+              fmt::format("{} does not belong into PCR {}", EventTypeName(e.type), e.index), {e.number});
+  }
+}
+
+void CheckContent(const Examined& x, std::size_t i, Problems& out) {
+  const Event& e = x.event(i);
+  if (!IsKnownEventType(e.type) && e.type != kNoCelType)
+    out.Add("type.unknown", Severity::kNote,
+            fmt::format("event type {} is not in the profile", EventTypeName(e.type)), {e.number});
+  if (!x.decoded[i].fault.empty())
+    out.Add("data.malformed", Severity::kWarning,
+            fmt::format("{}: {}", EventTypeName(e.type), Printable(x.decoded[i].fault)), {e.number});
+  const auto* v = std::get_if<Variable>(&x.decoded[i].body);
+  if (v == nullptr) return;
+  if (!v->fault.empty())
+    out.Add("variable.malformed", Severity::kWarning,
+            fmt::format("{}: {}", Printable(v->name), Printable(v->fault)), {e.number});
+  if (v->trailing != 0)
+    out.Add("variable.trailing", Severity::kWarning,
+            fmt::format("{}: {} bytes follow the value", Printable(v->name), v->trailing), {e.number});
+}
+
+// EV_NO_ACTION events that change how the rest is read, and the events they speak of.
+void CheckStartup(const Examined& x, Problems& out) {
+  bool extended = false, seen = false, hcrtm = false;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const Event& e = x.event(i);
+    if (i > 0 && std::holds_alternative<SpecId>(x.decoded[i].body))
+      out.Add("spec-id.repeated", Severity::kError, "a Spec ID header in the middle of the log", {e.number});
+    if (const auto* locality = std::get_if<StartupLocality>(&x.decoded[i].body)) {
+      if (e.index != 0)
+        out.Add("startup-locality.register", Severity::kError, "StartupLocality belongs to PCR 0",
+                {e.number});
+      if (locality->locality != 0 && locality->locality != 3 && locality->locality != 4)
+        out.Add("startup-locality.value", Severity::kError,
+                fmt::format("locality {} can't start a TPM", locality->locality), {e.number});
+      if (seen)
+        out.Add("startup-locality.repeated", Severity::kError, "a second StartupLocality", {e.number});
+      if (extended)
+        out.Add("startup-locality.late", Severity::kError,
+                "StartupLocality after PCR 0 was extended: it does not count", {e.number});
+      seen = true;
+    }
+    if (e.type == kEfiHcrtmEvent) {
+      if (hcrtm || extended)
+        out.Add("hcrtm.order", Severity::kError, "the H-CRTM's event is not the first of PCR 0", {e.number});
+      hcrtm = true;
+    }
+    if (e.index == 0 && e.measured()) extended = true;
+  }
+}
+
+void CheckExit(const Examined& x, Problems& out) {
+  constexpr std::string_view kInvocation = "Exit Boot Services Invocation",
+                             kSuccess = "Exit Boot Services Returned with Success";
+  bool invoked = false, done = false;
+  std::vector<std::uint64_t> after;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const Event& e = x.event(i);
+    const bool firmware = x.log->registers == Registers::kPcr ? e.index <= 7 : e.index <= 2;
+    if (done && e.measured() && firmware) after.push_back(e.number);
+    if (e.type != kEfiAction || !x.In(i, 5)) continue;
+    const std::string text = x.TextOf(i);
+    if (text == kInvocation) {
+      invoked = true;
+    } else if (text == kSuccess) {
+      if (!invoked)
+        out.Add("exit-boot-services.order", Severity::kError,
+                "ExitBootServices returned before it was called", {e.number});
+      done = true;
+    }
+  }
+  if (!after.empty())
+    out.Add("event.after-exit", Severity::kError,
+            "the firmware's registers were extended after ExitBootServices", after);
+  if (!done)
+    out.Add("exit-boot-services.missing", Severity::kNote, "the log ends before ExitBootServices returned",
+            {});
+}
+
+}  // namespace
+
+std::vector<Problem> Check(const Examined& x) {
+  Problems out;
+  CheckLog(*x.log, out);
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    CheckDigests(*x.log, x.event(i), out);
+    CheckRegister(*x.log, x.event(i), out);
+    CheckContent(x, i, out);
+  }
+  CheckStartup(x, out);
+  CheckSeparators(x, out);
+  CheckSecureBoot(x, out);
+  CheckActions(x, out);
+  CheckExit(x, out);
+  return out.Take();
+}
+
+}  // namespace assay::boot

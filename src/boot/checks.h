@@ -1,0 +1,36 @@
+// Inside this room: the pieces of Check() (examine.h), in two files.
+//
+//   Problems out; CheckSeparators(x, out); return out.Take();
+//
+// Contract: problems of one name and text are put together, with all their events, in the order they were
+// found first.
+#pragma once
+
+#include <utility>
+
+#include "boot/examine.h"
+
+namespace assay::boot {
+
+class Problems {
+ public:
+  void Add(std::string name, Severity severity, std::string text, std::vector<std::uint64_t> events) {
+    for (Problem& p : list_) {
+      if (p.name == name && p.text == text) {
+        p.events.insert(p.events.end(), events.begin(), events.end());
+        return;
+      }
+    }
+    list_.push_back({std::move(name), severity, std::move(text), std::move(events)});
+  }
+  std::vector<Problem> Take() { return std::move(list_); }
+
+ private:
+  std::vector<Problem> list_;
+};
+
+void CheckSeparators(const Examined& x, Problems& out);
+void CheckSecureBoot(const Examined& x, Problems& out);
+void CheckActions(const Examined& x, Problems& out);
+
+}  // namespace assay::boot

@@ -1,0 +1,241 @@
+#include "boot/event_data.h"
+
+#include <algorithm>
+
+namespace assay::boot {
+namespace {
+
+constexpr std::string_view kFormat = "event-data";
+constexpr std::size_t kSignature = 16;
+
+struct TagName {
+  std::uint32_t id;
+  std::string_view name;
+};
+constexpr TagName kTags[] = {
+    {kTagInitrd, "initrd"},
+    {kTagLoadOptions, "kernel command line"},
+    {kTagLoaderConf, "loader.conf"},
+    {kTagDevicetreeAddon, "devicetree addon"},
+    {kTagInitrdAddon, "initrd addon"},
+    {kTagUcodeAddon, "microcode addon"},
+    {kTagUkiProfile, "UKI profile"},
+    {kTagSmbiosType1, "SMBIOS type 1"},
+    {kTagSmbiosType2, "SMBIOS type 2"},
+    {kTagSmbiosType11, "SMBIOS type 11"},
+};
+
+// GRUB 2.06 and later, and the fork that RHEL 8 and Fedora shipped before.
+constexpr std::string_view kGrubPrefixes[] = {
+    "grub_cmd: ", "kernel_cmdline: ", "module_cmdline: ", "grub_kernel_cmdline ", "grub_cmd "};
+
+std::string_view UpToNul(std::string_view text) { return text.substr(0, text.find('\0')); }
+
+bool PlainAscii(ByteView b) {
+  return !b.empty() && std::all_of(b.begin(), b.end(), [](std::uint8_t c) {
+    return c >= 0x20 || c == '\n' || c == '\t' || c == '\r';
+  });
+}
+
+// UTF-16 with mostly Latin characters: every second byte zero at the start.
+bool LooksUtf16(ByteView b) {
+  return b.size() >= 4 && b.size() % 2 == 0 && b[0] != 0 && b[1] == 0 && b[3] == 0;
+}
+
+std::optional<Text> AsTextEvent(ByteView data) {
+  if (LooksUtf16(data)) return Text{FromUtf16(data), "", true};
+  ByteView body = data;
+  while (!body.empty() && body.back() == 0) body = body.first(body.size() - 1);
+  if (!PlainAscii(body)) return std::nullopt;
+  const std::string_view text = AsText(body);
+  const std::string_view prefix = GrubPrefix(text);
+  return Text{std::string(text.substr(prefix.size())), std::string(prefix), false};
+}
+
+Result<std::string> SizedText(Reader& r, std::string_view what) {
+  ASSAY_ASSIGN(const std::uint8_t size, r.U8(what));
+  ASSAY_ASSIGN(const ByteView text, r.Take(size, what));
+  return std::string(UpToNul(AsText(text)));
+}
+
+Result<ReferenceManifest> ParseReferenceManifest(ByteView data) {
+  Reader r(data, kFormat);
+  ReferenceManifest m;
+  ASSAY_ASSIGN(const ByteView signature, r.Take(kSignature, "signature"));
+  m.signature = std::string(UpToNul(AsText(signature)));
+  ASSAY_ASSIGN(m.vendor_id, r.U32Le("vendor id"));
+  ASSAY_ASSIGN(const ByteView guid, r.Take(16, "reference manifest GUID"));
+  m.reference_manifest = GuidFrom(guid);
+  if (m.signature == "SP800-155 Event") return m;
+  ASSAY_ASSIGN(m.platform_manufacturer, SizedText(r, "platform manufacturer"));
+  ASSAY_ASSIGN(m.platform_model, SizedText(r, "platform model"));
+  ASSAY_ASSIGN(m.platform_version, SizedText(r, "platform version"));
+  ASSAY_ASSIGN(m.firmware_manufacturer, SizedText(r, "firmware manufacturer"));
+  ASSAY_ASSIGN(m.firmware_manufacturer_id, r.U32Le("firmware manufacturer id"));
+  ASSAY_ASSIGN(m.firmware_version, SizedText(r, "firmware version"));
+  if (m.signature == "SP800-155 Event2") return m;
+  ASSAY_ASSIGN(m.rim_locator_type, r.U32Le("RIM locator type"));
+  ASSAY_ASSIGN(const std::uint32_t size, r.U32Le("RIM locator size"));
+  ASSAY_ASSIGN(m.rim_locator, r.Take(size, "RIM locator"));
+  return m;
+}
+
+Result<HcrtmComponent> ParseHcrtmComponent(ByteView data) {
+  Reader r(data, kFormat);
+  HcrtmComponent c;
+  ASSAY_TRY(r.Take(kSignature, "signature"));
+  ASSAY_ASSIGN(c.description, SizedText(r, "component description"));
+  ASSAY_ASSIGN(c.format, r.U8("measurement format"));
+  ASSAY_ASSIGN(const std::uint16_t size, r.U16Le("measurement size"));
+  ASSAY_ASSIGN(c.measurement, r.Take(size, "measurement"));
+  return c;
+}
+
+Result<TaggedEvent> ParseTagged(ByteView data) {
+  Reader r(data, kFormat);
+  TaggedEvent t;
+  ASSAY_ASSIGN(t.id, r.U32Le("tag"));
+  ASSAY_ASSIGN(const std::uint32_t size, r.U32Le("tagged data size"));
+  ASSAY_ASSIGN(t.data, r.Take(size, "tagged data"));
+  for (const TagName& known : kTags) {
+    if (known.id == t.id) t.name = known.name;
+  }
+  if (const auto text = AsTextEvent(t.data)) t.description = text->prefix + text->text;
+  return t;
+}
+
+Result<ImaTemplate> ParseImaTemplate(ByteView data) {
+  constexpr std::uint8_t kName = 0, kData = 1;
+  Reader r(data, kFormat);
+  ImaTemplate t;
+  while (!r.done()) {
+    ASSAY_ASSIGN(const std::uint8_t type, r.U8("field"));
+    ASSAY_ASSIGN(const std::uint32_t size, r.U32Be("field size"));
+    ASSAY_ASSIGN(const ByteView value, r.Take(size, "field"));
+    if (type == kName) t.name = std::string(AsText(value));
+    if (type == kData) t.data = value;
+  }
+  return t;
+}
+
+template <typename T>
+void Set(Result<T> parsed, Decoded& out) {
+  if (parsed)
+    out.body = std::move(*parsed);
+  else
+    out.fault = parsed.error().Message();
+}
+
+void DecodeNoAction(ByteView data, Decoded& out) {
+  constexpr std::size_t kLocalityEvent = 17;
+  const std::string_view text = AsText(data);
+  if (text.starts_with("Spec ID Event")) {
+    Set(ParseSpecId(data), out);
+  } else if (text.starts_with(std::string_view("StartupLocality\0", kSignature))) {
+    if (data.size() == kLocalityEvent)
+      out.body = StartupLocality{data[kSignature]};
+    else
+      out.fault = "StartupLocality is not 17 bytes long";
+  } else if (text.starts_with("SP800-155 Event")) {
+    Set(ParseReferenceManifest(data), out);
+  } else if (text.starts_with("H-CRTM CompMeas")) {
+    Set(ParseHcrtmComponent(data), out);
+  } else if (auto plain = AsTextEvent(data)) {
+    out.body = std::move(*plain);
+  }
+}
+
+void DecodeSeparator(ByteView data, Decoded& out) {
+  Reader r(data, kFormat);
+  const auto value = r.U32Le("separator");
+  if (value && r.done())
+    out.body = Separator{*value};
+  else
+    out.fault = "a separator is not four bytes long";
+}
+
+// Firmware volumes, POST code and S-CRTM contents: an address and a length, the same with a name, or a text
+// alone. Some firmware logs one under the number of the other.
+void DecodeBlob(ByteView data, bool named, Decoded& out) {
+  ByteView body = data;
+  while (!body.empty() && body.back() == 0) body = body.first(body.size() - 1);
+  auto plain = ParseFirmwareBlob(data), with_name = ParseFirmwareBlob2(data);
+  if (PlainAscii(body))
+    out.body = Text{std::string(AsText(body)), "", false};
+  else if (with_name)
+    out.body = std::move(*with_name);
+  else if (plain)
+    out.body = std::move(*plain);
+  else if (auto text = AsTextEvent(data))
+    out.body = std::move(*text);
+  else
+    out.fault = (named ? with_name : plain).error().Message();
+}
+
+}  // namespace
+
+std::string_view GrubPrefix(std::string_view text) {
+  for (std::string_view prefix : kGrubPrefixes) {
+    if (text.starts_with(prefix)) return prefix;
+  }
+  return {};
+}
+
+Decoded DecodeEvent(const EventLog& log, const Event& event) {
+  Decoded out;
+  const ByteView data = event.data;
+  if (log.format == Format::kCelTlv && event.type == kNoCelType) {
+    if (event.cel->content_type == kCelImaTemplate)
+      Set(ParseImaTemplate(data), out);
+    else if (auto text = AsTextEvent(data))
+      out.body = std::move(*text);
+    return out;
+  }
+  switch (event.type) {
+    case kNoAction:
+      DecodeNoAction(data, out);
+      break;
+    case kSeparator:
+      DecodeSeparator(data, out);
+      break;
+    case kEventTag:
+      Set(ParseTagged(data), out);
+      break;
+    case kEfiVariableDriverConfig:
+    case kEfiVariableBoot:
+    case kEfiVariableBoot2:
+    case kEfiVariableAuthority:
+    case kEfiSpdmDevicePolicy:
+    case kEfiSpdmDeviceAuthority:
+      Set(ParseVariable(data), out);
+      break;
+    case kEfiBootServicesApplication:
+    case kEfiBootServicesDriver:
+    case kEfiRuntimeServicesDriver:
+      Set(ParseImageLoad(data), out);
+      break;
+    case kEfiGptEvent:
+    case kEfiGptEvent2:
+      Set(ParseGpt(data), out);
+      break;
+    case kEfiPlatformFirmwareBlob:
+    case kEfiPlatformFirmwareBlob2:
+    case kPostCode:
+    case kPostCode2:
+    case kSCrtmContents:
+      DecodeBlob(data, event.type == kEfiPlatformFirmwareBlob2 || event.type == kPostCode2, out);
+      break;
+    case kEfiHandoffTables:
+      Set(ParseHandoffTables(data), out);
+      break;
+    case kEfiHandoffTables2:
+      Set(ParseHandoffTables2(data), out);
+      break;
+    default:
+      if (auto text = AsTextEvent(data)) out.body = std::move(*text);
+      break;
+  }
+  return out;
+}
+
+}  // namespace assay::boot

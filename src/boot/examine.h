@@ -1,0 +1,70 @@
+// A log looked at in one bank: every event opened, graded, and the rules of the profile checked over the
+// whole.
+//
+//   const Examined x = Examine(log, HashAlg::kSha256);
+//   for (const Problem& p : Check(x)) Print(p.name, p.text);         // "secure-boot.repeated", ...
+//
+// Contract: pure, never fails. Problems have stable dotted names (docs/formats/eventlog.md lists them all)
+// and the numbers of the events concerned. kError: somebody bends the log, or the firmware does not keep the
+// profile where it matters for what the log says; kWarning: odd, seen on real machines; kNote: for the
+// reader. A log without an error is not thereby true: its replay must match a quote. Source: TCG PC Client
+// Platform Firmware Profile 1.06, sections 3.3.4, 8 and 10.4.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "boot/event_data.h"
+#include "boot/proof.h"
+
+namespace assay::boot {
+
+// Outlived by the log it was made from; events, decoded and proofs have the same order.
+struct Examined {
+  const EventLog* log = nullptr;
+  HashAlg bank = HashAlg::kSha256;
+  std::vector<Decoded> decoded;
+  std::vector<Proof> proofs;
+  // Told by the digest, whatever type and data the log gives the event: types are not measured, and a
+  // separator or a SecureBoot variable must not be hidden behind another one.
+  std::vector<bool> separator;                   // EV_SEPARATOR's of 0, 0xFFFFFFFF or 1 (error)
+  std::vector<std::optional<bool>> secure_boot;  // the variable SecureBoot with this value
+  std::vector<bool> after_separator;             // of its own register
+  std::size_t size() const { return decoded.size(); }
+  const Event& event(std::size_t i) const { return log->events[i]; }
+  // The register that stands for a PCR here: the PCR itself, or the CC register it maps to.
+  bool In(std::size_t i, std::uint32_t pcr) const;
+  // The event's text: what its type or its tagged data says in words; empty if nothing.
+  std::string TextOf(std::size_t i) const;
+};
+Examined Examine(const EventLog& log, HashAlg bank);
+
+enum class Severity { kNote, kWarning, kError };
+std::string_view SeverityName(Severity severity);  // "note", "warning", "error"
+
+struct Problem {
+  std::string name;
+  Severity severity = Severity::kError;
+  std::string text;
+  std::vector<std::uint64_t> events;  // numbers
+};
+std::vector<Problem> Check(const Examined& x);
+
+// The state of UEFI Secure Boot as the log proves it: the one SecureBoot variable of the firmware, measured
+// before PCR 7's separator. Anything else is kUnknown.
+enum class SecureBoot { kOff, kOn, kUnknown };
+struct SecureBootState {
+  SecureBoot state = SecureBoot::kUnknown;
+  std::string reason;  // of kUnknown
+  std::vector<std::uint64_t> events;
+};
+SecureBootState FindSecureBoot(const Examined& x);
+
+// Secure Boot's own variables: SecureBoot, PK, KEK, db, dbx, dbt, dbr under the GUIDs they belong to.
+bool IsSecureBootName(std::string_view name);
+bool IsSecureBootVariable(const Variable& variable);
+bool IsVariableEvent(std::uint32_t type);
+
+}  // namespace assay::boot

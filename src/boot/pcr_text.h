@@ -1,0 +1,21 @@
+// PCR values as people and tools write them.
+//
+//   ASSAY_ASSIGN(tpm::PcrValues values, ParsePcrText(AsText(file)));   // what tpm2_pcrread prints
+//   ASSAY_TRY(AddPcrValue("sha256:7:65caf8dd...", values));            // ALG:INDEX:HEX
+//
+// Contract: a text is a sequence of lines: "  sha256:" opens a bank, "    7 : 0x65CA..." is a value of it; or
+// each line is ALG:INDEX:HEX. Empty lines and lines that begin with # are skipped; a bank without values
+// ("sm3_256:") is no error. Anything else, a value of another size than its bank's, or one PCR given twice is
+// a ParseError "parse.pcr-values" with the offset of its line.
+#pragma once
+
+#include <string_view>
+
+#include "tpm/attest_data.h"
+
+namespace assay::boot {
+
+Result<tpm::PcrValues> ParsePcrText(std::string_view text);
+Result<> AddPcrValue(std::string_view text, tpm::PcrValues& values);
+
+}  // namespace assay::boot
