@@ -24,6 +24,7 @@ int main(int argc, char** argv) {
   });
   AddAttest(app, session);
   AddLog(app, session);
+  AddBoot(app, session);
   AddReference(app, session);
   AddRun(app, session);
   AddKeys(app, session);

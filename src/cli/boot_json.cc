@@ -1,0 +1,257 @@
+#include "cli/boot_json.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "boot/story.h"
+
+namespace assay::cli {
+namespace {
+
+using nlohmann::json;
+
+std::string BankName(std::uint16_t alg) {
+  const auto known = HashFromTpmAlg(alg);
+  return known ? std::string(HashName(*known)) : fmt::format("{:#06x}", alg);
+}
+
+json Of(const boot::SpecId& id) {
+  json algorithms = json::array();
+  for (const boot::AlgorithmSize& a : id.algorithms)
+    algorithms.push_back({{"name", BankName(a.alg)}, {"id", a.alg}, {"size", a.size}});
+  return {{"kind", "spec-id"},
+          {"signature", id.signature},
+          {"platform_class", id.platform_class},
+          {"version", {id.version_major, id.version_minor, id.errata}},
+          {"uintn_size", id.uintn_size},
+          {"algorithms", algorithms},
+          {"vendor_info", Hex(id.vendor_info)}};
+}
+json Of(const boot::StartupLocality& l) { return {{"kind", "startup-locality"}, {"locality", l.locality}}; }
+json Of(const boot::ReferenceManifest& m) {
+  return {{"kind", "reference-manifest"},
+          {"signature", m.signature},
+          {"vendor_id", m.vendor_id},
+          {"reference_manifest", m.reference_manifest.ToString()},
+          {"platform", {m.platform_manufacturer, m.platform_model, m.platform_version}},
+          {"firmware", {m.firmware_manufacturer, m.firmware_version}},
+          {"firmware_manufacturer_id", m.firmware_manufacturer_id},
+          {"rim_locator_type", m.rim_locator_type},
+          {"rim_locator", Hex(m.rim_locator)}};
+}
+json Of(const boot::HcrtmComponent& c) {
+  return {{"kind", "hcrtm-component"},
+          {"description", c.description},
+          {"format", c.format},
+          {"measurement", Hex(c.measurement)}};
+}
+json Of(const boot::Separator& s) { return {{"kind", "separator"}, {"value", s.value}}; }
+json Of(const boot::TaggedEvent& t) {
+  return {{"kind", "tagged"},
+          {"id", t.id},
+          {"name", t.name},
+          {"description", t.description},
+          {"data", Hex(t.data)}};
+}
+json Of(const boot::Text& t) {
+  return {{"kind", "text"}, {"text", t.text}, {"prefix", t.prefix}, {"utf16", t.utf16}};
+}
+json Of(const boot::ImageLoad& i) {
+  return {{"kind", "image"},
+          {"address", i.address},
+          {"length", i.length},
+          {"link_time_address", i.link_time_address},
+          {"device_path", boot::DevicePathText(i.device_path)},
+          {"device_path_data", Hex(i.device_path)},
+          {"trailing", i.trailing}};
+}
+json Of(const boot::Gpt& g) {
+  json partitions = json::array();
+  for (const boot::Partition& p : g.partitions)
+    partitions.push_back({{"type", p.type.ToString()},
+                          {"type_name", boot::GuidName(p.type)},
+                          {"unique", p.unique.ToString()},
+                          {"first_lba", p.first_lba},
+                          {"last_lba", p.last_lba},
+                          {"attributes", p.attributes},
+                          {"name", p.name}});
+  return {{"kind", "gpt"}, {"disk", g.disk.ToString()}, {"partitions", partitions}};
+}
+json Of(const boot::FirmwareBlob& b) {
+  return {{"kind", "firmware-blob"}, {"description", b.description}, {"base", b.base}, {"length", b.length}};
+}
+json Of(const boot::HandoffTables& t) {
+  json tables = json::array();
+  for (const auto& table : t.tables)
+    tables.push_back(
+        {{"guid", table.guid.ToString()}, {"name", boot::GuidName(table.guid)}, {"address", table.address}});
+  return {{"kind", "handoff-tables"}, {"description", t.description}, {"tables", tables}};
+}
+json Of(const boot::ImaTemplate& t) {
+  return {{"kind", "ima-template"}, {"name", t.name}, {"data", Hex(t.data)}};
+}
+json Of(const std::monostate&) { return nullptr; }
+
+json Of(const boot::Signature& s) {
+  json out = {{"type", s.type_name},
+              {"owner", s.owner.ToString()},
+              {"owner_name", boot::GuidName(s.owner)},
+              {"data", Hex(s.data)}};
+  if (s.certificate) {
+    const boot::Certificate& c = *s.certificate;
+    out["certificate"] = {{"subject", c.subject},     {"issuer", c.issuer},
+                          {"serial", c.serial},       {"not_before", c.not_before},
+                          {"not_after", c.not_after}, {"fingerprint", c.fingerprint.ToString()}};
+  }
+  return out;
+}
+
+struct Meaning {
+  json& out;
+  void operator()(const std::monostate&) const {}
+  void operator()(bool on) const { out["enabled"] = on; }
+  void operator()(const boot::SignatureDatabase& db) const {
+    out["signatures"] = json::array();
+    for (const boot::Signature& s : db.signatures) out["signatures"].push_back(Of(s));
+  }
+  void operator()(const boot::Signature& s) const { out["authority"] = Of(s); }
+  void operator()(const boot::LoadOption& o) const {
+    out["load_option"] = {{"attributes", o.attributes},
+                          {"description", o.description},
+                          {"device_path", boot::DevicePathText(o.device_path)},
+                          {"optional_data", Hex(o.optional_data)}};
+  }
+  void operator()(const boot::BootOrder& order) const { out["order"] = order.entries; }
+  void operator()(const std::string& text) const { out["text"] = text; }
+};
+
+json Of(const boot::Variable& v) {
+  json out = {{"kind", "variable"}, {"guid", v.guid.ToString()}, {"guid_name", boot::GuidName(v.guid)},
+              {"name", v.name},     {"value", Hex(v.value)},     {"trailing", v.trailing}};
+  if (!v.fault.empty()) out["fault"] = v.fault;
+  std::visit(Meaning{out}, v.meaning);
+  return out;
+}
+
+json OfEvent(const boot::Examined& x, std::size_t i) {
+  const boot::Event& e = x.event(i);
+  json digests = json::object();
+  for (const boot::LogDigest& d : e.digests) digests[BankName(d.alg)] = Hex(d.bytes);
+  const boot::Proof& proof = x.proofs[i];
+  json out = {
+      {"number", e.number},
+      {"offset", e.offset},
+      {"index", e.index},
+      {"register", e.measured() ? json(boot::RegisterName(x.log->registers, e.index)) : json(nullptr)},
+      {"type", e.type == boot::kNoCelType ? fmt::format("cel-content-{}", e.cel->content_type)
+                                          : boot::EventTypeName(e.type)},
+      {"type_id", e.type},
+      {"digests", digests},
+      {"size", e.data.size()},
+      {"data", Hex(e.data)},
+      {"proof",
+       {{"grade", boot::GradeName(proof.grade)}, {"how", proof.how}, {"covered", proof.covered.size()}}},
+      {"decoded", std::visit([](const auto& body) { return Of(body); }, x.decoded[i].body)}};
+  if (!x.decoded[i].fault.empty()) out["fault"] = x.decoded[i].fault;
+  if (e.cel) out["record"] = e.cel->record;
+  return out;
+}
+
+json Of(const std::vector<boot::Problem>& problems) {
+  json out = json::array();
+  for (const boot::Problem& p : problems)
+    out.push_back({{"name", p.name},
+                   {"severity", boot::SeverityName(p.severity)},
+                   {"text", p.text},
+                   {"events", p.events}});
+  return out;
+}
+
+json OfStory(const std::vector<boot::StoryLine>& story) {
+  json out = json::array();
+  for (const boot::StoryLine& line : story) {
+    json one = {{"topic", line.topic},
+                {"text", line.text},
+                {"grade", boot::GradeName(line.grade)},
+                {"reason", line.reason},
+                {"events", line.events}};
+    if (!line.details.empty()) one["details"] = line.details;
+    if (!line.digest.empty()) one["digest"] = line.digest;
+    out.push_back(std::move(one));
+  }
+  return out;
+}
+
+json OfReplay(const boot::Replayed& replayed) {
+  json out = json::object();
+  for (const auto& [bank, registers] : replayed.banks) {
+    json values = json::object();
+    for (const auto& [index, r] : registers)
+      values[std::to_string(index)] = r.missing ? json(nullptr) : json(r.value.hex());
+    out[std::string(HashName(bank))] = std::move(values);
+  }
+  return out;
+}
+
+json OfAggregates(const boot::Replayed& replayed) {
+  json out = json::object();
+  for (const auto& [bank, registers] : replayed.banks) {
+    std::map<std::uint32_t, Digest> values;
+    for (std::uint32_t i = 0; i < boot::kPcrCount; ++i) {
+      if (const auto value = replayed.Value(bank, i)) values.emplace(i, *value);
+    }
+    json list = json::array();
+    for (const Digest& d : boot::BootAggregates(bank, values)) list.push_back(d.hex());
+    out[std::string(HashName(bank))] = std::move(list);
+  }
+  return out;
+}
+
+std::string Dump(const json& document) {
+  return document.dump(1, ' ', false, json::error_handler_t::replace);
+}
+
+}  // namespace
+
+std::string BootJson(const boot::EventLog& log, const boot::Examined& x) {
+  const boot::Replayed replayed = boot::Replay(log);
+  json algorithms = json::array();
+  for (const boot::AlgorithmSize& a : log.algorithms)
+    algorithms.push_back({{"name", BankName(a.alg)}, {"id", a.alg}, {"size", a.size}});
+  json events = json::array();
+  for (std::size_t i = 0; i < x.size(); ++i) events.push_back(OfEvent(x, i));
+  json out = {{"format", boot::FormatName(log.format)},
+              {"registers", log.registers == boot::Registers::kPcr ? "pcr" : "cc"},
+              {"bank", HashName(x.bank)},
+              {"algorithms", algorithms},
+              {"padding", nullptr},
+              {"events", events},
+              {"replay", OfReplay(replayed)},
+              {"problems", Of(boot::Check(x))},
+              {"story", OfStory(boot::TellBoot(x))}};
+  if (log.padding)
+    out["padding"] = {
+        {"offset", log.padding->offset}, {"size", log.padding->size}, {"byte", log.padding->byte}};
+  if (log.registers == boot::Registers::kPcr) {
+    out["startup_locality"] = replayed.startup_locality;
+    out["boot_aggregate"] = OfAggregates(replayed);
+  }
+  return Dump(out);
+}
+
+std::string ComparisonJson(const std::vector<boot::Comparison>& comparisons,
+                           const std::vector<boot::Problem>& problems, std::string_view outcome) {
+  json list = json::array();
+  for (const boot::Comparison& c : comparisons) {
+    list.push_back({{"bank", BankName(c.bank)},
+                    {"index", c.index},
+                    {"given", c.given.hex()},
+                    {"replayed", c.replayed ? json(c.replayed->hex()) : json(nullptr)},
+                    {"outcome", boot::OutcomeName(c.outcome)},
+                    {"reason", c.reason}});
+  }
+  return Dump({{"outcome", outcome}, {"registers", list}, {"problems", Of(problems)}});
+}
+
+}  // namespace assay::cli

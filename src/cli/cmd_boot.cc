@@ -1,0 +1,220 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "base/fd.h"
+#include "boot/pcr_text.h"
+#include "boot/replay.h"
+#include "boot/story.h"
+#include "cli/boot_json.h"
+#include "cli/commands.h"
+
+namespace assay::cli {
+namespace {
+
+constexpr const char* kDefaultLog = "/sys/kernel/security/tpm0/binary_bios_measurements";
+constexpr std::size_t kMaxPcrText = std::size_t{1} << 20;
+
+struct BootOptions {
+  std::string file = kDefaultLog;
+  std::string bank;
+  std::string registers = "auto";
+  bool events = false;
+  bool all = false;
+  bool strict = false;
+  std::vector<std::string> values;
+  std::string pcrs;
+};
+
+// The file's bytes must outlive the log.
+struct LoadedLog {
+  Bytes bytes;
+  boot::EventLog log;
+};
+
+Result<std::unique_ptr<LoadedLog>> Load(const BootOptions& o) {
+  auto loaded = std::make_unique<LoadedLog>();
+  ASSAY_ASSIGN(loaded->bytes, ReadFile(o.file, boot::kMaxLog));
+  boot::ParseOptions options;
+  if (o.registers == "pcr") options.registers = boot::Registers::kPcr;
+  if (o.registers == "cc") options.registers = boot::Registers::kCc;
+  auto log = boot::ParseEventLog(loaded->bytes, options);
+  if (!log) return Fail(log.error().In(o.file));
+  loaded->log = std::move(*log);
+  return loaded;
+}
+
+Result<HashAlg> BankOf(const BootOptions& o, const boot::EventLog& log) {
+  const std::vector<HashAlg> banks = log.Banks();
+  if (o.bank.empty()) {
+    const auto bank = log.DefaultBank();
+    if (!bank) return Fail(StateError("boot.no-bank", "the log has no bank whose hash can be computed here"));
+    return *bank;
+  }
+  const auto bank = HashFromName(o.bank);
+  if (!bank) return Fail(UsageError("--bank: unknown hash algorithm " + o.bank));
+  if (std::find(banks.begin(), banks.end(), *bank) == banks.end())
+    return Fail(StateError("boot.no-bank", "the log has no bank " + o.bank));
+  return *bank;
+}
+
+std::string EventNumbers(const std::vector<std::uint64_t>& events) {
+  constexpr std::size_t kShown = 8;
+  std::string out;
+  for (std::size_t i = 0; i < events.size() && i < kShown; ++i)
+    out += fmt::format("{}{}", i == 0 ? "" : ", ", events[i]);
+  if (events.size() > kShown) out += fmt::format(" and {} more", events.size() - kShown);
+  return out;
+}
+
+void PrintProblems(const std::vector<boot::Problem>& problems) {
+  for (const boot::Problem& p : problems)
+    fmt::print("  {:<8} {}: {}{}\n", boot::SeverityName(p.severity), p.name, p.text,
+               p.events.empty() ? "" : fmt::format(" (event {})", EventNumbers(p.events)));
+}
+
+void PrintStory(const std::vector<boot::StoryLine>& story) {
+  for (const boot::StoryLine& line : story) {
+    fmt::print("  {:<18} {:<12} {}\n", line.topic, boot::GradeName(line.grade), line.text);
+    for (const std::string& detail : line.details) fmt::print("  {:<18} {:<12}   {}\n", "", "", detail);
+    if (!line.digest.empty()) fmt::print("  {:<18} {:<12}   {}\n", "", "", line.digest);
+    if (line.grade != boot::Grade::kProven && !line.reason.empty())
+      fmt::print("  {:<18} {:<12}   ({})\n", "", "", line.reason);
+  }
+}
+
+void PrintEvents(const boot::Examined& x) {
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const boot::Event& e = x.event(i);
+    const boot::LogDigest* digest = e.Find(x.bank);
+    const auto* variable = std::get_if<boot::Variable>(&x.decoded[i].body);
+    const std::string text = variable != nullptr ? variable->name : x.TextOf(i);
+    fmt::print("  {:>4} {:<8} {:<34} {:<12} {} {}\n", e.number, boot::RegisterName(x.log->registers, e.index),
+               boot::EventTypeName(e.type), boot::GradeName(x.proofs[i].grade),
+               digest != nullptr ? Hex(digest->bytes) : "-", boot::Printable(text));
+  }
+}
+
+Result<int> Show(const BootOptions& o, bool as_json) {
+  ASSAY_ASSIGN(const std::unique_ptr<LoadedLog> loaded, Load(o));
+  const boot::EventLog& log = loaded->log;
+  ASSAY_ASSIGN(const HashAlg bank, BankOf(o, log));
+  const boot::Examined x = boot::Examine(log, bank);
+  if (as_json) {
+    fmt::print("{}\n", BootJson(log, x));
+    return kExitOk;
+  }
+  std::string banks;
+  for (const boot::AlgorithmSize& a : log.algorithms) {
+    const auto alg = HashFromTpmAlg(a.alg);
+    banks += fmt::format("{}{}", banks.empty() ? "" : ", ",
+                         alg ? std::string(HashName(*alg)) : fmt::format("{:#06x}", a.alg));
+  }
+  fmt::print("{}: {} events, {} ({}), judged by {}\n\n", boot::Printable(o.file), log.events.size(),
+             boot::FormatName(log.format), banks, HashName(bank));
+  PrintStory(boot::TellBoot(x));
+  if (o.events) {
+    fmt::print("\nevents\n");
+    PrintEvents(x);
+  }
+  fmt::print("\nregisters that this log replays to\n");
+  const boot::Replayed replayed = boot::Replay(log);
+  for (const auto& [index, r] : replayed.banks.at(bank))
+    fmt::print("  {:<8} {}\n", boot::RegisterName(log.registers, index),
+               r.missing ? "no value: a digest is missing" : r.value.hex());
+  const std::vector<boot::Problem> problems = boot::Check(x);
+  fmt::print("\n{}\n", problems.empty() ? "no problem found" : "problems");
+  PrintProblems(problems);
+  fmt::print("\nThis is what the log says. It holds if the registers above match a verified quote.\n");
+  return kExitOk;
+}
+
+// Registers that the operating system goes on extending after the log ends; their values say nothing against
+// the log.
+bool ExtendedAtRunTime(boot::Registers registers, std::uint32_t index) {
+  constexpr std::uint32_t kFirstOfSystem = 10, kShim = 14;
+  return registers == boot::Registers::kPcr ? index >= kFirstOfSystem && index != kShim : index >= 3;
+}
+
+Result<tpm::PcrValues> GivenValues(const BootOptions& o, boot::Registers registers) {
+  tpm::PcrValues given;
+  if (!o.pcrs.empty()) {
+    ASSAY_ASSIGN(const Bytes text, ReadFile(o.pcrs, kMaxPcrText));
+    ASSAY_ASSIGN(given, boot::ParsePcrText(AsText(text)));
+    for (auto& [bank, values] : given) {
+      if (!o.all) std::erase_if(values, [&](const auto& v) { return ExtendedAtRunTime(registers, v.first); });
+    }
+  }
+  for (const std::string& value : o.values) {
+    if (auto added = boot::AddPcrValue(value, given); !added)
+      return Fail(UsageError("--pcr-value " + boot::Printable(value) + ": " + added.error().Message()));
+  }
+  return given;
+}
+
+Result<int> Verify(const BootOptions& o, bool as_json) {
+  if (o.values.empty() && o.pcrs.empty())
+    return Fail(UsageError("boot verify: against which values? --pcr-value ALG:INDEX:HEX or --pcrs FILE"));
+  ASSAY_ASSIGN(const std::unique_ptr<LoadedLog> loaded, Load(o));
+  const boot::EventLog& log = loaded->log;
+  ASSAY_ASSIGN(const tpm::PcrValues given, GivenValues(o, log.registers));
+  const std::vector<boot::Comparison> comparisons = boot::Compare(boot::Replay(log), given);
+  const auto has = [&](boot::Outcome outcome) {
+    return std::any_of(comparisons.begin(), comparisons.end(),
+                       [outcome](const boot::Comparison& c) { return c.outcome == outcome; });
+  };
+  std::vector<boot::Problem> problems;
+  if (const auto bank = log.DefaultBank()) problems = boot::Check(boot::Examine(log, *bank));
+  const bool bent = std::any_of(problems.begin(), problems.end(),
+                                [](const boot::Problem& p) { return p.severity == boot::Severity::kError; });
+  const int code = has(boot::Outcome::kMismatch) || (o.strict && bent)   ? kExitNotTrusted
+                   : comparisons.empty() || has(boot::Outcome::kUnknown) ? kExitUnknown
+                                                                         : kExitOk;
+  const std::string_view outcome = code == kExitOk ? "match" : code == kExitUnknown ? "unknown" : "mismatch";
+  if (as_json) {
+    fmt::print("{}\n", ComparisonJson(comparisons, problems, outcome));
+    return code;
+  }
+  for (const boot::Comparison& c : comparisons) {
+    const auto alg = HashFromTpmAlg(c.bank);
+    fmt::print("{:<7} {:<8} {}{}\n", alg ? HashName(*alg) : "?", boot::RegisterName(log.registers, c.index),
+               boot::OutcomeName(c.outcome), c.reason.empty() ? "" : ": " + c.reason);
+    if (c.outcome == boot::Outcome::kMismatch && c.replayed)
+      fmt::print("  given    {}\n  replayed {}\n", c.given.hex(), c.replayed->hex());
+  }
+  if (!problems.empty()) fmt::print("problems{}\n", o.strict ? "" : " (errors count with --strict)");
+  PrintProblems(problems);
+  fmt::print("{}\n", outcome);
+  return code;
+}
+
+}  // namespace
+
+void AddBoot(CLI::App& app, Session& session) {
+  auto options = std::make_shared<BootOptions>();
+  CLI::App* boot = app.add_subcommand("boot", "Show, verify and compare boot event logs");
+  boot->require_subcommand(1);
+  const auto common = [options](CLI::App* sub) {
+    sub->add_option("file", options->file, "The event log")->capture_default_str();
+    sub->add_option("--registers", options->registers, "What its indices count")
+        ->check(CLI::IsMember({"auto", "pcr", "cc"}))
+        ->capture_default_str();
+  };
+  CLI::App* show = boot->add_subcommand("show", "Say what a log tells, and how far it is proven");
+  common(show);
+  show->add_option("--bank", options->bank, "Judge by this bank's digests (sha256 if the log has it)");
+  show->add_flag("--events", options->events, "List the events too");
+  show->callback([options, &session] { session.Finish(Show(*options, session.json)); });
+  CLI::App* verify =
+      boot->add_subcommand("verify", "Replay a log and compare (0 match, 1 mismatch, 2 could not tell)");
+  common(verify);
+  verify->add_option("--pcr-value", options->values, "ALG:INDEX:HEX, may be repeated");
+  verify->add_option("--pcrs", options->pcrs, "A file of values, as tpm2_pcrread prints them");
+  verify->add_flag("--all", options->all,
+                   "Of --pcrs, compare also registers that the system extends after the log ends");
+  verify->add_flag("--strict", options->strict, "An error in the log's order or content is a mismatch");
+  verify->callback([options, &session] { session.Finish(Verify(*options, session.json)); });
+}
+
+}  // namespace assay::cli
