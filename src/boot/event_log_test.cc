@@ -1,0 +1,331 @@
+#include "boot/event_log.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/fd.h"
+#include "boot/log_builder.h"
+#include "boot/pcr_text.h"
+#include "boot/replay.h"
+
+namespace assay::boot {
+namespace {
+
+using testing::HasSubstr;
+
+Bytes Data(const std::string& name) {
+  auto bytes = ReadFile(std::string(ASSAY_TEST_DATA) + "/eventlogs/" + name, kMaxLog);
+  EXPECT_TRUE(bytes) << bytes.error().Message();
+  return bytes ? *bytes : Bytes();
+}
+
+// The error of a log that must not parse.
+struct Refused {
+  std::string code, what;
+  std::uint64_t offset = 0;
+};
+Refused Refuse(const Bytes& data) {
+  const auto log = ParseEventLog(data);
+  if (log) return {"parsed", "", 0};
+  const auto* parse = log.error().As<ParseError>();
+  return parse == nullptr ? Refused{log.error().code(), "", 0}
+                          : Refused{log.error().code(), parse->what, parse->offset};
+}
+
+class RealLog : public testing::TestWithParam<const char*> {};
+
+TEST_P(RealLog, ReplaysToKnownValues) {
+  const Bytes data = Data(GetParam());
+  const auto log = ParseEventLog(data);
+  ASSERT_TRUE(log) << log.error().Message();
+  const Bytes text = Data(std::string("pcrs-") + GetParam() + ".txt");
+  const auto known = ParsePcrText(AsText(text));
+  ASSERT_TRUE(known) << known.error().Message();
+  const auto comparisons = Compare(Replay(*log), *known);
+  EXPECT_GE(comparisons.size(), 8U);
+  for (const Comparison& c : comparisons)
+    EXPECT_EQ(c.outcome, Outcome::kMatch) << c.bank << " " << c.index << " " << c.reason;
+}
+
+TEST_P(RealLog, IsWrittenAsItWasRead) {
+  const Bytes data = Data(GetParam());
+  const auto log = ParseEventLog(data);
+  ASSERT_TRUE(log);
+  Bytes again;
+  for (const Event& e : log->events) {
+    const Bytes one = EncodeEvent(log->format, e, e.number == 0);
+    again.insert(again.end(), one.begin(), one.end());
+  }
+  EXPECT_EQ(Hex(again), Hex(data));
+  EXPECT_FALSE(log->padding);
+}
+
+// No prefix of a log is a log, but where an event ends.
+TEST_P(RealLog, CutShortIsRefusedOrEndsAtAnEvent) {
+  const Bytes data = Data(GetParam());
+  const auto log = ParseEventLog(data);
+  ASSERT_TRUE(log);
+  std::vector<std::uint64_t> ends;
+  for (const Event& e : log->events) ends.push_back(e.offset + e.raw.size());
+  for (std::size_t size = 1; size < data.size(); size += 97) {
+    const auto cut = ParseEventLog(ByteView(data).first(size));
+    const bool at_end = std::find(ends.begin(), ends.end(), size) != ends.end();
+    const bool rest_is_padding = cut && cut->padding;
+    EXPECT_EQ(cut.has_value(), at_end || rest_is_padding) << size;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, RealLog,
+                         testing::Values("cos-85-amd-sev.bin", "debian-10.bin", "rhel8-uefi.bin",
+                                         "keylime-binary_bios_measurements",
+                                         "keylime-binary_bios_measurements-secureboot"));
+
+TEST(EventLog, TextIsNoEventLog) {
+  const Refused r = Refuse(Data("keylime-binary_bios_measurements-bogus"));
+  EXPECT_EQ(r.code, "parse.event-log");
+  EXPECT_THAT(r.what, HasSubstr("not an event log"));
+  EXPECT_EQ(r.offset, 0U);
+}
+
+TEST(EventLog, EmptyAndOnlyPaddingAreRefused) {
+  EXPECT_EQ(Refuse({}).what, "empty");
+  EXPECT_THAT(Refuse(Bytes(64)).what, HasSubstr("only padding"));
+  EXPECT_THAT(Refuse(Bytes(64, 0xFF)).what, HasSubstr("only padding"));
+}
+
+TEST(EventLog, PaddingIsReportedAndNothingElseMayFollow) {
+  for (const std::uint8_t byte : {std::uint8_t{0}, std::uint8_t{0xFF}}) {
+    LogBuilder b({HashAlg::kSha256});
+    b.Add(0, kSCrtmVersion, Utf16("v1"));
+    const std::size_t end = b.bytes().size();
+    b.AddRaw(Bytes(4097, byte));
+    const auto log = ParseEventLog(b.bytes());
+    ASSERT_TRUE(log) << log.error().Message();
+    ASSERT_TRUE(log->padding);
+    EXPECT_EQ(log->padding->offset, end);
+    EXPECT_EQ(log->padding->size, 4097U);
+    EXPECT_EQ(log->padding->byte, byte);
+    b.AddRaw({1});
+    EXPECT_EQ(Refuse(b.bytes()).code, "parse.event-log");
+  }
+}
+
+TEST(EventLog, UnknownTypesAndBanksAreKept) {
+  Writer w;  // a header with SHA-256 and an algorithm of ten bytes that nobody knows
+  const Bytes id = EncodeSpecId({{0x000B, 32}, {0x7777, 10}});
+  w.U32Le(0).U32Le(kNoAction).Put(Bytes(20)).U32Le(static_cast<std::uint32_t>(id.size())).Put(id);
+  w.U32Le(3)
+      .U32Le(0x12345678)
+      .U32Le(2)
+      .U16Le(0x7777)
+      .Put(Bytes(10, 7))
+      .U16Le(0x000B)
+      .Put(Bytes(32, 8))
+      .U32Le(1)
+      .U8(9);
+  const auto log = ParseEventLog(w.bytes());
+  ASSERT_TRUE(log) << log.error().Message();
+  ASSERT_EQ(log->events.size(), 2U);
+  EXPECT_EQ(EventTypeName(log->events[1].type), "0x12345678");
+  ASSERT_EQ(log->events[1].digests.size(), 2U);
+  EXPECT_EQ(log->events[1].digests[0].bytes.size(), 10U);
+  EXPECT_EQ(log->Banks(), std::vector<HashAlg>{HashAlg::kSha256});
+}
+
+TEST(EventLog, DigestsOfNoBankOrTwiceAreRefused) {
+  const Digest sha1 = Hash(HashAlg::kSha1, {}), sha256 = Hash(HashAlg::kSha256, {}),
+               sha384 = Hash(HashAlg::kSha384, {});
+  const std::vector<HashAlg> banks = {HashAlg::kSha1, HashAlg::kSha256};
+  EXPECT_THAT(Refuse(LogBuilder(banks).AddDigests(0, kPostCode, {}, {sha384}).bytes()).what,
+              HasSubstr("does not have"));
+  EXPECT_THAT(Refuse(LogBuilder(banks).AddDigests(0, kPostCode, {}, {sha1, sha1}).bytes()).what,
+              HasSubstr("two digests"));
+  EXPECT_THAT(Refuse(LogBuilder(banks).AddDigests(0, kPostCode, {}, {sha1, sha256, sha1}).bytes()).what,
+              HasSubstr("more digests"));
+  EXPECT_TRUE(ParseEventLog(LogBuilder(banks).AddDigests(0, kPostCode, {}, {sha256}).bytes()));
+}
+
+TEST(EventLog, SpecIdIsCheckedFieldByField) {
+  const auto with = [](const std::vector<AlgorithmSize>& algorithms) {
+    Event header;
+    const Bytes id = EncodeSpecId(algorithms);
+    header.type = kNoAction;
+    header.data = id;
+    return Refuse(EncodeEvent(Format::kCryptoAgile, header, true));
+  };
+  EXPECT_EQ(with({{0x000B, 32}}).code, "parsed");
+  EXPECT_THAT(with({{0x000B, 31}}).what, HasSubstr("digest size"));
+  EXPECT_EQ(with({{0x000B, 31}}).offset, 62U);
+  EXPECT_THAT(with({{0x000B, 32}, {0x000B, 32}}).what, HasSubstr("listed twice"));
+  EXPECT_THAT(with({}).what, HasSubstr("number of algorithms"));
+  EXPECT_THAT(with(std::vector<AlgorithmSize>(17, {0x7000, 1})).what, HasSubstr("number of algorithms"));
+}
+
+TEST(EventLog, LengthsBeyondTheInputAreRefusedWhereTheyStand) {
+  Writer w;
+  w.U32Le(0).U32Le(kSCrtmVersion).Put(Bytes(20)).U32Le(0xFFFFFFFF).U8(1);
+  const Refused r = Refuse(w.bytes());
+  EXPECT_THAT(r.what, HasSubstr("truncated event data"));
+  EXPECT_EQ(r.offset, 32U);
+}
+
+TEST(EventLog, ALogOfAConfidentialGuestIsToldByItsRegisters) {
+  LogBuilder b({HashAlg::kSha384});
+  b.Add(1, kEfiVariableDriverConfig, VariableData(kGlobalGuid, "SecureBoot", {0}))
+      .Separators({1, 2})
+      .Add(3, kIpl, BytesOf("x"));
+  auto log = ParseEventLog(b.bytes());
+  ASSERT_TRUE(log);
+  EXPECT_EQ(log->registers, Registers::kCc);
+  EXPECT_EQ(RegisterName(log->registers, 3), "RTMR[2]");
+  log = ParseEventLog(b.bytes(), {Registers::kPcr});
+  EXPECT_EQ(log->registers, Registers::kPcr);
+  b.Separators({5});
+  EXPECT_EQ(ParseEventLog(b.bytes())->registers, Registers::kPcr);
+  LogBuilder two({HashAlg::kSha256, HashAlg::kSha384});
+  EXPECT_EQ(ParseEventLog(two.Separators({1}).bytes())->registers, Registers::kPcr);
+}
+
+// What a log in the canonical format holds: a PC client event in PCR 4, an IMA record in PCR 10.
+Bytes CanonicalLog(std::uint64_t second_number, std::uint8_t register_type = kCelPcr) {
+  const Digest first = Hash(HashAlg::kSha256, BytesOf("boot")),
+               second = Hash(HashAlg::kSha256, BytesOf("data"));
+  const Bytes ima = Writer().U8(0).U32Be(6).Put("ima-ng").U8(1).U32Be(4).Put("data").Take();
+  const Bytes boot = BytesOf("boot");
+  Event a, b;
+  a.index = 4;
+  a.type = kIpl;
+  a.data = boot;
+  a.digests = {{0x000B, first.view()}};
+  b.index = 10;
+  b.data = ima;
+  b.digests = {{0x000B, second.view()}};
+  b.cel = CelFields{second_number, register_type, kCelImaTemplate, {}};
+  Bytes out = EncodeEvent(Format::kCelTlv, a);
+  const Bytes more = EncodeEvent(Format::kCelTlv, b);
+  out.insert(out.end(), more.begin(), more.end());
+  return out;
+}
+
+TEST(CelLog, IsReadAndReplayed) {
+  const Bytes data = CanonicalLog(1);
+  const auto log = ParseEventLog(data);
+  ASSERT_TRUE(log) << log.error().Message();
+  EXPECT_EQ(log->format, Format::kCelTlv);
+  ASSERT_EQ(log->events.size(), 2U);
+  EXPECT_EQ(log->events[0].type, kIpl);
+  EXPECT_EQ(AsText(log->events[0].data), "boot");
+  EXPECT_EQ(log->events[1].cel->content_type, kCelImaTemplate);
+  const Replayed replayed = Replay(*log);
+  const Digest zero = Digest::Filled(HashAlg::kSha256, 0);
+  EXPECT_EQ(replayed.Value(HashAlg::kSha256, 4), ExtendPcr(zero, Hash(HashAlg::kSha256, BytesOf("boot"))));
+  EXPECT_EQ(replayed.Value(HashAlg::kSha256, 10), ExtendPcr(zero, Hash(HashAlg::kSha256, BytesOf("data"))));
+}
+
+TEST(CelLog, NumbersMayCountTheLogOrEachRegisterButNotJump) {
+  EXPECT_TRUE(ParseEventLog(CanonicalLog(0)));
+  EXPECT_TRUE(ParseEventLog(CanonicalLog(1)));
+  Bytes data = CanonicalLog(1);
+  const Bytes again = CanonicalLog(1);
+  data.insert(data.end(), again.begin(), again.end());
+  EXPECT_EQ(Refuse(data).what, "record number out of order");
+  EXPECT_EQ(Refuse(CanonicalLog(1, kCelCcRegister)).what, "registers of two kinds in one log");
+}
+
+TEST(Replay, StartupLocalityIsPcr0sFirstValue) {
+  for (const int locality : {0, 3, 4, 1}) {
+    LogBuilder b({HashAlg::kSha256});
+    b.Add(0, kNoAction, StartupLocalityData(static_cast<std::uint8_t>(locality)))
+        .Add(0, kSCrtmVersion, BytesOf("v"));
+    const auto log = ParseEventLog(b.bytes());
+    ASSERT_TRUE(log);
+    Digest first = Digest::Filled(HashAlg::kSha256, 0);
+    if (locality != 1) first.data()[31] = static_cast<std::uint8_t>(locality);  // 1 can't start a TPM
+    EXPECT_EQ(Replay(*log).Value(HashAlg::kSha256, 0),
+              ExtendPcr(first, Hash(HashAlg::kSha256, BytesOf("v"))));
+  }
+}
+
+TEST(Replay, StartupLocalityAfterTheFirstExtensionDoesNotCount) {
+  LogBuilder b({HashAlg::kSha256});
+  b.Add(0, kSCrtmVersion, BytesOf("v")).Add(0, kNoAction, StartupLocalityData(3));
+  EXPECT_EQ(Replay(*ParseEventLog(b.bytes())).startup_locality, 0);
+}
+
+TEST(Replay, AHardwareRootStartsPcr0AtFour) {
+  LogBuilder b({HashAlg::kSha256});
+  b.Add(0, kEfiHcrtmEvent, BytesOf("HCRTM"), BytesOf("code"));
+  EXPECT_EQ(Replay(*ParseEventLog(b.bytes())).startup_locality, 4);
+}
+
+TEST(Replay, RegistersThatTheLogDoesNotTouchHaveTheirResetValue) {
+  LogBuilder b({HashAlg::kSha256});
+  b.Add(17, kAction, BytesOf("DRTM"));
+  const Replayed r = Replay(*ParseEventLog(b.bytes()));
+  const Digest zero = Digest::Filled(HashAlg::kSha256, 0);
+  EXPECT_EQ(r.Value(HashAlg::kSha256, 3), zero);
+  EXPECT_EQ(r.Value(HashAlg::kSha256, 17), ExtendPcr(zero, Hash(HashAlg::kSha256, BytesOf("DRTM"))));
+  EXPECT_EQ(r.Value(HashAlg::kSha256, 18), Digest::Filled(HashAlg::kSha256, 0xFF));
+  EXPECT_EQ(r.Value(HashAlg::kSha384, 3), std::nullopt);
+}
+
+TEST(Compare, WhatCantBeToldIsNeverAMatch) {
+  const std::vector<HashAlg> banks = {HashAlg::kSha1, HashAlg::kSha256};
+  LogBuilder b(banks);
+  b.AddDigests(4, kSeparator, Bytes(4), {Hash(HashAlg::kSha1, Bytes(4))});
+  const Replayed replayed = Replay(*ParseEventLog(b.bytes()));
+  tpm::PcrValues given;
+  given[0x000B][4] = Digest::Filled(HashAlg::kSha256, 0);   // the event lacks SHA-256
+  given[0x000C][4] = Digest::Filled(HashAlg::kSha384, 0);   // the log lacks SHA-384
+  given[0x0012][4] = Digest::Filled(HashAlg::kSm3_256, 0);  // not computed here
+  given[0x0004][99] = Digest::Filled(HashAlg::kSha1, 0);    // no such PCR
+  given[0x000B][5] = Digest::Filled(HashAlg::kSha1, 0);     // of another bank
+  const auto all = Compare(replayed, given);
+  EXPECT_EQ(all.size(), 5U);
+  for (const Comparison& c : all) {
+    EXPECT_EQ(c.outcome, Outcome::kUnknown) << c.bank << " " << c.index;
+    EXPECT_FALSE(c.reason.empty());
+  }
+}
+
+TEST(BootAggregate, CoversPcr8And9OnlyWhereTheKernelDoes) {
+  std::map<std::uint32_t, Digest> sha1, sha256;
+  Bytes eight, ten;
+  for (std::uint32_t i = 0; i < 10; ++i) {
+    sha1[i] = Hash(HashAlg::kSha1, Bytes(1, static_cast<std::uint8_t>(i)));
+    sha256[i] = Hash(HashAlg::kSha256, Bytes(1, static_cast<std::uint8_t>(i)));
+    for (std::uint8_t byte : sha256[i].view()) {
+      ten.push_back(byte);
+      if (i < 8) eight.push_back(byte);
+    }
+  }
+  EXPECT_EQ(BootAggregates(HashAlg::kSha1, sha1).size(), 1U);
+  EXPECT_EQ(BootAggregates(HashAlg::kSha256, sha256),
+            (std::vector<Digest>{Hash(HashAlg::kSha256, ten), Hash(HashAlg::kSha256, eight)}));
+  sha256.erase(9);
+  EXPECT_EQ(BootAggregates(HashAlg::kSha256, sha256), (std::vector<Digest>{Hash(HashAlg::kSha256, eight)}));
+  sha256.erase(3);
+  EXPECT_TRUE(BootAggregates(HashAlg::kSha256, sha256).empty());
+}
+
+TEST(PcrText, ReadsWhatTpm2ToolsPrint) {
+  const std::string zero(64, '0');
+  auto values = ParsePcrText("  sha256:\n    0 : 0x" + zero + "\n    10: 0x" + zero + "\n  sm3_256:\n");
+  ASSERT_TRUE(values) << values.error().Message();
+  EXPECT_EQ(values->at(0x000B).size(), 2U);
+  EXPECT_TRUE(AddPcrValue("sha256:7:" + zero, *values));
+  const std::vector<std::string> all_bad = {"0 : 0x00",
+                                            "sha256:\n 0 : 0x00",
+                                            "md5:\n",
+                                            "sha256:x:" + zero,
+                                            "sha256:1:" + zero + "\nsha256:1:" + zero,
+                                            "what"};
+  for (const std::string& bad : all_bad) {
+    const auto refused = ParsePcrText(bad);
+    ASSERT_FALSE(refused) << bad;
+    EXPECT_EQ(refused.error().code(), "parse.pcr-values");
+  }
+}
+
+}  // namespace
+}  // namespace assay::boot

@@ -1,0 +1,299 @@
+#include "boot/examine.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/fd.h"
+#include "boot/log_builder.h"
+#include "boot/replay.h"
+#include "boot/story.h"
+
+namespace assay::boot {
+namespace {
+
+using testing::Contains;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+
+constexpr HashAlg kBank = HashAlg::kSha256;
+
+struct Looked {
+  Bytes bytes;
+  EventLog log;
+  Examined x;
+  std::vector<std::string> names;  // of problems that are not notes
+  std::vector<StoryLine> story;
+};
+
+Looked Look(const Bytes& bytes, ParseOptions options = {}) {
+  Looked out;
+  out.bytes = bytes;
+  auto log = ParseEventLog(out.bytes, options);
+  EXPECT_TRUE(log) << log.error().Message();
+  if (!log) return out;
+  out.log = std::move(*log);
+  out.x = Examine(out.log, *out.log.DefaultBank());
+  for (const Problem& p : Check(out.x)) {
+    if (p.severity != Severity::kNote) out.names.push_back(p.name);
+  }
+  out.story = TellBoot(out.x);
+  out.x.log = nullptr;  // moved away with the result
+  return out;
+}
+
+LogBuilder Good(bool secure_boot = true) {
+  LogBuilder b({HashAlg::kSha1, kBank});
+  b.Firmware(secure_boot).ReadyToBoot();
+  return b;
+}
+
+SecureBootState StateOf(const Bytes& bytes) {
+  const auto log = ParseEventLog(bytes);
+  EXPECT_TRUE(log);
+  return FindSecureBoot(Examine(*log, kBank));
+}
+
+Grade GradeOf(const LogBuilder& b, std::size_t i) {
+  const auto log = ParseEventLog(b.bytes());
+  EXPECT_TRUE(log);
+  return Prove(*log, log->events.at(i), kBank).grade;
+}
+
+const Bytes kOn = VariableData(kGlobalGuid, "SecureBoot", {1});
+const Bytes kOff = VariableData(kGlobalGuid, "SecureBoot", {0});
+
+TEST(Check, AnHonestLogHasNoProblem) {
+  EXPECT_THAT(Look(Good().Exit().bytes()).names, IsEmpty());
+  EXPECT_EQ(StateOf(Good().bytes()).state, SecureBoot::kOn);
+  EXPECT_EQ(StateOf(Good(false).bytes()).state, SecureBoot::kOff);
+}
+
+TEST(Check, SecureBootMeasuredAgainAfterTheSeparator) {
+  const Bytes bytes = Good(false).Add(7, kEfiVariableDriverConfig, kOn).bytes();
+  const Looked looked = Look(bytes);
+  EXPECT_THAT(looked.names, Contains("secure-boot.after-separator"));
+  EXPECT_THAT(looked.names, Contains("secure-boot.repeated"));
+  EXPECT_EQ(StateOf(bytes).state, SecureBoot::kUnknown);
+}
+
+TEST(Check, SecureBootMeasuredTwiceBeforeTheSeparator) {
+  LogBuilder b({kBank});
+  b.Add(7, kEfiVariableDriverConfig, kOff).Firmware().ReadyToBoot();
+  EXPECT_THAT(Look(b.bytes()).names, Contains("secure-boot.repeated"));
+  EXPECT_EQ(StateOf(b.bytes()).state, SecureBoot::kUnknown);
+}
+
+// The attack on types: they are not in the digest. The real value and the real separator are renamed, and
+// what the attacker extended later is made to look like the firmware's own.
+TEST(Check, ARenamedSeparatorAndVariableAreKnownByTheirDigests) {
+  LogBuilder b({kBank});
+  b.Add(7, kIpl, BytesOf("nothing to see"), kOff).Add(7, kIpl, BytesOf("nor here"), Bytes(4));
+  b.Firmware().ReadyToBoot();
+  const Looked looked = Look(b.bytes());
+  EXPECT_THAT(looked.names, Contains("secure-boot.hidden"));
+  EXPECT_THAT(looked.names, Contains("separator.hidden"));
+  EXPECT_THAT(looked.names, Contains("secure-boot.after-separator"));
+  EXPECT_EQ(StateOf(b.bytes()).state, SecureBoot::kUnknown);
+}
+
+TEST(Check, DataThatTheDigestDoesNotCoverIsNotBelieved) {
+  LogBuilder b({kBank});
+  b.Add(7, kEfiVariableDriverConfig, kOn, kOff).Separators({7}).ReadyToBoot();
+  EXPECT_THAT(Look(b.bytes()).names, Contains("secure-boot.unproven"));
+  EXPECT_EQ(StateOf(b.bytes()).state, SecureBoot::kOff);
+}
+
+TEST(Check, SecureBootUnderAnotherTypeGuidOrRegister) {
+  EXPECT_THAT(Look(Good().Add(1, kEfiVariableDriverConfig, kOn).bytes()).names,
+              Contains("secure-boot.register"));
+  EXPECT_THAT(Look(Good().Add(7, kEfiVariableBoot, kOn).bytes()).names, Contains("secure-boot.type"));
+  EXPECT_THAT(
+      Look(Good().Add(7, kEfiVariableDriverConfig, VariableData(kDatabaseGuid, "SecureBoot", {1})).bytes())
+          .names,
+      Contains("secure-boot.guid"));
+  LogBuilder b({kBank});
+  b.Add(7, kEfiVariableDriverConfig, VariableData(kGlobalGuid, "SecureBoot", {1, 1}))
+      .Separators({7})
+      .ReadyToBoot();
+  EXPECT_THAT(Look(b.bytes()).names, Contains("secure-boot.value"));
+  EXPECT_EQ(StateOf(b.bytes()).state, SecureBoot::kUnknown);
+  LogBuilder none({kBank});
+  EXPECT_THAT(Look(none.Separators({7}).ReadyToBoot().bytes()).names, Contains("secure-boot.missing"));
+}
+
+TEST(Check, SecureBootVariablesOutOfOrder) {
+  LogBuilder b({kBank});
+  b.Add(7, kEfiVariableDriverConfig, VariableData(kDatabaseGuid, "db", {}))
+      .Add(7, kEfiVariableDriverConfig, kOn);
+  EXPECT_THAT(Look(b.Separators({7}).ReadyToBoot().bytes()).names, Contains("secure-boot.order"));
+}
+
+TEST(Check, Separators) {
+  EXPECT_THAT(Look(Good().Separators({7}).bytes()).names, Contains("separator.repeated"));
+  LogBuilder missing({kBank});
+  missing.Firmware().Separators({0, 1, 2, 3, 4, 6});
+  EXPECT_THAT(Look(missing.bytes()).names, Contains("separator.missing"));
+  const auto pcr6 = [](const Bytes& data, const Bytes& hashed) {
+    LogBuilder b({kBank});
+    b.Firmware().Separators({0, 1, 2, 3, 4, 5}).Add(6, kSeparator, data, hashed);
+    return Look(b.bytes()).names;
+  };
+  EXPECT_THAT(pcr6(Bytes(4, 0xFF), Bytes(4, 0xFF)), IsEmpty());
+  EXPECT_THAT(pcr6(Bytes(4, 0x11), Bytes(4, 0x11)), Contains("separator.value"));
+  EXPECT_THAT(pcr6(Bytes(5), Bytes(5)), Contains("separator.value"));
+  EXPECT_THAT(pcr6(Bytes(4), BytesOf("other")), Contains("separator.unproven"));
+  EXPECT_THAT(pcr6({1, 0, 0, 0}, {1, 0, 0, 0}), Contains("separator.error"));
+  EXPECT_THAT(pcr6(BytesOf("what went wrong"), {1, 0, 0, 0}), Contains("separator.error"));
+}
+
+TEST(Check, WhatFollowsASeparator) {
+  EXPECT_THAT(Look(Good().Add(0, kSCrtmVersion, Utf16("v2")).bytes()).names,
+              Contains("event.after-separator"));
+  EXPECT_THAT(
+      Look(Good().Add(4, kEfiAction, BytesOf("Calling EFI Application from Boot Option")).bytes()).names,
+      IsEmpty());
+  for (const StoryLine& line : Look(Good().Add(0, kSCrtmVersion, Utf16("v2")).bytes()).story) {
+    if (line.text == "S-CRTM version \"v2\"") {
+      EXPECT_EQ(line.grade, Grade::kUnproven);
+    }
+    if (line.text == "S-CRTM version \"v1\"") {
+      EXPECT_EQ(line.grade, Grade::kProven);
+    }
+  }
+}
+
+TEST(Check, Actions) {
+  EXPECT_THAT(
+      Look(Good().Add(4, kEfiAction, BytesOf("Exit Boot Services Invocation"), BytesOf("x")).bytes()).names,
+      testing::IsSupersetOf({"action.unproven", "action.register"}));
+  EXPECT_THAT(
+      Look(Good().Add(5, kEfiAction, BytesOf("Exit Boot Services Returned with Success")).bytes()).names,
+      Contains("exit-boot-services.order"));
+  EXPECT_THAT(Look(Good().Exit().Add(5, kEfiAction, BytesOf("more")).bytes()).names,
+              Contains("event.after-exit"));
+  EXPECT_THAT(Look(Good().Exit().Add(10, kIpl, BytesOf("ima")).bytes()).names,
+              Not(Contains("event.after-exit")));
+}
+
+TEST(Check, Startup) {
+  LogBuilder b({kBank});
+  b.Add(0, kNoAction, StartupLocalityData(3))
+      .Add(0, kNoAction, StartupLocalityData(5))
+      .Firmware()
+      .ReadyToBoot();
+  b.Add(1, kNoAction, StartupLocalityData(0)).Add(0, kEfiHcrtmEvent, BytesOf("HCRTM"));
+  EXPECT_THAT(Look(b.bytes()).names,
+              testing::IsSupersetOf({"startup-locality.value", "startup-locality.repeated",
+                                     "startup-locality.late", "startup-locality.register", "hcrtm.order"}));
+  EXPECT_THAT(Look(Good().Add(0, kNoAction, EncodeSpecId({{0x000B, 32}})).bytes()).names,
+              Contains("spec-id.repeated"));
+}
+
+TEST(Check, Digests) {
+  const Bytes data = BytesOf("one thing");
+  const auto add = [&](const std::vector<Digest>& digests) {
+    return Look(Good().AddDigests(5, kEfiAction, data, digests).bytes()).names;
+  };
+  EXPECT_THAT(add({Hash(HashAlg::kSha1, data), Hash(kBank, BytesOf("another"))}),
+              Contains("digest.banks-differ"));
+  EXPECT_THAT(add({Hash(kBank, data)}), Contains("digest.missing"));
+  EXPECT_THAT(
+      Look(Good().AddDigests(0, kNoAction, data, {Hash(HashAlg::kSha1, data), Hash(kBank, data)}).bytes())
+          .names,
+      Contains("no-action.digest"));
+}
+
+TEST(Check, RegistersAndTypes) {
+  EXPECT_THAT(Look(Good().Add(24, kIpl, BytesOf("x")).bytes()).names, Contains("register.out-of-range"));
+  EXPECT_THAT(Look(Good().Add(9, kSCrtmVersion, BytesOf("x")).bytes()).names, Contains("type.register"));
+  EXPECT_THAT(Look(Good().Add(5, kEfiGptEvent, BytesOf("x")).bytes()).names, Contains("data.malformed"));
+}
+
+TEST(Prove, WhatGrubAndSystemdHash) {
+  LogBuilder b({kBank});
+  b.Add(8, kIpl, BytesOf(std::string_view("grub_cmd: ls\0", 13)), BytesOf("ls"));
+  b.Add(8, kIpl, BytesOf(std::string_view("grub_kernel_cmdline a b\0", 24)), BytesOf("a b"));
+  b.Add(12, kIpl, Utf16("root=x"));
+  b.Add(11, kIpl, Utf16(".linux"), BytesOf(std::string_view(".linux\0", 7)));
+  b.Add(11, kIpl, Utf16(".linux"), BytesOf("the kernel"));
+  b.Add(9, kIpl, BytesOf("/vmlinuz"), BytesOf("the kernel"));
+  b.Add(1, kEfiVariableBoot, VariableData(kGlobalGuid, "BootOrder", {1, 0}), {1, 0});
+  b.Add(1, kEfiVariableBoot2, VariableData(kGlobalGuid, "BootOrder", {1, 0}));
+  EXPECT_EQ(GradeOf(b, 0), Grade::kNotMeasured);
+  EXPECT_EQ(GradeOf(b, 1), Grade::kPartly);
+  EXPECT_EQ(GradeOf(b, 2), Grade::kPartly);
+  EXPECT_EQ(GradeOf(b, 3), Grade::kProven);
+  EXPECT_EQ(GradeOf(b, 4), Grade::kProven);
+  EXPECT_EQ(GradeOf(b, 5), Grade::kUnproven);
+  EXPECT_EQ(GradeOf(b, 6), Grade::kUnproven);
+  EXPECT_EQ(GradeOf(b, 7), Grade::kPartly);
+  EXPECT_EQ(GradeOf(b, 8), Grade::kProven);
+}
+
+std::string LineOf(const std::vector<StoryLine>& story, std::string_view topic) {
+  for (const StoryLine& line : story) {
+    if (line.topic == topic) return std::string(GradeName(line.grade)) + ": " + line.text;
+  }
+  return "none";
+}
+
+TEST(Story, AUnifiedKernelImage) {
+  LogBuilder b = Good();
+  const auto tag = [](std::uint32_t id, const Bytes& text) {
+    return Writer().U32Le(id).U32Le(static_cast<std::uint32_t>(text.size())).Put(text).Take();
+  };
+  b.Add(5, kEventTag, tag(kTagLoaderConf, Utf16("loader.conf")), BytesOf("timeout 3"));
+  for (const char* name : {".linux", ".osrel", ".initrd"}) {
+    b.Add(11, kIpl, Utf16(name), BytesOf(std::string_view(name, std::string_view(name).size() + 1)));
+    b.Add(11, kIpl, Utf16(name), BytesOf(std::string("content of ") + name));
+  }
+  b.Add(12, kIpl, Utf16("root=/dev/sda1 quiet"));
+  b.Add(9, kEventTag, tag(kTagInitrd, BytesOf(std::string_view("Linux initrd\0", 13))), BytesOf("initrd"));
+  const auto story = Look(b.Exit().bytes()).story;
+  EXPECT_EQ(LineOf(story, "secure-boot"), "proven: on");
+  EXPECT_EQ(LineOf(story, "kernel"), "partly: UKI section .linux");
+  EXPECT_EQ(LineOf(story, "initrd"), "partly: UKI section .initrd");
+  EXPECT_EQ(LineOf(story, "uki-section"), "partly: UKI section .osrel");
+  EXPECT_EQ(LineOf(story, "command-line"), "proven: root=/dev/sda1 quiet");
+  EXPECT_EQ(LineOf(story, "loader"), "unproven: systemd-boot: loader.conf");
+  EXPECT_EQ(LineOf(story, "exit-boot-services"), "proven: Exit Boot Services Invocation");
+}
+
+TEST(Story, AConfidentialGuest) {
+  LogBuilder b({HashAlg::kSha384});
+  b.Add(1, kEfiPlatformFirmwareBlob2, Writer().U8(4).Put("CFV").U8(0).U64Le(0x1000).U64Le(0x2000).Take(),
+        BytesOf("code"));
+  b.Add(1, kEfiVariableDriverConfig, kOn)
+      .Separators({1})
+      .Add(3, kIpl, BytesOf(std::string_view("kernel_cmdline: a\0", 18)), BytesOf("a"));
+  const Looked looked = Look(b.bytes());
+  EXPECT_EQ(LineOf(looked.story, "secure-boot"), "proven: on");
+  EXPECT_EQ(LineOf(looked.story, "command-line"), "partly: a");
+  EXPECT_THAT(looked.names, IsEmpty());
+}
+
+TEST(Story, ControlCharactersDoNotReachTheTerminal) {
+  const auto story = Look(Good().Add(0, kSCrtmVersion, BytesOf("a\x1B[31mb\xFF")).bytes()).story;
+  EXPECT_THAT(LineOf(Look(Good().Add(12, kIpl, Utf16("a\x1B[31m")).bytes()).story, "command-line"),
+              HasSubstr("a\\x1b[31m"));
+  for (const StoryLine& line : story) EXPECT_EQ(line.text.find('\x1B'), std::string::npos);
+}
+
+TEST(Story, TellsOfARealMachine) {
+  auto bytes = ReadFile(
+      std::string(ASSAY_TEST_DATA) + "/eventlogs/keylime-binary_bios_measurements-secureboot", kMaxLog);
+  ASSERT_TRUE(bytes);
+  const Looked looked = Look(*bytes);
+  EXPECT_THAT(looked.names, IsEmpty());
+  EXPECT_EQ(LineOf(looked.story, "secure-boot"), "proven: on");
+  EXPECT_EQ(LineOf(looked.story, "kernel"), "unproven: (hd0,gpt2)/vmlinuz-5.14.0-503.11.1.el9_5.x86_64");
+  EXPECT_EQ(LineOf(looked.story, "initrd"),
+            "unproven: (hd0,gpt2)/initramfs-5.14.0-503.11.1.el9_5.x86_64.img");
+  EXPECT_THAT(LineOf(looked.story, "command-line"),
+              testing::StartsWith("partly: (hd0,gpt2)/vmlinuz-5.14.0-503.11.1.el9_5.x86_64 root="));
+  EXPECT_THAT(LineOf(looked.story, "key"), HasSubstr("PK: 1 certificate"));
+}
+
+}  // namespace
+}  // namespace assay::boot
