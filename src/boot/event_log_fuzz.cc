@@ -1,0 +1,133 @@
+// Any bytes as an event log. Three things must hold: what is read is written back as it was; an independent
+// walk over the bytes replays to the same registers; everything made from the log (decoding, proofs, checks,
+// story) survives.
+#include <cstdlib>
+#include <cstring>
+#include <map>
+
+#include "boot/examine.h"
+#include "boot/replay.h"
+#include "boot/story.h"
+
+namespace {
+
+using namespace assay;
+using namespace assay::boot;
+
+void Require(bool holds) {
+  if (!holds) std::abort();
+}
+
+std::uint32_t U32(ByteView b, std::size_t at) {
+  return b[at] | std::uint32_t{b[at + 1]} << 8 | std::uint32_t{b[at + 2]} << 16 |
+         std::uint32_t{b[at + 3]} << 24;
+}
+
+// A walk of its own over a log that parsed: what each register holds at `end` in one bank. The sizes of the
+// banks are the log's; everything else is read from the bytes.
+std::map<std::uint32_t, Digest> Walk(ByteView data, std::size_t end, const EventLog& log, HashAlg bank,
+                                     std::uint8_t locality) {
+  std::map<std::uint32_t, Digest> values;
+  std::size_t at = 0;
+  for (bool first = true; at < end; first = false) {
+    const std::uint32_t index = U32(data, at), type = U32(data, at + 4);
+    at += 8;
+    ByteView digest;
+    if (first || log.format == Format::kTcg12) {
+      if (bank == HashAlg::kSha1) digest = data.subspan(at, 20);
+      at += 20;
+    } else {
+      const std::uint32_t count = U32(data, at);
+      at += 4;
+      for (std::uint32_t i = 0; i < count; ++i) {
+        const unsigned alg = data[at] | data[at + 1] << 8;
+        std::size_t size = 0;
+        for (const AlgorithmSize& a : log.algorithms) size = a.alg == alg ? a.size : size;
+        if (alg == static_cast<unsigned>(bank)) digest = data.subspan(at + 2, size);
+        at += 2 + size;
+      }
+    }
+    at += 4 + U32(data, at);
+    const std::uint32_t registers = log.registers == Registers::kPcr ? 24 : 5;
+    if (type == 3 || index >= registers || digest.empty()) continue;
+    auto [it, is_new] = values.try_emplace(index, Digest::Filled(bank, 0));
+    if (is_new && index == 0 && log.registers == Registers::kPcr)
+      it->second.data()[it->second.size() - 1] = locality;
+    Bytes both = ToBytes(it->second.view());
+    both.insert(both.end(), digest.begin(), digest.end());
+    it->second = Hash(bank, both);
+  }
+  return values;
+}
+
+void CheckReplay(ByteView data, const EventLog& log) {
+  const Replayed replayed = Replay(log);
+  Require(replayed.startup_locality == 0 || replayed.startup_locality == 3 || replayed.startup_locality == 4);
+  const std::size_t end = log.padding ? static_cast<std::size_t>(log.padding->offset) : data.size();
+  for (HashAlg bank : log.Banks()) {
+    const auto walked = Walk(data, end, log, bank, replayed.startup_locality);
+    for (const auto& [index, r] : replayed.banks.at(bank)) {
+      const auto it = walked.find(index);
+      if (!r.missing) Require(it != walked.end() && it->second == r.value);
+    }
+    for (const auto& [index, value] : walked) Require(replayed.banks.at(bank).contains(index));
+  }
+}
+
+void CheckWritten(ByteView data, const EventLog& log) {
+  Bytes again;
+  for (const Event& e : log.events) {
+    const Bytes one = EncodeEvent(log.format, e, e.number == 0 && log.format != Format::kTcg12);
+    again.insert(again.end(), one.begin(), one.end());
+  }
+  const std::size_t end = log.padding ? static_cast<std::size_t>(log.padding->offset) : data.size();
+  Require(Equal(again, data.first(end)));
+}
+
+// The canonical form has more than one spelling of a number; what is written must read back the same.
+void CheckCelWritten(const EventLog& log) {
+  Bytes again;
+  for (const Event& e : log.events) {
+    if (e.index > 0xFF) return;
+    const Bytes one = EncodeEvent(log.format, e);
+    again.insert(again.end(), one.begin(), one.end());
+  }
+  const auto second = ParseEventLog(again, {log.registers});
+  Require(second && second->events.size() == log.events.size());
+  for (std::size_t i = 0; i < log.events.size(); ++i) {
+    const Event &a = log.events[i], &b = second->events[i];
+    Require(a.index == b.index && a.type == b.type && Equal(a.data, b.data) &&
+            a.digests.size() == b.digests.size());
+    for (std::size_t d = 0; d < a.digests.size(); ++d)
+      Require(a.digests[d].alg == b.digests[d].alg && Equal(a.digests[d].bytes, b.digests[d].bytes));
+  }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
+  const ByteView data(bytes, size);
+  const auto log = ParseEventLog(data);
+  if (!log) {
+    const auto* error = log.error().As<ParseError>();
+    Require(error != nullptr && error->offset <= size);
+    return 0;
+  }
+  if (log->format == Format::kCelTlv) {
+    CheckCelWritten(*log);
+  } else {
+    CheckWritten(data, *log);
+    CheckReplay(data, *log);
+  }
+  for (HashAlg bank : log->Banks()) {
+    const Examined x = Examine(*log, bank);
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      const Proof& p = x.proofs[i];
+      const bool covers = p.grade == Grade::kProven || p.grade == Grade::kPartly;
+      Require(covers == !p.covered.empty());
+    }
+    (void)Check(x);
+    for (const StoryLine& line : TellBoot(x)) Require(Printable(line.text) == line.text);
+  }
+  return 0;
+}

@@ -1,0 +1,29 @@
+// Any text as PCR values: what is taken is written down as ALG:INDEX:HEX lines and must read back the same.
+#include <cstdlib>
+
+#include "boot/pcr_text.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
+  using namespace assay;
+  const auto values = boot::ParsePcrText(AsText({bytes, size}));
+  if (!values) return 0;
+  std::string again;
+  std::size_t count = 0;
+  for (const auto& [bank, of_bank] : *values) {
+    for (const auto& [index, digest] : of_bank) {
+      again += std::string(HashName(digest.alg())) + ":" + std::to_string(index) + ":" + digest.hex() + "\n";
+      ++count;
+    }
+  }
+  const auto second = boot::ParsePcrText(again);
+  if (!second) std::abort();
+  std::size_t second_count = 0;
+  for (const auto& [bank, of_bank] : *second) second_count += of_bank.size();
+  if (count != second_count) std::abort();
+  for (const auto& [bank, of_bank] : *values) {
+    for (const auto& [index, digest] : of_bank) {
+      if (second->at(bank).at(index) != digest) std::abort();
+    }
+  }
+  return 0;
+}
