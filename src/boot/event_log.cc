@@ -8,7 +8,7 @@ namespace assay::boot {
 namespace {
 
 constexpr std::string_view kFormat = "event-log";
-constexpr std::string_view kSpecId = "Spec ID Event";
+constexpr std::string_view kSpecId = "Spec ID Event", kSpecId03("Spec ID Event03\0", 16);
 constexpr std::size_t kSignature = 16;
 constexpr std::size_t kSha1Size = 20;
 constexpr std::uint32_t kMaxAlgorithms = 16;  // of a TPM; the kernel's bound is 8
@@ -88,13 +88,15 @@ Result<EventLog> ParseTcg(ByteView data, const ParseOptions& options) {
   log.format = Format::kTcg12;
   log.algorithms = {{static_cast<std::uint16_t>(HashAlg::kSha1), kSha1Size}};
   const std::uint64_t data_offset = r.offset() - first.data.size();
-  if (first.type == kNoAction && AsText(first.data).starts_with(kSpecId)) {
-    ASSAY_ASSIGN(log.spec_id, ParseSpecId(first.data, data_offset));
-    if (log.spec_id->signature == "Spec ID Event03") {
-      log.format = Format::kCryptoAgile;
-      log.algorithms = log.spec_id->algorithms;
-    }
+  const bool header = first.type == kNoAction && AsText(first.data).starts_with(kSpecId);
+  auto spec_id = header ? ParseSpecId(first.data, data_offset) : Result<SpecId>(SpecId());
+  if (header && AsText(first.data).starts_with(kSpecId03)) {
+    if (!spec_id) return Fail(spec_id.error());
+    log.format = Format::kCryptoAgile;
+    log.algorithms = spec_id->algorithms;
   }
+  // An older header changes nothing in how the rest is read; a broken one is reported with the event.
+  if (header && spec_id) log.spec_id = std::move(*spec_id);
   log.events.push_back(std::move(first));
   while (!r.done()) {
     log.padding = PaddingAt(r);

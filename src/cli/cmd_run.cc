@@ -37,6 +37,7 @@ Result<int> Run(const RunOptions& o) {
     return Fail(StateError("run.no-engine", "assayd runs without an engine: nothing would be measured"));
   }
   std::vector<char*> argv;
+  argv.reserve(o.command.size() + 1);
   for (const std::string& word : o.command) argv.push_back(const_cast<char*>(word.c_str()));
   argv.push_back(nullptr);
   execvp(argv[0], argv.data());

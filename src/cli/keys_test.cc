@@ -24,7 +24,8 @@ int Keys(const std::string& arguments) {
 
 TEST(Keys, AreMadeOnceAndShown) {
   char name[] = "/tmp/assay-keys.XXXXXX";
-  const std::string dir = mkdtemp(name);
+  ASSERT_NE(mkdtemp(name), nullptr);
+  const std::string dir = name;
   EXPECT_EQ(Keys("keys make --name v --out " + dir + "/sub"), kExitOk);
   struct stat info{};
   ASSERT_EQ(stat((dir + "/sub/v.key").c_str(), &info), 0);

@@ -372,6 +372,7 @@ TEST_F(FsTest, AThousandAtOnce) {
   Start();
   constexpr int kCallers = 1000;
   std::vector<std::string> paths;
+  paths.reserve(kCallers);
   for (int i = 0; i < kCallers; ++i)
     paths.push_back(Put("f" + std::to_string(i), "content " + std::to_string(i)));
   std::atomic<int> good{0};

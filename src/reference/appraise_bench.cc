@@ -21,7 +21,8 @@ struct Setup {
 
   explicit Setup(bool context) {
     char name[] = "/tmp/assay-bench.XXXXXX";
-    const std::string dir = mkdtemp(name);
+    if (mkdtemp(name) == nullptr) abort();
+    const std::string dir = name;
     std::filesystem::create_directory(dir + "/files");
     std::ofstream(dir + "/files/assayd") << "assayd";
     for (int i = 0; i < kFiles; ++i) std::ofstream(dir + "/files/f" + std::to_string(i)) << "content " << i;
