@@ -4,12 +4,15 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/json.h"
 #include "boot/story.h"
 
 namespace assay::cli {
 namespace {
 
 using nlohmann::json;
+
+constexpr std::uint64_t kExpectedVersion = 1;
 
 std::string BankName(std::uint16_t alg) {
   const auto known = HashFromTpmAlg(alg);
@@ -208,6 +211,10 @@ json OfAggregates(const boot::Replayed& replayed) {
   return out;
 }
 
+json Of(const boot::ExpectedEvent& e) {
+  return {{"index", e.index}, {"type", e.type}, {"digest", e.digest}, {"label", e.label}};
+}
+
 std::string Dump(const json& document) {
   return document.dump(1, ' ', false, json::error_handler_t::replace);
 }
@@ -252,6 +259,56 @@ std::string ComparisonJson(const std::vector<boot::Comparison>& comparisons,
                     {"reason", c.reason}});
   }
   return Dump({{"outcome", outcome}, {"registers", list}, {"problems", Of(problems)}});
+}
+
+std::string ExpectedJson(const boot::ExpectedBoot& expected) {
+  json events = json::array();
+  for (const boot::ExpectedEvent& e : expected.events) events.push_back(Of(e));
+  return Dump({{"assay_boot", kExpectedVersion},
+               {"bank", HashName(expected.bank)},
+               {"registers", expected.registers == boot::Registers::kPcr ? "pcr" : "cc"},
+               {"events", events}});
+}
+
+Result<boot::ExpectedBoot> ExpectedFromJson(std::string_view text) {
+  constexpr std::string_view kFormat = "assay-boot";
+  ASSAY_ASSIGN(const JsonDoc doc, JsonDoc::Parse(text, kFormat));
+  const JsonValue root = doc.root();
+  ASSAY_TRY(root.OnlyKeys({"assay_boot", "bank", "registers", "events"}));
+  ASSAY_ASSIGN(const std::uint64_t version, root.U64("assay_boot"));
+  if (version != kExpectedVersion) return Fail(ParseError(std::string(kFormat), 0, "unknown version"));
+  boot::ExpectedBoot out;
+  ASSAY_ASSIGN(const std::string bank, root.Str("bank"));
+  const auto alg = HashFromName(bank);
+  if (!alg) return Fail(ParseError(std::string(kFormat), 0, "bank"));
+  out.bank = *alg;
+  ASSAY_ASSIGN(const std::string registers, root.Str("registers"));
+  if (registers != "pcr" && registers != "cc") return Fail(ParseError(std::string(kFormat), 0, "registers"));
+  out.registers = registers == "pcr" ? boot::Registers::kPcr : boot::Registers::kCc;
+  ASSAY_ASSIGN(const JsonValue events, root.Array("events"));
+  ASSAY_TRY(events.Each([&](const JsonValue& value) -> Result<> {
+    boot::ExpectedEvent e;
+    ASSAY_TRY(value.OnlyKeys({"index", "type", "digest", "label"}));
+    ASSAY_ASSIGN(const std::uint64_t index, value.U64("index"));
+    if (index > 0xFFFFFFFF) return Fail(ParseError(std::string(kFormat), 0, "index"));
+    e.index = static_cast<std::uint32_t>(index);
+    ASSAY_ASSIGN(e.type, value.Str("type"));
+    ASSAY_ASSIGN(e.digest, value.Str("digest"));
+    ASSAY_ASSIGN(e.label, value.Str("label"));
+    out.events.push_back(std::move(e));
+    return {};
+  }));
+  return out;
+}
+
+std::string DiffJson(const std::vector<boot::BootDifference>& differences) {
+  json list = json::array();
+  for (const boot::BootDifference& d : differences) {
+    json one = Of(d.event);
+    one["change"] = d.added ? "added" : "removed";
+    list.push_back(std::move(one));
+  }
+  return Dump({{"same", differences.empty()}, {"differences", list}});
 }
 
 }  // namespace assay::cli

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "base/fd.h"
+#include "boot/expected.h"
 #include "boot/pcr_text.h"
 #include "boot/replay.h"
 #include "boot/story.h"
@@ -25,6 +26,7 @@ struct BootOptions {
   bool strict = false;
   std::vector<std::string> values;
   std::string pcrs;
+  std::string other;
 };
 
 // The file's bytes must outlive the log.
@@ -88,11 +90,9 @@ void PrintEvents(const boot::Examined& x) {
   for (std::size_t i = 0; i < x.size(); ++i) {
     const boot::Event& e = x.event(i);
     const boot::LogDigest* digest = e.Find(x.bank);
-    const auto* variable = std::get_if<boot::Variable>(&x.decoded[i].body);
-    const std::string text = variable != nullptr ? variable->name : x.TextOf(i);
     fmt::print("  {:>4} {:<8} {:<34} {:<12} {} {}\n", e.number, boot::RegisterName(x.log->registers, e.index),
                boot::EventTypeName(e.type), boot::GradeName(x.proofs[i].grade),
-               digest != nullptr ? Hex(digest->bytes) : "-", boot::Printable(text));
+               digest != nullptr ? Hex(digest->bytes) : "-", boot::EventLabel(x, i));
   }
 }
 
@@ -189,6 +189,42 @@ Result<int> Verify(const BootOptions& o, bool as_json) {
   return code;
 }
 
+Result<int> LearnBoot(const BootOptions& o) {
+  ASSAY_ASSIGN(const std::unique_ptr<LoadedLog> loaded, Load(o));
+  ASSAY_ASSIGN(const HashAlg bank, BankOf(o, loaded->log));
+  fmt::print("{}\n", ExpectedJson(boot::Learn(boot::Examine(loaded->log, bank))));
+  return kExitOk;
+}
+
+// A learned boot, or a log: no log begins with a brace.
+Result<boot::ExpectedBoot> LearnedFrom(const BootOptions& o, const std::string& file) {
+  ASSAY_ASSIGN(const Bytes bytes, ReadFile(file, boot::kMaxLog));
+  if (!bytes.empty() && bytes[0] == '{') {
+    auto expected = ExpectedFromJson(AsText(bytes));
+    if (!expected) return Fail(expected.error().In(file));
+    return expected;
+  }
+  BootOptions one = o;
+  one.file = file;
+  ASSAY_ASSIGN(const std::unique_ptr<LoadedLog> loaded, Load(one));
+  ASSAY_ASSIGN(const HashAlg bank, BankOf(one, loaded->log));
+  return boot::Learn(boot::Examine(loaded->log, bank));
+}
+
+Result<int> DiffBoots(const BootOptions& o, bool as_json) {
+  ASSAY_ASSIGN(const boot::ExpectedBoot before, LearnedFrom(o, o.file));
+  ASSAY_ASSIGN(const boot::ExpectedBoot after, LearnedFrom(o, o.other));
+  ASSAY_ASSIGN(const std::vector<boot::BootDifference> differences, boot::Diff(before, after));
+  if (as_json) fmt::print("{}\n", DiffJson(differences));
+  for (const boot::BootDifference& d : differences) {
+    if (!as_json)
+      fmt::print("{} {:<8} {:<34} {} {}\n", d.added ? '+' : '-',
+                 boot::RegisterName(before.registers, d.event.index), boot::Printable(d.event.type),
+                 boot::Printable(d.event.digest), boot::Printable(d.event.label));
+  }
+  return differences.empty() ? kExitOk : kExitNotTrusted;
+}
+
 }  // namespace
 
 void AddBoot(CLI::App& app, Session& session) {
@@ -214,6 +250,16 @@ void AddBoot(CLI::App& app, Session& session) {
   verify->add_flag("--all", options->all,
                    "Of --pcrs, compare also registers that the system extends after the log ends");
   verify->add_flag("--strict", options->strict, "An error in the log's order or content is a mismatch");
+  CLI::App* learn = boot->add_subcommand("learn", "Write down what a boot measured, as JSON");
+  common(learn);
+  learn->add_option("--bank", options->bank, "Which bank's digests");
+  learn->callback([options, &session] { session.Finish(LearnBoot(*options)); });
+  CLI::App* diff =
+      boot->add_subcommand("diff", "Compare two boots, logs or learned ones (0 the same, 1 different)");
+  diff->add_option("before", options->file, "A log, or what learn wrote")->required();
+  diff->add_option("after", options->other, "The same, of the later boot")->required();
+  diff->add_option("--bank", options->bank, "Which bank's digests of a log");
+  diff->callback([options, &session] { session.Finish(DiffBoots(*options, session.json)); });
   verify->callback([options, &session] { session.Finish(Verify(*options, session.json)); });
 }
 
