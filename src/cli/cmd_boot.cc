@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 
 #include "base/fd.h"
 #include "boot/expected.h"
@@ -153,6 +154,17 @@ Result<tpm::PcrValues> GivenValues(const BootOptions& o, boot::Registers registe
   return given;
 }
 
+// The log is judged by the digests of a bank that was compared: the others are only the log's word.
+std::optional<HashAlg> ComparedBank(const std::vector<boot::Comparison>& comparisons,
+                                    const boot::EventLog& log) {
+  for (HashAlg bank : {HashAlg::kSha256, HashAlg::kSha512, HashAlg::kSha384, HashAlg::kSha1}) {
+    for (const boot::Comparison& c : comparisons) {
+      if (c.bank == static_cast<std::uint16_t>(bank) && c.outcome != boot::Outcome::kUnknown) return bank;
+    }
+  }
+  return log.DefaultBank();
+}
+
 Result<int> Verify(const BootOptions& o, bool as_json) {
   if (o.values.empty() && o.pcrs.empty())
     return Fail(UsageError("boot verify: against which values? --pcr-value ALG:INDEX:HEX or --pcrs FILE"));
@@ -165,7 +177,7 @@ Result<int> Verify(const BootOptions& o, bool as_json) {
                        [outcome](const boot::Comparison& c) { return c.outcome == outcome; });
   };
   std::vector<boot::Problem> problems;
-  if (const auto bank = log.DefaultBank()) problems = boot::Check(boot::Examine(log, *bank));
+  if (const auto bank = ComparedBank(comparisons, log)) problems = boot::Check(boot::Examine(log, *bank));
   const bool bent = std::any_of(problems.begin(), problems.end(),
                                 [](const boot::Problem& p) { return p.severity == boot::Severity::kError; });
   const int code = has(boot::Outcome::kMismatch) || (o.strict && bent)   ? kExitNotTrusted
