@@ -35,7 +35,7 @@ constexpr SignatureType kTypes[] = {
 };
 
 std::string TypeName(const Guid& guid) {
-  const std::string text = guid.ToString();
+  std::string text = guid.ToString();
   for (const SignatureType& type : kTypes) {
     if (type.guid == text) return std::string(type.name);
   }

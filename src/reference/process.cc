@@ -47,6 +47,7 @@ Result<Output> RunProgram(const std::vector<std::string>& argv, const std::strin
   posix_spawn_file_actions_adddup2(&a.actions, err_end.get(), 2);
   posix_spawn_file_actions_addchdir_np(&a.actions, folder.c_str());
   std::vector<char*> words;
+  words.reserve(argv.size() + 1);
   for (const std::string& word : argv) words.push_back(const_cast<char*>(word.c_str()));
   words.push_back(nullptr);
   std::vector<char*> environment;

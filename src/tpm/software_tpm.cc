@@ -29,6 +29,7 @@ std::string PidPath(const SoftwareTpmOptions& o) { return o.run_dir + "/swtpm.pi
 // Runs a program to its end or lets it live on, apart from our terminal and signals, output into the log.
 Result<pid_t> Spawn(const std::vector<std::string>& command, const SoftwareTpmOptions& o) {
   std::vector<char*> argv;
+  argv.reserve(command.size() + 1);
   for (const std::string& word : command) argv.push_back(const_cast<char*>(word.c_str()));
   argv.push_back(nullptr);
   std::vector<std::string> env_text;
@@ -36,6 +37,7 @@ Result<pid_t> Spawn(const std::vector<std::string>& command, const SoftwareTpmOp
     if (!std::string_view(*e).starts_with("LD_PRELOAD=")) env_text.emplace_back(*e);
   if (!o.preload.empty()) env_text.push_back("LD_PRELOAD=" + o.preload);
   std::vector<char*> env;
+  env.reserve(env_text.size() + 1);
   for (std::string& e : env_text) env.push_back(e.data());
   env.push_back(nullptr);
 
