@@ -1,10 +1,11 @@
 # make            build into build/release
 # make demo       the whole story on this machine, in a few minutes (root)
 # make test       set up, build, all tests, a short fuzz run (root)
+# make guest      only the tests in QEMU guests
 # make check      format, headers, rooms, clang-tidy, tests with sanitizers (root)
 # make fuzz       every fuzz target for FUZZ_SECONDS (600)
 # make install    to DESTDIR/prefix
-.PHONY: all setup setup-check build man demo test check check-static asan tsan fuzz install clean
+.PHONY: all setup setup-check build man demo test guest check check-static asan tsan fuzz install clean
 FUZZ_SECONDS ?= 600
 TEST_FUZZ_SECONDS ?= 10
 CTEST := ctest --output-on-failure --timeout 1800
@@ -27,12 +28,18 @@ test: setup-check build
 	scripts/fuzz $(TEST_FUZZ_SECONDS)
 	$(CTEST) --test-dir build/release
 
+guest: build
+	scripts/setup --guest
+	cmake --preset release -DASSAY_GUESTS=ON >/dev/null && ninja -C build/release
+	$(CTEST) --test-dir build/release -L guest
+
 check: setup-check check-static asan tsan
 check-static:
 	scripts/check-format
 	scripts/check-rooms
 	scripts/check-headers
-	shellcheck -x scripts/* tests/e2e/* bench/run bench/*.sh .ci/run
+	shellcheck -x scripts/* tests/e2e/* tests/guest/*.sh tests/guest/features tests/guest/boot-data tests/guest/harness-test \
+	  bench/run bench/*.sh .ci/run
 	scripts/check-tidy
 asan: setup-check
 	cmake --preset asan >/dev/null && ninja -C build/asan

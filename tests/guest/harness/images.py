@@ -1,0 +1,349 @@
+"""What a guest boots from: Debian's kernels, a root file system, and disks with the files of one run.
+
+Everything that takes long is kept in a cache: $ASSAY_GUEST_CACHE, or build/guest/cache in the tree.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import lzma
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+TREE = Path(__file__).resolve().parents[3]
+CACHE = Path(os.environ.get("ASSAY_GUEST_CACHE") or TREE / "build/guest/cache").absolute()
+
+# Drivers that are modules in Debian's kernels and that init needs before it sees a disk.
+BOOT_MODULES = ["virtio_pci", "virtio_blk", "virtio_console"]
+
+# What the guest's root file system holds besides Debian's essential packages: the libraries that this tree's programs
+# are linked with, and what test cases use.
+PACKAGES = """
+  kmod procps mount util-linux e2fsprogs xfsprogs squashfs-tools dosfstools iproute2 attr keyutils fsverity fuse3 libfuse3-3
+  python3 openssl strace libcap2-bin
+  swtpm tpm2-tools ima-evm-utils bpftool
+  libfmt9 libspdlog1.10 libssl3 libarchive13 libseccomp2 libcap-ng0 libsystemd0 libbpf1 libelf1 zlib1g
+  libtss2-esys-3.0.2-0 libtss2-rc0 libtss2-mu0 libtss2-sys1 libtss2-tctildr0 libtss2-tcti-device0 libtss2-tcti-swtpm0
+  libstdc++6 libgcc-s1 libasan8 libubsan1 libtsan2
+  libcurl4 libpq5 libsqlite3-0 libxml2 liblmdb0
+""".split()
+# Nobody reads these in a guest.
+EXCLUDE = ["/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*", "/var/cache/apt/*"]
+ROOT_SIZE = "3G"  # sparse; room for what a test writes
+
+
+class ImageError(Exception):
+    """A kernel or an image cannot be had; the text says why."""
+
+
+def note(text):
+    print(f"guest: {text}", file=sys.stderr, flush=True)
+
+
+def run(command, **options):
+    """Runs a command quietly; its output is part of the error when it fails."""
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, **options)
+    if done.returncode != 0:
+        raise ImageError(f"{command[0]} ended with {done.returncode}: {' '.join(map(str, command))}\n{done.stdout[-3000:]}")
+    return done.stdout
+
+
+@contextlib.contextmanager
+def cache_lock(name):
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with open(CACHE / f"{name}.lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+# ---- kernels
+
+
+class Kernel:
+    """One kernel in the cache: image, initramfs, disk with its modules."""
+
+    def __init__(self, folder):
+        self.image = folder / "vmlinuz"
+        self.initrd = folder / f"initrd-{init_hash()}.cpio"
+        self.modules = folder / "modules.ext4"
+        self.release = (folder / "release").read_text().strip()
+        self.folder = folder
+
+
+def init_hash():
+    return hashlib.sha256((TREE / "tests/guest/init.c").read_bytes()).hexdigest()[:12]
+
+
+def newest_package(series):
+    """The signed package of this series with the highest version: what a Debian machine boots."""
+    found = run(["apt-cache", "search", "--names-only", rf"^linux-image-{re.escape(series)}\..*-cloud-amd64$"])
+    names = [line.split(" ")[0] for line in found.splitlines()]
+    policy = run(["apt-cache", "policy", *names]) if names else ""
+    versions = []
+    for name, candidate in re.findall(r"^(linux-image-\S+):\n.*\n  Candidate: (\S+)", policy, re.MULTILINE):
+        if candidate != "(none)":
+            versions.append((candidate, name))
+    best = None
+    for version, name in versions:
+        if best is None or subprocess.run(["dpkg", "--compare-versions", version, "gt", best[0]], check=False).returncode == 0:
+            best = (version, name)
+    return best
+
+
+def kernel(series):
+    """The kernel of this series from the cache, fetched with apt if it is not there."""
+    folder = CACHE / f"kernel-{series}"
+    with cache_lock(f"kernel-{series}"):
+        if not (folder / "release").exists():
+            fetch_kernel(series, folder)
+        found = Kernel(folder)
+        if not found.initrd.exists():
+            make_initrd(found)
+    return found
+
+
+def fetch_kernel(series, folder):
+    started = time.monotonic()
+    best = newest_package(series)
+    if best is None and os.geteuid() == 0:
+        run(["apt-get", "-q", "update"])
+        best = newest_package(series)
+    if best is None:
+        raise ImageError(f"apt knows no package linux-image-{series}*-cloud-amd64")
+    with tempfile.TemporaryDirectory(dir=CACHE) as work:
+        note(f"fetching {best[1]} {best[0]}")
+        run(["apt-get", "-q", "-o", "Acquire::Retries=3", "download", f"{best[1]}={best[0]}"], cwd=work)
+        deb = next(Path(work).glob("*.deb"))
+        run(["dpkg", "-x", deb, f"{work}/deb"])
+        deb.unlink()
+        image = next(Path(work).glob("deb/boot/vmlinuz-*"))
+        release = image.name.removeprefix("vmlinuz-")
+        tree = Path(work) / "modules"
+        # A disk that is mounted on /usr/lib/modules.
+        modules = next(p for p in (Path(work) / "deb/lib/modules", Path(work) / "deb/usr/lib/modules") if p.exists())
+        (tree / "lib").mkdir(parents=True)
+        modules.rename(tree / "lib/modules")
+        run(["/sbin/depmod", "-b", tree, release])
+        made = Path(work) / "kernel"
+        made.mkdir()
+        shutil.copy(image, made / "vmlinuz")
+        config = next(Path(work).glob("deb/boot/config-*"), None)
+        if config:
+            shutil.copy(config, made / "config")
+        for path, data in boot_modules(tree / "lib/modules" / release):
+            (made / "boot-modules").mkdir(exist_ok=True)
+            (made / "boot-modules" / path).write_bytes(data)
+        make_ext4(tree / "lib/modules", made / "modules.ext4")
+        (made / "release").write_text(release + "\n")
+        shutil.rmtree(folder, ignore_errors=True)
+        made.rename(folder)
+    note(f"kernel {release} is ready ({time.monotonic() - started:.1f} s)")
+
+
+def boot_modules(folder):
+    """(name, content) of the modules that init loads, in an order that has dependencies first."""
+    depends = {}
+    for line in (folder / "modules.dep").read_text().splitlines():
+        path, _, needs = line.partition(":")
+        depends[path] = needs.split()
+    stem = {re.sub(r"\.ko(\.[a-z0-9]+)?$", "", os.path.basename(p)).replace("-", "_"): p for p in depends}
+    order = []
+
+    def add(path):
+        for need in reversed(depends[path]):
+            if need not in order:
+                add(need)
+        if path not in order:
+            order.append(path)
+
+    for name in BOOT_MODULES:
+        if name in stem:  # else it is built in
+            add(stem[name])
+    for index, path in enumerate(order):
+        data = (folder / path).read_bytes()
+        if path.endswith(".xz"):
+            data = lzma.decompress(data)
+        elif not path.endswith(".ko"):
+            raise ImageError(f"module {path}: unknown compression")
+        yield f"{index:02}-{os.path.basename(path).split('.')[0]}.ko", data
+
+
+def cpio_entry(name, mode, data=b"", rdev=(0, 0)):
+    head = b"070701" + b"".join(b"%08X" % n for n in (0, mode, 0, 0, 1, 0, len(data), 0, 0, *rdev, len(name) + 1, 0))
+    head += name.encode() + b"\0"
+    return head + b"\0" * (-len(head) % 4) + data + b"\0" * (-len(data) % 4)
+
+
+def make_initrd(found):
+    """init and the modules it loads, uncompressed: it is small, and the emulated machine is slow at unpacking."""
+    with tempfile.TemporaryDirectory(dir=CACHE) as work:
+        compiler = os.environ.get("CC", "cc")
+        run([compiler, "-static", "-Os", "-s", "-Wall", "-o", f"{work}/init", TREE / "tests/guest/init.c"])
+        parts = [cpio_entry("dev", 0o40755), cpio_entry("dev/console", 0o20600, rdev=(5, 1)), cpio_entry("proc", 0o40755),
+                 cpio_entry("sys", 0o40755), cpio_entry("init", 0o100755, Path(work, "init").read_bytes())]
+        modules = sorted((found.folder / "boot-modules").glob("*.ko"))
+        if modules:
+            parts.append(cpio_entry("modules", 0o40755))
+            parts.append(cpio_entry("modules/list", 0o100644, "".join(m.name + "\n" for m in modules).encode()))
+            parts += [cpio_entry(f"modules/{m.name}", 0o100644, m.read_bytes()) for m in modules]
+        parts.append(cpio_entry("TRAILER!!!", 0))
+        for old in found.folder.glob("initrd-*.cpio"):
+            old.unlink()
+        made = Path(work) / "initrd"
+        made.write_bytes(b"".join(parts))
+        made.rename(found.initrd)
+
+
+def tpm_delay_shim():
+    """bench/tpm_delay.c, compiled: made here so that a guest needs no build of the tree."""
+    source = TREE / "bench/tpm_delay.c"
+    shim = CACHE / f"tpm_delay-{hashlib.sha256(source.read_bytes()).hexdigest()[:12]}.so"
+    with cache_lock("tpm_delay"):
+        if not shim.exists():
+            made = shim.with_suffix(".new")
+            run([os.environ.get("CC", "cc"), "-shared", "-fPIC", "-O2", "-Wall", "-o", made, source])
+            made.rename(shim)
+    return shim
+
+
+# ---- disks
+
+
+def make_ext4(source, image, slack=4 << 20, size=None, options=()):
+    """An ext4 image with the tree at source. ext4, because both kernels have it built in and extended attributes
+    (security.ima, capabilities) are kept; no journal, because the image is thrown away or never written."""
+    if size is None:
+        files = 0
+        total = 0
+        for folder, folders, names in os.walk(source):
+            for name in names + folders:
+                info = os.lstat(os.path.join(folder, name))
+                files += 1
+                total += (info.st_size + 4095) // 4096 * 4096
+        # Inodes, directory and extent blocks, the groups' tables: generously, what stays unused is a hole.
+        size = f"{(int(total * 1.06) + files * 4096 + slack) // 1024}k"
+    run(["/sbin/mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-m", "0", "-O", "verity,^has_journal,^resize_inode",
+         "-E", "lazy_itable_init=0,assume_storage_prezeroed=1", *options, "-d", source, image, size])
+
+
+def files_disk(source, image):
+    """A disk with the files of this run. It is made anew each time: writing 130 MB takes less time than proving that an
+    older image is still right."""
+    if not os.path.isdir(source):
+        raise ImageError(f"--files {source}: no such folder")
+    make_ext4(source, image)
+
+
+# ---- firmware boot
+
+STUB = "/usr/lib/systemd/boot/efi/linuxx64.efi.stub"
+OVMF_CODE = "/usr/share/OVMF/OVMF_CODE_4M.fd"
+OVMF_VARIABLES = "/usr/share/OVMF/OVMF_VARS_4M.fd"
+# The same with Secure Boot on, and Debian's published test key (its password is its name) as the only one trusted.
+OVMF_SECURE_CODE = "/usr/share/OVMF/OVMF_CODE_4M.secboot.fd"
+OVMF_SECURE_VARIABLES = "/usr/share/OVMF/OVMF_VARS_4M.snakeoil.fd"
+OVMF_KEY = "/usr/share/ovmf/PkKek-1-snakeoil.key"
+OVMF_CERTIFICATE = "/usr/share/ovmf/PkKek-1-snakeoil.pem"
+
+
+def unified_kernel(found, options, image, sign):
+    """Kernel, initramfs and options behind systemd's EFI stub, which measures each of them into PCR 11."""
+    with tempfile.TemporaryDirectory(dir=image.parent) as work:
+        parts = [(".osrel", Path(work, "osrel")), (".cmdline", Path(work, "cmdline")), (".linux", found.image),
+                 (".initrd", found.initrd)]
+        parts[0][1].write_text(f"ID=debian\nVERSION_ID=12\nNAME=guest\nVERSION={found.release}\n")
+        parts[1][1].write_text(options)
+        at = 0
+        for line in run(["objdump", "-h", STUB]).splitlines():
+            words = line.split()
+            if len(words) >= 7 and words[0].isdigit():
+                at = max(at, int(words[3], 16) + int(words[2], 16))
+        arguments = []
+        for name, path in parts:
+            at = (at + 0xFFFF) // 0x10000 * 0x10000
+            arguments += ["--add-section", f"{name}={path}", "--change-section-vma", f"{name}={at:#x}"]
+            at += path.stat().st_size
+        run(["objcopy", *arguments, STUB, image])
+        # objcopy writes the time of day into the header: the same input shall give the same PCR 4.
+        with open(image, "r+b") as out:
+            out.seek(0x3C)
+            header = int.from_bytes(out.read(4), "little")
+            out.seek(header + 8)
+            out.write(bytes(4))
+        if sign:
+            run(["openssl", "rsa", "-in", OVMF_KEY, "-passin", "pass:snakeoil", "-out", f"{work}/key"])
+            run(["sbsign", "--key", f"{work}/key", "--cert", OVMF_CERTIFICATE, "--output", image, image])
+
+
+def system_partition(program, image):
+    """A disk with a GPT and one EFI system partition that holds the program as the one to start; no mounts needed."""
+    first = 2048 * 512
+    size = first + program.stat().st_size + (8 << 20)
+    size = (size + (1 << 20) - 1) // (1 << 20) * (1 << 20)
+    with open(image, "wb") as out:
+        out.truncate(size + (1 << 20))
+    # Fixed identifiers: the same input gives the same PCR 5.
+    run(["/sbin/sfdisk", "--quiet", image],
+        input="label: gpt\nlabel-id: 6F4E9B1A-2C3D-4E5F-8A9B-0C1D2E3F4A5B\n"
+              f"start=2048, size={(size - first) // 512}, type=U, uuid=1B2C3D4E-5F60-4718-9A0B-1C2D3E4F5A6B, name=esp\n")
+    at = f"{image}@@{first}"
+    run(["mformat", "-i", at, "-T", str((size - first) // 512), "-N", "a55a7e57", "-v", "ESP", "::"])
+    run(["mmd", "-i", at, "::/EFI", "::/EFI/BOOT"])
+    run(["mcopy", "-i", at, program, "::/EFI/BOOT/BOOTX64.EFI"])
+
+
+# ---- the root file system
+
+
+def apt_sources():
+    """The Debian archives that this machine's apt uses, for mmdebstrap."""
+    lines = set()
+    wanted = "$(ORIGIN)|$(REPO_URI)|$(RELEASE)|$(COMPONENT)|$(CODENAME)"
+    for line in run(["apt-get", "indextargets", "--format", wanted, "Created-By: Packages"]).splitlines():
+        fields = line.split("|")
+        if len(fields) == 5 and fields[0] == "Debian" and fields[4].startswith("bookworm") and "backports" not in fields[4]:
+            lines.add(f"deb {fields[1]} {fields[2]} {fields[3]}\n")
+    if not lines:
+        raise ImageError("apt has no lists of Debian bookworm's packages: run apt-get update")
+    return "".join(sorted(lines))
+
+
+def root_recipe():
+    recipe = "\n".join(["3", ROOT_SIZE, *PACKAGES, *EXCLUDE])
+    return hashlib.sha256(recipe.encode()).hexdigest()[:12]
+
+
+def rootfs(rebuild=False):
+    """The root disk from the cache, built with mmdebstrap if its recipe has changed. A plain ext4 image which QEMU opens
+    with a throw-away overlay: nothing to unpack and no overlayfs, so it boots fastest and behaves like a real root."""
+    image = CACHE / f"root-{root_recipe()}.ext4"
+    with cache_lock("root"):
+        if image.exists() and not rebuild:
+            return image
+        if os.geteuid() != 0:
+            raise ImageError("only root can build the root file system: its files belong to root")
+        started = time.monotonic()
+        note("building the root file system")
+        with tempfile.TemporaryDirectory(dir=CACHE) as work:
+            tree = Path(work) / "root"
+            command = ["mmdebstrap", "--quiet", "--variant=apt", f"--include={','.join(PACKAGES)}", "--format=directory",
+                       *[f"--dpkgopt=path-exclude={p}" for p in EXCLUDE], '--aptopt=Apt::Install-Recommends "false"',
+                       "--aptopt=Acquire::Retries \"3\"", "bookworm", tree, "-"]
+            run(command, input=apt_sources())
+            (tree / "etc/resolv.conf").write_text("")
+            (tree / "etc/fstab").write_text("")
+            for folder in ("files", "mnt", "usr/lib/modules"):
+                (tree / folder).mkdir(exist_ok=True)
+            made = Path(work) / "root.ext4"
+            make_ext4(tree, made, size=ROOT_SIZE, options=["-L", "root"])
+            for old in CACHE.glob("root-*.ext4"):
+                old.unlink()
+            made.rename(image)
+        note(f"the root file system is ready ({time.monotonic() - started:.1f} s)")
+    return image
