@@ -62,7 +62,8 @@ Result<> ParseRecord(const JsonValue& v, Config& c) {
 }
 
 Result<> ParseEngine(const JsonValue& v, Config& c) {
-  ASSAY_TRY(v.OnlyKeys({"scope", "mounts", "all_files", "extensions", "workers", "deadline_ms", "expiry"}));
+  ASSAY_TRY(v.OnlyKeys(
+      {"scope", "mounts", "all_files", "extensions", "workers", "deadline_ms", "expiry", "engine", "opens"}));
   ASSAY_ASSIGN(std::string scope, v.Str("scope"));
   if (scope == "none") {
     c.scope = Scope::kNone;
@@ -85,6 +86,12 @@ Result<> ParseEngine(const JsonValue& v, Config& c) {
   ASSAY_TRY(Get(v, "expiry", expiry));
   if (expiry != "allow" && expiry != "refuse")
     return Fail(UsageError("engine/expiry: not allow or refuse: " + expiry));
+  std::string engine = "fanotify";  // lsm when asked for: its coverage is not shown yet
+  ASSAY_TRY(Get(v, "engine", engine));
+  if (engine != "best" && engine != "lsm" && engine != "fanotify")
+    return Fail(UsageError("engine/engine: not best, lsm or fanotify: " + engine));
+  if (engine != "best") c.engine.engine = engine;
+  ASSAY_TRY(Get(v, "opens", c.engine.opens));
   c.engine.expiry = expiry == "allow" ? measure::Expiry::kAllow : measure::Expiry::kRefuse;
   return {};
 }
@@ -187,6 +194,7 @@ std::string EnginePolicy(const Config& c) {
                  {"mounts", c.engine.mounts},
                  {"all_files", c.engine.all_files},
                  {"extensions", c.engine.extensions},
+                 {"opens", c.engine.opens},
                  {"deadline_ms", c.engine.deadline.count()},
                  {"expiry", c.engine.expiry == measure::Expiry::kAllow ? "allow" : "refuse"}};
   j["record"] = {{"pcr", c.pcr},

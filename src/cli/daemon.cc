@@ -205,9 +205,18 @@ Result<> Daemon::Impl::StartEngine() {
   }
   measure::EngineOptions options = config.engine;
   options.filesystems = config.scope == Scope::kHost;
+  options.run_dir = config.run_dir + "/engine";
   if (software) options.exempt.insert(software->pid());
+  // The kernel's hooks know no mount namespaces: what is confined to one is fanotify's.
+  if (config.scope == Scope::kNamespace) options.engine = "fanotify";
+  json passed_over = json::object();
   auto start = [&]() -> Result<> {
-    ASSAY_ASSIGN(engine, measure::StartFanotify(options, *recorder));
+    ASSAY_ASSIGN(measure::EngineChoice choice, measure::StartEngine(options, *recorder));
+    engine = std::move(choice.engine);
+    for (const auto& [name, error] : choice.passed_over) {
+      log::Info("not the {} engine: {}", name, error.Message());
+      passed_over[name] = error.code();
+    }
     return {};
   };
   if (config.scope == Scope::kNamespace) {
@@ -216,9 +225,10 @@ Result<> Daemon::Impl::StartEngine() {
   } else {
     ASSAY_TRY(start());
   }
-  return RecordJson(
-      "assay-engine",
-      {{"engine", engine->Name()}, {"scope", ScopeName(config.scope)}, {"mounts", options.mounts}});
+  return RecordJson("assay-engine", {{"engine", engine->Name()},
+                                     {"scope", ScopeName(config.scope)},
+                                     {"mounts", options.mounts},
+                                     {"passed_over", passed_over}});
 }
 
 // What ran before the engine was there can only be measured afterwards: it is, and the list says so by the

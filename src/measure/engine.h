@@ -26,6 +26,7 @@ namespace assay::measure {
 enum class Expiry { kAllow, kRefuse };  // of the answer time
 
 struct EngineOptions {
+  std::string engine;               // "lsm" or "fanotify"; empty: the best that starts
   std::vector<std::string> mounts;  // mount points to mark, as seen in the present mount namespace
   bool filesystems = false;         // mark their whole file systems: also as other mount namespaces see them
   bool all_files = false;           // measure every file opened, not only what looks like code
@@ -34,6 +35,11 @@ struct EngineOptions {
   std::chrono::milliseconds deadline{30'000};
   Expiry expiry = Expiry::kAllow;
   std::set<pid_t> exempt;  // processes besides our own (the software TPM)
+  // Of the lsm engine:
+  std::string run_dir = "/run/assayd/engine";   // its mounts: pinned programs, the gate
+  std::uint64_t cgroup = 0;                     // only tasks of this cgroup (its inode number); 0: all
+  bool opens = true;                            // files that are opened, not only those mapped or executed
+  std::chrono::milliseconds gate_limit{5'000};  // without a sign of life from us, tasks are let go
 };
 
 struct EngineStats {
@@ -54,6 +60,19 @@ class Engine {
 // Whether the fanotify engine can run here, by trying: StateError "engine.fanotify-..." says what is missing.
 Result<> ProbeFanotify();
 Result<std::unique_ptr<Engine>> StartFanotify(const EngineOptions& options, Recorder& recorder);
+
+// Whether the lsm engine can run here, by loading and attaching its programs: StateError "engine.lsm-..."
+// says what is missing. When the process dies the programs stay, and what runs meanwhile is recorded as
+// violation `unanswered` by the next one (or refused, by `expiry`); Stop() removes them.
+Result<> ProbeLsm();
+Result<std::unique_ptr<Engine>> StartLsm(const EngineOptions& options, Recorder& recorder);
+
+// The best engine that starts here: lsm, then fanotify.
+struct EngineChoice {
+  std::unique_ptr<Engine> engine;
+  std::vector<std::pair<std::string, Error>> passed_over;  // a better one's name, and why not
+};
+Result<EngineChoice> StartEngine(const EngineOptions& options, Recorder& recorder);
 
 // Measures a file through a descriptor, as the engine does (lease, hash, record): for the `measure` node and
 // for what ran before the engine. The path is the kernel's name for the descriptor, unless one is given.

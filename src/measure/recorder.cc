@@ -37,6 +37,24 @@ std::string_view ViolationName(Violation v) {
       return "open_writers";
     case Violation::kToMToU:
       return "ToMToU";
+    case Violation::kMprotect:
+      return "mprotect";
+    case Violation::kModifiedCode:
+      return "modified_code";
+    case Violation::kAnonymousCode:
+      return "anonymous_code";
+    case Violation::kWritableCode:
+      return "writable_code";
+    case Violation::kProcessAccess:
+      return "process_access";
+    case Violation::kRawDevice:
+      return "raw_device";
+    case Violation::kKernelMemory:
+      return "kernel_memory";
+    case Violation::kKexecLoad:
+      return "kexec_load";
+    case Violation::kUnanswered:
+      return "unanswered";
     case Violation::kUnmeasurable:
       break;
   }

@@ -44,9 +44,23 @@ struct Measurement {
   Context context;
 };
 
-// IMA's two, and content that could not be read.
-enum class Violation { kOpenWriters, kToMToU, kUnmeasurable };
-std::string_view ViolationName(Violation v);  // "open_writers", "ToMToU", "unmeasurable"
+// IMA's two, content that could not be read, and ways to run code or to change it that have no content to
+// measure (the lsm engine sees them).
+enum class Violation {
+  kOpenWriters,
+  kToMToU,
+  kUnmeasurable,
+  kMprotect,       // a file's mapping made executable that was not measured before
+  kModifiedCode,   // private pages of a file, written to and made executable
+  kAnonymousCode,  // executable memory without a file
+  kWritableCode,   // memory writable and executable at once
+  kProcessAccess,  // another process's memory opened for writing
+  kRawDevice,      // a block device written to under its file system
+  kKernelMemory,   // /dev/mem opened for writing
+  kKexecLoad,      // a kernel that the present one does not look at
+  kUnanswered,     // it ran while no attester answered
+};
+std::string_view ViolationName(Violation v);  // "open_writers", "ToMToU", "unmeasurable", "mprotect", ...
 
 struct RecorderOptions {
   std::string dir;  // on tmpfs: list, journal, pending groups, lock

@@ -63,6 +63,9 @@ struct Recorder::Impl {
   mutable std::mutex commit;  // held while something is committed
   mutable std::mutex look;
   Values values;
+  // Banks (positions in banks) whose first record is the kernel's and was extended as zero-padded SHA-1, as a
+  // kernel does that lacks the bank's hash. Kept beside the list, in the file "padded".
+  std::vector<std::size_t> padded;
   std::uint64_t count = 0, bytes = 0, entries = 0, violations = 0, starts = 0, journal_bytes = 0;
   std::uint64_t overflow = 0;
   std::unordered_map<Key, Key, KeyHash> last;  // path -> last content
@@ -114,6 +117,8 @@ struct Recorder::Impl {
   // recorder_start.cc
   Result<> Start();
   Result<> OpenFiles();
+  Result<> ReadPadded();
+  Values ExtendsOf(const ima::RecordView& record) const;
   void Account(const ima::RecordView& record, Step& step) const;
   Result<> Reconcile();
   Result<> ReadOverflow(const Values& present);

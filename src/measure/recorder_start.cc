@@ -18,7 +18,7 @@
 namespace assay::measure {
 namespace {
 
-constexpr std::size_t kMaxOverflowFile = 4096;
+constexpr std::size_t kMaxOverflowFile = 4096, kMaxPaddedFile = 256;
 
 bool AllZero(const Values& values) {
   return std::all_of(values.begin(), values.end(), [](const Digest& d) { return d.AllBytes(0); });
@@ -57,6 +57,25 @@ Result<> Recorder::Impl::OpenFiles() {
   growth.Reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!growth) return Fail(OsError("eventfd", "", errno));
   return {};
+}
+
+Result<> Recorder::Impl::ReadPadded() {
+  padded.clear();
+  if (access(File("padded").c_str(), F_OK) != 0) return {};
+  ASSAY_ASSIGN(const Bytes names, ReadFile(File("padded"), kMaxPaddedFile));
+  for (std::size_t i = 0; i < banks.size(); ++i)
+    if (AsText(names).find(HashName(banks[i])) != std::string_view::npos) padded.push_back(i);
+  return {};
+}
+
+// What the TPM was given for a record that is in the list.
+Values Recorder::Impl::ExtendsOf(const ima::RecordView& record) const {
+  Values out;
+  for (const HashAlg bank : banks) out.push_back(ima::ExtendValue(bank, record));
+  if (record.index == 0)
+    for (const std::size_t i : padded)
+      out[i] = ima::ExtendValue(banks[i], record, ima::BankHash::kPaddedSha1);
+  return out;
 }
 
 // Files of ours whose names begin so, but for one.
@@ -101,6 +120,7 @@ void Recorder::Impl::Account(const ima::RecordView& record, Step& step) const {
 Result<> Recorder::Impl::Reconcile() {
   for (const HashAlg bank : banks) values.push_back(Digest::Filled(bank, 0));
   ASSAY_ASSIGN(const Values present, ReadPcr());
+  ASSAY_TRY(ReadPadded());
   struct stat st{};
   if (fstat(list.get(), &st) != 0) return Fail(OsError("fstat", "list", errno));
   const auto size = static_cast<std::uint64_t>(st.st_size);
@@ -112,8 +132,7 @@ Result<> Recorder::Impl::Reconcile() {
     // Only the write of the last record can have been cut, and that was not extended yet.
     if (!next || !*next) break;
     Step step;
-    extends.clear();
-    for (const HashAlg bank : banks) extends.push_back(ima::ExtendValue(bank, **next));
+    extends = ExtendsOf(**next);
     step.extends = extends;
     step.next = After(values, extends);
     step.record = ToBytes((*next)->raw);
@@ -175,6 +194,8 @@ Result<> Recorder::Impl::Retire() {
   // A pending group belongs to the former list; without a list, the next start finds nothing to adopt.
   RemoveFiles("pending.", "");
   RemoveFiles("overflow", "");
+  RemoveFiles("padded", "");
+  padded.clear();
   if (rename(File("list").c_str(), File("list.old").c_str()) != 0)
     return Fail(OsError("rename", File("list"), errno));
   count = bytes = entries = violations = starts = journal_bytes = overflow = 0;
@@ -222,9 +243,19 @@ Result<> Recorder::Impl::AdoptBootAggregate(const Values& present) {
   ASSAY_ASSIGN(const std::optional<ima::RecordView> second, reader.Next());
   if (second) return Fail(busy);
   Step step = MakeStep(first->template_name, first->data, first->violation());
-  if (After(values, step.extends) != present)
-    return Fail(StateError("recorder.pcr-in-use",
-                           fmt::format("PCR {} holds more than the kernel's boot_aggregate", options.pcr)));
+  std::string names;
+  for (std::size_t i = 0; i < banks.size(); ++i) {
+    if (ExtendPcr(values[i], step.extends[i]) == present[i]) continue;
+    step.extends[i] = ima::ExtendValue(banks[i], *first, ima::BankHash::kPaddedSha1);
+    if (ExtendPcr(values[i], step.extends[i]) != present[i])
+      return Fail(StateError("recorder.pcr-in-use",
+                             fmt::format("PCR {} holds more than the kernel's boot_aggregate", options.pcr)));
+    names += fmt::format("{}\n", HashName(banks[i]));
+  }
+  if (!names.empty()) {
+    ASSAY_TRY(WriteFileAtomic(File("padded"), AsBytes(names)));
+    ASSAY_TRY(ReadPadded());
+  }
   ASSAY_TRY(PWriteAll(list.get(), step.record, 0));
   step.next = present;
   Note(step);

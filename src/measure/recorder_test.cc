@@ -101,6 +101,51 @@ TEST_F(RecorderTest, RefusesAPcrThatTheListCantExplain) {
   EXPECT_EQ(opened.error().code(), "recorder.pcr-in-use");
 }
 
+// The kernel's IMA has made its first record; in a bank whose hash it lacks with the SHA-1 and zeros behind
+// it.
+TEST_F(RecorderTest, AdoptsTheKernelsBootAggregate) {
+  const Bytes data = ima::EncodeNg(DigestOf("firmware"), "boot_aggregate");
+  const Digest sha1 = ima::TemplateDigest(HashAlg::kSha1, "ima-ng", data);
+  const Bytes record = ima::EncodeRecord(10, sha1, "ima-ng", data);
+  options_.kernel_list = dir_ + "/kernel";
+  auto tpm = tpm::Tpm::Connect(swtpm_.tcti());
+  ASSERT_TRUE(tpm);
+  auto banks = (*tpm)->ActiveBanks(10);
+  std::vector<Digest> extends;
+  for (const HashAlg bank : *banks) {
+    Bytes padded = ToBytes(sha1.view());
+    padded.resize(DigestSize(bank));
+    extends.push_back(*Digest::Of(bank, padded));
+  }
+  ASSERT_TRUE((*tpm)->Extend(tpm::RawExtend::ForTest(), 10, extends));
+  tpm->reset();
+
+  ASSERT_TRUE(WriteFileAtomic(options_.kernel_list, record));
+  Open();
+  EXPECT_EQ(recorder_->State().count, 1U);
+  Add("/bin/ls", "ls");
+  Close();
+  Open();  // reconciles
+  EXPECT_EQ(recorder_->State().count, 2U);
+  Add("/bin/cat", "cat");
+  for (const auto& [bank, value] : recorder_->State().pcr_values) {
+    const auto id = static_cast<std::uint16_t>(bank);
+    auto pcr = tpm_->ReadPcrs({{.bank = id, .pcrs = {10}}});
+    ASSERT_TRUE(pcr);
+    EXPECT_EQ(pcr->at(id).at(10), value);
+  }
+
+  // A kernel that records more than that is another recorder.
+  Close();
+  options_.dir = dir_ + "/other";
+  Bytes two = record;
+  two.insert(two.end(), record.begin(), record.end());
+  ASSERT_TRUE(WriteFileAtomic(options_.kernel_list, two));
+  auto refused = TryOpen();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code(), "recorder.kernel-ima");
+}
+
 TEST_F(RecorderTest, AResetTpmIsNoticed) {
   Open();
   Add("/a", "1");

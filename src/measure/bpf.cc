@@ -1,0 +1,71 @@
+#include "measure/bpf.h"
+
+#include <cstdarg>
+#include <cstdio>
+
+namespace assay::measure::bpf {
+namespace {
+
+constexpr std::size_t kMaxMessages = 2048;  // the verifier's log can be very long; its end says what is wrong
+
+std::string& Messages() {
+  thread_local std::string messages;
+  return messages;
+}
+
+int Collect(libbpf_print_level level, const char* format, va_list args) {
+  if (level != LIBBPF_WARN) return 0;
+  va_list again;
+  va_copy(again, args);
+  const int size = vsnprintf(nullptr, 0, format, again);
+  va_end(again);
+  if (size <= 0) return 0;
+  std::string line(static_cast<std::size_t>(size) + 1, 0);
+  vsnprintf(line.data(), line.size(), format, args);
+  line.pop_back();
+  std::string& all = Messages();
+  all += line;
+  if (all.size() > kMaxMessages) all.erase(0, all.size() - kMaxMessages);
+  return 0;
+}
+
+void Begin() {
+  libbpf_set_print(Collect);
+  Messages().clear();
+}
+
+Error Failed(const char* call, const std::string& subject, int err) {
+  std::string text = subject;
+  if (!Messages().empty()) text += " (" + Messages() + ")";
+  return OsError(call, text, err);
+}
+
+}  // namespace
+
+Result<ObjectPtr> OpenObject(ByteView elf) {
+  Begin();
+  ObjectPtr object(bpf_object__open_mem(elf.data(), elf.size(), nullptr));
+  if (!object) return Fail(Failed("bpf_object__open_mem", "", errno));
+  return object;
+}
+
+Result<> Load(bpf_object& object) {
+  Begin();
+  if (const int r = bpf_object__load(&object); r != 0) return Fail(Failed("bpf_object__load", "", -r));
+  return {};
+}
+
+Result<LinkPtr> Attach(bpf_program& program) {
+  Begin();
+  LinkPtr link(bpf_program__attach(&program));
+  if (!link) return Fail(Failed("bpf_program__attach", bpf_program__name(&program), errno));
+  return link;
+}
+
+Result<UniqueFd> OpenPinned(const std::string& path) {
+  const int fd = bpf_obj_get(path.c_str());
+  if (fd < 0) return Fail(OsError("bpf_obj_get", path, -fd));
+  return UniqueFd(fd);
+}
+
+}  // namespace assay::measure::bpf

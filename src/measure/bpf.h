@@ -1,0 +1,39 @@
+// Internal: libbpf behind stateless deleters, and the few calls that need a Result.
+//
+//   ASSAY_ASSIGN(BpfObjectPtr object, bpf::OpenObject(bytes));
+//   ASSAY_TRY(bpf::Load(*object));
+//
+// Contract: libbpf's own messages are collected and travel in the error (LibError "libbpf"); nothing is
+// printed. An error from the kernel keeps its errno (OsError).
+#pragma once
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+
+#include <memory>
+#include <string>
+
+#include "base/bytes.h"
+#include "base/fd.h"
+#include "base/result.h"
+
+namespace assay::measure::bpf {
+
+struct Delete {
+  void operator()(bpf_object* o) const { bpf_object__close(o); }
+  void operator()(bpf_link* l) const { bpf_link__destroy(l); }
+  void operator()(ring_buffer* r) const { ring_buffer__free(r); }
+  void operator()(btf* b) const { btf__free(b); }
+};
+using ObjectPtr = std::unique_ptr<bpf_object, Delete>;
+using LinkPtr = std::unique_ptr<bpf_link, Delete>;
+using RingPtr = std::unique_ptr<ring_buffer, Delete>;
+using BtfPtr = std::unique_ptr<btf, Delete>;
+
+Result<ObjectPtr> OpenObject(ByteView elf);
+Result<> Load(bpf_object& object);
+Result<LinkPtr> Attach(bpf_program& program);
+Result<UniqueFd> OpenPinned(const std::string& path);
+
+}  // namespace assay::measure::bpf

@@ -1,0 +1,14 @@
+// Internal: the two files that are built with the attester and carried inside it, so that measuring the
+// attester measures them.
+//
+// Contract: the bytes are there for the program's whole life.
+#pragma once
+
+#include "base/bytes.h"
+
+namespace assay::measure {
+
+ByteView EmbeddedLsmObject();    // lsm.bpf.o
+ByteView EmbeddedGateProgram();  // gate_process, linked statically
+
+}  // namespace assay::measure

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+ *
+ * The lsm engine's kernel side. Each part is a header of its own:
+ *   lsm_wire.h              what goes between here and the attester
+ *   lsm_kernel.bpf.h        the kernel's types
+ *   lsm_maps.bpf.h          maps, and the states of inodes and tasks
+ *   lsm_state.bpf.h         clean or not
+ *   lsm_sha256.bpf.h        digests of buffers in the kernel
+ *   lsm_upcall.bpf.h        asking and telling
+ *   lsm_load.bpf.h          hooks: exec, mmap, mprotect
+ *   lsm_kernel_reads.bpf.h  hooks: modules, firmware, kexec, BPF programs
+ *   lsm_writers.bpf.h       hooks: opens, truncation, renames, raw devices
+ *   lsm_process.bpf.h       hooks: ptrace and its like
+ * Every program here is attached, or none: docs/notes/2026-11-24-lsm-engine.md.
+ */
+#include "lsm_kernel.bpf.h"
+/* Order: the helpers need the types. */
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#include "lsm_wire.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* Each part uses what stands before it. */
+/* clang-format off */
+#include "lsm_maps.bpf.h"
+#include "lsm_state.bpf.h"
+#include "lsm_sha256.bpf.h"
+#include "lsm_upcall.bpf.h"
+#include "lsm_load.bpf.h"
+#include "lsm_kernel_reads.bpf.h"
+#include "lsm_writers.bpf.h"
+#include "lsm_process.bpf.h"
+/* clang-format on */

@@ -1,0 +1,448 @@
+// The lsm engine: BPF programs at the kernel's own hooks ask through the gate, workers measure and answer.
+// docs/notes/2026-11-24-lsm-engine.md
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <condition_variable>
+#include <cstring>
+#include <deque>
+#include <list>
+#include <mutex>
+#include <thread>
+
+#include "base/log.h"
+#include "measure/engine.h"
+#include "measure/file.h"
+#include "measure/gate.h"
+#include "measure/lsm_events.h"
+#include "measure/lsm_file.h"
+#include "measure/lsm_programs.h"
+
+namespace assay::measure {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr off_t kLarge = off_t{32} << 20;  // bytes: such files have workers of their own
+constexpr char kPins[] = "/bpf";
+constexpr auto kWatchdog = std::chrono::milliseconds(100);
+constexpr auto kStalled = std::chrono::seconds(5);
+constexpr auto kRestartPause = std::chrono::seconds(1);
+
+// One thread that waits.
+struct Held {
+  explicit Held(GateReply r) : reply(std::move(r)) {}
+  GateReply reply;
+  assay_request request{};
+  UniqueFd file;
+  Clock::time_point since;
+  bool answered = false;  // under Lsm::mutex_
+};
+using HeldPtr = std::shared_ptr<Held>;
+
+Context ContextOf(const assay_request& request) {
+  using namespace std::chrono;
+  Context c;
+  c.time_ms =
+      static_cast<std::uint64_t>(duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count());
+  c.pid = static_cast<pid_t>(request.tgid);
+  c.uid = request.uid;
+  c.comm = request.comm;
+  c.hook = HookName(request.kind, request.detail);
+  return c;
+}
+
+class Lsm : public Engine {
+ public:
+  Lsm(EngineOptions options, Recorder& recorder) : options_(std::move(options)), recorder_(recorder) {}
+  ~Lsm() override { Stop(); }
+  Result<> Start();
+
+  std::string Name() const override { return "lsm"; }
+  EngineStats Stats() const override;
+  Result<> Health() const override;
+  void Stop() override;
+
+ private:
+  struct Lane {
+    std::deque<HeldPtr> queue;
+    std::condition_variable ready;
+  };
+
+  Result<> StartGate();
+  void Take(pid_t tid, GateReply reply);
+  void WorkLoop(Lane& lane, bool slow);
+  void WatchLoop();
+  void Expire();
+  void KeepGate();
+  void Handle(const HeldPtr& held, bool slow);
+  void MeasureFile(Held& held);
+  void MeasureDigest(Held& held);
+  bool LooksLikeCode(int fd, const std::string& path) const;
+  void Finish(Held& held, const Result<Recorded>& recorded, std::uint32_t flags, const Digest* digest,
+              const std::string& path, const Context& context);
+  void Answer(Held& held, std::uint32_t flags, const Digest* digest);
+
+  EngineOptions options_;
+  Recorder& recorder_;
+  std::unique_ptr<LsmPrograms> programs_;
+  std::unique_ptr<LsmEvents> events_;
+  std::unique_ptr<Gate> gate_;  // the watchdog's, after Start()
+  Clock::time_point gate_since_;
+  std::thread watchdog_;
+  std::vector<std::thread> workers_;
+
+  mutable std::mutex mutex_;
+  Lane quick_, slow_;
+  std::list<std::weak_ptr<Held>> held_;  // in order of arrival, for the deadline
+  bool stopping_ = false, stopped_ = false, stalled_ = false;
+  std::string failure_;  // of the gate: reported by Health()
+  Clock::time_point progress_ = Clock::now();
+  std::condition_variable stop_;
+  EngineStats stats_;
+};
+
+// A file that nobody waits for must be told from one that somebody does: else any file would be taken for the
+// right one.
+Result<> CheckIdentify() {
+  ASSAY_ASSIGN(const UniqueFd fd, Open("/proc/self/exe", O_RDONLY));
+  if (ioctl(fd.get(), ASSAY_IDENTIFY, 0UL) == 0 || errno != EXDEV)
+    return Fail(StateError("engine.lsm-identify", "the kernel does not tell files apart for us"));
+  return {};
+}
+
+Result<> Lsm::Start() {
+  ASSAY_TRY(MakeDirs(options_.run_dir, 0700));
+  ASSAY_ASSIGN(programs_, LsmPrograms::Open(options_.run_dir + kPins));
+  assay_control& control = programs_->control();
+  ASSAY_TRY(programs_->Mark(getpid(), ASSAY_ROLE_AGENT | ASSAY_ROLE_EXEMPT));
+  for (const pid_t pid : options_.exempt) ASSAY_TRY(programs_->Mark(pid, ASSAY_ROLE_EXEMPT));
+  ASSAY_TRY(CheckIdentify());
+  std::set<std::string> own = ExecutableFiles(getpid());
+  for (const pid_t pid : options_.exempt) own.merge(ExecutableFiles(pid));
+  for (const std::string& path : own) {
+    if (const Result<> r = programs_->AddOwnFile(path); !r) log::Debug("{}", r.error().Message());
+  }
+  control.scope = options_.cgroup;
+  control.opens = options_.opens ? 1 : 0;
+  control.refuse = options_.expiry == Expiry::kRefuse ? 1 : 0;
+  for (unsigned i = 0; i < std::max(1U, options_.workers); ++i) {
+    workers_.emplace_back([this] { WorkLoop(quick_, false); });
+    workers_.emplace_back([this] { WorkLoop(slow_, true); });
+  }
+  ASSAY_TRY(StartGate());
+  __atomic_store_n(&control.active, 1, __ATOMIC_SEQ_CST);
+  ASSAY_ASSIGN(events_, LsmEvents::Start(*programs_, recorder_));
+  watchdog_ = std::thread([this] { WatchLoop(); });
+  if (programs_->adopted()) log::Info("lsm: took over the programs of an earlier attester");
+  return {};
+}
+
+Result<> Lsm::StartGate() {
+  GateOptions gate;
+  gate.dir = options_.run_dir + "/gate";
+  gate.limit = options_.gate_limit;
+  gate.ask = [this](pid_t tid, GateReply reply) { Take(tid, std::move(reply)); };
+  gate.mark = [this](pid_t pid) { return programs_->Mark(pid, ASSAY_ROLE_GATE | ASSAY_ROLE_EXEMPT); };
+  ASSAY_ASSIGN(gate_, Gate::Start(std::move(gate)));
+  gate_since_ = Clock::now();
+  __atomic_store_n(&programs_->control().gate, static_cast<std::uint32_t>(gate_->pid()), __ATOMIC_SEQ_CST);
+  return {};
+}
+
+// On a thread of the gate's: queues, no more.
+void Lsm::Take(pid_t tid, GateReply reply) {
+  const std::optional<assay_request> request = programs_->Request(tid);
+  if (!request) return;  // somebody else's question: the dropped reply is an error
+  auto held = std::make_shared<Held>(std::move(reply));
+  held->request = *request;
+  held->since = Clock::now();
+  const std::lock_guard lock(mutex_);
+  ++stats_.events;
+  if (quick_.queue.empty() && slow_.queue.empty() && held_.empty()) progress_ = held->since;
+  held_.push_back(held);
+  Lane& lane = (request->flags & ASSAY_SERVED) != 0 ? slow_ : quick_;
+  lane.queue.push_back(std::move(held));
+  lane.ready.notify_one();
+}
+
+void Lsm::WorkLoop(Lane& lane, bool slow) {
+  while (true) {
+    HeldPtr held;
+    bool stop = false;
+    {
+      std::unique_lock lock(mutex_);
+      lane.ready.wait(lock, [&] { return stopping_ || !lane.queue.empty(); });
+      if (lane.queue.empty()) return;
+      held = std::move(lane.queue.front());
+      lane.queue.pop_front();
+      stop = stopping_;
+    }
+    if (stop) {
+      Answer(*held, 0, nullptr);
+    } else {
+      Handle(held, slow);
+    }
+  }
+}
+
+void Lsm::Handle(const HeldPtr& held, bool slow) {
+  const std::uint32_t kind = held->request.kind;
+  if (kind == ASSAY_BUFFER || kind == ASSAY_BPF) {
+    MeasureDigest(*held);
+    return;
+  }
+  if (!held->file) {
+    Result<UniqueFd> file = OpenRequested(held->request);
+    if (!file) {
+      const Context context = ContextOf(held->request);
+      const std::string path = held->request.path[0] != 0 ? held->request.path : "unknown";
+      Finish(*held, recorder_.RecordViolation(Violation::kUnmeasurable, path, context), 0, nullptr, path,
+             context);
+      return;
+    }
+    held->file = std::move(*file);
+    struct stat st{};
+    if (!slow && fstat(held->file.get(), &st) == 0 && st.st_size >= kLarge) {
+      const std::lock_guard lock(mutex_);
+      slow_.queue.push_back(held);
+      slow_.ready.notify_one();
+      return;
+    }
+  }
+  MeasureFile(*held);
+}
+
+bool Lsm::LooksLikeCode(int fd, const std::string& path) const {
+  if (options_.all_files) return true;
+  std::array<char, 4> magic{};
+  const ssize_t n = pread(fd, magic.data(), magic.size(), 0);
+  const std::string_view head(magic.data(), n > 0 ? static_cast<std::size_t>(n) : 0);
+  if (head == "\177ELF" || head.starts_with("#!")) return true;
+  return std::any_of(options_.extensions.begin(), options_.extensions.end(),
+                     [&](const std::string& e) { return path.ends_with(e); });
+}
+
+void Lsm::MeasureFile(Held& held) {
+  const int fd = held.file.get();
+  const Context context = ContextOf(held.request);
+  const Result<std::string> name = NameOfFd(fd);
+  const std::string path = name ? *name : held.request.path;
+  if (held.request.kind == ASSAY_OPEN && !LooksLikeCode(fd, path)) {
+    Answer(held, ASSAY_ANSWER_DATA, nullptr);
+    const std::lock_guard lock(mutex_);
+    ++stats_.not_code;
+    return;
+  }
+  std::uint64_t bytes = 0;
+  const Result<Digest> digest = HashFd(fd, recorder_.options().list_bank, &bytes);
+  {
+    const std::lock_guard lock(mutex_);
+    stats_.bytes_hashed += bytes;
+  }
+  if (!digest) {
+    log::Warn("measuring {}: {}", path, digest.error().Message());
+    Finish(held, recorder_.RecordViolation(Violation::kUnmeasurable, path, context), 0, nullptr, path,
+           context);
+    return;
+  }
+  Result<Recorded> recorded = Recorded{};
+  const bool writers = (held.request.flags & ASSAY_WRITERS) != 0 || IsUnsealedMemory(fd);
+  if (writers) recorded = recorder_.RecordViolation(Violation::kOpenWriters, path, context);
+  if (recorded && held.request.kind == ASSAY_EXEC && WantsExecutableStack(fd))
+    recorded = recorder_.RecordViolation(Violation::kAnonymousCode, "stack:" + path, context);
+  if (recorded) recorded = recorder_.Record({*digest, path, context});
+  {
+    const std::lock_guard lock(mutex_);
+    if (writers && recorded) ++stats_.violations;
+  }
+  Finish(held, recorded, ASSAY_ANSWER_CLEAN, &*digest, path, context);
+}
+
+// The kernel hashed it already.
+void Lsm::MeasureDigest(Held& held) {
+  const assay_request& request = held.request;
+  const Context context = ContextOf(request);
+  const std::string path =
+      request.kind == ASSAY_BPF ? "bpf-prog:" + std::string(request.path) : "memory:" + context.hook;
+  const ByteView bytes(request.digest);
+  const Result<Digest> digest = Digest::Of(HashAlg::kSha256, bytes);
+  if (!digest || digest->AllBytes(0)) {
+    Finish(held, recorder_.RecordViolation(Violation::kUnmeasurable, path, context), 0, nullptr, path,
+           context);
+    return;
+  }
+  Finish(held, recorder_.Record({*digest, path, context}), 0, &*digest, path, context);
+}
+
+// The end of every measurement: answer, then count, then say what came too late.
+void Lsm::Finish(Held& held, const Result<Recorded>& recorded, std::uint32_t flags, const Digest* digest,
+                 const std::string& path, const Context& context) {
+  const bool refuse = (!recorded || digest == nullptr) && options_.expiry == Expiry::kRefuse;
+  bool late = false;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!recorded)
+      ++stats_.errors;
+    else if (digest == nullptr)
+      ++stats_.violations;
+    else
+      ++(recorded->is_new ? stats_.measured : stats_.clean);
+    late = held.answered;
+  }
+  Answer(held, refuse ? ASSAY_ANSWER_REFUSE : recorded ? flags : 0, recorded ? digest : nullptr);
+  if (late) {
+    if (const auto r = recorder_.RecordViolation(Violation::kUnanswered, path, context); !r)
+      log::Error("{}", r.error().Message());
+  }
+  if (!recorded) log::Error("{} is not recorded: {}", path, recorded.error().Message());
+}
+
+void Lsm::Answer(Held& held, std::uint32_t flags, const Digest* digest) {
+  {
+    const std::lock_guard lock(mutex_);
+    progress_ = Clock::now();
+    if (held.answered) return;
+    held.answered = true;
+  }
+  assay_answer answer{};
+  answer.flags = flags;
+  if (digest != nullptr && digest->size() == ASSAY_DIGEST) {
+    answer.flags |= ASSAY_ANSWER_DIGEST;
+    std::memcpy(answer.digest, digest->view().data(), ASSAY_DIGEST);
+  }
+  held.reply.Answer(answer);
+}
+
+// Threads that have waited too long are answered as the policy says; the worker goes on and records it when
+// it can.
+void Lsm::Expire() {
+  const auto now = Clock::now();
+  std::vector<HeldPtr> late;
+  {
+    const std::lock_guard lock(mutex_);
+    held_.remove_if([&](const std::weak_ptr<Held>& weak) {
+      HeldPtr held = weak.lock();
+      if (!held || held->answered) return true;
+      if (now - held->since < options_.deadline) return false;
+      held->answered = true;
+      ++stats_.expired;
+      late.push_back(std::move(held));
+      return true;
+    });
+    const bool waiting = !quick_.queue.empty() || !slow_.queue.empty() || !held_.empty();
+    const bool stalled = waiting && now - progress_ > kStalled;
+    if (stalled && !stalled_) ++stats_.stalls;
+    stalled_ = stalled;
+  }
+  assay_answer answer{};
+  if (options_.expiry == Expiry::kRefuse) answer.flags = ASSAY_ANSWER_REFUSE;
+  for (const HeldPtr& held : late) held->reply.Answer(answer);
+  if (!late.empty()) log::Error("lsm: {} task(s) were answered before their file was measured", late.size());
+}
+
+// A gate that ended (we were stopped too long, or somebody killed it) is replaced; what ran meanwhile is
+// known.
+void Lsm::KeepGate() {
+  if (gate_ && gate_->Alive()) {
+    gate_->Beat();
+    return;
+  }
+  if (Clock::now() - gate_since_ < kRestartPause) return;
+  gate_since_ = Clock::now();
+  log::Error("lsm: the gate ended; another is started");
+  gate_.reset();
+  const Result<> started = StartGate();
+  {
+    const std::lock_guard lock(mutex_);
+    ++stats_.stalls;
+    failure_ = started ? "" : started.error().Message();
+  }
+  if (started) events_->TakeMissed();
+}
+
+void Lsm::WatchLoop() {
+  while (true) {
+    {
+      std::unique_lock lock(mutex_);
+      if (stop_.wait_for(lock, kWatchdog, [this] { return stopping_; })) return;
+    }
+    Expire();
+    KeepGate();
+  }
+}
+
+EngineStats Lsm::Stats() const {
+  const std::lock_guard lock(mutex_);
+  EngineStats stats = stats_;
+  stats.queue_depth = quick_.queue.size() + slow_.queue.size();
+  if (programs_) stats.clean += programs_->control().clean_hits;
+  if (events_) stats.violations += events_->violations();
+  return stats;
+}
+
+Result<> Lsm::Health() const {
+  const std::lock_guard lock(mutex_);
+  if (stopping_) return Fail(StateError("engine.stopped", "the engine is stopped"));
+  if (!failure_.empty()) return Fail(StateError("engine.lsm-gate", "nobody is asked: " + failure_));
+  if (stalled_) return Fail(StateError("engine.stalled", "no held task was answered for some seconds"));
+  return {};
+}
+
+void Lsm::Stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (stopped_) return;
+    stopped_ = true;
+  }
+  if (programs_) programs_->Remove();  // no new questions
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  stop_.notify_all();
+  quick_.ready.notify_all();
+  slow_.ready.notify_all();
+  if (watchdog_.joinable()) watchdog_.join();
+  gate_.reset();  // whoever waits still gets an error from the kernel and goes on
+  for (std::thread& t : workers_) t.join();
+  workers_.clear();
+  events_.reset();
+}
+
+}  // namespace
+
+Result<> ProbeLsm() { return LsmPrograms::Probe(); }
+
+Result<std::unique_ptr<Engine>> StartLsm(const EngineOptions& options, Recorder& recorder) {
+  if (recorder.options().list_bank != HashAlg::kSha256)
+    return Fail(
+        UsageError("the lsm engine needs SHA-256 as the list's bank: the kernel's side computes no other"));
+  auto engine = std::make_unique<Lsm>(options, recorder);
+  ASSAY_TRY(engine->Start());
+  return std::unique_ptr<Engine>(std::move(engine));
+}
+
+Result<EngineChoice> StartEngine(const EngineOptions& options, Recorder& recorder) {
+  EngineChoice choice;
+  if (options.engine != "fanotify") {
+    Result<std::unique_ptr<Engine>> lsm = StartLsm(options, recorder);
+    if (lsm) {
+      choice.engine = std::move(*lsm);
+      return choice;
+    }
+    if (options.engine == "lsm") return Fail(lsm.error());
+    choice.passed_over.emplace_back("lsm", lsm.error());
+  }
+  LsmPrograms::RemovePinned(options.run_dir + kPins);
+  ASSAY_ASSIGN(choice.engine, StartFanotify(options, recorder));
+  return choice;
+}
+
+}  // namespace assay::measure

@@ -1,0 +1,201 @@
+#include "measure/lsm_events.h"
+
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <charconv>
+#include <chrono>
+#include <thread>
+
+#include "base/log.h"
+#include "measure/engine.h"
+#include "measure/file.h"
+#include "measure/lsm_file.h"
+
+namespace assay::measure {
+namespace {
+
+constexpr int kPollMs = 100;
+
+std::uint64_t NowMs() {
+  using namespace std::chrono;
+  return static_cast<std::uint64_t>(
+      duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count());
+}
+
+// The number in "/proc/123/mem"; 0 for others.
+pid_t ProcessIn(std::string_view path) {
+  constexpr std::string_view kProc = "/proc/";
+  pid_t pid = 0;
+  if (path.starts_with(kProc)) std::from_chars(path.data() + kProc.size(), path.data() + path.size(), pid);
+  return pid;
+}
+
+std::optional<Violation> ViolationOf(std::uint32_t kind) {
+  switch (kind) {
+    case ASSAY_TOMTOU:
+    case ASSAY_CHANGED_BUFFER:
+      return Violation::kToMToU;
+    case ASSAY_MPROTECT:
+      return Violation::kMprotect;
+    case ASSAY_MODIFIED_CODE:
+      return Violation::kModifiedCode;
+    case ASSAY_ANONYMOUS_CODE:
+      return Violation::kAnonymousCode;
+    case ASSAY_WRITABLE_CODE:
+      return Violation::kWritableCode;
+    case ASSAY_PROCESS_ACCESS:
+      return Violation::kProcessAccess;
+    case ASSAY_RAW_DEVICE:
+      return Violation::kRawDevice;
+    case ASSAY_KERNEL_MEMORY:
+      return Violation::kKernelMemory;
+    case ASSAY_KEXEC_LOAD:
+      return Violation::kKexecLoad;
+    default:
+      return std::nullopt;
+  }
+}
+
+// The recorder keeps one record for each name in a row: what a process did is told apart from its other
+// deeds, and from its file.
+std::string Deed(Violation v, const std::string& program) {
+  return std::string(ViolationName(v)) + ":" + program;
+}
+
+}  // namespace
+
+struct LsmEvents::Impl {
+  const LsmPrograms* programs = nullptr;
+  Recorder* recorder = nullptr;
+  std::function<void(const assay_event&)> on_event;
+  bpf::RingPtr ring;
+  std::atomic<bool> stop{false}, take_missed{true};
+  std::atomic<std::uint64_t> violations{0};
+  std::uint64_t lost = 0, unnamed = 0;
+  std::thread thread;
+
+  void Loop();
+  void Handle(const assay_event& event);
+  void HandleMissed();
+  void CountLosses();
+  void Report(Violation v, const std::string& path, const Context& context);
+  void MeasureLate(const std::string& path, const Context& context);
+};
+
+void LsmEvents::Impl::Report(Violation v, const std::string& path, const Context& context) {
+  ++violations;
+  if (const Result<Recorded> r = recorder->RecordViolation(v, path, context); !r)
+    log::Error("{}: {}", path, r.error().Message());
+}
+
+// What was loaded without being held: better late than never, and the violation beside it says that it was.
+void LsmEvents::Impl::MeasureLate(const std::string& path, const Context& context) {
+  if (!path.starts_with('/')) return;
+  if (const Result<Recorded> r = MeasurePath(path, context, *recorder); !r)
+    log::Debug("{} is gone: {}", path, r.error().Message());
+}
+
+void LsmEvents::Impl::Handle(const assay_event& event) {
+  Context context{.time_ms = NowMs(),
+                  .pid = static_cast<pid_t>(event.tgid),
+                  .uid = event.uid,
+                  .comm = event.comm,
+                  .hook = HookName(event.kind, event.detail)};
+  if (event.kind == ASSAY_OWN_LOAD) {
+    context.hook = "own";
+    MeasureLate(event.path, context);
+    return;
+  }
+  const std::optional<Violation> violation = ViolationOf(event.kind);
+  if (!violation) return;
+  std::string path = event.path;
+  Result<UniqueFd> mapped = Fail(StateError("engine.lsm-file", "not a mapping"));
+  if (event.kind == ASSAY_MPROTECT) {
+    mapped = OpenMapped(context.pid, event.address);
+    if (mapped) {
+      if (const Result<std::string> name = NameOfFd(mapped->get()); name) path = *name;
+    }
+  } else if (event.kind == ASSAY_PROCESS_ACCESS) {
+    const pid_t target = event.target != 0 ? static_cast<pid_t>(event.target) : ProcessIn(path);
+    path = Deed(*violation, ProgramOf(target, event.comm));
+  } else if (path.empty()) {
+    path = Deed(*violation, ProgramOf(context.pid, event.comm));
+  }
+  Report(*violation, path, context);
+  if (mapped) {
+    context.hook = "mprotect";
+    if (const Result<Recorded> r = MeasureFd(mapped->get(), context, *recorder); !r)
+      log::Warn("{}", r.error().Message());
+  }
+  if (event.kind == ASSAY_CHANGED_BUFFER) {
+    const Result<Digest> digest = Digest::Of(HashAlg::kSha256, ByteView(event.digest));
+    if (digest && !digest->AllBytes(0)) {
+      if (const Result<Recorded> r = recorder->Record({*digest, path, context}); !r)
+        log::Error("{}", r.error().Message());
+    }
+  }
+}
+
+void LsmEvents::Impl::HandleMissed() {
+  for (const auto& [key, missed] : programs->TakeMissed()) {
+    Context context{.time_ms = NowMs(),
+                    .pid = static_cast<pid_t>(missed.tgid),
+                    .uid = missed.uid,
+                    .comm = missed.comm,
+                    .hook = "missed"};
+    const std::string path = missed.path[0] != 0 ? missed.path : std::string("unknown:") + missed.comm;
+    Report(Violation::kUnanswered, path, context);
+    if (key.kind == ASSAY_EXEC || key.kind == ASSAY_MMAP || key.kind == ASSAY_KERNEL_READ)
+      MeasureLate(path, context);
+  }
+}
+
+void LsmEvents::Impl::CountLosses() {
+  const assay_control& control = programs->control();
+  const std::uint64_t now_lost = __atomic_load_n(&control.events_lost, __ATOMIC_RELAXED);
+  const std::uint64_t now_unnamed = __atomic_load_n(&control.missed_unnamed, __ATOMIC_RELAXED);
+  const Context context{
+      .time_ms = NowMs(), .pid = getpid(), .uid = getuid(), .comm = "assayd", .hook = "lost"};
+  if (now_lost > lost) Report(Violation::kUnmeasurable, "events:" + std::to_string(now_lost), context);
+  if (now_unnamed > unnamed)
+    Report(Violation::kUnanswered, "unnamed:" + std::to_string(now_unnamed), context);
+  lost = now_lost;
+  unnamed = now_unnamed;
+}
+
+void LsmEvents::Impl::Loop() {
+  while (!stop) {
+    if (take_missed.exchange(false)) HandleMissed();
+    const int n = ring_buffer__poll(ring.get(), kPollMs);
+    if (n < 0 && n != -EINTR) {
+      log::Error("lsm: {}", OsError("ring_buffer__poll", "events", -n).Message());
+      std::this_thread::sleep_for(std::chrono::milliseconds(kPollMs));
+    }
+    CountLosses();
+  }
+}
+
+LsmEvents::LsmEvents(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+Result<std::unique_ptr<LsmEvents>> LsmEvents::Start(const LsmPrograms& programs, Recorder& recorder) {
+  auto impl = std::make_unique<Impl>();
+  Impl& d = *impl;
+  d.programs = &programs;
+  d.recorder = &recorder;
+  d.on_event = [&d](const assay_event& event) { d.Handle(event); };
+  ASSAY_ASSIGN(d.ring, programs.OpenEvents(&d.on_event));
+  d.thread = std::thread([&d] { d.Loop(); });
+  return std::unique_ptr<LsmEvents>(new LsmEvents(std::move(impl)));
+}
+
+LsmEvents::~LsmEvents() {
+  impl_->stop = true;
+  impl_->thread.join();
+}
+
+void LsmEvents::TakeMissed() { impl_->take_missed = true; }
+std::uint64_t LsmEvents::violations() const { return impl_->violations; }
+
+}  // namespace assay::measure

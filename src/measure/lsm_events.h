@@ -1,0 +1,32 @@
+// Internal: what the lsm engine's hooks tell without waiting, made into records; and what ran while nobody
+// answered.
+//
+//   ASSAY_ASSIGN(auto events, LsmEvents::Start(programs, recorder));
+//
+// Contract: one thread of its own; nobody waits for it, so it may take its time. Events that were lost in a
+// full ring buffer are themselves a violation.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "base/result.h"
+#include "measure/lsm_programs.h"
+#include "measure/recorder.h"
+
+namespace assay::measure {
+
+class LsmEvents {
+ public:
+  static Result<std::unique_ptr<LsmEvents>> Start(const LsmPrograms& programs, Recorder& recorder);
+  ~LsmEvents();
+  void TakeMissed();  // soon, on its thread
+  std::uint64_t violations() const;
+
+ private:
+  struct Impl;
+  explicit LsmEvents(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace assay::measure

@@ -1,0 +1,145 @@
+#include "measure/lsm_file.h"
+
+#include <dirent.h>
+#include <elf.h>
+#include <limits.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <cstring>
+#include <memory>
+
+#ifndef F_GET_SEALS
+#define F_GET_SEALS 1034
+#define F_SEAL_WRITE 0x0008
+#endif
+
+namespace assay::measure {
+namespace {
+
+constexpr int kOpenFlags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+constexpr std::uint64_t kMaxProgramHeaders = 64;
+constexpr std::size_t kMaxMaps = std::size_t{16} << 20;
+
+bool IsRequested(int fd, const assay_request& request) {
+  // The hook answers EXDEV for any other file; for this one the file system answers, and knows no such ioctl.
+  return ioctl(fd, ASSAY_IDENTIFY, static_cast<unsigned long>(request.tid)) != 0 && errno != EXDEV;
+}
+
+}  // namespace
+
+Result<UniqueFd> OpenRequested(const assay_request& request) {
+  const std::string process = "/proc/" + std::to_string(request.tid);
+  if (request.path[0] == '/') {
+    const std::string path = process + "/root" + request.path;
+    UniqueFd fd(open(path.c_str(), kOpenFlags | O_NOFOLLOW));
+    if (fd && IsRequested(fd.get(), request)) return fd;
+  }
+  // By descriptor: memfd, removed files, files of another mount namespace.
+  const std::string folder = process + "/fd";
+  const std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir(folder.c_str()), closedir);
+  while (dir != nullptr) {
+    const dirent* entry = readdir(dir.get());
+    if (entry == nullptr) break;
+    const std::string name = folder + "/" + entry->d_name;
+    struct stat st{};
+    if (stat(name.c_str(), &st) != 0 || !S_ISREG(st.st_mode)) continue;
+    UniqueFd fd(open(name.c_str(), kOpenFlags));
+    if (fd && IsRequested(fd.get(), request)) return fd;
+  }
+  return Fail(StateError("engine.lsm-file", "the file can't be reached any more"));
+}
+
+std::string HookName(std::uint32_t kind, std::uint32_t detail) {
+  // Source: include/linux/kernel_read_file.h, __kernel_read_file_id.
+  static constexpr const char* kReads[] = {"kernel",    "firmware", "module", "kexec",
+                                           "initramfs", "policy",   "x509"};
+  switch (kind) {
+    case ASSAY_EXEC:
+      return "exec";
+    case ASSAY_MMAP:
+      return "mmap";
+    case ASSAY_OPEN:
+      return "open";
+    case ASSAY_KERNEL_READ:
+    case ASSAY_BUFFER:
+    case ASSAY_CHANGED_BUFFER:
+      return detail < std::size(kReads) ? kReads[detail] : "kernel";
+    case ASSAY_BPF:
+      return "bpf";
+    default:
+      return "event";
+  }
+}
+
+bool IsUnsealedMemory(int fd) {
+  const int seals = fcntl(fd, F_GET_SEALS);
+  if (seals < 0 || (seals & F_SEAL_WRITE) != 0) return false;
+  char name[64] = {};
+  const ssize_t n = readlink(("/proc/self/fd/" + std::to_string(fd)).c_str(), name, sizeof(name) - 1);
+  const std::string_view text(name, n > 0 ? static_cast<std::size_t>(n) : 0);
+  return text.starts_with("/memfd:") || text.starts_with("/SYSV");
+}
+
+bool WantsExecutableStack(int fd) {
+  Elf64_Ehdr header;
+  if (pread(fd, &header, sizeof(header), 0) != static_cast<ssize_t>(sizeof(header))) return false;
+  if (std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_ident[EI_CLASS] != ELFCLASS64)
+    return false;
+  if (header.e_phentsize != sizeof(Elf64_Phdr)) return false;
+  for (std::uint64_t i = 0; i < std::min<std::uint64_t>(header.e_phnum, kMaxProgramHeaders); ++i) {
+    Elf64_Phdr segment;
+    const std::uint64_t at = header.e_phoff + i * sizeof(segment);
+    if (at > INT64_MAX) return false;
+    if (pread(fd, &segment, sizeof(segment), static_cast<off_t>(at)) != static_cast<ssize_t>(sizeof(segment)))
+      return false;
+    if (segment.p_type == PT_GNU_STACK) return (segment.p_flags & PF_X) != 0;
+  }
+  return false;
+}
+
+std::string ProgramOf(pid_t tgid, const char* comm) {
+  char name[PATH_MAX];
+  const ssize_t n = readlink(("/proc/" + std::to_string(tgid) + "/exe").c_str(), name, sizeof(name));
+  if (n <= 0) return comm;
+  return std::string(name, static_cast<std::size_t>(n));
+}
+
+std::set<std::string> ExecutableFiles(pid_t pid) {
+  std::set<std::string> files;
+  const Result<Bytes> maps = ReadFile("/proc/" + std::to_string(pid) + "/maps", kMaxMaps);
+  if (!maps) return files;
+  std::string_view text = AsText(*maps);
+  while (!text.empty()) {
+    const std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+    const std::size_t mode = line.find(' ');
+    const std::size_t path = line.find('/');
+    if (path != std::string_view::npos && mode + 3 < line.size() && line[mode + 3] == 'x')
+      files.emplace(line.substr(path));
+  }
+  return files;
+}
+
+Result<UniqueFd> OpenMapped(pid_t tgid, std::uint64_t address) {
+  const std::string process = "/proc/" + std::to_string(tgid);
+  ASSAY_ASSIGN(const Bytes maps, ReadFile(process + "/maps", kMaxMaps));
+  std::string_view text = AsText(maps);
+  while (!text.empty()) {
+    const std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+    const std::string_view range = line.substr(0, line.find(' '));
+    const std::size_t dash = range.find('-');
+    if (dash == std::string_view::npos) continue;
+    std::uint64_t begin = 0, end = 0;
+    std::from_chars(range.data(), range.data() + dash, begin, 16);
+    std::from_chars(range.data() + dash + 1, range.data() + range.size(), end, 16);
+    if (address < begin || address >= end) continue;
+    return Open(process + "/map_files/" + std::string(range), kOpenFlags);
+  }
+  return Fail(StateError("engine.lsm-file", "nothing is mapped there any more"));
+}
+
+}  // namespace assay::measure

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+ *
+ * The kernel's types, as far as the hooks look into them. preserve_access_index makes the loader find each
+ * field in the running kernel's BTF, so only names and types matter here, neither order nor completeness.
+ */
+#pragma once
+
+typedef unsigned char __u8;
+typedef unsigned short __u16;
+typedef unsigned int __u32;
+typedef unsigned long long __u64;
+typedef signed char __s8;
+typedef short __s16;
+typedef int __s32;
+typedef long long __s64;
+typedef __u16 __be16;
+typedef __u32 __be32;
+typedef __u32 __wsum;
+typedef __u8 u8;
+typedef __u32 u32;
+typedef __u64 u64;
+typedef _Bool bool;
+enum { false, true };
+typedef unsigned long size_t;
+
+#define NULL ((void*)0)
+#define EINTR 4
+#define ENOMEM 12
+#define EACCES 13
+#define EXDEV 18
+
+/* bpf.h, as far as it is used; the values are part of the system call interface. */
+enum {
+  BPF_MAP_TYPE_HASH = 1,
+  BPF_MAP_TYPE_ARRAY = 2,
+  BPF_MAP_TYPE_RINGBUF = 27,
+  BPF_MAP_TYPE_INODE_STORAGE = 28,
+  BPF_MAP_TYPE_TASK_STORAGE = 29,
+};
+enum { BPF_ANY = 0, BPF_NOEXIST = 1 };
+enum { BPF_F_NO_PREALLOC = 1U << 0, BPF_F_MMAPABLE = 1U << 10 };
+enum { BPF_LOCAL_STORAGE_GET_F_CREATE = 1 };
+
+/* Opaque to the program; the verifier knows them by these names. */
+struct bpf_dynptr {
+  __u64 opaque[2];
+} __attribute__((aligned(8)));
+struct bpf_map;
+struct mnt_idmap;
+struct iattr;
+struct cred;
+struct kernfs_node;
+union bpf_attr;
+struct bpf_token;
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+typedef struct {
+  int counter;
+} atomic_t;
+
+struct block_device;
+struct anon_vma;
+
+struct super_block {
+  u32 s_dev;
+  unsigned long s_flags;
+  unsigned long s_magic;
+  struct block_device* s_bdev;
+};
+
+struct inode {
+  unsigned short i_mode;
+  struct super_block* i_sb;
+  unsigned long i_ino;
+  u32 i_rdev;
+  atomic_t i_writecount;
+  atomic_t i_readcount;
+  u32 i_generation;
+  long long i_size;
+};
+
+struct qstr {
+  u32 len;
+  const unsigned char* name;
+};
+
+struct dentry {
+  struct dentry* d_parent;
+  struct qstr d_name;
+  struct inode* d_inode;
+};
+
+struct vfsmount;
+
+struct path {
+  struct vfsmount* mnt;
+  struct dentry* dentry;
+};
+
+struct file {
+  u32 f_mode;
+  u32 f_flags;
+  struct inode* f_inode;
+  struct path f_path;
+};
+
+struct linux_binprm {
+  struct file* file;
+};
+
+struct vm_area_struct {
+  unsigned long vm_start;
+  unsigned long vm_flags;
+  struct anon_vma* anon_vma;
+  struct file* vm_file;
+};
+
+struct task_struct {
+  int pid, tgid;
+  unsigned in_execve : 1;
+  struct task_struct* group_leader;
+};
+
+struct bpf_prog_aux {
+  char name[16];
+};
+
+struct bpf_insn {
+  u8 code;
+};
+
+struct bpf_prog {
+  u32 len;
+  struct bpf_prog_aux* aux;
+  struct bpf_insn insnsi[0];
+};
+
+/* iattr of another name: the field is all that is needed. */
+struct iattr___assay {
+  u32 ia_valid;
+};
+
+/* The overlay module's, if it is there when the programs are loaded. */
+struct ovl_path {
+  struct dentry* dentry;
+};
+struct ovl_entry {
+  u32 __numlower;
+  struct ovl_path __lowerstack[0];
+};
+struct ovl_inode {
+  struct inode vfs_inode;
+  struct dentry* __upperdentry;
+  struct ovl_entry* oe;
+};
+
+#pragma clang attribute pop
+
+/* Constants of the kernel's interfaces. */
+#define S_IFMT 0170000
+#define S_IFREG 0100000
+#define S_IFBLK 0060000
+#define S_IFCHR 0020000
+#define FMODE_WRITE 2U
+#define FMODE_EXEC 32U
+#define PROT_WRITE 2UL
+#define PROT_EXEC 4UL
+#define VM_WRITE 2UL
+#define VM_EXEC 4UL
+#define VM_SHARED 8UL
+#define MAP_SHARED 1UL
+#define MAP_TYPE 15UL
+#define ATTR_SIZE (1U << 3)
+#define SB_KERNMOUNT (1UL << 22)
+#define PTRACE_MODE_ATTACH 2U
+#define READING_MODULE 2
+#define LOADING_KEXEC_IMAGE 3

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+ *
+ * Code on its way into the kernel: modules, firmware, kexec images, policies, BPF programs.
+ */
+#pragma once
+
+SEC("lsm.s/kernel_read_file")
+int BPF_PROG(on_kernel_read, struct file* file, int id, bool contents, int ret) {
+  struct assay_control* c = the_control();
+  if (ret || !file || !is_active(c)) return ret;
+  return measure(c, file, ASSAY_KERNEL_READ, id);
+}
+
+/* Can't sleep. A clean inode's content is what was measured; else the buffer itself is compared. */
+SEC("lsm/kernel_post_read_file")
+int BPF_PROG(after_kernel_read, struct file* file, char* buffer, long size, int id, int ret) {
+  struct assay_control* c = the_control();
+  if (ret || !file || !is_active(c)) return ret;
+  struct task_state* t = my_state(false);
+  if (!t || t->read == 0 || t->read != (u64)file->f_inode) return 0;
+  t->read = 0;
+  struct inode_state* s = bpf_inode_storage_get(&inodes, file->f_inode, 0, 0);
+  if (s && is_clean(s, c, file->f_inode)) return 0;
+  u64 other = 0;
+  if (sha256(&t->sha, buffer, size, false, (u8*)t->found_digest)) {
+    __builtin_memset(t->found_digest, 0, sizeof(t->found_digest));
+    other = 1;
+  }
+#pragma clang loop unroll(full)
+  for (int i = 0; i < ASSAY_DIGEST / 8; ++i) other |= t->found_digest[i] ^ t->read_digest[i];
+  if (!other) return 0;
+  struct assay_event* e = new_event(c, ASSAY_CHANGED_BUFFER, id);
+  if (e) {
+    fill_inode(e, file->f_inode);
+    fill_name(e, file);
+    e->size = size;
+    __builtin_memcpy(e->digest, t->found_digest, sizeof(e->digest));
+    bpf_ringbuf_submit(e, 0);
+  }
+  return c->refuse ? -EACCES : 0;
+}
+
+SEC("lsm/kernel_load_data")
+int BPF_PROG(on_load_data, int id, bool contents, int ret) {
+  struct assay_control* c = the_control();
+  if (ret || contents || !is_active(c) || !in_scope(c)) return ret;
+  struct assay_event* e = new_event(c, ASSAY_KEXEC_LOAD, id);
+  if (e) bpf_ringbuf_submit(e, 0);
+  return c->refuse && id == LOADING_KEXEC_IMAGE ? -EACCES : 0;
+}
+
+/* Can't sleep either: the digest is kept for on_kernfs. */
+SEC("lsm/kernel_post_load_data")
+int BPF_PROG(after_load_data, char* buffer, long size, int id, char* description, int ret) {
+  struct assay_control* c = the_control();
+  if (ret || !is_active(c) || !in_scope(c)) return ret;
+  struct task_state* t = my_state(true);
+  if (!t) return c->refuse ? -ENOMEM : 0;
+  if (sha256(&t->sha, buffer, size, false, t->buffer_digest))
+    __builtin_memset(t->buffer_digest, 0, sizeof(t->buffer_digest));
+  t->buffer_size = size;
+  t->buffer_detail = id;
+  t->buffer = 1;
+  return 0;
+}
+
+/* A module's folder in sysfs is made before its code runs: the first hook on that way that may sleep. */
+SEC("lsm.s/kernfs_init_security")
+int BPF_PROG(on_kernfs, struct kernfs_node* parent, struct kernfs_node* node, int ret) {
+  struct assay_control* c = the_control();
+  if (ret || !is_active(c)) return ret;
+  struct task_state* t = my_state(false);
+  if (!t || !t->buffer) return 0;
+  t->buffer = 0;
+  struct assay_request* r = new_request(ASSAY_BUFFER, t->buffer_detail);
+  if (!r) return c->refuse ? -ENOMEM : 0;
+  r->size = t->buffer_size;
+  __builtin_memcpy(r->digest, t->buffer_digest, sizeof(r->digest));
+  struct assay_missed_key key = {.kind = ASSAY_BUFFER, .ino = *(u64*)t->buffer_digest};
+  struct assay_answer answer = {};
+  return decide(c, r, &answer, &key);
+}
+
+SEC("lsm.s/bpf_prog_load")
+int BPF_PROG(on_bpf, struct bpf_prog* prog) {
+  struct assay_control* c = the_control();
+  if (!is_active(c) || !in_scope(c) || my_role()) return 0;
+  struct task_state* t = my_state(true);
+  if (!t) return c->refuse ? -ENOMEM : 0;
+  struct assay_request* r = new_request(ASSAY_BPF, 0);
+  if (!r) return c->refuse ? -ENOMEM : 0;
+  r->size = (u64)prog->len * 8;
+  r->inode = (u64)prog;
+  /* Read back, it is a number to the verifier, with which one may calculate. */
+  u64 instructions = *(volatile u64*)&r->inode + bpf_core_field_offset(struct bpf_prog, insnsi);
+  if (sha256(&t->sha, (void*)instructions, r->size, true, r->digest))
+    __builtin_memset(r->digest, 0, sizeof(r->digest));
+  bpf_probe_read_kernel_str(r->path, sizeof(prog->aux->name), BPF_CORE_READ(prog, aux)->name);
+  struct assay_missed_key key = {.kind = ASSAY_BPF, .ino = *(u64*)r->digest};
+  struct assay_answer answer = {};
+  return decide(c, r, &answer, &key);
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+ *
+ * Maps, and what the hooks remember of inodes and tasks.
+ */
+#pragma once
+
+/* Of an inode. Clean: clean_seq == write_seq + 1. docs/notes/2026-11-24-lsm-engine.md, "States". */
+struct inode_state {
+  u64 write_seq; /* raised by whatever may change content or name */
+  u64 clean_seq; /* what is in it was measured */
+  u64 data_seq;  /* it was looked at, and is not code */
+  u64 raw_seq;   /* assay_control.raw_seq at that time */
+  u64 real;      /* overlayfs: the real inode, and its write_seq then */
+  u64 real_seq;
+};
+
+struct sha256 {
+  u32 h[8];
+  u32 w[16];
+  u8 block[64];
+};
+
+struct task_state {
+  u32 role;     /* ASSAY_ROLE_*: on the thread group's leader */
+  u32 reported; /* kinds of events that this program has caused already: on the leader */
+  u64 cover;    /* this inode was measured in the exec that is going on, though it can't become clean */
+  u64 read;     /* the kernel reads this inode; its measured digest: */
+  u64 read_digest[ASSAY_DIGEST / 8];
+  u64 found_digest[ASSAY_DIGEST / 8]; /* of the buffer that it was read into */
+  u32 buffer;                         /* a buffer's digest waits for a hook that may sleep */
+  u32 buffer_detail;
+  u64 buffer_size;
+  u8 buffer_digest[ASSAY_DIGEST];
+  struct sha256 sha;
+};
+
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __uint(max_entries, 1);
+  __type(key, u32);
+  __type(value, struct assay_control);
+} control SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_INODE_STORAGE);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __type(key, int);
+  __type(value, struct inode_state);
+} inodes SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __type(key, int);
+  __type(value, struct task_state);
+} tasks SEC(".maps");
+
+/* By thread id, while the thread waits. */
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __uint(max_entries, 65536);
+  __type(key, u32);
+  __type(value, struct assay_request);
+} requests SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __uint(max_entries, 8192);
+  __type(key, struct assay_missed_key);
+  __type(value, struct assay_missed);
+} missed SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, 256);
+  __type(key, struct assay_own_file);
+  __type(value, u32);
+} own_files SEC(".maps");
+
+/* Block devices open for writing, by the file's address. */
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __uint(max_entries, 4096);
+  __type(key, u64);
+  __type(value, u32);
+} raw_files SEC(".maps");
+
+/* Real inodes under overlayfs that were measured: their write_seq, by address. */
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __uint(max_entries, 65536);
+  __type(key, u64);
+  __type(value, u64);
+} real_inodes SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_RINGBUF);
+  __uint(max_entries, 4 << 20);
+} events SEC(".maps");
+
+extern struct task_struct* bpf_task_from_pid(__s32 pid) __ksym;
+extern void bpf_task_release(struct task_struct* task) __ksym;
+extern struct file* bpf_get_task_exe_file(struct task_struct* task) __ksym;
+extern void bpf_put_file(struct file* file) __ksym;
+extern int bpf_path_d_path(struct path* path, char* buffer, size_t buffer__sz) __ksym;
+extern int bpf_get_file_xattr(struct file* file, const char* name__str, struct bpf_dynptr* value) __ksym;
+extern void bpf_rcu_read_lock(void) __ksym;
+extern void bpf_rcu_read_unlock(void) __ksym;
+
+static __always_inline struct assay_control* the_control(void) {
+  u32 zero = 0;
+  return bpf_map_lookup_elem(&control, &zero);
+}
+
+static __always_inline bool is_active(const struct assay_control* c) { return c && c->active; }
+
+static __always_inline bool in_scope(const struct assay_control* c) {
+  return c->scope == 0 || bpf_get_current_cgroup_id() == c->scope;
+}
+
+/* Of the present thread group. */
+static __always_inline u32 my_role(void) {
+  u32 role = 0;
+  bpf_rcu_read_lock();
+  struct task_struct* leader = bpf_get_current_task_btf()->group_leader;
+  if (leader) {
+    struct task_state* t = bpf_task_storage_get(&tasks, leader, 0, 0);
+    if (t) role = t->role;
+  }
+  bpf_rcu_read_unlock();
+  return role;
+}
+
+/* Whether this program caused an event of this kind before: one of each is enough. */
+static __always_inline bool reported_before(u32 kind) {
+  bool before = false;
+  bpf_rcu_read_lock();
+  struct task_struct* leader = bpf_get_current_task_btf()->group_leader;
+  if (leader) {
+    struct task_state* t = bpf_task_storage_get(&tasks, leader, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+    if (t) before = __sync_fetch_and_or(&t->reported, 1U << kind) & 1U << kind;
+  }
+  bpf_rcu_read_unlock();
+  return before;
+}
+
+static __always_inline struct task_state* my_state(bool create) {
+  return bpf_task_storage_get(&tasks, bpf_get_current_task_btf(), 0,
+                              create ? BPF_LOCAL_STORAGE_GET_F_CREATE : 0);
+}

@@ -1,0 +1,255 @@
+#include "measure/lsm_programs.h"
+
+#include <linux/magic.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+#include "base/digest.h"
+#include "base/log.h"
+#include "measure/embedded.h"
+
+namespace assay::measure {
+namespace {
+
+constexpr char kKernelTypes[] = "/sys/kernel/btf/vmlinux";
+constexpr ino_t kInitialPidNamespace = 0xEFFFFFFC;  // PROC_PID_INIT_INO
+constexpr unsigned kMaxTaskState = 1024;
+constexpr std::size_t kMaxMissed = 100'000;  // at once: the map may be filled while it is emptied
+// The kernel functions that the programs call. bpf_get_task_exe_file is the youngest: Linux 6.12.
+constexpr const char* kFunctions[] = {"bpf_get_task_exe_file", "bpf_path_d_path", "bpf_get_file_xattr",
+                                      "bpf_task_from_pid", "bpf_put_file"};
+
+Digest ObjectDigest() { return Hash(HashAlg::kSha256, EmbeddedLsmObject()); }
+
+Result<std::vector<std::string>> ProgramNames() {
+  ASSAY_ASSIGN(const bpf::ObjectPtr object, bpf::OpenObject(EmbeddedLsmObject()));
+  std::vector<std::string> names;
+  bpf_program* program = nullptr;
+  bpf_object__for_each_program(program, object.get()) names.emplace_back(bpf_program__name(program));
+  return names;
+}
+
+struct Attached {
+  bpf::ObjectPtr object;
+  std::vector<std::pair<std::string, bpf::LinkPtr>> links;
+};
+
+Result<Attached> TryLoadAndAttach() {
+  Attached a;
+  ASSAY_ASSIGN(a.object, bpf::OpenObject(EmbeddedLsmObject()));
+  ASSAY_TRY(bpf::Load(*a.object));
+  bpf_program* program = nullptr;
+  bpf_object__for_each_program(program, a.object.get()) {
+    ASSAY_ASSIGN(bpf::LinkPtr link, bpf::Attach(*program));
+    a.links.emplace_back(bpf_program__name(program), std::move(link));
+  }
+  return a;
+}
+
+// A bpffs of our own: what is pinned in it concerns nobody else, and a container can't reach it.
+Result<> EnsureBpffs(const std::string& dir) {
+  ASSAY_TRY(MakeDirs(dir, 0700));
+  struct statfs info{};
+  if (statfs(dir.c_str(), &info) != 0) return Fail(OsError("statfs", dir, errno));
+  if (static_cast<unsigned long>(info.f_type) == BPF_FS_MAGIC) return {};
+  if (mount("assay", dir.c_str(), "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700") != 0)
+    return Fail(OsError("mount", dir + " as bpf", errno));
+  return {};
+}
+
+// What a kernel must have, found without loading anything.
+Result<> CheckKernel() {
+  struct stat st{};
+  if (stat("/proc/self/ns/pid", &st) != 0 || st.st_ino != kInitialPidNamespace)
+    return Fail(StateError("engine.lsm-pid-namespace", "the lsm engine needs the initial pid namespace"));
+  const Result<Bytes> active = ReadFile("/sys/kernel/security/lsm", 4096);
+  if (active && (("," + std::string(AsText(*active)) + ",").find(",bpf,") == std::string::npos))
+    return Fail(StateError("engine.lsm-inactive", "bpf is not among the kernel's security modules: " +
+                                                      std::string(AsText(*active))));
+  if (access(kKernelTypes, R_OK) != 0)
+    return Fail(StateError("engine.lsm-btf", "the kernel does not tell its types (CONFIG_DEBUG_INFO_BTF)"));
+  const bpf::BtfPtr types(btf__load_vmlinux_btf());
+  if (!types) return Fail(StateError("engine.lsm-btf", "the kernel's types can't be read"));
+  if (btf__find_by_name_kind(types.get(), "bpf_lsm_mmap_file", BTF_KIND_FUNC) < 0)
+    return Fail(StateError("engine.lsm-inactive", "the kernel is built without the BPF security module"));
+  for (const char* function : kFunctions) {
+    if (btf__find_by_name_kind(types.get(), function, BTF_KIND_FUNC) < 0)
+      return Fail(StateError("engine.lsm-kernel-function", std::string("the kernel has no ") + function +
+                                                               "(): it is older than Linux 6.12"));
+  }
+  return {};
+}
+
+// Attached while nothing is active: no hook does anything.
+Result<Attached> LoadAndAttach() {
+  Result<Attached> attached = TryLoadAndAttach();
+  if (attached) return attached;
+  const auto* os = attached.error().As<OsError>();
+  return Fail(StateError(os != nullptr && os->err == EPERM ? "engine.lsm-permission" : "engine.lsm-load",
+                         "the kernel refuses the programs: " + attached.error().Message()));
+}
+
+}  // namespace
+
+Result<> LsmPrograms::Probe() {
+  ASSAY_TRY(CheckKernel());
+  ASSAY_TRY(LoadAndAttach());
+  return {};
+}
+
+Result<std::unique_ptr<LsmPrograms>> LsmPrograms::Open(const std::string& pin_dir) {
+  std::unique_ptr<LsmPrograms> p(new LsmPrograms);
+  p->pin_dir_ = pin_dir;
+  ASSAY_TRY(CheckKernel());
+  ASSAY_TRY(EnsureBpffs(pin_dir));
+  if (const Result<> adopted = p->Adopt(); !adopted) {
+    log::Debug("lsm: nothing to take over: {}", adopted.error().Message());
+    ASSAY_TRY(p->Load());
+  }
+  return p;
+}
+
+LsmPrograms::~LsmPrograms() {
+  if (control_ != nullptr) munmap(control_, sizeof(assay_control));
+}
+
+Result<> LsmPrograms::UseMaps(const std::function<Result<UniqueFd>(const std::string&)>& open) {
+  ASSAY_ASSIGN(control_map_, open("control"));
+  ASSAY_ASSIGN(requests_, open("requests"));
+  ASSAY_ASSIGN(tasks_, open("tasks"));
+  ASSAY_ASSIGN(missed_, open("missed"));
+  ASSAY_ASSIGN(events_, open("events"));
+  ASSAY_ASSIGN(own_files_, open("own_files"));
+  if (control_ != nullptr) munmap(control_, sizeof(assay_control));
+  control_ = nullptr;
+  void* shared =
+      mmap(nullptr, sizeof(assay_control), PROT_READ | PROT_WRITE, MAP_SHARED, control_map_.get(), 0);
+  if (shared == MAP_FAILED) return Fail(OsError("mmap", "the map control", errno));
+  control_ = static_cast<assay_control*>(shared);
+  return {};
+}
+
+Result<> LsmPrograms::Adopt() {
+  ASSAY_ASSIGN(const std::vector<std::string> names, ProgramNames());
+  for (const std::string& name : names) ASSAY_TRY(bpf::OpenPinned(pin_dir_ + "/link_" + name));
+  ASSAY_TRY(UseMaps([&](const std::string& name) { return bpf::OpenPinned(pin_dir_ + "/map_" + name); }));
+  const Digest digest = ObjectDigest();
+  if (control_->version != ASSAY_WIRE_VERSION || !Equal(digest.view(), ByteView(control_->object)))
+    return Fail(StateError("engine.lsm-other", "the pinned programs are of another build"));
+  adopted_ = true;
+  return {};
+}
+
+Result<> LsmPrograms::Load() {
+  ASSAY_ASSIGN(Attached fresh, LoadAndAttach());
+  // What an attester of another build left goes only now: there is no gap in between.
+  Remove();
+  ASSAY_TRY(UseMaps([&](const std::string& name) -> Result<UniqueFd> {
+    const bpf_map* map = bpf_object__find_map_by_name(fresh.object.get(), name.c_str());
+    if (map == nullptr) return Fail(LibError("libbpf", "the object has no map " + name));
+    const std::string pin = pin_dir_ + "/map_" + name;
+    const int fd = bpf_map__fd(map);
+    if (const int r = bpf_obj_pin(fd, pin.c_str()); r != 0) return Fail(OsError("bpf_obj_pin", pin, -r));
+    const int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (copy < 0) return Fail(OsError("fcntl", "F_DUPFD_CLOEXEC", errno));
+    return UniqueFd(copy);
+  }));
+  control_->version = ASSAY_WIRE_VERSION;
+  std::memcpy(control_->object, ObjectDigest().view().data(), ASSAY_DIGEST);
+  for (auto& [name, link] : fresh.links) {
+    const std::string pin = pin_dir_ + "/link_" + name;
+    if (const int r = bpf_link__pin(link.get(), pin.c_str()); r != 0) {
+      Remove();
+      return Fail(OsError("bpf_link__pin", pin, -r));
+    }
+  }
+  return {};
+}
+
+Result<> LsmPrograms::AddOwnFile(const std::string& path) const {
+  struct stat st{};
+  if (stat(path.c_str(), &st) != 0) return Fail(OsError("stat", path, errno));
+  const assay_own_file key{
+      .ino = st.st_ino, .dev = (major(st.st_dev) << 20) | minor(st.st_dev), .reserved = 0};
+  const std::uint32_t one = 1;
+  if (const int r = bpf_map_update_elem(own_files_.get(), &key, &one, BPF_ANY); r != 0)
+    return Fail(OsError("bpf_map_update_elem", "own_files", -r));
+  return {};
+}
+
+void LsmPrograms::Remove() {
+  if (control_ != nullptr) control_->active = 0;
+  RemovePinned(pin_dir_);
+}
+
+void LsmPrograms::RemovePinned(const std::string& pin_dir) {
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(pin_dir, ignored))
+    std::filesystem::remove(entry.path(), ignored);
+}
+
+Result<> LsmPrograms::Mark(pid_t pid, std::uint32_t role) const {
+  const UniqueFd process(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  if (!process) return Fail(OsError("pidfd_open", std::to_string(pid), errno));
+  // struct task_state begins with the role; the rest is the programs' own.
+  std::array<std::uint8_t, kMaxTaskState> value{};
+  std::memcpy(value.data(), &role, sizeof(role));
+  bpf_map_info info{};
+  std::uint32_t length = sizeof(info);
+  if (const int r = bpf_obj_get_info_by_fd(tasks_.get(), &info, &length); r != 0)
+    return Fail(OsError("bpf_obj_get_info_by_fd", "tasks", -r));
+  if (info.value_size > value.size())
+    return Fail(LibError("libbpf", "the map tasks has larger values than known"));
+  const int fd = process.get();
+  if (const int r = bpf_map_update_elem(tasks_.get(), &fd, value.data(), BPF_ANY); r != 0)
+    return Fail(OsError("bpf_map_update_elem", "tasks", -r));
+  return {};
+}
+
+std::optional<assay_request> LsmPrograms::Request(pid_t tid) const {
+  assay_request request;
+  const auto key = static_cast<std::uint32_t>(tid);
+  if (bpf_map_lookup_elem(requests_.get(), &key, &request) != 0) return std::nullopt;
+  request.path[ASSAY_PATH - 1] = 0;
+  request.comm[ASSAY_COMM - 1] = 0;
+  return request;
+}
+
+std::vector<std::pair<assay_missed_key, assay_missed>> LsmPrograms::TakeMissed() const {
+  std::vector<std::pair<assay_missed_key, assay_missed>> all;
+  assay_missed_key key;
+  assay_missed value;
+  while (all.size() < kMaxMissed && bpf_map_get_next_key(missed_.get(), nullptr, &key) == 0) {
+    if (bpf_map_lookup_and_delete_elem(missed_.get(), &key, &value) != 0) break;
+    value.path[ASSAY_PATH - 1] = 0;
+    value.comm[ASSAY_COMM - 1] = 0;
+    all.emplace_back(key, value);
+  }
+  return all;
+}
+
+Result<bpf::RingPtr> LsmPrograms::OpenEvents(std::function<void(const assay_event&)>* on_event) const {
+  const auto callback = [](void* context, void* data, std::size_t size) {
+    if (size < sizeof(assay_event)) return 0;
+    assay_event event;
+    std::memcpy(&event, data, sizeof(event));
+    event.path[ASSAY_PATH - 1] = 0;
+    event.comm[ASSAY_COMM - 1] = 0;
+    (*static_cast<std::function<void(const assay_event&)>*>(context))(event);
+    return 0;
+  };
+  bpf::RingPtr ring(ring_buffer__new(events_.get(), callback, on_event, nullptr));
+  if (!ring) return Fail(OsError("ring_buffer__new", "events", errno));
+  return ring;
+}
+
+}  // namespace assay::measure

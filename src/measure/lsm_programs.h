@@ -1,0 +1,58 @@
+// Internal: the BPF programs in the kernel: loaded, attached all or none, pinned so that they outlive us, and
+// the maps through which they are talked to.
+//
+//   ASSAY_ASSIGN(auto programs, LsmPrograms::Open("/run/assayd/bpf"));
+//   programs->control().gate = pid;
+//
+// Contract: Open() takes over what an earlier attester of the same build left pinned (adopted()), and
+// replaces anything else. Remove() detaches all; without it the programs stay when this object goes.
+#pragma once
+
+#include <sys/types.h>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "measure/bpf.h"
+#include "measure/lsm_wire.h"
+
+namespace assay::measure {
+
+class LsmPrograms {
+ public:
+  // By loading and attaching. StateError "engine.lsm-..." says what is missing.
+  static Result<> Probe();
+  static Result<std::unique_ptr<LsmPrograms>> Open(const std::string& pin_dir);
+  ~LsmPrograms();
+  LsmPrograms(const LsmPrograms&) = delete;
+  LsmPrograms& operator=(const LsmPrograms&) = delete;
+
+  bool adopted() const { return adopted_; }
+  assay_control& control() const { return *control_; }
+  Result<> Mark(pid_t pid, std::uint32_t role) const;     // of a process, until it ends
+  std::optional<assay_request> Request(pid_t tid) const;  // that this thread waits for
+  std::vector<std::pair<assay_missed_key, assay_missed>> TakeMissed() const;
+  Result<bpf::RingPtr> OpenEvents(std::function<void(const assay_event&)>* on_event) const;
+  Result<> AddOwnFile(const std::string& path) const;  // it may be loaded also when nobody answers
+  void Remove();
+  // What a killed attester left, where this one uses another engine.
+  static void RemovePinned(const std::string& pin_dir);
+
+ private:
+  LsmPrograms() = default;
+  Result<> Adopt();
+  Result<> Load();
+  Result<> UseMaps(const std::function<Result<UniqueFd>(const std::string&)>& open);
+
+  std::string pin_dir_;
+  bool adopted_ = false;
+  assay_control* control_ = nullptr;
+  UniqueFd control_map_, requests_, tasks_, missed_, events_, own_files_;
+};
+
+}  // namespace assay::measure

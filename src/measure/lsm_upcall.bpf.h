@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+ *
+ * Asking the attester and waiting for its answer, and telling it without waiting.
+ */
+#pragma once
+
+static const struct assay_request empty_request;
+static const struct assay_missed empty_missed;
+
+static __always_inline void fill_who(u32* tid, u32* tgid, u32* uid, char* comm) {
+  u64 id = bpf_get_current_pid_tgid();
+  *tid = id;
+  *tgid = id >> 32;
+  *uid = bpf_get_current_uid_gid();
+  bpf_get_current_comm(comm, ASSAY_COMM);
+}
+
+/* The request of the present thread, in the map; null: no memory. */
+static __always_inline struct assay_request* new_request(u32 kind, u32 detail) {
+  u32 tid = bpf_get_current_pid_tgid();
+  if (bpf_map_update_elem(&requests, &tid, &empty_request, BPF_ANY)) return NULL;
+  struct assay_request* r = bpf_map_lookup_elem(&requests, &tid);
+  if (!r) return NULL;
+  fill_who(&r->tid, &r->tgid, &r->uid, r->comm);
+  r->kind = kind;
+  r->detail = detail;
+  r->since = bpf_ktime_get_ns();
+  return r;
+}
+
+/* 0: answered. The thread sleeps here. */
+static __always_inline int ask(struct assay_control* c, struct assay_request* r,
+                               struct assay_answer* answer) {
+  struct task_struct* gate = bpf_task_from_pid(c->gate);
+  if (!gate) return -1;
+  /* A number may have a new owner; the mark goes with the task. */
+  struct task_state* mark = bpf_task_storage_get(&tasks, gate, 0, 0);
+  struct file* file = mark && mark->role & ASSAY_ROLE_GATE ? bpf_get_task_exe_file(gate) : NULL;
+  bpf_task_release(gate);
+  if (!file) return -1;
+  struct bpf_dynptr value;
+  bpf_dynptr_from_mem(r->answer, sizeof(r->answer), 0, &value);
+  u64 from = bpf_ktime_get_ns();
+  int got = bpf_get_file_xattr(file, ASSAY_XATTR, &value);
+  bpf_put_file(file);
+  __sync_fetch_and_add(&c->requests, 1);
+  __sync_fetch_and_add(&c->wait_ns, bpf_ktime_get_ns() - from);
+  if (got == -EINTR) return -EINTR;
+  if (got != sizeof(*answer)) return -1;
+  __builtin_memcpy(answer, r->answer, sizeof(*answer));
+  return 0;
+}
+
+/* Nobody answered: kept for the next attester. */
+static __always_inline void note_missed(struct assay_control* c, const struct assay_request* r,
+                                        const struct assay_missed_key* key) {
+  __sync_fetch_and_add(&c->missed, 1);
+  struct assay_missed* m = bpf_map_lookup_elem(&missed, key);
+  if (!m) {
+    if (bpf_map_update_elem(&missed, key, &empty_missed, BPF_NOEXIST) == 0)
+      m = bpf_map_lookup_elem(&missed, key);
+    if (!m) {
+      __sync_fetch_and_add(&c->missed_unnamed, 1);
+      return;
+    }
+    m->tgid = r->tgid;
+    m->uid = r->uid;
+    __builtin_memcpy(m->comm, r->comm, sizeof(m->comm));
+    __builtin_memcpy(m->path, r->path, sizeof(m->path));
+  }
+  __sync_fetch_and_add(&m->count, 1);
+}
+
+/* Asks, and makes a decision of the answer or of its absence: 0 or a negative error for the hook. */
+static __always_inline int decide(struct assay_control* c, struct assay_request* r,
+                                  struct assay_answer* answer, const struct assay_missed_key* key) {
+  int asked = ask(c, r, answer);
+  int result = 0;
+  if (asked == -EINTR) {
+    result = -EINTR; /* it is being killed and will not load anything */
+  } else if (asked) {
+    note_missed(c, r, key);
+    answer->flags = 0;
+    struct assay_own_file own = {.ino = key->ino, .dev = key->dev};
+    if (c->refuse && !bpf_map_lookup_elem(&own_files, &own)) result = -EACCES;
+  } else if (answer->flags & ASSAY_ANSWER_REFUSE) {
+    result = -EACCES;
+  }
+  u32 tid = r->tid;
+  bpf_map_delete_elem(&requests, &tid);
+  return result;
+}
+
+/* An event without waiting; the caller fills in the rest and submits it. */
+static __always_inline struct assay_event* new_event(struct assay_control* c, u32 kind, u32 detail) {
+  struct assay_event* e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+  if (!e) {
+    __sync_fetch_and_add(&c->events_lost, 1);
+    return NULL;
+  }
+  e->inode = e->address = e->size = e->ino = 0;
+  e->dev = e->flags = e->target = 0;
+  e->kind = kind;
+  e->detail = detail;
+  __builtin_memset(e->digest, 0, sizeof(e->digest));
+  e->path[0] = 0;
+  fill_who(&e->tid, &e->tgid, &e->uid, e->comm);
+  return e;
+}
+
+static __always_inline void fill_inode(struct assay_event* e, struct inode* inode) {
+  e->inode = (u64)inode;
+  e->ino = BPF_CORE_READ(inode, i_ino);
+  e->dev = BPF_CORE_READ(inode, i_sb, s_dev);
+}
+
+/* The last name only: for pointers that the kernel's own path function does not take. */
+static __always_inline void fill_name(struct assay_event* e, struct file* file) {
+  const unsigned char* name = BPF_CORE_READ(file, f_path.dentry, d_name.name);
+  bpf_probe_read_kernel_str(e->path, 256, name);
+}
+
+static __always_inline void tell_file(struct assay_control* c, u32 kind, u32 detail, struct file* file) {
+  struct assay_event* e = new_event(c, kind, detail);
+  if (!e) return;
+  fill_inode(e, file->f_inode);
+  if (bpf_path_d_path(&file->f_path, e->path, sizeof(e->path)) < 0) fill_name(e, file);
+  bpf_ringbuf_submit(e, 0);
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+ *
+ * What the lsm engine's BPF programs and the attester hand to each other: the values of the maps, the events
+ * of the ring buffer and the answer to a request. Shared by BPF C and C++.
+ *
+ *   struct assay_request r;          // requests[thread id], while the thread waits
+ *   struct assay_answer a;           // the value of the extended attribute user.assay, which ends the
+ * waiting
+ *
+ * Contract: fixed sizes, no pointers; every layout is asserted. A change of anything here raises
+ * ASSAY_WIRE_VERSION, so that an attester does not take over the pinned programs of another version.
+ */
+#ifndef ASSAY_MEASURE_LSM_WIRE_H
+#define ASSAY_MEASURE_LSM_WIRE_H
+
+#ifdef __bpf__
+#define ASSAY_ASSERT(condition) _Static_assert(condition, #condition)
+#else
+#include <linux/types.h>
+#define ASSAY_ASSERT(condition) static_assert(condition, #condition)
+#endif
+
+#define ASSAY_WIRE_VERSION 2
+#define ASSAY_PATH 1024 /* longer ones are cut: the attester then names the file by its descriptor */
+#define ASSAY_COMM 16   /* TASK_COMM_LEN */
+#define ASSAY_DIGEST 32 /* SHA-256 */
+#define ASSAY_XATTR "user.assay"
+#define ASSAY_IDENTIFY \
+  0x41535359 /* ioctl(candidate, ASSAY_IDENTIFY, thread id): ENOTTY if it is the file, else EXDEV */
+
+/* What is about to happen. */
+enum assay_kind {
+  ASSAY_EXEC = 1,    /* bprm_check_security: a program, a script, its interpreter */
+  ASSAY_MMAP,        /* a file mapped executable */
+  ASSAY_OPEN,        /* a file opened for reading, if it looks like code */
+  ASSAY_KERNEL_READ, /* the kernel reads a file: detail is its READING_* number */
+  ASSAY_BUFFER,      /* the kernel takes a buffer from user space: digest and size are set */
+  ASSAY_BPF,         /* a BPF program is loaded: digest and size are set, path is its name */
+  /* From here on: events of the ring buffer, not requests. */
+  ASSAY_OWN_LOAD,       /* an exempt task loaded code */
+  ASSAY_TOMTOU,         /* a clean file that is in use is opened for writing */
+  ASSAY_MPROTECT,       /* mprotect(PROT_EXEC) on a file that is not clean */
+  ASSAY_MODIFIED_CODE,  /* ... on private pages that were written to */
+  ASSAY_ANONYMOUS_CODE, /* executable memory without a file */
+  ASSAY_WRITABLE_CODE,  /* writable and executable at once */
+  ASSAY_PROCESS_ACCESS, /* ptrace, process_vm_writev, /proc/PID/mem: target is the thread group touched */
+  ASSAY_RAW_DEVICE,     /* a block device opened for writing */
+  ASSAY_KERNEL_MEMORY,  /* /dev/mem or /dev/port opened for writing */
+  ASSAY_KEXEC_LOAD,     /* a kernel image that the kernel takes without looking at it */
+  ASSAY_CHANGED_BUFFER, /* what the kernel read is not what was measured: digest is of what it read */
+  ASSAY_KINDS
+};
+
+/* Of a request. */
+#define ASSAY_WRITERS 1U  /* somebody had the file open for writing */
+#define ASSAY_VOLATILE 2U /* it can't become clean: what the file system does is not seen */
+#define ASSAY_SERVED 4U   /* another program serves the file system: reading may block */
+
+struct assay_request {
+  __u64 inode; /* the inode's (or the BPF program's) address: names it among those that exist now */
+  __u64 size;  /* of a buffer */
+  __u64 since; /* CLOCK_MONOTONIC, ns */
+  __u32 kind;
+  __u32 detail;
+  __u32 flags;
+  __u32 tid, tgid, uid;
+  char comm[ASSAY_COMM];
+  __u8 digest[ASSAY_DIGEST];
+  char path[ASSAY_PATH]; /* as the task sees it; empty if it is too long */
+  __u8 answer[64];       /* the attribute's value: struct assay_answer */
+};
+ASSAY_ASSERT(sizeof(struct assay_request) == 24 + 24 + 16 + 32 + ASSAY_PATH + 64);
+
+#define ASSAY_ANSWER_CLEAN 1U  /* recorded: may be remembered as clean */
+#define ASSAY_ANSWER_REFUSE 2U /* EACCES */
+#define ASSAY_ANSWER_DIGEST 4U /* digest is set */
+#define ASSAY_ANSWER_DATA 8U   /* not code: opens for reading need not ask again */
+
+struct assay_answer {
+  __u32 flags;
+  __u32 reserved;
+  __u8 digest[ASSAY_DIGEST];
+};
+ASSAY_ASSERT(sizeof(struct assay_answer) == 40);
+
+struct assay_event {
+  __u64 inode;
+  __u64 address; /* of the memory concerned */
+  __u64 size;
+  __u64 ino;
+  __u32 dev; /* the kernel's dev_t: major << 20 | minor */
+  __u32 kind;
+  __u32 detail;
+  __u32 flags;
+  __u32 tid, tgid, uid;
+  __u32 target;
+  char comm[ASSAY_COMM];
+  __u8 digest[ASSAY_DIGEST];
+  char path[ASSAY_PATH]; /* or only the last name, where a hook can't have more */
+};
+ASSAY_ASSERT(sizeof(struct assay_event) == 64 + 16 + 32 + ASSAY_PATH);
+
+/* What ran while nobody answered: one for each inode and kind. */
+struct assay_missed_key {
+  __u64 inode;
+  __u64 ino;
+  __u32 dev;
+  __u32 kind;
+};
+ASSAY_ASSERT(sizeof(struct assay_missed_key) == 24);
+
+struct assay_missed {
+  __u64 count;
+  __u32 tgid, uid;
+  char comm[ASSAY_COMM];
+  char path[ASSAY_PATH];
+};
+ASSAY_ASSERT(sizeof(struct assay_missed) == 32 + ASSAY_PATH);
+
+/* The attester's own files: they may always be loaded, so that it can be started again. */
+struct assay_own_file {
+  __u64 ino;
+  __u32 dev;
+  __u32 reserved;
+};
+ASSAY_ASSERT(sizeof(struct assay_own_file) == 16);
+
+/* Marks in task storage, on the thread group's leader. */
+#define ASSAY_ROLE_EXEMPT 1U /* the attester, the software TPM */
+#define ASSAY_ROLE_AGENT 2U  /* the attester: may identify files */
+#define ASSAY_ROLE_GATE 4U   /* its executable file leads to the attester */
+
+/* The one entry of the map `control`, mapped by the attester. */
+struct assay_control {
+  __u32 version;             /* ASSAY_WIRE_VERSION */
+  __u32 active;              /* 0: every hook returns at once */
+  __u32 gate;                /* thread group of the gate; 0: nobody answers */
+  __u32 refuse;              /* what happens when nobody answers: 0 the load goes on and is noted, 1 EACCES */
+  __u32 opens;               /* measure files opened for reading */
+  __u32 raw_writers;         /* block devices open for writing at present */
+  __u64 raw_seq;             /* raised with each of them */
+  __u64 scope;               /* a cgroup's id: only its tasks are measured; 0: all */
+  __u64 missed;              /* loads that nobody answered */
+  __u64 missed_unnamed;      /* ... and that had no place in the map */
+  __u64 events_lost;         /* the ring buffer was full */
+  __u64 clean_hits;          /* loads of clean files */
+  __u64 requests;            /* questions asked */
+  __u64 wait_ns;             /* time spent waiting for answers */
+  __u8 object[ASSAY_DIGEST]; /* SHA-256 of the BPF object that is loaded */
+};
+ASSAY_ASSERT(sizeof(struct assay_control) == 24 + 64 + 32);
+
+#endif /* ASSAY_MEASURE_LSM_WIRE_H */

@@ -1,0 +1,140 @@
+#!/usr/bin/python3
+"""In the guest: runs every way of `ways` and prints, as JSON lines, what the measurement list gained by each.
+
+coverage_guest.py assay|ima [WAY...]
+"""
+
+import json
+import lzma
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+WAYS = "/files/bin/ways"
+COPIES = Path("/var/tmp/ways-programs")  # a program for each way: a recorder names each once
+IMA = Path("/sys/kernel/security/ima/binary_runtime_measurements_sha256")
+RUN = Path("/run/engine")
+VIOLATIONS = """open_writers ToMToU unmeasurable mprotect modified_code anonymous_code writable_code process_access raw_device
+kernel_memory kexec_load unanswered""".split()
+
+
+def records(data):
+    """(is a violation, file digest, name) of each record of a SHA-256 list."""
+    found = []
+    at = 0
+    while at < len(data):
+        digest = data[at + 4 : at + 36]
+        (size,) = struct.unpack_from("<I", data, at + 36)
+        at += 40 + size
+        (size,) = struct.unpack_from("<I", data, at)
+        fields = data[at + 4 : at + 4 + size]
+        at += 4 + size
+        (n,) = struct.unpack_from("<I", fields)
+        (m,) = struct.unpack_from("<I", fields, 4 + n)
+        name = fields[8 + n : 8 + n + m].split(b"\0")[0].decode(errors="replace")
+        found.append((digest == bytes(32), fields[4 : 4 + n][-32:].hex(), name))
+    return found
+
+
+def hooks(data):
+    """The hook of each record, from the journal (docs/formats/state.md)."""
+    found = {}
+    at = 0
+    while at + 2 <= len(data):
+        (size,) = struct.unpack_from("<H", data, at)
+        entry = data[at + 2 : at + 2 + size]
+        at += 2 + size
+        (index,) = struct.unpack_from("<Q", entry)
+        comm = entry[28]
+        found[index] = entry[30 + comm :].decode()
+    return found
+
+
+class Assay:
+    def __init__(self):
+        RUN.mkdir(exist_ok=True)
+        subprocess.run(["mount", "-t", "tmpfs", "engine", RUN], check=True)
+        self.log = open("/tmp/engine.log", "w+")
+        self.process = subprocess.Popen(["/files/bin/assay-engine", RUN, "--engine", "lsm"], stdout=self.log, stderr=self.log)
+        for _ in range(300):
+            if "ready" in Path("/tmp/engine.log").read_text():
+                return
+            time.sleep(0.1)
+        sys.exit("the engine did not start:\n" + Path("/tmp/engine.log").read_text())
+
+    def list(self):
+        journal = hooks((RUN / "list/journal").read_bytes())
+        return [(v, d, n, journal.get(i, "")) for i, (v, d, n) in enumerate(records((RUN / "list/list").read_bytes()))]
+
+    def end(self):
+        self.process.terminate()
+        self.process.wait(20)
+        sys.stderr.write(Path("/tmp/engine.log").read_text())
+
+
+class Ima:
+    def list(self):
+        return [(v, d, n, "violation" if v else "") for v, d, n in records(IMA.read_bytes())]
+
+    def end(self):
+        pass
+
+
+def main():
+    module = next(Path("/lib/modules").glob("*/kernel/drivers/net/dummy.ko*"))
+    data = module.read_bytes()
+    Path("/var/tmp/ways-module.ko").write_bytes(lzma.decompress(data) if module.suffix == ".xz" else data)
+    os.chmod("/var/tmp", 0o777)
+    COPIES.mkdir(mode=0o755)
+    subprocess.run(["modprobe", "overlay"], check=True)
+    engine = Assay() if sys.argv[1] == "assay" else Ima()
+    names = [line.split("\t") for line in subprocess.check_output([WAYS, "list"], text=True).splitlines()]
+    for name, what in names:
+        if len(sys.argv) > 2 and name not in sys.argv[2:]:
+            continue
+        program = COPIES / name
+        shutil.copy(WAYS, program)
+        before = len(engine.list())
+        try:
+            done = subprocess.run(
+                [program, name], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=90, check=False
+            )
+            code, out, err = done.returncode, done.stdout, done.stderr
+        except subprocess.TimeoutExpired as e:
+            code, out, err = -1, (e.stdout or b"").decode(), "time was up"
+        time.sleep(0.4)
+        new = engine.list()[before:]
+        lines = out.splitlines()
+        said = [line.split()[1] for line in lines if line.startswith("digest ")]
+        left = [d for v, d, _, _ in new if not v]
+        found = 0
+        for digest in said:
+            if digest in left:
+                left.remove(digest)
+                found += 1
+        print(
+            json.dumps(
+                {
+                    "name": name,
+                    "what": what,
+                    "code": code,
+                    "error": err.strip()[-300:],
+                    "ran": lines.count("ran"),
+                    "unsupported": next((line[12:] for line in lines if line.startswith("unsupported ")), ""),
+                    "said": len(said),
+                    "found": found,
+                    "violations": sorted({h for v, _, _, h in new if v}),
+                    "new": [f"{h}:{n}:{d[:8]}" for _, d, n, h in new],
+                }
+            ),
+            flush=True,
+        )
+    engine.end()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+#!/usr/bin/python3
+"""In the guest: a storm of new code while the attester is killed and stopped again and again.
+
+storm_guest.py ROUNDS allow|refuse
+Everything that ran must be in the list, or (allow) be named by a violation; nobody may wait longer than the bound.
+"""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from coverage_guest import hooks, records
+
+RUN = Path("/run/engine")
+LOG = Path("/tmp/storm.log")
+GATE_LIMIT_MS = 1000
+BOUND_MS = 20_000  # an emulated processor, shared: the gate's limit, a restart, and a queue of storm workers
+
+
+class Agent:
+    def __init__(self, refuse):
+        self.output = open("/tmp/engine.log", "a+")
+        at = self.output.tell()
+        command = ["/files/bin/assay-engine", RUN, "--engine", "lsm", "--gate-limit", str(GATE_LIMIT_MS)]
+        if os.environ.get("STORM_SWTPM"):
+            command += ["--tcti", "swtpm:path=/run/swtpm/socket"]
+        self.process = subprocess.Popen(command + (["--refuse"] if refuse else []), stdout=self.output, stderr=self.output)
+        until = time.monotonic() + 60
+        while "ready" not in Path("/tmp/engine.log").read_text()[at:]:
+            if time.monotonic() > until or self.process.poll() is not None:
+                sys.exit("the engine did not start:\n" + Path("/tmp/engine.log").read_text()[at:][-3000:])
+            time.sleep(0.05)
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def end(self, number):
+        self.signal(number)
+        self.process.wait(60)
+
+
+def main():
+    rounds, refuse = int(sys.argv[1]), sys.argv[2] == "refuse"
+    RUN.mkdir(exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "engine", RUN], check=True)
+    # What this script itself needs is loaded before.
+    subprocess.run(["/files/bin/storm", "/var/tmp/storm", "/dev/null", "0.1", "1"], check=True)
+    agent = Agent(refuse)
+    storm = subprocess.Popen(["/files/bin/storm", "/var/tmp/storm", LOG, "100000", "3"])
+    chance = random.Random(1)
+    kills = stops = aborts = 0
+    started = time.monotonic()
+    for n in range(rounds):
+        time.sleep(chance.uniform(0.02, 0.4))
+        if n % 4 == 3:
+            agent.signal(signal.SIGSTOP)
+            long_stop = n % 8 == 7
+            time.sleep(2.5 if long_stop else 0.2)
+            agent.signal(signal.SIGCONT)
+            stops += 1
+            aborts += long_stop
+        else:
+            agent.end(signal.SIGKILL)
+            kills += 1
+            time.sleep(chance.uniform(0, 0.2))
+            agent = Agent(refuse)
+        if agent.process.poll() is not None:
+            sys.exit("the engine ended:\n" + Path("/tmp/engine.log").read_text()[-3000:])
+    storm.kill()
+    subprocess.run(["pkill", "-x", "storm"], check=False)
+    storm.wait()
+    time.sleep(3)
+    agent.end(signal.SIGTERM)
+    data = (RUN / "list/list").read_bytes()
+    journal = hooks((RUN / "list/journal").read_bytes())
+    measured, unanswered, ours = set(), set(), 0
+    for index, (violation, digest, name) in enumerate(records(data)):
+        if not violation:
+            measured.add(digest)
+        elif journal.get(index) == "unanswered":
+            unanswered.add(name)
+    ran = refused = slowest = missing = late = 0
+    for line in LOG.read_text().splitlines():
+        what, path, digest, ms = line.split()
+        slowest = max(slowest, int(ms))
+        if what == "refused":
+            refused += 1
+            continue
+        ran += 1
+        if path in unanswered:
+            late += 1
+        if digest in measured or (not refuse and path in unanswered):
+            continue
+        missing += 1
+        print("missing", line)
+    print(
+        f"{kills} kills, {stops} stops ({aborts} long), {time.monotonic() - started:.0f} s: {ran} ran, {refused} refused, "
+        f"{late} named as unanswered, {missing} missing, slowest {slowest} ms"
+    )
+    print(Path("/tmp/engine.log").read_text()[-600:])
+    bad = missing or slowest > BOUND_MS or ran < rounds or (not refuse and refused)
+    sys.exit(1 if bad else 0)
+
+
+main()

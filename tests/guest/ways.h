@@ -1,0 +1,49 @@
+/* Ways of getting code to run on Linux, one function each, for docs/coverage.md.
+ *
+ *   WAY(exec, "a program") { program_at(dir("a"), "1"); ... }
+ *
+ * Contract: a way prints "digest HEX" for each content that shall be measured, and the code that it gets to
+ * run prints "ran". It returns 0, or UNSUPPORTED with a reason printed. Content is always made in memory and
+ * written: it is never read by the way itself, so that a measurement of reads shows nothing that a load did
+ * not cause. */
+#pragma once
+
+#include <stddef.h>
+#include <sys/types.h>
+
+enum { UNSUPPORTED = 77 };
+
+struct content {
+  unsigned char* bytes;
+  size_t size;
+};
+
+struct way {
+  const char* name;
+  const char* what; /* for the table */
+  int (*run)(void);
+};
+extern const struct way kExecWays[], kMemoryWays[], kKernelWays[]; /* end with a null name */
+
+extern const char* way_name;
+
+/* Content that is the given way's own; step tells several apart. */
+struct content program(const char* step);                     /* prints "ran", needs no library */
+struct content dynamic(const char* step);                     /* the same, with libc */
+struct content library(const char* step);                     /* prints "ran" when it is loaded */
+struct content code(const char* step);                        /* one page: a function that returns 42 */
+struct content script(const char* step);                      /* for sh */
+struct content file_with(const char* path, const char* step); /* a file's bytes and a mark */
+
+void say_digest(struct content c);
+/* A path in the way's own folder on the root file system. The string is the caller's, and is never freed. */
+char* at(const char* name);
+void write_file(const char* path, struct content c); /* O_TRUNC, in place */
+char* put(const char* name, struct content c);       /* at(name), written, 0755, its digest said */
+int run(char* const argv[], char* const envp[]);     /* fork, execve, wait */
+int run_program(const char* path);
+void must(int ok, const char* what); /* prints errno and ends */
+int unsupported(const char* why);
+void in_user_namespace(void);
+void ran_if(int ok);
+void serve_fuse(const char* mount_point, struct content file); /* does not return; the file is named 'file' */
