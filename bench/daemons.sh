@@ -82,6 +82,7 @@ work=$1 x=$2
 mount --make-rprivate /
 mkdir "$work/over"
 mount -t tmpfs assay-bench "$work/over"
+mount -t tmpfs assay-bench /run
 for d in etc var/lib usr/share; do
   mkdir -p "$work/over/$d/upper" "$work/over/$d/work"
   mount -t overlay -o "lowerdir=/$d,upperdir=$work/over/$d/upper,workdir=$work/over/$d/work" assay-bench "/$d"

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "base/fd.h"
 #include "boot/log_builder.h"
 #include "boot/pcr_text.h"

@@ -1,5 +1,6 @@
 #include "boot/pcr_text.h"
 
+#include <algorithm>
 #include <charconv>
 #include <optional>
 

@@ -158,11 +158,12 @@ Result<> Daemon::Impl::OpenRecorder() {
   options.max_records = config.max_records;
   options.synchronous = config.synchronous;
   options.group_ms = config.group_ms;
-  // A software TPM that was started just now has empty PCRs: what an earlier one vouched for is put aside.
-  options.allow_retire = software && !software->adopted();
+  // A software TPM that was started anew has empty PCRs: what an earlier one vouched for is put aside.
+  options.allow_retire = software && software->fresh();
   if (manifest)
     options.known = [index = manifest.get()](const Digest& digest) { return index->Contains(digest); };
   ASSAY_ASSIGN(recorder, measure::Recorder::Open(std::move(options), *tpm));
+  if (software) ASSAY_TRY(software->TakenUp());
   return {};
 }
 

@@ -153,12 +153,12 @@ Result<> Recorder::Impl::Reconcile() {
     return Begin(present);
   }
   if (present == values) return agreed();
-  if (AllZero(present) && options.allow_retire) return Retire();
   if (present == before) {
     log::Warn("recorder: one record was written and not extended: it is extended now");
     ASSAY_TRY(tpm->Extend(tpm::RawExtend::ForRecorder(), options.pcr, extends));
     return agreed();
   }
+  if (AllZero(present) && options.allow_retire) return Retire();
   if (AllZero(present))
     return Fail(
         StateError("recorder.pcr-reset", "the TPM was reset: its PCR does not know the list any more"));

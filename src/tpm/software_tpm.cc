@@ -25,6 +25,7 @@ using std::chrono::milliseconds;
 
 std::string SocketPath(const SoftwareTpmOptions& o) { return o.run_dir + "/swtpm.sock"; }
 std::string PidPath(const SoftwareTpmOptions& o) { return o.run_dir + "/swtpm.pid"; }
+std::string FreshPath(const SoftwareTpmOptions& o) { return o.run_dir + "/swtpm.fresh"; }
 
 // Runs a program to its end or lets it live on, apart from our terminal and signals, output into the log.
 Result<pid_t> Spawn(const std::vector<std::string>& command, const SoftwareTpmOptions& o) {
@@ -112,6 +113,7 @@ Result<SoftwareTpm> SoftwareTpm::Start(const SoftwareTpmOptions& options) {
     if (Running(pid) && IsOurs(pid, options)) {
       tpm.pid_ = pid;
       tpm.adopted_ = true;
+      tpm.fresh_ = access(FreshPath(options).c_str(), F_OK) == 0;
       return tpm;
     }
   }
@@ -127,6 +129,8 @@ Result<SoftwareTpm> SoftwareTpm::Start(const SoftwareTpmOptions& options) {
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
       return Fail(StateError("tpm.setup", "swtpm_setup failed: see " + options.run_dir + "/swtpm.log"));
   }
+  tpm.fresh_ = true;
+  ASSAY_TRY(WriteFileAtomic(FreshPath(options), {}));
   for (const char* suffix : {"", ".ctrl"}) unlink((SocketPath(options) + suffix).c_str());
   ASSAY_ASSIGN(
       tpm.pid_,
@@ -146,6 +150,13 @@ Result<SoftwareTpm> SoftwareTpm::Start(const SoftwareTpmOptions& options) {
   return Fail(StateError("tpm.start", "swtpm did not start: see " + options.run_dir + "/swtpm.log"));
 }
 
+Result<> SoftwareTpm::TakenUp() {
+  if (unlink(FreshPath(options_).c_str()) != 0 && errno != ENOENT)
+    return Fail(OsError("unlink", FreshPath(options_), errno));
+  fresh_ = false;
+  return {};
+}
+
 bool SoftwareTpm::Alive() const { return Running(pid_) && IsOurs(pid_, options_); }
 
 Result<> SoftwareTpm::Stop() {
@@ -159,7 +170,8 @@ Result<> SoftwareTpm::Stop() {
     }
   }
   pid_ = -1;
-  for (const std::string& path : {PidPath(options_), SocketPath(options_), SocketPath(options_) + ".ctrl"})
+  for (const std::string& path :
+       {PidPath(options_), FreshPath(options_), SocketPath(options_), SocketPath(options_) + ".ctrl"})
     unlink(path.c_str());
   return {};
 }

@@ -30,6 +30,9 @@ class SoftwareTpm {
   std::string tcti() const;
   pid_t pid() const { return pid_; }
   bool adopted() const { return adopted_; }
+  // Its PCRs began empty and nobody has said TakenUp() since, also if whoever started it was killed.
+  bool fresh() const { return fresh_; }
+  Result<> TakenUp();
   bool Alive() const;
   Result<> Stop();
 
@@ -37,6 +40,7 @@ class SoftwareTpm {
   SoftwareTpmOptions options_;
   pid_t pid_ = -1;
   bool adopted_ = false;
+  bool fresh_ = false;
 };
 
 }  // namespace assay::tpm

@@ -123,6 +123,11 @@ TEST_F(TpmTest, IsAdoptedNotStartedTwice) {
   ASSERT_TRUE(second);
   EXPECT_TRUE(second->adopted());
   EXPECT_EQ(second->pid(), swtpm_.pid());
+  // Whoever started it was killed before it took up the empty PCRs: so the next one must.
+  EXPECT_TRUE(second->fresh());
+  ASSERT_TRUE(second->TakenUp());
+  EXPECT_FALSE(second->fresh());
+  EXPECT_FALSE(SoftwareTpm::Start(options_)->fresh());
   auto tpm = Tpm::Connect(second->tcti());
   ASSERT_TRUE(tpm);
 }
