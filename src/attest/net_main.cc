@@ -32,7 +32,11 @@ namespace {
 
 constexpr int kControl = 3;  // the socket that the parent left open
 constexpr std::size_t kMaxSetup = 4 << 20;
+#ifdef ASSAY_SANITIZED  // whose own thread data would not fit
+constexpr std::size_t kThreadStack = 8 << 20;
+#else
 constexpr std::size_t kThreadStack = 512 << 10;
+#endif
 constexpr int kNoMemoryMs = 100;  // pause when the machine can't give a descriptor
 constexpr int kParentGone = 69;   // exit codes
 constexpr int kFailed = 70;
