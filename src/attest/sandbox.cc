@@ -128,6 +128,8 @@ Result<> AllowOnlyServing() {
       SCMP_SYS(rt_sigaction),
       SCMP_SYS(readlink),
       SCMP_SYS(tgkill),
+      SCMP_SYS(gettimeofday),
+      SCMP_SYS(rseq),
       SCMP_SYS(pipe2),  // how UBSan finds out whether an object's memory can be read
 #endif
   };
