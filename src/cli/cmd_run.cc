@@ -6,6 +6,7 @@
 
 #include "base/fd.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "cli/commands.h"
 #include "cli/namespace.h"
 
@@ -41,7 +42,10 @@ Result<int> Run(const RunOptions& o) {
   for (const std::string& word : o.command) argv.push_back(const_cast<char*>(word.c_str()));
   argv.push_back(nullptr);
   execvp(argv[0], argv.data());
-  return Fail(OsError("execvp", o.command[0], errno));
+  // As the shell and env(1) have it.
+  const int error = errno;
+  log::Error("{}", OsError("execvp", o.command[0], error).Message());
+  return error == ENOENT ? 127 : 126;
 }
 
 Result<int> Measure(const RunOptions& o, bool as_json) {

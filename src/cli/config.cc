@@ -1,5 +1,6 @@
 #include "cli/config.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/fd.h"
@@ -61,9 +62,18 @@ Result<> ParseRecord(const JsonValue& v, Config& c) {
   return Get(v, "max_records", 100, 100'000'000, c.max_records);
 }
 
+Result<measure::Appraise> ParseAppraise(const JsonValue& v) {
+  std::string appraise = "off";
+  ASSAY_TRY(Get(v, "appraise", appraise));
+  if (appraise == "off") return measure::Appraise::kOff;
+  if (appraise == "learn") return measure::Appraise::kLearn;
+  if (appraise == "enforce") return measure::Appraise::kEnforce;
+  return Fail(UsageError("engine/appraise: not off, learn or enforce: " + appraise));
+}
+
 Result<> ParseEngine(const JsonValue& v, Config& c) {
   ASSAY_TRY(v.OnlyKeys(
-      {"scope", "mounts", "all_files", "extensions", "workers", "deadline_ms", "expiry", "engine", "opens"}));
+      {"scope", "mounts", "policy", "appraise", "extensions", "workers", "deadline_ms", "expiry", "engine"}));
   ASSAY_ASSIGN(std::string scope, v.Str("scope"));
   if (scope == "none") {
     c.scope = Scope::kNone;
@@ -76,7 +86,10 @@ Result<> ParseEngine(const JsonValue& v, Config& c) {
   }
   c.engine.mounts = {"/"};
   ASSAY_TRY(Get(v, "mounts", c.engine.mounts));
-  ASSAY_TRY(Get(v, "all_files", c.engine.all_files));
+  std::string policy = "default";
+  ASSAY_TRY(Get(v, "policy", policy));
+  ASSAY_ASSIGN(c.engine.policy, FindPolicy(policy));
+  ASSAY_ASSIGN(c.engine.appraise, ParseAppraise(v));
   ASSAY_TRY(Get(v, "extensions", c.engine.extensions));
   ASSAY_TRY(Get(v, "workers", 1, 64, c.engine.workers));
   std::uint64_t deadline = static_cast<std::uint64_t>(c.engine.deadline.count());
@@ -91,7 +104,6 @@ Result<> ParseEngine(const JsonValue& v, Config& c) {
   if (engine != "best" && engine != "lsm" && engine != "fanotify")
     return Fail(UsageError("engine/engine: not best, lsm or fanotify: " + engine));
   if (engine != "best") c.engine.engine = engine;
-  ASSAY_TRY(Get(v, "opens", c.engine.opens));
   c.engine.expiry = expiry == "allow" ? measure::Expiry::kAllow : measure::Expiry::kRefuse;
   return {};
 }
@@ -176,6 +188,8 @@ Result<Config> ParseConfig(std::string_view json) {
     ASSAY_ASSIGN(c.manifest, manifest.Str("index"));
     ASSAY_ASSIGN(c.manifest_key, manifest.Str("key"));
   }
+  if (c.engine.appraise != measure::Appraise::kOff && c.manifest.empty())
+    return Fail(UsageError("engine/appraise needs a manifest: nothing would be known"));
   if (!c.listen.empty() && (c.certificate.empty() || c.key.empty()))
     return Fail(UsageError("serve/listen needs serve/certificate and serve/key"));
   return c;
@@ -188,13 +202,45 @@ Result<Config> ReadConfig(const std::string& path) {
   return config;
 }
 
+std::string_view AppraiseName(measure::Appraise appraise) {
+  switch (appraise) {
+    case measure::Appraise::kOff:
+      return "off";
+    case measure::Appraise::kLearn:
+      return "learn";
+    case measure::Appraise::kEnforce:
+      return "enforce";
+  }
+  return "off";
+}
+
+Result<std::shared_ptr<const measure::Policy>> FindPolicy(const std::string& name) {
+  std::string text;
+  if (name.starts_with('/')) {
+    ASSAY_ASSIGN(const Bytes file, ReadFile(name, measure::kMaxPolicy));
+    text = AsText(file);
+  } else {
+    for (std::size_t at = 0; at <= name.size();) {
+      const std::size_t end = std::min(name.find('|', at), name.size());
+      const std::string one = name.substr(at, end - at);
+      at = end + 1;
+      const auto rules = measure::Policy::BuiltIn(one);
+      if (!rules) return Fail(UsageError("not a built-in policy, nor an absolute path: " + one));
+      text += *rules;
+    }
+  }
+  Result<measure::Policy> policy = measure::Policy::Parse(text);
+  if (!policy) return Fail(policy.error().In("the policy " + name));
+  return std::make_shared<const measure::Policy>(std::move(*policy));
+}
+
 std::string EnginePolicy(const Config& c) {
   nlohmann::json j;
   j["engine"] = {{"scope", ScopeName(c.scope)},
                  {"mounts", c.engine.mounts},
-                 {"all_files", c.engine.all_files},
                  {"extensions", c.engine.extensions},
-                 {"opens", c.engine.opens},
+                 {"appraise", AppraiseName(c.engine.appraise)},
+                 {"rules", c.engine.policy->text()},
                  {"deadline_ms", c.engine.deadline.count()},
                  {"expiry", c.engine.expiry == measure::Expiry::kAllow ? "allow" : "refuse"}};
   j["record"] = {{"pcr", c.pcr},

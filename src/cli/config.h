@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -42,7 +43,7 @@ struct Config {
   std::uint64_t max_records = 1'000'000;
 
   Scope scope = Scope::kNone;
-  measure::EngineOptions engine;
+  measure::EngineOptions engine;  // with its policy
 
   std::string manifest;      // an index; its content may be recorded in groups
   std::string manifest_key;  // PEM of who signs it
@@ -58,6 +59,9 @@ struct Config {
 
 Result<Config> ParseConfig(std::string_view json);
 Result<Config> ReadConfig(const std::string& path);
+// Built-in policies by name, joined by "|" as the kernel's ima_policy=, or a file by its absolute path.
+Result<std::shared_ptr<const measure::Policy>> FindPolicy(const std::string& name);
+std::string_view AppraiseName(measure::Appraise appraise);
 std::string EnginePolicy(const Config& config);  // JSON with sorted keys
 std::string_view ScopeName(Scope scope);
 

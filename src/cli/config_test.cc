@@ -59,7 +59,7 @@ TEST(Config, PolicyIsTheSameForTheSameConfiguration) {
   ASSERT_TRUE(a && b);
   EXPECT_EQ(EnginePolicy(*a),
             EnginePolicy(*b));  // neither places nor the number of workers decide what is measured
-  auto c = ParseConfig(R"({"engine":{"scope":"host","all_files":true}})");
+  auto c = ParseConfig(R"({"engine":{"scope":"host","policy":"all_files"}})");
   ASSERT_TRUE(c);
   EXPECT_NE(EnginePolicy(*a), EnginePolicy(*c));
 }

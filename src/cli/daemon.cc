@@ -12,6 +12,7 @@
 #include <chrono>
 #include <fstream>
 #include <map>
+#include <mutex>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
@@ -30,6 +31,8 @@ namespace assay::cli {
 namespace {
 
 using nlohmann::json;
+
+constexpr std::size_t kMaxRefusals = std::size_t{4} << 20;  // bytes
 
 std::uint64_t NowMs() {
   using namespace std::chrono;
@@ -103,18 +106,29 @@ struct Daemon::Impl {
   std::unique_ptr<reference::Index> manifest;
   std::unique_ptr<measure::Recorder> recorder;
   std::unique_ptr<OwnNamespace> own_namespace;
-  std::unique_ptr<measure::Engine> engine;
+  std::mutex load_mutex;     // one policy at a time
+  mutable std::mutex mutex;  // of the next two
+  std::shared_ptr<measure::Engine> engine;
+  std::string refusals;  // JSON lines, up to kMaxRefusals
   std::unique_ptr<attest::Collector> collector;
   std::unique_ptr<attest::Server> server;
   std::unique_ptr<measure::Fs> fs;
   std::atomic<bool> started{false}, tpm_gone{false};
-  std::atomic<std::uint64_t> recoveries{0};
+  std::atomic<std::uint64_t> recoveries{0}, refusals_lost{0};
 
   Result<> StartTpm();
   Result<> OpenManifest();
   Result<> OpenRecorder();
   Result<> RecordSelf();
   Result<> StartEngine();
+  measure::EngineOptions OptionsOfEngine();
+  Result<measure::EngineChoice> NewEngine(const measure::EngineOptions& options);
+  Result<> LoadPolicy(std::string_view text);
+  void NoteRefusal(const measure::Refusal& refusal);
+  std::shared_ptr<measure::Engine> Engine() const {
+    const std::lock_guard lock(mutex);
+    return engine;
+  }
   Result<> MeasureRunning();
   Result<> StartServer();
   Result<> StartFs();
@@ -199,37 +213,109 @@ Result<> Daemon::Impl::RecordSelf() {
   return {};
 }
 
-Result<> Daemon::Impl::StartEngine() {
-  if (config.scope == Scope::kNone) {
-    log::Warn("no engine: only what applications hand to the measure node is recorded");
-    return RecordJson("assay-engine", {{"engine", "none"}, {"scope", "none"}});
-  }
+measure::EngineOptions Daemon::Impl::OptionsOfEngine() {
   measure::EngineOptions options = config.engine;
   options.filesystems = config.scope == Scope::kHost;
   options.run_dir = config.run_dir + "/engine";
   if (software) options.exempt.insert(software->pid());
   // The kernel's hooks know no mount namespaces: what is confined to one is fanotify's.
   if (config.scope == Scope::kNamespace) options.engine = "fanotify";
-  json passed_over = json::object();
-  auto start = [&]() -> Result<> {
-    ASSAY_ASSIGN(measure::EngineChoice choice, measure::StartEngine(options, *recorder));
-    engine = std::move(choice.engine);
-    for (const auto& [name, error] : choice.passed_over) {
-      log::Info("not the {} engine: {}", name, error.Message());
-      passed_over[name] = error.code();
-    }
+  if (manifest)
+    options.known = [index = manifest.get()](const Digest& digest) { return index->Contains(digest); };
+  options.refused = [this](const measure::Refusal& refusal) { NoteRefusal(refusal); };
+  return options;
+}
+
+Result<measure::EngineChoice> Daemon::Impl::NewEngine(const measure::EngineOptions& options) {
+  std::optional<measure::EngineChoice> choice;
+  const auto start = [&]() -> Result<> {
+    ASSAY_ASSIGN(choice, measure::StartEngine(options, *recorder));
     return {};
   };
+  if (own_namespace)
+    ASSAY_TRY(own_namespace->Run(start));
+  else
+    ASSAY_TRY(start());
+  return std::move(*choice);
+}
+
+Result<> Daemon::Impl::StartEngine() {
+  if (config.scope == Scope::kNone) {
+    log::Warn("no engine: only what applications hand to the measure node is recorded");
+    return RecordJson("assay-engine", {{"engine", "none"}, {"scope", "none"}});
+  }
   if (config.scope == Scope::kNamespace) {
     ASSAY_ASSIGN(own_namespace, OwnNamespace::Create());
-    ASSAY_TRY(own_namespace->Run(start));
-  } else {
-    ASSAY_TRY(start());
   }
-  return RecordJson("assay-engine", {{"engine", engine->Name()},
+  const measure::EngineOptions options = OptionsOfEngine();
+  if (options.policy->Appraises() && options.appraise == measure::Appraise::kOff)
+    log::Warn("the policy's appraise rules do nothing: engine/appraise is off");
+  ASSAY_ASSIGN(measure::EngineChoice choice, NewEngine(options));
+  json passed_over = json::object();
+  for (const auto& [name, error] : choice.passed_over) {
+    log::Info("not the {} engine: {}", name, error.Message());
+    passed_over[name] = error.code();
+  }
+  const std::string name = choice.engine->Name();
+  {
+    const std::lock_guard lock(mutex);
+    engine = std::move(choice.engine);
+  }
+  return RecordJson("assay-engine", {{"engine", name},
                                      {"scope", ScopeName(config.scope)},
                                      {"mounts", options.mounts},
                                      {"passed_over", passed_over}});
+}
+
+// The new engine is there before the old one goes: in between, both ask. The policy is in the list before it
+// rules.
+Result<> Daemon::Impl::LoadPolicy(std::string_view text) {
+  if (text.size() > measure::kMaxPolicy) return Fail(UsageError("the policy is too long"));
+  const std::lock_guard loading(load_mutex);
+  if (!started) return Fail(StateError("engine.starting", "the attester is still starting"));
+  const std::shared_ptr<measure::Engine> old = Engine();
+  if (!old) return Fail(StateError("engine.none", "no engine is there to follow a policy"));
+  // Its states in the kernel belong to the policy that they were made by.
+  if (old->Name() != "fanotify")
+    return Fail(StateError("engine.policy-restart", "this engine takes a policy when it starts"));
+  std::shared_ptr<const measure::Policy> policy;
+  if (text.starts_with('/')) {
+    ASSAY_ASSIGN(policy, FindPolicy(std::string(text.substr(0, text.find('\n')))));
+  } else {
+    ASSAY_ASSIGN(measure::Policy parsed, measure::Policy::Parse(text));
+    policy = std::make_shared<const measure::Policy>(std::move(parsed));
+  }
+  Config changed = config;
+  changed.engine.policy = policy;
+  ASSAY_TRY(recorder->RecordBuffer("assay-policy", AsBytes(EnginePolicy(changed)), OwnContext()));
+  measure::EngineOptions options = OptionsOfEngine();
+  options.policy = policy;
+  options.engine = old->Name();
+  Result<measure::EngineChoice> choice = NewEngine(options);
+  if (!choice) {
+    ASSAY_TRY(recorder->RecordBuffer("assay-policy", AsBytes(EnginePolicy(config)), OwnContext()));
+    return Fail(choice.error().In("the former policy rules on"));
+  }
+  {
+    const std::lock_guard lock(mutex);
+    engine = std::move(choice->engine);
+    config.engine.policy = policy;
+  }
+  old->Stop();
+  log::Info("a new policy rules: {} bytes", policy->text().size());
+  return {};
+}
+
+void Daemon::Impl::NoteRefusal(const measure::Refusal& r) {
+  const json line{{"time_ms", r.context.time_ms}, {"path", r.path},        {"digest", r.digest.hex()},
+                  {"hook", r.context.hook},       {"pid", r.context.pid},  {"uid", r.context.uid},
+                  {"comm", r.context.comm},       {"enforced", r.enforced}};
+  const std::string text = line.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+  const std::lock_guard lock(mutex);
+  if (refusals.size() + text.size() > kMaxRefusals)
+    ++refusals_lost;
+  else
+    refusals += text;
 }
 
 // What ran before the engine was there can only be measured afterwards: it is, and the list says so by the
@@ -260,9 +346,10 @@ Result<> Daemon::Impl::MeasureRunning() {
 }
 
 std::pair<std::string, std::string> Daemon::Impl::EngineState() const {
-  if (!engine) return {"none", "ok"};
-  const Result<> health = engine->Health();
-  return {engine->Name(), health ? "ok" : health.error().Message()};
+  const std::shared_ptr<measure::Engine> present = Engine();
+  if (!present) return {"none", "ok"};
+  const Result<> health = present->Health();
+  return {present->Name(), health ? "ok" : health.error().Message()};
 }
 
 Result<> Daemon::Impl::StartServer() {
@@ -294,7 +381,15 @@ Result<> Daemon::Impl::StartFs() {
   measure::FsOptions options;
   options.mount_point = config.mount_point;
   options.status = [this] { return Status(); };
-  options.policy = EnginePolicy(config) + "\n";
+  options.policy = [this] {
+    const std::lock_guard lock(mutex);
+    return config.engine.policy->text();
+  };
+  options.load = [this](std::string_view text) { return LoadPolicy(text); };
+  options.refusals = [this] {
+    const std::lock_guard lock(mutex);
+    return refusals;
+  };
   ASSAY_ASSIGN(options.banks, tpm->ActiveBanks(config.pcr));
   ASSAY_ASSIGN(fs, measure::Fs::Mount(std::move(options), *recorder));
   return {};
@@ -311,8 +406,8 @@ void Daemon::Impl::Supervise() {
       log::Warn("recording goes on after a disturbance");
     }
   }
-  if (engine) {
-    if (Result<> health = engine->Health(); !health) log::Error("engine: {}", health.error().Message());
+  if (const auto present = Engine()) {
+    if (Result<> health = present->Health(); !health) log::Error("engine: {}", health.error().Message());
   }
 }
 
@@ -349,13 +444,16 @@ std::string Daemon::Impl::Status() const {
               {"firmware", tpm_info.firmware},
               {"software", tpm_info.software},
               {"state", tpm_gone ? "gone" : "ok"}}}};
-  if (engine) {
-    const measure::EngineStats e = engine->Stats();
+  if (const auto present = Engine()) {
+    const measure::EngineStats e = present->Stats();
     j["engine"]["stats"] = {{"events", e.events},         {"measured", e.measured},
                             {"clean", e.clean},           {"not_code", e.not_code},
                             {"violations", e.violations}, {"expired", e.expired},
                             {"errors", e.errors},         {"queue_depth", e.queue_depth},
-                            {"stalls", e.stalls},         {"bytes_hashed", e.bytes_hashed}};
+                            {"stalls", e.stalls},         {"bytes_hashed", e.bytes_hashed},
+                            {"refused", e.refused}};
+    j["engine"]["appraise"] = AppraiseName(config.engine.appraise);
+    j["engine"]["refusals_not_listed"] = refusals_lost.load();
   }
   if (own_namespace) j["engine"]["namespace"] = own_namespace->path();
   if (config.serve_unix) j["challenge"]["unix"] = config.run_dir + "/challenge.sock";
@@ -371,8 +469,9 @@ std::string Daemon::Impl::Status() const {
 }
 
 void Daemon::Impl::Stop() {
-  if (engine) engine->Stop();
+  if (const auto present = Engine()) present->Stop();
   fs.reset();
+  if (const auto present = Engine()) present->Stop();  // one that a last policy brought
   server.reset();
   collector.reset();
   engine.reset();

@@ -13,23 +13,39 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
+#include "measure/policy.h"
 #include "measure/recorder.h"
 
 namespace assay::measure {
 
 enum class Expiry { kAllow, kRefuse };  // of the answer time
 
+// What an appraise rule does to code whose digest is not in the manifest: nothing; it is told, and runs
+// (learning); EACCES, or EPERM from fanotify.
+enum class Appraise { kOff, kLearn, kEnforce };
+
+struct Refusal {
+  std::string path;
+  Digest digest;  // empty: the content can't be relied on (unreadable, or open for writing)
+  Context context;
+  bool enforced = false;
+};
+
 struct EngineOptions {
   std::string engine;               // "lsm" or "fanotify"; empty: the best that starts
   std::vector<std::string> mounts;  // mount points to mark, as seen in the present mount namespace
   bool filesystems = false;         // mark their whole file systems: also as other mount namespaces see them
-  bool all_files = false;           // measure every file opened, not only what looks like code
+  std::shared_ptr<const Policy> policy;  // what is measured and appraised; null: the built-in "default"
+  Appraise appraise = Appraise::kOff;
+  std::function<bool(const Digest&)> known;     // in the manifest; empty: nothing is
+  std::function<void(const Refusal&)> refused;  // called in the way of whoever waits: must be quick
   std::vector<std::string> extensions{".py", ".pl", ".pm", ".sh", ".rb"};  // code without a magic
   unsigned workers = 2;
   std::chrono::milliseconds deadline{30'000};
@@ -38,7 +54,6 @@ struct EngineOptions {
   // Of the lsm engine:
   std::string run_dir = "/run/assayd/engine";   // its mounts: pinned programs, the gate
   std::uint64_t cgroup = 0;                     // only tasks of this cgroup (its inode number); 0: all
-  bool opens = true;                            // files that are opened, not only those mapped or executed
   std::chrono::milliseconds gate_limit{5'000};  // without a sign of life from us, tasks are let go
 };
 
@@ -46,6 +61,7 @@ struct EngineStats {
   std::uint64_t events = 0, measured = 0, clean = 0, not_code = 0, violations = 0, expired = 0, errors = 0;
   std::uint64_t queue_depth = 0, stalls = 0;  // stalls: times the watchdog saw no progress
   std::uint64_t bytes_hashed = 0;
+  std::uint64_t refused = 0;  // or would have been, while learning
 };
 
 class Engine {

@@ -25,6 +25,7 @@
 #include "measure/engine.h"
 #include "measure/file.h"
 #include "measure/mount_watch.h"
+#include "measure/rules.h"
 
 #ifndef FAN_MARK_EVICTABLE  // Linux 5.19, newer than Debian 12's C library
 #define FAN_MARK_EVICTABLE 0x00000200
@@ -45,7 +46,7 @@ constexpr auto kStalled = std::chrono::seconds(5);
 // One held task, or a notice that a measured file was changed.
 struct Request {
   UniqueFd file;
-  std::string path;  // once a worker has it
+  Use use;  // once a worker has looked at it
   pid_t tid = 0;
   std::uint64_t mask = 0;
   Clock::time_point since;
@@ -91,7 +92,8 @@ bool IsUnder(const std::string& point, const std::string& root) {
 
 class Fanotify : public Engine {
  public:
-  Fanotify(EngineOptions options, Recorder& recorder) : options_(std::move(options)), recorder_(recorder) {}
+  Fanotify(EngineOptions options, Recorder& recorder)
+      : options_(std::move(options)), recorder_(recorder), rules_(options_) {}
   ~Fanotify() override { Stop(); }
   Result<> Start();
 
@@ -124,12 +126,13 @@ class Fanotify : public Engine {
   void LookForUse(const RequestPtr& request);
   void RecordChange(const Request& request);
   bool Measure(Request& request);  // false: must not be allowed
-  bool LooksLikeCode(const Request& request) const;
+  void Look(Request& request, std::string path) const;
   void Answer(Request& request, bool allow);
   void Respond(int fd, bool allow);
 
   EngineOptions options_;
   Recorder& recorder_;
+  Rules rules_;
   UniqueFd group_, stop_event_;
   std::unique_ptr<MountWatch> watch_;
   std::thread reader_, watchdog_;
@@ -305,8 +308,8 @@ void Fanotify::Handle(const RequestPtr& request) {
     Answer(*request, options_.expiry == Expiry::kAllow);
     return;
   }
-  request->path = *path;
-  if (!LooksLikeCode(*request)) {
+  Look(*request, *path);
+  if (!request->use.ruling.any()) {
     HandleData(request);
   } else if (st.st_size >= kLarge) {
     const std::lock_guard lock(mutex_);
@@ -318,23 +321,39 @@ void Fanotify::Handle(const RequestPtr& request) {
 
 void Fanotify::HandleCode(const RequestPtr& request) { Answer(*request, Measure(*request)); }
 
-bool Fanotify::LooksLikeCode(const Request& request) const {
-  if ((request.mask & FAN_OPEN_EXEC_PERM) != 0 || options_.all_files) return true;
-  std::array<char, 4> magic{};
-  const ssize_t n = pread(request.file.get(), magic.data(), magic.size(), 0);
-  const std::string_view head(magic.data(), n > 0 ? static_cast<std::size_t>(n) : 0);
-  if (head == "\177ELF") return !IsPlainObject(request.file.get());
-  if (head.starts_with("#!")) return true;
-  return std::any_of(options_.extensions.begin(), options_.extensions.end(),
-                     [&](const std::string& e) { return request.path.ends_with(e); });
+// An open does not say what it is for: of what can be mapped or loaded, it is taken for that too.
+void Fanotify::Look(Request& request, std::string path) const {
+  const int fd = request.file.get();
+  std::vector<Hook> hooks;
+  if ((request.mask & FAN_OPEN_EXEC_PERM) != 0) {
+    hooks = {{Func::kBprmCheck, kMayExec}, {Func::kMmapCheck, kMayExec}};
+  } else {
+    hooks = {{Func::kFileCheck, kMayRead}};
+    switch (ElfKindOf(fd)) {
+      case ElfKind::kNone:
+      case ElfKind::kObject:
+        break;
+      case ElfKind::kModule:
+        hooks.push_back({Func::kModuleCheck, kMayRead});
+        break;
+      case ElfKind::kLoadable:
+        hooks.push_back({Func::kMmapCheck, kMayExec});
+        break;
+    }
+  }
+  request.use = rules_.Look(fd, std::move(path), request.tid, std::move(hooks));
 }
 
 void Fanotify::HandleData(const RequestPtr& request) {
   const int fd = request->file.get();
   // Only while nobody writes to it: what a writer with a mapping makes of it would be seen by nobody.
   if (Hold(fd) == FileState::kHeld) {
-    const bool became_code = LooksLikeCode(*request);
-    const Result<> marked = became_code ? Result<>{} : IgnoreUntilModified(group_.get(), fd, false);
+    Look(*request, request->use.path);
+    const bool became_code = request->use.ruling.any();
+    // To be executed is another question, which this answer is not for.
+    const bool lasting =
+        !became_code && rules_.Lasting(request->use) && (request->mask & FAN_OPEN_EXEC_PERM) == 0;
+    const Result<> marked = lasting ? IgnoreUntilModified(group_.get(), fd, false) : Result<>{};
     if (!marked || !StillHeld(fd)) Forget(group_.get(), fd);
     Release(fd);
     if (became_code) {
@@ -348,7 +367,8 @@ void Fanotify::HandleData(const RequestPtr& request) {
 }
 
 bool Fanotify::Measure(Request& request) {
-  const std::string& path = request.path;
+  Use& use = request.use;
+  const std::string& path = use.path;
   const int fd = request.file.get();
   const bool exec = (request.mask & FAN_OPEN_EXEC_PERM) != 0;
   const FileState state = Hold(fd);
@@ -361,8 +381,12 @@ bool Fanotify::Measure(Request& request) {
   const Context context = ContextOf(request.tid, exec ? "exec" : "open");
   std::uint64_t bytes = 0;
   const Result<Digest> digest = HashFd(fd, recorder_.options().list_bank, &bytes);
+  const bool allowed =
+      rules_.Settle(use, digest && state != FileState::kWriters ? &*digest : nullptr, context);
   Result<Recorded> recorded = Recorded{};
-  if (!digest) {
+  if (!use.ruling.measure) {
+    // Looked at for another reason.
+  } else if (!digest) {
     log::Warn("measuring {}: {}", path, digest.error().Message());
     recorded = recorder_.RecordViolation(Violation::kUnmeasurable, path, context);
   } else {
@@ -370,7 +394,7 @@ bool Fanotify::Measure(Request& request) {
       recorded = recorder_.RecordViolation(Violation::kOpenWriters, path, context);
     if (recorded) recorded = recorder_.Record({*digest, path, context});
   }
-  if (recorded && digest && state == FileState::kHeld) {
+  if (recorded && digest && state == FileState::kHeld && rules_.Lasting(use)) {
     const Result<> marked = IgnoreUntilModified(group_.get(), fd, true);
     if (!marked || !StillHeld(fd)) Forget(group_.get(), fd);
     if (!marked) log::Warn("{}: {}", path, marked.error().Message());
@@ -382,6 +406,8 @@ bool Fanotify::Measure(Request& request) {
     stats_.bytes_hashed += bytes;
     if (!recorded)
       ++stats_.errors;
+    else if (!use.ruling.measure)
+      ++stats_.not_code;
     else if (!digest || state == FileState::kWriters)
       ++stats_.violations;
     else
@@ -395,9 +421,9 @@ bool Fanotify::Measure(Request& request) {
   }
   if (!recorded) {
     log::Error("{} is not recorded: {}", path, recorded.error().Message());
-    return options_.expiry == Expiry::kAllow;
+    return options_.expiry == Expiry::kAllow && allowed;
   }
-  return true;
+  return allowed;
 }
 
 // A measured file was written to. It is measured again at its next use; where it is in use right now, what
@@ -473,6 +499,7 @@ void Fanotify::WatchLoop() {
 EngineStats Fanotify::Stats() const {
   const std::lock_guard lock(mutex_);
   EngineStats stats = stats_;
+  stats.refused = rules_.refused();
   stats.queue_depth = small_.queue.size() + large_.queue.size() + changed_.queue.size();
   return stats;
 }

@@ -89,24 +89,26 @@ Result<std::string> NameOfFd(int fd) {
   return path;
 }
 
-bool IsPlainObject(int fd) {
+ElfKind ElfKindOf(int fd) {
   constexpr std::size_t kMaxNames = 1 << 20;
   constexpr std::string_view kModule = ".gnu.linkonce.this_module";
   Elf64_Ehdr header{};
-  if (!PReadExact(fd, reinterpret_cast<std::uint8_t*>(&header), sizeof(header), 0)) return false;
-  if (header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_ident[EI_DATA] != ELFDATA2LSB ||
-      header.e_type != ET_REL || header.e_shentsize != sizeof(Elf64_Shdr) ||
-      header.e_shstrndx >= header.e_shnum)
-    return false;
+  const ssize_t got = pread(fd, &header, sizeof(header), 0);
+  if (got < SELFMAG || std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0) return ElfKind::kNone;
+  if (got < static_cast<ssize_t>(sizeof(header)) || header.e_ident[EI_CLASS] != ELFCLASS64 ||
+      header.e_ident[EI_DATA] != ELFDATA2LSB || header.e_type != ET_REL ||
+      header.e_shentsize != sizeof(Elf64_Shdr) || header.e_shstrndx >= header.e_shnum)
+    return ElfKind::kLoadable;
   // An offset that does not fit ends as a failed read.
   Elf64_Shdr names{};
   const std::uint64_t at = header.e_shoff + std::uint64_t{header.e_shstrndx} * sizeof(names);
   if (!PReadExact(fd, reinterpret_cast<std::uint8_t*>(&names), sizeof(names), static_cast<off_t>(at)))
-    return false;
-  if (names.sh_size == 0 || names.sh_size > kMaxNames) return false;
+    return ElfKind::kLoadable;
+  if (names.sh_size == 0 || names.sh_size > kMaxNames) return ElfKind::kLoadable;
   Bytes table(names.sh_size);
-  if (!PReadExact(fd, table.data(), table.size(), static_cast<off_t>(names.sh_offset))) return false;
-  return AsText(table).find(kModule) == std::string_view::npos;
+  if (!PReadExact(fd, table.data(), table.size(), static_cast<off_t>(names.sh_offset)))
+    return ElfKind::kLoadable;
+  return AsText(table).find(kModule) == std::string_view::npos ? ElfKind::kObject : ElfKind::kModule;
 }
 
 Context ContextOf(pid_t tid, std::string hook) {

@@ -31,10 +31,11 @@ Result<Digest> HashFd(int fd, HashAlg alg, std::uint64_t* bytes);
 
 // The kernel's name for it; one that was removed is named as it was.
 Result<std::string> NameOfFd(int fd);
-// A relocatable ELF object that is no kernel module: a compiler's intermediate result, which nothing can load
-// as it is. False for all else, and for whatever is not plainly so. Sources: elf(5); Linux 6.12
-// kernel/module/main.c, setup_load_info(): a module has a section .gnu.linkonce.this_module.
-bool IsPlainObject(int fd);
+// What kind of ELF file it is. An object is a compiler's intermediate result, which nothing can load as it
+// is; whatever is not plainly so counts as loadable. Sources: elf(5); Linux 6.12 kernel/module/main.c,
+// setup_load_info(): a module is relocatable and has a section .gnu.linkonce.this_module.
+enum class ElfKind { kNone, kObject, kModule, kLoadable };
+ElfKind ElfKindOf(int fd);
 // Name, process and user of a thread (tid), as far as it is still there.
 Context ContextOf(pid_t tid, std::string hook);
 // Whether the system call that the thread waits in opens something for writing; false when that can't be

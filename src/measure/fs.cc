@@ -38,7 +38,7 @@ constexpr fuse_ino_t kFirstNode = FUSE_ROOT_ID + 1;
 // time, and nobody shall wait for another one's slow file.
 constexpr fuse_ino_t kFirstMeasure = fuse_ino_t{1} << 32;
 
-enum class What { kList, kCount, kViolations, kPolicy, kStatus, kMeasure };
+enum class What { kList, kCount, kViolations, kPolicy, kRefusals, kStatus, kMeasure };
 struct Node {
   std::string name;
   mode_t mode;
@@ -54,6 +54,7 @@ struct Handle {
   std::mutex mutex;     // of what follows
   std::optional<ListView> view;
   LineSplitter splitter;
+  bool loaded = false;                 // a policy was written through it
   std::atomic<std::uint64_t> seen{0};  // end of the list when it was last read to its end
   FusePollPtr poll;                    // who waits for growth; under Impl::mutex
 };
@@ -106,7 +107,8 @@ void Fs::Impl::AddNodes() {
   for (const HashAlg bank : options.banks) lists(bank, "_" + std::string(HashName(bank)));
   nodes.push_back({"runtime_measurements_count", readable, What::kCount, {}});
   nodes.push_back({"violations", readable, What::kViolations, {}});
-  nodes.push_back({"policy", readable, What::kPolicy, {}});
+  nodes.push_back({"policy", options.load ? readable | 0200 : readable, What::kPolicy, {}});
+  nodes.push_back({"refusals", readable, What::kRefusals, {}});
   nodes.push_back({"status", 0444, What::kStatus, {}});
   nodes.push_back({"measure", 0222, What::kMeasure, {}});
 }
@@ -138,7 +140,9 @@ std::string Fs::Impl::SmallContent(What what) const {
     case What::kViolations:
       return fmt::format("{}\n", recorder->State().violations);
     case What::kPolicy:
-      return options.policy;
+      return options.policy ? options.policy() : std::string();
+    case What::kRefusals:
+      return options.refusals ? options.refusals() : std::string();
     case What::kStatus:
       return options.status ? options.status() : std::string();
     case What::kList:
@@ -175,12 +179,12 @@ void GetAttr(fuse_req_t req, fuse_ino_t ino, fuse_file_info* /*fi*/) {
   fuse_reply_attr(req, &st, kRemember);
 }
 
-// A shell's `> measure` cuts it to nothing first: that is all that can be set.
+// A shell's `>` cuts it to nothing first: that is all that can be set.
 void SetAttr(fuse_req_t req, fuse_ino_t ino, struct stat* /*attr*/, int to_set, fuse_file_info* fi) {
   const Node* node = ImplOf(req).NodeOf(ino);
   constexpr int kOfTruncation =
       FUSE_SET_ATTR_SIZE | FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_MTIME_NOW | FUSE_SET_ATTR_CTIME;
-  if (node == nullptr || node->what != What::kMeasure || (to_set & ~kOfTruncation) != 0)
+  if (node == nullptr || (node->mode & 0222) == 0 || (to_set & ~kOfTruncation) != 0)
     fuse_reply_err(req, EPERM);
   else
     GetAttr(req, ino, fi);
@@ -205,8 +209,9 @@ void Open(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
   Fs::Impl& fs = ImplOf(req);
   const Node* node = fs.NodeOf(ino);
   const uid_t uid = fuse_req_ctx(req)->uid;
-  const bool measure = node != nullptr && node->what == What::kMeasure;
-  if (node == nullptr || (fi->flags & O_ACCMODE) != (measure ? O_WRONLY : O_RDONLY)) {
+  const int access = fi->flags & O_ACCMODE;
+  // Either way, as the mode says, and never both.
+  if (node == nullptr || access == O_RDWR || (node->mode & (access == O_WRONLY ? 0222 : 0444)) == 0) {
     fuse_reply_err(req, node == nullptr ? EISDIR : EACCES);
     return;
   }
@@ -226,7 +231,7 @@ void Open(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
     fs.handles.emplace(fi->fh, std::move(handle));
   }
   fi->direct_io = 1;  // sizes are not known beforehand
-  fi->nonseekable = measure ? 1 : 0;
+  fi->nonseekable = access == O_WRONLY ? 1 : 0;
   const std::uint64_t number = fi->fh;
   if (fuse_reply_open(req, fi) == 0) return;
   std::lock_guard lock(fs.mutex);  // interrupted: there will be no release
@@ -269,11 +274,36 @@ void Read(fuse_req_t req, fuse_ino_t /*ino*/, std::size_t size, off_t offset, fu
   }
 }
 
+// One write is one policy, so that its error is that write's: a close() that fails is overlooked by many.
+void WritePolicy(fuse_req_t req, Handle& handle, std::string_view text) {
+  Fs::Impl& fs = ImplOf(req);
+  if (fuse_req_ctx(req)->uid != 0 || handle.uid != 0) {
+    fuse_reply_err(req, EPERM);
+    return;
+  }
+  Result<> loaded;
+  {
+    std::lock_guard lock(handle.mutex);
+    loaded = handle.loaded ? Fail(UsageError("a policy is written in one write")) : fs.options.load(text);
+    handle.loaded = true;
+  }
+  if (loaded) {
+    fuse_reply_write(req, text.size());
+    return;
+  }
+  log::Error("the new policy is not taken: {}", loaded.error().Message());
+  fuse_reply_err(req, EINVAL);
+}
+
 void Write(fuse_req_t req, fuse_ino_t /*ino*/, const char* data, std::size_t size, off_t /*offset*/,
            fuse_file_info* fi) {
   Fs::Impl& fs = ImplOf(req);
   const std::shared_ptr<Handle> handle = ImplOf(req).HandleOf(fi);
   const fuse_ctx* ctx = fuse_req_ctx(req);
+  if (handle->node->what == What::kPolicy) {
+    WritePolicy(req, *handle, {data, size});
+    return;
+  }
   // A node that was opened by somebody else and handed on: a program with more rights may write its messages
   // to it unawares.
   if (handle->node->what != What::kMeasure || ctx->uid != handle->uid) {

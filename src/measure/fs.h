@@ -4,8 +4,8 @@
 //   ASSAY_ASSIGN(std::unique_ptr<Fs> fs, Fs::Mount({.mount_point = "/run/assay"}, recorder));
 //
 //   ascii_runtime_measurements[_ALG], binary_runtime_measurements[_ALG], runtime_measurements_count,
-//   violations, policy, status (JSON), measure (write "path\n" or "fd:N\n": returns when the content is
-//   recorded)
+//   violations, policy (write rules, or a path), refusals (JSON lines), status (JSON), measure (write
+//   "path\n" or "fd:N\n": returns when the content is recorded)
 //
 // Contract: the unsuffixed lists have SHA-1 columns, as the kernel's; a suffixed one has its bank's, and
 // exists for each active bank. A list ends with a whole record and grows; poll() reports growth. What is
@@ -26,7 +26,9 @@ namespace assay::measure {
 struct FsOptions {
   std::string mount_point;                             // made if it isn't there
   std::function<std::string()> status;                 // the content of `status`: JSON
-  std::string policy;                                  // the content of `policy`
+  std::function<std::string()> policy;                 // the content of `policy`: rules
+  std::function<Result<>(std::string_view)> load;      // takes what root writes to `policy`; empty: read-only
+  std::function<std::string()> refusals;               // the content of `refusals`: JSON lines
   std::vector<HashAlg> banks;                          // the suffixed lists to show
   bool world_readable = false;                         // else root only, as the kernel's
   std::chrono::milliseconds measure_deadline{30'000};  // a write to `measure` is answered in this time

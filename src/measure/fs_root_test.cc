@@ -31,6 +31,7 @@ constexpr int kMany = 5'000;
 constexpr int kMany = 100'000;
 #endif
 constexpr std::size_t kAll = std::size_t{1} << 30;
+constexpr char kPolicy[] = "measure func=BPRM_CHECK\n";
 
 Digest DigestOf(std::string_view s) { return Hash(HashAlg::kSha256, AsBytes(s)); }
 
@@ -77,7 +78,7 @@ class FsTest : public ::testing::Test {
     ASSAY_ASSIGN(recorder_, Recorder::Open(recorder_options_, *tpm_));
     options_.mount_point = point_;
     options_.status = [] { return std::string("{\"state\":\"ok\"}\n"); };
-    options_.policy = "{\"scope\":\"none\"}\n";
+    options_.policy = [] { return std::string(kPolicy); };
     ASSAY_ASSIGN(options_.banks, tpm_->ActiveBanks(10));
     ASSAY_ASSIGN(fs_, Fs::Mount(options_, *recorder_));
     return {};
@@ -163,8 +164,36 @@ TEST_F(FsTest, EachBanksListReplaysToItsPcr) {
   EXPECT_EQ(Read("ascii_runtime_measurements"), Read("ascii_runtime_measurements_sha1"));
   EXPECT_EQ(Text("runtime_measurements_count"), "23\n");
   EXPECT_EQ(Text("violations"), "1\n");
-  EXPECT_EQ(Text("policy"), options_.policy);
+  EXPECT_EQ(Text("policy"), kPolicy);
   EXPECT_EQ(Text("status"), "{\"state\":\"ok\"}\n");
+}
+
+TEST_F(FsTest, TakesAPolicyFromRootInOneWrite) {
+  std::string taken;
+  options_.load = [&](std::string_view text) -> Result<> {
+    if (text == "bad") return Fail(ParseError("measure-policy", 0, "bad"));
+    taken = text;
+    return {};
+  };
+  Start();
+  const std::string node = Node("policy");
+  const auto put = [&](const std::string& text) {
+    const UniqueFd fd(open(node.c_str(), O_WRONLY | O_TRUNC));
+    return !fd || write(fd.get(), text.data(), text.size()) < 0 ? errno : 0;
+  };
+  EXPECT_EQ(put("measure\n"), 0);
+  EXPECT_EQ(taken, "measure\n");
+  EXPECT_EQ(put("bad"), EINVAL);
+  EXPECT_EQ(taken, "measure\n");
+  EXPECT_EQ(InChild([&] { return put("measure uid=0\n"); }, 4711), EACCES);
+  const UniqueFd fd(open(node.c_str(), O_WRONLY));
+  EXPECT_EQ(write(fd.get(), "measure", 7), 7);
+  EXPECT_EQ(write(fd.get(), "measure", 7), -1);  // a second policy, or the rest of a long one
+  EXPECT_EQ(errno, EINVAL);
+  EXPECT_EQ(InChild([&] { return write(fd.get(), "measure", 7) < 0 ? errno : 0; }, 4711), EPERM);
+  EXPECT_LT(open(node.c_str(), O_RDWR), 0);
+  EXPECT_EQ(Text("policy"), kPolicy);  // still what the attester says it is
+  EXPECT_EQ(Text("refusals"), "");
 }
 
 TEST_F(FsTest, EvmctlReadsAndReplaysIt) {

@@ -24,6 +24,7 @@
 #include "measure/lsm_events.h"
 #include "measure/lsm_file.h"
 #include "measure/lsm_programs.h"
+#include "measure/rules.h"
 
 namespace assay::measure {
 namespace {
@@ -60,7 +61,8 @@ Context ContextOf(const assay_request& request) {
 
 class Lsm : public Engine {
  public:
-  Lsm(EngineOptions options, Recorder& recorder) : options_(std::move(options)), recorder_(recorder) {}
+  Lsm(EngineOptions options, Recorder& recorder)
+      : options_(std::move(options)), recorder_(recorder), rules_(options_) {}
   ~Lsm() override { Stop(); }
   Result<> Start();
 
@@ -84,13 +86,13 @@ class Lsm : public Engine {
   void Handle(const HeldPtr& held, bool slow);
   void MeasureFile(Held& held);
   void MeasureDigest(Held& held);
-  bool LooksLikeCode(int fd, const std::string& path) const;
   void Finish(Held& held, const Result<Recorded>& recorded, std::uint32_t flags, const Digest* digest,
               const std::string& path, const Context& context);
   void Answer(Held& held, std::uint32_t flags, const Digest* digest);
 
   EngineOptions options_;
   Recorder& recorder_;
+  Rules rules_;
   std::unique_ptr<LsmPrograms> programs_;
   std::unique_ptr<LsmEvents> events_;
   std::unique_ptr<Gate> gate_;  // the watchdog's, after Start()
@@ -108,6 +110,27 @@ class Lsm : public Engine {
   EngineStats stats_;
 };
 
+Hook HookOf(const assay_request& request) {
+  switch (request.kind) {
+    case ASSAY_EXEC:
+      return {Func::kBprmCheck, kMayExec};
+    case ASSAY_MMAP:
+      return {Func::kMmapCheck, kMayExec};
+    case ASSAY_BPF:
+      return {Func::kBpfCheck, kMayRead};
+    case ASSAY_KERNEL_READ:
+    case ASSAY_BUFFER: {
+      // Source: include/linux/kernel_read_file.h, __kernel_read_file_id.
+      static constexpr Func kReads[] = {Func::kFirmwareCheck,       Func::kFirmwareCheck,
+                                        Func::kModuleCheck,         Func::kKexecKernelCheck,
+                                        Func::kKexecInitramfsCheck, Func::kPolicyCheck};
+      return {request.detail < std::size(kReads) ? kReads[request.detail] : Func::kFirmwareCheck, kMayRead};
+    }
+    default:
+      return {Func::kFileCheck, kMayRead};
+  }
+}
+
 // A file that nobody waits for must be told from one that somebody does: else any file would be taken for the
 // right one.
 Result<> CheckIdentify() {
@@ -119,7 +142,7 @@ Result<> CheckIdentify() {
 
 Result<> Lsm::Start() {
   ASSAY_TRY(MakeDirs(options_.run_dir, 0700));
-  ASSAY_ASSIGN(programs_, LsmPrograms::Open(options_.run_dir + kPins));
+  ASSAY_ASSIGN(programs_, LsmPrograms::Open(options_.run_dir + kPins, rules_.policy().text()));
   assay_control& control = programs_->control();
   ASSAY_TRY(programs_->Mark(getpid(), ASSAY_ROLE_AGENT | ASSAY_ROLE_EXEMPT));
   for (const pid_t pid : options_.exempt) ASSAY_TRY(programs_->Mark(pid, ASSAY_ROLE_EXEMPT));
@@ -130,7 +153,7 @@ Result<> Lsm::Start() {
     if (const Result<> r = programs_->AddOwnFile(path); !r) log::Debug("{}", r.error().Message());
   }
   control.scope = options_.cgroup;
-  control.opens = options_.opens ? 1 : 0;
+  control.opens = rules_.policy().Asks(Func::kFileCheck) ? 1 : 0;
   control.refuse = options_.expiry == Expiry::kRefuse ? 1 : 0;
   for (unsigned i = 0; i < std::max(1U, options_.workers); ++i) {
     workers_.emplace_back([this] { WorkLoop(quick_, false); });
@@ -219,23 +242,15 @@ void Lsm::Handle(const HeldPtr& held, bool slow) {
   MeasureFile(*held);
 }
 
-bool Lsm::LooksLikeCode(int fd, const std::string& path) const {
-  if (options_.all_files) return true;
-  std::array<char, 4> magic{};
-  const ssize_t n = pread(fd, magic.data(), magic.size(), 0);
-  const std::string_view head(magic.data(), n > 0 ? static_cast<std::size_t>(n) : 0);
-  if (head == "\177ELF" || head.starts_with("#!")) return true;
-  return std::any_of(options_.extensions.begin(), options_.extensions.end(),
-                     [&](const std::string& e) { return path.ends_with(e); });
-}
-
 void Lsm::MeasureFile(Held& held) {
   const int fd = held.file.get();
   const Context context = ContextOf(held.request);
   const Result<std::string> name = NameOfFd(fd);
   const std::string path = name ? *name : held.request.path;
-  if (held.request.kind == ASSAY_OPEN && !LooksLikeCode(fd, path)) {
-    Answer(held, ASSAY_ANSWER_DATA, nullptr);
+  Use use = rules_.Look(fd, path, static_cast<pid_t>(held.request.tid), {HookOf(held.request)});
+  if (!use.ruling.any()) {
+    const bool data = held.request.kind == ASSAY_OPEN && rules_.Lasting(use);
+    Answer(held, data ? ASSAY_ANSWER_DATA : 0, nullptr);
     const std::lock_guard lock(mutex_);
     ++stats_.not_code;
     return;
@@ -246,14 +261,21 @@ void Lsm::MeasureFile(Held& held) {
     const std::lock_guard lock(mutex_);
     stats_.bytes_hashed += bytes;
   }
+  const bool writers = (held.request.flags & ASSAY_WRITERS) != 0 || IsUnsealedMemory(fd);
+  const bool allowed = rules_.Settle(use, digest && !writers ? &*digest : nullptr, context);
+  if (!use.ruling.measure) {
+    Answer(held, allowed ? 0 : ASSAY_ANSWER_REFUSE, nullptr);
+    const std::lock_guard lock(mutex_);
+    ++stats_.not_code;
+    return;
+  }
   if (!digest) {
     log::Warn("measuring {}: {}", path, digest.error().Message());
-    Finish(held, recorder_.RecordViolation(Violation::kUnmeasurable, path, context), 0, nullptr, path,
-           context);
+    Finish(held, recorder_.RecordViolation(Violation::kUnmeasurable, path, context),
+           allowed ? 0 : ASSAY_ANSWER_REFUSE, nullptr, path, context);
     return;
   }
   Result<Recorded> recorded = Recorded{};
-  const bool writers = (held.request.flags & ASSAY_WRITERS) != 0 || IsUnsealedMemory(fd);
   if (writers) recorded = recorder_.RecordViolation(Violation::kOpenWriters, path, context);
   if (recorded && held.request.kind == ASSAY_EXEC && WantsExecutableStack(fd))
     recorded = recorder_.RecordViolation(Violation::kAnonymousCode, "stack:" + path, context);
@@ -262,7 +284,8 @@ void Lsm::MeasureFile(Held& held) {
     const std::lock_guard lock(mutex_);
     if (writers && recorded) ++stats_.violations;
   }
-  Finish(held, recorded, ASSAY_ANSWER_CLEAN, &*digest, path, context);
+  const std::uint32_t clean = rules_.Lasting(use) ? ASSAY_ANSWER_CLEAN : 0;
+  Finish(held, recorded, allowed ? clean : ASSAY_ANSWER_REFUSE, &*digest, path, context);
 }
 
 // The kernel hashed it already.
@@ -278,7 +301,13 @@ void Lsm::MeasureDigest(Held& held) {
            context);
     return;
   }
-  Finish(held, recorder_.Record({*digest, path, context}), 0, &*digest, path, context);
+  Use use = rules_.Look(-1, path, static_cast<pid_t>(request.tid), {HookOf(request)});
+  const bool allowed = rules_.Settle(use, &*digest, context);
+  const std::uint32_t flags = allowed ? 0 : ASSAY_ANSWER_REFUSE;
+  if (use.ruling.measure)
+    Finish(held, recorder_.Record({*digest, path, context}), flags, &*digest, path, context);
+  else
+    Answer(held, flags, nullptr);
 }
 
 // The end of every measurement: answer, then count, then say what came too late.
@@ -296,7 +325,8 @@ void Lsm::Finish(Held& held, const Result<Recorded>& recorded, std::uint32_t fla
       ++(recorded->is_new ? stats_.measured : stats_.clean);
     late = held.answered;
   }
-  Answer(held, refuse ? ASSAY_ANSWER_REFUSE : recorded ? flags : 0, recorded ? digest : nullptr);
+  const std::uint32_t if_recorded = recorded ? flags : flags & ASSAY_ANSWER_REFUSE;
+  Answer(held, refuse ? ASSAY_ANSWER_REFUSE : if_recorded, recorded ? digest : nullptr);
   if (late) {
     if (const auto r = recorder_.RecordViolation(Violation::kUnanswered, path, context); !r)
       log::Error("{}", r.error().Message());
@@ -381,6 +411,7 @@ void Lsm::WatchLoop() {
 EngineStats Lsm::Stats() const {
   const std::lock_guard lock(mutex_);
   EngineStats stats = stats_;
+  stats.refused = rules_.refused();
   stats.queue_depth = quick_.queue.size() + slow_.queue.size();
   if (programs_) stats.clean += programs_->control().clean_hits;
   if (events_) stats.violations += events_->violations();

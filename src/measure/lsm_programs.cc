@@ -28,8 +28,6 @@ constexpr std::size_t kMaxMissed = 100'000;  // at once: the map may be filled w
 constexpr const char* kFunctions[] = {"bpf_get_task_exe_file", "bpf_path_d_path", "bpf_get_file_xattr",
                                       "bpf_task_from_pid", "bpf_put_file"};
 
-Digest ObjectDigest() { return Hash(HashAlg::kSha256, EmbeddedLsmObject()); }
-
 Result<std::vector<std::string>> ProgramNames() {
   ASSAY_ASSIGN(const bpf::ObjectPtr object, bpf::OpenObject(EmbeddedLsmObject()));
   std::vector<std::string> names;
@@ -106,9 +104,10 @@ Result<> LsmPrograms::Probe() {
   return {};
 }
 
-Result<std::unique_ptr<LsmPrograms>> LsmPrograms::Open(const std::string& pin_dir) {
+Result<std::unique_ptr<LsmPrograms>> LsmPrograms::Open(const std::string& pin_dir, std::string_view policy) {
   std::unique_ptr<LsmPrograms> p(new LsmPrograms);
   p->pin_dir_ = pin_dir;
+  p->policy_ = policy;
   ASSAY_TRY(CheckKernel());
   ASSAY_TRY(EnsureBpffs(pin_dir));
   if (const Result<> adopted = p->Adopt(); !adopted) {
@@ -138,13 +137,20 @@ Result<> LsmPrograms::UseMaps(const std::function<Result<UniqueFd>(const std::st
   return {};
 }
 
+// What is clean by one policy need not be by another: programs and states go together.
+Digest LsmPrograms::Identity() const {
+  Hasher hasher(HashAlg::kSha256);
+  hasher.Update(EmbeddedLsmObject());
+  hasher.Update(AsBytes(policy_));
+  return hasher.Finish();
+}
+
 Result<> LsmPrograms::Adopt() {
   ASSAY_ASSIGN(const std::vector<std::string> names, ProgramNames());
   for (const std::string& name : names) ASSAY_TRY(bpf::OpenPinned(pin_dir_ + "/link_" + name));
   ASSAY_TRY(UseMaps([&](const std::string& name) { return bpf::OpenPinned(pin_dir_ + "/map_" + name); }));
-  const Digest digest = ObjectDigest();
-  if (control_->version != ASSAY_WIRE_VERSION || !Equal(digest.view(), ByteView(control_->object)))
-    return Fail(StateError("engine.lsm-other", "the pinned programs are of another build"));
+  if (control_->version != ASSAY_WIRE_VERSION || !Equal(Identity().view(), ByteView(control_->object)))
+    return Fail(StateError("engine.lsm-other", "the pinned programs are of another build or policy"));
   adopted_ = true;
   return {};
 }
@@ -164,7 +170,7 @@ Result<> LsmPrograms::Load() {
     return UniqueFd(copy);
   }));
   control_->version = ASSAY_WIRE_VERSION;
-  std::memcpy(control_->object, ObjectDigest().view().data(), ASSAY_DIGEST);
+  std::memcpy(control_->object, Identity().view().data(), ASSAY_DIGEST);
   for (auto& [name, link] : fresh.links) {
     const std::string pin = pin_dir_ + "/link_" + name;
     if (const int r = bpf_link__pin(link.get(), pin.c_str()); r != 0) {

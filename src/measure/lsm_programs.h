@@ -1,11 +1,11 @@
 // Internal: the BPF programs in the kernel: loaded, attached all or none, pinned so that they outlive us, and
 // the maps through which they are talked to.
 //
-//   ASSAY_ASSIGN(auto programs, LsmPrograms::Open("/run/assayd/bpf"));
+//   ASSAY_ASSIGN(auto programs, LsmPrograms::Open("/run/assayd/bpf", policy.text()));
 //   programs->control().gate = pid;
 //
-// Contract: Open() takes over what an earlier attester of the same build left pinned (adopted()), and
-// replaces anything else. Remove() detaches all; without it the programs stay when this object goes.
+// Contract: Open() takes over what an earlier attester of the same build and policy left pinned (adopted()),
+// and replaces anything else. Remove() detaches all; without it the programs stay when this object goes.
 #pragma once
 
 #include <sys/types.h>
@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/digest.h"
 #include "base/result.h"
 #include "measure/bpf.h"
 #include "measure/lsm_wire.h"
@@ -27,7 +28,7 @@ class LsmPrograms {
  public:
   // By loading and attaching. StateError "engine.lsm-..." says what is missing.
   static Result<> Probe();
-  static Result<std::unique_ptr<LsmPrograms>> Open(const std::string& pin_dir);
+  static Result<std::unique_ptr<LsmPrograms>> Open(const std::string& pin_dir, std::string_view policy);
   ~LsmPrograms();
   LsmPrograms(const LsmPrograms&) = delete;
   LsmPrograms& operator=(const LsmPrograms&) = delete;
@@ -47,9 +48,10 @@ class LsmPrograms {
   LsmPrograms() = default;
   Result<> Adopt();
   Result<> Load();
+  Digest Identity() const;
   Result<> UseMaps(const std::function<Result<UniqueFd>(const std::string&)>& open);
 
-  std::string pin_dir_;
+  std::string pin_dir_, policy_;
   bool adopted_ = false;
   assay_control* control_ = nullptr;
   UniqueFd control_map_, requests_, tasks_, missed_, events_, own_files_;

@@ -146,7 +146,7 @@ struct assay_control {
   __u64 clean_hits;          /* loads of clean files */
   __u64 requests;            /* questions asked */
   __u64 wait_ns;             /* time spent waiting for answers */
-  __u8 object[ASSAY_DIGEST]; /* SHA-256 of the BPF object that is loaded */
+  __u8 object[ASSAY_DIGEST]; /* SHA-256 of the BPF object and the policy */
 };
 ASSAY_ASSERT(sizeof(struct assay_control) == 24 + 64 + 32);
 

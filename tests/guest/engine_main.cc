@@ -68,7 +68,10 @@ Result<> Run(const Options& options) {
   engine.filesystems = true;
   engine.run_dir = options.dir + "/engine";
   engine.cgroup = options.cgroup;
-  engine.opens = !options.no_opens;
+  if (options.no_opens) {
+    ASSAY_ASSIGN(measure::Policy exec, measure::Policy::Parse(*measure::Policy::BuiltIn("exec")));
+    engine.policy = std::make_shared<const measure::Policy>(std::move(exec));
+  }
   engine.expiry = options.refuse ? measure::Expiry::kRefuse : measure::Expiry::kAllow;
   engine.deadline = std::chrono::milliseconds(options.deadline_ms);
   engine.gate_limit = std::chrono::milliseconds(options.gate_limit_ms);

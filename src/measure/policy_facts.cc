@@ -1,0 +1,130 @@
+#include <dirent.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <memory>
+
+#include "base/bytes.h"
+#include "base/fd.h"
+#include "measure/mount_watch.h"
+#include "measure/policy.h"
+
+#ifndef FS_IOC_GETFSUUID  // Linux 6.9, newer than Debian 12's headers
+struct fsuuid2 {
+  std::uint8_t len;
+  std::uint8_t uuid[16];
+};
+#define FS_IOC_GETFSUUID _IOR(0x15, 0, struct fsuuid2)
+#endif
+
+namespace assay::measure {
+namespace {
+
+constexpr std::size_t kMaxProcFile = std::size_t{16} << 20;
+
+std::string UuidText(const std::uint8_t* uuid) {
+  std::string text = Hex(ByteView(uuid, 16));
+  for (const std::size_t at : {8U, 13U, 18U, 23U}) text.insert(at, "-");
+  return text;
+}
+
+// As the file system says, or as udev links its device.
+std::optional<std::string> UuidOf(int fd, const struct stat& st) {
+  fsuuid2 answer{};
+  if (ioctl(fd, FS_IOC_GETFSUUID, &answer) == 0 && answer.len == 16) return UuidText(answer.uuid);
+  const std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir("/dev/disk/by-uuid"), closedir);
+  while (dir != nullptr) {
+    const dirent* entry = readdir(dir.get());
+    if (entry == nullptr) break;
+    struct stat device{};
+    if (fstatat(dirfd(dir.get()), entry->d_name, &device, 0) != 0 || !S_ISBLK(device.st_mode)) continue;
+    if (device.st_rdev != st.st_dev) continue;
+    std::string text = entry->d_name;
+    std::transform(text.begin(), text.end(), text.begin(),
+                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    return text;
+  }
+  return std::nullopt;
+}
+
+// The type of the mount that the descriptor was opened through, if this mount namespace has it.
+std::optional<std::string> TypeOf(int fd) {
+  const Result<Bytes> info = ReadFile("/proc/self/fdinfo/" + std::to_string(fd), 64 << 10);
+  const Result<Bytes> mounts_text = ReadFile("/proc/thread-self/mountinfo", kMaxProcFile);
+  if (!info || !mounts_text) return std::nullopt;
+  const std::string_view text = AsText(*info);
+  constexpr std::string_view kLabel = "mnt_id:\t";
+  const std::size_t at = text.find(kLabel);
+  if (at == std::string_view::npos) return std::nullopt;
+  std::uint64_t id = 0;
+  std::from_chars(text.data() + at + kLabel.size(), text.data() + text.size(), id);
+  const Result<std::vector<Mount>> mounts = ParseMountInfo(AsText(*mounts_text));
+  if (!mounts) return std::nullopt;
+  for (const Mount& m : *mounts)
+    if (m.id == id) return m.type;
+  return std::nullopt;
+}
+
+// "Uid:\treal\teffective\tsaved\tfs". Source: proc(5).
+void TakeIds(std::string_view status, std::string_view label, std::optional<uid_t>& real,
+             std::optional<uid_t>& effective) {
+  const std::size_t at = status.find(label);
+  if (at == std::string_view::npos) return;
+  const char* p = status.data() + at + label.size();
+  const char* const end = status.data() + status.size();
+  uid_t first = 0, second = 0;
+  const auto one = std::from_chars(p, end, first);
+  if (one.ec != std::errc() || one.ptr == end) return;
+  const auto two = std::from_chars(one.ptr + 1, end, second);
+  if (two.ec != std::errc()) return;
+  real = first;
+  effective = second;
+}
+
+// The unified hierarchy's line: "0::/path".
+std::optional<std::string> CgroupOf(const std::string& process) {
+  const Result<Bytes> file = ReadFile(process + "/cgroup", 64 << 10);
+  if (!file) return std::nullopt;
+  std::string_view text = AsText(*file);
+  while (!text.empty()) {
+    const std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+    if (line.starts_with("0::/")) return std::string(line.substr(3));
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+Facts GatherFacts(int fd, const std::string& path, pid_t tid, std::uint32_t needs) {
+  Facts facts;
+  struct stat st{};
+  const bool have_stat = fd >= 0 && (needs & (kNeedOwner | kNeedFsUuid)) != 0 && fstat(fd, &st) == 0;
+  if ((needs & kNeedMagic) != 0) {
+    struct statfs fs{};
+    if (fstatfs(fd, &fs) == 0) facts.fs_magic = static_cast<std::uint32_t>(fs.f_type);
+  }
+  if ((needs & kNeedOwner) != 0 && have_stat) {
+    facts.owner = st.st_uid;
+    facts.group = st.st_gid;
+  }
+  if ((needs & kNeedFsUuid) != 0 && have_stat) facts.fs_uuid = UuidOf(fd, st);
+  if ((needs & kNeedFsName) != 0 && fd >= 0) facts.fs_name = TypeOf(fd);
+  if ((needs & kNeedPath) != 0 && path.starts_with('/')) facts.path = path;
+  const std::string process = "/proc/" + std::to_string(tid);
+  if ((needs & kNeedIds) != 0) {
+    if (const Result<Bytes> status = ReadFile(process + "/status", kMaxProcFile); status) {
+      TakeIds(AsText(*status), "\nUid:\t", facts.uid, facts.euid);
+      TakeIds(AsText(*status), "\nGid:\t", facts.gid, facts.egid);
+    }
+  }
+  if ((needs & kNeedCgroup) != 0) facts.cgroup = CgroupOf(process);
+  return facts;
+}
+
+}  // namespace assay::measure

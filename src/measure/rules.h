@@ -1,0 +1,69 @@
+// Internal: the policy at work, for one use of one file, whatever the engine.
+//
+//   Rules rules(options);
+//   Use use = rules.Look(fd, path, tid, {{Func::kBprmCheck, kMayExec}});
+//   if (!use.ruling.any()) ...                        // nobody's business; lasting() says for how long
+//   const bool allow = rules.Settle(use, digest, context);
+//
+// Contract: Look() rules without the digest, Settle() with it: a rule may ask whether the digest is known.
+// Where the policy has an appraise rule for it and the digest is not in the manifest, Settle() says so in the
+// log and to `refused` (once for a path and digest) and to the audit system, and returns false if that is
+// enforced. Thread-safe.
+#pragma once
+
+#include <atomic>
+#include <mutex>
+#include <set>
+#include <vector>
+
+#include "measure/audit.h"
+#include "measure/engine.h"
+#include "measure/policy.h"
+
+namespace assay::measure {
+
+// Whether it is ELF, a #! script, or has one of the extensions.
+bool LooksLikeCode(int fd, const std::string& path, const std::vector<std::string>& extensions);
+
+struct Hook {
+  Func func;
+  std::uint8_t access;  // of Access
+};
+
+struct Use {
+  std::string path;
+  std::vector<Hook> hooks;  // that this use comes by: any of them is enough
+  Facts facts{};
+  Ruling ruling{};
+};
+
+class Rules {
+ public:
+  explicit Rules(const EngineOptions& options);
+  // fd: -1 for what is no file (a buffer, a BPF program): it counts as code.
+  Use Look(int fd, std::string path, pid_t tid, std::vector<Hook> hooks) const;
+  // digest: null: the content can't be told, or may change under our eyes. True: it may be used.
+  bool Settle(Use& use, const Digest* digest, const Context& context);
+  // Whether what was ruled stands until the file changes: for other tasks, and for other hooks.
+  bool Lasting(const Use& use) const;
+  const Policy& policy() const { return *policy_; }
+  std::uint64_t refused() const { return refused_; }
+
+ private:
+  Ruling RuleAll(const Use& use) const;
+  bool IsNew(const std::string& path, const Digest* digest);
+  void Tell(std::string_view operation, const Use& use, const Digest* digest, const Context& context,
+            bool success) const;
+
+  std::shared_ptr<const Policy> policy_;
+  std::vector<std::string> extensions_;
+  Appraise appraise_;
+  std::function<bool(const Digest&)> known_;
+  std::function<void(const Refusal&)> on_refusal_;
+  Audit audit_;
+  std::atomic<std::uint64_t> refused_{0};
+  std::mutex mutex_;
+  std::set<std::size_t> told_;  // hashes of path and digest
+};
+
+}  // namespace assay::measure
