@@ -121,7 +121,8 @@ Result<> AllowOnlyServing() {
       SCMP_SYS(exit),
       SCMP_SYS(exit_group),
 #ifdef ASSAY_SANITIZED
-      // The sanitizers' runtimes: background threads, stacks for signals, reports.
+      // The sanitizers' runtimes: background threads, stacks for signals, reports; UBSan asks with a pipe
+      // whether memory can be read.
       SCMP_SYS(nanosleep),
       SCMP_SYS(write),
       SCMP_SYS(sigaltstack),
@@ -130,7 +131,7 @@ Result<> AllowOnlyServing() {
       SCMP_SYS(tgkill),
       SCMP_SYS(gettimeofday),
       SCMP_SYS(rseq),
-      SCMP_SYS(pipe2),  // how UBSan finds out whether an object's memory can be read
+      SCMP_SYS(pipe2),
 #endif
   };
   for (const int call : always)

@@ -28,6 +28,8 @@ int main(int argc, char** argv) {
   AddReference(app, session);
   AddRun(app, session);
   AddKeys(app, session);
+  AddPolicy(app, session);
+  AddDoctor(app, session);
   AddCompletion(app, session);
   try {
     app.parse(argc, argv);

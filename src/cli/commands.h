@@ -3,7 +3,8 @@
 //   Session session; CLI::App app; AddLog(app, session); app.parse(argc, argv); return session.exit_code;
 //
 // Contract: exit codes: 0 trusted or done, 1 not trusted, 2 could not tell, 64 wrong usage, 70 an error (said
-// on stderr). Results go to stdout, everything else to stderr. With --json stdout holds one JSON document.
+// on stderr); `run` ends as its command does, or with 126 or 127. Results go to stdout, everything else to
+// stderr. With --json stdout holds one JSON document.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -30,6 +31,8 @@ void AddAttest(CLI::App& app, Session& session);      // attest, appraise
 void AddReference(CLI::App& app, Session& session);   // reference build|show|sign|verify
 void AddRun(CLI::App& app, Session& session);         // run, measure, status
 void AddKeys(CLI::App& app, Session& session);        // keys: certificates for both sides
+void AddPolicy(CLI::App& app, Session& session);      // policy check|show|load
+void AddDoctor(CLI::App& app, Session& session);      // doctor: what works here, and what is missing
 void AddCompletion(CLI::App& app, Session& session);  // completion bash
 
 }  // namespace assay::cli

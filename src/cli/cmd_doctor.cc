@@ -1,0 +1,157 @@
+#include <fmt/format.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "base/fd.h"
+#include "cli/commands.h"
+#include "measure/engine.h"
+#include "tpm/tpm.h"
+
+namespace assay::cli {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t kMaxCount = 64;  // bytes of a number in a file
+
+// What can be done about it, in plain words, by the error's name.
+std::string_view Remedy(std::string_view code) {
+  struct Entry {
+    std::string_view code, text;
+  };
+  static constexpr Entry kEntries[] = {
+      {"engine.lsm-inactive",
+       "boot with bpf in lsm=, for example lsm=landlock,lockdown,yama,integrity,apparmor,bpf (Debian: "
+       "GRUB_CMDLINE_LINUX in /etc/default/grub, then update-grub)"},
+      {"engine.lsm-kernel-function",
+       "use Linux 6.12 or later (Debian 12: linux-image-amd64 of bookworm-backports)"},
+      {"engine.lsm-btf", "use a kernel with CONFIG_DEBUG_INFO_BTF, as Debian's are"},
+      {"engine.lsm-pid-namespace", "run assayd on the machine itself, not in a container"},
+      {"engine.lsm-permission",
+       "run as root with CAP_BPF, CAP_SYS_ADMIN and CAP_PERFMON, outside of containers"},
+      {"engine.lsm-load", "the kernel's verifier says why in the message: please report it"},
+      {"engine.fanotify-permission", "run as root, with CAP_SYS_ADMIN in the machine's user namespace"},
+      {"engine.fanotify-evictable", "use Linux 5.19 or later"},
+      {"doctor.root", "run assay doctor as root"},
+      {"doctor.fuse", "modprobe fuse"},
+      {"doctor.tpm",
+       "switch the TPM on in the firmware's setup; without one, tpm/tcti embedded takes a software "
+       "TPM, whose word is only as good as the machine"},
+      {"doctor.swtpm", "apt install swtpm swtpm-tools libtss2-tcti-swtpm0"},
+      {"doctor.kernel-ima", "let assayd take another PCR (record/pcr 11 to 15), or boot without ima_policy="},
+  };
+  for (const Entry& e : kEntries)
+    if (e.code == code) return e.text;
+  return "";
+}
+
+struct Finding {
+  std::string what;
+  bool good = false;
+  std::string text, code;
+  json ToJson() const {
+    json j{{"what", what}, {"good", good}, {"text", text}};
+    if (!code.empty()) j["code"] = code;
+    if (const auto remedy = Remedy(code); !remedy.empty()) j["remedy"] = remedy;
+    return j;
+  }
+};
+
+Finding OfProbe(std::string what, std::string good, const Result<>& probe) {
+  if (probe) return {std::move(what), true, std::move(good), ""};
+  return {std::move(what), false, probe.error().Message(), probe.error().code()};
+}
+
+Finding OfTpm(const std::string& tcti) {
+  const std::string asked = !tcti.empty() ? tcti : "device:/dev/tpmrm0";
+  if (tcti.empty() && access("/dev/tpmrm0", F_OK) != 0)
+    return {"TPM", false, "there is no /dev/tpmrm0", "doctor.tpm"};
+  Result<std::unique_ptr<tpm::Tpm>> tpm = tpm::Tpm::Connect(asked);
+  if (!tpm) return {"TPM", false, tpm.error().Message(), tpm.error().code()};
+  Result<tpm::TpmInfo> info = (*tpm)->Info();
+  if (!info) return {"TPM", false, info.error().Message(), info.error().code()};
+  return {"TPM", true,
+          fmt::format("{} {}, firmware {}{}", info->manufacturer, info->vendor, info->firmware,
+                      info->software ? ", software" : ""),
+          ""};
+}
+
+bool InPath(const std::string& program) {
+  for (const char* dir : {"/usr/bin/", "/usr/local/bin/", "/usr/sbin/"})
+    if (access((dir + program).c_str(), X_OK) == 0) return true;
+  return false;
+}
+
+// A policy makes the kernel's list longer than its boot_aggregate.
+Finding OfKernelIma() {
+  const Result<Bytes> count = ReadFile("/sys/kernel/security/ima/runtime_measurements_count", kMaxCount);
+  if (!count) return {"kernel IMA", true, "it has no list here: PCR 10 is ours", ""};
+  const int records = std::atoi(std::string(AsText(*count)).c_str());
+  if (records <= 1) return {"kernel IMA", true, "no policy: PCR 10 is ours", ""};
+  return {"kernel IMA", false, fmt::format("it measures into PCR 10 by a policy ({} records)", records),
+          "doctor.kernel-ima"};
+}
+
+Result<int> Doctor(const std::string& tcti, const Session& session) {
+  std::vector<Finding> findings;
+  const bool root = geteuid() == 0;
+  utsname kernel{};
+  if (uname(&kernel) != 0) return Fail(OsError("uname", "", errno));
+  if (!root) findings.push_back({"user", false, "not root: most of this can't be found out", "doctor.root"});
+  const Finding lsm = OfProbe("lsm engine", "the kernel's own hooks: each load is held until it is recorded",
+                              measure::ProbeLsm());
+  const Finding fanotify =
+      OfProbe("fanotify engine", "files are held when they are opened or executed", measure::ProbeFanotify());
+  findings.push_back(lsm);
+  findings.push_back(fanotify);
+  const bool fuse = access("/dev/fuse", R_OK | W_OK) == 0;
+  findings.push_back(
+      {"/run/assay", fuse, fuse ? "FUSE is there" : "/dev/fuse can't be used", fuse ? "" : "doctor.fuse"});
+  const Finding tpm = OfTpm(tcti);
+  findings.push_back(tpm);
+  const bool swtpm = InPath("swtpm") && InPath("swtpm_setup");
+  findings.push_back({"software TPM", swtpm, swtpm ? "swtpm is installed" : "swtpm is not installed",
+                      swtpm ? "" : "doctor.swtpm"});
+  findings.push_back(OfKernelIma());
+  // What engine/engine "best" would take; the default is fanotify.
+  const std::string best = lsm.good ? "lsm" : fanotify.good ? "fanotify" : "none";
+  const bool works = fanotify.good && fuse && (tpm.good || swtpm);
+  if (session.json) {
+    json list = json::array();
+    for (const Finding& f : findings) list.push_back(f.ToJson());
+    fmt::print("{}\n", json{{"kernel", kernel.release},
+                            {"best_engine", best},
+                            {"default_engine", fanotify.good ? "fanotify" : "none"},
+                            {"works", works},
+                            {"findings", list}}
+                           .dump(-1, ' ', false, json::error_handler_t::replace));
+  } else {
+    fmt::print("Linux {}\n", kernel.release);
+    for (const Finding& f : findings) {
+      const char* colour = !session.colour ? "" : f.good ? "\x1b[32m" : "\x1b[33m";
+      fmt::print("  {}{}{} {:<16} {}\n", colour, f.good ? "ok     " : "missing",
+                 session.colour ? "\x1b[0m" : "", f.what, f.text.substr(0, f.text.find('\n')));
+      if (const auto remedy = Remedy(f.code); !remedy.empty()) fmt::print("{:27}-> {}\n", "", remedy);
+    }
+    fmt::print("engine/engine \"best\" would take {}; the default is {}.\n",
+               best == "none" ? "none: nothing could be measured" : best,
+               fanotify.good ? "fanotify" : "not to be had here");
+    fmt::print("{}\n", works ? "assayd works here." : "assayd does not work here as it is.");
+  }
+  return works ? kExitOk : root ? kExitNotTrusted : kExitUnknown;
+}
+
+}  // namespace
+
+void AddDoctor(CLI::App& app, Session& session) {
+  auto tcti = std::make_shared<std::string>();
+  CLI::App* doctor = app.add_subcommand(
+      "doctor", "Say what assayd can do on this machine and what is missing (0 it works, 1 not, 2 unknown)");
+  doctor->add_option("--tcti", *tcti, "The TPM to ask, as tpm/tcti; else /dev/tpmrm0");
+  doctor->callback([tcti, &session] { session.Finish(Doctor(*tcti, session)); });
+}
+
+}  // namespace assay::cli

@@ -1,0 +1,86 @@
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/fd.h"
+#include "cli/commands.h"
+#include "cli/config.h"
+
+namespace assay::cli {
+namespace {
+
+struct PolicyOptions {
+  std::string mount_point = "/run/assay";
+  std::string policy;  // a built-in's name, or a path
+};
+
+// A path as it is meant from here: the attester has another working directory.
+Result<std::string> Named(const std::string& policy) {
+  if (policy.find('/') == std::string::npos && access(policy.c_str(), F_OK) != 0) return policy;
+  const std::unique_ptr<char, void (*)(void*)> path(realpath(policy.c_str(), nullptr), free);
+  if (!path) return Fail(OsError("realpath", policy, errno));
+  return std::string(path.get());
+}
+
+Result<int> Check(const PolicyOptions& o, bool as_json) {
+  ASSAY_ASSIGN(const std::string name, Named(o.policy));
+  ASSAY_ASSIGN(const auto policy, FindPolicy(name));
+  if (as_json)
+    fmt::print("{}\n", nlohmann::json{{"policy", name},
+                                      {"rules", policy->text()},
+                                      {"appraises", policy->Appraises()},
+                                      {"depends_on_task", policy->DependsOnTask()}}
+                           .dump());
+  else
+    fmt::print(
+        "{}: good{}{}\n", name, policy->Appraises() ? ", appraises" : "",
+        policy->DependsOnTask() ? ", asks who the user is: what it leaves out is looked at each time" : "");
+  return kExitOk;
+}
+
+Result<int> Show(const PolicyOptions& o) {
+  if (o.policy.empty()) {
+    ASSAY_ASSIGN(const Bytes text, ReadFile(o.mount_point + "/policy", measure::kMaxPolicy));
+    fmt::print("{}", AsText(text));
+    return kExitOk;
+  }
+  ASSAY_ASSIGN(const std::string name, Named(o.policy));
+  ASSAY_ASSIGN(const auto policy, FindPolicy(name));
+  fmt::print("{}", policy->text());
+  return kExitOk;
+}
+
+Result<int> Load(const PolicyOptions& o, bool as_json) {
+  ASSAY_ASSIGN(const std::string name, Named(o.policy));
+  ASSAY_ASSIGN(const auto policy, FindPolicy(name));
+  ASSAY_ASSIGN(const UniqueFd node, Open(o.mount_point + "/policy", O_WRONLY));
+  const std::string& text = policy->text();
+  if (write(node.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()))
+    return Fail(OsError("write", o.mount_point + "/policy (assayd's log says why)", errno));
+  if (as_json) fmt::print("{}\n", nlohmann::json{{"loaded", name}}.dump());
+  return kExitOk;
+}
+
+}  // namespace
+
+void AddPolicy(CLI::App& app, Session& session) {
+  auto options = std::make_shared<PolicyOptions>();
+  CLI::App* policy = app.add_subcommand("policy", "Check, show and load what assayd measures by");
+  policy->require_subcommand(1);
+  constexpr const char* kWhich = "A file, or default, all_files, exec, tcb, appraise_tcb (joined by |)";
+  CLI::App* check = policy->add_subcommand("check", "Say whether a policy is understood");
+  check->add_option("policy", options->policy, kWhich)->required();
+  check->callback([options, &session] { session.Finish(Check(*options, session.json)); });
+  CLI::App* show = policy->add_subcommand("show", "Print a policy; without a name, the one that rules");
+  show->add_option("policy", options->policy, kWhich);
+  CLI::App* load = policy->add_subcommand("load", "Have assayd follow another policy from now on");
+  load->add_option("policy", options->policy, kWhich)->required();
+  for (CLI::App* sub : {show, load})
+    sub->add_option("--mount-point", options->mount_point, "Where assayd's file system is")
+        ->capture_default_str();
+  show->callback([options, &session] { session.Finish(Show(*options)); });
+  load->callback([options, &session] { session.Finish(Load(*options, session.json)); });
+}
+
+}  // namespace assay::cli
