@@ -332,12 +332,7 @@ Result<> Daemon::Impl::MeasureRunning() {
   measure::Context context = OwnContext();
   context.hook = "before";
   for (const auto& [path, link] : links) {
-    auto measure = [&]() -> Result<> {
-      ASSAY_ASSIGN(UniqueFd fd, Open(link, O_RDONLY));
-      ASSAY_TRY(measure::MeasureFd(fd.get(), context, *recorder));
-      return {};
-    };
-    if (auto r = measure(); !r) {
+    if (const auto r = measure::MeasurePath(link, context, *recorder); !r) {
       log::Warn("{} ran before the attester and can't be measured: {}", path, r.error().Message());
       ASSAY_TRY(recorder->RecordViolation(measure::Violation::kUnmeasurable, path, context));
     }

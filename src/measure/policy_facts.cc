@@ -37,12 +37,13 @@ std::string UuidText(const std::uint8_t* uuid) {
 std::optional<std::string> UuidOf(int fd, const struct stat& st) {
   fsuuid2 answer{};
   if (ioctl(fd, FS_IOC_GETFSUUID, &answer) == 0 && answer.len == 16) return UuidText(answer.uuid);
-  const std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir("/dev/disk/by-uuid"), closedir);
+  const std::string folder = "/dev/disk/by-uuid/";
+  const std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir(folder.c_str()), closedir);
   while (dir != nullptr) {
     const dirent* entry = readdir(dir.get());
     if (entry == nullptr) break;
     struct stat device{};
-    if (fstatat(dirfd(dir.get()), entry->d_name, &device, 0) != 0 || !S_ISBLK(device.st_mode)) continue;
+    if (stat((folder + entry->d_name).c_str(), &device) != 0 || !S_ISBLK(device.st_mode)) continue;
     if (device.st_rdev != st.st_dev) continue;
     std::string text = entry->d_name;
     std::transform(text.begin(), text.end(), text.begin(),
