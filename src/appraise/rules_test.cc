@@ -13,6 +13,7 @@ using Names = std::set<std::string>;
 class RulesTest : public ::testing::Test {
  protected:
   RulesTest() {
+    policy_.allow_first_use = true;
     for (int i = 0; i < 5; ++i) {
       host_.Know(fmt::format("content {}", i), fmt::format("/usr/bin/p{}", i));
       host_.File(fmt::format("content {}", i), fmt::format("/usr/bin/p{}", i));

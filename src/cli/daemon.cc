@@ -130,7 +130,8 @@ Result<> Daemon::Impl::StartTpm() {
   if (tcti == "embedded") {
     ASSAY_ASSIGN(software, tpm::SoftwareTpm::Start({.state_dir = config.state_dir + "/swtpm",
                                                     .run_dir = config.run_dir + "/tpm",
-                                                    .preload = ""}));
+                                                    .preload = "",
+                                                    .ca_dir = config.state_dir + "/tpm-ca"}));
     tcti = software->tcti();
     log::Info("embedded software TPM {} (process {})", software->adopted() ? "adopted" : "started",
               software->pid());
