@@ -307,6 +307,64 @@ TEST_F(EnrolmentTest, AnotherTpmAfterEnrolment) {
   EXPECT_EQ(Of(Run(a_->collector->Identify(), *a_).findings), Names{"ak.changed"});
 }
 
+// A key that really lives in the TPM and opens its credential there, made by other tools: it proves that it
+// does, and would sign anything.
+TEST_F(EnrolmentTest, AkOfTheTpmThatIsNotRestricted) {
+  const std::string dir = dir_ + "/free";
+  auto started = tpm::SoftwareTpm::Start(
+      {.state_dir = dir + "/state", .run_dir = dir + "/run", .preload = "", .ca_dir = dir_ + "/ca"});
+  ASSERT_TRUE(started) << started.error().Message();
+  tpm::SoftwareTpm swtpm = *started;
+  attest::Identity id;
+  {
+    auto tpm = tpm::Tpm::Connect(swtpm.tcti());
+    ASSERT_TRUE(tpm);
+    const auto ek = (*tpm)->Identity();
+    ASSERT_TRUE(ek);
+    id.ek_public = ek->public_area;
+    id.ek_certificate = ek->certificate;
+  }
+  const auto tool = [&](const std::string& command) {
+    return system(("cd " + dir + " && " + command + " -T " + swtpm.tcti() +
+                   " >> tools.log 2>&1 || { cat tools.log; false; }")
+                      .c_str());
+  };
+  ASSERT_EQ(tool("tpm2_createprimary -C e -G ecc256:ecdsa-sha256:null -c ak.ctx -a "
+                 "'fixedtpm|fixedparent|sensitivedataorigin|userwithauth|sign'"),
+            0);
+  ASSERT_EQ(tool("tpm2_readpublic -c ak.ctx -f tpmt -o ak.pub"), 0);
+  const auto ak = ReadFile(dir + "/ak.pub", 4096);
+  ASSERT_TRUE(ak);
+  id.ak_public = *ak;
+  const auto asked = attest::AskToActivate(id);
+  ASSERT_TRUE(asked) << asked.error().Message();
+  const Bytes file = Writer()  // as tpm2-tools keep a credential
+                         .U32Be(0xBADCC0DE)
+                         .U32Be(1)
+                         .U16Be(static_cast<std::uint16_t>(asked->message.credential.size()))
+                         .Put(asked->message.credential)
+                         .U16Be(static_cast<std::uint16_t>(asked->message.secret.size()))
+                         .Put(asked->message.secret)
+                         .Take();
+  ASSERT_TRUE(WriteFileAtomic(dir + "/credential", file));
+  ASSERT_EQ(tool("tpm2_flushcontext -t"), 0);  // no resource manager does it
+  ASSERT_EQ(tool("tpm2_startauthsession --policy-session -S session.ctx"), 0);
+  ASSERT_EQ(tool("tpm2_policysecret -S session.ctx -c e"), 0);
+  ASSERT_EQ(
+      tool("tpm2_activatecredential -c ak.ctx -C 0x81010001 -i credential -o opened -P session:session.ctx"),
+      0);
+  const auto opened = ReadFile(dir + "/opened", 4096);
+  ASSERT_TRUE(opened);
+  EXPECT_EQ(*opened, asked->secret);
+  const Bytes proof =
+      attest::EnrolProof(*opened, asked->message.nonce, kUnix, asked->ak_name, asked->ek_name);
+  EXPECT_TRUE(attest::CheckProof(*asked, kUnix, proof));
+  const Enrolment e =
+      Enrol({.identity = id, .proven = true, .why = "", .trust = trust_, .now_s = kNow}, host_, policy_);
+  ExpectOnly(e, {"ak.not-restricted"});
+  EXPECT_TRUE(swtpm.Stop());
+}
+
 // A copy of the TPM's state is the same TPM for whoever looks at keys; the clock tells two that both live.
 TEST_F(EnrolmentTest, ClonedTpmState) {
   auto original = std::make_unique<Machine>(dir_, "c");

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "base/crypto.h"
@@ -165,6 +166,22 @@ TEST_F(IdentityTest, CredentialsOpenInTheirTpmForTheirAkOnly) {
   const auto not_an_ek = ParsePublic(ak->public_area());
   ASSERT_TRUE(not_an_ek);
   EXPECT_EQ(MakeCredential(*not_an_ek, ak->name(), secret).error().code(), "ek.template");
+}
+
+TEST_F(IdentityTest, KeyThatIsMarkedForOaep) {
+  const Machine m(dir_, "a", true);
+  const auto id = m.tpm->Identity();
+  ASSERT_TRUE(id);
+  const Bytes rsa{0x2A, 0x86, 0x48, 0x86, 0xF7,
+                  0x0D, 0x01, 0x01, 0x01};  // rsaEncryption; ...7 is id-RSAES-OAEP
+  Bytes der = id->certificate;
+  const auto at = std::search(der.begin(), der.end(), rsa.begin(), rsa.end());
+  ASSERT_NE(at, der.end());
+  at[8] = 7;
+  const auto ek = ParsePublic(id->public_area);
+  ASSERT_TRUE(ek);
+  // Altered, so that nobody signed it; but the key is found.
+  EXPECT_EQ(Names(CheckEkCertificate(der, {}, *ek, Trust(), kNow)), Strings{"ek.untrusted-chain"});
 }
 
 TEST(EkCertificate, PaddingIsDroppedAndNothingElse) {
