@@ -314,7 +314,11 @@ TEST_F(EnrolmentTest, AkOfTheTpmThatIsNotRestricted) {
   auto started = tpm::SoftwareTpm::Start(
       {.state_dir = dir + "/state", .run_dir = dir + "/run", .preload = "", .ca_dir = dir_ + "/ca"});
   ASSERT_TRUE(started) << started.error().Message();
-  tpm::SoftwareTpm swtpm = *started;
+  struct Stopped {
+    ~Stopped() { EXPECT_TRUE(swtpm.Stop()); }
+    tpm::SoftwareTpm swtpm;
+  } running{*started};
+  const tpm::SoftwareTpm& swtpm = running.swtpm;
   attest::Identity id;
   {
     auto tpm = tpm::Tpm::Connect(swtpm.tcti());
@@ -362,7 +366,6 @@ TEST_F(EnrolmentTest, AkOfTheTpmThatIsNotRestricted) {
   const Enrolment e =
       Enrol({.identity = id, .proven = true, .why = "", .trust = trust_, .now_s = kNow}, host_, policy_);
   ExpectOnly(e, {"ak.not-restricted"});
-  EXPECT_TRUE(swtpm.Stop());
 }
 
 // A copy of the TPM's state is the same TPM for whoever looks at keys; the clock tells two that both live.

@@ -21,6 +21,12 @@ constexpr std::size_t kMaxDescribed = 100;  // findings of one name that are pri
 // Trustworthiness tiers, draft-ietf-rats-ar4si.
 int Status(Verdict v) { return v == Verdict::kTrusted ? 2 : v == Verdict::kNotTrusted ? 96 : 0; }
 
+// Nobody vouched for a key that was believed when it was first seen: no claim is made of it.
+int InstanceIdentity(const Appraisal& a) {
+  const bool vouched = !a.host.identity.empty() && a.host.identity != kByFirstUse;
+  return vouched || a.verdict == Verdict::kNotTrusted ? Status(a.verdict) : 0;
+}
+
 std::string Dump(const json& j) { return j.dump(-1, ' ', false, json::error_handler_t::replace); }
 
 constexpr std::uint64_t kLastTime = 253'402'300'799'999;  // the end of the year 9999
@@ -116,8 +122,7 @@ Result<std::string> SignEar(const Appraisal& a, const EarContext& c, const Priva
                         {{c.host,
                           {{"ear.status", Status(a.verdict)},
                            {"ear.trustworthiness-vector",
-                            {{"instance-identity", a.host.ak_name.empty() ? 0 : Status(a.verdict)},
-                             {"executables", Status(a.verdict)}}},
+                            {{"instance-identity", InstanceIdentity(a)}, {"executables", Status(a.verdict)}}},
                            {"assay.verdict", VerdictName(a.verdict)},
                            {"assay.findings", Findings(a)},
                            {"assay.entries", Counts(a)},

@@ -138,6 +138,7 @@ Result<> Daemon::Impl::StartTpm() {
   }
   ASSAY_ASSIGN(tpm, tpm::Tpm::Connect(tcti));
   ASSAY_ASSIGN(tpm_info, tpm->Info());
+  ASSAY_TRY(tpm->Identity());  // deriving an EK takes a chip seconds: now, while no task waits for the TPM
   if (tpm_info.software)
     log::Warn("this TPM is software ({}): its word is only as good as this machine", tpm_info.vendor);
   return {};

@@ -42,10 +42,10 @@ bool FitsTemplate(TPMT_PUBLIC area, EkKind kind) {
 Result<Tpm::Impl::LoadedEk> Tpm::Impl::LoadEk(EkKind kind) {
   LoadedEk out;
   EsysPtr<TPM2B_PUBLIC> pub;
-  EsysPtr<TPM2B_NAME> name, qualified;
-  const auto read_public = [&](ESYS_TR handle) {
+  const auto read_public = [&]() {
+    EsysPtr<TPM2B_NAME> name, qualified;
     return Run("TPM2_ReadPublic", [&] {
-      return Esys_ReadPublic(ctx(), handle, kNone, kNone, kNone, Out(pub), Out(name), Out(qualified));
+      return Esys_ReadPublic(ctx(), out.handle, kNone, kNone, kNone, Out(pub), Out(name), Out(qualified));
     });
   };
   const auto done = [&]() -> Result<LoadedEk> {
@@ -53,26 +53,39 @@ Result<Tpm::Impl::LoadedEk> Tpm::Impl::LoadEk(EkKind kind) {
     return std::move(out);
   };
   // One that the maker left there saves deriving it; it must be what the template says.
-  ESYS_TR kept = kNone;
   const Result<> found = Run("TPM2_ReadPublic", [&] {
     return Esys_TR_FromTPMPublic(ctx(), kind == EkKind::kEccP256 ? kEccPersistent : kRsaPersistent, kNone,
-                                 kNone, kNone, &kept);
+                                 kNone, kNone, &out.handle);
   });
   if (!found && gone) return Fail(found.error());
   if (found) {
-    out.handle = kept;
-    ASSAY_TRY(read_public(kept));
+    out.kind = LoadedEk::Kind::kInTpm;
+    ASSAY_TRY(read_public());
     if (FitsTemplate(pub->publicArea, kind)) return done();
-    Esys_TR_Close(ctx(), &kept);
+    Release(kind, out);
   }
-  if (kind == EkKind::kEccP256) {
-    ASSAY_ASSIGN(out.handle, Ek());
-    ASSAY_TRY(read_public(out.handle));
+  if (kind == EkKind::kEccP256 || rsa_ek != kNone) {
+    out.kind = LoadedEk::Kind::kKept;
+    out.handle = rsa_ek;
+    if (kind == EkKind::kEccP256) {
+      ASSAY_ASSIGN(out.handle, Ek());
+    }
+    ASSAY_TRY(read_public());
     return done();
   }
   ASSAY_ASSIGN(out.handle, Primary(EkTemplate(kind), pub));
-  out.flush = true;
+  out.kind = LoadedEk::Kind::kDerived;
   return done();
+}
+
+void Tpm::Impl::Release(EkKind which, LoadedEk& ek_in) {
+  // The identity's own is kept: nobody shall be able to have it derived again and again.
+  if (ek_in.kind == LoadedEk::Kind::kDerived && identity && identity->kind == which) {
+    rsa_ek = ek_in.handle;
+    return;
+  }
+  if (ek_in.kind == LoadedEk::Kind::kDerived) Esys_FlushContext(ctx(), ek_in.handle);
+  if (ek_in.kind == LoadedEk::Kind::kInTpm) Esys_TR_Close(ctx(), &ek_in.handle);  // our name for it only
 }
 
 // An index's content; nullopt: there is none, or nothing was ever written to it.
@@ -139,12 +152,13 @@ Result<std::optional<Bytes>> Tpm::Impl::ReadCertificate(EkKind kind) {
 Result<Bytes> Tpm::EkPublic(EkKind kind) {
   std::lock_guard lock(impl_->mutex);
   ASSAY_ASSIGN(Impl::LoadedEk ek, impl_->LoadEk(kind));
-  if (ek.flush) Esys_FlushContext(impl_->ctx(), ek.handle);
+  impl_->Release(kind, ek);
   return std::move(ek.public_area);
 }
 
 Result<EkIdentity> Tpm::Identity() {
   std::lock_guard lock(impl_->mutex);
+  if (impl_->identity) return *impl_->identity;
   EkIdentity id;
   for (const EkKind kind : {EkKind::kEccP256, EkKind::kRsa2048}) {
     ASSAY_ASSIGN(std::optional<Bytes> certificate, impl_->ReadCertificate(kind));
@@ -161,8 +175,9 @@ Result<EkIdentity> Tpm::Identity() {
     id.chain.insert(id.chain.end(), (*part)->begin(), (*part)->end());
   }
   ASSAY_ASSIGN(Impl::LoadedEk ek, impl_->LoadEk(id.kind));
-  if (ek.flush) Esys_FlushContext(impl_->ctx(), ek.handle);
   id.public_area = std::move(ek.public_area);
+  impl_->identity = id;
+  impl_->Release(id.kind, ek);
   return id;
 }
 
@@ -203,9 +218,9 @@ Result<Bytes> Tpm::Impl::Activate(ESYS_TR ak, ESYS_TR ek_handle, ByteView creden
 Result<Bytes> Tpm::ActivateCredential(const Ak& ak, EkKind kind, ByteView credential, ByteView secret) {
   std::lock_guard lock(impl_->mutex);
   ASSAY_ASSIGN(const ESYS_TR key, impl_->AkHandle(ak.kind_, ak.public_));
-  ASSAY_ASSIGN(const Impl::LoadedEk ek, impl_->LoadEk(kind));
+  ASSAY_ASSIGN(Impl::LoadedEk ek, impl_->LoadEk(kind));
   Result<Bytes> found = impl_->Activate(key, ek.handle, credential, secret);
-  if (ek.flush) Esys_FlushContext(impl_->ctx(), ek.handle);
+  impl_->Release(kind, ek);
   return found;
 }
 

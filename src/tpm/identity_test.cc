@@ -168,6 +168,32 @@ TEST_F(IdentityTest, CredentialsOpenInTheirTpmForTheirAkOnly) {
   EXPECT_EQ(MakeCredential(*not_an_ek, ak->name(), secret).error().code(), "ek.template");
 }
 
+TEST_F(IdentityTest, EkThatIsNotKeptInTheTpmIsDerived) {
+  auto started = SoftwareTpm::Start(
+      {.state_dir = dir_ + "/a", .run_dir = dir_ + "/a.run", .preload = "", .ca_dir = dir_ + "/ca"});
+  ASSERT_TRUE(started);
+  const std::string evict =
+      "tpm2_evictcontrol -T " + started->tcti() + " -C o -c 0x81010001 > /dev/null 2>&1";
+  const int evicted = system(evict.c_str());
+  EXPECT_TRUE(started->Stop());
+  ASSERT_EQ(evicted, 0);
+  const Machine m(dir_, "a", true);
+  const auto id = m.tpm->Identity();
+  ASSERT_TRUE(id) << id.error().Message();
+  const auto ek = ParsePublic(id->public_area);
+  const auto ak = m.tpm->CreateAk(AkKind::kEccP256);
+  ASSERT_TRUE(ek && ak);
+  EXPECT_EQ(Names(CheckEkCertificate(id->certificate, {}, *ek, Trust(), kNow)), Strings{});  // the same key
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(m.tpm->ReadPcrProtected(HashAlg::kSha256, 10));  // all three keys are loaded
+    const auto c = MakeCredential(*ek, ak->name(), Bytes(32, 9));
+    ASSERT_TRUE(c);
+    const auto found = m.tpm->ActivateCredential(*ak, EkKind::kRsa2048, c->blob, c->secret);
+    ASSERT_TRUE(found) << found.error().Message();
+    ASSERT_TRUE(i != 1 || m.tpm->Reconnect());
+  }
+}
+
 TEST_F(IdentityTest, KeyThatIsMarkedForOaep) {
   const Machine m(dir_, "a", true);
   const auto id = m.tpm->Identity();

@@ -97,7 +97,7 @@ class Tpm {
 
   Result<Bytes> EkPublic(EkKind kind);  // TPMT_PUBLIC
   // The EK that a certificate in NV is for, ECC before RSA; without any, the ECC one. An RSA EK that is not
-  // kept in the TPM is derived for this, which takes a chip some seconds.
+  // kept in the TPM is derived for this, which takes a chip some seconds; once for each connection.
   Result<EkIdentity> Identity();
   // TPM2_ActivateCredential: the secret (at most 32 bytes) that MakeCredential() wrapped for this AK of this
   // EK. credential: TPM2B_ID_OBJECT without its size; secret: TPM2B_ENCRYPTED_SECRET without its size.

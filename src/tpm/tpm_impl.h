@@ -10,6 +10,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <optional>
 
 #include "tpm/esys.h"
 #include "tpm/templates.h"
@@ -53,13 +54,16 @@ struct Tpm::Impl {
   Result<SignedQuote> Quote(ESYS_TR key, ESYS_TR session, const PcrSelection& selection, ByteView qualifying);
 
   // identity.cc
-  // A handle that is flushed at its end, unless the key lives in the TPM.
+  std::optional<EkIdentity> identity;  // read once: a TPM that is exchanged shows by its AK
+  ESYS_TR rsa_ek = kNone;              // the identity's, if it had to be derived: that takes a chip seconds
   struct LoadedEk {
+    enum class Kind { kDerived, kKept, kInTpm };  // flushed after use; kept loaded; a persistent key
     ESYS_TR handle = kNone;
-    bool flush = false;
+    Kind kind = Kind::kDerived;
     Bytes public_area;
   };
   Result<LoadedEk> LoadEk(EkKind kind);
+  void Release(EkKind which, LoadedEk& ek_in);
   Result<std::optional<Bytes>> ReadNv(std::uint32_t index, std::size_t max);
   Result<std::optional<Bytes>> ReadCertificate(EkKind kind);
   Result<Bytes> Activate(ESYS_TR ak, ESYS_TR ek_handle, ByteView credential, ByteView secret);
