@@ -74,10 +74,12 @@ struct Policy {
       HashAlg::kSha256};  // at least one of these must be quoted; sha1 alone never suffices
   std::vector<HashAlg> file_algs{HashAlg::kSha256, HashAlg::kSha384, HashAlg::kSha512};
   bool allow_software_tpm = false;
-  bool allow_first_use = true;       // of an AK and EK not seen before: pinned then
-  std::string pinned_ak;             // hex name; empty: pinned at first use
-  bool allow_unquoted_tail = false;  // records beyond the quoted PCR (a foreign attester's; ours has none)
-  bool allow_gaps = false;           // restarts of the attester
+  bool allow_first_use =
+      false;              // an AK or EK that nothing vouches for is believed, and pinned, when first seen
+  std::string pinned_ak;  // hex name; empty: the AK is known by enrolment (or first use)
+  std::set<std::string> allowed_eks;  // hex names of EKs that need no certificate
+  bool allow_unquoted_tail = false;   // records beyond the quoted PCR (a foreign attester's; ours has none)
+  bool allow_gaps = false;            // restarts of the attester
   bool allow_what_ran_before =
       true;  // tasks that ran before the attester started: else a finding that weighs
   bool require_attester_records = true;  // own binaries, engine and policy in the list, and known
@@ -99,7 +101,9 @@ std::string EncodePolicy(const Policy& policy);
 // What is known of one host from rounds before, kept by the caller.
 struct HostState {
   std::string ak_name, ek_name;  // hex; empty: none seen yet
-  std::uint64_t clock = 0;       // milliseconds, of the last quote
+  std::string identity;  // what vouches for them: "certificate", "listed", "named", "first-use"; or empty
+  bool tpm_software = false;  // as enrolment found it
+  std::uint64_t clock = 0;    // milliseconds, of the last quote
   std::uint32_t reset_count = 0, restart_count = 0;
   std::uint64_t records = 0;         // judged so far in this boot
   std::map<HashAlg, Digest> prefix;  // PCR value after `records`, per quoted bank

@@ -50,6 +50,7 @@ class AttacksTest : public ::testing::Test {
     if (!HasFatalFailure()) Start();
     if (HasFatalFailure()) return;
     policy_.allow_software_tpm = true;
+    policy_.allow_first_use = true;
     references_.Put("assayd", "/usr/sbin/assayd");
     for (int i = 0; i < 30; ++i) {
       references_.Put(Content(i), Path(i));

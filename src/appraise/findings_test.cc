@@ -46,6 +46,7 @@ TEST(FindingsTest, EachIsDocumentedAndTested) {
   // From the AK's and the quote's own checks; the errors that can't become findings are left out.
   std::set<std::string> code = NamesIn(kTree / "src/tpm/attest_data.cc", "\"", "\"");
   code.erase("quote.pcr-missing");
+  Take(code, NamesIn(kTree / "src/tpm/ek_certificate.cc", "\"", "\""));
   std::set<std::string> tests;
   for (const auto& file : std::filesystem::directory_iterator(kTree / "src/appraise")) {
     const std::string name = file.path().filename();

@@ -62,6 +62,12 @@ Result<> CheckDigests(std::string_view key, const std::set<std::string>& digests
   return {};
 }
 
+// nameAlg and a SHA-256.
+bool IsKeyName(const std::string& text) {
+  const Result<Bytes> name = FromHex(text);
+  return name && name->size() == 34 && Hex(*name) == text;
+}
+
 json AlgNames(const std::vector<HashAlg>& algs) {
   json names = json::array();
   for (const HashAlg alg : algs) names.push_back(HashName(alg));
@@ -132,9 +138,9 @@ Result<Policy> ParsePolicy(std::string_view text) {
   const JsonValue root = doc.root();
   ASSAY_TRY(
       root.OnlyKeys({"pcr", "quote_banks", "file_algs", "allow_software_tpm", "allow_first_use", "pinned_ak",
-                     "allow_unquoted_tail", "allow_gaps", "allow_what_ran_before", "require_attester_records",
-                     "engines", "attester_digests", "attester_policies", "interpreters", "allowed",
-                     "allowed_paths", "violations_fail", "vulnerable_fails"}));
+                     "allowed_eks", "allow_unquoted_tail", "allow_gaps", "allow_what_ran_before",
+                     "require_attester_records", "engines", "attester_digests", "attester_policies",
+                     "interpreters", "allowed", "allowed_paths", "violations_fail", "vulnerable_fails"}));
   if (root.Has("pcr")) {
     ASSAY_ASSIGN(const std::uint64_t pcr, root.U64("pcr"));
     if (pcr > 15) return Fail(UsageError(fmt::format("policy: PCR {} can be reset by anyone", pcr)));
@@ -151,10 +157,13 @@ Result<Policy> ParsePolicy(std::string_view text) {
   ASSAY_TRY(ReadBool(root, "allow_first_use", p.allow_first_use));
   if (root.Has("pinned_ak")) {
     ASSAY_ASSIGN(p.pinned_ak, root.Str("pinned_ak"));
-    const Result<Bytes> name = FromHex(p.pinned_ak);
-    if (!p.pinned_ak.empty() && (!name || name->size() != 34 || Hex(*name) != p.pinned_ak))
+    if (!p.pinned_ak.empty() && !IsKeyName(p.pinned_ak))
       return Fail(UsageError("policy: pinned_ak: a key's name is 34 bytes in lower-case hex"));
   }
+  ASSAY_TRY(ReadStrings(root, "allowed_eks", p.allowed_eks));
+  for (const std::string& ek : p.allowed_eks)
+    if (!IsKeyName(ek))
+      return Fail(UsageError("policy: allowed_eks: a key's name is 34 bytes in lower-case hex"));
   ASSAY_TRY(ReadBool(root, "allow_unquoted_tail", p.allow_unquoted_tail));
   ASSAY_TRY(ReadBool(root, "allow_gaps", p.allow_gaps));
   ASSAY_TRY(ReadBool(root, "allow_what_ran_before", p.allow_what_ran_before));
@@ -180,6 +189,7 @@ std::string EncodePolicy(const Policy& p) {
                   {"allow_software_tpm", p.allow_software_tpm},
                   {"allow_first_use", p.allow_first_use},
                   {"pinned_ak", p.pinned_ak},
+                  {"allowed_eks", p.allowed_eks},
                   {"allow_unquoted_tail", p.allow_unquoted_tail},
                   {"allow_gaps", p.allow_gaps},
                   {"allow_what_ran_before", p.allow_what_ran_before},
@@ -199,12 +209,20 @@ Result<HostState> ParseHostState(std::string_view text) {
   HostState s;
   ASSAY_ASSIGN(const JsonDoc doc, JsonDoc::Parse(text, "host-state", kMaxState));
   const JsonValue root = doc.root();
-  ASSAY_TRY(root.OnlyKeys({"version", "ak_name", "ek_name", "clock", "reset_count", "restart_count",
-                           "records", "prefix", "boot_id", "standing", "rounds", "own"}));
+  ASSAY_TRY(
+      root.OnlyKeys({"version", "ak_name", "ek_name", "identity", "tpm_software", "clock", "reset_count",
+                     "restart_count", "records", "prefix", "boot_id", "standing", "rounds", "own"}));
   ASSAY_ASSIGN(const std::uint64_t version, root.U64("version"));
-  if (version != 1) return Fail(ParseError("host-state", 0, "version " + std::to_string(version)));
+  if (version != 1 && version != 2)
+    return Fail(ParseError("host-state", 0, "version " + std::to_string(version)));
   ASSAY_ASSIGN(s.ak_name, root.Str("ak_name"));
   ASSAY_ASSIGN(s.ek_name, root.Str("ek_name"));
+  if (version == 1) {  // before there was enrolment
+    s.identity = s.ak_name.empty() ? "" : "first-use";
+  } else {
+    ASSAY_ASSIGN(s.identity, root.Str("identity"));
+    ASSAY_ASSIGN(s.tpm_software, root.Bool("tpm_software"));
+  }
   ASSAY_ASSIGN(s.clock, root.U64("clock"));
   ASSAY_ASSIGN(s.reset_count, Small(root, "reset_count"));
   ASSAY_ASSIGN(s.restart_count, Small(root, "restart_count"));
@@ -240,9 +258,11 @@ std::string EncodeHostState(const HostState& s) {
   for (const auto& [alg, value] : s.prefix) prefix[std::string(HashName(alg))] = value.hex();
   json standing = json::array();
   for (const Finding& f : s.standing) standing.push_back(FindingJson(f));
-  const json j = {{"version", 1},
+  const json j = {{"version", 2},
                   {"ak_name", s.ak_name},
                   {"ek_name", s.ek_name},
+                  {"identity", s.identity},
+                  {"tpm_software", s.tpm_software},
                   {"clock", s.clock},
                   {"reset_count", s.reset_count},
                   {"restart_count", s.restart_count},

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "appraise/checks.h"
+#include "appraise/enrolment.h"
 
 namespace assay::appraise {
 namespace {
@@ -31,12 +32,18 @@ bool CheckAk(Round& r, tpm::KeyPublic& ak) {
     good = false;
   } else if (expected.empty() && !r.policy.allow_first_use) {
     r.Add("ak.unknown", Verdict::kNotTrusted,
-          fmt::format("key {} was never seen and the policy trusts none at first use", name));
+          fmt::format("key {} is not enrolled and the policy trusts none at first use", name));
+    good = false;
+  } else if (r.policy.pinned_ak.empty() && !expected.empty() && !r.policy.allow_first_use &&
+             r.host.identity != kByCertificate && r.host.identity != kByList) {
+    r.Add("ak.first-use", Verdict::kNotTrusted,
+          fmt::format("key {} was pinned when it was first seen, and the policy demands enrolment", name));
     good = false;
   }
   if (good) {
     if (expected.empty())
       r.Add("ak.first-use", Verdict::kTrusted, fmt::format("key {} is pinned from now on", name));
+    if (r.out.host.identity.empty()) r.out.host.identity = r.policy.pinned_ak.empty() ? kByFirstUse : kByName;
     r.made.insert(Check::kAk);
     r.out.host.ak_name = name;
   }
@@ -61,6 +68,9 @@ void CheckEk(Round& r) {
           fmt::format("the TPM's endorsement key is {}, it was {}", name, r.host.ek_name));
     return;
   }
+  if (r.host.identity == kByList && !r.policy.allowed_eks.contains(name))
+    r.Add("ek.not-listed", Verdict::kNotTrusted,
+          fmt::format("the policy does not list endorsement key {} any more", name));
   r.out.host.ek_name = name;
 }
 
@@ -180,6 +190,9 @@ bool CheckPcrValues(Round& r) {
   return true;
 }
 
+// Part 1, clause 36.2: the clock is kept in NV at least every 2^22 ms, so that much is lost with the power.
+constexpr std::uint64_t kClockLoss = std::uint64_t{1} << 22;
+
 bool CheckClock(Round& r) {
   const tpm::ClockInfo& now = r.quote.clock;
   const HostState& before = r.host;
@@ -191,6 +204,11 @@ bool CheckClock(Round& r) {
   } else if (now.reset_count < before.reset_count) {
     r.Add("clock.reset-count", Verdict::kNotTrusted,
           fmt::format("the TPM's reset count went from {} back to {}", before.reset_count, now.reset_count));
+    good = false;
+  } else if (reset && now.clock + kClockLoss < before.clock) {
+    r.Add("clock.back", Verdict::kNotTrusted,
+          fmt::format("the TPM was reset and its clock went from {} ms back to {} ms", before.clock,
+                      now.clock));
     good = false;
   } else if (!reset && (now.clock < before.clock || now.restart_count < before.restart_count)) {
     r.Add("clock.back", Verdict::kNotTrusted,
@@ -249,7 +267,7 @@ bool CheckQuote(Round& r) {
   const bool selection = CheckSelection(r);
   const bool values = selection && CheckPcrValues(r);
   const bool clock = CheckClock(r);
-  if (r.out.claims.tpm_software)
+  if (r.out.claims.tpm_software || r.host.tpm_software)
     r.Add("tpm.software", r.policy.allow_software_tpm ? Verdict::kTrusted : Verdict::kNotTrusted,
           fmt::format("the TPM is software ({})", r.out.claims.tpm_vendor));
   r.sound = ak_good && r.fresh && values && clock;

@@ -7,6 +7,7 @@
 #include <ctime>
 #include <nlohmann/json.hpp>
 
+#include "appraise/enrolment.h"
 #include "base/json.h"
 
 namespace assay::appraise {
@@ -19,6 +20,12 @@ constexpr std::size_t kMaxDescribed = 100;  // findings of one name that are pri
 
 // Trustworthiness tiers, draft-ietf-rats-ar4si.
 int Status(Verdict v) { return v == Verdict::kTrusted ? 2 : v == Verdict::kNotTrusted ? 96 : 0; }
+
+// Nobody vouched for a key that was believed when it was first seen: no claim is made of it.
+int InstanceIdentity(const Appraisal& a) {
+  const bool vouched = !a.host.identity.empty() && a.host.identity != kByFirstUse;
+  return vouched || a.verdict == Verdict::kNotTrusted ? Status(a.verdict) : 0;
+}
 
 std::string Dump(const json& j) { return j.dump(-1, ' ', false, json::error_handler_t::replace); }
 
@@ -79,16 +86,27 @@ json EntryJson(const JudgedEntry& e) {
   return j;
 }
 
+json FindingsJson(const std::vector<Finding>& all) {
+  json findings = json::array();
+  for (const Finding& f : all) findings.push_back(FindingJson(f));
+  return findings;
+}
+
 json Counts(const Appraisal& a) {
   json counts = json::object();
   for (const auto& [state, n] : a.counts) counts[std::string(EntryStateName(state))] = n;
   return counts;
 }
 
-json Findings(const Appraisal& a) {
-  json findings = json::array();
-  for (const Finding& f : a.findings) findings.push_back(FindingJson(f));
-  return findings;
+json Findings(const Appraisal& a) { return FindingsJson(a.findings); }
+
+const char* Tint(Verdict v) {
+  return v == Verdict::kTrusted ? "\x1b[32m" : v == Verdict::kNotTrusted ? "\x1b[31m" : "\x1b[33m";
+}
+
+std::string Line(const Finding& f) {
+  const char* mark = f.weight == Verdict::kTrusted ? "note" : f.weight == Verdict::kUnknown ? "?" : "!";
+  return fmt::format("{:<4} {}: {}\n", mark, f.name, Printable(f.text));
 }
 
 }  // namespace
@@ -104,14 +122,14 @@ Result<std::string> SignEar(const Appraisal& a, const EarContext& c, const Priva
                         {{c.host,
                           {{"ear.status", Status(a.verdict)},
                            {"ear.trustworthiness-vector",
-                            {{"instance-identity", a.host.ak_name.empty() ? 0 : Status(a.verdict)},
-                             {"executables", Status(a.verdict)}}},
+                            {{"instance-identity", InstanceIdentity(a)}, {"executables", Status(a.verdict)}}},
                            {"assay.verdict", VerdictName(a.verdict)},
                            {"assay.findings", Findings(a)},
                            {"assay.entries", Counts(a)},
                            {"assay.ak", a.host.ak_name},
                            {"assay.records", a.host.records},
-                           {"assay.software-tpm", a.claims.tpm_software}}}}}};
+                           {"assay.identity", a.host.identity},
+                           {"assay.software-tpm", a.claims.tpm_software || a.host.tpm_software}}}}}};
   const std::string head = Dump({{"alg", "ES256"}, {"typ", "JWT"}});
   const std::string signed_part = Base64Url(AsBytes(head)) + "." + Base64Url(AsBytes(Dump(claims)));
   ASSAY_ASSIGN(const Bytes signature, key.SignEs256(AsBytes(signed_part)));
@@ -139,9 +157,6 @@ Result<std::string> VerifyEar(std::string_view jwt, const PublicKey& key) {
 }
 
 std::string Describe(const Appraisal& a, bool entries, bool colour) {
-  const char* tint = a.verdict == Verdict::kTrusted      ? "\x1b[32m"
-                     : a.verdict == Verdict::kNotTrusted ? "\x1b[31m"
-                                                         : "\x1b[33m";
   std::string out;
   if (entries) {
     for (const JudgedEntry& e : a.entries) {
@@ -153,8 +168,7 @@ std::string Describe(const Appraisal& a, bool entries, bool colour) {
   std::map<std::string, std::size_t> printed;
   for (const Finding& f : a.findings) {
     if (++printed[f.name] > kMaxDescribed) continue;
-    const char* mark = f.weight == Verdict::kTrusted ? "note" : f.weight == Verdict::kUnknown ? "?" : "!";
-    out += fmt::format("{:<4} {}: {}\n", mark, f.name, Printable(f.text));
+    out += Line(f);
     if (!f.digest.empty()) out += fmt::format("       digest {}\n", Printable(f.digest));
     if (f.context)
       out +=
@@ -166,9 +180,13 @@ std::string Describe(const Appraisal& a, bool entries, bool colour) {
   std::string counted;
   for (const auto& [state, n] : a.counts)
     counted += fmt::format("{}{} {}", counted.empty() ? "" : ", ", n, EntryStateName(state));
-  out += fmt::format("{}{}{}", colour ? tint : "", VerdictName(a.verdict), colour ? "\x1b[0m" : "");
+  out +=
+      fmt::format("{}{}{}", colour ? Tint(a.verdict) : "", VerdictName(a.verdict), colour ? "\x1b[0m" : "");
   if (!a.claims.hostname.empty()) out += " " + Printable(a.claims.hostname);
   if (!counted.empty()) out += ": " + counted;
+  if (!a.host.identity.empty())
+    out += fmt::format(" (identity: {}{})", Printable(a.host.identity),
+                       a.claims.tpm_software || a.host.tpm_software ? ", software" : "");
   return out + "\n";
 }
 
@@ -178,6 +196,8 @@ std::string ToJson(const Appraisal& a, bool entries) {
             {"counts", Counts(a)},
             {"rebooted", a.rebooted},
             {"ak", a.host.ak_name},
+            {"identity", a.host.identity},
+            {"software_tpm", a.claims.tpm_software || a.host.tpm_software},
             {"records", a.host.records},
             {"host", a.claims.hostname},
             {"rounds", a.host.rounds}};
@@ -187,6 +207,29 @@ std::string ToJson(const Appraisal& a, bool entries) {
     j["entries"] = list;
   }
   return Dump(j);
+}
+
+std::string Describe(const Enrolment& e, bool colour) {
+  std::string out;
+  for (const Finding& f : e.findings) out += Line(f);
+  out += fmt::format("     EK {}\n     AK {}\n", e.ek_name, e.ak_name);
+  const bool done = e.verdict == Verdict::kTrusted;
+  out += fmt::format("{}{}{}", colour ? Tint(e.verdict) : "", done ? "enrolled" : "refused",
+                     colour ? "\x1b[0m" : "");
+  if (done) out += fmt::format(" (identity: {}{})", e.identity, e.host.tpm_software ? ", software" : "");
+  return out + "\n";
+}
+
+std::string ToJson(const Enrolment& e) {
+  return Dump(
+      {{"enrolled", e.verdict == Verdict::kTrusted},
+       {"findings", FindingsJson(e.findings)},
+       {"ak", e.ak_name},
+       {"ek", e.ek_name},
+       {"identity", e.identity},
+       {"tpm",
+        {{"manufacturer", e.facts.manufacturer}, {"model", e.facts.model}, {"version", e.facts.version}}},
+       {"software_tpm", e.host.tpm_software}});
 }
 
 }  // namespace assay::appraise

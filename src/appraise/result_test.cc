@@ -70,9 +70,11 @@ TEST(ResultTest, NoControlCharacterReachesATerminal) {
 TEST(PolicyTest, RoundTripAndRefusals) {
   Policy p;
   p.interpreters = {"/usr/bin/bash"};
+  p.allowed_eks = {"000b" + std::string(64, 'a')};
   const auto again = ParsePolicy(EncodePolicy(p));
   ASSERT_TRUE(again) << again.error().Message();
   EXPECT_EQ(EncodePolicy(*again), EncodePolicy(p));
+  EXPECT_FALSE(ParsePolicy(R"({"allowed_eks": ["000b"]})"));
   EXPECT_FALSE(ParsePolicy(R"({"quote_banks": ["sha1"]})"));
   EXPECT_FALSE(ParsePolicy(R"({"file_algs": ["sha1"]})"));
   EXPECT_FALSE(ParsePolicy(R"({"pcr": 16})"));

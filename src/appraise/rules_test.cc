@@ -13,6 +13,7 @@ using Names = std::set<std::string>;
 class RulesTest : public ::testing::Test {
  protected:
   RulesTest() {
+    policy_.allow_first_use = true;
     for (int i = 0; i < 5; ++i) {
       host_.Know(fmt::format("content {}", i), fmt::format("/usr/bin/p{}", i));
       host_.File(fmt::format("content {}", i), fmt::format("/usr/bin/p{}", i));
@@ -134,6 +135,34 @@ TEST_F(RulesTest, ResetIsSeenInTheSignedClock) {
   ExpectInfo(Judge(), "clock.rebooted");
   host_.clock.reset_count = 0;
   ExpectOnly(Judge(), {"clock.reset-count"});
+}
+
+// The same records as before the reboot, and more: the two boots are not mixed up.
+TEST_F(RulesTest, RecordsOfTheFormerBootSayNothingOfThisOne) {
+  host_.File("trojan", "/usr/bin/p1");
+  const Appraisal before = Judge();
+  ExpectOnly(before, {"entry.changed"});
+  state_ = before.host;
+  std::vector<Bytes> without(host_.records.begin(), host_.records.end() - 1);
+  host_.RecordAgain(without);
+  host_.clock.reset_count = 2;
+  for (int i = 0; i < 5; ++i) host_.File(fmt::format("content {}", i), fmt::format("/usr/bin/p{}", i));
+  ExpectOnly(Next(), {"clock.rebooted"});  // what was asked for continues a list that is no more
+  const Appraisal after = Judge();
+  ExpectOnly(after, {});
+  EXPECT_EQ(after.host.records, host_.records.size());
+  EXPECT_TRUE(after.host.standing.empty());
+}
+
+// A reboot may cost the clock some minutes, not its history: that is another TPM, or an old copy of this one.
+TEST_F(RulesTest, ClockThatLostMoreThanAPowerCutExplains) {
+  host_.clock.clock = 10'000'000;
+  state_ = Judge().host;
+  host_.clock.reset_count = 2;
+  host_.clock.clock = 6'000'000;
+  ExpectInfo(Judge(), "clock.rebooted");
+  host_.clock.clock = 5'000'000;
+  ExpectOnly(Judge(), {"clock.back"});
 }
 
 // TPM Restart resets the PCRs without counting a reset; a resume counts the same and keeps them. The list

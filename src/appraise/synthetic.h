@@ -143,14 +143,14 @@ class SyntheticHost : public ReferenceValues {
     e.signature = w.Take();
   }
 
-  // TPMT_PUBLIC. sign, restricted | userWithAuth, sensitiveDataOrigin, fixedParent, fixedTPM
-  static constexpr std::uint32_t kRestrictedSigning = 0x00050072;
+  // TPMT_PUBLIC. sign, restricted | noDA | adminWithPolicy, sensitiveDataOrigin, fixedParent, fixedTPM
+  static constexpr std::uint32_t kRestrictedSigning = 0x000504B2;
   Bytes Public(std::uint32_t attributes) const {
     // SubjectPublicKeyInfo of P-256 ends in 04 || x || y.
     const Bytes der = key->Public().Der();
     const ByteView point = ByteView(der).last(64);
     Writer w;
-    w.U16Be(0x0023).U16Be(0x000B).U32Be(attributes).U16Be(0);
+    w.U16Be(0x0023).U16Be(0x000B).U32Be(attributes).U16Be(32).Put(kPolicy);
     w.U16Be(0x0010).U16Be(0x0018).U16Be(0x000B);  // no symmetric cipher, ECDSA, SHA-256
     w.U16Be(0x0003).U16Be(0x0010);                // P-256, no KDF
     w.U16Be(32).Put(point.first(32)).U16Be(32).Put(point.last(32));
@@ -188,6 +188,10 @@ class SyntheticHost : public ReferenceValues {
     return found == by_path_.end() ? std::nullopt : std::optional(found->second);
   }
 
+  // Quotes and enrolment; docs/formats/tpm.md
+  static constexpr std::uint8_t kPolicy[32] = {
+      0x7F, 0xB1, 0x35, 0x28, 0xAC, 0xD6, 0x9E, 0x0C, 0x56, 0x6D, 0x1F, 0x78, 0x5F, 0xFA, 0x69, 0x3D,
+      0xEA, 0x54, 0xC6, 0x6D, 0x4B, 0x3A, 0x0F, 0x1D, 0xB8, 0xE8, 0x2C, 0x9A, 0x5A, 0x59, 0x3A, 0x4C};
   static constexpr std::uint16_t kBank = 0x000B;  // SHA-256
   std::shared_ptr<const PrivateKey> key = std::make_shared<const PrivateKey>(*PrivateKey::GenerateP256());
   std::vector<Bytes> records;

@@ -87,4 +87,14 @@ struct Answer {
 Result<Answer> ChallengeTls(const TlsPeer& peer, const Challenge& challenge);
 Result<Answer> ChallengeUnix(const std::string& path, const Challenge& challenge);
 
+// Who the attester's TPM is, and whether it proved that the AK is its own (attest/enrol.h). Two connections.
+struct EnrolAnswer {
+  Identity identity;
+  bool proven = false;
+  std::string why;   // not proven
+  std::string peer;  // as in Answer
+};
+Result<EnrolAnswer> EnrolTls(const TlsPeer& peer);
+Result<EnrolAnswer> EnrolUnix(const std::string& path);
+
 }  // namespace assay::attest

@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <functional>
 #include <memory>
 
 #include "attest/channel.h"
@@ -40,36 +41,80 @@ Result<UniqueFd> ConnectTo(const std::string& host, int port, const Deadline& de
   return Fail(last);
 }
 
-Result<Evidence> TakeEvidence(const Source& source) {
+Result<Message> TakeAnswer(const Source& source) {
   ASSAY_ASSIGN(const Bytes frame, ReceiveFrame(source, kMaxEvidence));
   ASSAY_ASSIGN(Message message, DecodeMessage(frame, kMaxEvidence));
   if (const auto* refusal = std::get_if<Refusal>(&message))
     return Fail(RefusedError(refusal->code, refusal->message));
-  auto* evidence = std::get_if<Evidence>(&message);
-  if (evidence == nullptr) return Fail(ParseError("message", 8, "not evidence"));
-  return std::move(*evidence);
+  return message;
 }
 
-}  // namespace
+// One connection: a question and its answer.
+struct Exchanged {
+  Message message;
+  Binding binding;
+  std::string peer;
+};
+using Exchange = std::function<Result<Exchanged>(const Question&)>;
 
-Result<Answer> ChallengeTls(const TlsPeer& peer, const Challenge& challenge) {
+template <typename T>
+Result<T> As(Message& message) {
+  auto* wanted = std::get_if<T>(&message);
+  if (wanted == nullptr) return Fail(ParseError("message", 8, "not the answer to what was asked"));
+  return std::move(*wanted);
+}
+
+Result<Answer> Challenged(Result<Exchanged> exchanged) {
+  ASSAY_TRY(exchanged);
+  ASSAY_ASSIGN(Evidence evidence, As<Evidence>(exchanged->message));
+  return Answer{.evidence = std::move(evidence),
+                .binding = std::move(exchanged->binding),
+                .peer = std::move(exchanged->peer)};
+}
+
+// Two connections. What keeps the TPM from proving is no error of the exchange, but its outcome.
+Result<EnrolAnswer> Enrolled(const Exchange& exchange) {
+  EnrolAnswer out;
+  ASSAY_ASSIGN(Exchanged first, exchange(Identify{}));
+  ASSAY_ASSIGN(out.identity, As<Identity>(first.message));
+  out.peer = first.peer;
+  const Result<Asked> asked = AskToActivate(out.identity);
+  if (!asked) {
+    out.why = asked.error().Message();
+    return out;
+  }
+  Result<Exchanged> second = exchange(asked->message);
+  if (!second) {
+    const auto* refused = second.error().As<RefusedError>();
+    if (refused == nullptr || refused->reason != "wrong-credential") return Fail(second.error());
+    out.why = refused->Message();
+    return out;
+  }
+  ASSAY_ASSIGN(const Activation activation, As<Activation>(second->message));
+  const Result<> proven = CheckProof(*asked, second->binding, activation.proof);
+  out.proven = proven.has_value();
+  if (!proven) out.why = proven.error().Message();
+  return out;
+}
+
+Result<Exchanged> ExchangeTls(const TlsPeer& peer, const Question& question) {
   ASSAY_ASSIGN(const Bytes pin, FromHex(peer.pinned));
   ASSAY_ASSIGN(const Digest pinned, Digest::Of(HashAlg::kSha256, pin));
   ASSAY_ASSIGN(const SslCtxPtr context, TlsClientContext({peer.certificate_pem, peer.key_pem}));
   Deadline deadline(peer.timeout);
   ASSAY_ASSIGN(const UniqueFd fd, ConnectTo(peer.host, peer.port, deadline));
   ASSAY_ASSIGN(TlsStream tls, TlsStream::Connect(context.get(), fd.get(), pinned, deadline));
-  ASSAY_TRY(tls.Write(EncodeChallenge(challenge), deadline));
-  ASSAY_ASSIGN(Evidence evidence, TakeEvidence([&](std::span<std::uint8_t> out) -> Result<std::size_t> {
+  ASSAY_TRY(tls.Write(EncodeQuestion(question), deadline));
+  ASSAY_ASSIGN(Message message, TakeAnswer([&](std::span<std::uint8_t> out) -> Result<std::size_t> {
                  ASSAY_ASSIGN(const std::size_t n, tls.Read(out, deadline));
                  deadline.Progress(n);
                  return n;
                }));
-  return Answer{
-      .evidence = std::move(evidence), .binding = {"tls-exporter", tls.exporter()}, .peer = tls.peer().hex()};
+  return Exchanged{
+      .message = std::move(message), .binding = {"tls-exporter", tls.exporter()}, .peer = tls.peer().hex()};
 }
 
-Result<Answer> ChallengeUnix(const std::string& path, const Challenge& challenge) {
+Result<Exchanged> ExchangeUnix(const std::string& path, const Question& question) {
   constexpr std::chrono::seconds kTimeout{60};
   ASSAY_ASSIGN(const sockaddr_un address, UnixAddress(path));
   const UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -78,13 +123,31 @@ Result<Answer> ChallengeUnix(const std::string& path, const Challenge& challenge
     return Fail(OsError("connect", path, errno));
   if (fcntl(fd.get(), F_SETFL, O_NONBLOCK) != 0) return Fail(OsError("fcntl", path, errno));
   Deadline deadline(kTimeout);
-  ASSAY_TRY(SendAll(fd.get(), EncodeChallenge(challenge), deadline));
-  ASSAY_ASSIGN(Evidence evidence, TakeEvidence([&](std::span<std::uint8_t> out) -> Result<std::size_t> {
+  ASSAY_TRY(SendAll(fd.get(), EncodeQuestion(question), deadline));
+  ASSAY_ASSIGN(Message message, TakeAnswer([&](std::span<std::uint8_t> out) -> Result<std::size_t> {
                  ASSAY_ASSIGN(const std::size_t n, Recv(fd.get(), out, deadline));
                  deadline.Progress(n);
                  return n;
                }));
-  return Answer{.evidence = std::move(evidence), .binding = {"unix", {}}, .peer = "unix"};
+  return Exchanged{.message = std::move(message), .binding = {"unix", {}}, .peer = "unix"};
+}
+
+}  // namespace
+
+Result<Answer> ChallengeTls(const TlsPeer& peer, const Challenge& challenge) {
+  return Challenged(ExchangeTls(peer, challenge));
+}
+
+Result<Answer> ChallengeUnix(const std::string& path, const Challenge& challenge) {
+  return Challenged(ExchangeUnix(path, challenge));
+}
+
+Result<EnrolAnswer> EnrolTls(const TlsPeer& peer) {
+  return Enrolled([&](const Question& q) { return ExchangeTls(peer, q); });
+}
+
+Result<EnrolAnswer> EnrolUnix(const std::string& path) {
+  return Enrolled([&](const Question& q) { return ExchangeUnix(path, q); });
 }
 
 }  // namespace assay::attest

@@ -81,7 +81,8 @@ struct Collector::Impl {
   tpm::Tpm* tpm = nullptr;
   tpm::Ak ak;
   tpm::TpmInfo info;
-  Bytes ek_public;
+  tpm::EkIdentity ek;
+  Bytes ek_name;
   std::mutex one_at_a_time;
   std::chrono::steady_clock::time_point not_before;  // of the next collection: the recorder's turn first
 
@@ -139,8 +140,37 @@ Result<std::unique_ptr<Collector>> Collector::Create(CollectorOptions options, m
   impl->tpm = &tpm;
   ASSAY_ASSIGN(impl->ak, tpm.CreateAk(kind));
   ASSAY_ASSIGN(impl->info, tpm.Info());
-  ASSAY_ASSIGN(impl->ek_public, tpm.EkPublic());
+  ASSAY_ASSIGN(impl->ek, tpm.Identity());
+  ASSAY_ASSIGN(const tpm::KeyPublic ek, tpm::ParsePublic(impl->ek.public_area));
+  impl->ek_name = ek.name;
   return std::unique_ptr<Collector>(new Collector(std::move(impl)));
+}
+
+Identity Collector::Identify() const {
+  const Impl& d = *impl_;
+  return {.ak_public = d.ak.public_area(),
+          .ek_public = d.ek.public_area,
+          .ek_certificate = d.ek.certificate,
+          .ek_chain = d.ek.chain,
+          .tpm_manufacturer = d.info.manufacturer,
+          .tpm_vendor = d.info.vendor,
+          .tpm_firmware = d.info.firmware,
+          .tpm_software = d.info.software};
+}
+
+Result<Bytes> Collector::Activate(const attest::Activate& activate, const Binding& binding) {
+  Impl& d = *impl_;
+  std::lock_guard lock(d.one_at_a_time);
+  std::this_thread::sleep_until(d.not_before);
+  const auto began = std::chrono::steady_clock::now();
+  const Result<Bytes> secret =
+      d.tpm->ActivateCredential(d.ak, d.ek.kind, activate.credential, activate.secret);
+  const auto ended = std::chrono::steady_clock::now();
+  d.not_before = ended + std::min<std::chrono::steady_clock::duration>(ended - began, kLongestPause);
+  if (!secret && secret.error().code() == "tpm.refused")
+    return Fail(StateError("attest.wrong-credential", secret.error().Message()));
+  ASSAY_TRY(secret);
+  return EnrolProof(*secret, activate.nonce, binding, d.ak.name(), d.ek_name);
 }
 
 Result<Collected> Collector::Prepare(const Challenge& challenge, const Binding& binding, Level level) {
@@ -197,7 +227,7 @@ Result<Collected> Collector::Prepare(const Challenge& challenge, const Binding& 
     return Fail(StateError("attest.degraded", done.error().Message()));
   ASSAY_TRY(done);
   e.ak_public = d.ak.public_area();
-  e.ek_public = d.ek_public;
+  e.ek_public = d.ek.public_area;
   if (with_list) {
     ASSAY_ASSIGN(out.list_at, d.recorder->OffsetOf(challenge.first_record));
     out.list_bytes = list_end - out.list_at;

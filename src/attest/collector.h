@@ -41,6 +41,10 @@ class Collector {
                                                    tpm::Tpm& tpm, tpm::AkKind kind);
   ~Collector();
   Result<Collected> Prepare(const Challenge& challenge, const Binding& binding, Level level);
+  // Who the TPM is, as it was at the start.
+  Identity Identify() const;
+  // The proof for a credential of this AK and EK. StateError "attest.wrong-credential" for any other.
+  Result<Bytes> Activate(const attest::Activate& activate, const Binding& binding);
   Result<Evidence> Collect(const Challenge& challenge, const Binding& binding, Level level);
   const tpm::Ak& ak() const;
 

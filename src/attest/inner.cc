@@ -8,8 +8,8 @@
 namespace assay::attest {
 namespace {
 
-constexpr std::string_view kRequestMagic = "ANQ1", kAnswerMagic = "ANA1", kReportMagic = "ANR1",
-                           kSetupMagic = "ANS1";
+constexpr std::string_view kRequestMagic = "ANQ1", kIdentifyMagic = "ANI1", kActivateMagic = "ANE1",
+                           kAnswerMagic = "ANA1", kReportMagic = "ANR1", kSetupMagic = "ANS1";
 constexpr std::size_t kMaxBanks = 8;
 constexpr std::uint32_t kAllPcrs = 0xFFFFFF;
 constexpr std::uint8_t kWantList = 1, kWantContext = 2, kWantEventLog = 4, kWantAll = 7;
@@ -30,9 +30,18 @@ Result<> Done(const Reader& r) {
 
 // "ANQ1" | fingerprint[32] | exporter[32] | nonce[32] | u64 first_record | u8 want | u8 banks |
 // 8 x (u16 bank | u32 PCRs): unused ones are zero
+// "ANI1" | fingerprint[32] | exporter[32]
+// "ANE1" | fingerprint[32] | exporter[32] | nonce[32] | u16 n | credential[n] | u16 m | secret[m]
 Bytes EncodeNetRequest(const NetRequest& q) {
-  const Challenge& c = q.challenge;
   Writer w;
+  if (std::get_if<Identify>(&q.question) != nullptr)
+    return w.Put(kIdentifyMagic).Put(q.fingerprint).Put(q.exporter).Take();
+  if (const auto* a = std::get_if<Activate>(&q.question)) {
+    w.Put(kActivateMagic).Put(q.fingerprint).Put(q.exporter).Put(a->nonce);
+    w.U16Be(static_cast<std::uint16_t>(a->credential.size())).Put(a->credential);
+    return w.U16Be(static_cast<std::uint16_t>(a->secret.size())).Put(a->secret).Take();
+  }
+  const auto& c = std::get<Challenge>(q.question);
   w.Put(kRequestMagic).Put(q.fingerprint).Put(q.exporter).Put(c.nonce).U64Be(c.first_record);
   w.U8(static_cast<std::uint8_t>((c.want_list ? kWantList : 0) | (c.want_context ? kWantContext : 0) |
                                  (c.want_event_log ? kWantEventLog : 0)));
@@ -46,22 +55,19 @@ Bytes EncodeNetRequest(const NetRequest& q) {
   return w.Take();
 }
 
-Result<NetRequest> ParseNetRequest(ByteView packet) {
-  Reader r(packet, "net-request");
-  ASSAY_TRY(TakeMagic(r, kRequestMagic));
-  NetRequest q;
-  ASSAY_ASSIGN(const ByteView fingerprint, r.Take(q.fingerprint.size(), "fingerprint"));
-  std::copy(fingerprint.begin(), fingerprint.end(), q.fingerprint.begin());
-  ASSAY_ASSIGN(const ByteView exporter, r.Take(q.exporter.size(), "exporter"));
-  std::copy(exporter.begin(), exporter.end(), q.exporter.begin());
+namespace {
+
+// The part of "ANQ1" after the exporter.
+Result<Challenge> TakeChallenge(Reader& r) {
+  Challenge c;
   ASSAY_ASSIGN(const ByteView nonce, r.Take(kNonceSize, "nonce"));
-  q.challenge.nonce = ToBytes(nonce);
-  ASSAY_ASSIGN(q.challenge.first_record, r.U64Be("first record"));
+  c.nonce = ToBytes(nonce);
+  ASSAY_ASSIGN(c.first_record, r.U64Be("first record"));
   ASSAY_ASSIGN(const std::uint8_t want, r.U8("want"));
   if ((want & ~kWantAll) != 0) return Fail(r.BadAt(r.offset() - 1, "want: unknown bits"));
-  q.challenge.want_list = (want & kWantList) != 0;
-  q.challenge.want_context = (want & kWantContext) != 0;
-  q.challenge.want_event_log = (want & kWantEventLog) != 0;
+  c.want_list = (want & kWantList) != 0;
+  c.want_context = (want & kWantContext) != 0;
+  c.want_event_log = (want & kWantEventLog) != 0;
   ASSAY_ASSIGN(const std::uint8_t banks, r.U8("banks"));
   if (banks > kMaxBanks) return Fail(r.BadAt(r.offset() - 1, "too many banks"));
   for (std::size_t i = 0; i < kMaxBanks; ++i) {
@@ -74,12 +80,51 @@ Result<NetRequest> ParseNetRequest(ByteView packet) {
     }
     if (!HashFromTpmAlg(alg)) return Fail(r.BadAt(at, "unknown bank"));
     if (mask == 0 || (mask & ~kAllPcrs) != 0) return Fail(r.BadAt(at + 2, "PCRs are not within 0 to 23"));
-    for (const tpm::BankSelection& other : q.challenge.selection)
+    for (const tpm::BankSelection& other : c.selection)
       if (other.bank == alg) return Fail(r.BadAt(at, "a bank named twice"));
     tpm::BankSelection bank{.bank = alg, .pcrs = {}};
     for (std::uint32_t pcr = 0; pcr < 24; ++pcr)
       if ((mask >> pcr & 1U) != 0) bank.pcrs.push_back(pcr);
-    q.challenge.selection.push_back(std::move(bank));
+    c.selection.push_back(std::move(bank));
+  }
+  return c;
+}
+
+Result<Bytes> TakeSized(Reader& r, std::size_t max, std::string_view what) {
+  ASSAY_ASSIGN(const std::uint16_t size, r.U16Be(what));
+  if (size == 0 || size > max) return Fail(r.BadAt(r.offset() - 2, what));
+  ASSAY_ASSIGN(const ByteView bytes, r.Take(size, what));
+  return ToBytes(bytes);
+}
+
+// The part of "ANE1" after the exporter.
+Result<Activate> TakeActivate(Reader& r) {
+  Activate a;
+  ASSAY_ASSIGN(const ByteView nonce, r.Take(kNonceSize, "nonce"));
+  a.nonce = ToBytes(nonce);
+  ASSAY_ASSIGN(a.credential, TakeSized(r, tpm::kMaxCredential, "credential"));
+  ASSAY_ASSIGN(a.secret, TakeSized(r, tpm::kMaxEncryptedSecret, "secret"));
+  return a;
+}
+
+}  // namespace
+
+Result<NetRequest> ParseNetRequest(ByteView packet) {
+  Reader r(packet, "net-request");
+  ASSAY_ASSIGN(const ByteView magic, r.Take(kRequestMagic.size(), "magic"));
+  NetRequest q;
+  ASSAY_ASSIGN(const ByteView fingerprint, r.Take(q.fingerprint.size(), "fingerprint"));
+  std::copy(fingerprint.begin(), fingerprint.end(), q.fingerprint.begin());
+  ASSAY_ASSIGN(const ByteView exporter, r.Take(q.exporter.size(), "exporter"));
+  std::copy(exporter.begin(), exporter.end(), q.exporter.begin());
+  if (AsText(magic) == kRequestMagic) {
+    ASSAY_ASSIGN(q.question, TakeChallenge(r));
+  } else if (AsText(magic) == kActivateMagic) {
+    ASSAY_ASSIGN(q.question, TakeActivate(r));
+  } else if (AsText(magic) == kIdentifyMagic) {
+    q.question = Identify{};
+  } else {
+    return Fail(r.BadAt(0, "another kind of message"));
   }
   ASSAY_TRY(Done(r));
   return q;

@@ -17,7 +17,7 @@
 
 namespace assay::attest {
 
-inline constexpr std::size_t kNetRequestSize = 158;
+inline constexpr std::size_t kNetRequestMax = 488;
 inline constexpr std::size_t kNetReportMax = 256;
 inline constexpr std::size_t kNetChunk = 64 << 10;  // bytes of an answer in one packet, at most
 inline constexpr unsigned kMaxSlots = 128;          // connections served at a time; one pair of sockets each
@@ -26,7 +26,7 @@ inline constexpr unsigned kMaxSlots = 128;          // connections served at a t
 struct NetRequest {
   std::array<std::uint8_t, 32> fingerprint{};  // SHA-256 of the peer's certificate
   std::array<std::uint8_t, 32> exporter{};     // RFC 9266
-  Challenge challenge;
+  Question question;
 };
 Bytes EncodeNetRequest(const NetRequest& request);
 Result<NetRequest> ParseNetRequest(ByteView packet);

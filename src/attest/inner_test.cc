@@ -15,10 +15,12 @@ NetRequest Sample() {
   NetRequest q;
   q.fingerprint.fill(1);
   q.exporter.fill(2);
-  q.challenge.nonce = Bytes(kNonceSize, 3);
-  q.challenge.first_record = 4;
-  q.challenge.want_context = false;
-  q.challenge.selection = {{.bank = 0x000B, .pcrs = {0, 10, 23}}, {.bank = 0x0004, .pcrs = {10}}};
+  Challenge c;
+  c.nonce = Bytes(kNonceSize, 3);
+  c.first_record = 4;
+  c.want_context = false;
+  c.selection = {{.bank = 0x000B, .pcrs = {0, 10, 23}}, {.bank = 0x0004, .pcrs = {10}}};
+  q.question = c;
   return q;
 }
 
@@ -29,12 +31,13 @@ std::string ErrorOf(const Bytes& packet) {
 
 TEST(NetRequests, GoBothWays) {
   const Bytes wire = EncodeNetRequest(Sample());
-  EXPECT_EQ(wire.size(), kNetRequestSize);
+  EXPECT_EQ(wire.size(), 158U);
   const auto q = ParseNetRequest(wire);
   ASSERT_TRUE(q) << q.error().Message();
-  EXPECT_EQ(q->challenge.selection, Sample().challenge.selection);
-  EXPECT_EQ(q->challenge.first_record, 4U);
-  EXPECT_FALSE(q->challenge.want_context);
+  const auto& c = std::get<Challenge>(q->question);
+  EXPECT_EQ(c.selection, std::get<Challenge>(Sample().question).selection);
+  EXPECT_EQ(c.first_record, 4U);
+  EXPECT_FALSE(c.want_context);
   EXPECT_EQ(EncodeNetRequest(*q), wire);
 }
 
@@ -56,6 +59,27 @@ TEST(NetRequests, EveryOtherFormIsAnErrorWithItsOffset) {
   Bytes longer = wire;
   longer.push_back(0);
   EXPECT_EQ(ErrorOf(longer), "parse.net-request 158");
+}
+
+TEST(NetRequests, EnrolmentGoesBothWays) {
+  NetRequest q = Sample();
+  q.question = Identify{};
+  Bytes wire = EncodeNetRequest(q);
+  EXPECT_EQ(wire.size(), 68U);
+  ASSERT_TRUE(ParseNetRequest(wire));
+  EXPECT_EQ(EncodeNetRequest(*ParseNetRequest(wire)), wire);
+  q.question = Activate{.nonce = Bytes(kNonceSize, 1),
+                        .credential = Bytes(tpm::kMaxCredential, 2),
+                        .secret = Bytes(tpm::kMaxEncryptedSecret, 3)};
+  wire = EncodeNetRequest(q);
+  EXPECT_EQ(wire.size(), kNetRequestMax);
+  ASSERT_TRUE(ParseNetRequest(wire));
+  EXPECT_EQ(EncodeNetRequest(*ParseNetRequest(wire)), wire);
+  for (std::size_t n = 0; n < wire.size(); ++n) EXPECT_FALSE(ParseNetRequest(ByteView(wire).first(n)));
+  wire[101] = 0xFF;
+  EXPECT_EQ(ErrorOf(wire), "parse.net-request 100") << "a credential that is too long";
+  wire[101] = wire[100] = 0;
+  EXPECT_EQ(ErrorOf(wire), "parse.net-request 100") << "none";
 }
 
 TEST(NetReports, GoBothWays) {

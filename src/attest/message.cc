@@ -13,6 +13,7 @@ namespace {
 using nlohmann::json;
 constexpr std::string_view kMagic = "ASY1";
 constexpr std::size_t kPrefix = 8;
+constexpr std::size_t kProofSize = 32;
 constexpr std::size_t kMaxRefusal = 1024;  // characters of its sentence
 
 struct Part {
@@ -27,6 +28,33 @@ constexpr Part kParts[] = {
     {"list", &Evidence::list, kMaxListPart},   {"event_log", &Evidence::event_log, kMaxEventLogPart},
 };
 
+constexpr Bytes Identity::* kIdentityBytes[] = {&Identity::ak_public, &Identity::ek_public,
+                                                &Identity::ek_certificate, &Identity::ek_chain};
+
+// An attachment's name and bound.
+struct PartLimit {
+  const char* name;
+  std::size_t max;
+};
+constexpr PartLimit kIdentityParts[] = {
+    {"ak_public", 4096}, {"ek_public", 4096}, {"ek_certificate", 8 << 10}, {"ek_chain", 32 << 10}};
+
+// Of each type that has any.
+std::vector<PartLimit> PartsOf(std::string_view type) {
+  if (type == "identity") return {std::begin(kIdentityParts), std::end(kIdentityParts)};
+  std::vector<PartLimit> out;
+  if (type == "evidence")
+    for (const Part& part : kParts) out.push_back({part.name, part.max});
+  return out;
+}
+
+// A text may quote what a peer or a TPM said: JSON takes UTF-8 only.
+std::string Printable(std::string_view text) {
+  std::string out;
+  for (const char c : text) out += c >= ' ' && c < 0x7F ? c : '?';
+  return out;
+}
+
 template <typename Json>
 Bytes Frame(const Json& header) {
   const std::string text = header.dump();
@@ -35,6 +63,7 @@ Bytes Frame(const Json& header) {
 
 struct Head {
   JsonDoc doc;
+  std::string type;
   std::size_t end = 0;  // offset of the first attachment
   std::vector<std::size_t> sizes;
 };
@@ -48,23 +77,25 @@ Result<Head> ParseHead(ByteView frame) {
   if (size > kMaxHeader) return Fail(r.BadAt(4, "header too long"));
   ASSAY_ASSIGN(const ByteView text, r.Take(size, "header"));
   ASSAY_ASSIGN(JsonDoc doc, JsonDoc::Parse(AsText(text), "message", kMaxHeader));
-  Head head{.doc = std::move(doc), .end = kPrefix + size, .sizes = {}};
+  Head head{.doc = std::move(doc), .type = "", .end = kPrefix + size, .sizes = {}};
   const JsonValue root = head.doc.root();
   if (!root.is_object()) return Fail(r.BadAt(kPrefix, "header is not an object"));
+  ASSAY_ASSIGN(head.type, root.Str("type"));
   if (root.Has("parts")) {
+    const std::vector<PartLimit> wanted = PartsOf(head.type);
     ASSAY_ASSIGN(const JsonValue parts, root.Object("parts"));
     std::size_t next = 0;
     ASSAY_TRY(parts.EachMember([&](std::string_view name, const JsonValue& v) -> Result<> {
       ASSAY_ASSIGN(const std::uint64_t n, v.AsU64());
-      if (next >= std::size(kParts) || name != kParts[next].name)
+      if (next >= wanted.size() || name != wanted[next].name)
         return Fail(ParseError("message", kPrefix, fmt::format("unexpected attachment '{}'", name)));
-      if (n > kParts[next].max)
+      if (n > wanted[next].max)
         return Fail(ParseError("message", kPrefix, fmt::format("{}: too large", name)));
       head.sizes.push_back(n);
       ++next;
       return {};
     }));
-    if (next != std::size(kParts)) return Fail(ParseError("message", kPrefix, "attachments are missing"));
+    if (next != wanted.size()) return Fail(ParseError("message", kPrefix, "attachments are missing"));
   }
   return head;
 }
@@ -86,6 +117,48 @@ Result<Challenge> ParseChallenge(const JsonValue& root) {
     ASSAY_ASSIGN(c.selection, tpm::ParseSelectionText(selection));
   }
   return c;
+}
+
+Result<Bytes> HexOf(const JsonValue& root, std::string_view key, std::size_t least, std::size_t most) {
+  ASSAY_ASSIGN(const std::string text, root.Str(key));
+  ASSAY_ASSIGN(Bytes bytes, FromHex(text));
+  if (bytes.size() < least || bytes.size() > most)
+    return Fail(ParseError("message", kPrefix, fmt::format("/{}: {} bytes", key, bytes.size())));
+  return bytes;
+}
+
+Result<Activate> ParseActivate(const JsonValue& root) {
+  ASSAY_TRY(root.OnlyKeys({"type", "version", "nonce", "credential", "secret"}));
+  Activate a;
+  ASSAY_ASSIGN(a.nonce, HexOf(root, "nonce", kNonceSize, kNonceSize));
+  ASSAY_ASSIGN(a.credential, HexOf(root, "credential", 1, tpm::kMaxCredential));
+  ASSAY_ASSIGN(a.secret, HexOf(root, "secret", 1, tpm::kMaxEncryptedSecret));
+  return a;
+}
+
+Result<Identity> ParseIdentity(const JsonValue& root) {
+  ASSAY_TRY(root.OnlyKeys({"type", "version", "tpm", "parts"}));
+  Identity i;
+  ASSAY_ASSIGN(const JsonValue tpm, root.Object("tpm"));
+  ASSAY_TRY(tpm.OnlyKeys({"manufacturer", "vendor", "firmware", "software"}));
+  ASSAY_ASSIGN(i.tpm_manufacturer, tpm.Str("manufacturer"));
+  ASSAY_ASSIGN(i.tpm_vendor, tpm.Str("vendor"));
+  ASSAY_ASSIGN(i.tpm_firmware, tpm.Str("firmware"));
+  ASSAY_ASSIGN(i.tpm_software, tpm.Bool("software"));
+  return i;
+}
+
+// The attachments, each into its member.
+template <typename T>
+Result<> TakeParts(ByteView frame, const Head& head, T& out, std::span<Bytes T::* const> members) {
+  if (head.sizes.size() != members.size())
+    return Fail(ParseError("message", kPrefix, "attachments are missing"));
+  std::size_t at = head.end;
+  for (std::size_t i = 0; i < members.size(); ++i) {
+    out.*members[i] = ToBytes(frame.subspan(at, head.sizes[i]));
+    at += head.sizes[i];
+  }
+  return {};
 }
 
 }  // namespace
@@ -122,11 +195,47 @@ Bytes EncodeEvidence(const Evidence& e) {
   return out;
 }
 
+Bytes EncodeIdentify() { return Frame(json{{"type", "identify"}, {"version", 1}}); }
+
+Bytes EncodeIdentity(const Identity& i) {
+  nlohmann::ordered_json parts = nlohmann::ordered_json::object();
+  for (std::size_t p = 0; p < std::size(kIdentityParts); ++p)
+    parts[kIdentityParts[p].name] = (i.*kIdentityBytes[p]).size();
+  Bytes out = Frame(nlohmann::ordered_json{{"type", "identity"},
+                                           {"version", 1},
+                                           {"tpm",
+                                            {{"manufacturer", Printable(i.tpm_manufacturer)},
+                                             {"vendor", Printable(i.tpm_vendor)},
+                                             {"firmware", Printable(i.tpm_firmware)},
+                                             {"software", i.tpm_software}}},
+                                           {"parts", parts}});
+  for (const auto part : kIdentityBytes) out.insert(out.end(), (i.*part).begin(), (i.*part).end());
+  return out;
+}
+
+Bytes EncodeActivate(const Activate& a) {
+  return Frame(json{{"type", "activate"},
+                    {"version", 1},
+                    {"nonce", Hex(a.nonce)},
+                    {"credential", Hex(a.credential)},
+                    {"secret", Hex(a.secret)}});
+}
+
+Bytes EncodeActivation(const Activation& a) {
+  return Frame(json{{"type", "activation"}, {"version", 1}, {"proof", Hex(a.proof)}});
+}
+
+Bytes EncodeQuestion(const Question& q) {
+  if (const auto* c = std::get_if<Challenge>(&q)) return EncodeChallenge(*c);
+  if (const auto* a = std::get_if<Activate>(&q)) return EncodeActivate(*a);
+  return EncodeIdentify();
+}
+
 Bytes EncodeRefusal(const Refusal& r) {
-  // The sentence may quote what a peer sent: JSON takes UTF-8 only.
-  std::string message;
-  for (const char c : r.message.substr(0, kMaxRefusal)) message += c >= ' ' && c < 0x7F ? c : '?';
-  return Frame(json{{"type", "refusal"}, {"version", 1}, {"code", r.code}, {"message", message}});
+  return Frame(json{{"type", "refusal"},
+                    {"version", 1},
+                    {"code", r.code},
+                    {"message", Printable(r.message.substr(0, kMaxRefusal))}});
 }
 
 Result<std::optional<std::uint64_t>> FrameSize(ByteView prefix, std::size_t max) {
@@ -156,7 +265,7 @@ Result<Message> DecodeMessage(ByteView frame, std::size_t max) {
   for (const std::size_t n : head.sizes) total += n;
   if (frame.size() != total) return Fail(ParseError("message", frame.size(), "length is not as announced"));
   const JsonValue root = head.doc.root();
-  ASSAY_ASSIGN(const std::string type, root.Str("type"));
+  const std::string& type = head.type;
   ASSAY_ASSIGN(const std::uint64_t version, root.U64("version"));
   if (version != 1) return Fail(ParseError("message", kPrefix, "unknown version"));
   if (type == "challenge") {
@@ -170,17 +279,38 @@ Result<Message> DecodeMessage(ByteView frame, std::size_t max) {
     ASSAY_ASSIGN(refusal.message, root.Str("message"));
     return Message(std::move(refusal));
   }
+  if (type == "identify") {
+    ASSAY_TRY(root.OnlyKeys({"type", "version"}));
+    return Message(Identify{});
+  }
+  if (type == "activate") {
+    ASSAY_ASSIGN(Activate a, ParseActivate(root));
+    return Message(std::move(a));
+  }
+  if (type == "activation") {
+    ASSAY_TRY(root.OnlyKeys({"type", "version", "proof"}));
+    Activation a;
+    ASSAY_ASSIGN(a.proof, HexOf(root, "proof", kProofSize, kProofSize));
+    return Message(std::move(a));
+  }
+  if (type == "identity") {
+    ASSAY_ASSIGN(Identity i, ParseIdentity(root));
+    ASSAY_TRY(TakeParts<Identity>(frame, head, i, kIdentityBytes));
+    return Message(std::move(i));
+  }
   if (type != "evidence") return Fail(ParseError("message", kPrefix, "unknown type"));
   ASSAY_TRY(root.OnlyKeys({"type", "version", "parts"}));
-  if (head.sizes.size() != std::size(kParts))
-    return Fail(ParseError("message", kPrefix, "attachments are missing"));
   Evidence e;
-  std::size_t at = head.end;
-  for (std::size_t i = 0; i < std::size(kParts); ++i) {
-    e.*kParts[i].bytes = ToBytes(frame.subspan(at, head.sizes[i]));
-    at += head.sizes[i];
-  }
+  ASSAY_TRY(TakeParts<Evidence>(frame, head, e, EvidenceParts()));
   return Message(std::move(e));
+}
+
+Result<Question> DecodeQuestion(ByteView frame) {
+  ASSAY_ASSIGN(Message message, DecodeMessage(frame, kMaxChallenge));
+  if (auto* c = std::get_if<Challenge>(&message)) return Question(std::move(*c));
+  if (std::get_if<Identify>(&message) != nullptr) return Question(Identify{});
+  if (auto* a = std::get_if<Activate>(&message)) return Question(std::move(*a));
+  return Fail(ParseError("message", kPrefix, "not a question"));
 }
 
 }  // namespace assay::attest

@@ -3,6 +3,9 @@
 //   Bytes wire = EncodeChallenge({.nonce = nonce, .first_record = 120});
 //   ASSAY_ASSIGN(Message m, DecodeMessage(wire, kMaxEvidence));
 //
+// There are three questions, with an answer each, or a refusal: Challenge and Evidence, Identify and
+// Identity, Activate and Activation.
+//
 // Contract: docs/formats/challenge.md (with schema docs/formats/challenge.schema.json). Bounded: header
 // kMaxHeader bytes, attachments by a limit of each kind; unknown versions, members and attachments are
 // errors.
@@ -11,6 +14,7 @@
 #include <span>
 #include <variant>
 
+#include "attest/enrol.h"
 #include "attest/evidence.h"
 #include "tpm/attest_data.h"
 
@@ -30,11 +34,17 @@ struct Challenge {
   bool want_list = true, want_context = true, want_event_log = true;
   tpm::PcrSelection selection;  // empty: sha256:0-10
 };
+struct Identify {};
+struct Activation {
+  Bytes proof;  // 32 bytes, attest/enrol.h
+};
 struct Refusal {
-  std::string code;  // "forbidden", "degraded", "bad-request", "too-large", "busy", "internal"
+  // "forbidden", "degraded", "bad-request", "wrong-credential", "too-large", "busy", "internal"
+  std::string code;
   std::string message;
 };
-using Message = std::variant<Challenge, Evidence, Refusal>;
+using Message = std::variant<Challenge, Evidence, Refusal, Identify, Identity, Activate, Activation>;
+using Question = std::variant<Challenge, Identify, Activate>;
 
 Bytes EncodeChallenge(const Challenge& challenge);
 Bytes EncodeEvidence(const Evidence& evidence);
@@ -43,6 +53,13 @@ Bytes EncodeEvidence(const Evidence& evidence);
 Bytes EncodeEvidenceHeader(const Evidence& evidence, std::uint64_t list_bytes);
 std::span<Bytes Evidence::* const> EvidenceParts();
 Bytes EncodeRefusal(const Refusal& refusal);
+Bytes EncodeIdentify();
+Bytes EncodeIdentity(const Identity& identity);
+Bytes EncodeActivate(const Activate& activate);
+Bytes EncodeActivation(const Activation& activation);
+Bytes EncodeQuestion(const Question& question);
+// What an attester is asked. ParseError "parse.message" for any other message.
+Result<Question> DecodeQuestion(ByteView frame);
 // The whole frame: magic "ASY1" | u32be header length | header | attachments, in the header's order.
 Result<Message> DecodeMessage(ByteView frame, std::size_t max);
 // How long the frame will be, from its first bytes; nullopt: more bytes are needed. For readers of streams.

@@ -16,6 +16,10 @@ void Require(bool holds) {
 Bytes Encode(const Message& m) {
   if (const auto* c = std::get_if<Challenge>(&m)) return EncodeChallenge(*c);
   if (const auto* e = std::get_if<Evidence>(&m)) return EncodeEvidence(*e);
+  if (const auto* i = std::get_if<Identity>(&m)) return EncodeIdentity(*i);
+  if (const auto* a = std::get_if<Activate>(&m)) return EncodeActivate(*a);
+  if (const auto* a = std::get_if<Activation>(&m)) return EncodeActivation(*a);
+  if (std::get_if<Identify>(&m) != nullptr) return EncodeIdentify();
   return EncodeRefusal(std::get<Refusal>(m));
 }
 

@@ -80,5 +80,40 @@ TEST(Qualifying, DependsOnEachPart) {
   EXPECT_NE(base, Qualifying(n, {"unix", {}}, a, a));
 }
 
+TEST(Messages, OfAnEnrolmentGoBothWays) {
+  Identity id;
+  id.ak_public = Bytes(120, 1);
+  id.ek_public = Bytes(314, 2);
+  id.ek_certificate = Bytes(1016, 3);
+  id.tpm_vendor = "SW   TPM";
+  id.tpm_software = true;
+  const Bytes frame = EncodeIdentity(id);
+  const auto size = FrameSize(frame, kMaxEvidence);
+  ASSERT_TRUE(size && *size);
+  EXPECT_EQ(**size, frame.size());
+  const auto message = DecodeMessage(frame, kMaxEvidence);
+  ASSERT_TRUE(message) << message.error().Message();
+  const auto& back = std::get<Identity>(*message);
+  EXPECT_EQ(back.ek_certificate, id.ek_certificate);
+  EXPECT_EQ(back.tpm_vendor, "SW   TPM");
+  EXPECT_EQ(EncodeIdentity(back), frame);
+  for (std::size_t n = 0; n < frame.size(); n += 7)
+    EXPECT_FALSE(DecodeMessage(ByteView(frame).first(n), kMaxEvidence));
+  EXPECT_FALSE(DecodeQuestion(frame));  // an answer, no question
+  for (const Question& q :
+       {Question(Identify{}), Question(Activate{Bytes(kNonceSize, 1), Bytes(68, 2), Bytes(256, 3)})}) {
+    const auto again = DecodeQuestion(EncodeQuestion(q));
+    ASSERT_TRUE(again) << again.error().Message();
+    EXPECT_EQ(EncodeQuestion(*again), EncodeQuestion(q));
+  }
+  id.ek_certificate.resize((8 << 10) + 1);
+  EXPECT_FALSE(DecodeMessage(EncodeIdentity(id), kMaxEvidence));
+  for (const Activate& bad : {Activate{Bytes(31, 1), Bytes(68, 2), Bytes(256, 3)},
+                              Activate{Bytes(kNonceSize, 1), Bytes(129, 2), Bytes(256, 3)},
+                              Activate{Bytes(kNonceSize, 1), Bytes(68, 2), {}}})
+    EXPECT_EQ(DecodeQuestion(EncodeActivate(bad)).error().code(), "parse.message");
+  EXPECT_FALSE(DecodeMessage(EncodeActivation({Bytes(31, 1)}), kMaxEvidence));
+}
+
 }  // namespace
 }  // namespace assay::attest

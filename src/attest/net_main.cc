@@ -119,7 +119,7 @@ class Net {
   [[noreturn]] void Loop(Slot& slot);
   void Serve(Slot& slot, int fd);
   Result<> Exchange(Slot& slot, TlsStream& tls, Deadline& deadline);
-  Result<Challenge> Hear(TlsStream& tls, const Deadline& deadline) const;
+  Result<Question> Hear(TlsStream& tls, const Deadline& deadline) const;
   Result<> HandOn(Slot& slot, TlsStream& tls, Deadline& deadline) const;
   bool Place(UniqueFd& fd);
   void MakeRoom();
@@ -130,20 +130,17 @@ class Net {
 };
 
 // The whole message, decoded here, where a fault in a parser harms the least.
-Result<Challenge> Net::Hear(TlsStream& tls, const Deadline& deadline) const {
+Result<Question> Net::Hear(TlsStream& tls, const Deadline& deadline) const {
   ASSAY_ASSIGN(
       const Bytes frame,
       ReceiveFrame([&](std::span<std::uint8_t> out) { return tls.Read(out, deadline); }, kMaxChallenge));
-  ASSAY_ASSIGN(Message message, DecodeMessage(frame, kMaxChallenge));
-  auto* challenge = std::get_if<Challenge>(&message);
-  if (challenge == nullptr) return Fail(ParseError("message", 8, "not a challenge"));
-  return std::move(*challenge);
+  return DecodeQuestion(frame);
 }
 
 // The privileged process's answer, packet by packet. It is read to its end also when the peer is gone or too
 // slow, so that the slot is clean for the next one.
 Result<> Net::HandOn(Slot& slot, TlsStream& tls, Deadline& deadline) const {
-  const Result<Bytes> head = ReceivePacket(slot.ask.get(), kNetRequestSize);
+  const Result<Bytes> head = ReceivePacket(slot.ask.get(), kNetRequestMax);
   if (!head) _exit(kParentGone);
   const Result<std::uint64_t> total = ParseNetAnswer(*head);
   if (!total) _exit(kParentGone);
@@ -158,20 +155,20 @@ Result<> Net::HandOn(Slot& slot, TlsStream& tls, Deadline& deadline) const {
 }
 
 Result<> Net::Exchange(Slot& slot, TlsStream& tls, Deadline& deadline) {
-  Result<Challenge> challenge = Hear(tls, deadline);
+  Result<Question> question = Hear(tls, deadline);
   {
     std::lock_guard lock(slot.mutex);
     slot.phase = Slot::Phase::kAnswering;
   }
-  if (!challenge) {
-    if (challenge.error().As<ParseError>() == nullptr && challenge.error().As<UsageError>() == nullptr)
-      return Fail(challenge.error());  // no message, so nobody to tell
-    return tls.Write(EncodeRefusal({"bad-request", challenge.error().Message()}), deadline);
+  if (!question) {
+    if (question.error().As<ParseError>() == nullptr && question.error().As<UsageError>() == nullptr)
+      return Fail(question.error());  // no message, so nobody to tell
+    return tls.Write(EncodeRefusal({"bad-request", question.error().Message()}), deadline);
   }
   NetRequest request;
   std::copy(tls.peer().view().begin(), tls.peer().view().end(), request.fingerprint.begin());
   std::copy(tls.exporter().begin(), tls.exporter().end(), request.exporter.begin());
-  request.challenge = std::move(*challenge);
+  request.question = std::move(*question);
   ASSAY_TRY(SendPacket(slot.ask.get(), EncodeNetRequest(request)));
   // The TPM's time is not the peer's: its own begins anew with the answer.
   pollfd answer{.fd = slot.ask.get(), .events = POLLIN, .revents = 0};

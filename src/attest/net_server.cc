@@ -119,7 +119,7 @@ Result<> NetServer::Impl::Answer(int fd, const NetRequest& request) {
   const auto allowed = options.allow.find(Hex(request.fingerprint));
   const Reply reply = allowed == options.allow.end()
                           ? Reply::Refuse({"forbidden", "this certificate may not ask"})
-                          : responder->Respond(request.challenge, {"tls-exporter", ToBytes(request.exporter)},
+                          : responder->Respond(request.question, {"tls-exporter", ToBytes(request.exporter)},
                                                allowed->second);
   ASSAY_TRY(SendPacket(fd, EncodeNetAnswer(reply.size())));
   return reply.Send([&](ByteView piece) -> Result<> {
@@ -130,7 +130,7 @@ Result<> NetServer::Impl::Answer(int fd, const NetRequest& request) {
 }
 
 Result<> NetServer::Impl::Take(const NetProcess& process, std::size_t slot, Work& work) {
-  ASSAY_ASSIGN(const Bytes packet, ReceivePacket(process.slot(slot), kNetRequestSize));
+  ASSAY_ASSIGN(const Bytes packet, ReceivePacket(process.slot(slot), kNetRequestMax));
   ASSAY_ASSIGN(NetRequest request, ParseNetRequest(packet));
   if (work.thread.joinable()) work.thread.join();
   work.done = false;

@@ -12,12 +12,14 @@ constexpr std::size_t kPiece = 256 << 10;
 
 }  // namespace
 
-Reply Reply::Refuse(const Refusal& refusal) {
+Reply Reply::Of(Bytes message) {
   Reply reply;
-  reply.head_ = EncodeRefusal(refusal);
+  reply.head_ = std::move(message);
   reply.size_ = reply.head_.size();
   return reply;
 }
+
+Reply Reply::Refuse(const Refusal& refusal) { return Of(EncodeRefusal(refusal)); }
 
 Result<> Reply::Send(const Sink& sink) const {
   ASSAY_TRY(sink(head_));
@@ -38,7 +40,19 @@ Result<> Reply::Send(const Sink& sink) const {
   return {};
 }
 
-Reply Responder::Respond(const Challenge& challenge, const Binding& binding, Level level) {
+Reply Responder::Respond(const Question& question, const Binding& binding, Level level) {
+  if (const auto* challenge = std::get_if<Challenge>(&question))
+    return Challenged(*challenge, binding, level);
+  if (std::get_if<Identify>(&question) != nullptr) return Reply::Of(EncodeIdentity(collector_.Identify()));
+  const Result<Bytes> proof = collector_.Activate(std::get<Activate>(question), binding);
+  if (proof) return Reply::Of(EncodeActivation({*proof}));
+  if (proof.error().code() == "attest.wrong-credential")
+    return Reply::Refuse({"wrong-credential", proof.error().Message()});
+  log::Error("enrolment: {} ({})", proof.error().Message(), proof.error().code());
+  return Reply::Refuse({"internal", "the attester's log says more"});
+}
+
+Reply Responder::Challenged(const Challenge& challenge, const Binding& binding, Level level) {
   Result<Collected> collected = collector_.Prepare(challenge, binding, level);
   if (!collected) {
     const std::string code = collected.error().code();

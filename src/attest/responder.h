@@ -21,6 +21,7 @@ class Reply {
  public:
   using Sink = std::function<Result<>(ByteView)>;
   static Reply Refuse(const Refusal& refusal);
+  static Reply Of(Bytes message);  // a whole one
   std::uint64_t size() const { return size_; }
   Result<> Send(const Sink& sink) const;
 
@@ -35,9 +36,11 @@ class Reply {
 class Responder {
  public:
   explicit Responder(Collector& collector) : collector_(collector) {}
-  Reply Respond(const Challenge& challenge, const Binding& binding, Level level);
+  // level: how much of the evidence is shown; who may challenge may also enrol.
+  Reply Respond(const Question& question, const Binding& binding, Level level);
 
  private:
+  Reply Challenged(const Challenge& challenge, const Binding& binding, Level level);
   Collector& collector_;
   std::shared_ptr<std::atomic<std::uint64_t>> held_ = std::make_shared<std::atomic<std::uint64_t>>(0);
 };

@@ -56,8 +56,23 @@ TEST(Schema, FitsTheMessages) {
   put("not-claims-more", Replaced(std::string(AsText(e.claims)), "{\"boot_id\"", "{\"extra\":1,\"boot_id\""));
   put("evidence-parts", Header(EncodeEvidence(e)));
   put("not-evidence-parts", Replaced(Header(EncodeEvidence(e)), "\"attest\":145", "\"attest\":9999"));
-  for (const char* code : {"forbidden", "degraded", "bad-request", "too-large", "busy", "internal"})
+  for (const char* code :
+       {"forbidden", "degraded", "bad-request", "wrong-credential", "too-large", "busy", "internal"})
     put("refusal-" + std::string(code), Header(EncodeRefusal({code, "why \x01\xFF not"})));
+  put("identify-one", Header(EncodeIdentify()));
+  Identity id;
+  id.ak_public = Bytes(120, 1);
+  id.ek_certificate = Bytes(1016, 2);
+  id.tpm_vendor = "SW \xFF";
+  put("identity-one", Header(EncodeIdentity(id)));
+  put("not-identity-parts",
+      Replaced(Header(EncodeIdentity(id)), "\"ek_certificate\":1016", "\"ek_certificate\":9999"));
+  const Activate activate{
+      .nonce = c.nonce, .credential = Bytes(68, 3), .secret = Bytes(tpm::kMaxEncryptedSecret, 4)};
+  put("activate-one", Header(EncodeActivate(activate)));
+  put("not-activate-secret", Replaced(Header(EncodeActivate(activate)), "\"secret\":\"", "\"secret\":\"00"));
+  put("activation-one", Header(EncodeActivation({Bytes(32, 5)})));
+  put("not-activation-short", Header(EncodeActivation({Bytes(31, 5)})));
   put("not-refusal-code", Header(EncodeRefusal({"sorry", ""})));
   const Bytes line = EncodeContextLine(
       {.index = 1, .sub = 2, .time_ms = 3, .pid = 4, .uid = 0xFFFFFFFF, .comm = "a\x80", .hook = "exec"});

@@ -59,10 +59,8 @@ void UnixServer::Impl::Serve(const UniqueFd& peer) {
     ASSAY_ASSIGN(const Bytes frame,
                  ReceiveFrame([&](std::span<std::uint8_t> out) { return Recv(peer.get(), out, deadline); },
                               kMaxChallenge));
-    ASSAY_ASSIGN(const Message message, DecodeMessage(frame, kMaxChallenge));
-    const auto* challenge = std::get_if<Challenge>(&message);
-    if (challenge == nullptr) return Fail(ParseError("message", 8, "not a challenge"));
-    return responder->Respond(*challenge, {"unix", {}}, level);
+    ASSAY_ASSIGN(const Question question, DecodeQuestion(frame));
+    return responder->Respond(question, {"unix", {}}, level);
   };
   Result<Reply> reply = respond();
   if (!reply) reply = Reply::Refuse({"bad-request", reply.error().Message()});

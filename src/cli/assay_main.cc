@@ -23,6 +23,7 @@ int main(int argc, char** argv) {
     log::Init({.level = verbose ? log::Level::kDebug : log::Level::kWarn, .json = false, .file = ""});
   });
   AddAttest(app, session);
+  AddEnrol(app, session);
   AddLog(app, session);
   AddBoot(app, session);
   AddReference(app, session);

@@ -29,7 +29,7 @@ class AttestTest : public ::testing::Test {
     reference::Builder builder;
     ASSERT_TRUE(builder.AddFolder(dir_ + "/app", "app", "1.0"));
     ASSERT_TRUE(builder.Write(dir_ + "/app.idx"));
-    Put("policy.json", R"({"allow_software_tpm": true})");
+    Put("policy.json", R"({"allow_software_tpm": true, "allow_first_use": true})");
     StartTpm();
     if (HasFatalFailure()) return;
     Start(1);
@@ -41,8 +41,8 @@ class AttestTest : public ::testing::Test {
     std::filesystem::remove_all(dir_);
   }
   void StartTpm() {
-    auto started =
-        tpm::SoftwareTpm::Start({.state_dir = dir_ + "/state", .run_dir = dir_ + "/run", .preload = ""});
+    auto started = tpm::SoftwareTpm::Start(
+        {.state_dir = dir_ + "/state", .run_dir = dir_ + "/run", .preload = "", .ca_dir = dir_ + "/ca"});
     ASSERT_TRUE(started) << started.error().Message();
     swtpm_ = *started;
     auto tpm = tpm::Tpm::Connect(swtpm_.tcti());
@@ -103,6 +103,7 @@ class AttestTest : public ::testing::Test {
     std::erase(argv, "--json");
     CLI::App app;
     AddAttest(app, session);
+    AddEnrol(app, session);
     std::reverse(argv.begin(), argv.end());
     testing::internal::CaptureStdout();
     testing::internal::CaptureStderr();
@@ -219,6 +220,69 @@ TEST_F(AttestTest, SignedResult) {
   Load("app/other");
   EXPECT_EQ(Attest({"--ear-key", dir_ + "/ear.key", "--ear-out", dir_ + "/ear.jwt"}), kExitNotTrusted);
   EXPECT_EQ(Assay({"result", "verify", dir_ + "/ear.jwt", "--key", dir_ + "/ear.pub"}), kExitNotTrusted);
+}
+
+TEST_F(AttestTest, EnrolledHostsOnly) {
+  Put("strict.json", R"({"allow_software_tpm": true})");
+  std::vector<std::string> attest{
+      "attest",      "--unix",          Socket(),  "--policy",          dir_ + "/strict.json",
+      "--reference", dir_ + "/app.idx", "--state", dir_ + "/host.json", "--json"};
+  EXPECT_EQ(Assay(attest), kExitNotTrusted);
+  EXPECT_TRUE(Findings().contains("ak.unknown")) << out_;
+  std::filesystem::create_directories(dir_ + "/roots");
+  for (const char* file : {tpm::SoftwareTpm::kCaRoot, tpm::SoftwareTpm::kCaIssuer})
+    std::filesystem::copy(dir_ + "/ca/" + file, dir_ + "/roots/" + file);
+  std::vector<std::string> enrol{
+      "enrol", "--unix", Socket(), "--policy", dir_ + "/strict.json", "--state", dir_ + "/enrolled.json",
+      "--json"};
+  EXPECT_EQ(Assay(enrol), kExitNotTrusted);  // without roots nobody vouches
+  EXPECT_EQ(Findings(), std::set<std::string>{"ek.not-vouched"});
+  EXPECT_FALSE(std::filesystem::exists(dir_ + "/enrolled.json"));
+  enrol.insert(enrol.end(), {"--roots", dir_ + "/roots"});
+  EXPECT_EQ(Assay(enrol), kExitOk) << out_ << err_;
+  EXPECT_EQ(json::parse(out_)["identity"], "certificate");
+  EXPECT_EQ(json::parse(out_)["tpm"]["model"], "swtpm");
+  attest[8] = dir_ + "/enrolled.json";
+  EXPECT_EQ(Assay(attest), kExitOk) << out_ << err_;
+  EXPECT_EQ(json::parse(out_)["identity"], "certificate");
+  EXPECT_TRUE(json::parse(out_)["software_tpm"].get<bool>());
+  EXPECT_EQ(Assay(enrol), kExitOk);  // the same keys
+  EXPECT_EQ(json::parse(std::ifstream(dir_ + "/enrolled.json"))["rounds"], 1);
+  // Another TPM behind the same socket.
+  StopAttester();
+  tpm_.reset();
+  ASSERT_TRUE(swtpm_.Stop());
+  std::filesystem::remove_all(dir_ + "/state");
+  StartTpm();
+  Start(1);
+  EXPECT_EQ(Assay(enrol), kExitNotTrusted);
+  EXPECT_EQ(Findings(), (std::set<std::string>{"ak.changed", "ek.changed"}));
+  EXPECT_EQ(Assay(attest), kExitNotTrusted);
+  EXPECT_TRUE(Findings().contains("ek.changed"));
+  enrol.emplace_back("--again");
+  EXPECT_EQ(Assay(enrol), kExitOk) << out_ << err_;
+  EXPECT_EQ(Assay(attest), kExitOk) << out_ << err_;
+}
+
+TEST_F(AttestTest, EnrolmentUsageAndErrors) {
+  const std::string state = dir_ + "/enrolled.json";
+  EXPECT_EQ(Assay({"enrol", "--state", state}), kExitUsage);
+  EXPECT_EQ(Assay({"enrol", "--unix", Socket()}), kExitUsage);
+  EXPECT_EQ(Assay({"enrol", "--unix", "/no/such.sock", "--state", state}), kExitError);
+  std::vector<std::string> enrol{"enrol", "--unix", Socket(), "--state", state, "--roots"};
+  const auto with = [&](const std::string& roots) {
+    auto argv = enrol;
+    argv.push_back(roots);
+    return Assay(argv);
+  };
+  EXPECT_EQ(with("/no/such"), kExitError);
+  EXPECT_EQ(with(dir_ + "/policy.json"), kExitError);  // no certificate
+  std::filesystem::create_directories(dir_ + "/empty");
+  EXPECT_EQ(with(dir_ + "/empty"), kExitUsage);
+  EXPECT_EQ(with(dir_ + "/ca/" + tpm::SoftwareTpm::kCaIssuer), kExitUsage);  // a link, no root
+  EXPECT_EQ(with(dir_ + "/ca/" + tpm::SoftwareTpm::kCaRoot), kExitNotTrusted);
+  EXPECT_NE(out_.find("ek.untrusted-chain"), std::string::npos) << out_;
+  EXPECT_FALSE(std::filesystem::exists(state));
 }
 
 TEST_F(AttestTest, WrongUsageAndErrors) {

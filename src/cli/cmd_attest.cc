@@ -3,15 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 
 #include "appraise/result.h"
-#include "attest/channel.h"
 #include "base/fd.h"
 #include "base/json.h"
 #include "cli/commands.h"
 #include "cli/progress.h"
 #include "cli/round.h"
+#include "cli/verifier.h"
 #include "reference/index.h"
 
 namespace assay::cli {
@@ -20,14 +19,11 @@ namespace {
 using appraise::Appraisal;
 using appraise::Verdict;
 
-constexpr std::size_t kMaxPem = 64 << 10;
-constexpr std::size_t kMaxPolicy = 1 << 20;
-constexpr std::size_t kMaxState = std::size_t{16} << 20;
 constexpr std::size_t kMaxResult = std::size_t{16} << 20;
 constexpr std::uint64_t kMaxSkew = 300;  // seconds that a signer's clock may be ahead
 
 struct AttestOptions {
-  std::string unix_path, tls, pin, cert, key;
+  Address address;
   std::vector<std::string> references;
   std::string policy, state, save, ear_key, ear_out, selection = "sha256:0-10";
   std::string findings;  // only those whose names begin so are printed
@@ -35,25 +31,6 @@ struct AttestOptions {
   std::string folder, list;        // appraise
   std::string result, nonce, pub;  // result verify
 };
-
-std::uint64_t NowMs() {
-  using namespace std::chrono;
-  return static_cast<std::uint64_t>(
-      duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count());
-}
-
-Result<std::string> ReadText(const std::string& path, std::size_t max) {
-  ASSAY_ASSIGN(const Bytes bytes, ReadFile(path, max));
-  return std::string(AsText(bytes));
-}
-
-Result<appraise::Policy> LoadPolicy(const std::string& path) {
-  if (path.empty()) return appraise::Policy{};
-  ASSAY_ASSIGN(const std::string text, ReadText(path, kMaxPolicy));
-  Result<appraise::Policy> policy = appraise::ParsePolicy(text);
-  if (!policy) return Fail(policy.error().In(path));
-  return policy;
-}
 
 Result<reference::Indexes> LoadReferences(const std::vector<std::string>& paths) {
   reference::Indexes all;
@@ -63,41 +40,6 @@ Result<reference::Indexes> LoadReferences(const std::vector<std::string>& paths)
     all.Add(std::move(*index));
   }
   return all;
-}
-
-// A file that is not there yet: nothing is known of the host.
-Result<appraise::HostState> LoadState(const std::string& path) {
-  if (path.empty()) return appraise::HostState{};
-  const Result<Bytes> bytes = ReadFile(path, kMaxState);
-  if (!bytes) {
-    const auto* os = bytes.error().As<OsError>();
-    if (os != nullptr && os->err == ENOENT) return appraise::HostState{};
-    return Fail(bytes.error());
-  }
-  Result<appraise::HostState> state = appraise::ParseHostState(AsText(*bytes));
-  if (!state) return Fail(state.error().In(path));
-  return state;
-}
-
-Result<attest::TlsPeer> Peer(const AttestOptions& o) {
-  attest::TlsPeer peer;
-  const std::size_t colon = o.tls.rfind(':');
-  const std::string port = colon == std::string::npos ? "" : o.tls.substr(colon + 1);
-  if (port.empty() || port.size() > 5 || port.find_first_not_of("0123456789") != std::string::npos ||
-      std::stoi(port) > 65535)
-    return Fail(UsageError("--tls: HOST:PORT, not '" + o.tls + "'"));
-  peer.port = std::stoi(port);
-  peer.host = o.tls.substr(0, colon);
-  if (peer.host.starts_with('[') && peer.host.ends_with(']'))
-    peer.host = peer.host.substr(1, peer.host.size() - 2);
-  ASSAY_ASSIGN(const Bytes pin, FromHex(o.pin));
-  if (pin.size() != DigestSize(HashAlg::kSha256))
-    return Fail(
-        UsageError("--pin: the SHA-256 of the attester's certificate, as 'assay keys show' prints it"));
-  peer.pinned = Hex(pin);
-  ASSAY_ASSIGN(peer.certificate_pem, ReadText(o.cert, kMaxPem));
-  ASSAY_ASSIGN(peer.key_pem, ReadText(o.key, kMaxPem));
-  return peer;
 }
 
 Result<Round> Ask(const AttestOptions& o, const appraise::HostState& before, std::uint64_t first) {
@@ -112,14 +54,13 @@ Result<Round> Ask(const AttestOptions& o, const appraise::HostState& before, std
   challenge.first_record = first;
   challenge.selection = r.selection;
   Result<attest::Answer> answer;
-  if (!o.unix_path.empty()) {
-    answer = attest::ChallengeUnix(o.unix_path, challenge);
+  if (!o.address.unix_path.empty()) {
+    answer = attest::ChallengeUnix(o.address.unix_path, challenge);
   } else {
-    ASSAY_ASSIGN(const attest::TlsPeer peer, Peer(o));
+    ASSAY_ASSIGN(const attest::TlsPeer peer, o.address.Peer());
     answer = attest::ChallengeTls(peer, challenge);
   }
-  if (!answer)
-    return Fail(answer.error().In("asking the attester at " + (o.unix_path.empty() ? o.tls : o.unix_path)));
+  if (!answer) return Fail(answer.error().In("asking the attester at " + o.address.text()));
   r.evidence = std::move(answer->evidence);
   r.binding = std::move(answer->binding);
   r.peer = std::move(answer->peer);
@@ -143,10 +84,12 @@ void Print(Appraisal& a, const AttestOptions& o, const Session& session) {
 }
 
 Result<> WriteEar(const Appraisal& a, const Round& r, const AttestOptions& o) {
-  ASSAY_ASSIGN(const std::string pem, ReadText(o.ear_key, kMaxPem));
+  ASSAY_ASSIGN(const std::string pem, ReadText(o.ear_key, kMaxPemFile));
   ASSAY_ASSIGN(const PrivateKey key, PrivateKey::FromPem(pem));
   appraise::EarContext context;
-  context.host = o.unix_path.empty() ? o.tls : a.claims.hostname.empty() ? "localhost" : a.claims.hostname;
+  context.host = o.address.unix_path.empty() ? o.address.tls
+                 : a.claims.hostname.empty() ? "localhost"
+                                             : a.claims.hostname;
   context.verifier_build = "assay " ASSAY_VERSION;
   context.nonce = r.nonce;
   context.now_ms = NowMs();
@@ -155,7 +98,7 @@ Result<> WriteEar(const Appraisal& a, const Round& r, const AttestOptions& o) {
 }
 
 Result<int> Attest(const AttestOptions& o, const Session& session) {
-  if (o.unix_path.empty() == o.tls.empty())
+  if (!o.address.given())
     return Fail(UsageError("attest: which attester? --unix SOCKET, or --tls HOST:PORT"));
   ASSAY_ASSIGN(const appraise::Policy policy, LoadPolicy(o.policy));
   ASSAY_ASSIGN(const reference::Indexes references, LoadReferences(o.references));
@@ -182,7 +125,7 @@ Result<int> Attest(const AttestOptions& o, const Session& session) {
     }
   }
   if (!o.save.empty()) ASSAY_TRY(SaveRound(round, o.save));
-  if (!o.state.empty()) ASSAY_TRY(WriteFileAtomic(o.state, AsBytes(EncodeHostState(a.host)), 0600));
+  if (!o.state.empty()) ASSAY_TRY(StoreState(o.state, a.host));
   if (!o.ear_out.empty()) ASSAY_TRY(WriteEar(a, round, o));
   Print(a, o, session);
   return static_cast<int>(a.verdict);
@@ -219,7 +162,7 @@ Result<int> ExitCodeOf(const JsonValue& claims) {
 }
 
 Result<int> VerifyResult(const AttestOptions& o, const Session& session) {
-  ASSAY_ASSIGN(const std::string pem, ReadText(o.pub, kMaxPem));
+  ASSAY_ASSIGN(const std::string pem, ReadText(o.pub, kMaxPemFile));
   ASSAY_ASSIGN(const PublicKey key, PublicKey::FromPem(pem));
   ASSAY_ASSIGN(std::string jwt, ReadText(o.result, kMaxResult));
   while (jwt.ends_with('\n')) jwt.pop_back();
@@ -259,12 +202,7 @@ void AddJudging(CLI::App* sub, const std::shared_ptr<AttestOptions>& o) {
 void AddAttest(CLI::App& app, Session& session) {
   auto o = std::make_shared<AttestOptions>();
   CLI::App* attest = app.add_subcommand("attest", "Challenge an attester and judge its evidence");
-  auto* unix_path = attest->add_option("--unix", o->unix_path, "The attester's socket on this machine");
-  auto* tls = attest->add_option("--tls", o->tls, "HOST:PORT of the attester")->excludes(unix_path);
-  auto* pin = attest->add_option("--pin", o->pin, "SHA-256 of the attester's certificate");
-  auto* cert = attest->add_option("--cert", o->cert, "This verifier's certificate (PEM)");
-  auto* key = attest->add_option("--key", o->key, "Its key (PEM)");
-  tls->needs(pin)->needs(cert)->needs(key);
+  AddAddress(attest, o->address);
   AddJudging(attest, o);
   attest->add_option("--state", o->state, "What is known of this host, kept from round to round");
   attest->add_option("--save", o->save, "Keep this round in a folder, for 'assay appraise'");

@@ -28,6 +28,7 @@ struct Session {
 void AddLog(CLI::App& app, Session& session);         // log show|verify|convert|edit
 void AddBoot(CLI::App& app, Session& session);        // boot show|verify|learn|diff
 void AddAttest(CLI::App& app, Session& session);      // attest, appraise
+void AddEnrol(CLI::App& app, Session& session);       // enrol
 void AddReference(CLI::App& app, Session& session);   // reference build|show|sign|verify
 void AddRun(CLI::App& app, Session& session);         // run, measure, status
 void AddKeys(CLI::App& app, Session& session);        // keys: certificates for both sides

@@ -144,13 +144,15 @@ Result<> Daemon::Impl::StartTpm() {
   if (tcti == "embedded") {
     ASSAY_ASSIGN(software, tpm::SoftwareTpm::Start({.state_dir = config.state_dir + "/swtpm",
                                                     .run_dir = config.run_dir + "/tpm",
-                                                    .preload = ""}));
+                                                    .preload = "",
+                                                    .ca_dir = config.state_dir + "/tpm-ca"}));
     tcti = software->tcti();
     log::Info("embedded software TPM {} (process {})", software->adopted() ? "adopted" : "started",
               software->pid());
   }
   ASSAY_ASSIGN(tpm, tpm::Tpm::Connect(tcti));
   ASSAY_ASSIGN(tpm_info, tpm->Info());
+  ASSAY_TRY(tpm->Identity());  // deriving an EK takes a chip seconds: now, while no task waits for the TPM
   if (tpm_info.software)
     log::Warn("this TPM is software ({}): its word is only as good as this machine", tpm_info.vendor);
   return {};

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <charconv>
 
 namespace assay::tpm {
@@ -14,7 +15,18 @@ constexpr std::uint16_t kAlgRsassa = 0x0014, kAlgRsapss = 0x0016, kAlgEcdsa = 0x
 constexpr std::uint16_t kCurveP256 = 0x0003;
 constexpr std::size_t kMaxBanks = 16, kMaxSelect = 32, kMaxBuffer = 1024;
 constexpr std::uint32_t kFixedTpm = 1U << 1, kFixedParent = 1U << 4, kSensitiveDataOrigin = 1U << 5;
+constexpr std::uint32_t kAdminWithPolicy = 1U << 7, kNoDa = 1U << 10;
 constexpr std::uint32_t kRestricted = 1U << 16, kDecrypt = 1U << 17, kSign = 1U << 18;
+constexpr std::uint16_t kAlgAes = 0x0006, kAlgCfb = 0x0043;
+
+// PolicyOR(PolicyCommandCode(TPM2_Quote), PolicyCommandCode(TPM2_ActivateCredential)); docs/formats/tpm.md
+constexpr std::array<std::uint8_t, 32> kAkPolicy = {
+    0x7F, 0xB1, 0x35, 0x28, 0xAC, 0xD6, 0x9E, 0x0C, 0x56, 0x6D, 0x1F, 0x78, 0x5F, 0xFA, 0x69, 0x3D,
+    0xEA, 0x54, 0xC6, 0x6D, 0x4B, 0x3A, 0x0F, 0x1D, 0xB8, 0xE8, 0x2C, 0x9A, 0x5A, 0x59, 0x3A, 0x4C};
+// PolicySecret(TPM_RH_ENDORSEMENT); TCG EK Credential Profile 2.5, "PolicyA"
+constexpr std::array<std::uint8_t, 32> kEkPolicy = {
+    0x83, 0x71, 0x97, 0x67, 0x44, 0x84, 0xB3, 0xF8, 0x1A, 0x90, 0xCC, 0x8D, 0x46, 0xA5, 0xD7, 0x24,
+    0xFD, 0x52, 0xD7, 0x6E, 0x06, 0x52, 0x0B, 0x64, 0xF2, 0xA1, 0xDA, 0x1B, 0x33, 0x14, 0x69, 0xAA};
 
 Result<ByteView> Sized(Reader& r, std::size_t max, std::string_view what) {
   const std::uint64_t at = r.offset();
@@ -23,12 +35,12 @@ Result<ByteView> Sized(Reader& r, std::size_t max, std::string_view what) {
   return r.Take(n, what);
 }
 
-// TPMT_SYM_DEF_OBJECT; what it says matters to nobody here, but it must be read to find what follows.
-Result<> SkipSymmetric(Reader& r) {
-  ASSAY_ASSIGN(const std::uint16_t alg, r.U16Be("symmetric"));
-  if (alg == kAlgNull) return {};
-  ASSAY_TRY(r.U16Be("symmetric key bits"));
-  ASSAY_TRY(r.U16Be("symmetric mode"));
+// TPMT_SYM_DEF_OBJECT
+Result<> Symmetric(Reader& r, KeyPublic& k) {
+  ASSAY_ASSIGN(k.symmetric, r.U16Be("symmetric"));
+  if (k.symmetric == kAlgNull) return {};
+  ASSAY_ASSIGN(k.symmetric_bits, r.U16Be("symmetric key bits"));
+  ASSAY_ASSIGN(k.symmetric_mode, r.U16Be("symmetric mode"));
   return {};
 }
 
@@ -45,6 +57,7 @@ Result<std::pair<std::uint16_t, std::uint16_t>> Scheme(Reader& r) {
 }
 
 Error Weak(std::string what) { return StateError("ak.weak", std::move(what)); }
+Error Other(const char* name, std::string what) { return StateError(name, std::move(what)); }
 
 }  // namespace
 
@@ -154,18 +167,19 @@ Result<KeyPublic> ParsePublic(ByteView tpmt_public) {
   ASSAY_ASSIGN(ByteView policy, Sized(r, kMaxDigestSize, "policy"));
   k.auth_policy = ToBytes(policy);
   if (k.type == kAlgEcc) {
-    ASSAY_TRY(SkipSymmetric(r));
+    ASSAY_TRY(Symmetric(r, k));
     ASSAY_ASSIGN(const auto scheme, Scheme(r));
     std::tie(k.scheme, k.scheme_hash) = scheme;
     ASSAY_ASSIGN(const std::uint16_t curve, r.U16Be("curve"));
-    ASSAY_TRY(Scheme(r));  // key derivation
+    ASSAY_ASSIGN(const auto kdf, Scheme(r));
+    k.kdf = kdf.first;
     ASSAY_ASSIGN(ByteView x, Sized(r, 128, "x"));
     ASSAY_ASSIGN(ByteView y, Sized(r, 128, "y"));
     k.x_or_modulus = ToBytes(x);
     k.y = ToBytes(y);
     if (curve == kCurveP256 && x.size() <= 32 && y.size() <= 32) k.kind = KeyPublic::Kind::kEccP256;
   } else if (k.type == kAlgRsa) {
-    ASSAY_TRY(SkipSymmetric(r));
+    ASSAY_TRY(Symmetric(r, k));
     ASSAY_ASSIGN(const auto scheme, Scheme(r));
     std::tie(k.scheme, k.scheme_hash) = scheme;
     ASSAY_ASSIGN(const std::uint16_t bits, r.U16Be("key bits"));
@@ -216,6 +230,31 @@ Result<> CheckAkAttributes(const KeyPublic& ak) {
                                : ak.scheme == kAlgRsassa || ak.scheme == kAlgRsapss;
   if (!scheme_fits || ak.scheme_hash != kAlgSha256)
     return Fail(Weak("the AK's scheme is not fixed to SHA-256"));
+  constexpr std::uint32_t kAttributes =
+      kFixedTpm | kFixedParent | kSensitiveDataOrigin | kAdminWithPolicy | kNoDa | kRestricted | kSign;
+  if (ak.attributes != kAttributes)
+    return Fail(Other("ak.template", fmt::format("the AK has the attributes {:#x}", ak.attributes)));
+  if (!Equal(ak.auth_policy, kAkPolicy))
+    return Fail(Other("ak.template", "the AK's policy allows other uses than quotes and enrolment"));
+  if (ak.symmetric != kAlgNull || ak.kdf != kAlgNull || ak.scheme == kAlgRsapss ||
+      (ak.type == kAlgRsa && ak.rsa_exponent != 65537))
+    return Fail(Other("ak.template", "the AK has other parameters than the template"));
+  return {};
+}
+
+Result<> CheckEkTemplate(const KeyPublic& ek) {
+  constexpr std::uint32_t kAttributes =
+      kFixedTpm | kFixedParent | kSensitiveDataOrigin | kAdminWithPolicy | kRestricted | kDecrypt;
+  const auto other = [](std::string what) { return Fail(Other("ek.template", std::move(what))); };
+  if (ek.kind == KeyPublic::Kind::kOther) return other("the EK is neither ECC P-256 nor RSA-2048");
+  if (ek.name_alg != kAlgSha256) return other("the EK's name is not SHA-256");
+  if (ek.attributes != kAttributes)
+    return other(fmt::format("the EK has the attributes {:#x}", ek.attributes));
+  if (!Equal(ek.auth_policy, kEkPolicy)) return other("the EK has another policy than the default one");
+  if (ek.symmetric != kAlgAes || ek.symmetric_bits != 128 || ek.symmetric_mode != kAlgCfb)
+    return other("the EK protects by another algorithm than AES-128 in CFB mode");
+  if (ek.scheme != kAlgNull || ek.kdf != kAlgNull || (ek.type == kAlgRsa && ek.rsa_exponent != 65537))
+    return other("the EK has other parameters than the default template");
   return {};
 }
 

@@ -55,16 +55,23 @@ struct KeyPublic {
   Bytes auth_policy;
   std::uint16_t scheme = 0;  // signing scheme, TPM_ALG_NULL (0x0010) if none
   std::uint16_t scheme_hash = 0;
-  Bytes name;             // nameAlg || H(TPMT_PUBLIC), computed here
-  Bytes x_or_modulus, y;  // big-endian
+  std::uint16_t symmetric = 0x0010;  // TPM_ALG_ID for what a storage key protects; TPM_ALG_NULL if none
+  std::uint16_t symmetric_bits = 0, symmetric_mode = 0;
+  std::uint16_t kdf = 0x0010;  // ECC only
+  Bytes name;                  // nameAlg || H(TPMT_PUBLIC), computed here
+  Bytes x_or_modulus, y;       // big-endian
   std::uint32_t rsa_exponent = 0;
   Result<PublicKey> Key() const;
 };
 Result<KeyPublic> ParsePublic(ByteView tpmt_public);
 // restricted, sign, fixedTPM, fixedParent, sensitiveDataOrigin set; decrypt clear. Each has a StateError of
 // its own: ak.not-restricted, ak.not-signing, ak.not-fixed-tpm, ak.not-fixed-parent, ak.imported,
-// ak.decrypts, ak.weak.
+// ak.decrypts, ak.weak. Then all else that the AK's template has (docs/formats/tpm.md): ak.template. So one
+// key has one public area, and with it one name.
 Result<> CheckAkAttributes(const KeyPublic& ak);
+// The default EK and nothing else (TCG EK Credential Profile 2.5, templates L-1 and L-2). StateError
+// "ek.template".
+Result<> CheckEkTemplate(const KeyPublic& ek);
 
 // Over SHA-256(tpms_attest), scheme ECDSA or RSASSA/RSAPSS as the key's kind demands. StateError
 // "quote.signature".

@@ -66,6 +66,38 @@ Result<pid_t> Spawn(const std::vector<std::string>& command, const SoftwareTpmOp
   return pid;
 }
 
+// swtpm_setup's configuration, with a CA that is ours and not the machine's.
+Result<std::string> WriteCaConfig(const std::string& dir) {
+  ASSAY_TRY(MakeDirs(dir, 0700));
+  ASSAY_TRY(WriteFileAtomic(
+      dir + "/ca.conf",
+      AsBytes("statedir = " + dir + "\nsigningkey = " + dir + "/signkey.pem\nissuercert = " + dir + "/" +
+              SoftwareTpm::kCaIssuer + "\ncertserial = " + dir + "/certserial\n")));
+  ASSAY_TRY(WriteFileAtomic(dir + "/ca.options", {}));
+  const std::string setup = dir + "/setup.conf";
+  ASSAY_TRY(WriteFileAtomic(setup, AsBytes("create_certs_tool = swtpm_localca\ncreate_certs_tool_config = " +
+                                           dir + "/ca.conf\ncreate_certs_tool_options = " + dir +
+                                           "/ca.options\nactive_pcr_banks = sha256\n")));
+  return setup;
+}
+
+Result<> Manufacture(const SoftwareTpmOptions& o) {
+  std::vector<std::string> command{"swtpm_setup", "--tpm2",      "--tpmstate",     o.state_dir,
+                                   "--pcr-banks", "sha1,sha256", "--not-overwrite"};
+  if (!o.ca_dir.empty()) {
+    ASSAY_ASSIGN(std::string config, WriteCaConfig(o.ca_dir));
+    command.insert(command.end(), {"--config", std::move(config), "--create-ek-cert"});
+  }
+  ASSAY_ASSIGN(const pid_t setup,
+               Spawn(command, {.state_dir = o.state_dir, .run_dir = o.run_dir, .preload = "", .ca_dir = ""}));
+  int status = 0;
+  while (waitpid(setup, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+    return Fail(StateError("tpm.setup", "swtpm_setup failed: see " + o.run_dir + "/swtpm.log"));
+  return {};
+}
+
 // Whether the process is an swtpm that serves our socket: pids are reused, and a pid file is only a hint.
 bool IsOurs(pid_t pid, const SoftwareTpmOptions& o) {
   Result<Bytes> cmdline = ReadFile("/proc/" + std::to_string(pid) + "/cmdline", 64 << 10);
@@ -119,15 +151,7 @@ Result<SoftwareTpm> SoftwareTpm::Start(const SoftwareTpmOptions& options) {
   }
   if (access((options.state_dir + "/tpm2-00.permall").c_str(), F_OK) != 0) {
     log::Info("making a software TPM in {}", options.state_dir);
-    ASSAY_ASSIGN(const pid_t setup,
-                 Spawn({"swtpm_setup", "--tpm2", "--tpmstate", options.state_dir, "--pcr-banks",
-                        "sha1,sha256", "--not-overwrite"},
-                       {.state_dir = options.state_dir, .run_dir = options.run_dir, .preload = ""}));
-    int status = 0;
-    while (waitpid(setup, &status, 0) < 0 && errno == EINTR) {
-    }
-    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-      return Fail(StateError("tpm.setup", "swtpm_setup failed: see " + options.run_dir + "/swtpm.log"));
+    ASSAY_TRY(Manufacture(options));
   }
   tpm.fresh_ = true;
   ASSAY_TRY(WriteFileAtomic(FreshPath(options), {}));

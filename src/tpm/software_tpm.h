@@ -6,8 +6,9 @@
 //
 // Contract: swtpm outlives a killed attester, so that PCRs and list stay together; Start() then adopts the
 // one that runs (its pid file is checked against /proc). Stop() ends only what Start() started or adopted.
-// Its output goes to run_dir/swtpm.log. The state folder is made with manufacturing (swtpm_setup) at the
-// first start, mode 0700.
+// The CA's keys lie on the same machine, so its certificates prove no more than the TPM does. Its output goes
+// to run_dir/swtpm.log. The state folder is made with manufacturing (swtpm_setup) at the first start, mode
+// 0700.
 #pragma once
 
 #include <sys/types.h>
@@ -22,10 +23,15 @@ struct SoftwareTpmOptions {
   std::string state_dir;  // permanent state
   std::string run_dir;    // sockets, pid file, log; short (a socket path has 107 bytes)
   std::string preload;    // LD_PRELOAD for swtpm (benchmarks add a chip's delay with it); empty: none
+  // Folder of a CA of this machine's own (swtpm_localca), made if it is not there, mode 0700: a TPM that is
+  // made gets an EK certificate by it. Its root is kCaRoot, its issuer kCaIssuer. Empty: no certificate.
+  std::string ca_dir = {};
 };
 
 class SoftwareTpm {
  public:
+  static constexpr const char* kCaRoot = "swtpm-localca-rootca-cert.pem";
+  static constexpr const char* kCaIssuer = "issuercert.pem";
   static Result<SoftwareTpm> Start(const SoftwareTpmOptions& options);
   std::string tcti() const;
   pid_t pid() const { return pid_; }

@@ -3,23 +3,19 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
-#include <functional>
 #include <map>
-#include <mutex>
 #include <thread>
 
 #include "base/log.h"
-#include "tpm/esys.h"
+#include "tpm/tpm_impl.h"
 
 namespace assay::tpm {
 namespace {
 
 constexpr auto kRetryFor = std::chrono::seconds(5);
-constexpr ESYS_TR kNone = ESYS_TR_NONE;
 
 TpmError::Kind Classify(TSS2_RC rc) {
   if ((rc & TSS2_RC_LAYER_MASK) == TSS2_TCTI_RC_LAYER) return TpmError::Kind::kGone;
@@ -47,98 +43,6 @@ TSS2_RC WithRetry(const std::function<TSS2_RC()>& command) {
   }
 }
 
-// policyDigest extended by one command's arguments (part 3, sections 23.6 and 23.11).
-Digest PolicyStep(const Digest& from, std::uint32_t command, ByteView arguments) {
-  return Hash(HashAlg::kSha256, Writer().Put(from.view()).U32Be(command).Put(arguments).bytes());
-}
-
-struct AkPolicy {
-  std::array<Digest, 2> branches;
-  Digest whole;
-};
-AkPolicy MakeAkPolicy() {
-  const Digest zero = Digest::Filled(HashAlg::kSha256, 0);
-  const auto branch = [&](std::uint32_t code) {
-    return PolicyStep(zero, TPM2_CC_PolicyCommandCode, Writer().U32Be(code).bytes());
-  };
-  AkPolicy p{{branch(TPM2_CC_Quote), branch(TPM2_CC_ActivateCredential)}, {}};
-  p.whole = PolicyStep(zero, TPM2_CC_PolicyOR,
-                       Writer().Put(p.branches[0].view()).Put(p.branches[1].view()).bytes());
-  return p;
-}
-
-template <typename T>
-void Fill(T& sized, ByteView bytes) {
-  sized.size = static_cast<UINT16>(bytes.size());
-  std::memcpy(sized.buffer, bytes.data(), bytes.size());
-}
-
-// TCG EK Credential Profile 2.5, appendix B.3.4, template L-2: ECC NIST P-256.
-TPM2B_PUBLIC EkTemplate() {
-  // PolicySecret(TPM_RH_ENDORSEMENT)
-  constexpr std::array<std::uint8_t, 32> kPolicy = {
-      0x83, 0x71, 0x97, 0x67, 0x44, 0x84, 0xB3, 0xF8, 0x1A, 0x90, 0xCC, 0x8D, 0x46, 0xA5, 0xD7, 0x24,
-      0xFD, 0x52, 0xD7, 0x6E, 0x06, 0x52, 0x0B, 0x64, 0xF2, 0xA1, 0xDA, 0x1B, 0x33, 0x14, 0x69, 0xAA};
-  TPM2B_PUBLIC t{};
-  TPMT_PUBLIC& p = t.publicArea;
-  p.type = TPM2_ALG_ECC;
-  p.nameAlg = TPM2_ALG_SHA256;
-  p.objectAttributes = TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT | TPMA_OBJECT_SENSITIVEDATAORIGIN |
-                       TPMA_OBJECT_ADMINWITHPOLICY | TPMA_OBJECT_RESTRICTED | TPMA_OBJECT_DECRYPT;
-  Fill(p.authPolicy, kPolicy);
-  TPMS_ECC_PARMS& e = p.parameters.eccDetail;
-  e.symmetric.algorithm = TPM2_ALG_AES;
-  e.symmetric.keyBits.aes = 128;
-  e.symmetric.mode.aes = TPM2_ALG_CFB;
-  e.scheme.scheme = TPM2_ALG_NULL;
-  e.curveID = TPM2_ECC_NIST_P256;
-  e.kdf.scheme = TPM2_ALG_NULL;
-  p.unique.ecc.x.size = 32;  // zero bytes
-  p.unique.ecc.y.size = 32;
-  return t;
-}
-
-TPM2B_PUBLIC AkTemplate(AkKind kind) {
-  TPM2B_PUBLIC t{};
-  TPMT_PUBLIC& p = t.publicArea;
-  p.nameAlg = TPM2_ALG_SHA256;
-  p.objectAttributes = TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT | TPMA_OBJECT_SENSITIVEDATAORIGIN |
-                       TPMA_OBJECT_ADMINWITHPOLICY | TPMA_OBJECT_NODA | TPMA_OBJECT_RESTRICTED |
-                       TPMA_OBJECT_SIGN_ENCRYPT;
-  Fill(p.authPolicy, MakeAkPolicy().whole.view());
-  // What makes this primary key ours, and none that another program derives.
-  constexpr std::string_view kLabel = "assay-ak-v1";
-  if (kind == AkKind::kEccP256) {
-    p.type = TPM2_ALG_ECC;
-    TPMS_ECC_PARMS& e = p.parameters.eccDetail;
-    e.symmetric.algorithm = TPM2_ALG_NULL;
-    e.scheme.scheme = TPM2_ALG_ECDSA;
-    e.scheme.details.ecdsa.hashAlg = TPM2_ALG_SHA256;
-    e.curveID = TPM2_ECC_NIST_P256;
-    e.kdf.scheme = TPM2_ALG_NULL;
-    Fill(p.unique.ecc.x, AsBytes(kLabel));
-  } else {
-    p.type = TPM2_ALG_RSA;
-    TPMS_RSA_PARMS& r = p.parameters.rsaDetail;
-    r.symmetric.algorithm = TPM2_ALG_NULL;
-    r.scheme.scheme = TPM2_ALG_RSASSA;
-    r.scheme.details.rsassa.hashAlg = TPM2_ALG_SHA256;
-    r.keyBits = 2048;
-    Fill(p.unique.rsa, AsBytes(kLabel));
-  }
-  return t;
-}
-
-template <typename T, typename Marshal>
-Result<Bytes> Marshalled(const T& value, Marshal marshal, std::string_view what) {
-  Bytes out(4096);
-  size_t used = 0;
-  const TSS2_RC rc = marshal(&value, out.data(), out.size(), &used);
-  if (rc != TSS2_RC_SUCCESS) return Fail(TpmError(TpmError::Kind::kRefused, std::string(what), rc));
-  out.resize(used);
-  return out;
-}
-
 TPML_PCR_SELECTION ToTss(const PcrSelection& selection) {
   TPML_PCR_SELECTION out{};
   for (const BankSelection& bank : selection) {
@@ -151,8 +55,6 @@ TPML_PCR_SELECTION ToTss(const PcrSelection& selection) {
   }
   return out;
 }
-
-constexpr TPMT_SYM_DEF kNoSymmetric = {.algorithm = TPM2_ALG_NULL, .keyBits = {}, .mode = {}};
 
 }  // namespace
 
@@ -181,38 +83,23 @@ std::string TpmError::Message() const {
   return fmt::format("{}: {} ({:#x}: {})", call, meaning, rc, rc == 0 ? "" : Tss2_RC_Decode(rc));
 }
 
-struct Tpm::Impl {
-  std::string tcti_name;
-  std::mutex mutex;
-  TctiPtr tcti;
-  EsysContextPtr esys;
-  bool gone = true;
-  std::map<AkKind, ESYS_TR> aks;
-  ESYS_TR ek = kNone;
+Result<> Tpm::Impl::Run(const char* call, const std::function<TSS2_RC()>& command) {
+  if (gone) return Fail(TpmError(TpmError::Kind::kGone, call, TSS2_TCTI_RC_NO_CONNECTION));
+  const TSS2_RC rc = WithRetry(command);
+  if (rc == TSS2_RC_SUCCESS) return {};
+  const TpmError::Kind kind = Classify(rc);
+  if (kind == TpmError::Kind::kGone) gone = true;
+  return Fail(TpmError(kind, call, rc));
+}
 
-  ESYS_CONTEXT* ctx() const { return esys.get(); }
-  Result<> Run(const char* call, const std::function<TSS2_RC()>& command) {
-    if (gone) return Fail(TpmError(TpmError::Kind::kGone, call, TSS2_TCTI_RC_NO_CONNECTION));
-    const TSS2_RC rc = WithRetry(command);
-    if (rc == TSS2_RC_SUCCESS) return {};
-    const TpmError::Kind kind = Classify(rc);
-    if (kind == TpmError::Kind::kGone) gone = true;
-    return Fail(TpmError(kind, call, rc));
-  }
-  void Close() {
-    aks.clear();
-    ek = kNone;
-    esys.reset();
-    tcti.reset();
-    gone = true;
-  }
-  Result<> Open();
-  Result<> FlushLeftovers();
-  Result<ESYS_TR> Primary(const TPM2B_PUBLIC& public_template, EsysPtr<TPM2B_PUBLIC>& out);
-  Result<ESYS_TR> Ek();
-  Result<PcrValues> ReadPcrs(const PcrSelection& selection, ESYS_TR session);
-  Result<SignedQuote> Quote(ESYS_TR key, ESYS_TR session, const PcrSelection& selection, ByteView qualifying);
-};
+void Tpm::Impl::Close() {
+  aks.clear();
+  ek = kNone;
+  rsa_ek = kNone;
+  esys.reset();
+  tcti.reset();
+  gone = true;
+}
 
 Result<> Tpm::Impl::Open() {
   Close();
@@ -273,7 +160,7 @@ Result<ESYS_TR> Tpm::Impl::Primary(const TPM2B_PUBLIC& public_template, EsysPtr<
 Result<ESYS_TR> Tpm::Impl::Ek() {
   if (ek == kNone) {
     EsysPtr<TPM2B_PUBLIC> pub;
-    ASSAY_ASSIGN(ek, Primary(EkTemplate(), pub));
+    ASSAY_ASSIGN(ek, Primary(EkTemplate(EkKind::kEccP256), pub));
   }
   return ek;
 }
@@ -452,17 +339,6 @@ Result<> Tpm::Extend(RawExtend /*token*/, std::uint32_t pcr, std::span<const Dig
   });
 }
 
-Result<Bytes> Tpm::EkPublic() {
-  std::lock_guard lock(impl_->mutex);
-  ASSAY_ASSIGN(const ESYS_TR ek, impl_->Ek());
-  EsysPtr<TPM2B_PUBLIC> pub;
-  EsysPtr<TPM2B_NAME> name, qualified;
-  ASSAY_TRY(impl_->Run("TPM2_ReadPublic", [&] {
-    return Esys_ReadPublic(impl_->ctx(), ek, kNone, kNone, kNone, Out(pub), Out(name), Out(qualified));
-  }));
-  return Marshalled(pub->publicArea, Tss2_MU_TPMT_PUBLIC_Marshal, "the EK");
-}
-
 Result<Ak> Tpm::CreateAk(AkKind kind) {
   std::lock_guard lock(impl_->mutex);
   if (const auto old = impl_->aks.find(kind); old != impl_->aks.end()) {
@@ -481,15 +357,38 @@ Result<Ak> Tpm::CreateAk(AkKind kind) {
   return ak;
 }
 
+Result<ESYS_TR> Tpm::Impl::AkHandle(AkKind kind, const Bytes& public_area) {
+  if (const auto loaded = aks.find(kind); loaded != aks.end()) return loaded->second;
+  EsysPtr<TPM2B_PUBLIC> pub;  // after Reconnect(): the same key is derived again
+  ASSAY_ASSIGN(const ESYS_TR handle, Primary(AkTemplate(kind), pub));
+  aks[kind] = handle;
+  ASSAY_ASSIGN(const Bytes area, Marshalled(pub->publicArea, Tss2_MU_TPMT_PUBLIC_Marshal, "the AK"));
+  if (area != public_area) return Fail(StateError("tpm.other-tpm", "the TPM derives another AK than before"));
+  return handle;
+}
+
+Result<ESYS_TR> Tpm::Impl::PolicySession() {
+  ESYS_TR session = kNone;
+  ASSAY_TRY(Run("TPM2_StartAuthSession", [&] {
+    return Esys_StartAuthSession(ctx(), kNone, kNone, kNone, kNone, kNone, nullptr, TPM2_SE_POLICY,
+                                 &kNoSymmetric, TPM2_ALG_SHA256, &session);
+  }));
+  Esys_TRSess_SetAttributes(ctx(), session, TPMA_SESSION_CONTINUESESSION, 0xFF);
+  return session;
+}
+
+Result<> Tpm::Impl::SatisfyAkPolicy(ESYS_TR session, TPM2_CC command) {
+  ASSAY_TRY(Run("TPM2_PolicyCommandCode",
+                [&] { return Esys_PolicyCommandCode(ctx(), session, kNone, kNone, kNone, command); }));
+  TPML_DIGEST branches{};
+  for (const Digest& branch : MakeAkPolicy().branches)
+    Fill(branches.digests[branches.count++], branch.view());
+  return Run("TPM2_PolicyOR", [&] { return Esys_PolicyOR(ctx(), session, kNone, kNone, kNone, &branches); });
+}
+
 Result<SignedQuote> Tpm::Impl::Quote(ESYS_TR key, ESYS_TR session, const PcrSelection& selection,
                                      ByteView qualifying) {
-  ASSAY_TRY(Run("TPM2_PolicyCommandCode",
-                [&] { return Esys_PolicyCommandCode(ctx(), session, kNone, kNone, kNone, TPM2_CC_Quote); }));
-  const AkPolicy policy = MakeAkPolicy();
-  TPML_DIGEST branches{};
-  for (const Digest& branch : policy.branches) Fill(branches.digests[branches.count++], branch.view());
-  ASSAY_TRY(
-      Run("TPM2_PolicyOR", [&] { return Esys_PolicyOR(ctx(), session, kNone, kNone, kNone, &branches); }));
+  ASSAY_TRY(SatisfyAkPolicy(session, TPM2_CC_Quote));
   TPM2B_DATA data{};
   Fill(data, qualifying);
   const TPMT_SIG_SCHEME scheme = {.scheme = TPM2_ALG_NULL, .details = {}};  // the key's own
@@ -508,21 +407,9 @@ Result<SignedQuote> Tpm::Impl::Quote(ESYS_TR key, ESYS_TR session, const PcrSele
 Result<SignedQuote> Tpm::MakeQuote(const Ak& ak, const PcrSelection& selection, ByteView qualifying) {
   if (qualifying.size() > 64) return Fail(UsageError("a quote qualifies at most 64 bytes"));
   std::lock_guard lock(impl_->mutex);
-  if (!impl_->aks.contains(ak.kind_)) {  // after Reconnect(): the same key is derived again
-    EsysPtr<TPM2B_PUBLIC> pub;
-    ASSAY_ASSIGN(const ESYS_TR handle, impl_->Primary(AkTemplate(ak.kind_), pub));
-    impl_->aks[ak.kind_] = handle;
-    ASSAY_ASSIGN(Bytes area, Marshalled(pub->publicArea, Tss2_MU_TPMT_PUBLIC_Marshal, "the AK"));
-    if (area != ak.public_)
-      return Fail(StateError("tpm.other-tpm", "the TPM derives another AK than before"));
-  }
-  ESYS_TR session = kNone;
-  ASSAY_TRY(impl_->Run("TPM2_StartAuthSession", [&] {
-    return Esys_StartAuthSession(impl_->ctx(), kNone, kNone, kNone, kNone, kNone, nullptr, TPM2_SE_POLICY,
-                                 &kNoSymmetric, TPM2_ALG_SHA256, &session);
-  }));
-  Esys_TRSess_SetAttributes(impl_->ctx(), session, TPMA_SESSION_CONTINUESESSION, 0xFF);
-  Result<SignedQuote> quote = impl_->Quote(impl_->aks[ak.kind_], session, selection, qualifying);
+  ASSAY_ASSIGN(const ESYS_TR key, impl_->AkHandle(ak.kind_, ak.public_));
+  ASSAY_ASSIGN(const ESYS_TR session, impl_->PolicySession());
+  Result<SignedQuote> quote = impl_->Quote(key, session, selection, qualifying);
   Esys_FlushContext(impl_->ctx(), session);
   return quote;
 }

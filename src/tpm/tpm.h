@@ -52,6 +52,15 @@ struct TpmInfo {
 };
 
 enum class AkKind { kEccP256, kRsa2048 };
+enum class EkKind { kEccP256, kRsa2048 };  // TCG EK Credential Profile 2.5: templates L-2 and L-1
+
+// Who the TPM says that it is; the certificate is what vouches for it.
+struct EkIdentity {
+  EkKind kind = EkKind::kEccP256;
+  Bytes public_area;  // TPMT_PUBLIC
+  Bytes certificate;  // X.509 DER as in NV, without what pads it; empty: the TPM has none
+  Bytes chain;        // DER certificates one after the other, as in NV; may be empty
+};
 
 class Ak {
  public:
@@ -86,7 +95,14 @@ class Tpm {
   Result<Digest> ReadPcrProtected(HashAlg bank, std::uint32_t pcr);
   Result<> Extend(RawExtend token, std::uint32_t pcr, std::span<const Digest> values);
 
-  Result<Bytes> EkPublic();  // TPMT_PUBLIC of the default EK (TCG EK Credential Profile 2.5, L-1/L-2)
+  Result<Bytes> EkPublic(EkKind kind);  // TPMT_PUBLIC
+  // The EK that a certificate in NV is for, ECC before RSA; without any, the ECC one. An RSA EK that is not
+  // kept in the TPM is derived for this, which takes a chip some seconds; once for each connection.
+  Result<EkIdentity> Identity();
+  // TPM2_ActivateCredential: the secret (at most 32 bytes) that MakeCredential() wrapped for this AK of this
+  // EK. credential: TPM2B_ID_OBJECT without its size; secret: TPM2B_ENCRYPTED_SECRET without its size.
+  // TpmError kRefused for one that is not for these keys (TPM_RC_INTEGRITY, TPM_RC_VALUE).
+  Result<Bytes> ActivateCredential(const Ak& ak, EkKind ek, ByteView credential, ByteView secret);
   // A primary key of the endorsement hierarchy: the same on every call. Restricted, signing, fixedTPM,
   // fixedParent, noDA; used only through PolicyOR(PolicyCommandCode(Quote),
   // PolicyCommandCode(ActivateCredential)).

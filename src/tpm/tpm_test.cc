@@ -93,7 +93,7 @@ TEST_F(TpmTest, QuotesWithTheAkOnly) {
     auto again = tpm_->CreateAk(kind);
     ASSERT_TRUE(again);
     EXPECT_EQ(again->name(), ak->name());
-    auto ek = tpm_->EkPublic();
+    auto ek = tpm_->EkPublic(EkKind::kEccP256);
     ASSERT_TRUE(ek);
     auto ek_key = ParsePublic(*ek);
     ASSERT_TRUE(ek_key);

@@ -1,0 +1,394 @@
+// What an attacker may try when a host is enrolled, and afterwards: each is refused by its own name. Real
+// software TPMs; certificates by their CA and by CAs of the test's own.
+#include "appraise/enrolment.h"
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <filesystem>
+
+#include "appraise/result.h"
+#include "appraise/synthetic.h"
+#include "attest/collector.h"
+#include "base/fd.h"
+#include "tpm/ek_testing.h"
+#include "tpm/software_tpm.h"
+
+namespace assay::appraise {
+namespace {
+
+using Names = std::set<std::string>;
+constexpr std::int64_t kNow = 1'900'000'000;  // 2030
+
+// A machine with a TPM that the folder's CA certified, and an attester.
+struct Machine {
+  Machine(const std::string& dir_in, const std::string& name, tpm::AkKind ak = tpm::AkKind::kEccP256)
+      : dir(dir_in + "/" + name), ca(dir_in + "/ca"), kind(ak) {
+    Boot();
+  }
+  ~Machine() { Halt(); }
+  Machine(const Machine&) = delete;
+  Machine& operator=(const Machine&) = delete;
+  void Boot() {
+    auto started = tpm::SoftwareTpm::Start(
+        {.state_dir = dir + "/state", .run_dir = dir + "/run", .preload = "", .ca_dir = ca});
+    ASSERT_TRUE(started) << started.error().Message();
+    swtpm = *started;
+    auto connected = tpm::Tpm::Connect(swtpm.tcti());
+    ASSERT_TRUE(connected) << connected.error().Message();
+    tpm = std::move(*connected);
+    measure::RecorderOptions options;
+    options.dir = dir + "/list";
+    options.allow_retire = true;
+    auto opened = measure::Recorder::Open(options, *tpm);
+    ASSERT_TRUE(opened) << opened.error().Message();
+    recorder = std::move(*opened);
+    auto made = attest::Collector::Create({}, *recorder, *tpm, kind);
+    ASSERT_TRUE(made) << made.error().Message();
+    collector = std::move(*made);
+  }
+  void Halt() {
+    collector.reset();
+    recorder.reset();
+    EXPECT_TRUE(!tpm || tpm->Shutdown());
+    tpm.reset();
+    EXPECT_TRUE(swtpm.Stop());
+  }
+  std::string dir, ca;
+  tpm::AkKind kind;
+  tpm::SoftwareTpm swtpm;
+  std::unique_ptr<tpm::Tpm> tpm;
+  std::unique_ptr<measure::Recorder> recorder;
+  std::unique_ptr<attest::Collector> collector;
+};
+
+const attest::Binding kUnix{"unix", {}};
+
+class EnrolmentTest : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    char name[] = "/tmp/assay-enrol.XXXXXX";
+    dir_ = mkdtemp(name);
+    a_ = std::make_unique<Machine>(dir_, "a");
+    b_ = std::make_unique<Machine>(dir_, "b");
+  }
+  static void TearDownTestSuite() {
+    a_.reset();
+    b_.reset();
+    std::filesystem::remove_all(dir_);
+  }
+  void SetUp() override {
+    policy_.allow_software_tpm = true;
+    policy_.require_attester_records = false;
+    for (const char* file : {tpm::SoftwareTpm::kCaRoot, tpm::SoftwareTpm::kCaIssuer}) {
+      const auto pem = ReadFile(dir_ + "/ca/" + file, 64 << 10);
+      ASSERT_TRUE(pem && trust_.AddCertificates(AsText(*pem)));
+    }
+  }
+  // What `shown` says is asked of `who`, as the network would do it.
+  static EnrolRequest Ask(const attest::Identity& shown, Machine& who, const tpm::EkTrust& trust) {
+    EnrolRequest r{.identity = shown, .proven = false, .why = "", .trust = trust, .now_s = kNow};
+    const auto asked = attest::AskToActivate(shown);
+    if (!asked) {
+      r.why = asked.error().Message();
+      return r;
+    }
+    const auto proof = who.collector->Activate(asked->message, kUnix);
+    r.why = proof ? "" : proof.error().code();
+    if (proof) {
+      const auto checked = attest::CheckProof(*asked, kUnix, *proof);
+      r.proven = checked.has_value();
+      if (!checked) r.why = checked.error().Message();
+    }
+    return r;
+  }
+  Enrolment Run(const attest::Identity& shown, Machine& who) const {
+    return Enrol(Ask(shown, who, trust_), host_, policy_);
+  }
+  static Names Of(const std::vector<Finding>& findings, bool weighing = true) {
+    Names names;
+    for (const Finding& f : findings)
+      if ((f.weight != Verdict::kTrusted) == weighing) names.insert(f.name);
+    return names;
+  }
+  static void ExpectOnly(const Enrolment& e, const Names& names) {
+    EXPECT_EQ(Of(e.findings), names) << Describe(e, false);
+    EXPECT_EQ(e.verdict == Verdict::kTrusted, names.empty());
+    EXPECT_EQ(e.host.ak_name.empty(), !names.empty());
+  }
+  // The identity with a certificate of the test's own making, for its EK.
+  static attest::Identity Recertified(const tpm::TestCa& ca, const tpm::TestCa::Options& o = {}) {
+    attest::Identity id = a_->collector->Identify();
+    id.ek_certificate = ca.Issue(tpm::ParsePublic(id.ek_public)->Key()->get(), o);
+    return id;
+  }
+  Appraisal Attest(Machine& m, std::uint64_t first = 0) {
+    attest::Challenge c;
+    c.nonce = Bytes(32, ++nonce_);
+    c.first_record = first;
+    const auto e = m.collector->Collect(c, kUnix, attest::Level::kFull);
+    EXPECT_TRUE(e) << e.error().Message();
+    return Appraise({.evidence = *e,
+                     .binding = kUnix,
+                     .nonce = c.nonce,
+                     .selection = *tpm::ParseSelectionText("sha256:0-10"),
+                     .first_record = first},
+                    host_, nothing_, policy_);
+  }
+
+  static inline std::string dir_;
+  static inline std::unique_ptr<Machine> a_, b_;
+  SyntheticHost nothing_;  // as reference values
+  tpm::EkTrust trust_;
+  HostState host_;
+  Policy policy_;
+  std::uint8_t nonce_ = 0;
+};
+
+TEST_F(EnrolmentTest, ACertifiedTpmIsEnrolledAndPinned) {
+  const Enrolment e = Run(a_->collector->Identify(), *a_);
+  ExpectOnly(e, {});
+  EXPECT_EQ(e.identity, "certificate");
+  EXPECT_EQ(e.facts.model, "swtpm");
+  EXPECT_TRUE(e.host.tpm_software);
+  EXPECT_EQ(Of(e.findings, false), (Names{"ek.certified", "tpm.software"}));
+  EXPECT_NE(ToJson(e).find("\"enrolled\":true"), std::string::npos);
+  host_ = e.host;
+  const auto again = ParseHostState(EncodeHostState(host_));
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->identity, "certificate");
+  const Appraisal a = Attest(*a_);
+  EXPECT_EQ(a.verdict, Verdict::kTrusted) << Describe(a, false, false);
+  EXPECT_EQ(a.host.identity, "certificate");
+  EXPECT_FALSE(Of(a.findings, false).contains("ak.first-use"));
+  // Enrolled as software: no later word of the attester's takes that back.
+  policy_.allow_software_tpm = false;
+  EXPECT_EQ(Of(Attest(*a_).findings), Names{"tpm.software"});
+  policy_.allow_software_tpm = true;
+  EXPECT_EQ(Of(Attest(*b_).findings), (Names{"ak.changed", "ek.changed"}));
+}
+
+TEST_F(EnrolmentTest, NobodyIsBelievedUnasked) {
+  EXPECT_EQ(Of(Attest(*a_).findings), Names{"ak.unknown"});
+  policy_.allow_first_use = true;
+  const Appraisal a = Attest(*a_);
+  EXPECT_EQ(a.verdict, Verdict::kTrusted) << Describe(a, false, false);
+  EXPECT_EQ(a.host.identity, "first-use");
+  host_ = a.host;
+  policy_.allow_first_use = false;  // pinned by a laxer policy
+  EXPECT_EQ(Of(Attest(*a_).findings), Names{"ak.first-use"});
+  const Enrolment e = Run(a_->collector->Identify(), *a_);  // enrolled later: the same keys
+  EXPECT_EQ(Of(e.findings), Names{});
+  host_ = e.host;
+  EXPECT_EQ(Attest(*a_).verdict, Verdict::kTrusted);
+}
+
+TEST_F(EnrolmentTest, WithoutACertificate) {
+  attest::Identity id = a_->collector->Identify();
+  const std::string ek = Hex(tpm::ParsePublic(id.ek_public)->name);
+  id.ek_certificate.clear();
+  ExpectOnly(Run(id, *a_), {"ek.not-vouched"});
+  policy_.allow_first_use = true;
+  EXPECT_EQ(Run(id, *a_).identity, "first-use");
+  policy_.allow_first_use = false;
+  policy_.allowed_eks = {ek};
+  const Enrolment e = Run(id, *a_);
+  ExpectOnly(e, {});
+  EXPECT_EQ(e.identity, "listed");
+  EXPECT_TRUE(Of(e.findings, false).contains("ek.listed"));
+  host_ = e.host;
+  EXPECT_EQ(Attest(*a_).verdict, Verdict::kTrusted);
+  policy_.allowed_eks.clear();
+  EXPECT_EQ(Of(Attest(*a_).findings), Names{"ek.not-listed"});
+}
+
+TEST_F(EnrolmentTest, WrongCredential) {
+  const attest::Identity id = a_->collector->Identify();
+  auto asked = attest::AskToActivate(id);
+  ASSERT_TRUE(asked);
+  asked->message.credential.back() ^= 1;
+  EXPECT_EQ(a_->collector->Activate(asked->message, kUnix).error().code(), "attest.wrong-credential");
+  // One that was recorded: the proof is for another nonce, and for another connection.
+  const auto first = attest::AskToActivate(id), second = attest::AskToActivate(id);
+  const auto proof = a_->collector->Activate(first->message, kUnix);
+  ASSERT_TRUE(proof);
+  EXPECT_TRUE(attest::CheckProof(*first, kUnix, *proof));
+  EXPECT_EQ(attest::CheckProof(*second, kUnix, *proof).error().code(), "ek.not-proven");
+  EXPECT_EQ(attest::CheckProof(*first, {"tls-exporter", Bytes(32, 1)}, *proof).error().code(),
+            "ek.not-proven");
+  EXPECT_EQ(attest::CheckProof(*first, kUnix, {}).error().code(), "ek.not-proven");
+}
+
+TEST_F(EnrolmentTest, AkOfAnotherTpm) {
+  attest::Identity id = a_->collector->Identify();
+  id.ak_public = b_->collector->Identify().ak_public;
+  ExpectOnly(Run(id, *a_), {"ek.not-proven"});  // A's TPM does not hold that AK
+  ExpectOnly(Run(id, *b_), {"ek.not-proven"});  // B's can't open what is for A's EK
+}
+
+TEST_F(EnrolmentTest, AkThatIsNoTpmKeyOrNotRestricted) {
+  const SyntheticHost forger;
+  attest::Identity id = a_->collector->Identify();
+  id.ak_public = forger.Public(SyntheticHost::kRestrictedSigning);
+  ExpectOnly(Run(id, *a_), {"ek.not-proven"});
+  // The true AK, called otherwise: its name is another one then.
+  id = a_->collector->Identify();
+  id.ak_public[5] ^= 1;  // attributes, bit 16
+  ExpectOnly(Run(id, *a_), {"ak.not-restricted", "ek.not-proven"});
+  id = a_->collector->Identify();
+  id.ak_public[10] ^= 1;  // authPolicy
+  ExpectOnly(Run(id, *a_), {"ak.template", "ek.not-proven"});
+  id.ak_public.pop_back();
+  ExpectOnly(Run(id, *a_), {"ak.malformed", "ek.not-proven"});
+}
+
+TEST_F(EnrolmentTest, EkCertificateOfAnotherKey) {
+  attest::Identity id = a_->collector->Identify();
+  id.ek_certificate = b_->collector->Identify().ek_certificate;
+  ExpectOnly(Run(id, *a_), {"ek.certificate-other-key"});
+  // B's certificate and B's EK: A can't prove it.
+  id = a_->collector->Identify();
+  id.ek_public = b_->collector->Identify().ek_public;
+  id.ek_certificate = b_->collector->Identify().ek_certificate;
+  ExpectOnly(Run(id, *a_), {"ek.not-proven"});
+}
+
+TEST_F(EnrolmentTest, EkThatIsNoneOfTheTemplates) {
+  attest::Identity id = a_->collector->Identify();
+  id.ek_public[5] ^= 4;  // also signs
+  ExpectOnly(Run(id, *a_), {"ek.template", "ek.not-proven"});
+  id.ek_public.pop_back();
+  ExpectOnly(Run(id, *a_), {"ek.malformed", "ek.not-proven"});
+}
+
+TEST_F(EnrolmentTest, ChainsThatAreExpiredSelfMadeOrOfNoUse) {
+  const tpm::TestCa ca, other("test root");  // one name, two keys
+  ASSERT_TRUE(trust_.AddCertificates(ca.pem()));
+  ExpectOnly(Run(Recertified(ca), *a_), {});
+  ExpectOnly(Run(Recertified(other), *a_), {"ek.untrusted-chain"});
+  attest::Identity own = Recertified(other);  // brings its own root along
+  own.ek_chain = other.der();
+  ExpectOnly(Run(own, *a_), {"ek.untrusted-chain"});
+  ExpectOnly(Run(Recertified(ca, {.until = kNow - 1}), *a_), {"ek.certificate-expired"});
+  ExpectOnly(Run(Recertified(ca, {.from = kNow + 100}), *a_), {"ek.certificate-expired"});
+  ExpectOnly(Run(Recertified(ca, {.usage = "serverAuth"}), *a_), {"ek.certificate-usage"});
+  ExpectOnly(Run(Recertified(ca, {.usage = nullptr}), *a_), {"ek.certificate-usage"});
+  ExpectOnly(Run(Recertified(ca, {.ca = true}), *a_), {"ek.certificate-usage"});
+  ExpectOnly(Run(Recertified(ca, {.unknown_critical = true}), *a_), {"ek.untrusted-chain"});
+  ExpectOnly(Run(Recertified(ca, {.digest = EVP_sha1()}), *a_), {"ek.untrusted-chain"});
+  attest::Identity none = a_->collector->Identify();
+  none.ek_certificate = Bytes(100, 0x30);
+  ExpectOnly(Run(none, *a_), {"ek.certificate-malformed"});
+}
+
+TEST_F(EnrolmentTest, RevokedCertificates) {
+  const tpm::TestCa ca;
+  ASSERT_TRUE(trust_.AddCertificates(ca.pem()));
+  ASSERT_TRUE(trust_.AddCrls(ca.Crl(7)));
+  ExpectOnly(Run(Recertified(ca), *a_), {});
+  ExpectOnly(Run(Recertified(ca, {.serial = 7}), *a_), {"ek.certificate-revoked"});
+  ExpectOnly(Run(a_->collector->Identify(), *a_), {});  // that CA has no CRL
+  trust_.RequireCrls();
+  ExpectOnly(Run(a_->collector->Identify(), *a_), {"ek.no-crl"});
+  tpm::EkTrust old;
+  ASSERT_TRUE(old.AddCertificates(ca.pem()) && old.AddCrls(ca.Crl(7, 1'700'000'000, kNow - 1)));
+  const attest::Identity id = Recertified(ca);
+  EXPECT_EQ(Of(Enrol(Ask(id, *a_, old), host_, policy_).findings), Names{"ek.no-crl"});
+  EXPECT_FALSE(old.AddCrls("nothing"));
+  EXPECT_FALSE(old.AddCertificates("nothing"));
+}
+
+TEST_F(EnrolmentTest, AnotherTpmAfterEnrolment) {
+  host_ = Run(a_->collector->Identify(), *a_).host;
+  const Enrolment e = Run(b_->collector->Identify(), *b_);
+  EXPECT_EQ(Of(e.findings), (Names{"ak.changed", "ek.changed"}));
+  EXPECT_EQ(e.host.ak_name, host_.ak_name);  // as it was
+  policy_.pinned_ak = std::string("000b") + std::string(64, '0');
+  EXPECT_EQ(Of(Run(a_->collector->Identify(), *a_).findings), Names{"ak.changed"});
+}
+
+// A key that really lives in the TPM and opens its credential there, made by other tools: it proves that it
+// does, and would sign anything.
+TEST_F(EnrolmentTest, AkOfTheTpmThatIsNotRestricted) {
+  const std::string dir = dir_ + "/free";
+  auto started = tpm::SoftwareTpm::Start(
+      {.state_dir = dir + "/state", .run_dir = dir + "/run", .preload = "", .ca_dir = dir_ + "/ca"});
+  ASSERT_TRUE(started) << started.error().Message();
+  struct Stopped {
+    ~Stopped() { EXPECT_TRUE(swtpm.Stop()); }
+    tpm::SoftwareTpm swtpm;
+  } running{*started};
+  const tpm::SoftwareTpm& swtpm = running.swtpm;
+  attest::Identity id;
+  {
+    auto tpm = tpm::Tpm::Connect(swtpm.tcti());
+    ASSERT_TRUE(tpm);
+    const auto ek = (*tpm)->Identity();
+    ASSERT_TRUE(ek);
+    id.ek_public = ek->public_area;
+    id.ek_certificate = ek->certificate;
+  }
+  const auto tool = [&](const std::string& command) {
+    return system(("cd " + dir + " && " + command + " -T " + swtpm.tcti() +
+                   " >> tools.log 2>&1 || { cat tools.log; false; }")
+                      .c_str());
+  };
+  ASSERT_EQ(tool("tpm2_createprimary -C e -G ecc256:ecdsa-sha256:null -c ak.ctx -a "
+                 "'fixedtpm|fixedparent|sensitivedataorigin|userwithauth|sign'"),
+            0);
+  ASSERT_EQ(tool("tpm2_readpublic -c ak.ctx -f tpmt -o ak.pub"), 0);
+  const auto ak = ReadFile(dir + "/ak.pub", 4096);
+  ASSERT_TRUE(ak);
+  id.ak_public = *ak;
+  const auto asked = attest::AskToActivate(id);
+  ASSERT_TRUE(asked) << asked.error().Message();
+  const Bytes file = Writer()  // as tpm2-tools keep a credential
+                         .U32Be(0xBADCC0DE)
+                         .U32Be(1)
+                         .U16Be(static_cast<std::uint16_t>(asked->message.credential.size()))
+                         .Put(asked->message.credential)
+                         .U16Be(static_cast<std::uint16_t>(asked->message.secret.size()))
+                         .Put(asked->message.secret)
+                         .Take();
+  ASSERT_TRUE(WriteFileAtomic(dir + "/credential", file));
+  ASSERT_EQ(tool("tpm2_flushcontext -t"), 0);  // no resource manager does it
+  ASSERT_EQ(tool("tpm2_startauthsession --policy-session -S session.ctx"), 0);
+  ASSERT_EQ(tool("tpm2_policysecret -S session.ctx -c e"), 0);
+  ASSERT_EQ(
+      tool("tpm2_activatecredential -c ak.ctx -C 0x81010001 -i credential -o opened -P session:session.ctx"),
+      0);
+  const auto opened = ReadFile(dir + "/opened", 4096);
+  ASSERT_TRUE(opened);
+  EXPECT_EQ(*opened, asked->secret);
+  const Bytes proof =
+      attest::EnrolProof(*opened, asked->message.nonce, kUnix, asked->ak_name, asked->ek_name);
+  EXPECT_TRUE(attest::CheckProof(*asked, kUnix, proof));
+  const Enrolment e =
+      Enrol({.identity = id, .proven = true, .why = "", .trust = trust_, .now_s = kNow}, host_, policy_);
+  ExpectOnly(e, {"ak.not-restricted"});
+}
+
+// A copy of the TPM's state is the same TPM for whoever looks at keys; the clock tells two that both live.
+TEST_F(EnrolmentTest, ClonedTpmState) {
+  auto original = std::make_unique<Machine>(dir_, "c");
+  host_ = Run(original->collector->Identify(), *original).host;
+  Appraisal a = Attest(*original);
+  EXPECT_EQ(a.verdict, Verdict::kTrusted) << Describe(a, false, false);
+  host_ = a.host;
+  original->Halt();
+  std::filesystem::create_directories(dir_ + "/d");
+  std::filesystem::copy(dir_ + "/c/state", dir_ + "/d/state", std::filesystem::copy_options::recursive);
+  original->Boot();
+  Machine clone(dir_, "d");
+  a = Attest(clone);  // indistinguishable from a reboot
+  EXPECT_EQ(a.verdict, Verdict::kTrusted) << Describe(a, false, false);
+  EXPECT_TRUE(a.rebooted);
+  host_ = a.host;
+  clone.Halt();
+  clone.Boot();
+  host_ = Attest(clone).host;
+  EXPECT_EQ(Of(Attest(*original).findings), Names{"clock.reset-count"});  // the other one shows up again
+}
+
+}  // namespace
+}  // namespace assay::appraise

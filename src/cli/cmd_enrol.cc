@@ -1,0 +1,108 @@
+// Enrolment, the verifier's side: whose TPM an attester has, and its keys pinned in the host's state.
+// man/assay-enrol.1
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "appraise/enrolment.h"
+#include "base/fd.h"
+#include "cli/commands.h"
+#include "cli/progress.h"
+#include "cli/verifier.h"
+
+namespace assay::cli {
+namespace {
+
+constexpr std::size_t kMaxFiles = 10'000;
+constexpr std::size_t kMaxCrlFile = std::size_t{16} << 20;
+
+struct EnrolOptions {
+  Address address;
+  std::string policy, state;
+  std::vector<std::string> roots, crls;
+  bool require_crls = false, again = false;
+};
+
+// A file, or the files of a folder: a root that can't be read is an error, not one root less.
+Result<> EachFile(const std::vector<std::string>& paths, std::size_t max,
+                  const std::function<Result<>(std::string_view)>& add) {
+  for (const std::string& path : paths) {
+    std::vector<std::string> files{path};
+    std::error_code error;
+    if (std::filesystem::is_directory(path, error)) {
+      files.clear();
+      for (std::filesystem::directory_iterator i(path, error), end; !error && i != end; i.increment(error))
+        if (i->is_regular_file(error)) files.push_back(i->path());
+      if (error) return Fail(OsError("readdir", path, error.value()));
+      if (files.empty()) return Fail(UsageError(path + ": an empty folder"));
+      if (files.size() > kMaxFiles) return Fail(UsageError(path + ": too many files"));
+      std::sort(files.begin(), files.end());
+    }
+    for (const std::string& file : files) {
+      ASSAY_ASSIGN(const std::string text, ReadText(file, max));
+      if (const Result<> added = add(text); !added) return Fail(added.error().In(file));
+    }
+  }
+  return {};
+}
+
+Result<int> RunEnrol(const EnrolOptions& o, const Session& session) {
+  if (!o.address.given()) return Fail(UsageError("enrol: which attester? --unix SOCKET, or --tls HOST:PORT"));
+  ASSAY_ASSIGN(const appraise::Policy policy, LoadPolicy(o.policy));
+  tpm::EkTrust trust;
+  ASSAY_TRY(
+      EachFile(o.roots, kMaxPemFile, [&](std::string_view text) { return trust.AddCertificates(text); }));
+  ASSAY_TRY(EachFile(o.crls, kMaxCrlFile, [&](std::string_view text) { return trust.AddCrls(text); }));
+  if (!o.roots.empty() && trust.roots() == 0)
+    return Fail(UsageError("--roots: none of these certificates is a root (signs itself)"));
+  if (o.require_crls) trust.RequireCrls();
+  appraise::HostState before;
+  if (!o.again) {
+    ASSAY_ASSIGN(before, LoadState(o.state));
+  }
+  Result<attest::EnrolAnswer> answer;
+  {
+    Progress progress(session.progress, "");
+    progress.Say("asking the attester");
+    if (!o.address.unix_path.empty()) {
+      answer = attest::EnrolUnix(o.address.unix_path);
+    } else {
+      ASSAY_ASSIGN(const attest::TlsPeer peer, o.address.Peer());
+      answer = attest::EnrolTls(peer);
+    }
+  }
+  if (!answer) return Fail(answer.error().In("asking the attester at " + o.address.text()));
+  const appraise::Enrolment e = Enrol({.identity = answer->identity,
+                                       .proven = answer->proven,
+                                       .why = answer->why,
+                                       .trust = trust,
+                                       .now_s = static_cast<std::int64_t>(NowMs() / 1000)},
+                                      before, policy);
+  const bool done = e.verdict == appraise::Verdict::kTrusted;
+  if (done) ASSAY_TRY(StoreState(o.state, e.host));
+  if (session.json)
+    fmt::print("{}\n", ToJson(e));
+  else
+    fmt::print("{}", Describe(e, session.colour));
+  return done ? kExitOk : kExitNotTrusted;
+}
+
+}  // namespace
+
+void AddEnrol(CLI::App& app, Session& session) {
+  auto o = std::make_shared<EnrolOptions>();
+  CLI::App* enrol = app.add_subcommand("enrol", "Check whose TPM an attester has, and pin its keys");
+  AddAddress(enrol, o->address);
+  enrol->add_option("--state", o->state, "What is known of this host: the keys are pinned there")->required();
+  enrol->add_option("--policy", o->policy, "Appraisal policy (JSON)");
+  enrol->add_option("--roots", o->roots, "Certificates of TPM makers: files or folders (PEM, DER)");
+  enrol->add_option("--crls", o->crls, "Their revocation lists: files or folders (PEM, DER)");
+  enrol->add_flag("--require-crls", o->require_crls,
+                  "Refuse a certificate whose issuer has no revocation list here");
+  enrol->add_flag("--again", o->again, "Begin anew: forget the keys and the list that the state holds");
+  enrol->callback([o, &session] { session.Finish(RunEnrol(*o, session)); });
+}
+
+}  // namespace assay::cli

@@ -1,0 +1,32 @@
+// What the commands of a verifier share: the attester's address, the host's state, the policy.
+//
+//   AddAddress(sub, *o);  ASSAY_ASSIGN(attest::TlsPeer peer, o->Peer());
+//
+// Contract: files are bounded; an error names the file.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+
+#include "appraise/appraise.h"
+#include "attest/channel.h"
+
+namespace assay::cli {
+
+inline constexpr std::size_t kMaxPemFile = 64 << 10;
+
+struct Address {
+  std::string unix_path, tls, pin, cert, key;
+  bool given() const { return !unix_path.empty() || !tls.empty(); }
+  std::string text() const { return unix_path.empty() ? tls : unix_path; }
+  Result<attest::TlsPeer> Peer() const;
+};
+void AddAddress(CLI::App* sub, Address& address);  // --unix, or --tls with --pin, --cert, --key
+
+std::uint64_t NowMs();  // since the epoch
+Result<std::string> ReadText(const std::string& path, std::size_t max);
+Result<appraise::Policy> LoadPolicy(const std::string& path);    // empty: the defaults
+Result<appraise::HostState> LoadState(const std::string& path);  // empty, or not there yet: nothing is known
+Result<> StoreState(const std::string& path, const appraise::HostState& state);
+
+}  // namespace assay::cli

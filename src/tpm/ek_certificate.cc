@@ -1,0 +1,345 @@
+#include "tpm/ek_certificate.h"
+
+#include <fmt/format.h>
+#include <openssl/evp.h>
+#include <openssl/objects.h>
+#include <openssl/pem.h>
+#include <openssl/x509_vfy.h>
+#include <openssl/x509v3.h>
+
+#include <algorithm>
+
+#include "base/crypto.h"
+
+namespace assay::tpm {
+namespace {
+
+constexpr std::size_t kMaxLinks = 16, kMaxDepth = 8;
+constexpr const char* kEkUsage = "2.23.133.8.1";  // tcg-kp-EKCertificate
+constexpr int kMinimalBits = 100;                 // of a signature's digest: SHA-1 has 63
+
+struct CrlDelete {
+  void operator()(X509_CRL* p) const { X509_CRL_free(p); }
+};
+struct StoreDelete {
+  void operator()(X509_STORE* p) const { X509_STORE_free(p); }
+};
+struct StoreCtxDelete {
+  void operator()(X509_STORE_CTX* p) const { X509_STORE_CTX_free(p); }
+};
+struct StackDelete {
+  void operator()(STACK_OF(X509) * p) const { sk_X509_free(p); }  // the certificates have owners
+};
+struct NamesDelete {
+  void operator()(GENERAL_NAMES* p) const { GENERAL_NAMES_free(p); }
+};
+struct UsageDelete {
+  void operator()(EXTENDED_KEY_USAGE* p) const { EXTENDED_KEY_USAGE_free(p); }
+};
+using CrlPtr = std::unique_ptr<X509_CRL, CrlDelete>;
+
+Error Bad(std::uint64_t at, std::string what) { return ParseError("ek-certificate", at, std::move(what)); }
+
+// Bytes of the element (X.690, 8.1) at the start, with its head. BER's indefinite length is not for
+// certificates.
+Result<std::size_t> ElementSize(ByteView b, std::uint64_t at) {
+  if (b.size() < 2 || b[0] != 0x30) return Fail(Bad(at, "no certificate begins here"));
+  std::size_t length = b[1], head = 2;
+  if (length >= 0x80) {
+    const std::size_t n = length & 0x7F;
+    if (n == 0 || n > 4 || b.size() < 2 + n) return Fail(Bad(at + 1, "length"));
+    length = 0;
+    for (std::size_t i = 0; i < n; ++i) length = length << 8 | b[2 + i];
+    head += n;
+  }
+  if (length > b.size() - head) return Fail(Bad(at + b.size(), "truncated"));
+  return head + length;
+}
+
+bool IsPadding(ByteView rest) {
+  return std::all_of(rest.begin(), rest.end(), [&](std::uint8_t b) { return b == rest[0]; }) &&
+         (rest.empty() || rest[0] == 0 || rest[0] == 0xFF);
+}
+
+X509Ptr FromDer(ByteView der) {
+  const unsigned char* p = der.data();
+  X509Ptr x(d2i_X509(nullptr, &p, static_cast<long>(der.size())));
+  if (x && p != der.data() + der.size()) x.reset();
+  return x;
+}
+
+std::string OidText(const ASN1_OBJECT* o) {
+  char text[64];
+  const int n = OBJ_obj2txt(text, sizeof(text), o, 1);
+  return n > 0 && n < static_cast<int>(sizeof(text)) ? std::string(text) : "";
+}
+
+std::string Utf8(const ASN1_STRING* s) {
+  unsigned char* raw = nullptr;
+  const int n = ASN1_STRING_to_UTF8(&raw, s);
+  if (n < 0) return "";
+  std::string out;
+  // What is shown later must be printable, and no longer than a line.
+  for (int i = 0; i < std::min(n, 64); ++i)
+    out += raw[i] >= ' ' && raw[i] < 0x7F ? static_cast<char>(raw[i]) : '?';
+  OPENSSL_free(raw);
+  return out;
+}
+
+void ReadName(const X509_NAME* name, EkFacts& facts) {
+  for (int i = 0; i < X509_NAME_entry_count(name); ++i) {
+    const X509_NAME_ENTRY* entry = X509_NAME_get_entry(name, i);
+    const std::string oid = OidText(X509_NAME_ENTRY_get_object(entry));
+    std::string* where = oid == "2.23.133.2.1"   ? &facts.manufacturer
+                         : oid == "2.23.133.2.2" ? &facts.model
+                         : oid == "2.23.133.2.3" ? &facts.version
+                                                 : nullptr;
+    if (where != nullptr) *where = Utf8(X509_NAME_ENTRY_get_data(entry));
+  }
+}
+
+EkFacts ReadFacts(const X509* x) {
+  EkFacts facts;
+  const std::unique_ptr<GENERAL_NAMES, NamesDelete> names(
+      static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(x, NID_subject_alt_name, nullptr, nullptr)));
+  for (int i = 0; names && i < sk_GENERAL_NAME_num(names.get()); ++i) {
+    const GENERAL_NAME* n = sk_GENERAL_NAME_value(names.get(), i);
+    if (n->type == GEN_DIRNAME) ReadName(n->d.directoryName, facts);
+  }
+  return facts;
+}
+
+bool HasEkUsage(const X509* x) {
+  const std::unique_ptr<EXTENDED_KEY_USAGE, UsageDelete> usages(
+      static_cast<EXTENDED_KEY_USAGE*>(X509_get_ext_d2i(x, NID_ext_key_usage, nullptr, nullptr)));
+  for (int i = 0; usages && i < sk_ASN1_OBJECT_num(usages.get()); ++i)
+    if (OidText(sk_ASN1_OBJECT_value(usages.get(), i)) == kEkUsage) return true;
+  return false;
+}
+
+// The certificate's key. A key that is marked id-RSAES-OAEP (RFC 4055) is an RSA key all the same.
+EvpPkeyPtr KeyOf(const X509* x) {
+  EvpPkeyPtr key(X509_get_pubkey(const_cast<X509*>(x)));
+  if (key) return key;
+  ASN1_OBJECT* algorithm = nullptr;
+  const unsigned char* bits = nullptr;
+  int size = 0;
+  if (X509_PUBKEY_get0_param(&algorithm, &bits, &size, nullptr, X509_get_X509_PUBKEY(x)) != 1 ||
+      OBJ_obj2nid(algorithm) != NID_rsaesOaep)
+    return nullptr;
+  return EvpPkeyPtr(d2i_PublicKey(EVP_PKEY_RSA, nullptr, &bits, size));
+}
+
+// Whether each critical extension that OpenSSL does not know is one that EK certificates are known to have.
+bool OnlyKnownCritical(const X509* x) {
+  for (int i = 0; i < X509_get_ext_count(x); ++i) {
+    X509_EXTENSION* e = X509_get_ext(x, i);
+    if (X509_EXTENSION_get_critical(e) == 0 || X509_supported_extension(e) != 0) continue;
+    const int nid = OBJ_obj2nid(X509_EXTENSION_get_object(e));
+    if (nid != NID_subject_alt_name && nid != NID_subject_directory_attributes) return false;
+  }
+  return true;
+}
+
+const char* NameOf(int error) {
+  switch (error) {
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+      return "ek.certificate-expired";
+    case X509_V_ERR_CERT_REVOKED:
+      return "ek.certificate-revoked";
+    case X509_V_ERR_UNABLE_TO_GET_CRL:
+    case X509_V_ERR_CRL_HAS_EXPIRED:
+    case X509_V_ERR_CRL_NOT_YET_VALID:
+    case X509_V_ERR_CRL_SIGNATURE_FAILURE:
+    case X509_V_ERR_UNABLE_TO_GET_CRL_ISSUER:
+      return "ek.no-crl";
+    default:
+      return "ek.untrusted-chain";
+  }
+}
+
+struct Walk {
+  bool require_crls = false;
+  EkReport* report = nullptr;
+};
+
+// Called for each fault: those that may pass pass, the others are noted and the walk goes on.
+int OnFault(int ok, X509_STORE_CTX* ctx) {
+  if (ok != 0) return 1;
+  const auto* walk = static_cast<const Walk*>(X509_STORE_CTX_get_app_data(ctx));
+  const int error = X509_STORE_CTX_get_error(ctx), depth = X509_STORE_CTX_get_error_depth(ctx);
+  const X509* at = X509_STORE_CTX_get_current_cert(ctx);
+  const bool passes = (error == X509_V_ERR_UNABLE_TO_GET_CRL && !walk->require_crls) ||
+                      (error == X509_V_ERR_UNHANDLED_CRITICAL_EXTENSION && depth == 0 && at != nullptr &&
+                       OnlyKnownCritical(at));
+  if (passes) return 1;
+  walk->report->problems.emplace_back(
+      NameOf(error),
+      fmt::format("{} (certificate {} of the chain)", X509_verify_cert_error_string(error), depth));
+  return 1;
+}
+
+void Once(EkReport& report) {
+  std::vector<StateError> unique;
+  for (StateError& p : report.problems)
+    if (std::none_of(unique.begin(), unique.end(), [&](const StateError& u) { return u.name == p.name; }))
+      unique.push_back(std::move(p));
+  report.problems = std::move(unique);
+}
+
+}  // namespace
+
+Result<Bytes> TrimDer(ByteView nv) {
+  ASSAY_ASSIGN(const std::size_t n, ElementSize(nv, 0));
+  if (!IsPadding(nv.subspan(n))) return Fail(Bad(n, "bytes after the certificate that are no padding"));
+  return ToBytes(nv.first(n));
+}
+
+Result<std::vector<Bytes>> SplitDer(ByteView elements) {
+  std::vector<Bytes> out;
+  for (std::size_t at = 0; at < elements.size();) {
+    const ByteView rest = elements.subspan(at);
+    if (IsPadding(rest)) break;
+    ASSAY_ASSIGN(const std::size_t n, ElementSize(rest, at));
+    if (out.size() == kMaxLinks) return Fail(Bad(at, "too many certificates"));
+    out.push_back(ToBytes(rest.first(n)));
+    at += n;
+  }
+  return out;
+}
+
+std::string EkFacts::Vendor() const {
+  if (!manufacturer.starts_with("id:")) return manufacturer;
+  const Result<Bytes> letters = FromHex(std::string_view(manufacturer).substr(3));
+  if (!letters || letters->size() != 4) return manufacturer;
+  std::string out;
+  for (const std::uint8_t c : *letters) {
+    if (c == 0 || c == ' ') continue;
+    if (c < ' ' || c >= 0x7F) return manufacturer;
+    out += static_cast<char>(c);
+  }
+  return out.empty() ? manufacturer : out;
+}
+
+bool EkFacts::Software() const {
+  // 00001014 is IBM's PCI number, which swtpm's authors use; IBM's real TPMs say 49424d00.
+  return manufacturer == "id:00001014" || model == "swtpm";
+}
+
+struct EkTrust::Impl {
+  std::vector<X509Ptr> roots, links;
+  std::vector<CrlPtr> crls;
+};
+EkTrust::EkTrust() : impl_(std::make_unique<Impl>()) {}
+EkTrust::~EkTrust() = default;
+EkTrust::EkTrust(EkTrust&&) noexcept = default;
+EkTrust& EkTrust::operator=(EkTrust&&) noexcept = default;
+std::size_t EkTrust::roots() const { return impl_->roots.size(); }
+
+Result<> EkTrust::AddCertificates(std::string_view text) {
+  const auto add = [&](X509Ptr x) {
+    const bool self = X509_NAME_cmp(X509_get_subject_name(x.get()), X509_get_issuer_name(x.get())) == 0;
+    (self ? impl_->roots : impl_->links).push_back(std::move(x));
+  };
+  if (text.find("-----BEGIN") == std::string_view::npos) {
+    X509Ptr x = FromDer(AsBytes(text));
+    if (!x) return Fail(OpenSslError("not a certificate"));
+    add(std::move(x));
+    return {};
+  }
+  const BioPtr bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
+  std::size_t n = 0;
+  while (X509Ptr x{PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)}) {
+    add(std::move(x));
+    ++n;
+  }
+  const Error last = OpenSslError("not a certificate");
+  if (n == 0) return Fail(last);
+  return {};
+}
+
+Result<> EkTrust::AddCrls(std::string_view text) {
+  if (text.find("-----BEGIN") == std::string_view::npos) {
+    const unsigned char* p = AsBytes(text).data();
+    CrlPtr crl(d2i_X509_CRL(nullptr, &p, static_cast<long>(text.size())));
+    if (!crl) return Fail(OpenSslError("not a CRL"));
+    impl_->crls.push_back(std::move(crl));
+    return {};
+  }
+  const BioPtr bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
+  const std::size_t before = impl_->crls.size();
+  while (CrlPtr crl{PEM_read_bio_X509_CRL(bio.get(), nullptr, nullptr, nullptr)})
+    impl_->crls.push_back(std::move(crl));
+  const Error last = OpenSslError("not a CRL");
+  if (impl_->crls.size() == before) return Fail(last);
+  return {};
+}
+
+struct EkChecker {
+  const EkTrust& trust;
+  EkReport& report;
+  void Problem(const char* name, std::string what) { report.problems.emplace_back(name, std::move(what)); }
+  void Chain(X509* leaf, const std::vector<X509Ptr>& sent, std::int64_t now_s);
+};
+
+void EkChecker::Chain(X509* leaf, const std::vector<X509Ptr>& sent, std::int64_t now_s) {
+  const std::unique_ptr<X509_STORE, StoreDelete> store(X509_STORE_new());
+  const std::unique_ptr<STACK_OF(X509), StackDelete> links(sk_X509_new_null());
+  const std::unique_ptr<X509_STORE_CTX, StoreCtxDelete> ctx(X509_STORE_CTX_new());
+  if (!store || !links || !ctx) return Problem("ek.untrusted-chain", "no memory");
+  for (const X509Ptr& root : trust.impl_->roots) X509_STORE_add_cert(store.get(), root.get());
+  for (const CrlPtr& crl : trust.impl_->crls) X509_STORE_add_crl(store.get(), crl.get());
+  for (const X509Ptr& link : trust.impl_->links) sk_X509_push(links.get(), link.get());
+  for (const X509Ptr& link : sent) sk_X509_push(links.get(), link.get());
+  if (X509_STORE_CTX_init(ctx.get(), store.get(), leaf, links.get()) != 1)
+    return Problem("ek.untrusted-chain", OpenSslError("chain").Message());
+  X509_VERIFY_PARAM* param = X509_STORE_CTX_get0_param(ctx.get());
+  X509_VERIFY_PARAM_set_time(param, static_cast<std::time_t>(now_s));
+  X509_VERIFY_PARAM_set_depth(param, kMaxDepth);
+  if (!trust.impl_->crls.empty() || trust.require_crls_)
+    X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
+  Walk walk{.require_crls = trust.require_crls_, .report = &report};
+  X509_STORE_CTX_set_app_data(ctx.get(), &walk);
+  X509_STORE_CTX_set_verify_cb(ctx.get(), OnFault);
+  const std::size_t before = report.problems.size();
+  if (X509_verify_cert(ctx.get()) != 1 && report.problems.size() == before)
+    Problem("ek.untrusted-chain", X509_verify_cert_error_string(X509_STORE_CTX_get_error(ctx.get())));
+  // A root is trusted for being one; what it and those below it signed must not be forgeable.
+  const STACK_OF(X509)* chain = X509_STORE_CTX_get0_chain(ctx.get());
+  for (int i = 0; chain != nullptr && i + 1 < sk_X509_num(chain); ++i) {
+    int bits = 0;
+    X509* x = sk_X509_value(chain, i);
+    if (X509_get_signature_info(x, nullptr, nullptr, &bits, nullptr) != 1 || bits < kMinimalBits)
+      Problem("ek.untrusted-chain",
+              fmt::format("certificate {} of the chain is signed over a weak digest", i));
+  }
+}
+
+EkReport CheckEkCertificate(ByteView certificate, ByteView chain, const KeyPublic& ek, const EkTrust& trust,
+                            std::int64_t now_s) {
+  EkReport report;
+  EkChecker check{.trust = trust, .report = report};
+  const X509Ptr leaf = certificate.size() <= kMaxEkCertificate ? FromDer(certificate) : nullptr;
+  if (!leaf) {
+    check.Problem("ek.certificate-malformed", OpenSslError("what came as the EK's certificate").Message());
+    return report;
+  }
+  report.facts = ReadFacts(leaf.get());
+  std::vector<X509Ptr> sent;
+  if (const Result<std::vector<Bytes>> parts = SplitDer(chain.first(std::min(chain.size(), kMaxEkChain)));
+      parts)
+    for (const Bytes& der : *parts)
+      if (X509Ptr x = FromDer(der)) sent.push_back(std::move(x));  // what is none helps nobody
+  check.Chain(leaf.get(), sent, now_s);
+  if (!HasEkUsage(leaf.get()) || X509_check_ca(leaf.get()) != 0)
+    check.Problem("ek.certificate-usage", "the certificate is not one for an endorsement key (2.23.133.8.1)");
+  const EvpPkeyPtr certified = KeyOf(leaf.get());
+  const Result<PublicKey> shown = ek.Key();
+  if (!certified || !shown || EVP_PKEY_eq(certified.get(), shown->get()) != 1)
+    check.Problem("ek.certificate-other-key", "the certificate is for another key than the EK");
+  Once(report);
+  return report;
+}
+
+}  // namespace assay::tpm

@@ -1,0 +1,32 @@
+// What NV holds as a certificate and its chain, and what is read from it. The input is u16be n | nv[n] |
+// chain. Without a root nothing is ever accepted.
+#include <cstdlib>
+
+#include "tpm/ek_certificate.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace assay;
+  using namespace assay::tpm;
+  static const EkTrust nobody;
+  static const KeyPublic ek;
+  Reader r({data, size}, "fuzz");
+  const auto n = r.U16Be();
+  if (!n) return 0;
+  const auto nv = r.Take(std::min<std::size_t>(*n, r.remaining()), "nv");
+  const ByteView chain = r.rest();
+  if (const auto parts = SplitDer(chain)) {
+    std::size_t all = 0;
+    for (const Bytes& part : *parts) all += part.size();
+    if (parts->size() > 16 || all > chain.size()) std::abort();
+  }
+  const auto certificate = TrimDer(*nv);
+  if (!certificate) return 0;
+  const auto again = TrimDer(*certificate);
+  if (!again || *again != *certificate) std::abort();
+  const EkReport report = CheckEkCertificate(*certificate, chain, ek, nobody, 1'764'000'000);
+  if (report.problems.empty()) std::abort();
+  for (const std::string& text : {report.facts.manufacturer, report.facts.model, report.facts.version})
+    if (text.size() > 64) std::abort();
+  (void)report.facts.Vendor();
+  return 0;
+}

@@ -1,0 +1,227 @@
+// Who the TPM is: its EK, the certificate that its maker put into NV, and the proof that an AK lives beside
+// it.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "tpm/ek_certificate.h"
+#include "tpm/tpm_impl.h"
+
+namespace assay::tpm {
+namespace {
+
+// TCG EK Credential Profile 2.5, section 2.2.1.4: low range; section 2.2.1.5.2: where a chain lies.
+constexpr std::uint32_t kRsaCertificate = 0x01C00002, kEccCertificate = 0x01C0000A;
+constexpr std::uint32_t kChainFirst = 0x01C00100;
+constexpr std::uint32_t kChainIndices = 16;
+// TCG Registry of Reserved TPM 2.0 Handles and Localities 1.1, table 2: EKs that the maker may have kept.
+constexpr std::uint32_t kRsaPersistent = 0x81010001, kEccPersistent = 0x81010002;
+constexpr std::size_t kMaxCertificate = 8 << 10, kMaxChain = 32 << 10;
+constexpr std::uint16_t kNvChunk = 512;  // every TPM's buffer holds this (TPM_PT_NV_BUFFER_MAX)
+
+bool IsResponse(const Error& error, TPM2_RC wanted) {
+  const auto* e = error.As<TpmError>();
+  if (e == nullptr || (e->rc & TSS2_RC_LAYER_MASK) != TSS2_TPM_RC_LAYER) return false;
+  // Format-one codes carry the number of the parameter, handle or session that is meant.
+  const TPM2_RC rc = (e->rc & TPM2_RC_FMT1) != 0 ? e->rc & (TPM2_RC_FMT1 | 0x3F) : e->rc;
+  return rc == wanted;
+}
+
+// The public area as a template has it: without the key itself.
+bool FitsTemplate(TPMT_PUBLIC area, EkKind kind) {
+  const TPM2B_PUBLIC wanted = EkTemplate(kind);
+  area.unique = wanted.publicArea.unique;
+  const auto bytes = [](const TPMT_PUBLIC& p) { return Marshalled(p, Tss2_MU_TPMT_PUBLIC_Marshal, "an EK"); };
+  const Result<Bytes> a = bytes(area), b = bytes(wanted.publicArea);
+  return a && b && *a == *b;
+}
+
+}  // namespace
+
+Result<Tpm::Impl::LoadedEk> Tpm::Impl::LoadEk(EkKind kind) {
+  LoadedEk out;
+  EsysPtr<TPM2B_PUBLIC> pub;
+  const auto read_public = [&]() {
+    EsysPtr<TPM2B_NAME> name, qualified;
+    return Run("TPM2_ReadPublic", [&] {
+      return Esys_ReadPublic(ctx(), out.handle, kNone, kNone, kNone, Out(pub), Out(name), Out(qualified));
+    });
+  };
+  const auto done = [&]() -> Result<LoadedEk> {
+    ASSAY_ASSIGN(out.public_area, Marshalled(pub->publicArea, Tss2_MU_TPMT_PUBLIC_Marshal, "the EK"));
+    return std::move(out);
+  };
+  // One that the maker left there saves deriving it; it must be what the template says.
+  const Result<> found = Run("TPM2_ReadPublic", [&] {
+    return Esys_TR_FromTPMPublic(ctx(), kind == EkKind::kEccP256 ? kEccPersistent : kRsaPersistent, kNone,
+                                 kNone, kNone, &out.handle);
+  });
+  if (!found && gone) return Fail(found.error());
+  if (found) {
+    out.kind = LoadedEk::Kind::kInTpm;
+    ASSAY_TRY(read_public());
+    if (FitsTemplate(pub->publicArea, kind)) return done();
+    Release(kind, out);
+  }
+  if (kind == EkKind::kEccP256 || rsa_ek != kNone) {
+    out.kind = LoadedEk::Kind::kKept;
+    out.handle = rsa_ek;
+    if (kind == EkKind::kEccP256) {
+      ASSAY_ASSIGN(out.handle, Ek());
+    }
+    ASSAY_TRY(read_public());
+    return done();
+  }
+  ASSAY_ASSIGN(out.handle, Primary(EkTemplate(kind), pub));
+  out.kind = LoadedEk::Kind::kDerived;
+  return done();
+}
+
+void Tpm::Impl::Release(EkKind which, LoadedEk& ek_in) {
+  // The identity's own is kept: nobody shall be able to have it derived again and again.
+  if (ek_in.kind == LoadedEk::Kind::kDerived && identity && identity->kind == which) {
+    rsa_ek = ek_in.handle;
+    return;
+  }
+  if (ek_in.kind == LoadedEk::Kind::kDerived) Esys_FlushContext(ctx(), ek_in.handle);
+  if (ek_in.kind == LoadedEk::Kind::kInTpm) Esys_TR_Close(ctx(), &ek_in.handle);  // our name for it only
+}
+
+// An index's content; nullopt: there is none, or nothing was ever written to it.
+Result<std::optional<Bytes>> Tpm::Impl::ReadNv(std::uint32_t index, std::size_t max) {
+  ESYS_TR nv = kNone;
+  const Result<> found = Run("TPM2_NV_ReadPublic",
+                             [&] { return Esys_TR_FromTPMPublic(ctx(), index, kNone, kNone, kNone, &nv); });
+  if (!found) {
+    if (IsResponse(found.error(), TPM2_RC_HANDLE)) return std::optional<Bytes>();
+    return Fail(found.error());
+  }
+  const auto read = [&]() -> Result<std::optional<Bytes>> {
+    EsysPtr<TPM2B_NV_PUBLIC> pub;
+    EsysPtr<TPM2B_NAME> name;
+    ASSAY_TRY(Run("TPM2_NV_ReadPublic",
+                  [&] { return Esys_NV_ReadPublic(ctx(), nv, kNone, kNone, kNone, Out(pub), Out(name)); }));
+    const std::size_t size = pub->nvPublic.dataSize;
+    if (size > max)
+      return Fail(StateError("tpm.nv-size", fmt::format("NV index {:#x} has {} bytes", index, size)));
+    if ((pub->nvPublic.attributes & TPMA_NV_WRITTEN) == 0) return std::optional<Bytes>();
+    Bytes content;
+    while (content.size() < size) {
+      const auto n = static_cast<UINT16>(std::min<std::size_t>(kNvChunk, size - content.size()));
+      EsysPtr<TPM2B_MAX_NV_BUFFER> data;
+      const auto with = [&](ESYS_TR right) {
+        return Run("TPM2_NV_Read", [&] {
+          return Esys_NV_Read(ctx(), right, nv, ESYS_TR_PASSWORD, kNone, kNone, n,
+                              static_cast<UINT16>(content.size()), Out(data));
+        });
+      };
+      // Anybody may read a certificate; some makers let only the owner.
+      if (Result<> mine = with(nv); !mine) {
+        if (gone) return Fail(mine.error());
+        if (!with(ESYS_TR_RH_OWNER)) return Fail(mine.error());
+      }
+      if (data->size != n)
+        return Fail(StateError("tpm.answer", fmt::format("NV index {:#x}: another size than asked", index)));
+      content.insert(content.end(), data->buffer, data->buffer + data->size);
+    }
+    return std::optional(std::move(content));
+  };
+  Result<std::optional<Bytes>> content = read();
+  Esys_TR_Close(ctx(), &nv);
+  return content;
+}
+
+// Whatever is wrong with NV must not keep an attester from measuring: it then has no certificate, and says
+// so.
+Result<std::optional<Bytes>> Tpm::Impl::ReadCertificate(EkKind kind) {
+  const std::uint32_t index = kind == EkKind::kEccP256 ? kEccCertificate : kRsaCertificate;
+  const Result<std::optional<Bytes>> raw = ReadNv(index, kMaxCertificate);
+  if (!raw) {
+    if (gone) return Fail(raw.error());
+    log::Warn("tpm: the EK's certificate can't be read: {}", raw.error().Message());
+    return std::optional<Bytes>();
+  }
+  if (!*raw) return std::optional<Bytes>();
+  const Result<Bytes> certificate = TrimDer(**raw);
+  if (certificate) return std::optional(*certificate);
+  log::Warn("tpm: what NV holds as the EK's certificate is none: {}", certificate.error().Message());
+  return std::optional<Bytes>();
+}
+
+Result<Bytes> Tpm::EkPublic(EkKind kind) {
+  std::lock_guard lock(impl_->mutex);
+  ASSAY_ASSIGN(Impl::LoadedEk ek, impl_->LoadEk(kind));
+  impl_->Release(kind, ek);
+  return std::move(ek.public_area);
+}
+
+Result<EkIdentity> Tpm::Identity() {
+  std::lock_guard lock(impl_->mutex);
+  if (impl_->identity) return *impl_->identity;
+  EkIdentity id;
+  for (const EkKind kind : {EkKind::kEccP256, EkKind::kRsa2048}) {
+    ASSAY_ASSIGN(std::optional<Bytes> certificate, impl_->ReadCertificate(kind));
+    if (!certificate) continue;
+    id.kind = kind;
+    id.certificate = std::move(*certificate);
+    break;
+  }
+  // A chain's certificates follow each other, across the indices.
+  for (std::uint32_t i = 0; i < kChainIndices && !id.certificate.empty(); ++i) {
+    const Result<std::optional<Bytes>> part = impl_->ReadNv(kChainFirst + i, kMaxChain);
+    if (!part && impl_->gone) return Fail(part.error());
+    if (!part || !*part || id.chain.size() + (*part)->size() > kMaxChain) break;
+    id.chain.insert(id.chain.end(), (*part)->begin(), (*part)->end());
+  }
+  ASSAY_ASSIGN(Impl::LoadedEk ek, impl_->LoadEk(id.kind));
+  id.public_area = std::move(ek.public_area);
+  impl_->identity = id;
+  impl_->Release(id.kind, ek);
+  return id;
+}
+
+Result<Bytes> Tpm::Impl::Activate(ESYS_TR ak, ESYS_TR ek_handle, ByteView credential, ByteView secret) {
+  TPM2B_ID_OBJECT blob{};
+  TPM2B_ENCRYPTED_SECRET wrapped{};
+  if (credential.size() > sizeof(blob.credential) || secret.size() > sizeof(wrapped.secret))
+    return Fail(UsageError("a credential that is larger than any"));
+  blob.size = static_cast<UINT16>(credential.size());
+  std::copy(credential.begin(), credential.end(), blob.credential);
+  wrapped.size = static_cast<UINT16>(secret.size());
+  std::copy(secret.begin(), secret.end(), wrapped.secret);
+  ASSAY_ASSIGN(const ESYS_TR ak_session, PolicySession());
+  const Result<ESYS_TR> ek_session = PolicySession();
+  const auto activate = [&]() -> Result<Bytes> {
+    ASSAY_TRY(ek_session);
+    ASSAY_TRY(SatisfyAkPolicy(ak_session, TPM2_CC_ActivateCredential));
+    // The EK's policy: who may use the endorsement hierarchy may use it (its password is empty).
+    ASSAY_TRY(Run("TPM2_PolicySecret", [&] {
+      EsysPtr<TPM2B_TIMEOUT> timeout;
+      EsysPtr<TPMT_TK_AUTH> ticket;
+      return Esys_PolicySecret(ctx(), ESYS_TR_RH_ENDORSEMENT, *ek_session, ESYS_TR_PASSWORD, kNone, kNone,
+                               nullptr, nullptr, nullptr, 0, Out(timeout), Out(ticket));
+    }));
+    EsysPtr<TPM2B_DIGEST> found;
+    ASSAY_TRY(Run("TPM2_ActivateCredential", [&] {
+      return Esys_ActivateCredential(ctx(), ak, ek_handle, ak_session, *ek_session, kNone, &blob, &wrapped,
+                                     Out(found));
+    }));
+    return Bytes(found->buffer, found->buffer + found->size);
+  };
+  Result<Bytes> out = activate();
+  Esys_FlushContext(ctx(), ak_session);
+  if (ek_session) Esys_FlushContext(ctx(), *ek_session);
+  return out;
+}
+
+Result<Bytes> Tpm::ActivateCredential(const Ak& ak, EkKind kind, ByteView credential, ByteView secret) {
+  std::lock_guard lock(impl_->mutex);
+  ASSAY_ASSIGN(const ESYS_TR key, impl_->AkHandle(ak.kind_, ak.public_));
+  ASSAY_ASSIGN(Impl::LoadedEk ek, impl_->LoadEk(kind));
+  Result<Bytes> found = impl_->Activate(key, ek.handle, credential, secret);
+  impl_->Release(kind, ek);
+  return found;
+}
+
+}  // namespace assay::tpm

@@ -1,0 +1,242 @@
+// Who a TPM is, against real software TPMs: the EK, its certificate by a CA, and credentials made without a
+// TPM.
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "base/crypto.h"
+#include "base/fd.h"
+#include "tpm/credential.h"
+#include "tpm/ek_certificate.h"
+#include "tpm/software_tpm.h"
+#include "tpm/tpm.h"
+
+namespace assay::tpm {
+namespace {
+
+constexpr std::int64_t kNow = 1'900'000'000;  // 2030
+
+// A TPM of its own, with a certificate by the folder's CA or without one.
+struct Machine {
+  Machine(const std::string& dir, const std::string& name, bool certified) {
+    auto started = SoftwareTpm::Start({.state_dir = dir + "/" + name,
+                                       .run_dir = dir + "/" + name + ".run",
+                                       .preload = "",
+                                       .ca_dir = certified ? dir + "/ca" : ""});
+    EXPECT_TRUE(started) << started.error().Message();
+    if (!started) return;
+    swtpm = *started;
+    auto connected = Tpm::Connect(swtpm.tcti());
+    EXPECT_TRUE(connected) << connected.error().Message();
+    if (connected) tpm = std::move(*connected);
+  }
+  ~Machine() {
+    tpm.reset();
+    EXPECT_TRUE(swtpm.Stop());
+  }
+  Machine(const Machine&) = delete;
+  Machine& operator=(const Machine&) = delete;
+  SoftwareTpm swtpm;
+  std::unique_ptr<Tpm> tpm;
+};
+
+class IdentityTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    char name[] = "/tmp/assay-id.XXXXXX";
+    dir_ = mkdtemp(name);
+  }
+  void TearDown() override { std::filesystem::remove_all(dir_); }
+  EkTrust Trust(bool issuer = true) const {
+    EkTrust trust;
+    for (const char* file : {SoftwareTpm::kCaRoot, SoftwareTpm::kCaIssuer}) {
+      if (!issuer && file == SoftwareTpm::kCaIssuer) continue;
+      const auto pem = ReadFile(dir_ + "/ca/" + file, 64 << 10);
+      EXPECT_TRUE(pem) << file;
+      EXPECT_TRUE(pem && trust.AddCertificates(AsText(*pem)));
+    }
+    return trust;
+  }
+  static std::vector<std::string> Names(const EkReport& r) {
+    std::vector<std::string> names;
+    for (const StateError& p : r.problems) names.push_back(p.name);
+    return names;
+  }
+  std::string dir_;
+};
+
+using Strings = std::vector<std::string>;
+
+TEST_F(IdentityTest, CertificateFromNvLeadsToTheCa) {
+  const Machine m(dir_, "a", true);
+  auto id = m.tpm->Identity();
+  ASSERT_TRUE(id) << id.error().Message();
+  EXPECT_EQ(id->kind, EkKind::kRsa2048);
+  ASSERT_FALSE(id->certificate.empty());
+  const auto ek = ParsePublic(id->public_area);
+  ASSERT_TRUE(ek);
+  EXPECT_TRUE(CheckEkTemplate(*ek));
+  EXPECT_EQ(CheckAkAttributes(*ek).error().code(), "ak.not-signing");
+  const EkReport r = CheckEkCertificate(id->certificate, id->chain, *ek, Trust(), kNow);
+  EXPECT_EQ(Names(r), Strings{});
+  EXPECT_EQ(r.facts.manufacturer, "id:00001014");
+  EXPECT_EQ(r.facts.model, "swtpm");
+  EXPECT_TRUE(r.facts.Software());
+  // The issuer may come along instead of lying with the roots.
+  const auto issuer_pem = ReadFile(dir_ + "/ca/" + SoftwareTpm::kCaIssuer, 64 << 10);
+  ASSERT_TRUE(issuer_pem);
+  const std::string text(AsText(*issuer_pem));
+  std::string body = text.substr(text.find('\n') + 1);
+  body = body.substr(0, body.find("-----END"));
+  std::erase(body, '\n');
+  const auto issuer_der = FromBase64(body);
+  ASSERT_TRUE(issuer_der);
+  EXPECT_EQ(Names(CheckEkCertificate(id->certificate, *issuer_der, *ek, Trust(false), kNow)), Strings{});
+  EXPECT_EQ(Names(CheckEkCertificate(id->certificate, {}, *ek, Trust(false), kNow)),
+            Strings{"ek.untrusted-chain"});
+}
+
+TEST_F(IdentityTest, CertificateOfTheWrongTimeOrKey) {
+  const Machine m(dir_, "a", true), other(dir_, "b", true), none(dir_, "c", false);
+  const auto id = m.tpm->Identity(), id2 = other.tpm->Identity(), id3 = none.tpm->Identity();
+  ASSERT_TRUE(id && id2 && id3);
+  EXPECT_TRUE(id3->certificate.empty());
+  EXPECT_EQ(id3->kind, EkKind::kEccP256);
+  const auto ek = ParsePublic(id->public_area);
+  ASSERT_TRUE(ek);
+  EXPECT_EQ(Names(CheckEkCertificate(id2->certificate, {}, *ek, Trust(), kNow)),
+            Strings{"ek.certificate-other-key"});
+  EXPECT_EQ(Names(CheckEkCertificate(id->certificate, {}, *ek, Trust(), 1'000'000'000)),
+            Strings{"ek.certificate-expired"});  // not valid yet
+  EXPECT_EQ(Names(CheckEkCertificate(id->certificate, {}, *ek, EkTrust(), kNow)),
+            Strings{"ek.untrusted-chain"});
+  EkTrust crls = Trust();
+  crls.RequireCrls();
+  EXPECT_EQ(Names(CheckEkCertificate(id->certificate, {}, *ek, crls, kNow)), Strings{"ek.no-crl"});
+}
+
+TEST_F(IdentityTest, CredentialsOpenInTheirTpmForTheirAkOnly) {
+  const Machine m(dir_, "a", true), other(dir_, "b", false);
+  const Bytes secret = *RandomBytes(kCredentialSecret);
+  for (const EkKind kind : {EkKind::kRsa2048, EkKind::kEccP256}) {
+    for (const AkKind ak_kind : {AkKind::kEccP256, AkKind::kRsa2048}) {
+      const auto ek_area = m.tpm->EkPublic(kind);
+      ASSERT_TRUE(ek_area) << ek_area.error().Message();
+      const auto ek = ParsePublic(*ek_area);
+      const auto ak = m.tpm->CreateAk(ak_kind);
+      ASSERT_TRUE(ek && ak);
+      const auto c = MakeCredential(*ek, ak->name(), secret);
+      ASSERT_TRUE(c) << c.error().Message();
+      EXPECT_LE(c->blob.size(), kMaxCredential);
+      EXPECT_LE(c->secret.size(), kMaxEncryptedSecret);
+      const auto found = m.tpm->ActivateCredential(*ak, kind, c->blob, c->secret);
+      ASSERT_TRUE(found) << found.error().Message();
+      EXPECT_EQ(*found, secret);
+      const auto refused = [](const Result<Bytes>& r) {
+        return !r && r.error().code() == "tpm.refused" ? r.error().Message() : "not refused";
+      };
+      // For the AK of another TPM.
+      const auto theirs = other.tpm->CreateAk(ak_kind);
+      ASSERT_TRUE(theirs);
+      const auto for_theirs = MakeCredential(*ek, theirs->name(), secret);
+      ASSERT_TRUE(for_theirs);
+      EXPECT_NE(refused(m.tpm->ActivateCredential(*ak, kind, for_theirs->blob, for_theirs->secret))
+                    .find("integrity"),
+                std::string::npos);
+      // Opened by another TPM.
+      EXPECT_NE(refused(other.tpm->ActivateCredential(*theirs, kind, for_theirs->blob, for_theirs->secret)),
+                "not refused");
+      // Altered, or too short.
+      Bytes altered = c->blob;
+      altered.back() ^= 1;
+      EXPECT_NE(refused(m.tpm->ActivateCredential(*ak, kind, altered, c->secret)).find("integrity"),
+                std::string::npos);
+      EXPECT_NE(refused(m.tpm->ActivateCredential(*ak, kind, ByteView(c->blob).first(10), c->secret)),
+                "not refused");
+      EXPECT_EQ(m.tpm->ActivateCredential(*ak, kind, Bytes(5000), c->secret).error().code(), "usage");
+    }
+  }
+  // And quotes go on: no session or key was left behind.
+  const auto ak = m.tpm->CreateAk(AkKind::kEccP256);
+  ASSERT_TRUE(ak);
+  for (int i = 0; i < 5; ++i)
+    EXPECT_TRUE(m.tpm->MakeQuote(*ak, {{.bank = 0x000B, .pcrs = {10}}}, Bytes(32, 1)));
+  const auto not_an_ek = ParsePublic(ak->public_area());
+  ASSERT_TRUE(not_an_ek);
+  EXPECT_EQ(MakeCredential(*not_an_ek, ak->name(), secret).error().code(), "ek.template");
+}
+
+TEST_F(IdentityTest, EkThatIsNotKeptInTheTpmIsDerived) {
+  auto started = SoftwareTpm::Start(
+      {.state_dir = dir_ + "/a", .run_dir = dir_ + "/a.run", .preload = "", .ca_dir = dir_ + "/ca"});
+  ASSERT_TRUE(started);
+  const std::string evict =
+      "tpm2_evictcontrol -T " + started->tcti() + " -C o -c 0x81010001 > /dev/null 2>&1";
+  const int evicted = system(evict.c_str());
+  EXPECT_TRUE(started->Stop());
+  ASSERT_EQ(evicted, 0);
+  const Machine m(dir_, "a", true);
+  const auto id = m.tpm->Identity();
+  ASSERT_TRUE(id) << id.error().Message();
+  const auto ek = ParsePublic(id->public_area);
+  const auto ak = m.tpm->CreateAk(AkKind::kEccP256);
+  ASSERT_TRUE(ek && ak);
+  EXPECT_EQ(Names(CheckEkCertificate(id->certificate, {}, *ek, Trust(), kNow)), Strings{});  // the same key
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(m.tpm->ReadPcrProtected(HashAlg::kSha256, 10));  // all three keys are loaded
+    const auto c = MakeCredential(*ek, ak->name(), Bytes(32, 9));
+    ASSERT_TRUE(c);
+    const auto found = m.tpm->ActivateCredential(*ak, EkKind::kRsa2048, c->blob, c->secret);
+    ASSERT_TRUE(found) << found.error().Message();
+    ASSERT_TRUE(i != 1 || m.tpm->Reconnect());
+  }
+}
+
+TEST_F(IdentityTest, KeyThatIsMarkedForOaep) {
+  const Machine m(dir_, "a", true);
+  const auto id = m.tpm->Identity();
+  ASSERT_TRUE(id);
+  const Bytes rsa{0x2A, 0x86, 0x48, 0x86, 0xF7,
+                  0x0D, 0x01, 0x01, 0x01};  // rsaEncryption; ...7 is id-RSAES-OAEP
+  Bytes der = id->certificate;
+  const auto at = std::search(der.begin(), der.end(), rsa.begin(), rsa.end());
+  ASSERT_NE(at, der.end());
+  at[8] = 7;
+  const auto ek = ParsePublic(id->public_area);
+  ASSERT_TRUE(ek);
+  // Altered, so that nobody signed it; but the key is found.
+  EXPECT_EQ(Names(CheckEkCertificate(der, {}, *ek, Trust(), kNow)), Strings{"ek.untrusted-chain"});
+}
+
+TEST(EkCertificate, PaddingIsDroppedAndNothingElse) {
+  const Bytes whole{0x30, 0x03, 1, 2, 3};
+  for (const std::uint8_t pad : {0, 0xFF}) {
+    Bytes padded = whole;
+    padded.resize(40, pad);
+    ASSERT_TRUE(TrimDer(padded));
+    EXPECT_EQ(*TrimDer(padded), whole);
+  }
+  Bytes more = whole;
+  more.push_back(7);
+  for (const Bytes& bad : {Bytes{}, Bytes{0x30}, Bytes{0x31, 0}, Bytes{0x30, 0x80, 0, 0},
+                           Bytes{0x30, 0x84, 1, 0, 0, 0}, Bytes{0x30, 0x82, 1}, Bytes{0x30, 5, 1}, more})
+    EXPECT_EQ(TrimDer(bad).error().code(), "parse.ek-certificate");
+  // A length that is longer than need be is some makers' way.
+  EXPECT_TRUE(TrimDer(Bytes{0x30, 0x83, 0, 0, 1, 9}));
+  Bytes two = whole;
+  two.insert(two.end(), whole.begin(), whole.end());
+  two.resize(30, 0xFF);
+  ASSERT_TRUE(SplitDer(two));
+  EXPECT_EQ(SplitDer(two)->size(), 2U);
+}
+
+TEST(EkCertificate, VendorsAreReadable) {
+  EXPECT_EQ((EkFacts{.manufacturer = "id:49465800", .model = "", .version = ""}.Vendor()), "IFX");
+  EXPECT_EQ((EkFacts{.manufacturer = "id:00001014", .model = "", .version = ""}.Vendor()), "id:00001014");
+  EXPECT_EQ((EkFacts{.manufacturer = "someone", .model = "", .version = ""}.Vendor()), "someone");
+}
+
+}  // namespace
+}  // namespace assay::tpm
