@@ -23,7 +23,7 @@ namespace assay::measure {
 namespace {
 
 constexpr fuse_ino_t kProgram = 2;
-constexpr char kName[] = "gate";
+constexpr char kName[] = "assay-gate";  // what ps shows
 constexpr double kForever = 1e6;  // seconds: nothing here ever changes
 constexpr int kReadyMs = 10'000;
 constexpr int kHighFd = 10;  // above the three that the gate gets

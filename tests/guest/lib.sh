@@ -7,9 +7,11 @@ wait_for() {
   shift 2
   until "$@" >/dev/null 2>&1; do
     [[ $SECONDS -lt $until ]] || fail "no $what"
-    sleep 0.1
+    read -rt 0.1 <> <(:) || true  # sleeps without a program: also where none may run
   done
 }
+# refute COMMAND...: the command must fail. (With a '!' before it, -e does not look.)
+refute() { if "$@"; then fail "succeeded: $*"; fi; }
 # survive FILE COMMAND...: starts a command that the end of the case does not kill; its output goes to the file.
 # Its process is $!.
 survive() {

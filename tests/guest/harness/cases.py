@@ -108,11 +108,12 @@ class TestFile:
 
 def stage_programs(names, folder, into):
     """Hard links where possible: mke2fs copies them anyway."""
+    for name in names:
+        if folder is None or not (folder / name).exists():
+            raise images.ImageError(f"program {name} is not in {folder or 'a build: give --bin'}")
     into.mkdir()
     for name in names:
-        source = folder / name if folder else None
-        if source is None or not source.exists():
-            raise images.ImageError(f"program {name} is not in {folder or 'a build: give --bin'}")
+        source = folder / name
         try:
             os.link(source.resolve(), into / name)
         except OSError:
