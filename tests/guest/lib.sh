@@ -26,9 +26,10 @@ configure() {
 }
 # start_assayd: and waits until it measures. Its process is in /tmp/assayd.pid.
 start_assayd() {
+  modprobe -q fuse || true  # where it is a module: on a whole machine udev's /dev/fuse loads it
   survive /tmp/assayd.out assayd
   echo $! > /tmp/assayd.pid
-  for _ in $(seq 300); do
+  for _ in $(seq 900); do
     assay status >/dev/null 2>&1 && return
     kill -0 "$(cat /tmp/assayd.pid)" 2>/dev/null || break
     sleep 0.2

@@ -15,7 +15,7 @@ from pathlib import Path
 import images
 import machine
 
-DEFAULT_TIMEOUT = 120
+DEFAULT_TIMEOUT = 240
 # A case during which the kernel complains has failed, whatever it printed.
 COMPLAINT = re.compile(r"BUG: |WARNING: CPU|Oops: |general protection fault|refcount_t: |blocked for more than|Call Trace:")
 # Every script starts so: a failing command fails the case.
