@@ -186,6 +186,9 @@ void Lsm::WorkLoop(Lane& lane, bool slow) {
     }
     if (stop) {
       Answer(*held, 0, nullptr);
+      const Context context = ContextOf(held->request);
+      if (const auto r = recorder_.RecordViolation(Violation::kUnanswered, held->request.path, context); !r)
+        log::Error("{}", r.error().Message());
     } else {
       Handle(held, slow);
     }
