@@ -79,7 +79,7 @@ std::map<std::string, std::string> ExecutableMappings(const std::string& process
     const auto slash = line.find('/');
     const auto space = line.find(' ');
     if (slash == std::string::npos || space + 3 >= line.size() || line[space + 3] != 'x') continue;
-    links.emplace(line.substr(slash), "/proc/" + process + "/map_files/" + line.substr(0, space));
+    links.emplace(line.substr(slash), measure::MapFile(process, line.substr(0, space)));
   }
   return links;
 }
@@ -235,19 +235,30 @@ Result<> Daemon::Impl::StartEngine() {
 // hook's name.
 Result<> Daemon::Impl::MeasureRunning() {
   if (config.scope != Scope::kHost) return {};
-  std::map<std::string, std::string> links;
+  std::map<std::string, std::vector<std::string>> links;
   std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir("/proc"), closedir);
   if (!dir) return Fail(OsError("opendir", "/proc", errno));
   while (const dirent* entry = readdir(dir.get())) {
     const std::string name = entry->d_name;
-    if (name.find_first_not_of("0123456789") == std::string::npos) links.merge(ExecutableMappings(name));
+    if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+    if (engine && engine->IsOwn(std::atoi(name.c_str()))) continue;
+    for (auto& [path, link] : ExecutableMappings(name)) links[path].push_back(std::move(link));
   }
   measure::Context context = OwnContext();
   context.hook = "before";
-  for (const auto& [path, link] : links) {
+  for (const auto& [path, candidates] : links) {
+    // Programs end meanwhile: any process that still has it will do. What all have let go of has run and ended
+    // before the attester measured, like others that it never saw.
     auto measure = [&]() -> Result<> {
-      ASSAY_ASSIGN(UniqueFd fd, Open(link, O_RDONLY));
-      ASSAY_TRY(measure::MeasureFd(fd.get(), context, *recorder));
+      for (const std::string& link : candidates) {
+        const Result<UniqueFd> fd = Open(link, O_RDONLY);
+        if (fd) {
+          ASSAY_TRY(measure::MeasureFd(fd->get(), context, *recorder));
+          return {};
+        }
+        const auto* os = fd.error().As<OsError>();
+        if (os == nullptr || (os->err != ENOENT && os->err != ESRCH)) return Fail(fd.error());
+      }
       return {};
     };
     if (auto r = measure(); !r) {

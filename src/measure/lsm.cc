@@ -68,6 +68,9 @@ class Lsm : public Engine {
   EngineStats Stats() const override;
   Result<> Health() const override;
   void Stop() override;
+  bool IsOwn(pid_t pid) const override {
+    return programs_ && __atomic_load_n(&programs_->control().gate, __ATOMIC_SEQ_CST) == static_cast<std::uint32_t>(pid);
+  }
 
  private:
   struct Lane {
