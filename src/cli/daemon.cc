@@ -247,8 +247,8 @@ Result<> Daemon::Impl::MeasureRunning() {
   measure::Context context = OwnContext();
   context.hook = "before";
   for (const auto& [path, candidates] : links) {
-    // Programs end meanwhile: any process that still has it will do. What all have let go of has run and ended
-    // before the attester measured, like others that it never saw.
+    // Programs end meanwhile: any process that still has it will do. What all have let go of has run and
+    // ended before the attester measured, like others that it never saw.
     auto measure = [&]() -> Result<> {
       for (const std::string& link : candidates) {
         const Result<UniqueFd> fd = Open(link, O_RDONLY);

@@ -24,7 +24,7 @@ namespace {
 
 constexpr fuse_ino_t kProgram = 2;
 constexpr char kName[] = "assay-gate";  // what ps shows
-constexpr double kForever = 1e6;  // seconds: nothing here ever changes
+constexpr double kForever = 1e6;        // seconds: nothing here ever changes
 constexpr int kReadyMs = 10'000;
 constexpr int kHighFd = 10;  // above the three that the gate gets
 
@@ -138,7 +138,8 @@ struct Gate::Impl {
 
 // The descriptor goes to the kernel with the mount; libfuse takes it over by its name.
 Result<> Gate::Impl::Mount() {
-  // An attester that was killed while it started its gate leaves the mount there. Force: nobody answers on it.
+  // An attester that was killed while it started its gate leaves the mount there. Force: nobody answers on
+  // it.
   while (umount2(options.dir.c_str(), MNT_FORCE | MNT_DETACH) == 0) continue;
   ASSAY_TRY(MakeDirs(options.dir, 0700));
   ASSAY_ASSIGN(UniqueFd device, Open("/dev/fuse", O_RDWR));

@@ -69,7 +69,8 @@ class Lsm : public Engine {
   Result<> Health() const override;
   void Stop() override;
   bool IsOwn(pid_t pid) const override {
-    return programs_ && __atomic_load_n(&programs_->control().gate, __ATOMIC_SEQ_CST) == static_cast<std::uint32_t>(pid);
+    return programs_ &&
+           __atomic_load_n(&programs_->control().gate, __ATOMIC_SEQ_CST) == static_cast<std::uint32_t>(pid);
   }
 
  private:

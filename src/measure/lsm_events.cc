@@ -143,7 +143,8 @@ void LsmEvents::Impl::Handle(const assay_event& event) {
 void LsmEvents::Impl::HandleMissed() {
   programs->TakeMissed([&](const assay_missed_key& key, const assay_missed& missed) {
     if (stop && std::chrono::steady_clock::now() > stopped + kLastWords) {
-      Report(Violation::kUnanswered, "unnamed:rest", {.time_ms = NowMs(), .pid = getpid(), .uid = 0, .comm = "assayd", .hook = "missed"});
+      Report(Violation::kUnanswered, "unnamed:rest",
+             {.time_ms = NowMs(), .pid = getpid(), .uid = 0, .comm = "assayd", .hook = "missed"});
       return false;
     }
     Context context{.time_ms = NowMs(),

