@@ -66,6 +66,8 @@ def main():
     kills = stops = aborts = 0
     started = time.monotonic()
     for n in range(rounds):
+        if n % 10 == 0:
+            print(f"round {n} after {time.monotonic() - started:.0f} s", flush=True)
         if n % 10 == 9:
             agent.named()  # the kernel keeps 8192 names
         time.sleep(chance.uniform(0.02, 0.4))
