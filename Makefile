@@ -1,6 +1,6 @@
 # make            build into build/release
 # make demo       the whole story on this machine, in a few minutes (root)
-# make test       set up, build, all tests, a short fuzz run (root)
+# make test       set up, build, all tests (those in QEMU guests too), a short fuzz run (root)
 # make guest      only the tests in QEMU guests
 # make check      format, headers, rooms, clang-tidy, tests with sanitizers (root)
 # make fuzz       every fuzz target for FUZZ_SECONDS (600)
@@ -30,7 +30,6 @@ test: setup-check build
 
 guest: build
 	scripts/setup --guest
-	cmake --preset release -DASSAY_GUESTS=ON >/dev/null && ninja -C build/release
 	$(CTEST) --test-dir build/release -L guest
 
 check: setup-check check-static asan tsan

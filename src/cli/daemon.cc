@@ -82,9 +82,22 @@ std::map<std::string, std::string> ExecutableMappings(const std::string& process
     const auto slash = line.find('/');
     const auto space = line.find(' ');
     if (slash == std::string::npos || space + 3 >= line.size() || line[space + 3] != 'x') continue;
-    links.emplace(line.substr(slash), "/proc/" + process + "/map_files/" + line.substr(0, space));
+    links.emplace(line.substr(slash), measure::MapFile(process, line.substr(0, space)));
   }
   return links;
+}
+
+// Programs end meanwhile: any process that still has it will do. What all have let go of has run and ended
+// before the attester measured, like others that it never saw.
+Result<> MeasureOneOf(const std::vector<std::string>& links, const measure::Context& context,
+                      measure::Recorder& recorder) {
+  for (const std::string& link : links) {
+    const Result<measure::Recorded> recorded = measure::MeasurePath(link, context, recorder);
+    if (recorded) return {};
+    const auto* os = recorded.error().As<OsError>();
+    if (os == nullptr || (os->err != ENOENT && os->err != ESRCH)) return Fail(recorded.error());
+  }
+  return {};
 }
 
 std::string FirstLine(const std::string& path) {
@@ -324,17 +337,19 @@ void Daemon::Impl::NoteRefusal(const measure::Refusal& r) {
 // hook's name.
 Result<> Daemon::Impl::MeasureRunning() {
   if (config.scope != Scope::kHost) return {};
-  std::map<std::string, std::string> links;
+  std::map<std::string, std::vector<std::string>> links;
   std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir("/proc"), closedir);
   if (!dir) return Fail(OsError("opendir", "/proc", errno));
   while (const dirent* entry = readdir(dir.get())) {
     const std::string name = entry->d_name;
-    if (name.find_first_not_of("0123456789") == std::string::npos) links.merge(ExecutableMappings(name));
+    if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+    if (engine && engine->IsOwn(std::atoi(name.c_str()))) continue;
+    for (auto& [path, link] : ExecutableMappings(name)) links[path].push_back(std::move(link));
   }
   measure::Context context = OwnContext();
   context.hook = "before";
-  for (const auto& [path, link] : links) {
-    if (const auto r = measure::MeasurePath(link, context, *recorder); !r) {
+  for (const auto& [path, candidates] : links) {
+    if (const auto r = MeasureOneOf(candidates, context, *recorder); !r) {
       log::Warn("{} ran before the attester and can't be measured: {}", path, r.error().Message());
       ASSAY_TRY(recorder->RecordViolation(measure::Violation::kUnmeasurable, path, context));
     }

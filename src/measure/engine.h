@@ -71,6 +71,8 @@ class Engine {
   virtual EngineStats Stats() const = 0;
   virtual Result<> Health() const = 0;  // an error names what is wrong
   virtual void Stop() = 0;              // idempotent
+  // Whether this is a process of the engine's own, whose program is a part of the attester's.
+  virtual bool IsOwn(pid_t) const { return false; }
 };
 
 // Whether the fanotify engine can run here, by trying: StateError "engine.fanotify-..." says what is missing.
@@ -93,6 +95,8 @@ Result<EngineChoice> StartEngine(const EngineOptions& options, Recorder& recorde
 // Measures a file through a descriptor, as the engine does (lease, hash, record): for the `measure` node and
 // for what ran before the engine. The path is the kernel's name for the descriptor, unless one is given.
 Result<Recorded> MeasureFd(int fd, const Context& context, Recorder& recorder);
+// The link to the file that a process has mapped, by the range as /proc/PID/maps writes it.
+std::string MapFile(const std::string& pid, std::string_view range);
 Result<Recorded> MeasurePath(const std::string& path, const Context& context, Recorder& recorder);
 
 }  // namespace assay::measure

@@ -190,4 +190,17 @@ Result<Recorded> MeasurePath(const std::string& path, const Context& context, Re
   return MeasureFd(fd.get(), context, recorder);
 }
 
+// map_files has no leading zeros, maps has. Source: Linux 6.12 fs/proc/base.c, proc_map_files_readdir().
+std::string MapFile(const std::string& pid, std::string_view range) {
+  std::string name;
+  while (!range.empty()) {
+    const std::string_view part = range.substr(0, range.find('-'));
+    range.remove_prefix(std::min(part.size() + 1, range.size()));
+    if (part.empty()) continue;
+    const std::size_t zeros = std::min(part.find_first_not_of('0'), part.size() - 1);
+    name += (name.empty() ? "" : "-") + std::string(part.substr(zeros));
+  }
+  return "/proc/" + pid + "/map_files/" + name;
+}
+
 }  // namespace assay::measure

@@ -23,8 +23,8 @@ namespace assay::measure {
 namespace {
 
 constexpr fuse_ino_t kProgram = 2;
-constexpr char kName[] = "gate";
-constexpr double kForever = 1e6;  // seconds: nothing here ever changes
+constexpr char kName[] = "assay-gate";  // what ps shows
+constexpr double kForever = 1e6;        // seconds: nothing here ever changes
 constexpr int kReadyMs = 10'000;
 constexpr int kHighFd = 10;  // above the three that the gate gets
 
@@ -138,6 +138,9 @@ struct Gate::Impl {
 
 // The descriptor goes to the kernel with the mount; libfuse takes it over by its name.
 Result<> Gate::Impl::Mount() {
+  // An attester that was killed while it started its gate leaves the mount there. Force: nobody answers on
+  // it.
+  while (umount2(options.dir.c_str(), MNT_FORCE | MNT_DETACH) == 0) continue;
   ASSAY_TRY(MakeDirs(options.dir, 0700));
   ASSAY_ASSIGN(UniqueFd device, Open("/dev/fuse", O_RDWR));
   // allow_other: the kernel asks in the name of every user.
@@ -204,6 +207,8 @@ Result<> Gate::Impl::StartProcess() {
     if (dup2(child_beat.get(), 3) < 0 || dup2(child_abort.get(), 4) < 0 || dup2(child_ready.get(), 5) < 0)
       _exit(1);
     if (read(child_go.get(), &byte, 1) != 1) _exit(1);
+    // Its exec needs our answers: with a copy of the connection it would wait for them even when we are dead.
+    if (close_range(6, ~0U, 0) != 0) _exit(1);
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, nullptr);

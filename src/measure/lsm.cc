@@ -70,6 +70,10 @@ class Lsm : public Engine {
   EngineStats Stats() const override;
   Result<> Health() const override;
   void Stop() override;
+  bool IsOwn(pid_t pid) const override {
+    return programs_ &&
+           __atomic_load_n(&programs_->control().gate, __ATOMIC_SEQ_CST) == static_cast<std::uint32_t>(pid);
+  }
 
  private:
   struct Lane {
@@ -209,6 +213,9 @@ void Lsm::WorkLoop(Lane& lane, bool slow) {
     }
     if (stop) {
       Answer(*held, 0, nullptr);
+      const Context context = ContextOf(held->request);
+      if (const auto r = recorder_.RecordViolation(Violation::kUnanswered, held->request.path, context); !r)
+        log::Error("{}", r.error().Message());
     } else {
       Handle(held, slow);
     }

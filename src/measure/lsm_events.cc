@@ -17,6 +17,7 @@ namespace assay::measure {
 namespace {
 
 constexpr int kPollMs = 100;
+constexpr auto kLastWords = std::chrono::seconds(20);  // shorter than a service manager's patience
 
 std::uint64_t NowMs() {
   using namespace std::chrono;
@@ -72,6 +73,7 @@ struct LsmEvents::Impl {
   std::function<void(const assay_event&)> on_event;
   bpf::RingPtr ring;
   std::atomic<bool> stop{false}, take_missed{true};
+  std::chrono::steady_clock::time_point stopped;  // set before stop
   std::atomic<std::uint64_t> violations{0};
   std::uint64_t lost = 0, unnamed = 0;
   std::thread thread;
@@ -139,7 +141,12 @@ void LsmEvents::Impl::Handle(const assay_event& event) {
 }
 
 void LsmEvents::Impl::HandleMissed() {
-  for (const auto& [key, missed] : programs->TakeMissed()) {
+  programs->TakeMissed([&](const assay_missed_key& key, const assay_missed& missed) {
+    if (stop && std::chrono::steady_clock::now() > stopped + kLastWords) {
+      Report(Violation::kUnanswered, "unnamed:rest",
+             {.time_ms = NowMs(), .pid = getpid(), .uid = 0, .comm = "assayd", .hook = "missed"});
+      return false;
+    }
     Context context{.time_ms = NowMs(),
                     .pid = static_cast<pid_t>(missed.tgid),
                     .uid = missed.uid,
@@ -149,7 +156,8 @@ void LsmEvents::Impl::HandleMissed() {
     Report(Violation::kUnanswered, path, context);
     if (key.kind == ASSAY_EXEC || key.kind == ASSAY_MMAP || key.kind == ASSAY_KERNEL_READ)
       MeasureLate(path, context);
-  }
+    return true;
+  });
 }
 
 void LsmEvents::Impl::CountLosses() {
@@ -175,6 +183,10 @@ void LsmEvents::Impl::Loop() {
     }
     CountLosses();
   }
+  // What the programs said last, and what nobody has named yet; they are gone by now.
+  ring_buffer__consume(ring.get());
+  HandleMissed();
+  CountLosses();
 }
 
 LsmEvents::LsmEvents(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -191,6 +203,7 @@ Result<std::unique_ptr<LsmEvents>> LsmEvents::Start(const LsmPrograms& programs,
 }
 
 LsmEvents::~LsmEvents() {
+  impl_->stopped = std::chrono::steady_clock::now();
   impl_->stop = true;
   impl_->thread.join();
 }

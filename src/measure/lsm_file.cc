@@ -11,6 +11,8 @@
 #include <cstring>
 #include <memory>
 
+#include "measure/engine.h"
+
 #ifndef F_GET_SEALS
 #define F_GET_SEALS 1034
 #define F_SEAL_WRITE 0x0008
@@ -137,7 +139,7 @@ Result<UniqueFd> OpenMapped(pid_t tgid, std::uint64_t address) {
     std::from_chars(range.data(), range.data() + dash, begin, 16);
     std::from_chars(range.data() + dash + 1, range.data() + range.size(), end, 16);
     if (address < begin || address >= end) continue;
-    return Open(process + "/map_files/" + std::string(range), kOpenFlags);
+    return Open(MapFile(std::to_string(tgid), range), kOpenFlags);
   }
   return Fail(StateError("engine.lsm-file", "nothing is mapped there any more"));
 }

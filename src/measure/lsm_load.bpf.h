@@ -29,8 +29,11 @@ static __always_inline int measure(struct assay_control* c, struct file* file, u
   r->inode = (u64)inode;
   r->flags = l.flags;
   if (bpf_path_d_path(&file->f_path, r->path, sizeof(r->path)) < 0) r->path[0] = 0;
-  struct assay_missed_key key = {
-      .inode = (u64)inode, .ino = inode->i_ino, .dev = inode->i_sb->s_dev, .kind = kind};
+  /* Read back, the address is a number to the verifier. */
+  struct assay_missed_key key = {.id = *(volatile u64*)&r->inode ^ ((u64)inode->i_generation << 32),
+                                 .ino = inode->i_ino,
+                                 .dev = inode->i_sb->s_dev,
+                                 .kind = kind};
   struct assay_answer answer = {};
   int result = decide(c, r, &answer, &key);
   if (result) return result;
@@ -96,11 +99,9 @@ int BPF_PROG(on_mprotect, struct vm_area_struct* vma, unsigned long reqprot, uns
     if (!(prot & PROT_WRITE)) tell_memory(c, ASSAY_ANONYMOUS_CODE, vma->vm_start);
     return 0;
   }
-  /* Private pages were copied: it is no longer the file's content. */
-  if (!(vma->vm_flags & VM_SHARED) && vma->anon_vma) {
-    tell_memory(c, ASSAY_MODIFIED_CODE, vma->vm_start);
-    return 0;
-  }
+  /* Private pages were copied: it is no longer the file's content. What the file holds is recorded besides.
+   */
+  if (!(vma->vm_flags & VM_SHARED) && vma->anon_vma) tell_memory(c, ASSAY_MODIFIED_CODE, vma->vm_start);
   struct inode* inode = file->f_inode;
   if (!inode || !in_scope(c)) return 0;
   struct inode_state* s = bpf_inode_storage_get(&inodes, inode, 0, 0);

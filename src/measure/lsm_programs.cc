@@ -64,11 +64,16 @@ Result<> EnsureBpffs(const std::string& dir) {
   return {};
 }
 
-// What a kernel must have, found without loading anything.
-Result<> CheckKernel() {
+Result<> CheckNamespace() {
   struct stat st{};
   if (stat("/proc/self/ns/pid", &st) != 0 || st.st_ino != kInitialPidNamespace)
     return Fail(StateError("engine.lsm-pid-namespace", "the lsm engine needs the initial pid namespace"));
+  return {};
+}
+
+// What a kernel must have, found without loading anything.
+Result<> CheckKernel() {
+  ASSAY_TRY(CheckNamespace());
   const Result<Bytes> active = ReadFile("/sys/kernel/security/lsm", 4096);
   if (active && (("," + std::string(AsText(*active)) + ",").find(",bpf,") == std::string::npos))
     return Fail(StateError("engine.lsm-inactive", "bpf is not among the kernel's security modules: " +
@@ -108,10 +113,12 @@ Result<std::unique_ptr<LsmPrograms>> LsmPrograms::Open(const std::string& pin_di
   std::unique_ptr<LsmPrograms> p(new LsmPrograms);
   p->pin_dir_ = pin_dir;
   p->policy_ = policy;
-  ASSAY_TRY(CheckKernel());
-  ASSAY_TRY(EnsureBpffs(pin_dir));
+  ASSAY_TRY(CheckNamespace());
+  // First, since it is quick: nobody is measured until it is done.
   if (const Result<> adopted = p->Adopt(); !adopted) {
     log::Debug("lsm: nothing to take over: {}", adopted.error().Message());
+    ASSAY_TRY(CheckKernel());
+    ASSAY_TRY(EnsureBpffs(pin_dir));
     ASSAY_TRY(p->Load());
   }
   return p;
@@ -230,17 +237,21 @@ std::optional<assay_request> LsmPrograms::Request(pid_t tid) const {
   return request;
 }
 
-std::vector<std::pair<assay_missed_key, assay_missed>> LsmPrograms::TakeMissed() const {
-  std::vector<std::pair<assay_missed_key, assay_missed>> all;
+void LsmPrograms::TakeMissed(
+    const std::function<bool(const assay_missed_key&, const assay_missed&)>& record) const {
   assay_missed_key key;
   assay_missed value;
-  while (all.size() < kMaxMissed && bpf_map_get_next_key(missed_.get(), nullptr, &key) == 0) {
-    if (bpf_map_lookup_and_delete_elem(missed_.get(), &key, &value) != 0) break;
+  for (std::size_t n = 0; n < kMaxMissed; ++n) {
+    if (bpf_map_get_next_key(missed_.get(), nullptr, &key) != 0) return;
+    if (bpf_map_lookup_elem(missed_.get(), &key, &value) != 0) continue;
     value.path[ASSAY_PATH - 1] = 0;
     value.comm[ASSAY_COMM - 1] = 0;
-    all.emplace_back(key, value);
+    if (!record(key, value)) return;
+    assay_missed last;
+    if (bpf_map_lookup_and_delete_elem(missed_.get(), &key, &last) != 0) continue;
+    // Loaded once more meanwhile, maybe with another content.
+    if (last.count != value.count) record(key, value);
   }
-  return all;
 }
 
 Result<bpf::RingPtr> LsmPrograms::OpenEvents(std::function<void(const assay_event&)>* on_event) const {

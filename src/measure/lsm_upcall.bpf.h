@@ -71,6 +71,20 @@ static __always_inline void note_missed(struct assay_control* c, const struct as
   __sync_fetch_and_add(&m->count, 1);
 }
 
+/* Not refused where nobody answers: the attester's own files, and what its programs read when they start. */
+static __always_inline bool is_for_attester(const struct assay_missed_key* key) {
+  struct assay_own_file own = {.ino = key->ino, .dev = key->dev};
+  if (bpf_map_lookup_elem(&own_files, &own)) return true;
+  if (key->kind != ASSAY_OPEN) return false;
+  struct file* program = bpf_get_task_exe_file(bpf_get_current_task_btf());
+  if (!program) return false;
+  struct inode* inode = program->f_inode;
+  own.ino = inode->i_ino;
+  own.dev = inode->i_sb->s_dev;
+  bpf_put_file(program);
+  return bpf_map_lookup_elem(&own_files, &own) != NULL;
+}
+
 /* Asks, and makes a decision of the answer or of its absence: 0 or a negative error for the hook. */
 static __always_inline int decide(struct assay_control* c, struct assay_request* r,
                                   struct assay_answer* answer, const struct assay_missed_key* key) {
@@ -81,8 +95,7 @@ static __always_inline int decide(struct assay_control* c, struct assay_request*
   } else if (asked) {
     note_missed(c, r, key);
     answer->flags = 0;
-    struct assay_own_file own = {.ino = key->ino, .dev = key->dev};
-    if (c->refuse && !bpf_map_lookup_elem(&own_files, &own)) result = -EACCES;
+    if (c->refuse && !is_for_attester(key)) result = -EACCES;
   } else if (answer->flags & ASSAY_ANSWER_REFUSE) {
     result = -EACCES;
   }

@@ -20,7 +20,7 @@
 #define ASSAY_ASSERT(condition) static_assert(condition, #condition)
 #endif
 
-#define ASSAY_WIRE_VERSION 2
+#define ASSAY_WIRE_VERSION 3
 #define ASSAY_PATH 1024 /* longer ones are cut: the attester then names the file by its descriptor */
 #define ASSAY_COMM 16   /* TASK_COMM_LEN */
 #define ASSAY_DIGEST 32 /* SHA-256 */
@@ -102,7 +102,7 @@ ASSAY_ASSERT(sizeof(struct assay_event) == 64 + 16 + 32 + ASSAY_PATH);
 
 /* What ran while nobody answered: one for each inode and kind. */
 struct assay_missed_key {
-  __u64 inode;
+  __u64 id; /* the inode's address and generation: an address alone has a new owner some day */
   __u64 ino;
   __u32 dev;
   __u32 kind;

@@ -1,7 +1,7 @@
 // The attester's measuring half on its own, for tests in guests: TPM, recorder, and the best engine.
 //
 //   assay-engine DIR [--tcti device:/dev/tpmrm0] [--pcr 11] [--engine lsm|fanotify] [--refuse] [--cgroup ID]
-//                [--deadline MS] [--gate-limit MS] [--no-opens]
+//                [--deadline MS] [--gate-limit MS] [--no-opens] [--all-files]
 //
 // Prints "ready ENGINE" when it measures, the engine's state as JSON at SIGUSR1, and stops at SIGTERM.
 #include <signal.h>
@@ -22,7 +22,7 @@ using namespace assay;
 struct Options {
   std::string dir, tcti = "device:/dev/tpmrm0", engine;
   std::uint32_t pcr = 10;
-  bool refuse = false, no_opens = false;
+  bool refuse = false, no_opens = false, all_files = false;
   std::uint64_t cgroup = 0;
   unsigned deadline_ms = 30'000, gate_limit_ms = 5'000;
 };
@@ -68,9 +68,10 @@ Result<> Run(const Options& options) {
   engine.filesystems = true;
   engine.run_dir = options.dir + "/engine";
   engine.cgroup = options.cgroup;
-  if (options.no_opens) {
-    ASSAY_ASSIGN(measure::Policy exec, measure::Policy::Parse(*measure::Policy::BuiltIn("exec")));
-    engine.policy = std::make_shared<const measure::Policy>(std::move(exec));
+  if (options.no_opens || options.all_files) {
+    ASSAY_ASSIGN(measure::Policy policy, measure::Policy::Parse(*measure::Policy::BuiltIn(
+                                             options.no_opens ? "exec" : "all_files")));
+    engine.policy = std::make_shared<const measure::Policy>(std::move(policy));
   }
   engine.expiry = options.refuse ? measure::Expiry::kRefuse : measure::Expiry::kAllow;
   engine.deadline = std::chrono::milliseconds(options.deadline_ms);
@@ -113,6 +114,7 @@ int main(int argc, char** argv) {
   app.add_option("--engine", options.engine);
   app.add_flag("--refuse", options.refuse);
   app.add_flag("--no-opens", options.no_opens);
+  app.add_flag("--all-files", options.all_files);
   app.add_option("--cgroup", options.cgroup);
   app.add_option("--deadline", options.deadline_ms);
   app.add_option("--gate-limit", options.gate_limit_ms);

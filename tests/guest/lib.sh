@@ -7,9 +7,11 @@ wait_for() {
   shift 2
   until "$@" >/dev/null 2>&1; do
     [[ $SECONDS -lt $until ]] || fail "no $what"
-    sleep 0.1
+    read -rt 0.1 <> <(:) || true  # sleeps without a program: also where none may run
   done
 }
+# refute COMMAND...: the command must fail. (With a '!' before it, -e does not look.)
+refute() { if "$@"; then fail "succeeded: $*"; fi; }
 # survive FILE COMMAND...: starts a command that the end of the case does not kill; its output goes to the file.
 # Its process is $!.
 survive() {
@@ -24,9 +26,10 @@ configure() {
 }
 # start_assayd: and waits until it measures. Its process is in /tmp/assayd.pid.
 start_assayd() {
+  modprobe -q fuse || true  # where it is a module: on a whole machine udev's /dev/fuse loads it
   survive /tmp/assayd.out assayd
   echo $! > /tmp/assayd.pid
-  for _ in $(seq 300); do
+  for _ in $(seq 900); do
     assay status >/dev/null 2>&1 && return
     kill -0 "$(cat /tmp/assayd.pid)" 2>/dev/null || break
     sleep 0.2

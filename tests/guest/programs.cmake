@@ -37,3 +37,13 @@ add_custom_command(
   DEPENDS ${ways_dir}/storm.c ${payloads}
   VERBATIM)
 add_custom_target(storm ALL DEPENDS ${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/storm)
+# What the cases of rootkits.test install.
+add_custom_command(
+  OUTPUT ${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/rootkit_syslogd ${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/rootkit_preload.so
+  COMMAND ${CMAKE_C_COMPILER} -O2 -s -Wall -Wextra -Werror ${ways_dir}/rootkit_syslogd.c
+          -o ${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/rootkit_syslogd
+  COMMAND ${CMAKE_C_COMPILER} -O2 -s -Wall -Wextra -Werror -shared -fPIC ${ways_dir}/rootkit_preload.c
+          -o ${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/rootkit_preload.so
+  DEPENDS ${ways_dir}/rootkit_syslogd.c ${ways_dir}/rootkit_preload.c
+  VERBATIM)
+add_custom_target(rootkits ALL DEPENDS ${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/rootkit_syslogd)

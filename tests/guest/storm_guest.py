@@ -7,6 +7,7 @@ Everything that ran must be in the list, or (allow) be named by a violation; nob
 
 import os
 import random
+import select
 import signal
 import subprocess
 import sys
@@ -23,24 +24,34 @@ BOUND_MS = 20_000  # an emulated processor, shared: the gate's limit, a restart,
 
 class Agent:
     def __init__(self, refuse):
-        self.output = open("/tmp/engine.log", "a+")
-        at = self.output.tell()
+        self.log = open("/tmp/engine.log", "ab")
         command = ["/files/bin/assay-engine", RUN, "--engine", "lsm", "--gate-limit", str(GATE_LIMIT_MS)]
         if os.environ.get("STORM_SWTPM"):
             command += ["--tcti", "swtpm:path=/run/swtpm/socket"]
-        self.process = subprocess.Popen(command + (["--refuse"] if refuse else []), stdout=self.output, stderr=self.output)
-        until = time.monotonic() + 60
-        while "ready" not in Path("/tmp/engine.log").read_text()[at:]:
-            if time.monotonic() > until or self.process.poll() is not None:
-                sys.exit("the engine did not start:\n" + Path("/tmp/engine.log").read_text()[at:][-3000:])
-            time.sleep(0.05)
+        # A pipe: with 'refuse' no file can be read while nobody answers.
+        self.process = subprocess.Popen(command + (["--refuse"] if refuse else []), stdout=subprocess.PIPE, stderr=self.log)
+        ready, _, _ = select.select([self.process.stdout], [], [], 300)
+        if not ready or not self.process.stdout.readline().startswith(b"ready"):
+            # Where it waits, if it does.
+            for task in Path(f"/proc/{self.process.pid}/task").glob("*"):
+                print((task / "comm").read_text(), (task / "stack").read_text())
+            subprocess.run(["ps", "-ef"], check=False)
+            sys.exit("the engine did not start:\n" + Path("/tmp/engine.log").read_text()[-3000:])
+
+    def named(self):
+        """Waits until the attester has nothing more to say of what ran without it."""
+        before = -1
+        while before != (before := sum(h == "unanswered" for h in hooks((RUN / "list/journal").read_bytes()).values())):
+            time.sleep(2)
 
     def signal(self, number):
         self.process.send_signal(number)
 
     def end(self, number):
         self.signal(number)
-        self.process.wait(60)
+        self.process.wait(120)
+        self.log.write(self.process.stdout.read())
+        self.log.close()
 
 
 def main():
@@ -50,11 +61,15 @@ def main():
     # What this script itself needs is loaded before.
     subprocess.run(["/files/bin/storm", "/var/tmp/storm", "/dev/null", "0.1", "1"], check=True)
     agent = Agent(refuse)
-    storm = subprocess.Popen(["/files/bin/storm", "/var/tmp/storm", LOG, "100000", "3"])
+    storm = subprocess.Popen(["/files/bin/storm", "/var/tmp/storm", LOG, "100000", "2"])
     chance = random.Random(1)
     kills = stops = aborts = 0
     started = time.monotonic()
     for n in range(rounds):
+        if n % 10 == 0:
+            print(f"round {n} after {time.monotonic() - started:.0f} s", flush=True)
+        if n % 10 == 9:
+            agent.named()  # the kernel keeps 8192 names
         time.sleep(chance.uniform(0.02, 0.4))
         if n % 4 == 3:
             agent.signal(signal.SIGSTOP)
@@ -73,7 +88,7 @@ def main():
     storm.kill()
     subprocess.run(["pkill", "-x", "storm"], check=False)
     storm.wait()
-    time.sleep(3)
+    agent.named()
     agent.end(signal.SIGTERM)
     data = (RUN / "list/list").read_bytes()
     journal = hooks((RUN / "list/journal").read_bytes())
@@ -101,8 +116,10 @@ def main():
         f"{kills} kills, {stops} stops ({aborts} long), {time.monotonic() - started:.0f} s: {ran} ran, {refused} refused, "
         f"{late} named as unanswered, {missing} missing, slowest {slowest} ms"
     )
-    print(Path("/tmp/engine.log").read_text()[-600:])
     bad = missing or slowest > BOUND_MS or ran < rounds or (not refuse and refused)
+    print(Path("/tmp/engine.log").read_text()[-20000 if bad else -600 :])
+    if bad:
+        subprocess.run(["ls", "-l", RUN / "list"], check=False)
     sys.exit(1 if bad else 0)
 
 

@@ -25,6 +25,7 @@ static int call(void* p) {
   function f;
   memcpy(&f, &p, sizeof(f));
   ran_if(f() == 42);
+  usleep(300000); /* what is only told can be looked at while the mapping is there */
   return 0;
 }
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import images
 import machine
 
-DEFAULT_TIMEOUT = 120
+DEFAULT_TIMEOUT = 240
 # A case during which the kernel complains has failed, whatever it printed.
 COMPLAINT = re.compile(r"BUG: |WARNING: CPU|Oops: |general protection fault|refcount_t: |blocked for more than|Call Trace:")
 # Every script starts so: a failing command fails the case.
@@ -49,6 +49,7 @@ class TestFile:
         self.kernels = ["6.12", "6.1"]
         self.guest = []       # options of scripts/guest run
         self.programs = []    # of the build, to be found in /files/bin
+        self.modules = []     # sources of kernel modules beside the test file; they are in /files/bin too
         self.require = []     # features without which the file fails
         self.setup = []
         self.cases = []
@@ -77,6 +78,8 @@ class TestFile:
                 self.guest += shlex.split(rest)
             elif word == "PROGRAMS" and case is None:
                 self.programs += rest.split()
+            elif word == "MODULES" and case is None:
+                self.modules += rest.split()
             elif word == "REQUIRE" and case is None:
                 self.require += rest.split()
             elif word == "SETUP" and case is None:
@@ -108,11 +111,12 @@ class TestFile:
 
 def stage_programs(names, folder, into):
     """Hard links where possible: mke2fs copies them anyway."""
+    for name in names:
+        if folder is None or not (folder / name).exists():
+            raise images.ImageError(f"program {name} is not in {folder or 'a build: give --bin'}")
     into.mkdir()
     for name in names:
-        source = folder / name if folder else None
-        if source is None or not source.exists():
-            raise images.ImageError(f"program {name} is not in {folder or 'a build: give --bin'}")
+        source = folder / name
         try:
             os.link(source.resolve(), into / name)
         except OSError:
@@ -139,7 +143,10 @@ class FileRun:
         if self.test.programs:
             bin_folder = self.results / "bin"
             if not bin_folder.exists():
+                modules = [(n, images.kernel_module(self.series, self.test.path.parent / n)) for n in self.test.modules]
                 stage_programs(self.test.programs, Path(self.arguments.bin) if self.arguments.bin else None, bin_folder)
+                for name, module in modules:
+                    shutil.copy2(module, bin_folder / Path(name).with_suffix(".ko"))
             files.append(f"{bin_folder}:bin")
         log = self.results / f"kernel-{self.boots}.log"
         return self.options_of([*self.test.guest, "--kernel", self.series, "--log", str(log)], files)
