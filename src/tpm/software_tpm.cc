@@ -74,7 +74,7 @@ Result<std::string> WriteCaConfig(const std::string& dir) {
       AsBytes("statedir = " + dir + "\nsigningkey = " + dir + "/signkey.pem\nissuercert = " + dir + "/" +
               SoftwareTpm::kCaIssuer + "\ncertserial = " + dir + "/certserial\n")));
   ASSAY_TRY(WriteFileAtomic(dir + "/ca.options", {}));
-  const std::string setup = dir + "/setup.conf";
+  std::string setup = dir + "/setup.conf";
   ASSAY_TRY(WriteFileAtomic(setup, AsBytes("create_certs_tool = swtpm_localca\ncreate_certs_tool_config = " +
                                            dir + "/ca.conf\ncreate_certs_tool_options = " + dir +
                                            "/ca.options\nactive_pcr_banks = sha256\n")));
