@@ -72,7 +72,7 @@ class Assay:
 
     def list(self):
         journal = hooks((RUN / "list/journal").read_bytes())
-        return [(v, d, n, journal.get(i, "")) for i, (v, d, n) in enumerate(records((RUN / "list/list").read_bytes()))]
+        return [(v, d, n, journal.get(i, "violation" if v else "")) for i, (v, d, n) in enumerate(records((RUN / "list/list").read_bytes()))]
 
     def end(self):
         self.process.terminate()
