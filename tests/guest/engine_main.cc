@@ -69,8 +69,8 @@ Result<> Run(const Options& options) {
   engine.run_dir = options.dir + "/engine";
   engine.cgroup = options.cgroup;
   if (options.no_opens || options.all_files) {
-    ASSAY_ASSIGN(measure::Policy policy, measure::Policy::Parse(*measure::Policy::BuiltIn(
-                                             options.no_opens ? "exec" : "all_files")));
+    ASSAY_ASSIGN(measure::Policy policy,
+                 measure::Policy::Parse(*measure::Policy::BuiltIn(options.no_opens ? "exec" : "all_files")));
     engine.policy = std::make_shared<const measure::Policy>(std::move(policy));
   }
   engine.expiry = options.refuse ? measure::Expiry::kRefuse : measure::Expiry::kAllow;
