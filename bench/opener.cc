@@ -1,9 +1,10 @@
-// Opens and closes every file of a folder, or runs a program again and again, and prints the nanoseconds for
-// one.
-//   opener open ROUNDS FOLDER        opener exec ROUNDS PROGRAM
+// Opens and closes every file of a folder, or maps each executable besides, or runs a program again and
+// again, and prints the nanoseconds for one.
+//   opener open ROUNDS FOLDER        opener mmap ROUNDS FOLDER        opener exec ROUNDS PROGRAM
 #include <dirent.h>
 #include <fcntl.h>
 #include <spawn.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -30,10 +31,16 @@ std::vector<std::string> FilesIn(const char* folder) {
   return files;
 }
 
-bool OpenAll(const std::vector<std::string>& files) {
+bool OpenAll(const std::vector<std::string>& files, bool map) {
+  constexpr std::size_t kPage = 4096;
   for (const std::string& file : files) {
     const int fd = open(file.c_str(), O_RDONLY | O_CLOEXEC);
     if (fd < 0) return false;
+    if (map) {
+      void* code = mmap(nullptr, kPage, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0);
+      if (code == MAP_FAILED) return false;
+      munmap(code, kPage);
+    }
     close(fd);
   }
   return true;
@@ -51,12 +58,13 @@ bool RunOnce(char* program) {
 
 int main(int argc, char** argv) {
   if (argc != 4) return 64;
-  const bool opens = std::strcmp(argv[1], "open") == 0;
+  const bool maps = std::strcmp(argv[1], "mmap") == 0;
+  const bool opens = maps || std::strcmp(argv[1], "open") == 0;
   const int rounds = std::atoi(argv[2]);
   const std::vector<std::string> files = opens ? FilesIn(argv[3]) : std::vector<std::string>{argv[3]};
   const auto start = std::chrono::steady_clock::now();
   for (int i = 0; i < rounds; ++i)
-    if (opens ? !OpenAll(files) : !RunOnce(argv[3])) {
+    if (opens ? !OpenAll(files, maps) : !RunOnce(argv[3])) {
       std::perror(argv[3]);
       return 1;
     }

@@ -1,0 +1,6 @@
+#!/bin/bash
+# Open, executable mmap and munmap of clean files: the lsm engine against the kernel's own IMA, in guests.
+# shellcheck source-path=SCRIPTDIR
+source bench/lib.sh
+build bench_opener assay-engine
+exec bench/guest_compare.py mmap

@@ -1,0 +1,66 @@
+#!/usr/bin/python3
+"""Compares the lsm engine with the kernel's own IMA (ima_policy=tcb): same kernel, same work, a guest for each.
+
+guest_compare.py exec|mmap|first|boot
+"""
+
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parents[1]
+BIN = TOP / "build/release/bin"
+
+
+def run(what, engine, *options):
+    """The times (ns) of one guest's rounds."""
+    with tempfile.TemporaryDirectory() as work:
+        files = Path(work) / "bin"
+        files.mkdir()
+        for name in ("bench_opener", "assay-engine"):
+            shutil.copy(BIN / name, files)
+            subprocess.run(["strip", files / name], check=True)
+        shutil.copy(TOP / "bench/guest_work.py", files)
+        command = [TOP / "scripts/guest", "run", "--memory", "1536", "--files", f"{files}:bin", "--timeout", "900", *options]
+        command += ["--append", "ima_policy=tcb"] if engine == "ima" else []
+        command += ["--", "python3", "/files/bin/guest_work.py", what, engine]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+        if done.returncode != 0:
+            sys.exit(f"bench: the guest with {engine} failed ({done.returncode})")
+        return json.loads(done.stdout.splitlines()[-1])
+
+
+def show(label, times):
+    middle = statistics.median(times)
+    print(f"{label:34} {middle / 1000:12.1f} us   spread {min(times) / 1000:.1f} to {max(times) / 1000:.1f}", flush=True)
+    return middle
+
+
+def result(name, ours, peer, theirs):
+    values = {"name": name, "value": round(ours), "unit": "ns", "peer": peer, "peer_value": round(theirs)}
+    print(json.dumps({**values, "ratio": round(ours / theirs, 3)}))
+
+
+def main():
+    what = sys.argv[1]
+    tcb = "kernel IMA (tcb)"
+    if what == "boot":
+        bare = show("IMA, no TPM", run(what, "ima"))
+        show("IMA, software TPM", run(what, "ima", "--tpm"))
+        show("lsm engine, software TPM", run(what, "assay-grouped", "--tpm"))
+        show("IMA, 6 ms an extend", run(what, "ima", "--tpm", "--tpm-delay", "6"))
+        ours = show("lsm engine, 6 ms an extend", run(what, "assay-grouped", "--tpm", "--tpm-delay", "6"))
+        result("guest-boot", ours, "kernel IMA (tcb) without a TPM", bare)
+        return
+    for size in ("first-64k", "first-16m") if what == "first" else (what,):
+        show(f"{size}: no engine", run(size, "none", "--tpm"))
+        theirs = show(f"{size}: {tcb}", run(size, "ima", "--tpm"))
+        ours = show(f"{size}: lsm engine", run(size, "assay", "--tpm"))
+        result(f"guest-{size}", ours, tcb, theirs)
+
+
+main()
