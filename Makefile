@@ -7,7 +7,8 @@
 # make install    to DESTDIR/prefix
 .PHONY: all setup setup-check build man demo test guest check check-static asan tsan fuzz install clean
 FUZZ_SECONDS ?= 600
-TEST_FUZZ_SECONDS ?= 10
+TEST_FUZZ_SECONDS ?= 30
+TEST_FUZZ_RUNS ?= 20000
 CTEST := ctest --output-on-failure --timeout 1800
 
 all: build
@@ -25,7 +26,7 @@ demo: build
 	@scripts/demo
 
 test: setup-check build
-	scripts/fuzz $(TEST_FUZZ_SECONDS)
+	FUZZ_RUNS=$(TEST_FUZZ_RUNS) scripts/fuzz $(TEST_FUZZ_SECONDS)
 	$(CTEST) --test-dir build/release
 
 guest: build

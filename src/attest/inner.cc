@@ -14,6 +14,7 @@ constexpr std::size_t kMaxBanks = 8;
 constexpr std::uint32_t kAllPcrs = 0xFFFFFF;
 constexpr std::uint8_t kWantList = 1, kWantContext = 2, kWantEventLog = 4, kWantAll = 7;
 constexpr std::size_t kMaxPem = 1 << 20;
+constexpr std::size_t kMaxReportText = kNetReportMax - 10;
 
 Result<> TakeMagic(Reader& r, std::string_view magic) {
   ASSAY_ASSIGN(const ByteView found, r.Take(magic.size(), "magic"));
@@ -143,7 +144,7 @@ Result<std::uint64_t> ParseNetAnswer(ByteView packet) {
 
 // "ANR1" | u8 ready | u32 Landlock ABI | u8 length | text
 Bytes EncodeNetReport(const NetReport& report) {
-  const std::string text = report.text.substr(0, kNetReportMax - 10);
+  const std::string text = report.text.substr(0, kMaxReportText);
   return Writer()
       .Put(kReportMagic)
       .U8(report.ready ? 1 : 0)
@@ -162,6 +163,7 @@ Result<NetReport> ParseNetReport(ByteView packet) {
   report.ready = ready == 1;
   ASSAY_ASSIGN(report.landlock_abi, r.U32Be("Landlock ABI"));
   ASSAY_ASSIGN(const std::uint8_t size, r.U8("text size"));
+  if (size > kMaxReportText) return Fail(r.BadAt(r.offset() - 1, "text too long"));
   ASSAY_ASSIGN(const ByteView text, r.Take(size, "text"));
   ASSAY_TRY(Done(r));
   report.text = AsText(text);
