@@ -11,6 +11,7 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -25,6 +26,8 @@ EXIT_HARNESS = 125
 # grace periods are hurried, because attaching a BPF program waits for several.
 KERNEL_OPTIONS = """console=ttyS0 panic=-1 nosoftlockup nmi_watchdog=0 rcupdate.rcu_cpu_stall_suppress=1
   rcupdate.rcu_expedited=1 no_timer_check mitigations=off random.trust_cpu=on cryptomgr.notests""".split()
+
+BOOTS = 3  # at most, when the kernel faults before its first process
 
 Options = collections.namedtuple(
     "Options", "kernel append memory cpus tpm tpm_model tpm_delay_us tpm_state tpm_shim files disks uefi secure_boot boot_timeout keep_log")
@@ -62,12 +65,22 @@ class Machine:
         self.mount_faults = ""
 
     def __enter__(self):
-        self.work = Path(tempfile.mkdtemp(prefix="assay-guest."))
-        try:
-            self._boot()
-        except BaseException:
-            self.close()
-            raise
+        for left in reversed(range(BOOTS)):
+            self.work = Path(tempfile.mkdtemp(prefix="assay-guest."))
+            try:
+                self._boot()
+                break
+            except GuestError as error:
+                self.close()
+                # Before the first process there is nothing of ours: it is QEMU's emulation of several processors,
+                # which now and then runs an instruction that the kernel is just patching.
+                if left == 0 or error.name != "guest.no-boot" or "Fatal exception" not in str(error):
+                    raise
+                self.received = b""
+                sys.stderr.write(f"guest: booted again, {left} left, after {error}\n")
+            except BaseException:
+                self.close()
+                raise
         return self
 
     def __exit__(self, *_):
