@@ -24,6 +24,14 @@ enum class Check {
   kCount
 };
 
+inline void AddFinding(std::vector<Finding>& findings, std::string name, Verdict weight, std::string text) {
+  Finding f;
+  f.name = std::move(name);
+  f.weight = weight;
+  f.text = std::move(text);
+  findings.push_back(std::move(f));
+}
+
 struct Round {
   const Request& request;
   const HostState& host;
@@ -39,11 +47,7 @@ struct Round {
   std::vector<Digest> extends;  // what each record extended, in the list's bank
 
   void Add(std::string name, Verdict weight, std::string text) {
-    Finding f;
-    f.name = std::move(name);
-    f.weight = weight;
-    f.text = std::move(text);
-    out.findings.push_back(std::move(f));
+    AddFinding(out.findings, std::move(name), weight, std::move(text));
   }
   void AddAt(std::string name, Verdict weight, std::string text, std::uint64_t record) {
     Add(std::move(name), weight, std::move(text));

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "appraise/checks.h"
+
 namespace assay::appraise {
 namespace {
 
@@ -12,11 +14,7 @@ struct Enrolling {
   Enrolment out;
 
   void Add(std::string name, Verdict weight, std::string text) {
-    Finding f;
-    f.name = std::move(name);
-    f.weight = weight;
-    f.text = std::move(text);
-    out.findings.push_back(std::move(f));
+    AddFinding(out.findings, std::move(name), weight, std::move(text));
   }
   void CheckAk();
   std::optional<tpm::KeyPublic> CheckEk();

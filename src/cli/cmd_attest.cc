@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "appraise/result.h"
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/json.h"
 #include "cli/commands.h"

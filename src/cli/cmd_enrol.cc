@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "appraise/enrolment.h"
+#include "base/clock.h"
 #include "base/fd.h"
 #include "cli/commands.h"
 #include "cli/progress.h"

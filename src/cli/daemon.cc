@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <chrono>
 #include <fstream>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -19,6 +19,7 @@
 
 #include "attest/channel.h"
 #include "attest/collector.h"
+#include "base/clock.h"
 #include "base/crypto.h"
 #include "cli/namespace.h"
 #include "measure/fs.h"
@@ -33,12 +34,6 @@ namespace {
 using nlohmann::json;
 
 constexpr std::size_t kMaxRefusals = std::size_t{4} << 20;  // bytes
-
-std::uint64_t NowMs() {
-  using namespace std::chrono;
-  return static_cast<std::uint64_t>(
-      duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count());
-}
 
 measure::Context OwnContext() {
   return {.time_ms = NowMs(), .pid = getpid(), .uid = getuid(), .comm = "assayd", .hook = "start"};
@@ -134,6 +129,10 @@ struct Daemon::Impl {
   Result<> OpenRecorder();
   Result<> RecordSelf();
   Result<> StartEngine();
+  std::function<bool(const Digest&)> Known() const {  // in the manifest; empty without one
+    if (!manifest) return {};
+    return [index = manifest.get()](const Digest& digest) { return index->Contains(digest); };
+  }
   measure::EngineOptions OptionsOfEngine();
   Result<measure::EngineChoice> NewEngine(const measure::EngineOptions& options);
   Result<> LoadPolicy(std::string_view text);
@@ -189,8 +188,7 @@ Result<> Daemon::Impl::OpenRecorder() {
   options.group_ms = config.group_ms;
   // A software TPM that was started anew has empty PCRs: what an earlier one vouched for is put aside.
   options.allow_retire = software && software->fresh();
-  if (manifest)
-    options.known = [index = manifest.get()](const Digest& digest) { return index->Contains(digest); };
+  options.known = Known();
   ASSAY_ASSIGN(recorder, measure::Recorder::Open(std::move(options), *tpm));
   if (software) ASSAY_TRY(software->TakenUp());
   return {};
@@ -235,8 +233,7 @@ measure::EngineOptions Daemon::Impl::OptionsOfEngine() {
   if (software) options.exempt.insert(software->pid());
   // The kernel's hooks know no mount namespaces: what is confined to one is fanotify's.
   if (config.scope == Scope::kNamespace) options.engine = "fanotify";
-  if (manifest)
-    options.known = [index = manifest.get()](const Digest& digest) { return index->Contains(digest); };
+  options.known = Known();
   options.refused = [this](const measure::Refusal& refusal) { NoteRefusal(refusal); };
   return options;
 }

@@ -1,7 +1,6 @@
 #include "cli/verifier.h"
 
-#include <chrono>
-
+#include "base/clock.h"
 #include "base/fd.h"
 
 namespace assay::cli {
@@ -11,12 +10,6 @@ constexpr std::size_t kMaxPolicy = 1 << 20;
 constexpr std::size_t kMaxState = std::size_t{16} << 20;
 
 }  // namespace
-
-std::uint64_t NowMs() {
-  using namespace std::chrono;
-  return static_cast<std::uint64_t>(
-      duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count());
-}
 
 Result<std::string> ReadText(const std::string& path, std::size_t max) {
   ASSAY_ASSIGN(const Bytes bytes, ReadFile(path, max));

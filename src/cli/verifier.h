@@ -23,7 +23,6 @@ struct Address {
 };
 void AddAddress(CLI::App* sub, Address& address);  // --unix, or --tls with --pin, --cert, --key
 
-std::uint64_t NowMs();  // since the epoch
 Result<std::string> ReadText(const std::string& path, std::size_t max);
 Result<appraise::Policy> LoadPolicy(const std::string& path);    // empty: the defaults
 Result<appraise::HostState> LoadState(const std::string& path);  // empty, or not there yet: nothing is known

@@ -324,12 +324,13 @@ void Fanotify::HandleCode(const RequestPtr& request) { Answer(*request, Measure(
 // An open does not say what it is for: of what can be mapped or loaded, it is taken for that too.
 void Fanotify::Look(Request& request, std::string path) const {
   const int fd = request.file.get();
+  const ElfKind elf = ElfKindOf(fd);
   std::vector<Hook> hooks;
   if ((request.mask & FAN_OPEN_EXEC_PERM) != 0) {
     hooks = {{Func::kBprmCheck, kMayExec}, {Func::kMmapCheck, kMayExec}};
   } else {
     hooks = {{Func::kFileCheck, kMayRead}};
-    switch (ElfKindOf(fd)) {
+    switch (elf) {
       case ElfKind::kNone:
       case ElfKind::kObject:
         break;
@@ -341,7 +342,7 @@ void Fanotify::Look(Request& request, std::string path) const {
         break;
     }
   }
-  request.use = rules_.Look(fd, std::move(path), request.tid, std::move(hooks));
+  request.use = rules_.Look(fd, std::move(path), request.tid, std::move(hooks), elf);
 }
 
 void Fanotify::HandleData(const RequestPtr& request) {

@@ -10,11 +10,11 @@
 #include <unistd.h>
 
 #include <charconv>
-#include <chrono>
 #include <cstring>
 #include <memory>
 #include <mutex>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "measure/engine.h"
 
@@ -112,10 +112,8 @@ ElfKind ElfKindOf(int fd) {
 }
 
 Context ContextOf(pid_t tid, std::string hook) {
-  using namespace std::chrono;
   Context c;
-  c.time_ms =
-      static_cast<std::uint64_t>(duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count());
+  c.time_ms = NowMs();
   c.pid = tid;
   c.hook = std::move(hook);
   const Result<Bytes> status = ReadFile("/proc/" + std::to_string(tid) + "/status", kMaxProcFile);

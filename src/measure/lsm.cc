@@ -17,6 +17,7 @@
 #include <mutex>
 #include <thread>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "measure/engine.h"
 #include "measure/file.h"
@@ -48,10 +49,8 @@ struct Held {
 using HeldPtr = std::shared_ptr<Held>;
 
 Context ContextOf(const assay_request& request) {
-  using namespace std::chrono;
   Context c;
-  c.time_ms =
-      static_cast<std::uint64_t>(duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count());
+  c.time_ms = NowMs();
   c.pid = static_cast<pid_t>(request.tgid);
   c.uid = request.uid;
   c.comm = request.comm;

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <thread>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "measure/engine.h"
 #include "measure/file.h"
@@ -18,12 +19,6 @@ namespace {
 
 constexpr int kPollMs = 100;
 constexpr auto kLastWords = std::chrono::seconds(20);  // shorter than a service manager's patience
-
-std::uint64_t NowMs() {
-  using namespace std::chrono;
-  return static_cast<std::uint64_t>(
-      duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count());
-}
 
 // The number in "/proc/123/mem"; 0 for others.
 pid_t ProcessIn(std::string_view path) {

@@ -8,7 +8,6 @@
 #include <functional>
 
 #include "base/log.h"
-#include "measure/file.h"
 
 namespace assay::measure {
 namespace {
@@ -22,12 +21,11 @@ std::shared_ptr<const Policy> DefaultPolicy() {
 
 }  // namespace
 
-bool LooksLikeCode(int fd, const std::string& path, const std::vector<std::string>& extensions) {
-  std::array<char, 4> magic{};
+bool LooksLikeCode(int fd, ElfKind elf, const std::string& path, const std::vector<std::string>& extensions) {
+  if (elf != ElfKind::kNone) return elf != ElfKind::kObject;
+  std::array<char, 2> magic{};
   const ssize_t n = pread(fd, magic.data(), magic.size(), 0);
-  const std::string_view head(magic.data(), n > 0 ? static_cast<std::size_t>(n) : 0);
-  if (head == "\177ELF") return ElfKindOf(fd) != ElfKind::kObject;
-  if (head.starts_with("#!")) return true;
+  if (std::string_view(magic.data(), n > 0 ? static_cast<std::size_t>(n) : 0) == "#!") return true;
   return std::any_of(extensions.begin(), extensions.end(),
                      [&](const std::string& e) { return path.ends_with(e); });
 }
@@ -47,23 +45,23 @@ Ruling Rules::RuleAll(const Use& use) const {
     all.appraise |= r.appraise;
     all.audit |= r.audit;
   }
+  if (appraise_ == Appraise::kOff) all.appraise = false;
   return all;
 }
 
-Use Rules::Look(int fd, std::string path, pid_t tid, std::vector<Hook> hooks) const {
+Use Rules::Look(int fd, std::string path, pid_t tid, std::vector<Hook> hooks,
+                std::optional<ElfKind> elf) const {
   Use use{.path = std::move(path), .hooks = std::move(hooks)};
   use.facts = GatherFacts(fd, use.path, tid, policy_->needs());
   if ((policy_->needs() & kNeedCode) != 0)
-    use.facts.code = fd < 0 || LooksLikeCode(fd, use.path, extensions_);
+    use.facts.code = fd < 0 || LooksLikeCode(fd, elf ? *elf : ElfKindOf(fd), use.path, extensions_);
   use.ruling = RuleAll(use);
-  if (appraise_ == Appraise::kOff) use.ruling.appraise = false;
   return use;
 }
 
 bool Rules::Settle(Use& use, const Digest* digest, const Context& context) {
   use.facts.known = digest != nullptr && known_ && known_(*digest);
   use.ruling = RuleAll(use);
-  if (appraise_ == Appraise::kOff) use.ruling.appraise = false;
   if (use.ruling.audit) Tell("measure", use, digest, context, true);
   if (!use.ruling.appraise || *use.facts.known) return true;
   const bool enforced = appraise_ == Appraise::kEnforce;

@@ -13,17 +13,19 @@
 
 #include <atomic>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <vector>
 
 #include "measure/audit.h"
 #include "measure/engine.h"
+#include "measure/file.h"
 #include "measure/policy.h"
 
 namespace assay::measure {
 
-// Whether it is ELF, a #! script, or has one of the extensions.
-bool LooksLikeCode(int fd, const std::string& path, const std::vector<std::string>& extensions);
+// Whether it is ELF that can be loaded, a #! script, or has one of the extensions.
+bool LooksLikeCode(int fd, ElfKind elf, const std::string& path, const std::vector<std::string>& extensions);
 
 struct Hook {
   Func func;
@@ -40,8 +42,10 @@ struct Use {
 class Rules {
  public:
   explicit Rules(const EngineOptions& options);
-  // fd: -1 for what is no file (a buffer, a BPF program): it counts as code.
-  Use Look(int fd, std::string path, pid_t tid, std::vector<Hook> hooks) const;
+  // fd: -1 for what is no file (a buffer, a BPF program): it counts as code. elf: what the file
+  // is, if the caller had to look already.
+  Use Look(int fd, std::string path, pid_t tid, std::vector<Hook> hooks,
+           std::optional<ElfKind> elf = std::nullopt) const;
   // digest: null: the content can't be told, or may change under our eyes. True: it may be used.
   bool Settle(Use& use, const Digest* digest, const Context& context);
   // Whether what was ruled stands until the file changes: for other tasks, and for other hooks.
