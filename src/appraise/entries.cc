@@ -108,10 +108,7 @@ class Judge {
     }
     std::uint32_t sub = 0;
     for (const ima::InnerRecord& i : *inner) {
-      ima::RecordView view = record;
-      view.template_name = i.template_name;
-      view.data = i.data;
-      view.raw = {};
+      const ima::RecordView view = ima::InnerView(record, i);
       Result<ima::Entry> entry = ima::Decode(view);
       if (entry) {
         JudgeEntry(view, sub, *entry);
@@ -137,7 +134,7 @@ class Judge {
     if (entry.file_digest) judged.digest = entry.file_digest->alg_name + ":" + Hex(entry.file_digest->bytes);
     judged.context = ContextOf(record.index, judged.sub);
     const bool buffer = record.template_name == "ima-buf";
-    if (!sub && record.violation()) {
+    if (record.violation()) {
       judged.state = EntryState::kViolation;
       const std::string cause = judged.context ? judged.context->hook : "unknown cause";
       Report("entry.violation", r_.policy.violations_fail ? Verdict::kNotTrusted : Verdict::kTrusted, judged,

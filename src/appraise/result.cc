@@ -56,7 +56,10 @@ std::string Printable(std::string_view s) {
 }
 
 json ContextJson(const attest::ContextEntry& c) {
-  return {{"time", Time(c.time_ms)}, {"pid", c.pid}, {"uid", c.uid}, {"comm", c.comm}, {"hook", c.hook}};
+  json j = {{"time", Time(c.time_ms)}, {"pid", c.pid}, {"uid", c.uid}, {"comm", c.comm}, {"hook", c.hook}};
+  if (!c.cgroup.empty()) j["cgroup"] = c.cgroup;
+  if (std::string id = attest::ContainerOf(c.cgroup); !id.empty()) j["container"] = std::move(id);
+  return j;
 }
 
 json FindingJson(const Finding& f) {
@@ -170,10 +173,12 @@ std::string Describe(const Appraisal& a, bool entries, bool colour) {
     if (++printed[f.name] > kMaxDescribed) continue;
     out += Line(f);
     if (!f.digest.empty()) out += fmt::format("       digest {}\n", Printable(f.digest));
-    if (f.context)
-      out +=
-          fmt::format("       by {} (pid {}, uid {}) at {}, {}\n", Printable(f.context->comm), f.context->pid,
-                      f.context->uid, Time(f.context->time_ms), Printable(f.context->hook));
+    if (f.context) {
+      const std::string& group = f.context->cgroup;
+      out += fmt::format("       by {} (pid {}, uid {}) at {}, {}{}\n", Printable(f.context->comm),
+                         f.context->pid, f.context->uid, Time(f.context->time_ms), Printable(f.context->hook),
+                         group.empty() ? "" : ", in " + Printable(group));
+    }
   }
   for (const auto& [name, n] : printed)
     if (n > kMaxDescribed) out += fmt::format("     {}: {} more\n", name, n - kMaxDescribed);

@@ -298,6 +298,14 @@ TEST_F(RulesTest, ViolationsHoldNoDigest) {
   ExpectOnly(Judge(), {"list.forged-violation"});
 }
 
+TEST_F(RulesTest, ViolationsInAGroupAreViolations) {
+  host_.Group({ima::EncodeNg(DigestOf("content 1"), "/usr/bin/p1"),
+               ima::EncodeNg(Digest::Filled(HashAlg::kSha256, 0), "/usr/bin/p2")});
+  const Appraisal a = Judge();
+  ExpectOnly(a, {"entry.violation"});
+  EXPECT_EQ(a.findings.back().sub, 1U);
+}
+
 TEST_F(RulesTest, WrongColumnsStay) {
   std::fill_n(host_.records[5].begin() + 4, 32, 0xFF);
   ExpectStays({"list.all-ones-column"});

@@ -64,7 +64,8 @@ Result<> ContextReader::ReadUpTo(std::uint64_t journal_bytes) {
                                             .pid = static_cast<std::uint32_t>(e.context.pid),
                                             .uid = e.context.uid,
                                             .comm = e.context.comm,
-                                            .hook = e.context.hook});
+                                            .hook = e.context.hook,
+                                            .cgroup = e.context.cgroup});
       lines_.insert(lines_.end(), line.begin(), line.end());
     }
     if (lines_.size() > kMaxContextPart)

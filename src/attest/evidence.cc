@@ -9,7 +9,7 @@ namespace {
 
 using nlohmann::json;
 constexpr std::size_t kMaxClaims = 1 << 20;
-constexpr std::size_t kMaxLine = 1024;
+constexpr std::size_t kMaxLine = 4096;
 constexpr std::size_t kMaxCheckpoints = 1024;
 
 std::string Clean(std::string_view s) {  // what comes from the kernel may be any bytes: JSON takes UTF-8 only
@@ -172,8 +172,9 @@ Result<Claims> ParseClaims(ByteView bytes) {
 }
 
 Bytes EncodeContextLine(const ContextEntry& e) {
-  const json j = {{"i", e.index}, {"s", e.sub},         {"t", e.time_ms},    {"p", e.pid},
-                  {"u", e.uid},   {"c", Clean(e.comm)}, {"h", Clean(e.hook)}};
+  json j = {{"i", e.index}, {"s", e.sub},         {"t", e.time_ms},    {"p", e.pid},
+            {"u", e.uid},   {"c", Clean(e.comm)}, {"h", Clean(e.hook)}};
+  if (!e.cgroup.empty()) j["g"] = Clean(e.cgroup);
   return ToBytes(AsBytes(j.dump() + "\n"));
 }
 
@@ -187,7 +188,7 @@ Result<std::vector<ContextEntry>> ParseContext(ByteView lines) {
     auto parse = [&]() -> Result<ContextEntry> {
       ASSAY_ASSIGN(const JsonDoc doc, JsonDoc::Parse(text.substr(at, end - at), "context", kMaxLine));
       const JsonValue root = doc.root();
-      ASSAY_TRY(root.OnlyKeys({"i", "s", "t", "p", "u", "c", "h"}));
+      ASSAY_TRY(root.OnlyKeys({"i", "s", "t", "p", "u", "c", "h", "g"}));
       ContextEntry e;
       ASSAY_ASSIGN(e.index, root.U64("i"));
       ASSAY_ASSIGN(e.sub, U32Member(root, "s"));
@@ -196,6 +197,9 @@ Result<std::vector<ContextEntry>> ParseContext(ByteView lines) {
       ASSAY_ASSIGN(e.uid, U32Member(root, "u"));
       ASSAY_ASSIGN(e.comm, root.Str("c"));
       ASSAY_ASSIGN(e.hook, root.Str("h"));
+      if (root.Has("g")) {
+        ASSAY_ASSIGN(e.cgroup, root.Str("g"));
+      }
       return e;
     };
     Result<ContextEntry> entry = parse();
@@ -207,6 +211,31 @@ Result<std::vector<ContextEntry>> ParseContext(ByteView lines) {
     at = end + 1;
   }
   return out;
+}
+
+std::string ContainerOf(std::string_view cgroup) {
+  constexpr std::size_t kId = 64;
+  static constexpr std::string_view kMachines[] = {"systemd-nspawn@", "machine-", "lxc.payload."};
+  const auto is_digit = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); };
+  std::string_view rest = cgroup;
+  while (!rest.empty()) {
+    const std::size_t slash = rest.rfind('/');
+    std::string_view part = slash == std::string_view::npos ? rest : rest.substr(slash + 1);
+    rest = rest.substr(0, slash == std::string_view::npos ? 0 : slash);
+    for (std::size_t at = 0; at < part.size();) {
+      std::size_t end = at;
+      while (end < part.size() && is_digit(part[end])) ++end;
+      if (end - at == kId) return std::string(part.substr(at, kId));
+      at = end + 1;
+    }
+    for (const std::string_view machine : kMachines) {
+      if (!part.starts_with(machine)) continue;
+      part.remove_prefix(machine.size());
+      if (machine.ends_with('.')) return std::string(part);
+      return std::string(part.substr(0, part.rfind('.')));
+    }
+  }
+  return "";
 }
 
 }  // namespace assay::attest

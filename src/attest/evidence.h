@@ -68,9 +68,13 @@ struct ContextEntry {
   std::uint64_t time_ms = 0;
   std::uint32_t pid = 0, uid = 0;
   std::string comm, hook;
+  std::string cgroup{};  // empty: unknown
 };
 Bytes EncodeContextLine(const ContextEntry& entry);  // a JSON line, with its newline
 Result<std::vector<ContextEntry>> ParseContext(ByteView lines);
+// The container that a control group belongs to: the innermost id of 64 hexadecimal digits (Docker, Podman,
+// containerd, CRI-O), or the name of a machine (systemd-nspawn, LXC). Empty: none is known.
+std::string ContainerOf(std::string_view cgroup);
 
 struct Evidence {
   Bytes attest;     // TPMS_ATTEST

@@ -69,6 +69,30 @@ TEST(Claims, GoBothWays) {
   EXPECT_EQ(bad.error().code(), "parse.context");
 }
 
+TEST(Context, TellsTheContainer) {
+  const ContextEntry e{.index = 7,
+                       .sub = 0,
+                       .time_ms = 1,
+                       .pid = 2,
+                       .uid = 3,
+                       .comm = "sh",
+                       .hook = "exec",
+                       .cgroup = "/user.slice/a\"b"};
+  const auto back = ParseContext(EncodeContextLine(e));
+  ASSERT_TRUE(back) << back.error().Message();
+  EXPECT_EQ(back->at(0).cgroup, "/user.slice/a\"b");
+  const std::string id(64, 'a');
+  EXPECT_EQ(ContainerOf("/system.slice/docker-" + id + ".scope"), id);
+  EXPECT_EQ(ContainerOf("/docker/" + id + "/init"), id);
+  EXPECT_EQ(ContainerOf("/kubepods.slice/kubepods-pod1.slice/cri-containerd-" + id + ".scope"), id);
+  EXPECT_EQ(ContainerOf("/system.slice/" + id + "0"), "") << "65 digits are no id";
+  EXPECT_EQ(ContainerOf("/machine.slice/systemd-nspawn@web.service/payload"), "web");
+  EXPECT_EQ(ContainerOf("/machine.slice/machine-db.scope"), "db");
+  EXPECT_EQ(ContainerOf("/lxc.payload.old.one/x"), "old.one");
+  EXPECT_EQ(ContainerOf("/system.slice/ssh.service"), "");
+  EXPECT_EQ(ContainerOf(""), "");
+}
+
 TEST(Qualifying, DependsOnEachPart) {
   const Bytes n(32, 1), a(1, 1), b(2, 2);
   const Bytes base = Qualifying(n, {"unix", {}}, a, b);

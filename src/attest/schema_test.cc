@@ -74,8 +74,14 @@ TEST(Schema, FitsTheMessages) {
   put("activation-one", Header(EncodeActivation({Bytes(32, 5)})));
   put("not-activation-short", Header(EncodeActivation({Bytes(31, 5)})));
   put("not-refusal-code", Header(EncodeRefusal({"sorry", ""})));
-  const Bytes line = EncodeContextLine(
-      {.index = 1, .sub = 2, .time_ms = 3, .pid = 4, .uid = 0xFFFFFFFF, .comm = "a\x80", .hook = "exec"});
+  const Bytes line = EncodeContextLine({.index = 1,
+                                        .sub = 2,
+                                        .time_ms = 3,
+                                        .pid = 4,
+                                        .uid = 0xFFFFFFFF,
+                                        .comm = "a\x80",
+                                        .hook = "exec",
+                                        .cgroup = "/user.slice"});
   put("context_line-one", AsText(line));
   const std::string root = std::string(ASSAY_TEST_DATA) + "/../..";
   EXPECT_EQ(

@@ -345,6 +345,7 @@ Result<> Daemon::Impl::MeasureRunning() {
   }
   measure::Context context = OwnContext();
   context.hook = "before";
+  context.late = true;
   for (const auto& [path, candidates] : links) {
     if (const auto r = MeasureOneOf(candidates, context, *recorder); !r) {
       log::Warn("{} ran before the attester and can't be measured: {}", path, r.error().Message());

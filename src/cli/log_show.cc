@@ -48,13 +48,6 @@ std::optional<std::vector<ima::InnerRecord>> Group(const ima::RecordView& r, con
   return inner ? std::optional(*std::move(inner)) : std::nullopt;
 }
 
-ima::RecordView Inner(const ima::RecordView& group, const ima::InnerRecord& inner) {
-  ima::RecordView r = group;
-  r.template_name = inner.template_name;
-  r.data = inner.data;
-  return r;
-}
-
 std::string DigestText(const ima::FileDigest& d, std::size_t digits) {
   const std::string hex = Hex(d.bytes);
   return (d.type.empty() ? "" : d.type + ":") + d.alg_name + ":" + hex.substr(0, digits) +
@@ -101,8 +94,9 @@ json RecordJson(const ima::RecordView& r, HashAlg bank) {
     out.erase("buf");
     out["entries"] = json::array();
     for (const ima::InnerRecord& i : *group) {
-      const ima::RecordView inner = Inner(r, i);
+      const ima::RecordView inner = ima::InnerView(r, i);
       out["entries"].push_back(EntryJson(inner, ima::Decode(inner)));
+      out["entries"].back()["violation"] = inner.violation();
     }
   }
   return out;
@@ -125,8 +119,9 @@ class Table {
     if (!e) return;
     if (const auto group = Group(r, *e)) {
       for (const ima::InnerRecord& i : *group) {
-        const ima::RecordView inner = Inner(r, i);
-        fmt::print("           {}\n", EntryText(inner, ima::Decode(inner)));
+        const ima::RecordView inner = ima::InnerView(r, i);
+        fmt::print("           {}{}\n", EntryText(inner, ima::Decode(inner)),
+                   inner.violation() ? Remark("violation") : "");
       }
     } else if (full_) {
       for (const ima::Field& f : e->fields) {

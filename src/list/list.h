@@ -184,5 +184,8 @@ struct InnerRecord {
 };
 Bytes EncodeGroup(const std::vector<InnerRecord>& inner);
 Result<std::vector<InnerRecord>> DecodeGroup(ByteView buffer);
+// One of them as if it stood by itself, with the group's number. One whose file digest is all zero is a
+// violation.
+RecordView InnerView(const RecordView& group, const InnerRecord& inner);
 
 }  // namespace assay::ima

@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "measure/cgroup.h"
 #include "measure/engine.h"
 
 namespace assay::measure {
@@ -116,6 +117,7 @@ Context ContextOf(pid_t tid, std::string hook) {
   c.time_ms = NowMs();
   c.pid = tid;
   c.hook = std::move(hook);
+  c.cgroup = CgroupOf(tid).value_or("");
   const Result<Bytes> status = ReadFile("/proc/" + std::to_string(tid) + "/status", kMaxProcFile);
   if (!status) return c;
   const std::string_view text = AsText(*status);

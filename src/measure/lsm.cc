@@ -19,6 +19,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "measure/cgroup.h"
 #include "measure/engine.h"
 #include "measure/file.h"
 #include "measure/gate.h"
@@ -48,16 +49,6 @@ struct Held {
 };
 using HeldPtr = std::shared_ptr<Held>;
 
-Context ContextOf(const assay_request& request) {
-  Context c;
-  c.time_ms = NowMs();
-  c.pid = static_cast<pid_t>(request.tgid);
-  c.uid = request.uid;
-  c.comm = request.comm;
-  c.hook = HookName(request.kind, request.detail);
-  return c;
-}
-
 class Lsm : public Engine {
  public:
   Lsm(EngineOptions options, Recorder& recorder)
@@ -80,6 +71,7 @@ class Lsm : public Engine {
     std::condition_variable ready;
   };
 
+  Context ContextOf(const assay_request& request);
   Result<> StartGate();
   void Take(pid_t tid, GateReply reply);
   void WorkLoop(Lane& lane, bool slow);
@@ -96,6 +88,7 @@ class Lsm : public Engine {
   EngineOptions options_;
   Recorder& recorder_;
   Rules rules_;
+  Cgroups cgroups_;
   std::unique_ptr<LsmPrograms> programs_;
   std::unique_ptr<LsmEvents> events_;
   std::unique_ptr<Gate> gate_;  // the watchdog's, after Start()
@@ -112,6 +105,17 @@ class Lsm : public Engine {
   std::condition_variable stop_;
   EngineStats stats_;
 };
+
+Context Lsm::ContextOf(const assay_request& request) {
+  Context c;
+  c.time_ms = NowMs();
+  c.pid = static_cast<pid_t>(request.tgid);
+  c.uid = request.uid;
+  c.comm = request.comm;
+  c.hook = HookName(request.kind, request.detail);
+  c.cgroup = cgroups_.Path(request.cgroup);
+  return c;
+}
 
 Hook HookOf(const assay_request& request) {
   switch (request.kind) {
@@ -164,7 +168,7 @@ Result<> Lsm::Start() {
   }
   ASSAY_TRY(StartGate());
   __atomic_store_n(&control.active, 1, __ATOMIC_SEQ_CST);
-  ASSAY_ASSIGN(events_, LsmEvents::Start(*programs_, recorder_));
+  ASSAY_ASSIGN(events_, LsmEvents::Start(*programs_, cgroups_, recorder_));
   watchdog_ = std::thread([this] { WatchLoop(); });
   if (programs_->adopted()) log::Info("lsm: took over the programs of an earlier attester");
   return {};

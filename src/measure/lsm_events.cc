@@ -64,6 +64,7 @@ std::string Deed(Violation v, const std::string& program) {
 
 struct LsmEvents::Impl {
   const LsmPrograms* programs = nullptr;
+  Cgroups* cgroups = nullptr;
   Recorder* recorder = nullptr;
   std::function<void(const assay_event&)> on_event;
   bpf::RingPtr ring;
@@ -99,7 +100,8 @@ void LsmEvents::Impl::Handle(const assay_event& event) {
                   .pid = static_cast<pid_t>(event.tgid),
                   .uid = event.uid,
                   .comm = event.comm,
-                  .hook = HookName(event.kind, event.detail)};
+                  .hook = HookName(event.kind, event.detail),
+                  .cgroup = cgroups->Path(event.cgroup)};
   if (event.kind == ASSAY_OWN_LOAD) {
     context.hook = "own";
     MeasureLate(event.path, context);
@@ -146,7 +148,9 @@ void LsmEvents::Impl::HandleMissed() {
                     .pid = static_cast<pid_t>(missed.tgid),
                     .uid = missed.uid,
                     .comm = missed.comm,
-                    .hook = "missed"};
+                    .hook = "missed",
+                    .cgroup = cgroups->Path(missed.cgroup),
+                    .late = true};
     const std::string path = missed.path[0] != 0 ? missed.path : std::string("unknown:") + missed.comm;
     Report(Violation::kUnanswered, path, context);
     if (key.kind == ASSAY_EXEC || key.kind == ASSAY_MMAP || key.kind == ASSAY_KERNEL_READ)
@@ -186,10 +190,12 @@ void LsmEvents::Impl::Loop() {
 
 LsmEvents::LsmEvents(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
-Result<std::unique_ptr<LsmEvents>> LsmEvents::Start(const LsmPrograms& programs, Recorder& recorder) {
+Result<std::unique_ptr<LsmEvents>> LsmEvents::Start(const LsmPrograms& programs, Cgroups& cgroups,
+                                                    Recorder& recorder) {
   auto impl = std::make_unique<Impl>();
   Impl& d = *impl;
   d.programs = &programs;
+  d.cgroups = &cgroups;
   d.recorder = &recorder;
   d.on_event = [&d](const assay_event& event) { d.Handle(event); };
   ASSAY_ASSIGN(d.ring, programs.OpenEvents(&d.on_event));

@@ -11,6 +11,7 @@
 #include <memory>
 
 #include "base/result.h"
+#include "measure/cgroup.h"
 #include "measure/lsm_programs.h"
 #include "measure/recorder.h"
 
@@ -18,7 +19,8 @@ namespace assay::measure {
 
 class LsmEvents {
  public:
-  static Result<std::unique_ptr<LsmEvents>> Start(const LsmPrograms& programs, Recorder& recorder);
+  static Result<std::unique_ptr<LsmEvents>> Start(const LsmPrograms& programs, Cgroups& cgroups,
+                                                  Recorder& recorder);
   ~LsmEvents();
   void TakeMissed();  // soon, on its thread
   std::uint64_t violations() const;

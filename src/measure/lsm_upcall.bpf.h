@@ -25,6 +25,7 @@ static __always_inline struct assay_request* new_request(u32 kind, u32 detail) {
   r->kind = kind;
   r->detail = detail;
   r->since = bpf_ktime_get_ns();
+  r->cgroup = bpf_get_current_cgroup_id();
   return r;
 }
 
@@ -63,6 +64,7 @@ static __always_inline void note_missed(struct assay_control* c, const struct as
       __sync_fetch_and_add(&c->missed_unnamed, 1);
       return;
     }
+    m->cgroup = r->cgroup;
     m->tgid = r->tgid;
     m->uid = r->uid;
     __builtin_memcpy(m->comm, r->comm, sizeof(m->comm));
@@ -112,6 +114,7 @@ static __always_inline struct assay_event* new_event(struct assay_control* c, u3
     return NULL;
   }
   e->inode = e->address = e->size = e->ino = 0;
+  e->cgroup = bpf_get_current_cgroup_id();
   e->dev = e->flags = e->target = 0;
   e->kind = kind;
   e->detail = detail;

@@ -20,7 +20,7 @@
 #define ASSAY_ASSERT(condition) static_assert(condition, #condition)
 #endif
 
-#define ASSAY_WIRE_VERSION 3
+#define ASSAY_WIRE_VERSION 4
 #define ASSAY_PATH 1024 /* longer ones are cut: the attester then names the file by its descriptor */
 #define ASSAY_COMM 16   /* TASK_COMM_LEN */
 #define ASSAY_DIGEST 32 /* SHA-256 */
@@ -57,9 +57,10 @@ enum assay_kind {
 #define ASSAY_SERVED 4U   /* another program serves the file system: reading may block */
 
 struct assay_request {
-  __u64 inode; /* the inode's (or the BPF program's) address: names it among those that exist now */
-  __u64 size;  /* of a buffer */
-  __u64 since; /* CLOCK_MONOTONIC, ns */
+  __u64 inode;  /* the inode's (or the BPF program's) address: names it among those that exist now */
+  __u64 size;   /* of a buffer */
+  __u64 since;  /* CLOCK_MONOTONIC, ns */
+  __u64 cgroup; /* the task's, by its number */
   __u32 kind;
   __u32 detail;
   __u32 flags;
@@ -69,7 +70,7 @@ struct assay_request {
   char path[ASSAY_PATH]; /* as the task sees it; empty if it is too long */
   __u8 answer[64];       /* the attribute's value: struct assay_answer */
 };
-ASSAY_ASSERT(sizeof(struct assay_request) == 24 + 24 + 16 + 32 + ASSAY_PATH + 64);
+ASSAY_ASSERT(sizeof(struct assay_request) == 32 + 24 + 16 + 32 + ASSAY_PATH + 64);
 
 #define ASSAY_ANSWER_CLEAN 1U  /* recorded: may be remembered as clean */
 #define ASSAY_ANSWER_REFUSE 2U /* EACCES */
@@ -88,6 +89,7 @@ struct assay_event {
   __u64 address; /* of the memory concerned */
   __u64 size;
   __u64 ino;
+  __u64 cgroup;
   __u32 dev; /* the kernel's dev_t: major << 20 | minor */
   __u32 kind;
   __u32 detail;
@@ -98,7 +100,7 @@ struct assay_event {
   __u8 digest[ASSAY_DIGEST];
   char path[ASSAY_PATH]; /* or only the last name, where a hook can't have more */
 };
-ASSAY_ASSERT(sizeof(struct assay_event) == 64 + 16 + 32 + ASSAY_PATH);
+ASSAY_ASSERT(sizeof(struct assay_event) == 72 + 16 + 32 + ASSAY_PATH);
 
 /* What ran while nobody answered: one for each inode and kind. */
 struct assay_missed_key {
@@ -111,11 +113,12 @@ ASSAY_ASSERT(sizeof(struct assay_missed_key) == 24);
 
 struct assay_missed {
   __u64 count;
+  __u64 cgroup;
   __u32 tgid, uid;
   char comm[ASSAY_COMM];
   char path[ASSAY_PATH];
 };
-ASSAY_ASSERT(sizeof(struct assay_missed) == 32 + ASSAY_PATH);
+ASSAY_ASSERT(sizeof(struct assay_missed) == 40 + ASSAY_PATH);
 
 /* The attester's own files: they may always be loaded, so that it can be started again. */
 struct assay_own_file {

@@ -11,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "base/fd.h"
+#include "measure/cgroup.h"
 #include "measure/mount_watch.h"
 #include "measure/policy.h"
 
@@ -87,19 +88,6 @@ void TakeIds(std::string_view status, std::string_view label, std::optional<uid_
   effective = second;
 }
 
-// The unified hierarchy's line: "0::/path".
-std::optional<std::string> CgroupOf(const std::string& process) {
-  const Result<Bytes> file = ReadFile(process + "/cgroup", 64 << 10);
-  if (!file) return std::nullopt;
-  std::string_view text = AsText(*file);
-  while (!text.empty()) {
-    const std::string_view line = text.substr(0, text.find('\n'));
-    text.remove_prefix(std::min(line.size() + 1, text.size()));
-    if (line.starts_with("0::/")) return std::string(line.substr(3));
-  }
-  return std::nullopt;
-}
-
 }  // namespace
 
 Facts GatherFacts(int fd, const std::string& path, pid_t tid, std::uint32_t needs) {
@@ -124,7 +112,7 @@ Facts GatherFacts(int fd, const std::string& path, pid_t tid, std::uint32_t need
       TakeIds(AsText(*status), "\nGid:\t", facts.gid, facts.egid);
     }
   }
-  if ((needs & kNeedCgroup) != 0) facts.cgroup = CgroupOf(process);
+  if ((needs & kNeedCgroup) != 0) facts.cgroup = CgroupOf(tid);
   return facts;
 }
 

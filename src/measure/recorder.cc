@@ -96,7 +96,7 @@ Values Recorder::Impl::After(const Values& from, const Values& extends) const {
 
 Step Recorder::Impl::MakeStep(std::string_view name, ByteView data, bool violation) const {
   Step step;
-  step.violation = violation;
+  step.violations = violation ? 1 : 0;
   for (const HashAlg bank : banks)
     step.extends.push_back(violation ? Digest::Filled(bank, 0xFF) : ima::TemplateDigest(bank, name, data));
   const Digest column = violation ? Digest::Filled(banks[list_bank], 0) : step.extends[list_bank];
@@ -134,7 +134,7 @@ void Recorder::Impl::Note(const Step& step) {
   }
   values = step.next;
   entries += step.entries;
-  violations += step.violation ? 1 : 0;
+  violations += step.violations;
   starts += step.start ? 1 : 0;
   Learn(step);
 }
@@ -159,7 +159,7 @@ Result<> Recorder::Impl::WriteAhead(const Step& step) {
   if (!step.kept) {
     OverflowState s{.overflow = overflow + 1,
                     .entries = entries + step.entries,
-                    .violations = violations + (step.violation ? 1 : 0),
+                    .violations = violations + step.violations,
                     .banks = {}};
     for (std::size_t i = 0; i < values.size(); ++i)
       s.banks.push_back({.before = values[i], .extend = step.extends[i]});
@@ -226,6 +226,7 @@ Result<> Recorder::Impl::Flush() {
   Step step = MakeStep(kBuf, data, false);
   step.journal = group_step.journal;
   step.entries = group_step.entries;
+  step.violations = group_step.violations;
   step.pending = PendingPath();
   const Result<> done = Commit(std::move(step));
   if (!done && !tail) return done;  // not written: the group waits for better days
@@ -267,6 +268,7 @@ Result<> Recorder::Impl::Append(Step step, ByteView data) {
   if (group.empty()) {
     group_since = std::chrono::steady_clock::now();
     group_step.entries = 0;
+    group_step.violations = 0;
   }
   group.insert(group.end(), encoded.begin(), encoded.end());
   for (JournalEntry& e : step.journal) {
@@ -274,6 +276,7 @@ Result<> Recorder::Impl::Append(Step step, ByteView data) {
     group_step.journal.push_back(std::move(e));
   }
   ++group_step.entries;
+  group_step.violations += step.violations;
   {
     // The write-ahead file vouches for it from here on.
     std::lock_guard guard(look);
@@ -403,7 +406,8 @@ Result<std::unique_ptr<Recorder>> Recorder::Open(RecorderOptions options, tpm::T
 
 Result<Recorded> Recorder::Record(const Measurement& m) {
   Impl& d = *impl_;
-  const bool grouped = !d.options.synchronous && d.options.known && d.options.known(m.digest);
+  const bool grouped =
+      !d.options.synchronous && (m.context.late || (d.options.known && d.options.known(m.digest)));
   return d.Add(kNg, ima::EncodeNg(m.digest, m.path), false, grouped,
                std::pair{d.PathKey(m.path), d.ContentKey(m.digest.view())}, m.context, m.path, false);
 }
@@ -413,7 +417,8 @@ Result<Recorded> Recorder::RecordViolation(Violation v, const std::string& path,
   Context named = context;
   named.hook = ViolationName(v);
   const Digest none = Digest::Filled(d.options.list_bank, 0);
-  return d.Add(kNg, ima::EncodeNg(none, path), true, false, std::pair{d.PathKey(path), d.ContentKey({})},
+  const bool grouped = context.late && !d.options.synchronous;
+  return d.Add(kNg, ima::EncodeNg(none, path), true, grouped, std::pair{d.PathKey(path), d.ContentKey({})},
                named, path, false);
 }
 

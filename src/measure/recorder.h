@@ -35,7 +35,9 @@ struct Context {
   pid_t pid = 0;
   uid_t uid = 0;
   std::string comm;
-  std::string hook;  // "exec", "open", "measure", "start"
+  std::string hook;      // "exec", "open", "measure", "start"
+  std::string cgroup{};  // "/system.slice/ssh.service"; empty: unknown
+  bool late = false;     // it has run, nobody waits: may share a record with others, whatever it is
 };
 
 struct Measurement {

@@ -48,7 +48,8 @@ struct Step {
   std::vector<JournalEntry> journal;       // index is set when committed
   std::string pending;                     // the group's write-ahead file, not needed once it is committed
   std::uint64_t entries = 1;
-  bool violation = false, start = false;
+  std::uint64_t violations = 0;
+  bool start = false;
   bool kept = true;  // false: the list is full, only the PCR gets it
 };
 

@@ -91,25 +91,20 @@ void Recorder::Impl::RemoveFiles(std::string_view prefix, const std::string& exc
 
 // What a record says, for the tables.
 void Recorder::Impl::Account(const ima::RecordView& record, Step& step) const {
-  step.violation = record.violation();
   auto add = [&](const ima::RecordView& r) {
+    step.violations += r.violation() ? 1 : 0;
     Result<ima::Entry> entry = ima::Decode(r);
     if (!entry) return;  // our own lists decode; a foreign record proves nothing about a path
     if (entry->path == kStartName && r.template_name == kBuf) step.start = true;
     if (r.template_name != kNg || !entry->file_digest) return;
     step.paths.emplace_back(PathKey(entry->path),
-                            ContentKey(step.violation ? ByteView() : ByteView(entry->file_digest->bytes)));
+                            ContentKey(r.violation() ? ByteView() : ByteView(entry->file_digest->bytes)));
   };
-  if (record.template_name == kBuf && !step.violation) {
+  if (record.template_name == kBuf && !record.violation()) {
     if (Result<ima::Entry> entry = ima::Decode(record); entry && entry->path == ima::kGroupName) {
       if (auto inner = ima::DecodeGroup(entry->buffer)) {
         step.entries = inner->size();
-        for (const ima::InnerRecord& i : *inner) {
-          ima::RecordView view = record;
-          view.template_name = i.template_name;
-          view.data = i.data;
-          add(view);
-        }
+        for (const ima::InnerRecord& i : *inner) add(ima::InnerView(record, i));
         return;
       }
     }

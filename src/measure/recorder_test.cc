@@ -70,6 +70,47 @@ TEST_F(RecorderTest, GroupsKnownContentAndKeepsTheOrder) {
   EXPECT_EQ(part->entries[100].index, 2U);
 }
 
+TEST_F(RecorderTest, WhatRanAlreadySharesARecord) {
+  Open();
+  Context late{
+      .time_ms = 1, .pid = 2, .uid = 3, .comm = "sh", .hook = "missed", .cgroup = "/a", .late = true};
+  const Digest unknown = Digest::Filled(HashAlg::kSha256, 0xEE);
+  ASSERT_TRUE(recorder_->RecordViolation(Violation::kUnanswered, "/bin/x", late));
+  ASSERT_TRUE(recorder_->Record({unknown, "/bin/x", late}));
+  ASSERT_TRUE(recorder_->RecordViolation(Violation::kUnanswered, "/bin/y", late));
+  ASSERT_TRUE(recorder_->Flush());
+  const RecorderState before = recorder_->State();
+  EXPECT_EQ(before.count, 2U) << "boot_aggregate and one group";
+  EXPECT_EQ(before.violations, 2U);
+  auto list = MappedFile::Open(options_.dir + "/list");
+  ASSERT_TRUE(list);
+  ima::ListReader reader(list->view(), HashAlg::kSha256);
+  ASSERT_TRUE(reader.Next());
+  const auto group = reader.Next();
+  ASSERT_TRUE(group && *group);
+  EXPECT_FALSE((*group)->violation());
+  const auto entry = ima::Decode(**group);
+  ASSERT_TRUE(entry);
+  const auto inner = ima::DecodeGroup(entry->buffer);
+  ASSERT_TRUE(inner && inner->size() == 3);
+  EXPECT_TRUE(ima::InnerView(**group, (*inner)[0]).violation());
+  EXPECT_FALSE(ima::InnerView(**group, (*inner)[1]).violation());
+  auto journal = MappedFile::Open(options_.dir + "/journal");
+  ASSERT_TRUE(journal);
+  const auto part = ParseJournal(journal->view(), 0);
+  ASSERT_TRUE(part && part->entries.size() == 3);
+  EXPECT_EQ(part->entries[2].sub, 2U);
+  EXPECT_EQ(part->entries[2].context.hook, "unanswered");
+  EXPECT_EQ(part->entries[2].context.cgroup, "/a");
+  // A restart counts them the same, and knows that the last of /bin/y is a violation.
+  recorder_.reset();
+  Open();
+  EXPECT_EQ(recorder_->State().violations, before.violations);
+  const auto again = recorder_->RecordViolation(Violation::kUnanswered, "/bin/y", late);
+  ASSERT_TRUE(again);
+  EXPECT_FALSE(again->is_new);
+}
+
 TEST_F(RecorderTest, AGroupIsCommittedInTime) {
   options_.group_ms = 20;
   options_.known = [](const Digest&) { return true; };

@@ -22,35 +22,53 @@ VIOLATIONS = """open_writers ToMToU unmeasurable mprotect modified_code anonymou
 kernel_memory kexec_load unanswered""".split()
 
 
+def field(data, at):
+    """A length and its bytes; where they end."""
+    (size,) = struct.unpack_from("<I", data, at)
+    return data[at + 4 : at + 4 + size], at + 4 + size
+
+
 def records(data):
-    """(is a violation, file digest, name) of each record of a SHA-256 list."""
+    """((record, position in its group), is a violation, file digest, name) of each entry of a SHA-256 list."""
     found = []
-    at = 0
+    at = index = 0
+
+    def add(place, violation, fields):
+        digest, rest = field(fields, 0)
+        name, rest = field(fields, rest)
+        name = name.split(b"\0")[0].decode(errors="replace")
+        if name == "assay-group":
+            group, at, sub = field(fields, rest)[0], 0, 0
+            while at < len(group):
+                _, at = field(group, at)
+                inner, at = field(group, at)
+                add((place[0], sub), False, inner)
+                sub += 1
+            return
+        digest = digest[-32:]
+        found.append((place, violation or digest == bytes(32), digest.hex(), name))
+
     while at < len(data):
-        digest = data[at + 4 : at + 36]
-        (size,) = struct.unpack_from("<I", data, at + 36)
-        at += 40 + size
-        (size,) = struct.unpack_from("<I", data, at)
-        fields = data[at + 4 : at + 4 + size]
-        at += 4 + size
-        (n,) = struct.unpack_from("<I", fields)
-        (m,) = struct.unpack_from("<I", fields, 4 + n)
-        name = fields[8 + n : 8 + n + m].split(b"\0")[0].decode(errors="replace")
-        found.append((digest == bytes(32), fields[4 : 4 + n][-32:].hex(), name))
+        column = data[at + 4 : at + 36]
+        _, at = field(data, at + 36)
+        fields, at = field(data, at)
+        add((index, 0), column == bytes(32), fields)
+        index += 1
     return found
 
 
 def hooks(data):
-    """The hook of each record, from the journal (docs/formats/state.md)."""
+    """The hook of each entry, from the journal (docs/formats/state.md)."""
     found = {}
     at = 0
     while at + 2 <= len(data):
         (size,) = struct.unpack_from("<H", data, at)
         entry = data[at + 2 : at + 2 + size]
         at += 2 + size
-        (index,) = struct.unpack_from("<Q", entry)
+        place = struct.unpack_from("<QI", entry)
         comm = entry[28]
-        found[index] = entry[30 + comm :].decode()
+        hook = entry[29 + comm]
+        found[place] = entry[30 + comm : 30 + comm + hook].decode()
     return found
 
 
@@ -72,7 +90,8 @@ class Assay:
 
     def list(self):
         journal = hooks((RUN / "list/journal").read_bytes())
-        return [(v, d, n, journal.get(i, "violation" if v else "")) for i, (v, d, n) in enumerate(records((RUN / "list/list").read_bytes()))]
+        entries = records((RUN / "list/list").read_bytes())
+        return [(v, d, n, journal.get(place, "violation" if v else "")) for place, v, d, n in entries]
 
     def end(self):
         self.process.terminate()
@@ -82,7 +101,7 @@ class Assay:
 
 class Ima:
     def list(self):
-        return [(v, d, n, "violation" if v else "") for v, d, n in records(IMA.read_bytes())]
+        return [(v, d, n, "violation" if v else "") for _, v, d, n in records(IMA.read_bytes())]
 
     def end(self):
         pass

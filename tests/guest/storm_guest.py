@@ -93,10 +93,10 @@ def main():
     data = (RUN / "list/list").read_bytes()
     journal = hooks((RUN / "list/journal").read_bytes())
     measured, unanswered, ours = set(), set(), 0
-    for index, (violation, digest, name) in enumerate(records(data)):
+    for place, violation, digest, name in records(data):
         if not violation:
             measured.add(digest)
-        elif journal.get(index) == "unanswered":
+        elif journal.get(place) == "unanswered":
             unanswered.add(name)
     ran = refused = slowest = missing = late = 0
     for line in LOG.read_text().splitlines():
