@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Compares the lsm engine with the kernel's own IMA (ima_policy=tcb): same kernel, same work, a guest for each.
 
-guest_compare.py exec|mmap|first|boot
+guest_compare.py exec|mmap|first|boot|build
 """
 
 import json
@@ -16,6 +16,33 @@ TOP = Path(__file__).resolve().parents[1]
 BIN = TOP / "build/release/bin"
 
 
+# What a C compiler consists of. Sources that are small and need nothing but libc.
+TOOLS = "gcc-12 cpp-12 binutils binutils-x86-64-linux-gnu libbinutils libctf0 libctf-nobfd0 libgcc-12-dev libc6-dev linux-libc-dev"
+LIBRARIES = "libmpc3 libmpfr6 libgmp10 libisl23 libzstd1 libjansson4"
+SOURCES = ["src/libassay/*.c", "tests/guest/init.c", "tests/guest/payload_*.c", "tests/guest/rootkit_preload.c", "tests/guest/rootkit_syslogd.c"]
+
+
+def toolchain(into):
+    """This machine's own compiler and the sources to build."""
+    owned = subprocess.run(["dpkg", "-L", *TOOLS.split(), *LIBRARIES.split()], stdout=subprocess.PIPE, text=True, check=True)
+    names = [n for n in owned.stdout.splitlines() if n.startswith(("/usr/bin", "/usr/lib", "/usr/include", "/lib")) and not Path(n).is_dir()]
+    names += ["/lib/x86_64-linux-gnu/libc.so.6", "/lib64/ld-linux-x86-64.so.2", "/lib/x86_64-linux-gnu/libm.so.6"]
+    tools, source = into / "tools", into / "source"
+    for name in names:
+        path = Path(name)
+        target = tools / str(path.parent.resolve() / path.name).lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.exists() and path.exists():
+            shutil.copy(path, target)
+    (tools / "lib").symlink_to("usr/lib")
+    (tools / "lib64").symlink_to("usr/lib64")
+    source.mkdir()
+    shutil.copy(TOP / "include/assay.h", source)
+    for pattern in SOURCES:
+        for path in TOP.glob(pattern):
+            shutil.copy(path, source / f"{path.parent.name}_{path.name}")
+
+
 def run(what, engine, *options):
     """The times (ns) of one guest's rounds."""
     with tempfile.TemporaryDirectory() as work:
@@ -25,6 +52,8 @@ def run(what, engine, *options):
             shutil.copy(BIN / name, files)
             subprocess.run(["strip", files / name], check=True)
         shutil.copy(TOP / "bench/guest_work.py", files)
+        if what == "build":
+            toolchain(files)
         command = [TOP / "scripts/guest", "run", "--memory", "1536", "--files", f"{files}:bin", "--timeout", "900", *options]
         command += ["--append", "ima_policy=tcb"] if engine == "ima" else []
         command += ["--", "python3", "/files/bin/guest_work.py", what, engine]

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """In the guest: does one piece of work and prints its times, a JSON list of numbers (ns for one), each from one round.
 
-guest_work.py WHAT ENGINE        WHAT: exec, mmap, first-64k, first-16m or boot; ENGINE: none, ima, assay or assay-grouped
+guest_work.py WHAT ENGINE        WHAT: exec, mmap, first-64k, first-16m, boot or build; ENGINE: none, ima, assay or assay-grouped
 """
 
 import json
@@ -47,6 +47,21 @@ def opener(what, rounds, target):
     return float(done.stdout)
 
 
+def build():
+    """Compiles and archives what lies in /files/bin/source with the compiler in /files/bin/tools; ns."""
+    tools, out = Path("/files/bin/tools"), WORK / "out"
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    libraries = tools / "usr/lib/x86_64-linux-gnu"
+    gcc = [tools / "usr/bin/gcc-12", f"--sysroot={tools}", f"-B{tools}/usr/bin", "-O1", "-w", "-I/files/bin/source"]
+    env = {**os.environ, "LD_LIBRARY_PATH": str(libraries)}
+    started = time.monotonic_ns()
+    for source in sorted(Path("/files/bin/source").glob("*.c")):
+        subprocess.run([*gcc, "-c", source, "-o", out / f"{source.stem}.o"], env=env, check=True)
+    subprocess.run([tools / "usr/bin/x86_64-linux-gnu-ar", "rcs", out / "all.a", *sorted(out.glob("*.o"))], env=env, check=True)
+    return time.monotonic_ns() - started
+
+
 def main():
     what, engine = sys.argv[1:]
     if engine.startswith("assay"):
@@ -64,6 +79,9 @@ def main():
         times = [opener("mmap", 1, folder(f"new{i}", 40, 64 * KIB)) for i in range(7)]
     elif what == "first-16m":
         times = [opener("mmap", 1, folder(f"new{i}", 2, 16 * MIB)) for i in range(5)]
+    elif what == "build":
+        print(f"the first build: {build() / 1e6:.0f} ms", file=sys.stderr)
+        times = [build() for _ in range(5)]
     else:
         times = [opener("mmap", 1, folder(f"boot{i}", 1500, 16 * KIB)) * 1500 for i in range(3)]
     print(json.dumps(times))

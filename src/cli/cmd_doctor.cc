@@ -116,18 +116,16 @@ Result<int> Doctor(const std::string& tcti, const Session& session) {
   findings.push_back({"software TPM", swtpm, swtpm ? "swtpm is installed" : "swtpm is not installed",
                       swtpm ? "" : "doctor.swtpm"});
   findings.push_back(OfKernelIma());
-  // What engine/engine "best" would take; the default is fanotify.
+  // What engine/engine "best", the default, would take.
   const std::string best = lsm.good ? "lsm" : fanotify.good ? "fanotify" : "none";
-  const bool works = fanotify.good && fuse && (tpm.good || swtpm);
+  const bool works = best != "none" && fuse && (tpm.good || swtpm);
   if (session.json) {
     json list = json::array();
     for (const Finding& f : findings) list.push_back(f.ToJson());
-    fmt::print("{}\n", json{{"kernel", kernel.release},
-                            {"best_engine", best},
-                            {"default_engine", fanotify.good ? "fanotify" : "none"},
-                            {"works", works},
-                            {"findings", list}}
-                           .dump(-1, ' ', false, json::error_handler_t::replace));
+    fmt::print(
+        "{}\n",
+        json{{"kernel", kernel.release}, {"best_engine", best}, {"works", works}, {"findings", list}}.dump(
+            -1, ' ', false, json::error_handler_t::replace));
   } else {
     fmt::print("Linux {}\n", kernel.release);
     for (const Finding& f : findings) {
@@ -136,9 +134,7 @@ Result<int> Doctor(const std::string& tcti, const Session& session) {
                  session.colour ? "\x1b[0m" : "", f.what, f.text.substr(0, f.text.find('\n')));
       if (const auto remedy = Remedy(f.code); !remedy.empty()) fmt::print("{:27}-> {}\n", "", remedy);
     }
-    fmt::print("engine/engine \"best\" would take {}; the default is {}.\n",
-               best == "none" ? "none: nothing could be measured" : best,
-               fanotify.good ? "fanotify" : "not to be had here");
+    fmt::print("The engine would be {}.\n", best == "none" ? "none: nothing could be measured" : best);
     fmt::print("{}\n", works ? "assayd works here." : "assayd does not work here as it is.");
   }
   return works ? kExitOk : root ? kExitNotTrusted : kExitUnknown;

@@ -72,8 +72,8 @@ Result<measure::Appraise> ParseAppraise(const JsonValue& v) {
 }
 
 Result<> ParseEngine(const JsonValue& v, Config& c) {
-  ASSAY_TRY(v.OnlyKeys(
-      {"scope", "mounts", "policy", "appraise", "extensions", "workers", "deadline_ms", "expiry", "engine"}));
+  ASSAY_TRY(v.OnlyKeys({"scope", "mounts", "policy", "appraise", "extensions", "workers", "deadline_ms",
+                        "expiry", "engine", "guard"}));
   ASSAY_ASSIGN(std::string scope, v.Str("scope"));
   if (scope == "none") {
     c.scope = Scope::kNone;
@@ -99,11 +99,14 @@ Result<> ParseEngine(const JsonValue& v, Config& c) {
   ASSAY_TRY(Get(v, "expiry", expiry));
   if (expiry != "allow" && expiry != "refuse")
     return Fail(UsageError("engine/expiry: not allow or refuse: " + expiry));
-  std::string engine = "fanotify";  // lsm when asked for: its coverage is not shown yet
+  std::string engine = "best";
   ASSAY_TRY(Get(v, "engine", engine));
   if (engine != "best" && engine != "lsm" && engine != "fanotify")
     return Fail(UsageError("engine/engine: not best, lsm or fanotify: " + engine));
   if (engine != "best") c.engine.engine = engine;
+  ASSAY_TRY(Get(v, "guard", c.engine.guard));
+  if (c.engine.guard && (engine == "fanotify" || c.scope != Scope::kHost))
+    return Fail(UsageError("engine/guard: only the lsm engine, for the whole host, can guard the attester"));
   c.engine.expiry = expiry == "allow" ? measure::Expiry::kAllow : measure::Expiry::kRefuse;
   return {};
 }
@@ -241,6 +244,7 @@ std::string EnginePolicy(const Config& c) {
                  {"extensions", c.engine.extensions},
                  {"appraise", AppraiseName(c.engine.appraise)},
                  {"rules", c.engine.policy->text()},
+                 {"guard", c.engine.guard},
                  {"deadline_ms", c.engine.deadline.count()},
                  {"expiry", c.engine.expiry == measure::Expiry::kAllow ? "allow" : "refuse"}};
   j["record"] = {{"pcr", c.pcr},

@@ -279,17 +279,14 @@ Result<> Daemon::Impl::StartEngine() {
                                      {"passed_over", passed_over}});
 }
 
-// The new engine is there before the old one goes: in between, both ask. The policy is in the list before it
-// rules.
+// The policy is in the list before it rules. An engine that can't follow it is replaced: the new one is there
+// before the old one goes; in between, both ask.
 Result<> Daemon::Impl::LoadPolicy(std::string_view text) {
   if (text.size() > measure::kMaxPolicy) return Fail(UsageError("the policy is too long"));
   const std::lock_guard loading(load_mutex);
   if (!started) return Fail(StateError("engine.starting", "the attester is still starting"));
   const std::shared_ptr<measure::Engine> old = Engine();
   if (!old) return Fail(StateError("engine.none", "no engine is there to follow a policy"));
-  // Its states in the kernel belong to the policy that they were made by.
-  if (old->Name() != "fanotify")
-    return Fail(StateError("engine.policy-restart", "this engine takes a policy when it starts"));
   std::shared_ptr<const measure::Policy> policy;
   if (text.starts_with('/')) {
     ASSAY_ASSIGN(policy, FindPolicy(std::string(text.substr(0, text.find('\n')))));
@@ -300,20 +297,25 @@ Result<> Daemon::Impl::LoadPolicy(std::string_view text) {
   Config changed = config;
   changed.engine.policy = policy;
   ASSAY_TRY(recorder->RecordBuffer("assay-policy", AsBytes(EnginePolicy(changed)), OwnContext()));
-  measure::EngineOptions options = OptionsOfEngine();
-  options.policy = policy;
-  options.engine = old->Name();
-  Result<measure::EngineChoice> choice = NewEngine(options);
-  if (!choice) {
-    ASSAY_TRY(recorder->RecordBuffer("assay-policy", AsBytes(EnginePolicy(config)), OwnContext()));
-    return Fail(choice.error().In("the former policy rules on"));
-  }
-  {
+  if (old->Follow(policy)) {
     const std::lock_guard lock(mutex);
-    engine = std::move(choice->engine);
     config.engine.policy = policy;
+  } else {
+    measure::EngineOptions options = OptionsOfEngine();
+    options.policy = policy;
+    options.engine = old->Name();
+    Result<measure::EngineChoice> choice = NewEngine(options);
+    if (!choice) {
+      ASSAY_TRY(recorder->RecordBuffer("assay-policy", AsBytes(EnginePolicy(config)), OwnContext()));
+      return Fail(choice.error().In("the former policy rules on"));
+    }
+    {
+      const std::lock_guard lock(mutex);
+      engine = std::move(choice->engine);
+      config.engine.policy = policy;
+    }
+    old->Stop();
   }
-  old->Stop();
   log::Info("a new policy rules: {} bytes", policy->text().size());
   return {};
 }

@@ -53,6 +53,7 @@ struct EngineOptions {
   std::set<pid_t> exempt;  // processes besides our own (the software TPM)
   // Of the lsm engine:
   std::string run_dir = "/run/assayd/engine";   // its mounts: pinned programs, the gate
+  bool guard = false;                           // self-protection: nobody else reaches us or our programs
   std::uint64_t cgroup = 0;                     // only tasks of this cgroup (its inode number); 0: all
   std::chrono::milliseconds gate_limit{5'000};  // without a sign of life from us, tasks are let go
 };
@@ -71,6 +72,9 @@ class Engine {
   virtual EngineStats Stats() const = 0;
   virtual Result<> Health() const = 0;  // an error names what is wrong
   virtual void Stop() = 0;              // idempotent
+  // Rules by another policy from now on; what was judged by the former one is asked again. False: it can't
+  // while it runs, another engine has to be started.
+  virtual bool Follow(std::shared_ptr<const Policy>) { return false; }
   // Whether this is a process of the engine's own, whose program is a part of the attester's.
   virtual bool IsOwn(pid_t) const { return false; }
 };
@@ -85,7 +89,7 @@ Result<std::unique_ptr<Engine>> StartFanotify(const EngineOptions& options, Reco
 Result<> ProbeLsm();
 Result<std::unique_ptr<Engine>> StartLsm(const EngineOptions& options, Recorder& recorder);
 
-// The best engine that starts here: lsm, then fanotify.
+// The best engine that starts here: lsm, then fanotify. With `guard`, which only lsm has, none but that.
 struct EngineChoice {
   std::unique_ptr<Engine> engine;
   std::vector<std::pair<std::string, Error>> passed_over;  // a better one's name, and why not

@@ -54,7 +54,7 @@ struct Handle {
   std::mutex mutex;     // of what follows
   std::optional<ListView> view;
   LineSplitter splitter;
-  bool loaded = false;                 // a policy was written through it
+  std::string policy;                  // that was written through it so far
   std::atomic<std::uint64_t> seen{0};  // end of the list when it was last read to its end
   FusePollPtr poll;                    // who waits for growth; under Impl::mutex
 };
@@ -274,7 +274,8 @@ void Read(fuse_req_t req, fuse_ino_t /*ino*/, std::size_t size, off_t offset, fu
   }
 }
 
-// One write is one policy, so that its error is that write's: a close() that fails is overlooked by many.
+// Each write makes what was written so far the policy, so that its error is that write's: a close() that
+// fails is overlooked by many. Shells write line by line.
 void WritePolicy(fuse_req_t req, Handle& handle, std::string_view text) {
   Fs::Impl& fs = ImplOf(req);
   if (fuse_req_ctx(req)->uid != 0 || handle.uid != 0) {
@@ -284,8 +285,9 @@ void WritePolicy(fuse_req_t req, Handle& handle, std::string_view text) {
   Result<> loaded;
   {
     std::lock_guard lock(handle.mutex);
-    loaded = handle.loaded ? Fail(UsageError("a policy is written in one write")) : fs.options.load(text);
-    handle.loaded = true;
+    const std::string all = handle.policy + std::string(text);
+    loaded = fs.options.load(all);
+    if (loaded) handle.policy = all;
   }
   if (loaded) {
     fuse_reply_write(req, text.size());

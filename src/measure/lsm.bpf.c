@@ -11,7 +11,8 @@
  *   lsm_kernel_reads.bpf.h  hooks: modules, firmware, kexec, BPF programs
  *   lsm_writers.bpf.h       hooks: opens, truncation, renames, raw devices
  *   lsm_process.bpf.h       hooks: ptrace and its like
- * Every program here is attached, or none: docs/notes/2026-11-24-lsm-engine.md.
+ *   lsm_guard.bpf.h         hooks: the attester's own objects, when asked for
+ * Every program here that is asked for is attached, or none: docs/notes/2026-11-24-lsm-engine.md.
  */
 #include "lsm_kernel.bpf.h"
 /* Order: the helpers need the types. */
@@ -33,4 +34,5 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #include "lsm_kernel_reads.bpf.h"
 #include "lsm_writers.bpf.h"
 #include "lsm_process.bpf.h"
+#include "lsm_guard.bpf.h"
 /* clang-format on */

@@ -52,7 +52,7 @@ using HeldPtr = std::shared_ptr<Held>;
 class Lsm : public Engine {
  public:
   Lsm(EngineOptions options, Recorder& recorder)
-      : options_(std::move(options)), recorder_(recorder), rules_(options_) {}
+      : options_(std::move(options)), recorder_(recorder), rules_(std::make_shared<Rules>(options_)) {}
   ~Lsm() override { Stop(); }
   Result<> Start();
 
@@ -60,6 +60,7 @@ class Lsm : public Engine {
   EngineStats Stats() const override;
   Result<> Health() const override;
   void Stop() override;
+  bool Follow(std::shared_ptr<const Policy> policy) override;
   bool IsOwn(pid_t pid) const override {
     return programs_ &&
            __atomic_load_n(&programs_->control().gate, __ATOMIC_SEQ_CST) == static_cast<std::uint32_t>(pid);
@@ -72,6 +73,7 @@ class Lsm : public Engine {
   };
 
   Context ContextOf(const assay_request& request);
+  std::shared_ptr<Rules> CurrentRules() const;
   Result<> StartGate();
   void Take(pid_t tid, GateReply reply);
   void WorkLoop(Lane& lane, bool slow);
@@ -87,7 +89,8 @@ class Lsm : public Engine {
 
   EngineOptions options_;
   Recorder& recorder_;
-  Rules rules_;
+  std::shared_ptr<Rules> rules_;      // under mutex_
+  std::uint64_t refused_before_ = 0;  // by former policies
   Cgroups cgroups_;
   std::unique_ptr<LsmPrograms> programs_;
   std::unique_ptr<LsmEvents> events_;
@@ -149,7 +152,9 @@ Result<> CheckIdentify() {
 
 Result<> Lsm::Start() {
   ASSAY_TRY(MakeDirs(options_.run_dir, 0700));
-  ASSAY_ASSIGN(programs_, LsmPrograms::Open(options_.run_dir + kPins, rules_.policy().text()));
+  ASSAY_ASSIGN(programs_, LsmPrograms::Open({.pin_dir = options_.run_dir + kPins,
+                                             .guard = options_.guard,
+                                             .policy = std::string(rules_->policy().text())}));
   assay_control& control = programs_->control();
   ASSAY_TRY(programs_->Mark(getpid(), ASSAY_ROLE_AGENT | ASSAY_ROLE_EXEMPT));
   for (const pid_t pid : options_.exempt) ASSAY_TRY(programs_->Mark(pid, ASSAY_ROLE_EXEMPT));
@@ -160,7 +165,7 @@ Result<> Lsm::Start() {
     if (const Result<> r = programs_->AddOwnFile(path); !r) log::Debug("{}", r.error().Message());
   }
   control.scope = options_.cgroup;
-  control.opens = rules_.policy().Asks(Func::kFileCheck) ? 1 : 0;
+  control.opens = rules_->policy().Asks(Func::kFileCheck) ? 1 : 0;
   control.refuse = options_.expiry == Expiry::kRefuse ? 1 : 0;
   for (unsigned i = 0; i < std::max(1U, options_.workers); ++i) {
     workers_.emplace_back([this] { WorkLoop(quick_, false); });
@@ -170,6 +175,7 @@ Result<> Lsm::Start() {
   __atomic_store_n(&control.active, 1, __ATOMIC_SEQ_CST);
   ASSAY_ASSIGN(events_, LsmEvents::Start(*programs_, cgroups_, recorder_));
   watchdog_ = std::thread([this] { WatchLoop(); });
+  if (options_.guard) ASSAY_TRY(programs_->Guard());
   if (programs_->adopted()) log::Info("lsm: took over the programs of an earlier attester");
   return {};
 }
@@ -257,9 +263,10 @@ void Lsm::MeasureFile(Held& held) {
   const Context context = ContextOf(held.request);
   const Result<std::string> name = NameOfFd(fd);
   const std::string path = name ? *name : held.request.path;
-  Use use = rules_.Look(fd, path, static_cast<pid_t>(held.request.tid), {HookOf(held.request)});
+  const std::shared_ptr<Rules> rules = CurrentRules();
+  Use use = rules->Look(fd, path, static_cast<pid_t>(held.request.tid), {HookOf(held.request)});
   if (!use.ruling.any()) {
-    const bool data = held.request.kind == ASSAY_OPEN && rules_.Lasting(use);
+    const bool data = held.request.kind == ASSAY_OPEN && rules->Lasting(use);
     Answer(held, data ? ASSAY_ANSWER_DATA : 0, nullptr);
     const std::lock_guard lock(mutex_);
     ++stats_.not_code;
@@ -272,7 +279,7 @@ void Lsm::MeasureFile(Held& held) {
     stats_.bytes_hashed += bytes;
   }
   const bool writers = (held.request.flags & ASSAY_WRITERS) != 0 || IsUnsealedMemory(fd);
-  const bool allowed = rules_.Settle(use, digest && !writers ? &*digest : nullptr, context);
+  const bool allowed = rules->Settle(use, digest && !writers ? &*digest : nullptr, context);
   if (!use.ruling.measure) {
     Answer(held, allowed ? 0 : ASSAY_ANSWER_REFUSE, nullptr);
     const std::lock_guard lock(mutex_);
@@ -294,7 +301,7 @@ void Lsm::MeasureFile(Held& held) {
     const std::lock_guard lock(mutex_);
     if (writers && recorded) ++stats_.violations;
   }
-  const std::uint32_t clean = rules_.Lasting(use) ? ASSAY_ANSWER_CLEAN : 0;
+  const std::uint32_t clean = rules->Lasting(use) ? ASSAY_ANSWER_CLEAN : 0;
   Finish(held, recorded, allowed ? clean : ASSAY_ANSWER_REFUSE, &*digest, path, context);
 }
 
@@ -311,8 +318,9 @@ void Lsm::MeasureDigest(Held& held) {
            context);
     return;
   }
-  Use use = rules_.Look(-1, path, static_cast<pid_t>(request.tid), {HookOf(request)});
-  const bool allowed = rules_.Settle(use, &*digest, context);
+  const std::shared_ptr<Rules> rules = CurrentRules();
+  Use use = rules->Look(-1, path, static_cast<pid_t>(request.tid), {HookOf(request)});
+  const bool allowed = rules->Settle(use, &*digest, context);
   const std::uint32_t flags = allowed ? 0 : ASSAY_ANSWER_REFUSE;
   if (use.ruling.measure)
     Finish(held, recorder_.Record({*digest, path, context}), flags, &*digest, path, context);
@@ -421,7 +429,7 @@ void Lsm::WatchLoop() {
 EngineStats Lsm::Stats() const {
   const std::lock_guard lock(mutex_);
   EngineStats stats = stats_;
-  stats.refused = rules_.refused();
+  stats.refused = refused_before_ + rules_->refused();
   stats.queue_depth = quick_.queue.size() + slow_.queue.size();
   if (programs_) stats.clean += programs_->control().clean_hits;
   if (events_) stats.violations += events_->violations();
@@ -434,6 +442,29 @@ Result<> Lsm::Health() const {
   if (!failure_.empty()) return Fail(StateError("engine.lsm-gate", "nobody is asked: " + failure_));
   if (stalled_) return Fail(StateError("engine.stalled", "no held task was answered for some seconds"));
   return {};
+}
+
+std::shared_ptr<Rules> Lsm::CurrentRules() const {
+  const std::lock_guard lock(mutex_);
+  return rules_;
+}
+
+// A question that is being answered by the former policy leaves no state: its number is of before.
+bool Lsm::Follow(std::shared_ptr<const Policy> policy) {
+  EngineOptions options = options_;
+  options.policy = std::move(policy);
+  auto rules = std::make_shared<Rules>(options);
+  const std::string text(rules->policy().text());
+  const bool opens = rules->policy().Asks(Func::kFileCheck);
+  programs_->BeginPolicy();
+  {
+    const std::lock_guard lock(mutex_);
+    refused_before_ += rules_->refused();
+    rules_ = std::move(rules);
+  }
+  programs_->control().opens = opens ? 1 : 0;
+  programs_->EndPolicy(text);
+  return true;
 }
 
 void Lsm::Stop() {
@@ -478,7 +509,7 @@ Result<EngineChoice> StartEngine(const EngineOptions& options, Recorder& recorde
       choice.engine = std::move(*lsm);
       return choice;
     }
-    if (options.engine == "lsm") return Fail(lsm.error());
+    if (options.engine == "lsm" || options.guard) return Fail(lsm.error());
     choice.passed_over.emplace_back("lsm", lsm.error());
   }
   LsmPrograms::RemovePinned(options.run_dir + kPins);

@@ -49,6 +49,8 @@ std::optional<Violation> ViolationOf(std::uint32_t kind) {
       return Violation::kKernelMemory;
     case ASSAY_KEXEC_LOAD:
       return Violation::kKexecLoad;
+    case ASSAY_GUARDED:
+      return Violation::kGuarded;
     default:
       return std::nullopt;
   }

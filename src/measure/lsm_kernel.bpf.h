@@ -24,6 +24,7 @@ enum { false, true };
 typedef unsigned long size_t;
 
 #define NULL ((void*)0)
+#define EPERM 1
 #define EINTR 4
 #define ENOMEM 12
 #define EACCES 13
@@ -38,6 +39,7 @@ enum {
   BPF_MAP_TYPE_TASK_STORAGE = 29,
 };
 enum { BPF_ANY = 0, BPF_NOEXIST = 1 };
+enum { BPF_LINK_GET_FD_BY_ID = 30 };
 enum { BPF_F_NO_PREALLOC = 1U << 0, BPF_F_MMAPABLE = 1U << 10 };
 enum { BPF_LOCAL_STORAGE_GET_F_CREATE = 1 };
 
@@ -45,7 +47,7 @@ enum { BPF_LOCAL_STORAGE_GET_F_CREATE = 1 };
 struct bpf_dynptr {
   __u64 opaque[2];
 } __attribute__((aligned(8)));
-struct bpf_map;
+struct kernel_siginfo;
 struct mnt_idmap;
 struct iattr;
 struct cred;
@@ -91,7 +93,9 @@ struct dentry {
   struct inode* d_inode;
 };
 
-struct vfsmount;
+struct vfsmount {
+  struct super_block* mnt_sb;
+};
 
 struct path {
   struct vfsmount* mnt;
@@ -122,7 +126,12 @@ struct task_struct {
   struct task_struct* group_leader;
 };
 
+struct bpf_map {
+  u32 id;
+};
+
 struct bpf_prog_aux {
+  u32 id;
   char name[16];
 };
 
@@ -174,5 +183,6 @@ struct ovl_inode {
 #define ATTR_SIZE (1U << 3)
 #define SB_KERNMOUNT (1UL << 22)
 #define PTRACE_MODE_ATTACH 2U
+#define SIGCONT 18
 #define READING_MODULE 2
 #define LOADING_KEXEC_IMAGE 3

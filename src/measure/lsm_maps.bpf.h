@@ -4,14 +4,20 @@
  */
 #pragma once
 
-/* Of an inode. Clean: clean_seq == write_seq + 1. docs/notes/2026-11-24-lsm-engine.md, "States". */
-struct inode_state {
-  u64 write_seq; /* raised by whatever may change content or name */
-  u64 clean_seq; /* what is in it was measured */
-  u64 data_seq;  /* it was looked at, and is not code */
-  u64 raw_seq;   /* assay_control.raw_seq at that time */
-  u64 real;      /* overlayfs: the real inode, and its write_seq then */
+/* When something was judged; it holds for as long as all of this stays. */
+struct stamp {
+  u64 seq;     /* write_seq + 1 */
+  u64 raw_seq; /* assay_control.raw_seq */
+  u64 epoch;   /* assay_control.epoch */
+  u64 real;    /* overlayfs: the real inode, and its write_seq */
   u64 real_seq;
+};
+
+/* Of an inode. docs/notes/2026-11-24-lsm-engine.md, "States". */
+struct inode_state {
+  u64 write_seq;      /* raised by whatever may change content or name */
+  struct stamp clean; /* what is in it was measured */
+  struct stamp data;  /* it was looked at, and is not code */
 };
 
 struct sha256 {
@@ -79,6 +85,13 @@ struct {
   __type(key, struct assay_own_file);
   __type(value, u32);
 } own_files SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, 256);
+  __type(key, struct assay_object);
+  __type(value, u32);
+} own_objects SEC(".maps");
 
 /* Block devices open for writing, by the file's address. */
 struct {

@@ -28,25 +28,37 @@ constexpr std::size_t kMaxMissed = 100'000;  // at once: the map may be filled w
 constexpr const char* kFunctions[] = {"bpf_get_task_exe_file", "bpf_path_d_path", "bpf_get_file_xattr",
                                       "bpf_task_from_pid", "bpf_put_file"};
 
-Result<std::vector<std::string>> ProgramNames() {
+constexpr std::string_view kGuardPrograms = "guard_";
+
+bool IsWanted(const bpf_program* program, bool guard) {
+  return guard || !std::string_view(bpf_program__name(program)).starts_with(kGuardPrograms);
+}
+
+Result<std::vector<std::string>> ProgramNames(bool guard) {
   ASSAY_ASSIGN(const bpf::ObjectPtr object, bpf::OpenObject(EmbeddedLsmObject()));
   std::vector<std::string> names;
   bpf_program* program = nullptr;
-  bpf_object__for_each_program(program, object.get()) names.emplace_back(bpf_program__name(program));
+  bpf_object__for_each_program(program, object.get()) if (IsWanted(program, guard))
+      names.emplace_back(bpf_program__name(program));
   return names;
 }
+
+std::uint32_t KernelDev(dev_t dev) { return (major(dev) << 20) | minor(dev); }
 
 struct Attached {
   bpf::ObjectPtr object;
   std::vector<std::pair<std::string, bpf::LinkPtr>> links;
 };
 
-Result<Attached> TryLoadAndAttach() {
+Result<Attached> TryLoadAndAttach(bool guard) {
   Attached a;
   ASSAY_ASSIGN(a.object, bpf::OpenObject(EmbeddedLsmObject()));
-  ASSAY_TRY(bpf::Load(*a.object));
   bpf_program* program = nullptr;
+  bpf_object__for_each_program(program, a.object.get())
+      bpf_program__set_autoload(program, IsWanted(program, guard));
+  ASSAY_TRY(bpf::Load(*a.object));
   bpf_object__for_each_program(program, a.object.get()) {
+    if (!IsWanted(program, guard)) continue;
     ASSAY_ASSIGN(bpf::LinkPtr link, bpf::Attach(*program));
     a.links.emplace_back(bpf_program__name(program), std::move(link));
   }
@@ -93,8 +105,8 @@ Result<> CheckKernel() {
 }
 
 // Attached while nothing is active: no hook does anything.
-Result<Attached> LoadAndAttach() {
-  Result<Attached> attached = TryLoadAndAttach();
+Result<Attached> LoadAndAttach(bool guard) {
+  Result<Attached> attached = TryLoadAndAttach(guard);
   if (attached) return attached;
   const auto* os = attached.error().As<OsError>();
   return Fail(StateError(os != nullptr && os->err == EPERM ? "engine.lsm-permission" : "engine.lsm-load",
@@ -105,20 +117,19 @@ Result<Attached> LoadAndAttach() {
 
 Result<> LsmPrograms::Probe() {
   ASSAY_TRY(CheckKernel());
-  ASSAY_TRY(LoadAndAttach());
+  ASSAY_TRY(LoadAndAttach(false));
   return {};
 }
 
-Result<std::unique_ptr<LsmPrograms>> LsmPrograms::Open(const std::string& pin_dir, std::string_view policy) {
+Result<std::unique_ptr<LsmPrograms>> LsmPrograms::Open(LsmSetup setup) {
   std::unique_ptr<LsmPrograms> p(new LsmPrograms);
-  p->pin_dir_ = pin_dir;
-  p->policy_ = policy;
+  p->setup_ = std::move(setup);
   ASSAY_TRY(CheckNamespace());
   // First, since it is quick: nobody is measured until it is done.
   if (const Result<> adopted = p->Adopt(); !adopted) {
     log::Debug("lsm: nothing to take over: {}", adopted.error().Message());
     ASSAY_TRY(CheckKernel());
-    ASSAY_TRY(EnsureBpffs(pin_dir));
+    ASSAY_TRY(EnsureBpffs(p->setup_.pin_dir));
     ASSAY_TRY(p->Load());
   }
   return p;
@@ -135,6 +146,7 @@ Result<> LsmPrograms::UseMaps(const std::function<Result<UniqueFd>(const std::st
   ASSAY_ASSIGN(missed_, open("missed"));
   ASSAY_ASSIGN(events_, open("events"));
   ASSAY_ASSIGN(own_files_, open("own_files"));
+  ASSAY_ASSIGN(own_objects_, open("own_objects"));
   if (control_ != nullptr) munmap(control_, sizeof(assay_control));
   control_ = nullptr;
   void* shared =
@@ -148,14 +160,16 @@ Result<> LsmPrograms::UseMaps(const std::function<Result<UniqueFd>(const std::st
 Digest LsmPrograms::Identity() const {
   Hasher hasher(HashAlg::kSha256);
   hasher.Update(EmbeddedLsmObject());
-  hasher.Update(AsBytes(policy_));
+  hasher.Update(AsBytes(setup_.guard ? "guard" : "open"));
+  hasher.Update(AsBytes(setup_.policy));
   return hasher.Finish();
 }
 
 Result<> LsmPrograms::Adopt() {
-  ASSAY_ASSIGN(const std::vector<std::string> names, ProgramNames());
-  for (const std::string& name : names) ASSAY_TRY(bpf::OpenPinned(pin_dir_ + "/link_" + name));
-  ASSAY_TRY(UseMaps([&](const std::string& name) { return bpf::OpenPinned(pin_dir_ + "/map_" + name); }));
+  ASSAY_ASSIGN(const std::vector<std::string> names, ProgramNames(setup_.guard));
+  for (const std::string& name : names) ASSAY_TRY(bpf::OpenPinned(setup_.pin_dir + "/link_" + name));
+  ASSAY_TRY(
+      UseMaps([&](const std::string& name) { return bpf::OpenPinned(setup_.pin_dir + "/map_" + name); }));
   if (control_->version != ASSAY_WIRE_VERSION || !Equal(Identity().view(), ByteView(control_->object)))
     return Fail(StateError("engine.lsm-other", "the pinned programs are of another build or policy"));
   adopted_ = true;
@@ -163,13 +177,13 @@ Result<> LsmPrograms::Adopt() {
 }
 
 Result<> LsmPrograms::Load() {
-  ASSAY_ASSIGN(Attached fresh, LoadAndAttach());
+  ASSAY_ASSIGN(Attached fresh, LoadAndAttach(setup_.guard));
   // What an attester of another build left goes only now: there is no gap in between.
   Remove();
   ASSAY_TRY(UseMaps([&](const std::string& name) -> Result<UniqueFd> {
     const bpf_map* map = bpf_object__find_map_by_name(fresh.object.get(), name.c_str());
     if (map == nullptr) return Fail(LibError("libbpf", "the object has no map " + name));
-    const std::string pin = pin_dir_ + "/map_" + name;
+    const std::string pin = setup_.pin_dir + "/map_" + name;
     const int fd = bpf_map__fd(map);
     if (const int r = bpf_obj_pin(fd, pin.c_str()); r != 0) return Fail(OsError("bpf_obj_pin", pin, -r));
     const int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
@@ -179,7 +193,7 @@ Result<> LsmPrograms::Load() {
   control_->version = ASSAY_WIRE_VERSION;
   std::memcpy(control_->object, Identity().view().data(), ASSAY_DIGEST);
   for (auto& [name, link] : fresh.links) {
-    const std::string pin = pin_dir_ + "/link_" + name;
+    const std::string pin = setup_.pin_dir + "/link_" + name;
     if (const int r = bpf_link__pin(link.get(), pin.c_str()); r != 0) {
       Remove();
       return Fail(OsError("bpf_link__pin", pin, -r));
@@ -188,11 +202,54 @@ Result<> LsmPrograms::Load() {
   return {};
 }
 
+// All that is pinned, and the programs behind the links.
+Result<> LsmPrograms::Guard() const {
+  struct stat st{};
+  if (stat(setup_.pin_dir.c_str(), &st) != 0) return Fail(OsError("stat", setup_.pin_dir, errno));
+  const auto add = [&](std::uint32_t type, std::uint32_t id) -> Result<> {
+    const assay_object key{.type = type, .id = id};
+    const std::uint32_t one = 1;
+    if (const int r = bpf_map_update_elem(own_objects_.get(), &key, &one, BPF_ANY); r != 0)
+      return Fail(OsError("bpf_map_update_elem", "own_objects", -r));
+    return {};
+  };
+  std::error_code failed;
+  for (const auto& entry : std::filesystem::directory_iterator(setup_.pin_dir, failed)) {
+    ASSAY_ASSIGN(const UniqueFd fd, bpf::OpenPinned(entry.path()));
+    if (entry.path().filename().string().starts_with("map_")) {
+      bpf_map_info map{};
+      std::uint32_t length = sizeof(map);
+      if (const int r = bpf_obj_get_info_by_fd(fd.get(), &map, &length); r != 0)
+        return Fail(OsError("bpf_obj_get_info_by_fd", entry.path(), -r));
+      ASSAY_TRY(add(ASSAY_OBJECT_MAP, map.id));
+    } else {
+      bpf_link_info link{};
+      std::uint32_t length = sizeof(link);
+      if (const int r = bpf_obj_get_info_by_fd(fd.get(), &link, &length); r != 0)
+        return Fail(OsError("bpf_obj_get_info_by_fd", entry.path(), -r));
+      ASSAY_TRY(add(ASSAY_OBJECT_LINK, link.id));
+      ASSAY_TRY(add(ASSAY_OBJECT_PROG, link.prog_id));
+    }
+  }
+  if (failed) return Fail(OsError("opendir", setup_.pin_dir, failed.value()));
+  control_->guard_dev = KernelDev(st.st_dev);
+  __atomic_store_n(&control_->guarded, static_cast<std::uint32_t>(getpid()), __ATOMIC_SEQ_CST);
+  return {};
+}
+
+void LsmPrograms::BeginPolicy() { std::memset(control_->object, 0, ASSAY_DIGEST); }
+
+void LsmPrograms::EndPolicy(std::string_view policy) {
+  setup_.policy = policy;
+  // A state that was looked for before has the former number, whenever it is written.
+  __atomic_add_fetch(&control_->epoch, 1, __ATOMIC_SEQ_CST);
+  std::memcpy(control_->object, Identity().view().data(), ASSAY_DIGEST);
+}
+
 Result<> LsmPrograms::AddOwnFile(const std::string& path) const {
   struct stat st{};
   if (stat(path.c_str(), &st) != 0) return Fail(OsError("stat", path, errno));
-  const assay_own_file key{
-      .ino = st.st_ino, .dev = (major(st.st_dev) << 20) | minor(st.st_dev), .reserved = 0};
+  const assay_own_file key{.ino = st.st_ino, .dev = KernelDev(st.st_dev), .reserved = 0};
   const std::uint32_t one = 1;
   if (const int r = bpf_map_update_elem(own_files_.get(), &key, &one, BPF_ANY); r != 0)
     return Fail(OsError("bpf_map_update_elem", "own_files", -r));
@@ -201,7 +258,7 @@ Result<> LsmPrograms::AddOwnFile(const std::string& path) const {
 
 void LsmPrograms::Remove() {
   if (control_ != nullptr) control_->active = 0;
-  RemovePinned(pin_dir_);
+  RemovePinned(setup_.pin_dir);
 }
 
 void LsmPrograms::RemovePinned(const std::string& pin_dir) {

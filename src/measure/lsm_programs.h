@@ -1,7 +1,7 @@
 // Internal: the BPF programs in the kernel: loaded, attached all or none, pinned so that they outlive us, and
 // the maps through which they are talked to.
 //
-//   ASSAY_ASSIGN(auto programs, LsmPrograms::Open("/run/assayd/bpf", policy.text()));
+//   ASSAY_ASSIGN(auto programs, LsmPrograms::Open({"/run/assayd/bpf", guard, policy.text()}));
 //   programs->control().gate = pid;
 //
 // Contract: Open() takes over what an earlier attester of the same build and policy left pinned (adopted()),
@@ -24,11 +24,17 @@
 
 namespace assay::measure {
 
+struct LsmSetup {
+  std::string pin_dir;
+  bool guard = false;  // self-protection: its programs are loaded too
+  std::string policy;
+};
+
 class LsmPrograms {
  public:
   // By loading and attaching. StateError "engine.lsm-..." says what is missing.
   static Result<> Probe();
-  static Result<std::unique_ptr<LsmPrograms>> Open(const std::string& pin_dir, std::string_view policy);
+  static Result<std::unique_ptr<LsmPrograms>> Open(LsmSetup setup);
   ~LsmPrograms();
   LsmPrograms(const LsmPrograms&) = delete;
   LsmPrograms& operator=(const LsmPrograms&) = delete;
@@ -41,6 +47,11 @@ class LsmPrograms {
   void TakeMissed(const std::function<bool(const assay_missed_key&, const assay_missed&)>& record) const;
   Result<bpf::RingPtr> OpenEvents(std::function<void(const assay_event&)>* on_event) const;
   Result<> AddOwnFile(const std::string& path) const;  // it may be loaded also when nobody answers
+  // From now on nobody but us reaches the objects, while this process lives. Only with LsmSetup::guard.
+  Result<> Guard() const;
+  // Forgets what is clean. From the first call until the second one, nobody can take the programs over.
+  void BeginPolicy();
+  void EndPolicy(std::string_view policy);
   void Remove();
   // What a killed attester left, where this one uses another engine.
   static void RemovePinned(const std::string& pin_dir);
@@ -52,10 +63,10 @@ class LsmPrograms {
   Digest Identity() const;
   Result<> UseMaps(const std::function<Result<UniqueFd>(const std::string&)>& open);
 
-  std::string pin_dir_, policy_;
+  LsmSetup setup_;
   bool adopted_ = false;
   assay_control* control_ = nullptr;
-  UniqueFd control_map_, requests_, tasks_, missed_, events_, own_files_;
+  UniqueFd control_map_, requests_, tasks_, missed_, events_, own_files_, own_objects_;
 };
 
 }  // namespace assay::measure

@@ -8,6 +8,7 @@
 #define MAGIC_TMPFS 0x01021994
 #define MAGIC_RAMFS 0x858458f6
 #define MAGIC_PROC 0x9fa0
+#define MAGIC_BPF 0xcafe4a11
 
 #define MAJOR(dev) ((dev) >> 20)
 #define MINOR(dev) ((dev) & 0xfffff)
@@ -86,59 +87,54 @@ static __always_inline struct inode* real_inode(struct inode* inode) {
 /* What a measurement notes when it starts. */
 struct look {
   struct inode_state* state;
-  u64 write_seq, raw_seq;
-  u64 real, real_seq;
+  struct stamp at;
   u32 flags;
 };
 
-static __always_inline bool same_raw(const struct inode_state* s, const struct assay_control* c,
-                                     unsigned long magic) {
-  return magic == MAGIC_TMPFS || magic == MAGIC_RAMFS || s->raw_seq == c->raw_seq;
-}
-
-static __always_inline bool same_real(const struct inode_state* s, struct inode* inode) {
+static __always_inline bool same_real(const struct stamp* at, struct inode* inode) {
   u64 real = (u64)real_inode(inode);
-  if (!real || s->real != real) return false;
+  if (!real || at->real != real) return false;
   u64* seq = bpf_map_lookup_elem(&real_inodes, &real);
-  return seq && *seq == s->real_seq;
+  return seq && *seq == at->real_seq;
 }
 
-static __always_inline bool is_at(u64 seq, const struct inode_state* s, const struct assay_control* c,
-                                  struct inode* inode) {
-  if (seq != s->write_seq + 1) return false;
+static __always_inline bool holds(const struct stamp* at, const struct inode_state* s,
+                                  const struct assay_control* c, struct inode* inode) {
+  if (at->seq != s->write_seq + 1 || at->epoch != c->epoch) return false;
   unsigned long magic = inode->i_sb->s_magic;
-  if (!same_raw(s, c, magic)) return false;
-  return magic != MAGIC_OVERLAY || same_real(s, inode);
+  if (magic != MAGIC_TMPFS && magic != MAGIC_RAMFS && at->raw_seq != c->raw_seq) return false;
+  return magic != MAGIC_OVERLAY || same_real(at, inode);
 }
 
 static __always_inline bool is_clean(const struct inode_state* s, const struct assay_control* c,
                                      struct inode* inode) {
-  return is_at(s->clean_seq, s, c, inode);
+  return holds(&s->clean, s, c, inode);
 }
 
 static __always_inline bool is_data(const struct inode_state* s, const struct assay_control* c,
                                     struct inode* inode) {
-  return is_at(s->data_seq, s, c, inode);
+  return holds(&s->data, s, c, inode);
 }
 
 /* The order matters: sequence first, writers second. A writer does it the other way round. */
 static __always_inline void look_at(struct look* l, struct inode* inode, struct assay_control* c) {
   struct super_block* sb = inode->i_sb;
-  l->write_seq = *(volatile u64*)&l->state->write_seq;
-  l->raw_seq = *(volatile u64*)&c->raw_seq;
-  l->real = 0;
-  l->real_seq = 0;
+  l->at.seq = *(volatile u64*)&l->state->write_seq + 1;
+  l->at.raw_seq = *(volatile u64*)&c->raw_seq;
+  l->at.epoch = *(volatile u64*)&c->epoch;
+  l->at.real = 0;
+  l->at.real_seq = 0;
   int writers = inode->i_writecount.counter;
   if (sb->s_magic == MAGIC_OVERLAY) {
     struct inode* real = real_inode(inode);
     l->flags = ASSAY_VOLATILE;
     if (real) {
-      l->real = (u64)real;
+      l->at.real = (u64)real;
       u64 one = 1;
-      bpf_map_update_elem(&real_inodes, &l->real, &one, BPF_NOEXIST);
-      u64* seq = bpf_map_lookup_elem(&real_inodes, &l->real);
+      bpf_map_update_elem(&real_inodes, &l->at.real, &one, BPF_NOEXIST);
+      u64* seq = bpf_map_lookup_elem(&real_inodes, &l->at.real);
       if (seq) {
-        l->real_seq = *(volatile u64*)seq;
+        l->at.real_seq = *(volatile u64*)seq;
         l->flags = flags_of(BPF_CORE_READ(real, i_sb));
       }
       writers = BPF_CORE_READ(real, i_writecount.counter);
@@ -152,9 +148,6 @@ static __always_inline void look_at(struct look* l, struct inode* inode, struct 
 
 static __always_inline void remember(struct look* l, u32 answer) {
   if (l->flags & (ASSAY_WRITERS | ASSAY_VOLATILE)) return;
-  l->state->raw_seq = l->raw_seq;
-  l->state->real = l->real;
-  l->state->real_seq = l->real_seq;
-  if (answer & ASSAY_ANSWER_CLEAN) l->state->clean_seq = l->write_seq + 1;
-  if (answer & ASSAY_ANSWER_DATA) l->state->data_seq = l->write_seq + 1;
+  if (answer & ASSAY_ANSWER_CLEAN) l->state->clean = l->at;
+  if (answer & ASSAY_ANSWER_DATA) l->state->data = l->at;
 }

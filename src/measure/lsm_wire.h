@@ -48,7 +48,17 @@ enum assay_kind {
   ASSAY_KERNEL_MEMORY,  /* /dev/mem or /dev/port opened for writing */
   ASSAY_KEXEC_LOAD,     /* a kernel image that the kernel takes without looking at it */
   ASSAY_CHANGED_BUFFER, /* what the kernel read is not what was measured: digest is of what it read */
+  ASSAY_GUARDED,        /* a task reached for the attester and was refused: detail is an assay_guard */
   ASSAY_KINDS
+};
+
+/* By which way. */
+enum assay_guard {
+  ASSAY_GUARD_SIGNAL = 1,
+  ASSAY_GUARD_PTRACE,
+  ASSAY_GUARD_BPF,
+  ASSAY_GUARD_PINS,
+  ASSAY_GUARD_UMOUNT
 };
 
 /* Of a request. */
@@ -128,6 +138,13 @@ struct assay_own_file {
 };
 ASSAY_ASSERT(sizeof(struct assay_own_file) == 16);
 
+/* The attester's objects in the kernel, guarded when asked for: by type and number. */
+enum assay_object_type { ASSAY_OBJECT_MAP = 1, ASSAY_OBJECT_PROG, ASSAY_OBJECT_LINK };
+struct assay_object {
+  __u32 type, id;
+};
+ASSAY_ASSERT(sizeof(struct assay_object) == 8);
+
 /* Marks in task storage, on the thread group's leader. */
 #define ASSAY_ROLE_EXEMPT 1U /* the attester, the software TPM */
 #define ASSAY_ROLE_AGENT 2U  /* the attester: may identify files */
@@ -135,15 +152,18 @@ ASSAY_ASSERT(sizeof(struct assay_own_file) == 16);
 
 /* The one entry of the map `control`, mapped by the attester. */
 struct assay_control {
-  __u32 version;             /* ASSAY_WIRE_VERSION */
-  __u32 active;              /* 0: every hook returns at once */
-  __u32 gate;                /* thread group of the gate; 0: nobody answers */
-  __u32 refuse;              /* what happens when nobody answers: 0 the load goes on and is noted, 1 EACCES */
-  __u32 opens;               /* measure files opened for reading */
-  __u32 raw_writers;         /* block devices open for writing at present */
-  __u64 raw_seq;             /* raised with each of them */
-  __u64 scope;               /* a cgroup's id: only its tasks are measured; 0: all */
-  __u64 missed;              /* loads that nobody answered */
+  __u32 version;     /* ASSAY_WIRE_VERSION */
+  __u32 active;      /* 0: every hook returns at once */
+  __u32 gate;        /* thread group of the gate; 0: nobody answers */
+  __u32 refuse;      /* what happens when nobody answers: 0 the load goes on and is noted, 1 EACCES */
+  __u32 opens;       /* measure files opened for reading */
+  __u32 raw_writers; /* block devices open for writing at present */
+  __u32 guarded;     /* thread group of the attester, whose objects nobody else may reach; 0: not asked for */
+  __u32 guard_dev;   /* the kernel's dev_t of the file system with the pins */
+  __u64 raw_seq;     /* raised with each of them */
+  __u64 epoch;       /* raised with each change of policy: what was judged before is asked again */
+  __u64 scope;       /* a cgroup's id: only its tasks are measured; 0: all */
+  __u64 missed;      /* loads that nobody answered */
   __u64 missed_unnamed;      /* ... and that had no place in the map */
   __u64 events_lost;         /* the ring buffer was full */
   __u64 clean_hits;          /* loads of clean files */
@@ -151,6 +171,6 @@ struct assay_control {
   __u64 wait_ns;             /* time spent waiting for answers */
   __u8 object[ASSAY_DIGEST]; /* SHA-256 of the BPF object and the policy */
 };
-ASSAY_ASSERT(sizeof(struct assay_control) == 24 + 64 + 32);
+ASSAY_ASSERT(sizeof(struct assay_control) == 32 + 72 + 32);
 
 #endif /* ASSAY_MEASURE_LSM_WIRE_H */

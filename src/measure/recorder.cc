@@ -55,6 +55,8 @@ std::string_view ViolationName(Violation v) {
       return "kexec_load";
     case Violation::kUnanswered:
       return "unanswered";
+    case Violation::kGuarded:
+      return "guarded";
     case Violation::kUnmeasurable:
       break;
   }

@@ -61,6 +61,7 @@ enum class Violation {
   kKernelMemory,   // /dev/mem opened for writing
   kKexecLoad,      // a kernel that the present one does not look at
   kUnanswered,     // it ran while no attester answered
+  kGuarded,        // somebody reached for the attester, and was refused
 };
 std::string_view ViolationName(Violation v);  // "open_writers", "ToMToU", "unmeasurable", "mprotect", ...
 

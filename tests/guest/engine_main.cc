@@ -1,7 +1,7 @@
 // The attester's measuring half on its own, for tests in guests: TPM, recorder, and the best engine.
 //
 //   assay-engine DIR [--tcti device:/dev/tpmrm0] [--pcr 11] [--engine lsm|fanotify] [--refuse] [--cgroup ID]
-//                [--deadline MS] [--gate-limit MS] [--no-opens] [--all-files]
+//                [--deadline MS] [--gate-limit MS] [--no-opens] [--all-files] [--guard]
 //
 // Prints "ready ENGINE" when it measures, the engine's state as JSON at SIGUSR1, and stops at SIGTERM.
 #include <signal.h>
@@ -22,7 +22,7 @@ using namespace assay;
 struct Options {
   std::string dir, tcti = "device:/dev/tpmrm0", engine;
   std::uint32_t pcr = 10;
-  bool refuse = false, no_opens = false, all_files = false, grouped = false;
+  bool refuse = false, no_opens = false, all_files = false, grouped = false, guard = false;
   std::uint64_t cgroup = 0;
   unsigned deadline_ms = 30'000, gate_limit_ms = 5'000;
 };
@@ -69,6 +69,7 @@ Result<> Run(const Options& options) {
   engine.filesystems = true;
   engine.run_dir = options.dir + "/engine";
   engine.cgroup = options.cgroup;
+  engine.guard = options.guard;
   if (options.no_opens || options.all_files) {
     ASSAY_ASSIGN(measure::Policy policy,
                  measure::Policy::Parse(*measure::Policy::BuiltIn(options.no_opens ? "exec" : "all_files")));
@@ -114,6 +115,7 @@ int main(int argc, char** argv) {
   app.add_option("--pcr", options.pcr);
   app.add_option("--engine", options.engine);
   app.add_flag("--refuse", options.refuse);
+  app.add_flag("--guard", options.guard);
   app.add_flag("--no-opens", options.no_opens);
   app.add_flag("--all-files", options.all_files);
   app.add_flag("--grouped", options.grouped);
