@@ -178,7 +178,7 @@ class FileRun:
                 if name not in self.features:
                     raise machine.GuestError("guest.feature", f"the kernel has no {name}", out)
         if self.test.setup:
-            job, out, _ = self._script(self.test.setup, 120, keep=True)
+            job, out, _ = self._script(self.test.setup, 240, keep=True)
             if job.status != 0:
                 raise machine.GuestError("guest.setup", f"SETUP ended with {job.status}", out + job.diagnostics)
 
