@@ -74,7 +74,7 @@ class Engine {
   virtual void Stop() = 0;              // idempotent
   // Rules by another policy from now on; what was judged by the former one is asked again. False: it can't
   // while it runs, another engine has to be started.
-  virtual bool Follow(std::shared_ptr<const Policy>) { return false; }
+  virtual bool Follow(const std::shared_ptr<const Policy>&) { return false; }
   // Whether this is a process of the engine's own, whose program is a part of the attester's.
   virtual bool IsOwn(pid_t) const { return false; }
 };

@@ -60,7 +60,7 @@ class Lsm : public Engine {
   EngineStats Stats() const override;
   Result<> Health() const override;
   void Stop() override;
-  bool Follow(std::shared_ptr<const Policy> policy) override;
+  bool Follow(const std::shared_ptr<const Policy>& policy) override;
   bool IsOwn(pid_t pid) const override {
     return programs_ &&
            __atomic_load_n(&programs_->control().gate, __ATOMIC_SEQ_CST) == static_cast<std::uint32_t>(pid);
@@ -450,9 +450,9 @@ std::shared_ptr<Rules> Lsm::CurrentRules() const {
 }
 
 // A question that is being answered by the former policy leaves no state: its number is of before.
-bool Lsm::Follow(std::shared_ptr<const Policy> policy) {
+bool Lsm::Follow(const std::shared_ptr<const Policy>& policy) {
   EngineOptions options = options_;
-  options.policy = std::move(policy);
+  options.policy = policy;
   auto rules = std::make_shared<Rules>(options);
   const std::string text(rules->policy().text());
   const bool opens = rules->policy().Asks(Func::kFileCheck);
