@@ -34,6 +34,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::size_t kMaxRefusals = std::size_t{4} << 20;  // bytes
+constexpr int kPollMs = 1000, kEarlyPollMs = 100;
 
 measure::Context OwnContext() {
   return {.time_ms = NowMs(), .pid = getpid(), .uid = getuid(), .comm = "assayd", .hook = "start"};
@@ -106,6 +107,9 @@ std::string FirstLine(const std::string& path) {
 
 struct Daemon::Impl {
   Config config;
+  std::string config_path;
+  std::optional<Early> early;  // until the machine has its real root
+  bool from_initramfs = false;
   std::uint64_t started_ms = NowMs();
   bool mounted_run_dir = false;
   std::optional<tpm::SoftwareTpm> software;
@@ -144,6 +148,7 @@ struct Daemon::Impl {
   Result<> MeasureRunning();
   Result<> StartServer();
   Result<> StartFs();
+  Result<> FollowRoot();
   Result<> RecordJson(const std::string& name, const json& content);
   std::pair<std::string, std::string> EngineState() const;
   void Supervise();
@@ -216,6 +221,7 @@ Result<> Daemon::Impl::RecordSelf() {
                                        {"uptime_ms", static_cast<std::uint64_t>(uptime * 1000)},
                                        {"scope", ScopeName(config.scope)},
                                        {"tasks_before", config.scope == Scope::kHost ? CountProcesses() : 0},
+                                       {"initramfs", from_initramfs},
                                        {"run", state.gaps + 1},
                                        {"executable", self},
                                        {"components", components}}));
@@ -404,7 +410,28 @@ Result<> Daemon::Impl::StartFs() {
   return {};
 }
 
+// The measuring goes on as it was; who may ask, and by which keys, is the real root's to say: keys have no
+// place in an initramfs.
+Result<> Daemon::Impl::FollowRoot() {
+  ASSAY_TRY(early->Follow());
+  early.reset();
+  ASSAY_ASSIGN(const Config real, ReadConfig(config_path));
+  config.serve_unix = real.serve_unix;
+  config.unix_level = real.unix_level;
+  config.listen = real.listen;
+  config.certificate = real.certificate;
+  config.key = real.key;
+  config.allow = real.allow;
+  ASSAY_TRY(StartServer());
+  log::Info("the machine has its real root: challenges are answered");
+  return {};
+}
+
 void Daemon::Impl::Supervise() {
+  if (early && early->Moved()) {
+    if (Result<> r = FollowRoot(); !r)
+      log::Error("after the change of root: {} ({})", r.error().Message(), r.error().code());
+  }
   if (software && !tpm_gone && !software->Alive()) {
     tpm_gone = true;  // its PCRs are lost with it: nothing can go on but a new start
     log::Error("the embedded software TPM ended by itself: see {}/tpm/swtpm.log", config.run_dir);
@@ -501,14 +528,20 @@ Daemon::Daemon(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Daemon::~Daemon() { impl_->Stop(); }
 std::string Daemon::Status() const { return impl_->Status(); }
 
-Result<std::unique_ptr<Daemon>> Daemon::Start(const Config& config) {
+Result<std::unique_ptr<Daemon>> Daemon::Start(const Config& config, std::optional<Early> early,
+                                              const std::string& config_path) {
   if (geteuid() != 0) return Fail(UsageError("assayd measures other users' code: it needs root"));
   auto impl = std::make_unique<Impl>();
   Impl& d = *impl;
   std::unique_ptr<Daemon> daemon(
       new Daemon(std::move(impl)));  // from here on, what was started is also stopped
   d.config = config;
-  ASSAY_TRY(MakeDirs(config.state_dir, 0700));
+  d.config_path = config_path;
+  d.early = std::move(early);
+  d.from_initramfs = d.early.has_value();
+  if (d.early && (config.tcti == "embedded" || config.scope != Scope::kHost))
+    return Fail(UsageError("--early needs the machine's own TPM (tpm/tcti) and the scope host"));
+  if (!d.early) ASSAY_TRY(MakeDirs(config.state_dir, 0700));
   ASSAY_ASSIGN(d.mounted_run_dir, EnsureTmpfs(config.run_dir));
   ASSAY_TRY(d.StartTpm());
   ASSAY_TRY(d.OpenManifest());
@@ -517,7 +550,7 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(const Config& config) {
   ASSAY_TRY(d.StartFs());
   ASSAY_TRY(d.StartEngine());
   ASSAY_TRY(d.MeasureRunning());
-  ASSAY_TRY(d.StartServer());
+  if (!d.early) ASSAY_TRY(d.StartServer());
   d.started = true;
   return daemon;
 }
@@ -525,7 +558,7 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(const Config& config) {
 void Daemon::Run(int stop_fd) {
   while (true) {
     pollfd wait{.fd = stop_fd, .events = POLLIN, .revents = 0};
-    const int n = poll(&wait, 1, 1000);
+    const int n = poll(&wait, 1, impl_->early ? kEarlyPollMs : kPollMs);
     if (n > 0) return;
     impl_->Supervise();
   }
