@@ -19,7 +19,7 @@ struct UkiBoot {
   bool secure_boot = true;
   std::string firmware = "v1", order = "0001", keys = "db", command_line = "root=/dev/vda", kernel = "kernel",
               initrd = "initrd", system = "os", shim = "shim";
-  std::string loader, addon;  // measured into PCR 8 and 12 unless empty
+  std::string loader{}, addon{};  // measured into PCR 8 and 12 unless empty
 };
 struct MeasuredBoot {
   Bytes log;

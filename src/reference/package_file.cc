@@ -201,7 +201,7 @@ std::optional<PackagedFile> UnpackedModule(const std::string& path, ByteView pac
   archive_entry* entry = nullptr;
   if (archive_read_open_memory(a.get(), packed.data(), packed.size()) != ARCHIVE_OK) return std::nullopt;
   const Result<bool> there = NextEntry(a.get(), &entry, path);
-  if (!there || !*there) return std::nullopt;
+  if (!there || !*there || archive_filter_code(a.get(), 0) == ARCHIVE_FILTER_NONE) return std::nullopt;
   std::uint64_t left = kMaxModule;
   const Result<Digest> digest = HashEntry(a.get(), path, left, nullptr);
   if (!digest) return std::nullopt;
