@@ -109,7 +109,7 @@ struct Daemon::Impl {
   Config config;
   std::string config_path;
   std::optional<Early> early;  // until the machine has its real root
-  bool from_initramfs = false;
+  std::atomic<bool> in_initramfs{false};
   std::uint64_t started_ms = NowMs();
   bool mounted_run_dir = false;
   std::optional<tpm::SoftwareTpm> software;
@@ -119,7 +119,7 @@ struct Daemon::Impl {
   std::unique_ptr<measure::Recorder> recorder;
   std::unique_ptr<OwnNamespace> own_namespace;
   std::mutex load_mutex;     // one policy at a time
-  mutable std::mutex mutex;  // of the next two
+  mutable std::mutex mutex;  // of the next two, of the server's place, and of config.serve_unix
   std::shared_ptr<measure::Engine> engine;
   std::string refusals;  // JSON lines, up to kMaxRefusals
   std::unique_ptr<attest::Collector> collector;
@@ -221,7 +221,7 @@ Result<> Daemon::Impl::RecordSelf() {
                                        {"uptime_ms", static_cast<std::uint64_t>(uptime * 1000)},
                                        {"scope", ScopeName(config.scope)},
                                        {"tasks_before", config.scope == Scope::kHost ? CountProcesses() : 0},
-                                       {"initramfs", from_initramfs},
+                                       {"initramfs", in_initramfs.load()},
                                        {"run", state.gaps + 1},
                                        {"executable", self},
                                        {"components", components}}));
@@ -388,7 +388,10 @@ Result<> Daemon::Impl::StartServer() {
     serve.key_pem = AsText(key);
     serve.allow = config.allow;
   }
-  ASSAY_ASSIGN(server, attest::Server::Start(std::move(serve), *collector));
+  ASSAY_ASSIGN(std::unique_ptr<attest::Server> started_server,
+               attest::Server::Start(std::move(serve), *collector));
+  const std::lock_guard lock(mutex);
+  server = std::move(started_server);
   return {};
 }
 
@@ -415,15 +418,18 @@ Result<> Daemon::Impl::StartFs() {
 Result<> Daemon::Impl::FollowRoot() {
   ASSAY_TRY(early->Follow());
   early.reset();
+  in_initramfs = false;
+  log::Info("the machine has its real root");
   ASSAY_ASSIGN(const Config real, ReadConfig(config_path));
-  config.serve_unix = real.serve_unix;
+  {
+    const std::lock_guard lock(mutex);
+    config.serve_unix = real.serve_unix;
+  }
   config.unix_level = real.unix_level;
   config.listen = real.listen;
   config.certificate = real.certificate;
   config.key = real.key;
   config.allow = real.allow;
-  ASSAY_TRY(StartServer());
-  log::Info("the machine has its real root: challenges are answered");
   return {};
 }
 
@@ -431,6 +437,10 @@ void Daemon::Impl::Supervise() {
   if (early && early->Moved()) {
     if (Result<> r = FollowRoot(); !r)
       log::Error("after the change of root: {} ({})", r.error().Message(), r.error().code());
+  }
+  if (!in_initramfs && !server) {
+    if (Result<> r = StartServer(); !r)
+      log::Error("challenges are not answered: {} ({})", r.error().Message(), r.error().code());
   }
   if (software && !tpm_gone && !software->Alive()) {
     tpm_gone = true;  // its PCRs are lost with it: nothing can go on but a new start
@@ -455,8 +465,16 @@ std::string Daemon::Impl::Status() const {
   json banks = json::object();
   for (const auto& [alg, value] : s.pcr_values) banks[std::string(HashName(alg))] = value.hex();
   const auto [engine_name, engine_state] = EngineState();
-  const std::optional<attest::NetworkState> network = server ? server->Network() : std::nullopt;
-  const bool well = !s.degraded && !tpm_gone && engine_state == "ok" && (!network || network->serving);
+  const attest::Server* serves = nullptr;  // stays until this file system is gone
+  bool serves_unix = false;
+  {
+    const std::lock_guard lock(mutex);
+    serves = server.get();
+    serves_unix = serves != nullptr && config.serve_unix;
+  }
+  const std::optional<attest::NetworkState> network = serves != nullptr ? serves->Network() : std::nullopt;
+  const bool well = !s.degraded && !tpm_gone && engine_state == "ok" && (!network || network->serving) &&
+                    (serves != nullptr || in_initramfs);
   json j = {{"version", ASSAY_VERSION},
             {"pid", getpid()},
             {"started_ms", started_ms},
@@ -492,9 +510,9 @@ std::string Daemon::Impl::Status() const {
     j["engine"]["refusals_not_listed"] = refusals_lost.load();
   }
   if (own_namespace) j["engine"]["namespace"] = own_namespace->path();
-  if (config.serve_unix) j["challenge"]["unix"] = config.run_dir + "/challenge.sock";
+  if (serves_unix) j["challenge"]["unix"] = config.run_dir + "/challenge.sock";
   if (network) {
-    j["challenge"]["port"] = server->port();
+    j["challenge"]["port"] = serves->port();
     j["challenge"]["network"] = {{"state", network->serving ? "ok" : "down"},
                                  {"pid", network->pid},
                                  {"restarts", network->restarts},
@@ -538,7 +556,7 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(const Config& config, std::optiona
   d.config = config;
   d.config_path = config_path;
   d.early = std::move(early);
-  d.from_initramfs = d.early.has_value();
+  d.in_initramfs = d.early.has_value();
   if (d.early && (config.tcti == "embedded" || config.scope != Scope::kHost))
     return Fail(UsageError("--early needs the machine's own TPM (tpm/tcti) and the scope host"));
   if (!d.early) ASSAY_TRY(MakeDirs(config.state_dir, 0700));

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
@@ -23,6 +24,7 @@ namespace {
 // the move, whatever it finds there.
 constexpr const char* kMoved[] = {"/proc", "/run"};
 constexpr int kStopMs = 30'000;
+constexpr rlim_t kOpenFiles = 65536;
 
 bool SameFile(const struct stat& a, const struct stat& b) {
   return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
@@ -67,6 +69,13 @@ Result<Early> Early::Enter() {
   if (statfs("/", &root) != 0) return Fail(OsError("statfs", "/", errno));
   if (root.f_type != RAMFS_MAGIC && root.f_type != TMPFS_MAGIC)
     return Fail(StateError("early.no-initramfs", "--early is for an initramfs; / is on a disk"));
+  // As the unit has it. A lower limit than asked for is no reason not to measure.
+  const rlimit files{.rlim_cur = kOpenFiles, .rlim_max = kOpenFiles};
+  if (setrlimit(RLIMIT_NOFILE, &files) != 0) log::Warn("{}", OsError("setrlimit", "NOFILE", errno).Message());
+  if (Result<UniqueFd> score = Open("/proc/self/oom_score_adj", O_WRONLY); !score)
+    log::Warn("{}", score.error().Message());
+  else if (Result<> r = WriteAll(score->get(), AsBytes("-900")); !r)
+    log::Warn("{}", r.error().Message());
   Early early;
   for (const char* path : kMoved) {
     ASSAY_ASSIGN(const bool mounted, IsMountPoint(path));
