@@ -105,7 +105,7 @@ std::string_view EntryStateName(EntryState s) {
 }
 
 Appraisal Appraise(const Request& request, const HostState& host, const ReferenceValues& references,
-                   const Policy& policy) {
+                   const Policy& policy, const std::vector<boot::ExpectedBoot>& boots) {
   Round r{.request = request,
           .host = host,
           .references = references,
@@ -116,7 +116,10 @@ Appraisal Appraise(const Request& request, const HostState& host, const Referenc
           .pcrs = {},
           .records = {},
           .extends = {}};
-  if (CheckQuote(r) && CheckList(r)) JudgeEntries(r);
+  if (CheckQuote(r)) {
+    CheckBoot(r, boots);
+    if (CheckList(r)) JudgeEntries(r);
+  }
   const bool proven = r.sound && r.made.contains(Check::kList);
   if (!policy.require_attester_records) r.made.insert(Check::kOwnRecords);
   KeepStanding(r);

@@ -1,5 +1,6 @@
-// Appraisal: a pure function. Evidence + what is known of the host + reference values + policy -> attestation
-// result.
+// Appraisal: a pure function. Evidence + what is known of the host + reference values + expected boots +
+// policy
+// -> attestation result.
 //
 //   Appraisal a = Appraise({.evidence = e, .binding = b, .nonce = n, .selection = s}, host, references,
 //   policy); host = a.host;  // to keep for the next round, whatever the verdict is
@@ -19,6 +20,7 @@
 
 #include "attest/evidence.h"
 #include "base/digest.h"
+#include "boot/expected.h"
 #include "tpm/attest_data.h"
 
 namespace assay::appraise {
@@ -92,6 +94,8 @@ struct Policy {
       interpreters;  // paths that must be a known build, as "/usr/bin/bash": unknown there is worse
   std::set<std::string> allowed;           // "sha256:..." of local content that is good
   std::vector<std::string> allowed_paths;  // globs whose entries are not judged (stated in the result)
+  bool require_secure_boot = false;        // as the event log proves it
+  bool require_early_start = false;        // the attester was started in the initramfs
   bool violations_fail = true;
   bool vulnerable_fails = true;
 };
@@ -133,7 +137,9 @@ struct Appraisal {
   attest::Claims claims;  // as parsed; empty if they could not be
   bool rebooted = false;  // since the last round
 };
+// boots: what may have been booted, as learned from earlier boots (boot/expected.h); it must be one of them.
+// Empty: what was booted is not judged, and the result says so.
 Appraisal Appraise(const Request& request, const HostState& host, const ReferenceValues& references,
-                   const Policy& policy);
+                   const Policy& policy, const std::vector<boot::ExpectedBoot>& boots = {});
 
 }  // namespace assay::appraise

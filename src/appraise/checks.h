@@ -1,6 +1,7 @@
-// Internal: one appraisal in progress, shared by the three stages of Appraise().
+// Internal: one appraisal in progress, shared by the stages of Appraise().
 //
-//   Round round{.request = request, ...}; if (CheckQuote(round) && CheckList(round)) JudgeEntries(round);
+//   Round round{.request = request, ...};
+//   if (CheckQuote(round)) { CheckBoot(round, boots); if (CheckList(round)) JudgeEntries(round); }
 //
 // Contract: each stage adds its findings and says whether what it verified may be built upon.
 #pragma once
@@ -18,6 +19,7 @@ enum class Check {
   kSelection,
   kPcrValues,
   kClock,
+  kBoot,
   kList,
   kEntries,
   kOwnRecords,
@@ -56,6 +58,7 @@ struct Round {
 };
 
 bool CheckQuote(Round& round);
+void CheckBoot(Round& round, const std::vector<boot::ExpectedBoot>& boots);
 bool CheckList(Round& round);
 void JudgeEntries(Round& round);
 // Names what was done to a list that does not replay, by the values that the attester noted along the way

@@ -232,7 +232,10 @@ class Judge {
              fmt::format("{} is not the file that {} {} has there", e.path, e.origin->package,
                          e.origin->version));
     } else {
-      Report("entry.unknown", Verdict::kNotTrusted, e, fmt::format("{} is in no reference", EntryName(e)));
+      const bool before = e.context && e.context->hook == "before";
+      Report(
+          "entry.unknown", Verdict::kNotTrusted, e,
+          fmt::format("{} is in no reference{}", EntryName(e), before ? "; it ran before the attester" : ""));
     }
   }
 
@@ -317,6 +320,10 @@ class Judge {
     ASSAY_ASSIGN(own_["executable"], start.Str("executable"));
     ASSAY_ASSIGN(own_["version"], start.Str("version"));
     ASSAY_TRY(ReadComponents(start));
+    bool early = false;
+    if (start.Has("initramfs")) {
+      ASSAY_ASSIGN(early, start.Bool("initramfs"));
+    }
     const bool first = !own_.contains("runs");
     own_["runs"] = std::to_string(run);
     if (first && e.record != 1)
@@ -327,7 +334,10 @@ class Judge {
           fmt::format("the attester was started again (run {}): what ran meanwhile is not in the list", run));
     if (before > 0)
       Report("own.ran-before", r_.policy.allow_what_ran_before ? Verdict::kTrusted : Verdict::kNotTrusted, e,
-             fmt::format("{} process(es) ran before the attester did", before));
+             fmt::format("{} process(es) ran before the attester did{}", before,
+                         early ? ", all of them from the initramfs" : ""));
+    if (first && !early && r_.policy.require_early_start)
+      Report("own.late-engine", Verdict::kNotTrusted, e, "the attester was not started in the initramfs");
     return {};
   }
 

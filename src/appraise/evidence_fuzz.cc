@@ -2,10 +2,12 @@
 // them. Input: mode | part | bytes. Mode even: one part of good evidence is replaced, nothing is signed
 // again: 'trusted' only if nothing changed. Mode odd: claims, context or list are replaced and the quote is
 // made anew, as root on the attester can: 'trusted' only with the list that the PCR holds.
+#include <algorithm>
 #include <cstdlib>
 
 #include "appraise/result.h"
 #include "appraise/synthetic.h"
+#include "appraise/synthetic_boot.h"
 
 using namespace assay;
 using namespace assay::appraise;
@@ -13,7 +15,8 @@ using namespace assay::appraise;
 namespace {
 
 struct Seed {
-  SyntheticHost host;
+  MeasuredBoot boot = MeasureBoot();
+  SyntheticHost host{boot.pcrs};
   Policy policy;
   Bytes nonce = Bytes(32, 7);
   attest::Evidence good;
@@ -26,19 +29,32 @@ struct Seed {
     host.context = attest::EncodeContextLine(
         {.index = 5, .sub = 0, .time_ms = 1, .pid = 2, .uid = 3, .comm = "sh", .hook = "exec"});
     good = host.Quote(nonce);
+    good.event_log = boot.log;
+    policy.require_secure_boot = true;
     // One key has many public areas (authPolicy, reserved attributes); only its name tells them apart.
     policy.pinned_ak = Hex(tpm::ParsePublic(good.ak_public)->name);
     if (Judge(good).verdict != Verdict::kTrusted) abort();
   }
   Appraisal Judge(const attest::Evidence& e) const {
-    return Appraise(host.Ask(e, nonce), HostState{}, host, policy);
+    return Appraise(host.Ask(e, nonce), HostState{}, host, policy, {boot.expected});
   }
 };
 
 constexpr Bytes attest::Evidence::* kParts[] = {&attest::Evidence::attest,    &attest::Evidence::signature,
                                                 &attest::Evidence::ak_public, &attest::Evidence::claims,
                                                 &attest::Evidence::context,   &attest::Evidence::list,
-                                                &attest::Evidence::ek_public};
+                                                &attest::Evidence::ek_public, &attest::Evidence::event_log};
+
+// The log is not signed: what is in its place must replay to the same PCRs.
+bool SameBoot(const Bytes& event_log, const tpm::PcrValues& pcrs) {
+  const auto log = boot::ParseEventLog(event_log);
+  if (!log) return false;
+  const boot::Replayed replayed = boot::Replay(*log);
+  const auto& quoted = pcrs.at(SyntheticHost::kBank);
+  return std::all_of(quoted.begin(), quoted.end(), [&](const auto& pcr) {
+    return pcr.first == 10 || replayed.Value(HashAlg::kSha256, pcr.first) == pcr.second;
+  });
+}
 
 // The records' content, without the columns, which are hints.
 std::vector<Bytes> Content(const Bytes& list) {
@@ -81,6 +97,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (a.verdict != Verdict::kTrusted) return 0;
   if (lies) {
     if (Content(e.list) != Content(seed.good.list)) abort();
+  } else if (kParts[part] == &attest::Evidence::event_log) {
+    if (!SameBoot(e.event_log, seed.host.pcrs)) abort();
   } else if (e.*kParts[part] != before && kParts[part] != &attest::Evidence::ek_public) {
     // A signature's other encoding (leading zeros) is still the AK's over the same bytes.
     if (kParts[part] != &attest::Evidence::signature) abort();

@@ -57,6 +57,12 @@ TEST_F(ListAttacksTest, NeighboursReordered) {
   ExpectOnly(a, {"list.reordered"});
 }
 
+TEST_F(ListAttacksTest, PcrExtendedByHand) {
+  const std::vector<Digest> extended{Hash(HashAlg::kSha256, AsBytes("by hand"))};
+  ASSERT_TRUE(tpm_->Extend(tpm::RawExtend::ForTest(), 10, extended));
+  ExpectOnly(Judge(Collect()), {"list.foreign-extend"});
+}
+
 TEST_F(ListAttacksTest, ListTruncated) {
   auto e = WithList(Collect(), [](auto& r) { r.resize(r.size() - 3); });
   ExpectOnly(Judge(e), {"list.truncated"});

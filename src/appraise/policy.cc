@@ -136,11 +136,27 @@ Result<Policy> ParsePolicy(std::string_view text) {
   Policy p;
   ASSAY_ASSIGN(const JsonDoc doc, JsonDoc::Parse(text, "policy", kMaxPolicy));
   const JsonValue root = doc.root();
-  ASSAY_TRY(
-      root.OnlyKeys({"pcr", "quote_banks", "file_algs", "allow_software_tpm", "allow_first_use", "pinned_ak",
-                     "allowed_eks", "allow_unquoted_tail", "allow_gaps", "allow_what_ran_before",
-                     "require_attester_records", "engines", "attester_digests", "attester_policies",
-                     "interpreters", "allowed", "allowed_paths", "violations_fail", "vulnerable_fails"}));
+  ASSAY_TRY(root.OnlyKeys({"pcr",
+                           "quote_banks",
+                           "file_algs",
+                           "allow_software_tpm",
+                           "allow_first_use",
+                           "pinned_ak",
+                           "allowed_eks",
+                           "allow_unquoted_tail",
+                           "allow_gaps",
+                           "allow_what_ran_before",
+                           "require_attester_records",
+                           "engines",
+                           "attester_digests",
+                           "attester_policies",
+                           "interpreters",
+                           "allowed",
+                           "allowed_paths",
+                           "require_secure_boot",
+                           "require_early_start",
+                           "violations_fail",
+                           "vulnerable_fails"}));
   if (root.Has("pcr")) {
     ASSAY_ASSIGN(const std::uint64_t pcr, root.U64("pcr"));
     if (pcr > 15) return Fail(UsageError(fmt::format("policy: PCR {} can be reset by anyone", pcr)));
@@ -177,6 +193,8 @@ Result<Policy> ParsePolicy(std::string_view text) {
   ASSAY_TRY(CheckDigests("attester_digests", p.attester_digests));
   ASSAY_TRY(CheckDigests("attester_policies", p.attester_policies));
   ASSAY_TRY(CheckDigests("allowed", p.allowed));
+  ASSAY_TRY(ReadBool(root, "require_secure_boot", p.require_secure_boot));
+  ASSAY_TRY(ReadBool(root, "require_early_start", p.require_early_start));
   ASSAY_TRY(ReadBool(root, "violations_fail", p.violations_fail));
   ASSAY_TRY(ReadBool(root, "vulnerable_fails", p.vulnerable_fails));
   return p;
@@ -200,6 +218,8 @@ std::string EncodePolicy(const Policy& p) {
                   {"interpreters", p.interpreters},
                   {"allowed", p.allowed},
                   {"allowed_paths", p.allowed_paths},
+                  {"require_secure_boot", p.require_secure_boot},
+                  {"require_early_start", p.require_early_start},
                   {"violations_fail", p.violations_fail},
                   {"vulnerable_fails", p.vulnerable_fails}};
   return j.dump(1) + "\n";

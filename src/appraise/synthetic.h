@@ -27,24 +27,26 @@ inline Digest DigestOf(std::string_view s) { return Hash(HashAlg::kSha256, AsByt
 
 class SyntheticHost : public ReferenceValues {
  public:
-  SyntheticHost() {
+  SyntheticHost() : SyntheticHost(Placeholders()) {}
+  // With what the boot left in its PCRs.
+  explicit SyntheticHost(const std::map<std::uint32_t, Digest>& boot, bool initramfs = false) {
     Hasher aggregate(HashAlg::kSha256);
-    for (std::uint32_t i = 0; i < 10; ++i) {
-      pcrs[kBank][i] = DigestOf(fmt::format("PCR {}", i));
-      aggregate.Update(pcrs[kBank][i].view());
-    }
+    pcrs[kBank] = boot;
+    for (std::uint32_t i = 0; i < 10; ++i) aggregate.Update(boot.at(i).view());
     pcrs[kBank][10] = Digest::Filled(HashAlg::kSha256, 0);
     Extend("ima-ng", ima::EncodeNg(aggregate.Finish(), "boot_aggregate"));
     Know("assayd", "/usr/sbin/assayd");
-    Start(1);
+    Start(1, R"("/usr/sbin/assayd")", 0, initramfs);
   }
 
   // The attester's own records, as assayd writes them.
-  void Start(unsigned run, std::string_view components = R"("/usr/sbin/assayd")", unsigned before = 0) {
+  void Start(unsigned run, std::string_view components = R"("/usr/sbin/assayd")", unsigned before = 0,
+             bool initramfs = false) {
     Own("assay-start",
-        fmt::format(R"({{"version":"0.1.0","pid":1,"boot_id":"b","uptime_ms":1,"scope":"host",)"
-                    R"("tasks_before":{},"run":{},"executable":"/usr/sbin/assayd","components":[{}]}})",
-                    before, run, components));
+        fmt::format(
+            R"({{"version":"0.1.0","pid":1,"boot_id":"b","uptime_ms":1,"scope":"host","initramfs":{},)"
+            R"("tasks_before":{},"run":{},"executable":"/usr/sbin/assayd","components":[{}]}})",
+            initramfs, before, run, components));
     File("assayd", "/usr/sbin/assayd");
     Own("assay-policy", R"({"engine":{},"record":{}})");
     Own("assay-engine", R"({"engine":"fanotify","scope":"host","mounts":["/"]})");
@@ -202,6 +204,12 @@ class SyntheticHost : public ReferenceValues {
   Bytes context;
 
  private:
+  static std::map<std::uint32_t, Digest> Placeholders() {
+    std::map<std::uint32_t, Digest> out;
+    for (std::uint32_t i = 0; i < 10; ++i) out[i] = DigestOf(fmt::format("PCR {}", i));
+    return out;
+  }
+
   std::unordered_map<Digest, std::vector<Origin>> by_digest_;
   std::unordered_map<std::string, Origin> by_path_;
 };

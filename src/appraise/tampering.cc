@@ -64,7 +64,10 @@ class Tampering {
                fmt::format("the list ends early: records {} to {} are missing", last, count_ - 1), last);
       ++named;
     }
-    if (named == 0)
+    if (named == 0 && missing == 0 && from == count_ && !points_.empty())
+      r_.Add("list.foreign-extend", Verdict::kNotTrusted,
+             "the list is whole, as its attester counted, and something else extended the PCR besides");
+    else if (named == 0)
       r_.Add("list.mismatch", Verdict::kNotTrusted, "the list does not replay to the quoted PCR");
   }
 

@@ -55,6 +55,7 @@ class LogBuilder {
   explicit LogBuilder(std::vector<HashAlg> banks) : banks_(std::move(banks)) {
     if (banks_.empty()) return;
     std::vector<AlgorithmSize> algorithms;
+    algorithms.reserve(banks_.size());
     for (HashAlg bank : banks_)
       algorithms.push_back({static_cast<std::uint16_t>(bank), static_cast<std::uint16_t>(DigestSize(bank))});
     const Bytes id = EncodeSpecId(algorithms);

@@ -8,13 +8,29 @@
 #include "cli/commands.h"
 #include "cli/config.h"
 #include "cli/daemon.h"
+#include "cli/early.h"
 
 namespace assay::cli {
 namespace {
 
-Result<> RunDaemon(const std::string& config_path) {
+struct Mode {
+  bool early = false, standby = false;
+};
+
+Result<> RunDaemon(const std::string& config_path, Mode mode) {
   ASSAY_ASSIGN(Config config, ReadConfig(config_path));
-  log::Init(config.log);
+  std::optional<Early> early;
+  Background background;
+  if (mode.early) {
+    ASSAY_ASSIGN(background, Background::Start());
+    if (background.parent()) return {};
+    // Neither stderr nor a log file of the real root is there yet.
+    config.log.file = "/dev/kmsg";
+    log::Init(config.log);
+    ASSAY_ASSIGN(early, Early::Enter());
+  } else {
+    log::Init(config.log);
+  }
   // Blocked before any thread is made, so that all of them inherit it and only the descriptor sees the
   // signals.
   sigset_t stop_signals;
@@ -25,9 +41,16 @@ Result<> RunDaemon(const std::string& config_path) {
   signal(SIGIO, SIG_IGN);  // a broken lease: the engine asks for its state instead
   UniqueFd stop(signalfd(-1, &stop_signals, SFD_CLOEXEC));
   if (!stop) return Fail(OsError("signalfd", "", errno));
-  ASSAY_ASSIGN(std::unique_ptr<Daemon> daemon, Daemon::Start(config));
+  if (mode.standby) {
+    ASSAY_ASSIGN(const bool ours, StandBy(config, stop.get(), [](pid_t pid) {
+                   sd_notifyf(0, "READY=1\nSTATUS=process %d measures since the initramfs; standing by", pid);
+                 }));
+    if (!ours) return {};
+  }
+  ASSAY_ASSIGN(std::unique_ptr<Daemon> daemon, Daemon::Start(config, std::move(early), config_path));
   log::Info("assayd {} is measuring (scope {})", ASSAY_VERSION, ScopeName(config.scope));
-  sd_notify(0, "READY=1");
+  sd_notify(0, "READY=1\nSTATUS=measuring");
+  background.Ready();
   daemon->Run(stop.get());
   sd_notify(0, "STOPPING=1");
   log::Info("assayd stops");
@@ -41,16 +64,27 @@ int main(int argc, char** argv) {
   using namespace assay;
   CLI::App app{"assayd: measures the code that this machine loads and answers challenges"};
   std::string config = "/etc/assay/assayd.json";
-  bool check = false;
+  bool check = false, early_files = false;
+  cli::Mode mode;
   app.set_version_flag("--version", ASSAY_VERSION);
   app.add_option("--config", config, "Configuration file")->capture_default_str();
   app.add_flag("--check", check, "Only check the configuration file");
+  auto* early =
+      app.add_flag("--early", mode.early, "In an initramfs: measure from here on, in the background");
+  app.add_flag("--early-files", early_files, "Print what an initramfs must hold for --early");
+  app.add_flag("--standby", mode.standby, "While an attester from the initramfs runs, wait for its end")
+      ->excludes(early);
   CLI11_PARSE(app, argc, argv);
   Result<> outcome;
   if (check) {
     if (auto parsed = cli::ReadConfig(config); !parsed) outcome = Fail(parsed.error());
+  } else if (early_files) {
+    if (auto parsed = cli::ReadConfig(config); !parsed)
+      outcome = Fail(parsed.error());
+    else
+      for (const std::string& file : cli::EarlyFiles(config, *parsed)) fmt::print("{}\n", file);
   } else {
-    outcome = cli::RunDaemon(config);
+    outcome = cli::RunDaemon(config, mode);
   }
   if (!outcome) {
     log::Error("{} ({})", outcome.error().Message(), outcome.error().code());

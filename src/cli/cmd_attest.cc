@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/json.h"
+#include "cli/boot_json.h"
 #include "cli/commands.h"
 #include "cli/progress.h"
 #include "cli/round.h"
@@ -21,12 +22,13 @@ using appraise::Appraisal;
 using appraise::Verdict;
 
 constexpr std::size_t kMaxResult = std::size_t{16} << 20;
+constexpr std::size_t kMaxBoot = std::size_t{16} << 20;
 constexpr std::uint64_t kMaxSkew = 300;  // seconds that a signer's clock may be ahead
 
 struct AttestOptions {
   Address address;
-  std::vector<std::string> references;
-  std::string policy, state, save, ear_key, ear_out, selection = "sha256:0-10";
+  std::vector<std::string> references, boots;
+  std::string policy, state, save, ear_key, ear_out, selection = "sha256:0-14";
   std::string findings;  // only those whose names begin so are printed
   bool entries = false, full = false;
   std::string folder, list;        // appraise
@@ -41,6 +43,17 @@ Result<reference::Indexes> LoadReferences(const std::vector<std::string>& paths)
     all.Add(std::move(*index));
   }
   return all;
+}
+
+Result<std::vector<boot::ExpectedBoot>> LoadBoots(const std::vector<std::string>& paths) {
+  std::vector<boot::ExpectedBoot> boots;
+  for (const std::string& path : paths) {
+    ASSAY_ASSIGN(const std::string text, ReadText(path, kMaxBoot));
+    Result<boot::ExpectedBoot> learned = ExpectedFromJson(text);
+    if (!learned) return Fail(learned.error().In(path));
+    boots.push_back(std::move(*learned));
+  }
+  return boots;
 }
 
 Result<Round> Ask(const AttestOptions& o, const appraise::HostState& before, std::uint64_t first) {
@@ -103,6 +116,7 @@ Result<int> Attest(const AttestOptions& o, const Session& session) {
     return Fail(UsageError("attest: which attester? --unix SOCKET, or --tls HOST:PORT"));
   ASSAY_ASSIGN(const appraise::Policy policy, LoadPolicy(o.policy));
   ASSAY_ASSIGN(const reference::Indexes references, LoadReferences(o.references));
+  ASSAY_ASSIGN(const std::vector<boot::ExpectedBoot> boots, LoadBoots(o.boots));
   ASSAY_ASSIGN(const appraise::HostState before, LoadState(o.state));
   Round round;
   Appraisal a;
@@ -120,7 +134,7 @@ Result<int> Attest(const AttestOptions& o, const Session& session) {
       if (!asked) return Fail(asked.error());
       round = std::move(*asked);
       progress.Say(fmt::format("judging a list of {} bytes", round.evidence.list.size()));
-      a = Appraise(round.Request(), before, references, policy);
+      a = Appraise(round.Request(), before, references, policy, boots);
       if (first == 0 || !NeedsWholeList(a)) break;
       first = 0;
     }
@@ -135,12 +149,13 @@ Result<int> Attest(const AttestOptions& o, const Session& session) {
 Result<int> AppraiseSaved(const AttestOptions& o, const Session& session) {
   ASSAY_ASSIGN(const appraise::Policy policy, LoadPolicy(o.policy));
   ASSAY_ASSIGN(const reference::Indexes references, LoadReferences(o.references));
+  ASSAY_ASSIGN(const std::vector<boot::ExpectedBoot> boots, LoadBoots(o.boots));
   Result<Round> loaded = LoadRound(o.folder);
   if (!loaded) return Fail(loaded.error().In(o.folder));
   if (!o.list.empty()) {
     ASSAY_ASSIGN(loaded->evidence.list, ReadFile(o.list, attest::kMaxEvidence));
   }
-  Appraisal a = Appraise(loaded->Request(), loaded->before, references, policy);
+  Appraisal a = Appraise(loaded->Request(), loaded->before, references, policy, boots);
   Print(a, o, session);
   return static_cast<int>(a.verdict);
 }
@@ -193,6 +208,7 @@ Result<int> VerifyResult(const AttestOptions& o, const Session& session) {
 
 void AddJudging(CLI::App* sub, const std::shared_ptr<AttestOptions>& o) {
   sub->add_option("--reference", o->references, "Indexes of reference values");
+  sub->add_option("--boot", o->boots, "Boots that are expected, as 'assay boot learn' wrote them");
   sub->add_option("--policy", o->policy, "Appraisal policy (JSON)");
   sub->add_flag("--entries", o->entries, "Print each entry");
   sub->add_option("--findings", o->findings, "Print only findings whose name begins so");

@@ -89,6 +89,7 @@ Result<> ParseEngine(const JsonValue& v, Config& c) {
   std::string policy = "default";
   ASSAY_TRY(Get(v, "policy", policy));
   ASSAY_ASSIGN(c.engine.policy, FindPolicy(policy));
+  if (policy.starts_with('/')) c.policy_file = policy;
   ASSAY_ASSIGN(c.engine.appraise, ParseAppraise(v));
   ASSAY_TRY(Get(v, "extensions", c.engine.extensions));
   ASSAY_TRY(Get(v, "workers", 1, 64, c.engine.workers));

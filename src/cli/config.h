@@ -44,6 +44,7 @@ struct Config {
 
   Scope scope = Scope::kNone;
   measure::EngineOptions engine;  // with its policy
+  std::string policy_file;        // where that came from; empty: built in
 
   std::string manifest;      // an index; its content may be recorded in groups
   std::string manifest_key;  // PEM of who signs it

@@ -34,6 +34,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::size_t kMaxRefusals = std::size_t{4} << 20;  // bytes
+constexpr int kPollMs = 1000, kEarlyPollMs = 100;
 
 measure::Context OwnContext() {
   return {.time_ms = NowMs(), .pid = getpid(), .uid = getuid(), .comm = "assayd", .hook = "start"};
@@ -106,6 +107,9 @@ std::string FirstLine(const std::string& path) {
 
 struct Daemon::Impl {
   Config config;
+  std::string config_path;
+  std::optional<Early> early;  // until the machine has its real root
+  std::atomic<bool> in_initramfs{false};
   std::uint64_t started_ms = NowMs();
   bool mounted_run_dir = false;
   std::optional<tpm::SoftwareTpm> software;
@@ -115,7 +119,7 @@ struct Daemon::Impl {
   std::unique_ptr<measure::Recorder> recorder;
   std::unique_ptr<OwnNamespace> own_namespace;
   std::mutex load_mutex;     // one policy at a time
-  mutable std::mutex mutex;  // of the next two
+  mutable std::mutex mutex;  // of the next two, of the server's place, and of config.serve_unix
   std::shared_ptr<measure::Engine> engine;
   std::string refusals;  // JSON lines, up to kMaxRefusals
   std::unique_ptr<attest::Collector> collector;
@@ -144,6 +148,7 @@ struct Daemon::Impl {
   Result<> MeasureRunning();
   Result<> StartServer();
   Result<> StartFs();
+  Result<> FollowRoot();
   Result<> RecordJson(const std::string& name, const json& content);
   std::pair<std::string, std::string> EngineState() const;
   void Supervise();
@@ -216,6 +221,7 @@ Result<> Daemon::Impl::RecordSelf() {
                                        {"uptime_ms", static_cast<std::uint64_t>(uptime * 1000)},
                                        {"scope", ScopeName(config.scope)},
                                        {"tasks_before", config.scope == Scope::kHost ? CountProcesses() : 0},
+                                       {"initramfs", in_initramfs.load()},
                                        {"run", state.gaps + 1},
                                        {"executable", self},
                                        {"components", components}}));
@@ -385,7 +391,10 @@ Result<> Daemon::Impl::StartServer() {
     serve.key_pem = AsText(key);
     serve.allow = config.allow;
   }
-  ASSAY_ASSIGN(server, attest::Server::Start(std::move(serve), *collector));
+  ASSAY_ASSIGN(std::unique_ptr<attest::Server> started_server,
+               attest::Server::Start(std::move(serve), *collector));
+  const std::lock_guard lock(mutex);
+  server = std::move(started_server);
   return {};
 }
 
@@ -407,7 +416,35 @@ Result<> Daemon::Impl::StartFs() {
   return {};
 }
 
+// The measuring goes on as it was; who may ask, and by which keys, is the real root's to say: keys have no
+// place in an initramfs.
+Result<> Daemon::Impl::FollowRoot() {
+  ASSAY_TRY(early->Follow());
+  early.reset();
+  in_initramfs = false;
+  log::Info("the machine has its real root");
+  ASSAY_ASSIGN(const Config real, ReadConfig(config_path));
+  {
+    const std::lock_guard lock(mutex);
+    config.serve_unix = real.serve_unix;
+  }
+  config.unix_level = real.unix_level;
+  config.listen = real.listen;
+  config.certificate = real.certificate;
+  config.key = real.key;
+  config.allow = real.allow;
+  return {};
+}
+
 void Daemon::Impl::Supervise() {
+  if (early && early->Moved()) {
+    if (Result<> r = FollowRoot(); !r)
+      log::Error("after the change of root: {} ({})", r.error().Message(), r.error().code());
+  }
+  if (!in_initramfs && !server) {
+    if (Result<> r = StartServer(); !r)
+      log::Error("challenges are not answered: {} ({})", r.error().Message(), r.error().code());
+  }
   if (software && !tpm_gone && !software->Alive()) {
     tpm_gone = true;  // its PCRs are lost with it: nothing can go on but a new start
     log::Error("the embedded software TPM ended by itself: see {}/tpm/swtpm.log", config.run_dir);
@@ -431,8 +468,16 @@ std::string Daemon::Impl::Status() const {
   json banks = json::object();
   for (const auto& [alg, value] : s.pcr_values) banks[std::string(HashName(alg))] = value.hex();
   const auto [engine_name, engine_state] = EngineState();
-  const std::optional<attest::NetworkState> network = server ? server->Network() : std::nullopt;
-  const bool well = !s.degraded && !tpm_gone && engine_state == "ok" && (!network || network->serving);
+  const attest::Server* serves = nullptr;  // stays until this file system is gone
+  bool serves_unix = false;
+  {
+    const std::lock_guard lock(mutex);
+    serves = server.get();
+    serves_unix = serves != nullptr && config.serve_unix;
+  }
+  const std::optional<attest::NetworkState> network = serves != nullptr ? serves->Network() : std::nullopt;
+  const bool well = !s.degraded && !tpm_gone && engine_state == "ok" && (!network || network->serving) &&
+                    (serves != nullptr || in_initramfs);
   json j = {{"version", ASSAY_VERSION},
             {"pid", getpid()},
             {"started_ms", started_ms},
@@ -468,9 +513,9 @@ std::string Daemon::Impl::Status() const {
     j["engine"]["refusals_not_listed"] = refusals_lost.load();
   }
   if (own_namespace) j["engine"]["namespace"] = own_namespace->path();
-  if (config.serve_unix) j["challenge"]["unix"] = config.run_dir + "/challenge.sock";
+  if (serves_unix) j["challenge"]["unix"] = config.run_dir + "/challenge.sock";
   if (network) {
-    j["challenge"]["port"] = server->port();
+    j["challenge"]["port"] = serves->port();
     j["challenge"]["network"] = {{"state", network->serving ? "ok" : "down"},
                                  {"pid", network->pid},
                                  {"restarts", network->restarts},
@@ -504,14 +549,20 @@ Daemon::Daemon(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Daemon::~Daemon() { impl_->Stop(); }
 std::string Daemon::Status() const { return impl_->Status(); }
 
-Result<std::unique_ptr<Daemon>> Daemon::Start(const Config& config) {
+Result<std::unique_ptr<Daemon>> Daemon::Start(const Config& config, std::optional<Early> early,
+                                              const std::string& config_path) {
   if (geteuid() != 0) return Fail(UsageError("assayd measures other users' code: it needs root"));
   auto impl = std::make_unique<Impl>();
   Impl& d = *impl;
   std::unique_ptr<Daemon> daemon(
       new Daemon(std::move(impl)));  // from here on, what was started is also stopped
   d.config = config;
-  ASSAY_TRY(MakeDirs(config.state_dir, 0700));
+  d.config_path = config_path;
+  d.early = std::move(early);
+  d.in_initramfs = d.early.has_value();
+  if (d.early && (config.tcti == "embedded" || config.scope != Scope::kHost))
+    return Fail(UsageError("--early needs the machine's own TPM (tpm/tcti) and the scope host"));
+  if (!d.early) ASSAY_TRY(MakeDirs(config.state_dir, 0700));
   ASSAY_ASSIGN(d.mounted_run_dir, EnsureTmpfs(config.run_dir));
   ASSAY_TRY(d.StartTpm());
   ASSAY_TRY(d.OpenManifest());
@@ -520,7 +571,7 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(const Config& config) {
   ASSAY_TRY(d.StartFs());
   ASSAY_TRY(d.StartEngine());
   ASSAY_TRY(d.MeasureRunning());
-  ASSAY_TRY(d.StartServer());
+  if (!d.early) ASSAY_TRY(d.StartServer());
   d.started = true;
   return daemon;
 }
@@ -528,7 +579,7 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(const Config& config) {
 void Daemon::Run(int stop_fd) {
   while (true) {
     pollfd wait{.fd = stop_fd, .events = POLLIN, .revents = 0};
-    const int n = poll(&wait, 1, 1000);
+    const int n = poll(&wait, 1, impl_->early ? kEarlyPollMs : kPollMs);
     if (n > 0) return;
     impl_->Supervise();
   }

@@ -1,7 +1,7 @@
 // The attester put together: TPM, recorder, file system, engine, collector and server, started and stopped in
 // order.
 //
-//   ASSAY_ASSIGN(std::unique_ptr<Daemon> daemon, Daemon::Start(config));
+//   ASSAY_ASSIGN(std::unique_ptr<Daemon> daemon, Daemon::Start(config, std::nullopt, path));
 //   daemon->Run(stop_fd);            // returns when stop_fd becomes readable
 //
 // Contract: the list's own records come first: assay-start, the attester's components, assay-policy,
@@ -10,16 +10,21 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/fd.h"
 #include "cli/config.h"
+#include "cli/early.h"
 
 namespace assay::cli {
 
 class Daemon {
  public:
-  static Result<std::unique_ptr<Daemon>> Start(const Config& config);
+  // early: in an initramfs; it answers no challenge until the machine has its real root, where it reads
+  // `serve` from config_path anew.
+  static Result<std::unique_ptr<Daemon>> Start(const Config& config, std::optional<Early> early,
+                                               const std::string& config_path);
   ~Daemon();  // engine first, so that no task waits; then the server, the list, the TPM
   void Run(int stop_fd);
   std::string Status() const;  // JSON

@@ -27,6 +27,8 @@ Key KeyOf(ByteView salt, std::string_view kind, ByteView bytes) {
   return k;
 }
 
+constexpr char kForeign[] = "recorder.pcr-foreign";
+
 Error Degraded(const Error& e) { return StateError("recorder.degraded", e.code() + ": " + e.Message()); }
 
 }  // namespace
@@ -374,7 +376,7 @@ Result<> Recorder::Impl::Resume() {
     const bool reset =
         std::all_of(present->begin(), present->end(), [](const Digest& v) { return v.AllBytes(0); });
     if (reset) return Fail(StateError("recorder.pcr-reset", "the TPM was reset: start anew"));
-    return Fail(StateError("recorder.pcr-foreign", "something else extended the PCR beside this list"));
+    return Fail(StateError(kForeign, "something else extended the PCR beside this list"));
   }
   if (tail) Settle();
   return {};
@@ -456,16 +458,19 @@ RecorderState Recorder::State() const {
 Result<> Recorder::Quiesce(const std::function<Result<>(const RecorderState&)>& fn) {
   Impl& d = *impl_;
   std::lock_guard lock(d.commit);
-  if (d.degraded) return Fail(Degraded(*d.degraded));
-  ASSAY_TRY(d.Flush());
-  // Growth of the kernel's own list beside ours, or anything else that extends our PCR, shows here at the
-  // latest.
-  const Result<Values> present = d.ReadPcr();
-  if (!present) return Fail(d.Disturbed(present.error()));
-  if (*present != d.values)
-    return Fail(d.Disturbed(StateError(
-        "recorder.pcr-foreign", fmt::format("PCR {} is {}, the list makes it {}", d.options.pcr,
-                                            (*present)[d.list_bank].hex(), d.values[d.list_bank].hex()))));
+  const bool foreign = d.degraded && d.degraded->code() == kForeign;
+  if (d.degraded && !foreign) return Fail(Degraded(*d.degraded));
+  if (!foreign) {
+    ASSAY_TRY(d.Flush());
+    // Growth of the kernel's own list beside ours, or anything else that extends our PCR, shows here at the
+    // latest.
+    const Result<Values> present = d.ReadPcr();
+    if (!present) return Fail(d.Disturbed(present.error()));
+    if (*present != d.values)
+      static_cast<void>(d.Disturbed(
+          StateError(kForeign, fmt::format("PCR {} is {}, the list makes it {}", d.options.pcr,
+                                           (*present)[d.list_bank].hex(), d.values[d.list_bank].hex()))));
+  }
   RecorderState s = State();
   s.checkpoints = d.thinned;
   s.checkpoints.insert(s.checkpoints.end(), d.recent.begin(), d.recent.end());

@@ -115,8 +115,9 @@ class Recorder {
 
   Result<> Flush();
   // Flushes the open group, then runs fn while nothing is committed, so that a quote meets the list exactly.
-  // A PCR that is not what the list makes it (something else extends it) is an error, and the recorder is
-  // degraded from then on ("recorder.pcr-foreign").
+  // A PCR that is not what the list makes it (something else extends it) degrades the recorder for good
+  // ("recorder.pcr-foreign"); fn runs all the same: a quote that the list does not explain is a verifier's
+  // proof.
   Result<> Quiesce(const std::function<Result<>(const RecorderState&)>& fn);
   RecorderState State() const;  // cheap; without checkpoints
   // After the TPM or the disk came back: reconnects, reconciles, goes on. What waited is recorded then.

@@ -51,6 +51,9 @@ Result<> Recorder::Impl::OpenFiles() {
   ASSAY_ASSIGN(lock_file, assay::Open(File("lock"), O_RDWR | O_CREAT));
   if (flock(lock_file.get(), LOCK_EX | LOCK_NB) != 0)
     return Fail(StateError("recorder.locked", "another recorder runs in " + options.dir));
+  // For one that stands by until we end.
+  if (ftruncate(lock_file.get(), 0) != 0) return Fail(OsError("ftruncate", "lock", errno));
+  ASSAY_TRY(PWriteAll(lock_file.get(), AsBytes(std::to_string(getpid())), 0));
   RemoveFiles("overflow.", "");  // written beside the file proper by one that was killed
   ASSAY_ASSIGN(list, assay::Open(File("list"), O_RDWR | O_CREAT));
   ASSAY_ASSIGN(journal, assay::Open(File("journal"), O_RDWR | O_CREAT));

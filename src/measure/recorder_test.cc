@@ -294,9 +294,8 @@ TEST_F(RecorderTest, AnotherExtenderIsNoticedAtTheNextQuote) {
     quoted = true;
     return {};
   });
-  ASSERT_FALSE(r);
-  EXPECT_EQ(r.error().code(), "recorder.degraded");
-  EXPECT_FALSE(quoted);
+  EXPECT_TRUE(r);
+  EXPECT_TRUE(quoted);  // the verifier sees it for himself
   EXPECT_TRUE(recorder_->State().degraded_reason.starts_with("recorder.pcr-foreign"));
   EXPECT_FALSE(recorder_->Record({DigestOf("2"), "/b", {}}));
   EXPECT_FALSE(recorder_->Recover());  // nothing can mend that

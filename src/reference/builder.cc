@@ -93,6 +93,10 @@ Result<> Builder::AddFolder(const std::string& path, const std::string& package,
     if (!it->is_regular_file(error) || it->is_symlink(error)) continue;
     PackagedFile file{.path = it->path().string(), .digest = {}};
     ASSAY_ASSIGN(file.digest, HashFile(file.path));
+    if (IsPackedModule(file.path)) {
+      ASSAY_ASSIGN(const Bytes packed, ReadFile(file.path, kMaxModule));
+      if (auto unpacked = UnpackedModule(file.path, packed)) content.files.push_back(std::move(*unpacked));
+    }
     content.files.push_back(std::move(file));
   }
   if (error) return Fail(OsError("readdir", path, error.value()));

@@ -49,15 +49,19 @@ la_ssize_t ReadMember(archive* inner, void* data, const void** out) {
   return n;
 }
 
+// What dpkg-deb and kernel builds write. Not all filters: some of libarchive's start a program for what they
+// can't unpack themselves.
+void AddFilters(archive* a) {
+  archive_read_support_filter_gzip(a);
+  archive_read_support_filter_bzip2(a);
+  archive_read_support_filter_xz(a);
+  archive_read_support_filter_lzma(a);
+  archive_read_support_filter_zstd(a);
+}
+
 Result<ArchivePtr> OpenInner(Member& member, const std::string& path) {
   ArchivePtr inner(archive_read_new());
-  // What dpkg-deb writes. Not all filters: some of libarchive's start a program for what they can't unpack
-  // themselves.
-  archive_read_support_filter_gzip(inner.get());
-  archive_read_support_filter_bzip2(inner.get());
-  archive_read_support_filter_xz(inner.get());
-  archive_read_support_filter_lzma(inner.get());
-  archive_read_support_filter_zstd(inner.get());
+  AddFilters(inner.get());
   archive_read_support_format_tar(inner.get());
   if (archive_read_open(inner.get(), &member, nullptr, ReadMember, nullptr) != ARCHIVE_OK)
     return Fail(ArchiveError(inner.get(), path));
@@ -108,8 +112,8 @@ Result<> ReadControl(Member& member, const std::string& path, PackageContent& ou
   return {};
 }
 
-// left: how many bytes the package may still unpack to.
-Result<Digest> HashEntry(archive* a, const std::string& path, std::uint64_t& left) {
+// left: how many bytes the package may still unpack to. keep: where the content goes, up to kMaxModule.
+Result<Digest> HashEntry(archive* a, const std::string& path, std::uint64_t& left, Bytes* keep) {
   Hasher hasher(HashAlg::kSha256);
   std::array<std::uint8_t, kBlock> block;
   while (true) {
@@ -119,7 +123,10 @@ Result<Digest> HashEntry(archive* a, const std::string& path, std::uint64_t& lef
     if (static_cast<std::uint64_t>(n) > left)
       return Fail(ParseError("deb", 0, path + ": too large unpacked"));
     left -= static_cast<std::uint64_t>(n);
-    hasher.Update(ByteView(block).first(static_cast<std::size_t>(n)));
+    const ByteView part = ByteView(block).first(static_cast<std::size_t>(n));
+    hasher.Update(part);
+    if (keep != nullptr && keep->size() + part.size() <= kMaxModule)
+      keep->insert(keep->end(), part.begin(), part.end());
   }
 }
 
@@ -141,7 +148,11 @@ Result<> ReadData(Member& member, const std::string& path, PackageContent& out) 
         return Fail(ParseError("deb", 0, path + ": hard link to nothing: " + file.path));
       file.digest = out.files[target->second].digest;
     } else if (archive_entry_filetype(entry) == AE_IFREG) {
-      ASSAY_ASSIGN(file.digest, HashEntry(inner.get(), path, left));
+      Bytes packed;
+      const bool module = IsPackedModule(file.path);
+      ASSAY_ASSIGN(file.digest, HashEntry(inner.get(), path, left, module ? &packed : nullptr));
+      if (auto unpacked = module ? UnpackedModule(file.path, packed) : std::nullopt)
+        out.files.push_back(std::move(*unpacked));
     } else {
       continue;
     }
@@ -178,6 +189,24 @@ Result<PackageContent> ReadOuter(archive* outer, const std::string& path) {
 }
 
 }  // namespace
+
+bool IsPackedModule(std::string_view path) {
+  return path.ends_with(".ko.xz") || path.ends_with(".ko.zst") || path.ends_with(".ko.gz");
+}
+
+std::optional<PackagedFile> UnpackedModule(const std::string& path, ByteView packed) {
+  const ArchivePtr a(archive_read_new());
+  AddFilters(a.get());
+  archive_read_support_format_raw(a.get());
+  archive_entry* entry = nullptr;
+  if (archive_read_open_memory(a.get(), packed.data(), packed.size()) != ARCHIVE_OK) return std::nullopt;
+  const Result<bool> there = NextEntry(a.get(), &entry, path);
+  if (!there || !*there || archive_filter_code(a.get(), 0) == ARCHIVE_FILTER_NONE) return std::nullopt;
+  std::uint64_t left = kMaxModule;
+  const Result<Digest> digest = HashEntry(a.get(), path, left, nullptr);
+  if (!digest) return std::nullopt;
+  return PackagedFile{path.substr(0, path.rfind('.')), *digest};
+}
 
 Result<PackageContent> ReadDeb(const std::string& path) {
   const ArchivePtr outer(archive_read_new());

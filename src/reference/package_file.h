@@ -6,7 +6,9 @@
 // libarchive; what is too large, missing or there twice is a ParseError "deb". Source: deb(5), tar(5).
 #pragma once
 
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/digest.h"
@@ -22,6 +24,11 @@ struct PackageContent {
   std::vector<PackagedFile> files;
 };
 Result<PackageContent> ReadDeb(const std::string& path);
+// A packed kernel module ("x.ko.xz") as it is when kmod has unpacked it and loads it from memory: "x.ko".
+// Nothing: the file is none, or can't be unpacked (then nobody can load it so either).
+bool IsPackedModule(std::string_view path);
+std::optional<PackagedFile> UnpackedModule(const std::string& path, ByteView packed);
+inline constexpr std::size_t kMaxModule = std::size_t{256} << 20;  // bytes, packed and unpacked
 // The same of bytes in memory; name is for errors.
 Result<PackageContent> ReadDebBytes(ByteView bytes, const std::string& name);
 

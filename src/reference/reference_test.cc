@@ -71,6 +71,20 @@ TEST_F(ReferenceTest, PackagesAreFoundByContentAndPath) {
   EXPECT_EQ(index->size(), 2U);
 }
 
+TEST_F(ReferenceTest, PackedModulesAreKnownUnpackedToo) {
+  Builder b;
+  Put("/modules/m.ko", "a module");
+  Put("/modules/broken.ko.xz", "not packed");
+  for (const char* pack : {"xz", "gzip"})
+    ASSERT_TRUE(RunProgram({pack, "-q", "-k", dir_ + "/modules/m.ko"}, "/")) << pack;
+  std::filesystem::remove(dir_ + "/modules/m.ko");
+  ASSERT_TRUE(b.AddFolder(dir_ + "/modules", "linux", "6"));
+  const auto index = Written(b);
+  EXPECT_EQ(index->Find(DigestOf("a module")).at(0).path, dir_ + "/modules/m.ko");
+  EXPECT_TRUE(index->FindPath(dir_ + "/modules/m.ko.xz"));
+  EXPECT_FALSE(index->FindPath(dir_ + "/modules/broken.ko"));
+}
+
 TEST_F(ReferenceTest, MarksAreStandings) {
   Builder b;
   ASSERT_TRUE(b.AddDeb(MakeDeb("ssl", "3.0.1", "old")));

@@ -416,8 +416,9 @@ static void Command(struct Job* job) {
   }
 }
 
-int main(void) {
-  BringUp();
+// "agent": on a machine that another init has brought up, only takes commands.
+int main(int argc, char** argv) {
+  if (argc < 2 || strcmp(argv[1], "agent") != 0) BringUp();
   sigset_t child;
   sigemptyset(&child);
   sigaddset(&child, SIGCHLD);

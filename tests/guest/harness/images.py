@@ -31,6 +31,7 @@ PACKAGES = """
   libfmt9 libspdlog1.10 libsimdjson14 libssl3 libarchive13 libseccomp2 libcap-ng0 libsystemd0 libbpf1 libelf1 zlib1g
   libtss2-esys-3.0.2-0 libtss2-rc0 libtss2-mu0 libtss2-sys1 libtss2-tctildr0 libtss2-tcti-device0 libtss2-tcti-swtpm0
   libstdc++6 libgcc-s1
+  systemd-sysv udev initramfs-tools busybox zstd
 """.split()
 # Nobody reads these in a guest.
 EXCLUDE = ["/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*", "/var/cache/apt/*"]
@@ -212,11 +213,14 @@ def cpio_entry(name, mode, data=b"", rdev=(0, 0)):
     return head + b"\0" * (-len(head) % 4) + data + b"\0" * (-len(data) % 4)
 
 
+def compile_init(into):
+    run([os.environ.get("CC", "cc"), "-static", "-Os", "-s", "-Wall", "-o", into, TREE / "tests/guest/init.c"])
+
+
 def make_initrd(found):
     """init and the modules it loads, uncompressed: it is small, and the emulated machine is slow at unpacking."""
     with tempfile.TemporaryDirectory(dir=CACHE) as work:
-        compiler = os.environ.get("CC", "cc")
-        run([compiler, "-static", "-Os", "-s", "-Wall", "-o", f"{work}/init", TREE / "tests/guest/init.c"])
+        compile_init(f"{work}/init")
         parts = [cpio_entry("dev", 0o40755), cpio_entry("dev/console", 0o20600, rdev=(5, 1)), cpio_entry("proc", 0o40755),
                  cpio_entry("sys", 0o40755), cpio_entry("init", 0o100755, Path(work, "init").read_bytes())]
         modules = sorted((found.folder / "boot-modules").glob("*.ko"))

@@ -62,7 +62,8 @@ class Machine:
         self.received = b""
         self.release = ""
         self.boot_seconds = 0.0
-        self.mount_faults = ""
+        self.uptime = 0.0  # of the kernel, when it was up
+        self.variables = None  # the firmware's, where they are not the usual ones
 
     def __enter__(self):
         for left in reversed(range(BOOTS)):
@@ -131,14 +132,18 @@ class Machine:
         return ["-chardev", f"socket,id=tpm,path={control}", "-tpmdev", "emulator,id=tpm0,chardev=tpm",
                 "-device", f"tpm-{self.options.tpm_model},tpmdev=tpm0"]
 
-    def _firmware(self, kernel, kernel_options):
+    def _program(self, kernel, kernel_options):
+        """What the firmware starts."""
         program = self.work / "linux.efi"
+        images.unified_kernel(kernel, kernel_options, program, self.options.secure_boot)
+        return program
+
+    def _firmware(self, kernel, kernel_options):
         disk = self.work / "esp.img"
         variables = self.work / "variables.fd"
         secure = self.options.secure_boot
-        images.unified_kernel(kernel, kernel_options, program, secure)
-        images.system_partition(program, disk)
-        shutil.copy(images.OVMF_SECURE_VARIABLES if secure else images.OVMF_VARIABLES, variables)
+        images.system_partition(self._program(kernel, kernel_options), disk)
+        shutil.copy(self.variables or (images.OVMF_SECURE_VARIABLES if secure else images.OVMF_VARIABLES), variables)
         code = images.OVMF_SECURE_CODE if secure else images.OVMF_CODE
         return [*(["-global", "driver=cfi.pflash01,property=secure,value=on"] if secure else []),
                 "-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={code}",
@@ -146,19 +151,26 @@ class Machine:
                 "-drive", f"if=none,id=esp,file={disk},format=raw,cache=unsafe,snapshot=on",
                 "-device", "virtio-blk-pci,drive=esp,serial=esp,bootindex=0"]
 
-    def _boot(self):
-        o = self.options
-        kernel = images.kernel(o.kernel)
+    def _disks(self, kernel):
+        """([(serial, image, whether writes are thrown away)], [(serial, where init mounts it, mode)])"""
         disks = [("root", images.rootfs(), True), ("modules", kernel.modules, False)]
         mounts = [("modules", "/usr/lib/modules", "ro")]
-        for index, (source, name) in enumerate(o.files):
+        for index, (source, name) in enumerate(self.options.files):
             image = self.work / f"files{index}.ext4"
             images.files_disk(source, image)
             disks.append((f"files{index}", image, True))
             mounts.append((f"files{index}", f"/files/{name}", "rw"))
-        for index, image in enumerate(o.disks):
+        for index, image in enumerate(self.options.disks):
             disks.append((f"disk{index}", Path(image).absolute(), False))
+        return disks, mounts
 
+    def _more_devices(self):
+        return []
+
+    def _boot(self):
+        o = self.options
+        kernel = images.kernel(o.kernel)
+        disks, mounts = self._disks(kernel)
         started = time.monotonic()
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(str(self.work / "port.sock"))
@@ -176,6 +188,7 @@ class Machine:
             writes = "snapshot=on" if throw_away else "readonly=on" if serial == "modules" else "snapshot=off"
             command += ["-drive", f"if=none,id={serial},file={image},format=raw,cache=unsafe,{writes}",
                         "-device", f"virtio-blk-pci,drive={serial},serial={serial}"]
+        command += self._more_devices()
         if o.tpm:
             command += self._start_tpm()
         kernel_options = " ".join(KERNEL_OPTIONS + ([o.append] if o.append else []))
@@ -202,6 +215,8 @@ class Machine:
         if kind != b"H":
             raise GuestError("guest.no-boot", f"unexpected first frame {kind!r}", self.log_tail())
         self.release = payload.split(b"\0")[0].decode()
+        with contextlib.suppress(ValueError, IndexError):
+            self.uptime = float(payload.split(b"\0")[1].split()[0])
         for serial, path, mode in mounts:
             self._send(b"M", *(text.encode() for text in (serial, path, mode)))
         self.boot_seconds = time.monotonic() - started

@@ -1,0 +1,204 @@
+// What was booted: the firmware's event log against the quoted PCRs, then against the boots that are
+// expected.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "appraise/checks.h"
+#include "boot/replay.h"
+
+namespace assay::appraise {
+namespace {
+
+using boot::BootDifference;
+using boot::ExpectedBoot;
+
+// 0 to 9 are the firmware's, the loader's and the kernel stub's; 11 to 13 systemd-stub's; 14 shim's. 10 is
+// the list's; 15 is extended by a running system.
+constexpr std::uint32_t kBootPcrs[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14};
+constexpr std::uint32_t kUkiPcr = 11;
+constexpr std::size_t kShown = 4;
+
+bool IsBootPcr(std::uint32_t pcr, const Policy& policy) {
+  return pcr != policy.pcr &&
+         std::find(std::begin(kBootPcrs), std::end(kBootPcrs), pcr) != std::end(kBootPcrs);
+}
+
+// What a running systemd extends after the log's end, in this order; not every system has the first two.
+// Source: systemd-pcrphase.service(8).
+bool MeetsAfterPhases(Digest value, const Digest& quoted) {
+  constexpr std::string_view kPhases[] = {"enter-initrd", "leave-initrd", "sysinit",
+                                          "ready",        "shutdown",     "final"};
+  constexpr std::size_t kInitrdPhases = 2;
+  for (const std::size_t first : {std::size_t{0}, kInitrdPhases}) {
+    Digest now = value;
+    for (std::size_t i = first; i < std::size(kPhases); ++i) {
+      now = ExtendPcr(now, Hash(value.alg(), AsBytes(kPhases[i])));
+      if (now == quoted) return true;
+    }
+  }
+  return false;
+}
+
+// What kind of change it is; labels are the log's word, and only choose the name.
+std::string_view NameOf(const boot::ExpectedEvent& e) {
+  const auto is = [&](std::string_view label) { return e.label == label; };
+  switch (e.index) {
+    case 0:
+    case 2:
+      return "boot.firmware";
+    case 1:
+    case 3:
+      return "boot.settings";
+    case 4:
+      return "boot.program";
+    case 5:
+      return "boot.disk";
+    case 7:
+      return is("SecureBoot") ? "boot.secure-boot" : "boot.secure-boot-keys";
+    case 8:
+      return e.label.find("cmdline") != std::string::npos ? "boot.cmdline" : "boot.loader";
+    case 9:
+      if (is("Linux initrd") || e.label.find("initrd") != std::string::npos) return "boot.initrd";
+      if (is("LOADED_IMAGE::LoadOptions")) return "boot.cmdline";
+      return e.label.find("vmlinuz") != std::string::npos ? "boot.kernel" : "boot.loader";
+    case kUkiPcr:
+      if (is(".linux")) return "boot.kernel";
+      if (is(".initrd")) return "boot.initrd";
+      return is(".cmdline") ? "boot.cmdline" : "boot.program";
+    case 12:
+    case 13:
+      return "boot.addon";
+    default:
+      return "boot.changed";
+  }
+}
+
+class BootCheck {
+ public:
+  BootCheck(Round& r, const std::vector<ExpectedBoot>& boots)
+      : r_(r), boots_(boots), demanded_(!boots.empty() || r.policy.require_secure_boot) {}
+
+  void Run() {
+    r_.made.insert(Check::kBoot);
+    if (!r_.made.contains(Check::kPcrValues)) return;  // nothing is proven, and the verdict says so
+    if (!demanded_) {
+      r_.Add("boot.not-judged", Verdict::kTrusted,
+             "what was booted is not judged: no expected boot was given");
+      return;
+    }
+    if (r_.request.evidence.event_log.empty()) {
+      r_.Add("boot.no-log", Verdict::kUnknown, "the firmware's event log did not come along");
+      return;
+    }
+    const Result<boot::EventLog> log = boot::ParseEventLog(r_.request.evidence.event_log);
+    if (!log) {
+      r_.Add("boot.log-malformed", Verdict::kNotTrusted, log.error().Message());
+      return;
+    }
+    const std::optional<HashAlg> bank = BankOf(*log);
+    if (!bank) {
+      r_.Add("boot.no-bank", Verdict::kUnknown,
+             "the event log and the quote have no bank in common that the policy accepts");
+      return;
+    }
+    if (!Replays(*log, *bank)) return;
+    const boot::Examined x = boot::Examine(*log, *bank);
+    if (r_.policy.require_secure_boot) CheckSecureBoot(x);
+    if (!boots_.empty()) Compare(boot::Learn(x));
+  }
+
+ private:
+  std::optional<HashAlg> BankOf(const boot::EventLog& log) const {
+    const std::vector<HashAlg> banks = log.Banks();
+    for (const HashAlg bank : r_.policy.quote_banks)
+      if (r_.pcrs.contains(static_cast<std::uint16_t>(bank)) &&
+          std::find(banks.begin(), banks.end(), bank) != banks.end())
+        return bank;
+    return std::nullopt;
+  }
+
+  // Each PCR of the boot must have been quoted and be what the log makes it: else the log may leave out what
+  // it likes.
+  bool Replays(const boot::EventLog& log, HashAlg bank) {
+    const boot::Replayed replayed = boot::Replay(log);
+    const auto& quoted = r_.pcrs.at(static_cast<std::uint16_t>(bank));
+    std::string missing, wrong;
+    for (const std::uint32_t pcr : kBootPcrs) {
+      if (!IsBootPcr(pcr, r_.policy)) continue;
+      const auto value = quoted.find(pcr);
+      if (value == quoted.end()) {
+        missing += fmt::format("{}{}", missing.empty() ? "" : ", ", pcr);
+        continue;
+      }
+      const std::optional<Digest> told = replayed.Value(bank, pcr);
+      const bool same =
+          told && (*told == value->second || (pcr == kUkiPcr && MeetsAfterPhases(*told, value->second)));
+      if (!same) wrong += fmt::format("{}{}", wrong.empty() ? "" : ", ", pcr);
+    }
+    if (!wrong.empty())
+      r_.Add("boot.log-mismatch", Verdict::kNotTrusted,
+             "the event log does not replay to the quoted PCR " + wrong);
+    if (!missing.empty())
+      r_.Add("boot.not-quoted", Verdict::kUnknown,
+             fmt::format("PCR {} was not quoted: ask for sha256:0-14", missing));
+    return wrong.empty() && missing.empty();
+  }
+
+  void CheckSecureBoot(const boot::Examined& x) {
+    const boot::SecureBootState state = boot::FindSecureBoot(x);
+    if (state.state == boot::SecureBoot::kOn) return;
+    r_.Add("boot.secure-boot", Verdict::kNotTrusted,
+           state.state == boot::SecureBoot::kOff
+               ? "Secure Boot is off"
+               : "whether Secure Boot is on can't be told: " + state.reason);
+  }
+
+  // To the nearest of the expected boots.
+  void Compare(const ExpectedBoot& now) {
+    std::optional<std::vector<BootDifference>> nearest;
+    for (const ExpectedBoot& expected : boots_) {
+      Result<std::vector<BootDifference>> differences = boot::Diff(expected, now);
+      if (!differences) continue;
+      std::erase_if(*differences,
+                    [&](const BootDifference& d) { return !IsBootPcr(d.event.index, r_.policy); });
+      if (!nearest || differences->size() < nearest->size()) nearest = std::move(*differences);
+    }
+    if (!nearest) {
+      r_.Add("boot.not-comparable", Verdict::kUnknown,
+             "no expected boot is of the same bank and kind of registers");
+      return;
+    }
+    std::map<std::string_view, std::vector<const BootDifference*>> by_name;
+    for (const BootDifference& d : *nearest) by_name[NameOf(d.event)].push_back(&d);
+    // Already said by the policy's demand.
+    if (r_.policy.require_secure_boot &&
+        std::any_of(r_.out.findings.begin(), r_.out.findings.end(),
+                    [](const Finding& f) { return f.name == "boot.secure-boot"; }))
+      by_name.erase("boot.secure-boot");
+    for (const auto& [name, differences] : by_name)
+      r_.Add(std::string(name), Verdict::kNotTrusted, Text(differences));
+  }
+
+  static std::string Text(const std::vector<const BootDifference*>& differences) {
+    std::string text;
+    for (std::size_t i = 0; i < differences.size() && i < kShown; ++i) {
+      const BootDifference& d = *differences[i];
+      text +=
+          fmt::format("{}{} PCR {} {} {}", text.empty() ? "" : "; ", d.added ? "now" : "expected was",
+                      d.event.index, d.event.label.empty() ? d.event.type : d.event.label, d.event.digest);
+    }
+    if (differences.size() > kShown) text += fmt::format("; and {} more", differences.size() - kShown);
+    return text;
+  }
+
+  Round& r_;
+  const std::vector<ExpectedBoot>& boots_;
+  bool demanded_;
+};
+
+}  // namespace
+
+void CheckBoot(Round& r, const std::vector<ExpectedBoot>& boots) { BootCheck(r, boots).Run(); }
+
+}  // namespace assay::appraise
