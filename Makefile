@@ -38,7 +38,7 @@ check-static:
 	scripts/check-format
 	scripts/check-rooms
 	scripts/check-headers
-	shellcheck -x scripts/* tests/e2e/* tests/guest/*.sh tests/guest/features tests/guest/boot-data tests/guest/harness-test \
+	shellcheck -x scripts/* tests/e2e/* tests/guest/*.sh tests/guest/features tests/guest/boot-data tests/guest/harness-test tests/guest/predict \
 	  bench/run bench/*.sh .ci/run
 	scripts/check-tidy
 asan: setup-check

@@ -68,7 +68,7 @@ void CheckReplay(ByteView data, const EventLog& log) {
     const auto walked = Walk(data, end, log, bank, replayed.startup_locality);
     for (const auto& [index, r] : replayed.banks.at(bank)) {
       const auto it = walked.find(index);
-      if (!r.missing) Require(it != walked.end() && it->second == r.value);
+      if (r.no_value.empty()) Require(it != walked.end() && it->second == r.value);
     }
     for (const auto& [index, value] : walked) Require(replayed.banks.at(bank).contains(index));
   }

@@ -313,10 +313,14 @@ def unified_kernel(found, options, image, sign):
             run(["sbsign", "--key", f"{work}/key", "--cert", OVMF_CERTIFICATE, "--output", image, image])
 
 
-def system_partition(program, image):
+ESP_FIRST = 2048 * 512  # where the partition begins, bytes
+ESP_SPARE = 64 << 20  # of one that is kept: room for later programs
+
+
+def system_partition(program, image, spare):
     """A disk with a GPT and one EFI system partition that holds the program as the one to start; no mounts needed."""
-    first = 2048 * 512
-    size = first + program.stat().st_size + (8 << 20)
+    first = ESP_FIRST
+    size = first + program.stat().st_size + spare
     size = (size + (1 << 20) - 1) // (1 << 20) * (1 << 20)
     with open(image, "wb") as out:
         out.truncate(size + (1 << 20))
@@ -328,6 +332,11 @@ def system_partition(program, image):
     run(["mformat", "-i", at, "-T", str((size - first) // 512), "-N", "a55a7e57", "-v", "ESP", "::"])
     run(["mmd", "-i", at, "::/EFI", "::/EFI/BOOT"])
     run(["mcopy", "-i", at, program, "::/EFI/BOOT/BOOTX64.EFI"])
+
+
+def update_system_partition(program, image):
+    """Another program to start, on the same disk: what an update of a kernel does."""
+    run(["mcopy", "-o", "-i", f"{image}@@{ESP_FIRST}", program, "::/EFI/BOOT/BOOTX64.EFI"])
 
 
 # ---- the root file system

@@ -30,8 +30,14 @@ KERNEL_OPTIONS = """console=ttyS0 panic=-1 nosoftlockup nmi_watchdog=0 rcupdate.
 BOOTS = 3  # at most, when the kernel faults before its first process
 
 Options = collections.namedtuple(
-    "Options", "kernel append memory cpus tpm tpm_model tpm_delay_us tpm_state tpm_shim files disks uefi secure_boot boot_timeout keep_log")
+    "Options", "kernel append memory cpus tpm tpm_model tpm_delay_us tpm_state tpm_shim files disks uefi secure_boot uki firmware_state "
+    "boot_timeout keep_log")
 Job = collections.namedtuple("Job", "status diagnostics timed_out seconds")
+
+
+def options_of(append):
+    """The kernel's command line."""
+    return " ".join(KERNEL_OPTIONS + ([append] if append else []))
 
 
 class GuestError(Exception):
@@ -131,14 +137,21 @@ class Machine:
         return ["-chardev", f"socket,id=tpm,path={control}", "-tpmdev", "emulator,id=tpm0,chardev=tpm",
                 "-device", f"tpm-{self.options.tpm_model},tpmdev=tpm0"]
 
-    def _firmware(self, kernel, kernel_options):
-        program = self.work / "linux.efi"
-        disk = self.work / "esp.img"
-        variables = self.work / "variables.fd"
-        secure = self.options.secure_boot
-        images.unified_kernel(kernel, kernel_options, program, secure)
-        images.system_partition(program, disk)
-        shutil.copy(images.OVMF_SECURE_VARIABLES if secure else images.OVMF_VARIABLES, variables)
+    def _firmware(self, kernel, options):
+        o = self.options
+        secure = o.secure_boot
+        program = Path(o.uki) if o.uki else self.work / "linux.efi"
+        if not o.uki:
+            images.unified_kernel(kernel, options, program, secure)
+        state = Path(o.firmware_state) if o.firmware_state else self.work
+        state.mkdir(parents=True, exist_ok=True)
+        disk, variables = state / "esp.img", state / "variables.fd"
+        if disk.exists():
+            images.update_system_partition(program, disk)
+        else:
+            images.system_partition(program, disk, spare=images.ESP_SPARE if o.firmware_state else 8 << 20)
+        if not variables.exists():
+            shutil.copy(images.OVMF_SECURE_VARIABLES if secure else images.OVMF_VARIABLES, variables)
         code = images.OVMF_SECURE_CODE if secure else images.OVMF_CODE
         return [*(["-global", "driver=cfi.pflash01,property=secure,value=on"] if secure else []),
                 "-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={code}",
@@ -178,7 +191,7 @@ class Machine:
                         "-device", f"virtio-blk-pci,drive={serial},serial={serial}"]
         if o.tpm:
             command += self._start_tpm()
-        kernel_options = " ".join(KERNEL_OPTIONS + ([o.append] if o.append else []))
+        kernel_options = options_of(o.append)
         if o.uefi:
             command += self._firmware(kernel, kernel_options)
         else:
