@@ -136,11 +136,26 @@ Result<Policy> ParsePolicy(std::string_view text) {
   Policy p;
   ASSAY_ASSIGN(const JsonDoc doc, JsonDoc::Parse(text, "policy", kMaxPolicy));
   const JsonValue root = doc.root();
-  ASSAY_TRY(
-      root.OnlyKeys({"pcr", "quote_banks", "file_algs", "allow_software_tpm", "allow_first_use", "pinned_ak",
-                     "allowed_eks", "allow_unquoted_tail", "allow_gaps", "allow_what_ran_before",
-                     "require_attester_records", "engines", "attester_digests", "attester_policies",
-                     "interpreters", "allowed", "allowed_paths", "violations_fail", "vulnerable_fails"}));
+  ASSAY_TRY(root.OnlyKeys({"pcr",
+                           "quote_banks",
+                           "file_algs",
+                           "allow_software_tpm",
+                           "allow_first_use",
+                           "pinned_ak",
+                           "allowed_eks",
+                           "allow_unquoted_tail",
+                           "allow_gaps",
+                           "allow_what_ran_before",
+                           "require_attester_records",
+                           "engines",
+                           "allow_kernel_policy",
+                           "attester_digests",
+                           "attester_policies",
+                           "interpreters",
+                           "allowed",
+                           "allowed_paths",
+                           "violations_fail",
+                           "vulnerable_fails"}));
   if (root.Has("pcr")) {
     ASSAY_ASSIGN(const std::uint64_t pcr, root.U64("pcr"));
     if (pcr > 15) return Fail(UsageError(fmt::format("policy: PCR {} can be reset by anyone", pcr)));
@@ -169,6 +184,7 @@ Result<Policy> ParsePolicy(std::string_view text) {
   ASSAY_TRY(ReadBool(root, "allow_what_ran_before", p.allow_what_ran_before));
   ASSAY_TRY(ReadBool(root, "require_attester_records", p.require_attester_records));
   ASSAY_TRY(ReadStrings(root, "engines", p.engines));
+  ASSAY_TRY(ReadBool(root, "allow_kernel_policy", p.allow_kernel_policy));
   ASSAY_TRY(ReadStrings(root, "attester_digests", p.attester_digests));
   ASSAY_TRY(ReadStrings(root, "attester_policies", p.attester_policies));
   ASSAY_TRY(ReadStrings(root, "interpreters", p.interpreters));
@@ -195,6 +211,7 @@ std::string EncodePolicy(const Policy& p) {
                   {"allow_what_ran_before", p.allow_what_ran_before},
                   {"require_attester_records", p.require_attester_records},
                   {"engines", p.engines},
+                  {"allow_kernel_policy", p.allow_kernel_policy},
                   {"attester_digests", p.attester_digests},
                   {"attester_policies", p.attester_policies},
                   {"interpreters", p.interpreters},
