@@ -287,10 +287,10 @@ ExpectedBoot Predictor::Take() {
   for (const auto& [i, text] : texts_) {
     const LogDigest* before = now_.event(i).Find(bank());
     if (before == nullptr) continue;
-    const bool utf16 = std::get<boot::Text>(now_.decoded[i].body).utf16;
+    const auto& body = std::get<boot::Text>(now_.decoded[i].body);
     // By its digest: the kernel measures the same command line again, by itself.
     changed_[Hex(before->bytes)] = {Hash(bank(), AsBytes(text)).hex(),
-                                    Printable(utf16 ? FromUtf16(AsBytes(text)) : text)};
+                                    Printable(body.prefix + (body.utf16 ? FromUtf16(AsBytes(text)) : text))};
   }
   for (std::size_t i = 0; i < out_.events.size(); ++i) {
     const auto it = source_[i] < now_.size() ? changed_.find(out_.events[i].digest) : changed_.end();

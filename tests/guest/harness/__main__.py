@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shutil
 import signal
 import sys
 import time
@@ -94,11 +95,36 @@ def command_uki(arguments):
     return 0
 
 
+def command_esp(arguments):
+    """Shim, GRUB and two kernels that its configuration chooses from."""
+    folder = Path(arguments.out)
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(images.loaders() / "grub.efi", folder)  # shim knows who signed it; the firmware does not know shim
+    images.sign(images.loaders() / "shim.efi", folder / "shim.efi")
+    machine_folder = folder / "machine"
+    machine_folder.mkdir()
+    files = {"EFI/BOOT/grubx64.efi": folder / "grub.efi"}
+    for version in arguments.kernels:
+        kernel = images.kernel(version)
+        for name, source in (("vmlinuz", kernel.image), ("initrd", kernel.initrd)):
+            shutil.copy(source, folder / f"{name}-{version}")
+            files[f"{name}-{version}"] = folder / f"{name}-{version}"
+        config = folder / f"grub-{version}.cfg"
+        config.write_text(f"set timeout=0\nmenuentry 'Debian {version}' {{\n  linux /vmlinuz-{version} {machine.options_of('')}\n"
+                          f"  initrd /initrd-{version}\n}}\n")
+    files["EFI/debian/grub.cfg"] = folder / f"grub-{arguments.kernels[0]}.cfg"
+    images.system_partition(folder / "shim.efi", machine_folder / "esp.img", images.ESP_SPARE)
+    for path, source in files.items():
+        images.put(machine_folder / "esp.img", source, path)
+    return 0
+
+
 def command_prepare(arguments):
     started = time.monotonic()
     for series in arguments.kernels or ["6.12", "6.1"]:
         print(f"kernel {series}: {images.kernel(series).release}")
     print(f"root: {images.rootfs()}")
+    print(f"loaders: {images.loaders()}")
     images.note(f"all is ready ({time.monotonic() - started:.1f} s)")
     return 0
 
@@ -127,13 +153,17 @@ def main():
     uki.add_argument("--secure-boot", action="store_true", help="signed for it")
     uki.add_argument("out", metavar="FILE")
     uki.set_defaults(call=command_uki)
+    esp = commands.add_parser("esp", help="write a --firmware-state DIR/machine with shim, GRUB and kernels, and all its files to DIR")
+    esp.add_argument("out", metavar="DIR")
+    esp.add_argument("kernels", nargs="+", metavar="SERIES", help="the first one is started")
+    esp.set_defaults(call=command_esp)
     kernel = commands.add_parser("kernel", help="fetch a kernel into the cache")
     kernel.add_argument("series")
     kernel.set_defaults(call=lambda a: print(images.kernel(a.series).image) or 0)
     rootfs = commands.add_parser("rootfs", help="build the root file system if its recipe has changed")
     rootfs.add_argument("--rebuild", action="store_true", help="build it in any case")
     rootfs.set_defaults(call=lambda a: print(images.rootfs(a.rebuild)) or 0)
-    prepare = commands.add_parser("prepare", help="kernels and root file system, as far as they are missing")
+    prepare = commands.add_parser("prepare", help="kernels, root file system and boot loaders, as far as they are missing")
     prepare.add_argument("kernels", nargs="*")
     prepare.set_defaults(call=command_prepare)
     arguments = parser.parse_args()

@@ -147,7 +147,7 @@ class Machine:
         state.mkdir(parents=True, exist_ok=True)
         disk, variables = state / "esp.img", state / "variables.fd"
         if disk.exists():
-            images.update_system_partition(program, disk)
+            images.put(disk, program, images.DEFAULT_PROGRAM)
         else:
             images.system_partition(program, disk, spare=images.ESP_SPARE if o.firmware_state else 8 << 20)
         if not variables.exists():
