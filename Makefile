@@ -39,7 +39,7 @@ check-static:
 	scripts/check-rooms
 	scripts/check-headers
 	shellcheck -x scripts/* tests/e2e/* tests/guest/*.sh tests/guest/features tests/guest/boot-data tests/guest/harness-test \
-	  bench/run bench/*.sh .ci/run packaging/initramfs/hooks/* packaging/initramfs/scripts/*/*
+	  tests/guest/predict bench/run bench/*.sh .ci/run packaging/initramfs/hooks/* packaging/initramfs/scripts/*/*
 	scripts/check-tidy
 asan: setup-check
 	cmake --preset asan >/dev/null && ninja -C build/asan

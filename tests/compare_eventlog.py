@@ -1,8 +1,9 @@
 """Compares `assay boot show --json` with what tpm2_eventlog prints, field by field. compare_eventlog.py JSON YAML
 
 tpm2_eventlog 5.4 has limits, which are left out here: it starts PCR 0 at zero whatever StartupLocality says; it has no
-event numbers in TCG 1.2 logs (so its output is no YAML, and is read by lines); it decodes texts, variables, images and
-firmware blobs, nothing else; it crashes on files that are no event log.
+event numbers in TCG 1.2 logs (so its output is no YAML, and is read by lines); it replays registers that do not exist, and
+extends all EV_NO_ACTION events but the first; it prints texts of other types than EV_IPL up to their first NUL; it decodes
+texts, variables, images and firmware blobs, nothing else; it crashes on files that are no event log.
 """
 
 import json
@@ -58,7 +59,8 @@ def fields(ours, theirs):
     """Pairs (what, ours, theirs) that must be equal."""
     data = bytes.fromhex(ours["data"])
     decoded = ours["decoded"] or {}
-    yield "type", ours["type"], theirs["EventType"]
+    if theirs["EventType"] != "Unknown event type":
+        yield "type", ours["type"], theirs["EventType"]
     yield "register", ours["index"], theirs["PCRIndex"]
     yield "size", ours["size"], int(theirs["EventSize"])
     yield "digests", ours["digests"], theirs["digests"]
@@ -66,7 +68,8 @@ def fields(ours, theirs):
         yield "variable GUID", decoded.get("guid"), theirs["VariableName"]
         yield "variable name", decoded.get("name"), theirs["UnicodeName"]
         yield "variable value", decoded.get("value"), theirs.get("VariableData", "")
-    if "ImageLocationInMemory" in theirs:
+    # It prints an image whose path is longer than the event; that is a fault here.
+    if "ImageLocationInMemory" in theirs and "fault" not in ours:
         yield "image address", decoded.get("address"), int(theirs["ImageLocationInMemory"], 16)
         yield "image length", decoded.get("length"), int(theirs["ImageLengthInMemory"])
         yield "image link address", decoded.get("link_time_address"), int(theirs["ImageLinkTimeAddress"], 16)
@@ -81,34 +84,48 @@ def fields(ours, theirs):
         mine = ['"' + part.replace("\0", "\\0") + '"' for part in data.decode("ascii").split("\n")]
         yield "text", mine, theirs["String"]
     if isinstance(theirs.get("Event"), list) and printable(data):
-        yield "text", data.decode("ascii").split("\n"), theirs["Event"]
+        yield "text", data.decode("ascii").split("\0")[0].split("\n"), theirs["Event"]
     elif isinstance(theirs.get("Event"), str):
         yield "data", ours["data"][:SHOWN], theirs["Event"]
+
+
+FRAME = {"type", "register", "size", "digests"}
+
+
+def compare(ours, events, pcrs, decoded=True):
+    """How many fields were compared, and a line for each that differs. decoded: what is in the event data too."""
+    if len(ours["events"]) != len(events):
+        return 0, [f"{len(ours['events'])} events against their {len(events)}"]
+    compared, bad = 0, []
+    for mine, theirs in zip(ours["events"], events):
+        for what, a, b in fields(mine, theirs):
+            if not decoded and what not in FRAME:
+                continue
+            compared += 1
+            if a != b:
+                bad.append(f"event {mine['number']}: {what}: {str(a)[:100]} against their {str(b)[:100]}")
+    # Its registers are the bits of a word of 32: number 84 is taken for number 20 too.
+    left_out = {e["index"] % 32 for e in ours["events"]
+                if e["index"] > 23 or (e["type"] == "EV_NO_ACTION" and (e["number"] or e["index"]))}
+    for bank, values in pcrs.items():
+        for index, value in values.items():
+            if (index == 0 and ours.get("startup_locality", 0) != 0) or index in left_out:
+                continue
+            compared += 1
+            if ours["replay"][bank].get(str(index)) != value:
+                bad.append(f"{bank} PCR {index}: {ours['replay'][bank].get(str(index))} against their {value}")
+    return compared, bad
 
 
 def main(our_path, their_path):
     with open(our_path, encoding="utf-8") as file:
         ours = json.load(file)
     events, pcrs = read_theirs(their_path)
-    if len(ours["events"]) != len(events):
-        sys.exit(f"{len(ours['events'])} events against their {len(events)}")
-    compared, bad = 0, 0
-    for mine, theirs in zip(ours["events"], events):
-        for what, a, b in fields(mine, theirs):
-            compared += 1
-            if a != b:
-                bad += 1
-                print(f"event {mine['number']}: {what}: {str(a)[:100]} against their {str(b)[:100]}")
-    for bank, values in pcrs.items():
-        for index, value in values.items():
-            if index == 0 and ours.get("startup_locality", 0) != 0:
-                continue
-            compared += 1
-            if ours["replay"][bank].get(str(index)) != value:
-                bad += 1
-                print(f"{bank} PCR {index}: {ours['replay'][bank].get(str(index))} against their {value}")
+    compared, bad = compare(ours, events, pcrs)
+    for line in bad:
+        print(line)
     if bad or compared < 4 * len(events):
-        sys.exit(f"{bad} of {compared} fields differ")
+        sys.exit(f"{len(bad)} of {compared} fields differ")
     print(f"{len(events)} events, {compared} fields are the same")
 
 

@@ -86,6 +86,7 @@ struct Policy {
       true;  // tasks that ran before the attester started: else a finding that weighs
   bool require_attester_records = true;  // own binaries, engine and policy in the list, and known
   std::set<std::string> engines{"fanotify", "lsm"};
+  bool allow_kernel_policy = false;  // of "kernel-ima": that nothing proves what the kernel measures by
   std::set<std::string>
       attester_digests;  // "sha256:..." of assayd builds that are known (besides reference values)
   std::set<std::string>

@@ -16,6 +16,7 @@
 #include "appraise/synthetic.h"
 #include "attest/collector.h"
 #include "list/list.h"
+#include "measure/recorder.h"
 #include "tpm/software_tpm.h"
 
 namespace assay::appraise {

@@ -51,7 +51,8 @@ TEST_F(AttacksTest, OtherAk) {
   auto other = attest::Collector::Create(
       {.event_log = "",
        .started_ms = 0,
-       .engine = [] { return std::pair<std::string, std::string>("fanotify", "ok"); }},
+       .engine = [] { return std::pair<std::string, std::string>("fanotify", "ok"); },
+       .kernel_policy = ""},
       *recorder_, *tpm_, tpm::AkKind::kRsa2048);
   ASSERT_TRUE(other);
   collector_ = std::move(*other);

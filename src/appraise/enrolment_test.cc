@@ -11,6 +11,7 @@
 #include "appraise/synthetic.h"
 #include "attest/collector.h"
 #include "base/fd.h"
+#include "measure/recorder.h"
 #include "tpm/ek_testing.h"
 #include "tpm/software_tpm.h"
 

@@ -11,6 +11,7 @@ namespace assay::appraise {
 namespace {
 
 constexpr std::size_t kMaxOwnBuffer = 1 << 20;
+constexpr std::string_view kKernelIma = "kernel-ima";
 constexpr std::string_view kComponent = "component:";  // in HostState::own: path -> digest, empty until seen
 
 std::string EntryName(const JudgedEntry& e) {
@@ -341,9 +342,26 @@ class Judge {
     return {};
   }
 
+  // The kernel's own list says nothing of what measures. That it measures, and from the boot on, is in it
+  // (boot_aggregate is checked with the list); by which policy is only the attester's word.
+  void CheckKernelIma() {
+    const attest::Claims& c = r_.out.claims;
+    if (!r_.policy.engines.contains(std::string(kKernelIma)))
+      r_.Add("own.engine", Verdict::kNotTrusted,
+             fmt::format("the engine is '{}', which the policy does not accept", kKernelIma));
+    if (c.list_count < 2)
+      r_.Add("own.kernel-silent", Verdict::kNotTrusted,
+             "the kernel's list has nothing but boot_aggregate: no policy of its IMA measures");
+    r_.Add("own.kernel-policy", r_.policy.allow_kernel_policy ? Verdict::kTrusted : Verdict::kUnknown,
+           fmt::format("nothing proves by which policy the kernel measures; the attester says: '{}'",
+                       c.kernel_policy));
+  }
+
   // Was the measuring in place? Asked of everything that this boot's list has said so far.
   void CheckOwn() {
-    if (!own_.contains("runs")) {
+    if (!own_.contains("runs") && r_.out.claims.engine == kKernelIma) {
+      CheckKernelIma();
+    } else if (!own_.contains("runs")) {
       r_.Add("own.no-start", Verdict::kNotTrusted, "the list does not say what measured");
     } else {
       if (!own_.contains("engine") || own_["engine_run"] != own_["runs"])

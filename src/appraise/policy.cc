@@ -148,6 +148,7 @@ Result<Policy> ParsePolicy(std::string_view text) {
                            "allow_what_ran_before",
                            "require_attester_records",
                            "engines",
+                           "allow_kernel_policy",
                            "attester_digests",
                            "attester_policies",
                            "interpreters",
@@ -185,6 +186,7 @@ Result<Policy> ParsePolicy(std::string_view text) {
   ASSAY_TRY(ReadBool(root, "allow_what_ran_before", p.allow_what_ran_before));
   ASSAY_TRY(ReadBool(root, "require_attester_records", p.require_attester_records));
   ASSAY_TRY(ReadStrings(root, "engines", p.engines));
+  ASSAY_TRY(ReadBool(root, "allow_kernel_policy", p.allow_kernel_policy));
   ASSAY_TRY(ReadStrings(root, "attester_digests", p.attester_digests));
   ASSAY_TRY(ReadStrings(root, "attester_policies", p.attester_policies));
   ASSAY_TRY(ReadStrings(root, "interpreters", p.interpreters));
@@ -213,6 +215,7 @@ std::string EncodePolicy(const Policy& p) {
                   {"allow_what_ran_before", p.allow_what_ran_before},
                   {"require_attester_records", p.require_attester_records},
                   {"engines", p.engines},
+                  {"allow_kernel_policy", p.allow_kernel_policy},
                   {"attester_digests", p.attester_digests},
                   {"attester_policies", p.attester_policies},
                   {"interpreters", p.interpreters},

@@ -348,6 +348,33 @@ TEST_F(RulesTest, OwnRecordsMissing) {
   ExpectOnly(only({0, 5}), {});
 }
 
+// The kernel's own list: no record says what measures.
+TEST_F(RulesTest, KernelsOwnList) {
+  auto judge = [&](std::initializer_list<std::size_t> kept) {
+    SyntheticHost host = host_;
+    std::vector<Bytes> records;
+    for (const std::size_t i : kept) records.push_back(host_.records[i]);
+    host.RecordAgain(records);
+    const attest::Evidence e = host.Quote(nonce_, 0, [](attest::Claims& c) {
+      c.engine = "kernel-ima";
+      c.kernel_policy = "ima_policy=tcb";
+    });
+    return Appraise(host.Ask(e, nonce_), state_, host, policy_);
+  };
+  ExpectOnly(judge({0, 5}), {"own.engine", "own.kernel-policy"});
+  policy_.engines = {"kernel-ima"};
+  const Appraisal unproven = judge({0, 5});
+  ExpectOnly(unproven, {"own.kernel-policy"});
+  EXPECT_EQ(unproven.verdict, Verdict::kUnknown);
+  policy_.allow_kernel_policy = true;
+  EXPECT_EQ(judge({0, 5}).verdict, Verdict::kTrusted);
+  ExpectInfo(judge({0, 5}), "own.kernel-policy");
+  ExpectOnly(judge({0}), {"own.kernel-silent"});  // nothing measures
+  ExpectOnly(judge({5}), {"list.boot-aggregate", "own.kernel-silent"});
+  // A list of ours is judged as one, whatever the engine is called.
+  ExpectOnly(judge({0, 1, 2, 3, 5}), {"own.no-engine"});
+}
+
 TEST_F(RulesTest, EngineOfThisRun) {
   policy_.allow_gaps = true;
   host_.Own("assay-start", R"({"tasks_before":0,"run":2,"executable":"/usr/sbin/assayd","version":"0.1.0",)"

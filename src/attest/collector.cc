@@ -78,7 +78,7 @@ Result<> ContextReader::ReadUpTo(std::uint64_t journal_bytes) {
 
 struct Collector::Impl {
   CollectorOptions options;
-  measure::Recorder* recorder = nullptr;
+  measure::ListSource* list = nullptr;
   tpm::Tpm* tpm = nullptr;
   tpm::Ak ak;
   tpm::TpmInfo info;
@@ -99,14 +99,15 @@ Claims Collector::Impl::ClaimsOf(const measure::RecorderState& s, const Challeng
   c.hostname = HostName();
   c.boot_id = BootId();
   c.started_ms = options.started_ms;
-  c.pcr = recorder->options().pcr;
-  c.list_bank = recorder->options().list_bank;
+  c.pcr = list->Pcr();
+  c.list_bank = list->ListBank();
   c.first_record = challenge.first_record;
   c.list_count = s.count;
   c.overflow = s.overflow;
   c.violations = s.violations;
   c.gaps = s.gaps;
   if (options.engine) std::tie(c.engine, c.engine_state) = options.engine();
+  c.kernel_policy = options.kernel_policy;
   c.nonce = challenge.nonce;
   c.binding = binding;
   c.tpm_manufacturer = info.manufacturer;
@@ -125,7 +126,7 @@ Claims Collector::Impl::ClaimsOf(const measure::RecorderState& s, const Challeng
 tpm::PcrSelection Collector::Impl::Selection(const Challenge& challenge) const {
   if (!challenge.selection.empty()) return challenge.selection;
   tpm::PcrSelection selection{{.bank = static_cast<std::uint16_t>(HashAlg::kSha256), .pcrs = {}}};
-  for (std::uint32_t i = 0; i <= recorder->options().pcr; ++i) selection[0].pcrs.push_back(i);
+  for (std::uint32_t i = 0; i <= list->Pcr(); ++i) selection[0].pcrs.push_back(i);
   return selection;
 }
 
@@ -133,11 +134,11 @@ Collector::Collector(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Collector::~Collector() = default;
 const tpm::Ak& Collector::ak() const { return impl_->ak; }
 
-Result<std::unique_ptr<Collector>> Collector::Create(CollectorOptions options, measure::Recorder& recorder,
+Result<std::unique_ptr<Collector>> Collector::Create(CollectorOptions options, measure::ListSource& list,
                                                      tpm::Tpm& tpm, tpm::AkKind kind) {
   auto impl = std::make_unique<Impl>();
   impl->options = std::move(options);
-  impl->recorder = &recorder;
+  impl->list = &list;
   impl->tpm = &tpm;
   ASSAY_ASSIGN(impl->ak, tpm.CreateAk(kind));
   ASSAY_ASSIGN(impl->info, tpm.Info());
@@ -179,12 +180,11 @@ Result<Collected> Collector::Prepare(const Challenge& challenge, const Binding& 
   std::lock_guard lock(d.one_at_a_time);
   std::this_thread::sleep_until(d.not_before);
   const tpm::PcrSelection selection = d.Selection(challenge);
-  const auto active = d.recorder->State().pcr_values;
+  const auto active = d.list->State().pcr_values;
   for (const tpm::BankSelection& bank : selection) {
     if (std::none_of(active.begin(), active.end(),
                      [&](const auto& a) { return static_cast<std::uint16_t>(a.first) == bank.bank; }))
-      return Fail(
-          StateError("attest.no-such-bank", "the TPM has no active bank " + tpm::SelectionText({bank})));
+      return Fail(StateError("attest.no-such-bank", "there is no bank " + tpm::SelectionText({bank})));
   }
   const bool with_list = level != Level::kQuote && challenge.want_list;
   const bool with_context = level == Level::kFull && challenge.want_context;
@@ -192,9 +192,9 @@ Result<Collected> Collector::Prepare(const Challenge& challenge, const Binding& 
   Evidence& e = out.evidence;
   std::optional<ContextReader> context;
   if (with_context) {
-    ASSAY_ASSIGN(UniqueFd journal, d.recorder->OpenJournal());
+    ASSAY_ASSIGN(UniqueFd journal, d.list->OpenJournal());
     context.emplace(std::move(journal), challenge.first_record);
-    ASSAY_TRY(context->ReadUpTo(d.recorder->State().journal_bytes));
+    ASSAY_TRY(context->ReadUpTo(d.list->State().journal_bytes));
   }
   std::uint64_t list_end = 0;
   const auto quote = [&](const measure::RecorderState& s) -> Result<> {
@@ -221,20 +221,22 @@ Result<Collected> Collector::Prepare(const Challenge& challenge, const Binding& 
     return {};
   };
   const auto began = std::chrono::steady_clock::now();
-  Result<> done = d.recorder->Quiesce(quote);
+  Result<> done = d.list->Quiesce(quote);
   const auto ended = std::chrono::steady_clock::now();
   d.not_before = ended + std::min<std::chrono::steady_clock::duration>(ended - began, kLongestPause);
-  if (!done && done.error().code() == "recorder.degraded")
+  if (!done && done.error().code() == "kernel-ima.busy")
+    return Fail(StateError("attest.busy", done.error().Message()));
+  if (!done && (done.error().code() == "recorder.degraded" || done.error().code().starts_with("kernel-ima.")))
     return Fail(StateError("attest.degraded", done.error().Message()));
   ASSAY_TRY(done);
   e.ak_public = d.ak.public_area();
   e.ek_public = d.ek.public_area;
   if (with_list) {
-    ASSAY_ASSIGN(out.list_at, d.recorder->OffsetOf(challenge.first_record));
+    ASSAY_ASSIGN(out.list_at, d.list->OffsetOf(challenge.first_record));
     out.list_bytes = list_end - out.list_at;
     if (out.list_bytes > kMaxListPart)
       return Fail(StateError("attest.too-large", "the list is too large for one message"));
-    ASSAY_ASSIGN(out.list, d.recorder->OpenList());
+    ASSAY_ASSIGN(out.list, d.list->OpenList());
   }
   if (challenge.want_event_log && level != Level::kQuote) {
     if (Result<Bytes> log = ReadFile(d.options.event_log, kMaxEventLogPart); log) {

@@ -1,4 +1,4 @@
-// The privileged side of a challenge: recorder and TPM in, evidence out.
+// The privileged side of a challenge: a list (the recorder's, or the kernel's) and the TPM in, evidence out.
 //
 //   ASSAY_ASSIGN(auto collector, Collector::Create({.engine = ...}, recorder, tpm, AkKind::kEccP256));
 //   ASSAY_ASSIGN(Collected c, collector->Prepare(challenge, binding, Level::kFull));   // the list in its
@@ -8,7 +8,8 @@
 // Contract: one collection at a time, and the recorder is quiesced for the quote only: the list, which grows
 // and never changes, is left in its file; most of the context is read before. After a collection the recorder
 // has at least as much time to itself. An attester whose recorder is degraded refuses (StateError
-// "attest.degraded"), it never quotes around a gap; what is larger than a message may be is
+// "attest.degraded"), it never quotes around a gap; a list that grows faster than can be quoted is
+// "attest.busy"; what is larger than a message may be is
 // "attest.too-large". What a level does not show is not in the claims either: checkpoints come with the list
 // only.
 #pragma once
@@ -17,7 +18,7 @@
 
 #include "attest/message.h"
 #include "base/fd.h"
-#include "measure/recorder.h"
+#include "measure/list_source.h"
 #include "tpm/tpm.h"
 
 namespace assay::attest {
@@ -26,6 +27,7 @@ struct CollectorOptions {
   std::string event_log = "/sys/kernel/security/tpm0/binary_bios_measurements";  // may not exist
   std::uint64_t started_ms = 0;                                 // of the attester, since the epoch
   std::function<std::pair<std::string, std::string>()> engine;  // name, state
+  std::string kernel_policy;  // what the kernel was told to measure, where it measures by itself; else empty
 };
 
 // Evidence whose list is list_bytes bytes of `list` from list_at on; evidence.list is empty.
@@ -37,7 +39,7 @@ struct Collected {
 
 class Collector {
  public:
-  static Result<std::unique_ptr<Collector>> Create(CollectorOptions options, measure::Recorder& recorder,
+  static Result<std::unique_ptr<Collector>> Create(CollectorOptions options, measure::ListSource& list,
                                                    tpm::Tpm& tpm, tpm::AkKind kind);
   ~Collector();
   Result<Collected> Prepare(const Challenge& challenge, const Binding& binding, Level level);

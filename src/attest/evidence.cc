@@ -57,6 +57,8 @@ Bytes EncodeClaims(const Claims& c) {
   json checkpoints = json::array();
   for (const auto& [records, value] : c.checkpoints)
     checkpoints.push_back({{"records", records}, {"value", Hex(value)}});
+  json engine = {{"name", Clean(c.engine)}, {"state", Clean(c.engine_state)}};
+  if (!c.kernel_policy.empty()) engine["kernel_policy"] = Clean(c.kernel_policy);
   const json j = {
       {"version", Clean(c.version)},
       {"hostname", Clean(c.hostname)},
@@ -69,7 +71,7 @@ Bytes EncodeClaims(const Claims& c) {
       {"overflow", c.overflow},
       {"violations", c.violations},
       {"gaps", c.gaps},
-      {"engine", {{"name", Clean(c.engine)}, {"state", Clean(c.engine_state)}}},
+      {"engine", engine},
       {"challenge",
        {{"nonce", Hex(c.nonce)}, {"binding", {{"type", c.binding.type}, {"value", Hex(c.binding.value)}}}}},
       {"tpm",
@@ -140,9 +142,12 @@ Result<Claims> ParseClaims(ByteView bytes) {
   ASSAY_ASSIGN(c.violations, root.U64("violations"));
   ASSAY_ASSIGN(c.gaps, root.U64("gaps"));
   ASSAY_ASSIGN(const JsonValue engine, root.Object("engine"));
-  ASSAY_TRY(engine.OnlyKeys({"name", "state"}));
+  ASSAY_TRY(engine.OnlyKeys({"name", "state", "kernel_policy"}));
   ASSAY_ASSIGN(c.engine, engine.Str("name"));
   ASSAY_ASSIGN(c.engine_state, engine.Str("state"));
+  if (engine.Has("kernel_policy")) {
+    ASSAY_ASSIGN(c.kernel_policy, engine.Str("kernel_policy"));
+  }
   ASSAY_ASSIGN(const JsonValue challenge, root.Object("challenge"));
   ASSAY_TRY(challenge.OnlyKeys({"nonce", "binding"}));
   ASSAY_ASSIGN(c.nonce, HexMember(challenge, "nonce"));

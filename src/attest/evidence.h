@@ -48,7 +48,9 @@ struct Claims {
   std::uint64_t gaps = 0;
   std::string engine;        // "fanotify"
   std::string engine_state;  // "ok", or an error's sentence
-  Bytes nonce;               // as the attester saw it, with the binding: so that a wrong one can be named
+  // Of the engine "kernel-ima": what the kernel was told to measure ("ima_policy=tcb"); else empty.
+  std::string kernel_policy;
+  Bytes nonce;  // as the attester saw it, with the binding: so that a wrong one can be named
   Binding binding;
   std::string tpm_manufacturer, tpm_vendor, tpm_firmware;
   bool tpm_software = false;

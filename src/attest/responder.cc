@@ -58,6 +58,7 @@ Reply Responder::Challenged(const Challenge& challenge, const Binding& binding, 
     const std::string code = collected.error().code();
     const std::string text = collected.error().Message();
     if (code == "attest.degraded") return Reply::Refuse({"degraded", text});
+    if (code == "attest.busy") return Reply::Refuse({"busy", text});
     if (code == "attest.too-large") return Reply::Refuse({"too-large", text});
     if (code == "attest.no-such-record" || code == "attest.no-such-bank" || code == "usage")
       return Reply::Refuse({"bad-request", text});

@@ -24,6 +24,7 @@
 #include "attest/stream.h"
 #include "attest/tls.h"
 #include "base/log.h"
+#include "measure/recorder.h"
 #include "tpm/software_tpm.h"
 
 namespace assay::attest {

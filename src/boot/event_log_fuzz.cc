@@ -68,7 +68,7 @@ void CheckReplay(ByteView data, const EventLog& log) {
     const auto walked = Walk(data, end, log, bank, replayed.startup_locality);
     for (const auto& [index, r] : replayed.banks.at(bank)) {
       const auto it = walked.find(index);
-      if (!r.missing) Require(it != walked.end() && it->second == r.value);
+      if (r.no_value.empty()) Require(it != walked.end() && it->second == r.value);
     }
     for (const auto& [index, value] : walked) Require(replayed.banks.at(bank).contains(index));
   }
@@ -113,12 +113,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
     Require(error != nullptr && error->offset <= size);
     return 0;
   }
-  if (log->format == Format::kCelTlv) {
+  if (log->format == Format::kCelTlv)
     CheckCelWritten(*log);
-  } else {
+  else
     CheckWritten(data, *log);
-    CheckReplay(data, *log);
-  }
+  // What hashes takes a hundred times as long as reading the log: for one input in 8.
+  if (size == 0 || (size + data[size / 2]) % 8 != 0) return 0;
+  if (log->format != Format::kCelTlv) CheckReplay(data, *log);
   for (HashAlg bank : log->Banks()) {
     const Examined x = Examine(*log, bank);
     for (std::size_t i = 0; i < x.size(); ++i) {

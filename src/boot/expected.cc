@@ -78,12 +78,22 @@ ExpectedBoot Learn(const Examined& x) {
   ExpectedBoot out;
   out.bank = x.bank;
   out.registers = x.log->registers;
+  out.startup_locality = Replay(*x.log).startup_locality;
   for (std::size_t i = 0; i < x.size(); ++i) {
     const Event& e = x.event(i);
     if (!e.measured()) continue;
     const LogDigest* digest = e.Find(x.bank);
     out.events.push_back(
         {e.index, EventTypeName(e.type), digest == nullptr ? "" : Hex(digest->bytes), EventLabel(x, i)});
+  }
+  return out;
+}
+
+std::vector<OpenRegister> NotCompared(const ExpectedBoot& before, const ExpectedBoot& after) {
+  std::vector<OpenRegister> out = before.open;
+  for (const OpenRegister& r : after.open) {
+    if (std::none_of(out.begin(), out.end(), [&](const OpenRegister& o) { return o.index == r.index; }))
+      out.push_back(r);
   }
   return out;
 }
@@ -96,6 +106,7 @@ Result<std::vector<BootDifference>> Diff(const ExpectedBoot& before, const Expec
   std::set<std::uint32_t> indexes;
   for (const auto& [index, events] : a) indexes.insert(index);
   for (const auto& [index, events] : b) indexes.insert(index);
+  for (const OpenRegister& r : NotCompared(before, after)) indexes.erase(r.index);
   std::vector<BootDifference> out;
   const auto of = [](const std::map<std::uint32_t, Sequence>& all, std::uint32_t index) {
     const auto it = all.find(index);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "boot/event_data.h"
+#include "boot/expected.h"
 
 namespace assay::boot {
 namespace {
@@ -32,6 +33,23 @@ Digest FirstValue(const Replayed& replayed, HashAlg bank, std::uint32_t index, b
   return value;
 }
 
+// An event of a register more, in one bank. bytes: its digest; empty, or of another size: it is not known.
+void Extend(Replayed& out, HashAlg bank, std::uint32_t index, std::uint64_t number, ByteView bytes) {
+  const auto [it, is_new] = out.banks[bank].try_emplace(index);
+  ReplayedRegister& r = it->second;
+  if (is_new) r.value = FirstValue(out, bank, index, true);
+  ++r.events;
+  const auto digest = Digest::Of(bank, bytes);
+  if (digest)
+    r.value = ExtendPcr(r.value, *digest);
+  else if (r.no_value.empty())
+    r.no_value = "event " + std::to_string(number) + " has no digest in this bank";
+}
+
+std::uint32_t RegisterCount(Registers registers) {
+  return registers == Registers::kPcr ? kPcrCount : kCcRegisterCount;
+}
+
 }  // namespace
 
 std::string_view OutcomeName(Outcome outcome) {
@@ -43,36 +61,42 @@ std::optional<Digest> Replayed::Value(HashAlg bank, std::uint32_t index) const {
   if (of_bank == banks.end()) return std::nullopt;
   const auto it = of_bank->second.find(index);
   if (it == of_bank->second.end()) return FirstValue(*this, bank, index, false);
-  return it->second.missing ? std::nullopt : std::optional<Digest>(it->second.value);
+  if (!it->second.no_value.empty()) return std::nullopt;
+  return it->second.value;
 }
 
 Replayed Replay(const EventLog& log) {
   Replayed out;
   out.registers = log.registers;
   out.startup_locality = StartupLocalityOf(log);
-  const std::uint32_t count = log.registers == Registers::kPcr ? kPcrCount : kCcRegisterCount;
   for (HashAlg bank : log.Banks()) {
-    auto& registers = out.banks[bank];
+    out.banks[bank];
     for (const Event& e : log.events) {
-      if (!e.measured() || e.index >= count) continue;
-      const auto [it, is_new] = registers.try_emplace(e.index);
-      ReplayedRegister& r = it->second;
-      if (is_new) r.value = FirstValue(out, bank, e.index, true);
-      ++r.events;
+      if (!e.measured() || e.index >= RegisterCount(log.registers)) continue;
       const LogDigest* logged = e.Find(bank);
-      const auto digest = logged != nullptr ? Digest::Of(bank, logged->bytes) : Result<Digest>(Digest());
-      if (logged == nullptr || !digest) {
-        if (!r.missing) r.missing = e.number;
-        continue;
-      }
-      r.value = ExtendPcr(r.value, *digest);
+      Extend(out, bank, e.index, e.number, logged != nullptr ? logged->bytes : ByteView());
     }
   }
   return out;
 }
 
+Replayed Replay(const ExpectedBoot& expected) {
+  Replayed out;
+  out.registers = expected.registers;
+  out.startup_locality = expected.startup_locality;
+  auto& registers = out.banks[expected.bank];
+  for (std::size_t i = 0; i < expected.events.size(); ++i) {
+    const ExpectedEvent& e = expected.events[i];
+    if (e.index >= RegisterCount(expected.registers)) continue;
+    const auto digest = FromHex(e.digest);
+    Extend(out, expected.bank, e.index, i, digest ? *digest : Bytes());
+  }
+  for (const OpenRegister& r : expected.open) registers[r.index].no_value = r.reason;
+  return out;
+}
+
 std::vector<Comparison> Compare(const Replayed& replayed, const tpm::PcrValues& given) {
-  const std::uint32_t count = replayed.registers == Registers::kPcr ? kPcrCount : kCcRegisterCount;
+  const std::uint32_t count = RegisterCount(replayed.registers);
   std::vector<Comparison> out;
   for (const auto& [bank, values] : given) {
     for (const auto& [index, value] : values) {
@@ -86,17 +110,16 @@ std::vector<Comparison> Compare(const Replayed& replayed, const tpm::PcrValues& 
       else if (!CanHash(*alg))
         c.reason = "this bank's hash can't be computed here";
       else if (!replayed.banks.contains(*alg))
-        c.reason = "the log has no digests of this bank";
+        c.reason = "there are no digests of this bank";
       else if (index >= count)
         c.reason = "no such register";
       else if (c.replayed = replayed.Value(*alg, index); !c.replayed)
-        c.reason = "event " + std::to_string(*replayed.banks.at(*alg).at(index).missing) +
-                   " has no digest in this bank";
+        c.reason = replayed.banks.at(*alg).at(index).no_value;
       else if (*c.replayed == value)
         c.outcome = Outcome::kMatch;
       else {
         c.outcome = Outcome::kMismatch;
-        c.reason = "the log does not replay to this value";
+        c.reason = "the events do not replay to this value";
       }
       out.push_back(std::move(c));
     }

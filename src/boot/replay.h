@@ -27,15 +27,15 @@ namespace assay::boot {
 
 struct ReplayedRegister {
   Digest value;
-  std::uint64_t events = 0;              // extended into it
-  std::optional<std::uint64_t> missing;  // number of the first event without a digest in this bank
+  std::uint64_t events = 0;  // extended into it
+  std::string no_value;  // why it has none: its events or their digests are not all known; empty: it has one
 };
 struct Replayed {
   Registers registers = Registers::kPcr;
   std::uint8_t startup_locality = 0;  // PCR 0's first value
   // Registers that the log extends; of banks that can be computed.
   std::map<HashAlg, std::map<std::uint32_t, ReplayedRegister>> banks;
-  // The register's value, also of one the log does not touch; nullopt: no such bank, or `missing`.
+  // The register's value, also of one the log does not touch; nullopt: no such bank, or `no_value`.
   std::optional<Digest> Value(HashAlg bank, std::uint32_t index) const;
 };
 Replayed Replay(const EventLog& log);

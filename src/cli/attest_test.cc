@@ -12,6 +12,7 @@
 #include "base/fd.h"
 #include "cli/commands.h"
 #include "list/list.h"
+#include "measure/recorder.h"
 #include "reference/index.h"
 #include "tpm/software_tpm.h"
 

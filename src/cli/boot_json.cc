@@ -12,7 +12,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::uint64_t kExpectedVersion = 1;
+constexpr std::uint64_t kExpectedVersion = 2;
 
 std::string BankName(std::uint16_t alg) {
   const auto known = HashFromTpmAlg(alg);
@@ -191,7 +191,7 @@ json OfReplay(const boot::Replayed& replayed) {
   for (const auto& [bank, registers] : replayed.banks) {
     json values = json::object();
     for (const auto& [index, r] : registers)
-      values[std::to_string(index)] = r.missing ? json(nullptr) : json(r.value.hex());
+      values[std::to_string(index)] = r.no_value.empty() ? json(r.value.hex()) : json(nullptr);
     out[std::string(HashName(bank))] = std::move(values);
   }
   return out;
@@ -211,6 +211,11 @@ json OfAggregates(const boot::Replayed& replayed) {
   return out;
 }
 
+json Of(const std::vector<boot::OpenRegister>& open) {
+  json list = json::array();
+  for (const boot::OpenRegister& r : open) list.push_back({{"index", r.index}, {"reason", r.reason}});
+  return list;
+}
 json Of(const boot::ExpectedEvent& e) {
   return {{"index", e.index}, {"type", e.type}, {"digest", e.digest}, {"label", e.label}};
 }
@@ -267,14 +272,16 @@ std::string ExpectedJson(const boot::ExpectedBoot& expected) {
   return Dump({{"assay_boot", kExpectedVersion},
                {"bank", HashName(expected.bank)},
                {"registers", expected.registers == boot::Registers::kPcr ? "pcr" : "cc"},
-               {"events", events}});
+               {"startup_locality", expected.startup_locality},
+               {"events", events},
+               {"open", Of(expected.open)}});
 }
 
 Result<boot::ExpectedBoot> ExpectedFromJson(std::string_view text) {
   constexpr std::string_view kFormat = "assay-boot";
   ASSAY_ASSIGN(const JsonDoc doc, JsonDoc::Parse(text, kFormat));
   const JsonValue root = doc.root();
-  ASSAY_TRY(root.OnlyKeys({"assay_boot", "bank", "registers", "events"}));
+  ASSAY_TRY(root.OnlyKeys({"assay_boot", "bank", "registers", "startup_locality", "events", "open"}));
   ASSAY_ASSIGN(const std::uint64_t version, root.U64("assay_boot"));
   if (version != kExpectedVersion) return Fail(ParseError(std::string(kFormat), 0, "unknown version"));
   boot::ExpectedBoot out;
@@ -285,13 +292,28 @@ Result<boot::ExpectedBoot> ExpectedFromJson(std::string_view text) {
   ASSAY_ASSIGN(const std::string registers, root.Str("registers"));
   if (registers != "pcr" && registers != "cc") return Fail(ParseError(std::string(kFormat), 0, "registers"));
   out.registers = registers == "pcr" ? boot::Registers::kPcr : boot::Registers::kCc;
+  ASSAY_ASSIGN(const std::uint64_t locality, root.U64("startup_locality"));
+  if (locality > 4) return Fail(ParseError(std::string(kFormat), 0, "startup_locality"));
+  out.startup_locality = static_cast<std::uint8_t>(locality);
+  const auto index_of = [&](const JsonValue& value) -> Result<std::uint32_t> {
+    ASSAY_ASSIGN(const std::uint64_t index, value.U64("index"));
+    if (index > 0xFFFFFFFF) return Fail(ParseError(std::string(kFormat), 0, "index"));
+    return static_cast<std::uint32_t>(index);
+  };
+  ASSAY_ASSIGN(const JsonValue open, root.Array("open"));
+  ASSAY_TRY(open.Each([&](const JsonValue& value) -> Result<> {
+    boot::OpenRegister r;
+    ASSAY_TRY(value.OnlyKeys({"index", "reason"}));
+    ASSAY_ASSIGN(r.index, index_of(value));
+    ASSAY_ASSIGN(r.reason, value.Str("reason"));
+    out.open.push_back(std::move(r));
+    return {};
+  }));
   ASSAY_ASSIGN(const JsonValue events, root.Array("events"));
   ASSAY_TRY(events.Each([&](const JsonValue& value) -> Result<> {
     boot::ExpectedEvent e;
     ASSAY_TRY(value.OnlyKeys({"index", "type", "digest", "label"}));
-    ASSAY_ASSIGN(const std::uint64_t index, value.U64("index"));
-    if (index > 0xFFFFFFFF) return Fail(ParseError(std::string(kFormat), 0, "index"));
-    e.index = static_cast<std::uint32_t>(index);
+    ASSAY_ASSIGN(e.index, index_of(value));
     ASSAY_ASSIGN(e.type, value.Str("type"));
     ASSAY_ASSIGN(e.digest, value.Str("digest"));
     ASSAY_ASSIGN(e.label, value.Str("label"));
@@ -301,14 +323,18 @@ Result<boot::ExpectedBoot> ExpectedFromJson(std::string_view text) {
   return out;
 }
 
-std::string DiffJson(const std::vector<boot::BootDifference>& differences) {
+std::string DiffJson(std::string_view nearest, const std::vector<boot::BootDifference>& differences,
+                     const std::vector<boot::OpenRegister>& not_compared) {
   json list = json::array();
   for (const boot::BootDifference& d : differences) {
     json one = Of(d.event);
     one["change"] = d.added ? "added" : "removed";
     list.push_back(std::move(one));
   }
-  return Dump({{"same", differences.empty()}, {"differences", list}});
+  return Dump({{"same", differences.empty()},
+               {"nearest", nearest},
+               {"differences", list},
+               {"not_compared", Of(not_compared)}});
 }
 
 }  // namespace assay::cli

@@ -18,10 +18,12 @@ std::string BootJson(const boot::EventLog& log, const boot::Examined& x);
 std::string ComparisonJson(const std::vector<boot::Comparison>& comparisons,
                            const std::vector<boot::Problem>& problems, std::string_view outcome);
 
-// A learned boot and back: {"assay_boot": 1, "bank", "registers", "events": [{"index", "type", "digest",
-// "label"}]}.
+// A learned or predicted boot and back: {"assay_boot": 2, "bank", "registers", "startup_locality", "events":
+// [{"index", "type", "digest", "label"}], "open": [{"index", "reason"}]}.
 std::string ExpectedJson(const boot::ExpectedBoot& expected);
 Result<boot::ExpectedBoot> ExpectedFromJson(std::string_view text);
-std::string DiffJson(const std::vector<boot::BootDifference>& differences);
+// nearest: the state that the differences are to.
+std::string DiffJson(std::string_view nearest, const std::vector<boot::BootDifference>& differences,
+                     const std::vector<boot::OpenRegister>& not_compared);
 
 }  // namespace assay::cli

@@ -1,3 +1,5 @@
+#include "cli/cmd_boot.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -5,12 +7,10 @@
 #include <optional>
 
 #include "base/fd.h"
-#include "boot/expected.h"
 #include "boot/pcr_text.h"
 #include "boot/replay.h"
 #include "boot/story.h"
 #include "cli/boot_json.h"
-#include "cli/commands.h"
 
 namespace assay::cli {
 namespace {
@@ -18,23 +18,7 @@ namespace {
 constexpr const char* kDefaultLog = "/sys/kernel/security/tpm0/binary_bios_measurements";
 constexpr std::size_t kMaxPcrText = std::size_t{1} << 20;
 
-struct BootOptions {
-  std::string file = kDefaultLog;
-  std::string bank;
-  std::string registers = "auto";
-  bool events = false;
-  bool all = false;
-  bool strict = false;
-  std::vector<std::string> values;
-  std::string pcrs;
-  std::string other;
-};
-
-// The file's bytes must outlive the log.
-struct LoadedLog {
-  Bytes bytes;
-  boot::EventLog log;
-};
+}  // namespace
 
 Result<std::unique_ptr<LoadedLog>> Load(const BootOptions& o) {
   auto loaded = std::make_unique<LoadedLog>();
@@ -61,6 +45,8 @@ Result<HashAlg> BankOf(const BootOptions& o, const boot::EventLog& log) {
     return Fail(StateError("boot.no-bank", "the log has no bank " + o.bank));
   return *bank;
 }
+
+namespace {
 
 std::string EventNumbers(const std::vector<std::uint64_t>& events) {
   constexpr std::size_t kShown = 8;
@@ -123,7 +109,7 @@ Result<int> Show(const BootOptions& o, bool as_json) {
   const boot::Replayed replayed = boot::Replay(log);
   for (const auto& [index, r] : replayed.banks.at(bank))
     fmt::print("  {:<8} {}\n", boot::RegisterName(log.registers, index),
-               r.missing ? "no value: a digest is missing" : r.value.hex());
+               r.no_value.empty() ? r.value.hex() : "no value: " + r.no_value);
   const std::vector<boot::Problem> problems = boot::Check(x);
   fmt::print("\n{}\n", problems.empty() ? "no problem found" : "problems");
   PrintProblems(problems);
@@ -138,11 +124,15 @@ bool ExtendedAtRunTime(boot::Registers registers, std::uint32_t index) {
   return registers == boot::Registers::kPcr ? index >= kFirstOfSystem && index != kShim : index >= 3;
 }
 
-Result<tpm::PcrValues> GivenValues(const BootOptions& o, boot::Registers registers) {
+// only: of a file's values, those of this bank.
+Result<tpm::PcrValues> GivenValues(const BootOptions& o, boot::Registers registers,
+                                   std::optional<HashAlg> only) {
   tpm::PcrValues given;
   if (!o.pcrs.empty()) {
     ASSAY_ASSIGN(const Bytes text, ReadFile(o.pcrs, kMaxPcrText));
     ASSAY_ASSIGN(given, boot::ParsePcrText(AsText(text)));
+    if (only)
+      std::erase_if(given, [&](const auto& v) { return v.first != static_cast<std::uint16_t>(*only); });
     for (auto& [bank, values] : given) {
       if (!o.all) std::erase_if(values, [&](const auto& v) { return ExtendedAtRunTime(registers, v.first); });
     }
@@ -168,16 +158,24 @@ std::optional<HashAlg> ComparedBank(const std::vector<boot::Comparison>& compari
 Result<int> Verify(const BootOptions& o, bool as_json) {
   if (o.values.empty() && o.pcrs.empty())
     return Fail(UsageError("boot verify: against which values? --pcr-value ALG:INDEX:HEX or --pcrs FILE"));
-  ASSAY_ASSIGN(const std::unique_ptr<LoadedLog> loaded, Load(o));
-  const boot::EventLog& log = loaded->log;
-  ASSAY_ASSIGN(const tpm::PcrValues given, GivenValues(o, log.registers));
-  const std::vector<boot::Comparison> comparisons = boot::Compare(boot::Replay(log), given);
+  ASSAY_ASSIGN(const std::optional<boot::ExpectedBoot> expected, ExpectedIn(o.file));
+  std::unique_ptr<LoadedLog> loaded;
+  if (!expected) {
+    ASSAY_ASSIGN(loaded, Load(o));
+  }
+  const boot::Replayed replayed = expected ? boot::Replay(*expected) : boot::Replay(loaded->log);
+  ASSAY_ASSIGN(const tpm::PcrValues given,
+               GivenValues(o, replayed.registers, expected ? std::optional(expected->bank) : std::nullopt));
+  const std::vector<boot::Comparison> comparisons = boot::Compare(replayed, given);
   const auto has = [&](boot::Outcome outcome) {
     return std::any_of(comparisons.begin(), comparisons.end(),
                        [outcome](const boot::Comparison& c) { return c.outcome == outcome; });
   };
   std::vector<boot::Problem> problems;
-  if (const auto bank = ComparedBank(comparisons, log)) problems = boot::Check(boot::Examine(log, *bank));
+  if (loaded) {
+    if (const auto bank = ComparedBank(comparisons, loaded->log))
+      problems = boot::Check(boot::Examine(loaded->log, *bank));
+  }
   const bool bent = std::any_of(problems.begin(), problems.end(),
                                 [](const boot::Problem& p) { return p.severity == boot::Severity::kError; });
   const int code = has(boot::Outcome::kMismatch) || (o.strict && bent)   ? kExitNotTrusted
@@ -190,8 +188,9 @@ Result<int> Verify(const BootOptions& o, bool as_json) {
   }
   for (const boot::Comparison& c : comparisons) {
     const auto alg = HashFromTpmAlg(c.bank);
-    fmt::print("{:<7} {:<8} {}{}\n", alg ? HashName(*alg) : "?", boot::RegisterName(log.registers, c.index),
-               boot::OutcomeName(c.outcome), c.reason.empty() ? "" : ": " + c.reason);
+    fmt::print("{:<7} {:<8} {}{}\n", alg ? HashName(*alg) : "?",
+               boot::RegisterName(replayed.registers, c.index), boot::OutcomeName(c.outcome),
+               c.reason.empty() ? "" : ": " + c.reason);
     if (c.outcome == boot::Outcome::kMismatch && c.replayed)
       fmt::print("  given    {}\n  replayed {}\n", c.given.hex(), c.replayed->hex());
   }
@@ -201,42 +200,6 @@ Result<int> Verify(const BootOptions& o, bool as_json) {
   return code;
 }
 
-Result<int> LearnBoot(const BootOptions& o) {
-  ASSAY_ASSIGN(const std::unique_ptr<LoadedLog> loaded, Load(o));
-  ASSAY_ASSIGN(const HashAlg bank, BankOf(o, loaded->log));
-  fmt::print("{}\n", ExpectedJson(boot::Learn(boot::Examine(loaded->log, bank))));
-  return kExitOk;
-}
-
-// A learned boot, or a log: no log begins with a brace.
-Result<boot::ExpectedBoot> LearnedFrom(const BootOptions& o, const std::string& file) {
-  ASSAY_ASSIGN(const Bytes bytes, ReadFile(file, boot::kMaxLog));
-  if (!bytes.empty() && bytes[0] == '{') {
-    auto expected = ExpectedFromJson(AsText(bytes));
-    if (!expected) return Fail(expected.error().In(file));
-    return expected;
-  }
-  BootOptions one = o;
-  one.file = file;
-  ASSAY_ASSIGN(const std::unique_ptr<LoadedLog> loaded, Load(one));
-  ASSAY_ASSIGN(const HashAlg bank, BankOf(one, loaded->log));
-  return boot::Learn(boot::Examine(loaded->log, bank));
-}
-
-Result<int> DiffBoots(const BootOptions& o, bool as_json) {
-  ASSAY_ASSIGN(const boot::ExpectedBoot before, LearnedFrom(o, o.file));
-  ASSAY_ASSIGN(const boot::ExpectedBoot after, LearnedFrom(o, o.other));
-  ASSAY_ASSIGN(const std::vector<boot::BootDifference> differences, boot::Diff(before, after));
-  if (as_json) fmt::print("{}\n", DiffJson(differences));
-  for (const boot::BootDifference& d : differences) {
-    if (!as_json)
-      fmt::print("{} {:<8} {:<34} {} {}\n", d.added ? '+' : '-',
-                 boot::RegisterName(before.registers, d.event.index), boot::Printable(d.event.type),
-                 boot::Printable(d.event.digest), boot::Printable(d.event.label));
-  }
-  return differences.empty() ? kExitOk : kExitNotTrusted;
-}
-
 }  // namespace
 
 void AddBoot(CLI::App& app, Session& session) {
@@ -244,6 +207,7 @@ void AddBoot(CLI::App& app, Session& session) {
   CLI::App* boot = app.add_subcommand("boot", "Show, verify and compare boot event logs");
   boot->require_subcommand(1);
   const auto common = [options](CLI::App* sub) {
+    options->file = kDefaultLog;
     sub->add_option("file", options->file, "The event log")->capture_default_str();
     sub->add_option("--registers", options->registers, "What its indices count")
         ->check(CLI::IsMember({"auto", "pcr", "cc"}))
@@ -266,10 +230,20 @@ void AddBoot(CLI::App& app, Session& session) {
   common(learn);
   learn->add_option("--bank", options->bank, "Which bank's digests");
   learn->callback([options, &session] { session.Finish(LearnBoot(*options)); });
-  CLI::App* diff =
-      boot->add_subcommand("diff", "Compare two boots, logs or learned ones (0 the same, 1 different)");
-  diff->add_option("before", options->file, "A log, or what learn wrote")->required();
-  diff->add_option("after", options->other, "The same, of the later boot")->required();
+  CLI::App* predict = boot->add_subcommand(
+      "predict", "Calculate what the next boot will measure, from the files of an update");
+  common(predict);
+  predict->add_option("--bank", options->bank, "Which bank's digests");
+  predict->add_option("--replace", options->files,
+                      "OLD NEW: files of this boot and of the next; may be repeated");
+  predict->add_option("--replace-text", options->texts,
+                      "OLD NEW: in command lines and GRUB's commands; may be repeated");
+  predict->callback([options, &session] { session.Finish(PredictBoot(*options)); });
+  CLI::App* diff = boot->add_subcommand(
+      "diff",
+      "Compare boots, logs or expected ones (0 the same, 1 different, 2 a part could not be compared)");
+  diff->add_option("boots", options->boots, "BEFORE... AFTER: is the last one as one of the others?")
+      ->required();
   diff->add_option("--bank", options->bank, "Which bank's digests of a log");
   diff->callback([options, &session] { session.Finish(DiffBoots(*options, session.json)); });
   verify->callback([options, &session] { session.Finish(Verify(*options, session.json)); });

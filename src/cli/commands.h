@@ -26,7 +26,7 @@ struct Session {
 };
 
 void AddLog(CLI::App& app, Session& session);         // log show|verify|convert|edit
-void AddBoot(CLI::App& app, Session& session);        // boot show|verify|learn|diff
+void AddBoot(CLI::App& app, Session& session);        // boot show|verify|learn|predict|diff
 void AddAttest(CLI::App& app, Session& session);      // attest, appraise
 void AddEnrol(CLI::App& app, Session& session);       // enrol
 void AddReference(CLI::App& app, Session& session);   // reference build|show|sign|verify

@@ -102,12 +102,19 @@ Result<> ParseEngine(const JsonValue& v, Config& c) {
     return Fail(UsageError("engine/expiry: not allow or refuse: " + expiry));
   std::string engine = "best";
   ASSAY_TRY(Get(v, "engine", engine));
-  if (engine != "best" && engine != "lsm" && engine != "fanotify")
-    return Fail(UsageError("engine/engine: not best, lsm or fanotify: " + engine));
+  if (engine != "best" && engine != "lsm" && engine != "fanotify" && engine != kKernelIma)
+    return Fail(UsageError("engine/engine: not best, lsm, fanotify or kernel-ima: " + engine));
   if (engine != "best") c.engine.engine = engine;
   ASSAY_TRY(Get(v, "guard", c.engine.guard));
   if (c.engine.guard && (engine == "fanotify" || c.scope != Scope::kHost))
     return Fail(UsageError("engine/guard: only the lsm engine, for the whole host, can guard the attester"));
+  if (engine == kKernelIma) {
+    // Everything else is the kernel's to decide, and what it would not follow is not taken.
+    ASSAY_TRY(v.OnlyKeys({"scope", "engine"}));
+    if (c.scope != Scope::kHost)
+      return Fail(
+          UsageError("engine/engine kernel-ima needs the scope host: the kernel measures the whole machine"));
+  }
   c.engine.expiry = expiry == "allow" ? measure::Expiry::kAllow : measure::Expiry::kRefuse;
   return {};
 }
@@ -192,6 +199,8 @@ Result<Config> ParseConfig(std::string_view json) {
     ASSAY_ASSIGN(c.manifest, manifest.Str("index"));
     ASSAY_ASSIGN(c.manifest_key, manifest.Str("key"));
   }
+  if (c.engine.engine == kKernelIma && (root.Has("record") || root.Has("manifest")))
+    return Fail(UsageError("record and manifest mean nothing to the engine kernel-ima: the kernel records"));
   if (c.engine.appraise != measure::Appraise::kOff && c.manifest.empty())
     return Fail(UsageError("engine/appraise needs a manifest: nothing would be known"));
   if (!c.listen.empty() && (c.certificate.empty() || c.key.empty()))

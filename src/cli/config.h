@@ -28,6 +28,9 @@ enum class Scope {
   kHost
 };  // no engine; a mount namespace of the attester's own; the whole machine
 
+// engine/engine: the kernel's own IMA measures and records, and its list is read.
+inline constexpr std::string_view kKernelIma = "kernel-ima";
+
 struct Config {
   std::string state_dir = "/var/lib/assay";  // kept over reboots: the software TPM's state
   std::string run_dir = "/run/assayd";       // sockets, list (on tmpfs)

@@ -23,6 +23,7 @@
 #include "base/crypto.h"
 #include "cli/namespace.h"
 #include "measure/fs.h"
+#include "measure/kernel_list.h"
 #include "measure/recorder.h"
 #include "reference/index.h"
 #include "tpm/software_tpm.h"
@@ -116,7 +117,8 @@ struct Daemon::Impl {
   std::unique_ptr<tpm::Tpm> tpm;
   tpm::TpmInfo tpm_info;
   std::unique_ptr<reference::Index> manifest;
-  std::unique_ptr<measure::Recorder> recorder;
+  std::unique_ptr<measure::Recorder> recorder;  // null: the kernel records
+  std::unique_ptr<measure::KernelList> kernel;
   std::unique_ptr<OwnNamespace> own_namespace;
   std::mutex load_mutex;     // one policy at a time
   mutable std::mutex mutex;  // of the next two, of the server's place, and of config.serve_unix
@@ -131,6 +133,10 @@ struct Daemon::Impl {
   Result<> StartTpm();
   Result<> OpenManifest();
   Result<> OpenRecorder();
+  Result<> OpenKernelList();
+  measure::ListSource& List() const {
+    return kernel ? static_cast<measure::ListSource&>(*kernel) : *recorder;
+  }
   Result<> RecordSelf();
   Result<> StartEngine();
   std::function<bool(const Digest&)> Known() const {  // in the manifest; empty without one
@@ -196,6 +202,16 @@ Result<> Daemon::Impl::OpenRecorder() {
   options.known = Known();
   ASSAY_ASSIGN(recorder, measure::Recorder::Open(std::move(options), *tpm));
   if (software) ASSAY_TRY(software->TakenUp());
+  return {};
+}
+
+Result<> Daemon::Impl::OpenKernelList() {
+  if (software)
+    return Fail(
+        UsageError("the kernel extends the machine's own TPM: engine kernel-ima needs it as tpm/tcti"));
+  ASSAY_ASSIGN(kernel, measure::KernelList::Open({}, *tpm));
+  log::Info("the kernel measures ({}): its list is read, and its PCR left alone",
+            measure::KernelList::PolicyOptions());
   return {};
 }
 
@@ -364,6 +380,10 @@ Result<> Daemon::Impl::MeasureRunning() {
 }
 
 std::pair<std::string, std::string> Daemon::Impl::EngineState() const {
+  if (kernel) {
+    const Result<> health = kernel->Health();
+    return {std::string(kKernelIma), health ? "ok" : health.error().Message()};
+  }
   const std::shared_ptr<measure::Engine> present = Engine();
   if (!present) return {"none", "ok"};
   const Result<> health = present->Health();
@@ -374,7 +394,8 @@ Result<> Daemon::Impl::StartServer() {
   attest::CollectorOptions options;
   options.engine = [this] { return EngineState(); };
   options.started_ms = started_ms;
-  ASSAY_ASSIGN(collector, attest::Collector::Create(std::move(options), *recorder, *tpm, config.ak));
+  if (kernel) options.kernel_policy = measure::KernelList::PolicyOptions();
+  ASSAY_ASSIGN(collector, attest::Collector::Create(std::move(options), List(), *tpm, config.ak));
   attest::ServerOptions serve;
   if (config.serve_unix) serve.unix_path = config.run_dir + "/challenge.sock";
   serve.unix_level = config.unix_level;
@@ -403,16 +424,17 @@ Result<> Daemon::Impl::StartFs() {
   options.mount_point = config.mount_point;
   options.status = [this] { return Status(); };
   options.policy = [this] {
+    if (kernel) return std::string();  // the kernel's own file says it, where the kernel shows it
     const std::lock_guard lock(mutex);
     return config.engine.policy->text();
   };
-  options.load = [this](std::string_view text) { return LoadPolicy(text); };
+  if (!kernel) options.load = [this](std::string_view text) { return LoadPolicy(text); };
   options.refusals = [this] {
     const std::lock_guard lock(mutex);
     return refusals;
   };
   ASSAY_ASSIGN(options.banks, tpm->ActiveBanks(config.pcr));
-  ASSAY_ASSIGN(fs, measure::Fs::Mount(std::move(options), *recorder));
+  ASSAY_ASSIGN(fs, measure::Fs::Mount(std::move(options), List(), recorder.get()));
   return {};
 }
 
@@ -449,7 +471,10 @@ void Daemon::Impl::Supervise() {
     tpm_gone = true;  // its PCRs are lost with it: nothing can go on but a new start
     log::Error("the embedded software TPM ended by itself: see {}/tpm/swtpm.log", config.run_dir);
   }
-  if (recorder->State().degraded) {
+  if (kernel) {
+    if (Result<> r = kernel->Sync(); !r) log::Error("the kernel's list: {}", r.error().Message());
+  }
+  if (recorder && recorder->State().degraded) {
     if (Result<> r = recorder->Recover(); r) {
       ++recoveries;
       log::Warn("recording goes on after a disturbance");
@@ -464,7 +489,7 @@ std::string Daemon::Impl::Status() const {
   // The file system is there before the engine is, and its threads ask.
   if (!started)
     return json{{"version", ASSAY_VERSION}, {"pid", getpid()}, {"state", "starting"}}.dump() + "\n";
-  const measure::RecorderState s = recorder->State();
+  const measure::RecorderState s = List().State();
   json banks = json::object();
   for (const auto& [alg, value] : s.pcr_values) banks[std::string(HashName(alg))] = value.hex();
   const auto [engine_name, engine_state] = EngineState();
@@ -534,6 +559,7 @@ void Daemon::Impl::Stop() {
   engine.reset();
   own_namespace.reset();
   recorder.reset();
+  kernel.reset();
   if (tpm && software && config.stop_tpm) {
     if (Result<> r = tpm->Shutdown(); !r) log::Warn("TPM2_Shutdown: {}", r.error().Message());
   }
@@ -566,11 +592,16 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(const Config& config, std::optiona
   ASSAY_ASSIGN(d.mounted_run_dir, EnsureTmpfs(config.run_dir));
   ASSAY_TRY(d.StartTpm());
   ASSAY_TRY(d.OpenManifest());
-  ASSAY_TRY(d.OpenRecorder());
-  ASSAY_TRY(d.RecordSelf());
-  ASSAY_TRY(d.StartFs());
-  ASSAY_TRY(d.StartEngine());
-  ASSAY_TRY(d.MeasureRunning());
+  if (config.engine.engine == kKernelIma) {
+    ASSAY_TRY(d.OpenKernelList());
+    ASSAY_TRY(d.StartFs());
+  } else {
+    ASSAY_TRY(d.OpenRecorder());
+    ASSAY_TRY(d.RecordSelf());
+    ASSAY_TRY(d.StartFs());
+    ASSAY_TRY(d.StartEngine());
+    ASSAY_TRY(d.MeasureRunning());
+  }
   if (!d.early) ASSAY_TRY(d.StartServer());
   d.started = true;
   return daemon;

@@ -63,6 +63,7 @@ struct Handle {
 
 struct Fs::Impl {
   FsOptions options;
+  ListSource* source = nullptr;
   Recorder* recorder = nullptr;
   UniqueFd list, stop;
   std::vector<Node> nodes;
@@ -136,9 +137,9 @@ struct stat Fs::Impl::AttributesOf(fuse_ino_t ino) const {
 std::string Fs::Impl::SmallContent(What what) const {
   switch (what) {
     case What::kCount:
-      return fmt::format("{}\n", recorder->State().count);
+      return fmt::format("{}\n", source->State().count);
     case What::kViolations:
-      return fmt::format("{}\n", recorder->State().violations);
+      return fmt::format("{}\n", source->State().violations);
     case What::kPolicy:
       return options.policy ? options.policy() : std::string();
     case What::kRefusals:
@@ -219,8 +220,7 @@ void Open(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
   handle->node = node;
   handle->uid = uid;
   handle->content = fs.SmallContent(node->what);
-  if (node->what == What::kList)
-    handle->view.emplace(fs.list.get(), fs.recorder->options().list_bank, node->list);
+  if (node->what == What::kList) handle->view.emplace(fs.list.get(), fs.source->ListBank(), node->list);
   {
     std::lock_guard lock(fs.mutex);
     if (uid != 0 && fs.handles.size() >= kMaxHandles) {
@@ -262,7 +262,7 @@ void Read(fuse_req_t req, fuse_ino_t /*ino*/, std::size_t size, off_t offset, fu
   Result<Bytes> part;
   {
     std::lock_guard lock(handle->mutex);
-    const std::uint64_t end = fs.recorder->State().list_bytes;
+    const std::uint64_t end = fs.source->State().list_bytes;
     part = handle->view->Read(at, size, end);
     if (part && part->size() < size) handle->seen = end;
   }
@@ -325,6 +325,10 @@ void Write(fuse_req_t req, fuse_ino_t /*ino*/, const char* data, std::size_t siz
     fuse_reply_write(req, size);
     return;
   }
+  if (!fs.pool) {
+    fuse_reply_err(req, EOPNOTSUPP);  // the kernel records, and takes no requests
+    return;
+  }
   std::vector<std::size_t> ends;
   for (const RequestLine& line : *lines) ends.push_back(line.end);
   // A line that fails ends the write after the lines before it: the caller writes the rest again, and then
@@ -370,7 +374,7 @@ void Poll(fuse_req_t req, fuse_ino_t /*ino*/, fuse_file_info* fi, fuse_pollhandl
       handle->poll = std::move(poll);
       fs.waiting.insert(handle);
     }
-    if (fs.recorder->State().list_bytes <= handle->seen) {
+    if (fs.source->State().list_bytes <= handle->seen) {
       fuse_reply_poll(req, 0);
       return;
     }
@@ -426,14 +430,14 @@ void Fs::Impl::Serve() {
 
 void Fs::Impl::WatchGrowth() {
   while (true) {
-    std::array<pollfd, 2> wait{pollfd{recorder->GrowthFd(), POLLIN, 0}, pollfd{stop.get(), POLLIN, 0}};
+    std::array<pollfd, 2> wait{pollfd{source->GrowthFd(), POLLIN, 0}, pollfd{stop.get(), POLLIN, 0}};
     if (::poll(wait.data(), wait.size(), -1) < 0 && errno != EINTR) {
       log::Error("{}", OsError("poll", "growth", errno).Message());
       return;
     }
     if (wait[1].revents != 0) return;
     std::uint64_t grown = 0;
-    if (::read(recorder->GrowthFd(), &grown, sizeof(grown)) != sizeof(grown)) continue;
+    if (::read(source->GrowthFd(), &grown, sizeof(grown)) != sizeof(grown)) continue;
     std::lock_guard lock(mutex);
     for (const std::shared_ptr<Handle>& handle : waiting) {
       fuse_lowlevel_notify_poll(handle->poll.get());
@@ -485,9 +489,10 @@ Result<> Fs::Impl::MountIt() {
   struct statx stx{};
   if (statx(AT_FDCWD, options.mount_point.c_str(), AT_STATX_DONT_SYNC, 0, &stx) != 0)
     return Fail(OsError("statx", options.mount_point, errno));
-  pool = std::make_unique<MeasurePool>(
-      *recorder, MeasurePoolOptions{.deadline = options.measure_deadline,
-                                    .own_device = makedev(stx.stx_dev_major, stx.stx_dev_minor)});
+  if (recorder != nullptr)
+    pool = std::make_unique<MeasurePool>(
+        *recorder, MeasurePoolOptions{.deadline = options.measure_deadline,
+                                      .own_device = makedev(stx.stx_dev_major, stx.stx_dev_minor)});
   for (unsigned i = 0; i < kThreads; ++i) threads.emplace_back([this] { Serve(); });
   threads.emplace_back([this] { WatchGrowth(); });
   return {};
@@ -508,12 +513,13 @@ Fs::Impl::~Impl() {
 Fs::Fs(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Fs::~Fs() = default;
 
-Result<std::unique_ptr<Fs>> Fs::Mount(FsOptions options, Recorder& recorder) {
+Result<std::unique_ptr<Fs>> Fs::Mount(FsOptions options, ListSource& list, Recorder* recorder) {
   auto impl = std::make_unique<Impl>();
   impl->options = std::move(options);
-  impl->recorder = &recorder;
+  impl->source = &list;
+  impl->recorder = recorder;
   clock_gettime(CLOCK_REALTIME, &impl->since);
-  ASSAY_ASSIGN(impl->list, recorder.OpenList());
+  ASSAY_ASSIGN(impl->list, list.OpenList());
   impl->stop.Reset(eventfd(0, EFD_CLOEXEC));
   if (!impl->stop) return Fail(OsError("eventfd", "", errno));
   impl->AddNodes();

@@ -1,7 +1,7 @@
 // /run/assay: a small FUSE file system with the names and formats of the kernel's securityfs/ima, and what we
 // add.
 //
-//   ASSAY_ASSIGN(std::unique_ptr<Fs> fs, Fs::Mount({.mount_point = "/run/assay"}, recorder));
+//   ASSAY_ASSIGN(std::unique_ptr<Fs> fs, Fs::Mount({.mount_point = "/run/assay"}, recorder, &recorder));
 //
 //   ascii_runtime_measurements[_ALG], binary_runtime_measurements[_ALG], runtime_measurements_count,
 //   violations, policy (write rules, or a path), refusals (JSON lines), status (JSON), measure (write
@@ -36,7 +36,8 @@ struct FsOptions {
 
 class Fs {
  public:
-  static Result<std::unique_ptr<Fs>> Mount(FsOptions options, Recorder& recorder);
+  // recorder: what `measure` records with; null: writing to it fails with EOPNOTSUPP.
+  static Result<std::unique_ptr<Fs>> Mount(FsOptions options, ListSource& list, Recorder* recorder);
   ~Fs();  // unmounts
   struct Impl;
 

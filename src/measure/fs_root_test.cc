@@ -81,7 +81,7 @@ class FsTest : public ::testing::Test {
     options_.status = [] { return std::string("{\"state\":\"ok\"}\n"); };
     options_.policy = [] { return std::string(kPolicy); };
     ASSAY_ASSIGN(options_.banks, tpm_->ActiveBanks(10));
-    ASSAY_ASSIGN(fs_, Fs::Mount(options_, *recorder_));
+    ASSAY_ASSIGN(fs_, Fs::Mount(options_, *recorder_, recorder_.get()));
     return {};
   }
   void Start() {
@@ -488,7 +488,7 @@ TEST_F(FsTest, IsMountedAsItSays) {
   EXPECT_EQ(file.st_mode, S_IFREG | 0440U);
   ASSERT_EQ(stat(Node("measure").c_str(), &file), 0);
   EXPECT_EQ(file.st_mode, S_IFREG | 0222U);
-  auto second = Fs::Mount(options_, *recorder_);
+  auto second = Fs::Mount(options_, *recorder_, recorder_.get());
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code(), "fs.in-use");
 }

@@ -15,7 +15,6 @@
 namespace assay::measure {
 namespace {
 
-constexpr std::size_t kExactCheckpoints = 256, kThinCheckpoints = 256;
 constexpr std::size_t kMaxMissed = 1000;       // paths that are named after a disturbance; more are counted
 constexpr std::size_t kRecordOverhead = 4096;  // of a group's record over the group's bytes, at most
 constexpr Key kViolationKey{.a = 0, .b = 0};
@@ -108,18 +107,6 @@ Step Recorder::Impl::MakeStep(std::string_view name, ByteView data, bool violati
   return step;
 }
 
-void Recorder::Impl::Remember(std::uint64_t records, const Digest& value) {
-  recent.emplace_back(records, value);
-  if (recent.size() <= kExactCheckpoints) return;
-  const auto old = recent.front();
-  recent.pop_front();
-  if (old.first % thin_stride != 0) return;
-  thinned.push_back(old);
-  if (thinned.size() <= kThinCheckpoints) return;
-  thin_stride *= 2;
-  std::erase_if(thinned, [&](const auto& c) { return c.first % thin_stride != 0; });
-}
-
 // Bounded like the list: a path beyond that is recorded anew each time it is measured.
 void Recorder::Impl::Learn(const Step& step) {
   for (const auto& [path, content] : step.paths)
@@ -132,7 +119,7 @@ void Recorder::Impl::Note(const Step& step) {
     if (count % kOffsetStride == 0) offsets.push_back(bytes);
     bytes += step.record.size();
     ++count;
-    Remember(count, step.next[list_bank]);
+    checkpoints.Add(count, step.next[list_bank]);
   } else if (overflow++ == 0) {
     log::Error("recorder: the list is full at {} records: a verifier can't tell any more", count);
   }
@@ -472,8 +459,7 @@ Result<> Recorder::Quiesce(const std::function<Result<>(const RecorderState&)>& 
                                            (*present)[d.list_bank].hex(), d.values[d.list_bank].hex()))));
   }
   RecorderState s = State();
-  s.checkpoints = d.thinned;
-  s.checkpoints.insert(s.checkpoints.end(), d.recent.begin(), d.recent.end());
+  s.checkpoints = d.checkpoints.All();
   return fn(s);
 }
 
@@ -526,5 +512,7 @@ Result<std::uint64_t> Recorder::OffsetOf(std::uint64_t record) const {
 
 int Recorder::GrowthFd() const { return impl_->growth.get(); }
 const RecorderOptions& Recorder::options() const { return impl_->options; }
+std::uint32_t Recorder::Pcr() const { return impl_->options.pcr; }
+HashAlg Recorder::ListBank() const { return impl_->options.list_bank; }
 
 }  // namespace assay::measure

@@ -25,6 +25,7 @@
 #include "base/digest.h"
 #include "base/fd.h"
 #include "base/result.h"
+#include "measure/list_source.h"
 #include "tpm/tpm.h"
 
 namespace assay::measure {
@@ -89,24 +90,10 @@ struct Recorded {
   std::uint64_t index = 0;  // of the record, or of the group that it will be in
 };
 
-struct RecorderState {
-  std::uint64_t count = 0;    // records in the list file
-  std::uint64_t entries = 0;  // measurements, those inside groups included
-  std::uint64_t violations = 0;
-  std::uint64_t overflow = 0;   // extended, but not kept
-  std::uint64_t gaps = 0;       // restarts of the attester within this list
-  bool degraded = false;        // TPM gone or list unwritable: nothing is recorded until it is mended
-  std::string degraded_reason;  // an error's code and sentence
-  std::uint64_t list_bytes = 0;
-  std::uint64_t journal_bytes = 0;
-  std::vector<std::pair<HashAlg, Digest>> pcr_values;         // as computed by the recorder, per active bank
-  std::vector<std::pair<std::uint64_t, Digest>> checkpoints;  // (records so far, PCR in the list's bank)
-};
-
-class Recorder {
+class Recorder final : public ListSource {
  public:
   static Result<std::unique_ptr<Recorder>> Open(RecorderOptions options, tpm::Tpm& tpm);
-  ~Recorder();  // flushes
+  ~Recorder() override;  // flushes
 
   Result<Recorded> Record(const Measurement& m);
   Result<Recorded> RecordViolation(Violation v, const std::string& path, const Context& context);
@@ -118,17 +105,17 @@ class Recorder {
   // A PCR that is not what the list makes it (something else extends it) degrades the recorder for good
   // ("recorder.pcr-foreign"); fn runs all the same: a quote that the list does not explain is a verifier's
   // proof.
-  Result<> Quiesce(const std::function<Result<>(const RecorderState&)>& fn);
-  RecorderState State() const;  // cheap; without checkpoints
+  Result<> Quiesce(const std::function<Result<>(const RecorderState&)>& fn) override;
+  RecorderState State() const override;
   // After the TPM or the disk came back: reconnects, reconciles, goes on. What waited is recorded then.
   Result<> Recover();
 
-  // The list file and the journal, read-only, at offset 0; growth is seen through them.
-  Result<UniqueFd> OpenList() const;
-  Result<UniqueFd> OpenJournal() const;
-  // Offset of record n in the list file, from a sparse index; n <= count.
-  Result<std::uint64_t> OffsetOf(std::uint64_t record) const;
-  int GrowthFd() const;  // an eventfd-like descriptor: readable after growth (for poll)
+  std::uint32_t Pcr() const override;
+  HashAlg ListBank() const override;
+  Result<UniqueFd> OpenList() const override;
+  Result<UniqueFd> OpenJournal() const override;
+  Result<std::uint64_t> OffsetOf(std::uint64_t record) const override;  // from a sparse index
+  int GrowthFd() const override;
   const RecorderOptions& options() const;
 
  private:

@@ -273,7 +273,7 @@ TEST_F(RecorderFaultTest, ManyMeasurementsInBoundedMemory) {
       FsOptions o;
       o.mount_point = dir_ + "/ima";
       o.banks = *(*tpm)->ActiveBanks(10);
-      auto fs = Fs::Mount(std::move(o), **recorder);
+      auto fs = Fs::Mount(std::move(o), **recorder, recorder->get());
       if (!fs) _exit(4);
       for (int i = 0; i < kMany; ++i) {
         const std::string path = fmt::format("/usr/lib/x86_64-linux-gnu/perl/5.36.0/module{}.pm", i);

@@ -12,7 +12,6 @@
 #include <array>
 #include <chrono>
 #include <condition_variable>
-#include <deque>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -71,9 +70,7 @@ struct Recorder::Impl {
   std::uint64_t overflow = 0;
   std::unordered_map<Key, Key, KeyHash> last;  // path -> last content
   std::vector<std::uint64_t> offsets;          // of each kOffsetStride-th record
-  std::deque<std::pair<std::uint64_t, Digest>> recent;
-  std::vector<std::pair<std::uint64_t, Digest>> thinned;
-  std::uint64_t thin_stride = 1;
+  Checkpoints checkpoints;
   std::optional<Error> degraded;
   std::optional<Step> tail;  // written, but it is not known whether it was extended
   std::vector<std::string> missed;
@@ -99,7 +96,6 @@ struct Recorder::Impl {
   Step MakeStep(std::string_view name, ByteView data, bool violation) const;
   void Learn(const Step& step);
   void Note(const Step& step);
-  void Remember(std::uint64_t records, const Digest& value);
   Result<> Commit(Step step);
   Result<> WriteAhead(const Step& step);
   Result<> ExtendTail();

@@ -199,8 +199,7 @@ Result<> Recorder::Impl::Retire() {
   count = bytes = entries = violations = starts = journal_bytes = overflow = 0;
   last.clear();
   offsets.clear();
-  recent.clear();
-  thinned.clear();
+  checkpoints.Clear();
   ASSAY_ASSIGN(list, assay::Open(File("list"), O_RDWR | O_CREAT | O_TRUNC));
   ASSAY_ASSIGN(journal, assay::Open(File("journal"), O_RDWR | O_CREAT | O_TRUNC));
   for (std::size_t i = 0; i < banks.size(); ++i) values[i] = Digest::Filled(banks[i], 0);
@@ -233,7 +232,10 @@ Result<> Recorder::Impl::AdoptBootAggregate(const Values& present) {
                            fmt::format("PCR {} was extended by something else before", options.pcr)));
   const Error busy = StateError(
       "recorder.kernel-ima",
-      fmt::format("the kernel's own IMA records in PCR {}: read its list, or take another PCR", options.pcr));
+      fmt::format(
+          "the kernel's own IMA records in PCR {}: let its list be read (engine/engine: \"kernel-ima\"), or "
+          "take another PCR (record/pcr)",
+          options.pcr));
   if (!kernel) return Fail(busy);
   ima::ListReader reader(*kernel, HashAlg::kSha1);
   ASSAY_ASSIGN(const std::optional<ima::RecordView> first, reader.Next());

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shutil
 import signal
 import sys
 import time
@@ -32,6 +33,9 @@ def add_machine_options(parser):
     parser.add_argument("--uefi", action="store_true",
                         help="boot a unified kernel image through UEFI firmware, which fills the TPM's event log")
     parser.add_argument("--secure-boot", action="store_true", help="--uefi with Secure Boot on and the kernel signed for it")
+    parser.add_argument("--uki", metavar="FILE", help="--uefi with this unified kernel image (see uki); --kernel is for its modules")
+    parser.add_argument("--firmware-state", metavar="DIR",
+                        help="keep the firmware's variables and its system partition here, as a machine does from boot to boot")
     parser.add_argument("--boot-timeout", type=float, default=180, metavar="S")
     parser.add_argument("--log", metavar="FILE", help="keep the kernel's log here")
 
@@ -48,8 +52,8 @@ def machine_options(arguments):
         kernel=arguments.kernel, append=arguments.append, memory=arguments.memory, cpus=arguments.cpus,
         tpm=arguments.tpm or bool(arguments.tpm_delay) or bool(arguments.tpm_state), tpm_model=arguments.tpm_model,
         tpm_delay_us=round(arguments.tpm_delay * 1000), tpm_state=arguments.tpm_state, tpm_shim=shim, files=files,
-        disks=arguments.disk, uefi=arguments.uefi or arguments.secure_boot, secure_boot=arguments.secure_boot,
-        boot_timeout=arguments.boot_timeout, keep_log=arguments.log)
+        disks=arguments.disk, uefi=arguments.uefi or arguments.secure_boot or bool(arguments.uki), secure_boot=arguments.secure_boot,
+        uki=arguments.uki, firmware_state=arguments.firmware_state, boot_timeout=arguments.boot_timeout, keep_log=arguments.log)
 
 
 def write_to(fd):
@@ -86,11 +90,41 @@ def command_cases(arguments):
     return cases.run_all(arguments, options_of)
 
 
+def command_uki(arguments):
+    images.unified_kernel(images.kernel(arguments.kernel), machine.options_of(arguments.append), Path(arguments.out), arguments.secure_boot)
+    return 0
+
+
+def command_esp(arguments):
+    """Shim, GRUB and two kernels that its configuration chooses from."""
+    folder = Path(arguments.out)
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(images.loaders() / "grub.efi", folder)  # shim knows who signed it; the firmware does not know shim
+    images.sign(images.loaders() / "shim.efi", folder / "shim.efi")
+    machine_folder = folder / "machine"
+    machine_folder.mkdir()
+    files = {"EFI/BOOT/grubx64.efi": folder / "grub.efi"}
+    for version in arguments.kernels:
+        kernel = images.kernel(version)
+        for name, source in (("vmlinuz", kernel.image), ("initrd", kernel.initrd)):
+            shutil.copy(source, folder / f"{name}-{version}")
+            files[f"{name}-{version}"] = folder / f"{name}-{version}"
+        config = folder / f"grub-{version}.cfg"
+        config.write_text(f"set timeout=0\nmenuentry 'Debian {version}' {{\n  linux /vmlinuz-{version} {machine.options_of('')}\n"
+                          f"  initrd /initrd-{version}\n}}\n")
+    files["EFI/debian/grub.cfg"] = folder / f"grub-{arguments.kernels[0]}.cfg"
+    images.system_partition(folder / "shim.efi", machine_folder / "esp.img", images.ESP_SPARE)
+    for path, source in files.items():
+        images.put(machine_folder / "esp.img", source, path)
+    return 0
+
+
 def command_prepare(arguments):
     started = time.monotonic()
     for series in arguments.kernels or ["6.12", "6.1"]:
         print(f"kernel {series}: {images.kernel(series).release}")
     print(f"root: {images.rootfs()}")
+    print(f"loaders: {images.loaders()}")
     images.note(f"all is ready ({time.monotonic() - started:.1f} s)")
     return 0
 
@@ -113,13 +147,23 @@ def main():
     many.add_argument("--results", metavar="DIR", default=str(images.TREE / "build/guest/results"))
     many.add_argument("file", nargs="*", metavar="FILE", help="a .test file, or its name without folder and ending")
     many.set_defaults(call=command_cases)
+    uki = commands.add_parser("uki", help="write the unified kernel image that run --uefi boots")
+    uki.add_argument("--kernel", default="6.12", metavar="SERIES")
+    uki.add_argument("--append", default="", metavar="OPTIONS", help="more kernel options")
+    uki.add_argument("--secure-boot", action="store_true", help="signed for it")
+    uki.add_argument("out", metavar="FILE")
+    uki.set_defaults(call=command_uki)
+    esp = commands.add_parser("esp", help="write a --firmware-state DIR/machine with shim, GRUB and kernels, and all its files to DIR")
+    esp.add_argument("out", metavar="DIR")
+    esp.add_argument("kernels", nargs="+", metavar="SERIES", help="the first one is started")
+    esp.set_defaults(call=command_esp)
     kernel = commands.add_parser("kernel", help="fetch a kernel into the cache")
     kernel.add_argument("series")
     kernel.set_defaults(call=lambda a: print(images.kernel(a.series).image) or 0)
     rootfs = commands.add_parser("rootfs", help="build the root file system if its recipe has changed")
     rootfs.add_argument("--rebuild", action="store_true", help="build it in any case")
     rootfs.set_defaults(call=lambda a: print(images.rootfs(a.rebuild)) or 0)
-    prepare = commands.add_parser("prepare", help="kernels and root file system, as far as they are missing")
+    prepare = commands.add_parser("prepare", help="kernels, root file system and boot loaders, as far as they are missing")
     prepare.add_argument("kernels", nargs="*")
     prepare.set_defaults(call=command_prepare)
     arguments = parser.parse_args()

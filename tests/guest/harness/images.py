@@ -288,7 +288,7 @@ OVMF_KEY = "/usr/share/ovmf/PkKek-1-snakeoil.key"
 OVMF_CERTIFICATE = "/usr/share/ovmf/PkKek-1-snakeoil.pem"
 
 
-def unified_kernel(found, options, image, sign):
+def unified_kernel(found, options, image, signed):
     """Kernel, initramfs and options behind systemd's EFI stub, which measures each of them into PCR 11."""
     with tempfile.TemporaryDirectory(dir=image.parent) as work:
         parts = [(".osrel", Path(work, "osrel")), (".cmdline", Path(work, "cmdline")), (".linux", found.image),
@@ -312,15 +312,26 @@ def unified_kernel(found, options, image, sign):
             header = int.from_bytes(out.read(4), "little")
             out.seek(header + 8)
             out.write(bytes(4))
-        if sign:
-            run(["openssl", "rsa", "-in", OVMF_KEY, "-passin", "pass:snakeoil", "-out", f"{work}/key"])
-            run(["sbsign", "--key", f"{work}/key", "--cert", OVMF_CERTIFICATE, "--output", image, image])
+        if signed:
+            sign(image, image)
 
 
-def system_partition(program, image):
+def sign(program, into):
+    """For the firmware of OVMF_SECURE_VARIABLES."""
+    with tempfile.TemporaryDirectory(dir=into.parent) as work:
+        run(["openssl", "rsa", "-in", OVMF_KEY, "-passin", "pass:snakeoil", "-out", f"{work}/key"])
+        run(["sbsign", "--key", f"{work}/key", "--cert", OVMF_CERTIFICATE, "--output", into, program])
+
+
+ESP_FIRST = 2048 * 512  # where the partition begins, bytes
+DEFAULT_PROGRAM = "EFI/BOOT/BOOTX64.EFI"  # what the firmware starts
+ESP_SPARE = 64 << 20  # of one that is kept: room for later programs
+
+
+def system_partition(program, image, spare):
     """A disk with a GPT and one EFI system partition that holds the program as the one to start; no mounts needed."""
-    first = 2048 * 512
-    size = first + program.stat().st_size + (8 << 20)
+    first = ESP_FIRST
+    size = first + program.stat().st_size + spare
     size = (size + (1 << 20) - 1) // (1 << 20) * (1 << 20)
     with open(image, "wb") as out:
         out.truncate(size + (1 << 20))
@@ -330,8 +341,34 @@ def system_partition(program, image):
               f"start=2048, size={(size - first) // 512}, type=U, uuid=1B2C3D4E-5F60-4718-9A0B-1C2D3E4F5A6B, name=esp\n")
     at = f"{image}@@{first}"
     run(["mformat", "-i", at, "-T", str((size - first) // 512), "-N", "a55a7e57", "-v", "ESP", "::"])
-    run(["mmd", "-i", at, "::/EFI", "::/EFI/BOOT"])
-    run(["mcopy", "-i", at, program, "::/EFI/BOOT/BOOTX64.EFI"])
+    run(["mmd", "-i", at, "::/EFI", "::/EFI/BOOT", "::/EFI/debian"])
+    put(image, program, DEFAULT_PROGRAM)
+
+
+def put(image, source, path):
+    """A file on the system partition; one of that name is replaced, as an update does it."""
+    run(["mcopy", "-o", "-i", f"{image}@@{ESP_FIRST}", source, f"::/{path}"])
+
+
+LOADERS = {"shim.efi": ("shim-signed", "usr/lib/shim/shimx64.efi.signed"),
+           "grub.efi": ("grub-efi-amd64-signed", "usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed")}
+
+
+def loaders():
+    """The folder of Debian's shim and GRUB in the cache, fetched with apt if they are not there."""
+    folder = CACHE / "loaders"
+    with cache_lock("loaders"):
+        if not folder.exists():
+            with tempfile.TemporaryDirectory(dir=CACHE) as work:
+                made = Path(work, "loaders")
+                made.mkdir()
+                for name, (package, path) in LOADERS.items():
+                    note(f"fetching {package}")
+                    run(["apt-get", "-q", "-o", "Acquire::Retries=3", "download", package], cwd=work)
+                    run(["dpkg", "-x", next(Path(work).glob(f"{package}_*.deb")), f"{work}/{package}"])
+                    shutil.copy(Path(work, package, path), made / name)
+                made.rename(folder)
+    return folder
 
 
 # ---- the root file system

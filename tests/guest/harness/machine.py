@@ -30,8 +30,14 @@ KERNEL_OPTIONS = """console=ttyS0 panic=-1 nosoftlockup nmi_watchdog=0 rcupdate.
 BOOTS = 3  # at most, when the kernel faults before its first process
 
 Options = collections.namedtuple(
-    "Options", "kernel append memory cpus tpm tpm_model tpm_delay_us tpm_state tpm_shim files disks uefi secure_boot boot_timeout keep_log")
+    "Options", "kernel append memory cpus tpm tpm_model tpm_delay_us tpm_state tpm_shim files disks uefi secure_boot uki firmware_state "
+    "boot_timeout keep_log")
 Job = collections.namedtuple("Job", "status diagnostics timed_out seconds")
+
+
+def options_of(append):
+    """The kernel's command line."""
+    return " ".join(KERNEL_OPTIONS + ([append] if append else []))
 
 
 class GuestError(Exception):
@@ -134,16 +140,25 @@ class Machine:
 
     def _program(self, kernel, kernel_options):
         """What the firmware starts."""
+        if self.options.uki:
+            return Path(self.options.uki)
         program = self.work / "linux.efi"
         images.unified_kernel(kernel, kernel_options, program, self.options.secure_boot)
         return program
 
     def _firmware(self, kernel, kernel_options):
-        disk = self.work / "esp.img"
-        variables = self.work / "variables.fd"
-        secure = self.options.secure_boot
-        images.system_partition(self._program(kernel, kernel_options), disk)
-        shutil.copy(self.variables or (images.OVMF_SECURE_VARIABLES if secure else images.OVMF_VARIABLES), variables)
+        o = self.options
+        secure = o.secure_boot
+        program = self._program(kernel, kernel_options)
+        state = Path(o.firmware_state) if o.firmware_state else self.work
+        state.mkdir(parents=True, exist_ok=True)
+        disk, variables = state / "esp.img", state / "variables.fd"
+        if disk.exists():
+            images.put(disk, program, images.DEFAULT_PROGRAM)
+        else:
+            images.system_partition(program, disk, spare=images.ESP_SPARE if o.firmware_state else 8 << 20)
+        if not variables.exists():
+            shutil.copy(self.variables or (images.OVMF_SECURE_VARIABLES if secure else images.OVMF_VARIABLES), variables)
         code = images.OVMF_SECURE_CODE if secure else images.OVMF_CODE
         return [*(["-global", "driver=cfi.pflash01,property=secure,value=on"] if secure else []),
                 "-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={code}",
@@ -191,7 +206,7 @@ class Machine:
         command += self._more_devices()
         if o.tpm:
             command += self._start_tpm()
-        kernel_options = " ".join(KERNEL_OPTIONS + ([o.append] if o.append else []))
+        kernel_options = options_of(o.append)
         if o.uefi:
             command += self._firmware(kernel, kernel_options)
         else:

@@ -1,0 +1,100 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/fd.h"
+#include "boot/pe.h"
+#include "boot/predict.h"
+#include "cli/boot_json.h"
+#include "cli/cmd_boot.h"
+
+namespace assay::cli {
+namespace {
+
+Result<boot::ExpectedBoot> LearnedFrom(const BootOptions& o, const std::string& file) {
+  ASSAY_ASSIGN(std::optional<boot::ExpectedBoot> expected, ExpectedIn(file));
+  if (expected) return std::move(*expected);
+  BootOptions one = o;
+  one.file = file;
+  ASSAY_ASSIGN(const std::unique_ptr<LoadedLog> loaded, Load(one));
+  ASSAY_ASSIGN(const HashAlg bank, BankOf(one, loaded->log));
+  return boot::Learn(boot::Examine(loaded->log, bank));
+}
+
+struct Compared {
+  const std::string* file = nullptr;
+  std::vector<boot::BootDifference> differences;
+  std::vector<boot::OpenRegister> not_compared;
+};
+
+}  // namespace
+
+Result<std::optional<boot::ExpectedBoot>> ExpectedIn(const std::string& file) {
+  ASSAY_ASSIGN(const Bytes bytes, ReadFile(file, boot::kMaxLog));
+  // No log begins with a brace.
+  if (bytes.empty() || bytes[0] != '{') return std::optional<boot::ExpectedBoot>();
+  auto expected = ExpectedFromJson(AsText(bytes));
+  if (!expected) return Fail(expected.error().In(file));
+  return std::optional<boot::ExpectedBoot>(std::move(*expected));
+}
+
+Result<int> LearnBoot(const BootOptions& o) {
+  ASSAY_ASSIGN(const std::unique_ptr<LoadedLog> loaded, Load(o));
+  ASSAY_ASSIGN(const HashAlg bank, BankOf(o, loaded->log));
+  fmt::print("{}\n", ExpectedJson(boot::Learn(boot::Examine(loaded->log, bank))));
+  return kExitOk;
+}
+
+Result<int> PredictBoot(const BootOptions& o) {
+  if (o.files.empty() && o.texts.empty())
+    return Fail(UsageError("boot predict: what changes? --replace OLD NEW or --replace-text OLD NEW"));
+  ASSAY_ASSIGN(const std::unique_ptr<LoadedLog> loaded, Load(o));
+  ASSAY_ASSIGN(const HashAlg bank, BankOf(o, loaded->log));
+  std::vector<std::pair<Bytes, Bytes>> contents;  // the change points into them
+  contents.reserve(o.files.size());
+  boot::Prediction change;
+  for (const auto& [before, after] : o.files) {
+    ASSAY_ASSIGN(Bytes old_file, ReadFile(before, boot::kMaxPe));
+    ASSAY_ASSIGN(Bytes new_file, ReadFile(after, boot::kMaxPe));
+    contents.emplace_back(std::move(old_file), std::move(new_file));
+    change.files.push_back({before, after, contents.back().first, contents.back().second});
+  }
+  for (const auto& [before, after] : o.texts) change.texts.push_back({before, after});
+  ASSAY_ASSIGN(const boot::ExpectedBoot next, boot::Predict(boot::Examine(loaded->log, bank), change));
+  fmt::print("{}\n", ExpectedJson(next));
+  for (const boot::OpenRegister& r : next.open)
+    fmt::print(stderr, "{} left open: {}\n", boot::RegisterName(next.registers, r.index), r.reason);
+  return kExitOk;
+}
+
+Result<int> DiffBoots(const BootOptions& o, bool as_json) {
+  if (o.boots.size() < 2) return Fail(UsageError("boot diff: at least two boots"));
+  ASSAY_ASSIGN(const boot::ExpectedBoot after, LearnedFrom(o, o.boots.back()));
+  Compared nearest;
+  for (std::size_t i = 0; i + 1 < o.boots.size(); ++i) {
+    ASSAY_ASSIGN(const boot::ExpectedBoot before, LearnedFrom(o, o.boots[i]));
+    auto differences = boot::Diff(before, after);
+    if (!differences) return Fail(differences.error().In(o.boots[i]));
+    if (nearest.file == nullptr || differences->size() < nearest.differences.size())
+      nearest = {&o.boots[i], std::move(*differences), boot::NotCompared(before, after)};
+  }
+  const int code = !nearest.differences.empty()    ? kExitNotTrusted
+                   : !nearest.not_compared.empty() ? kExitUnknown
+                                                   : kExitOk;
+  if (as_json) {
+    fmt::print("{}\n", DiffJson(*nearest.file, nearest.differences, nearest.not_compared));
+    return code;
+  }
+  if (o.boots.size() > 2)
+    fmt::print("{} {}\n", nearest.differences.empty() ? "as" : "nearest to", boot::Printable(*nearest.file));
+  for (const boot::BootDifference& d : nearest.differences)
+    fmt::print("{} {:<8} {:<34} {} {}\n", d.added ? '+' : '-',
+               boot::RegisterName(after.registers, d.event.index), boot::Printable(d.event.type),
+               boot::Printable(d.event.digest), boot::Printable(d.event.label));
+  for (const boot::OpenRegister& r : nearest.not_compared)
+    fmt::print("? {:<8} not compared: {}\n", boot::RegisterName(after.registers, r.index),
+               boot::Printable(r.reason));
+  return code;
+}
+
+}  // namespace assay::cli
