@@ -588,6 +588,9 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(const Config& config, std::optiona
   d.in_initramfs = d.early.has_value();
   if (d.early && (config.tcti == "embedded" || config.scope != Scope::kHost))
     return Fail(UsageError("--early needs the machine's own TPM (tpm/tcti) and the scope host"));
+  if (d.early && config.engine.engine == "fanotify")
+    return Fail(UsageError("--early needs engine/engine lsm: fanotify's marks belong to the initramfs"));
+  if (d.early) d.config.engine.engine = "lsm";
   if (!d.early) ASSAY_TRY(MakeDirs(config.state_dir, 0700));
   ASSAY_ASSIGN(d.mounted_run_dir, EnsureTmpfs(config.run_dir));
   ASSAY_TRY(d.StartTpm());
