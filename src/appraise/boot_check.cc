@@ -157,18 +157,26 @@ class BootCheck {
   // To the nearest of the expected boots.
   void Compare(const ExpectedBoot& now) {
     std::optional<std::vector<BootDifference>> nearest;
+    std::string open;  // registers that the nearest one says nothing of
     for (const ExpectedBoot& expected : boots_) {
       Result<std::vector<BootDifference>> differences = boot::Diff(expected, now);
       if (!differences) continue;
       std::erase_if(*differences,
                     [&](const BootDifference& d) { return !IsBootPcr(d.event.index, r_.policy); });
-      if (!nearest || differences->size() < nearest->size()) nearest = std::move(*differences);
+      const std::string left_out = NotSaid(expected, now);
+      const bool nearer = !nearest || differences->size() < nearest->size() ||
+                          (differences->size() == nearest->size() && left_out.size() < open.size());
+      if (!nearer) continue;
+      nearest = std::move(*differences);
+      open = left_out;
     }
     if (!nearest) {
       r_.Add("boot.not-comparable", Verdict::kUnknown,
              "no expected boot is of the same bank and kind of registers");
       return;
     }
+    if (!open.empty())
+      r_.Add("boot.open", Verdict::kUnknown, "the expected boot leaves open what is in PCR " + open);
     std::map<std::string_view, std::vector<const BootDifference*>> by_name;
     for (const BootDifference& d : *nearest) by_name[NameOf(d.event)].push_back(&d);
     // Already said by the policy's demand.
@@ -178,6 +186,13 @@ class BootCheck {
       by_name.erase("boot.secure-boot");
     for (const auto& [name, differences] : by_name)
       r_.Add(std::string(name), Verdict::kNotTrusted, Text(differences));
+  }
+
+  std::string NotSaid(const ExpectedBoot& expected, const ExpectedBoot& now) const {
+    std::string text;
+    for (const boot::OpenRegister& o : boot::NotCompared(expected, now))
+      if (IsBootPcr(o.index, r_.policy)) text += fmt::format("{}{}", text.empty() ? "" : ", ", o.index);
+    return text;
   }
 
   static std::string Text(const std::vector<const BootDifference*>& differences) {

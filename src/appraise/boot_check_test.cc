@@ -98,6 +98,16 @@ TEST_F(BootCheckTest, PhasesOfARunningSystemdAreKnown) {
   EXPECT_THAT(Judge(boot, {boot.expected}), ElementsAre("boot.log-mismatch"));
 }
 
+TEST_F(BootCheckTest, WhatAPredictionLeavesOpenIsNotTrusted) {
+  const MeasuredBoot boot = MeasureBoot();
+  boot::ExpectedBoot predicted = boot.expected;
+  std::erase_if(predicted.events, [](const boot::ExpectedEvent& e) { return e.index == 12; });
+  predicted.open.push_back({.index = 12, .reason = "another stub"});
+  EXPECT_THAT(Judge(boot, {predicted}), ElementsAre("boot.open"));
+  EXPECT_EQ(appraisal_.verdict, Verdict::kUnknown);
+  EXPECT_THAT(Judge(boot, {predicted, boot.expected}), IsEmpty());
+}
+
 TEST_F(BootCheckTest, OtherBanksCanNotBeCompared) {
   const MeasuredBoot boot = MeasureBoot();
   boot::ExpectedBoot other = boot.expected;

@@ -588,7 +588,7 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(const Config& config, std::optiona
   d.in_initramfs = d.early.has_value();
   if (d.early && (config.tcti == "embedded" || config.scope != Scope::kHost))
     return Fail(UsageError("--early needs the machine's own TPM (tpm/tcti) and the scope host"));
-  if (d.early && config.engine.engine == "fanotify")
+  if (d.early && !config.engine.engine.empty() && config.engine.engine != "lsm")
     return Fail(UsageError("--early needs engine/engine lsm: fanotify's marks belong to the initramfs"));
   if (d.early) d.config.engine.engine = "lsm";
   if (!d.early) ASSAY_TRY(MakeDirs(config.state_dir, 0700));

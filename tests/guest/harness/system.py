@@ -138,8 +138,8 @@ class SystemMachine(machine.Machine):
     def __init__(self, system, parts, tpm_state, variables=images.OVMF_SECURE_VARIABLES, keep_log=None, boot_timeout=300):
         super().__init__(machine.Options(
             kernel="6.12", append="", memory=1024, cpus=2, tpm=True, tpm_model="crb", tpm_delay_us=0,
-            tpm_state=str(tpm_state), tpm_shim=None, files=[], disks=[], uefi=True, secure_boot=True,
-            boot_timeout=boot_timeout, keep_log=keep_log))
+            tpm_state=str(tpm_state), tpm_shim=None, files=[], disks=[], uefi=True, secure_boot=True, uki=None,
+            firmware_state=None, boot_timeout=boot_timeout, keep_log=keep_log))
         self.variables = variables
         self.system = system
         self.parts = parts
