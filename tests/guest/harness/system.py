@@ -154,5 +154,5 @@ class SystemMachine(machine.Machine):
 
     def _program(self, kernel, kernel_options):
         program = self.work / "linux.efi"
-        images.unified_kernel(self.parts, self.parts.options, program, sign=True)
+        images.unified_kernel(self.parts, self.parts.options, program, True)
         return program
