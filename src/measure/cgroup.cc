@@ -13,6 +13,7 @@
 namespace assay::measure {
 namespace {
 
+constexpr auto kAgain = std::chrono::seconds(1);
 constexpr std::size_t kMaxKnown = 4096;
 constexpr std::size_t kMaxMountInfo = std::size_t{16} << 20;
 constexpr int kFileidKernfs = 0xfe;  // Source: include/linux/exportfs.h, FILEID_KERNFS
@@ -31,7 +32,10 @@ std::optional<std::string> CgroupOf(pid_t tid) {
   return std::nullopt;
 }
 
-Cgroups::Cgroups() {
+Cgroups::Cgroups() { Find(); }
+
+void Cgroups::Find() {
+  tried_ = std::chrono::steady_clock::now();
   const Result<Bytes> text = ReadFile("/proc/thread-self/mountinfo", kMaxMountInfo);
   if (!text) return;
   const Result<std::vector<Mount>> mounts = ParseMountInfo(AsText(*text));
@@ -60,8 +64,11 @@ std::string Cgroups::Look(std::uint64_t id) const {
 }
 
 std::string Cgroups::Path(std::uint64_t id) {
-  if (!mount_ || id == 0) return "";
+  if (id == 0) return "";
   const std::lock_guard lock(mutex_);
+  // An attester that was started in an initramfs is there before the hierarchy is mounted.
+  if (!mount_ && std::chrono::steady_clock::now() - tried_ > kAgain) Find();
+  if (!mount_) return "";
   if (const auto found = known_.find(id); found != known_.end()) return found->second;
   std::string path = Look(id);
   if (path.empty()) return path;

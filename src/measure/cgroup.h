@@ -10,6 +10,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstdint>
 #include <mutex>
 #include <optional>
@@ -30,11 +31,13 @@ class Cgroups {
   std::string Path(std::uint64_t id);
 
  private:
+  void Find();
   std::string Look(std::uint64_t id) const;
 
   std::string mount_point_;
   UniqueFd mount_;
   std::mutex mutex_;
+  std::chrono::steady_clock::time_point tried_;
   std::unordered_map<std::uint64_t, std::string> known_;  // numbers are never given again, groups not renamed
 };
 
