@@ -1,11 +1,11 @@
 // Any bytes as an event log. Three things must hold: what is read is written back as it was; an independent
 // walk over the bytes replays to the same registers; everything made from the log (decoding, proofs, checks,
 // story) survives.
-#include <cstdlib>
 #include <cstring>
 #include <map>
 
 #include "boot/examine.h"
+#include "boot/fuzzing.h"
 #include "boot/replay.h"
 #include "boot/story.h"
 
@@ -13,15 +13,6 @@ namespace {
 
 using namespace assay;
 using namespace assay::boot;
-
-void Require(bool holds) {
-  if (!holds) std::abort();
-}
-
-std::uint32_t U32(ByteView b, std::size_t at) {
-  return b[at] | std::uint32_t{b[at + 1]} << 8 | std::uint32_t{b[at + 2]} << 16 |
-         std::uint32_t{b[at + 3]} << 24;
-}
 
 // A walk of its own over a log that parsed: what each register holds at `end` in one bank. The sizes of the
 // banks are the log's; everything else is read from the bytes.

@@ -2,24 +2,15 @@
 // from the headers on; the Authenticode digest is that of a second, independent walk over the file, and does
 // not depend on CheckSum or on the signatures.
 #include <algorithm>
-#include <cstdlib>
 
 #include "boot/authenticode.h"
+#include "boot/fuzzing.h"
 #include "boot/unified.h"
 
 namespace {
 
 using namespace assay;
 using namespace assay::boot;
-
-void Require(bool holds) {
-  if (!holds) std::abort();
-}
-
-std::uint32_t U32(ByteView b, std::size_t at) {
-  return b[at] | std::uint32_t{b[at + 1]} << 8 | std::uint32_t{b[at + 2]} << 16 |
-         std::uint32_t{b[at + 3]} << 24;
-}
 
 // As the specification's steps go: headers without the two holes, sections by their place, what follows them.
 Digest BySteps(const PeImage& image) {
