@@ -56,6 +56,7 @@ struct Finding {
   std::optional<std::uint64_t> record;    // number in the list
   std::uint32_t sub = 0;                  // position within a group
   std::string path, digest;               // of the entry, if it is about one
+  std::string cgroup;                     // that its record names
   std::optional<attest::ContextEntry> context;
 };
 
@@ -66,6 +67,7 @@ struct JudgedEntry {
   std::uint32_t sub = 0;
   EntryState state = EntryState::kUnknown;
   std::string path, digest;  // "sha256:..."
+  std::string cgroup;        // that the record names (template d-ng|n-ng|cgpath): proven by the PCR
   std::optional<Origin> origin;
   std::optional<attest::ContextEntry> context;
 };

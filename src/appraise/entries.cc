@@ -132,6 +132,7 @@ class Judge {
     judged.record = record.index;
     judged.sub = sub.value_or(0);
     judged.path = entry.path;
+    judged.cgroup = entry.cgroup;
     if (entry.file_digest) judged.digest = entry.file_digest->alg_name + ":" + Hex(entry.file_digest->bytes);
     judged.context = ContextOf(record.index, judged.sub);
     const bool buffer = record.template_name == "ima-buf";
@@ -270,6 +271,7 @@ class Judge {
     f.sub = e.sub;
     f.path = e.path;
     f.digest = e.digest;
+    f.cgroup = e.cgroup;
     f.context = e.context;
     r_.out.findings.push_back(std::move(f));
   }

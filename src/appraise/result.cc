@@ -55,10 +55,14 @@ std::string Printable(std::string_view s) {
   return out;
 }
 
+void PutCgroup(json& j, const std::string& cgroup) {
+  if (!cgroup.empty()) j["cgroup"] = cgroup;
+  if (std::string id = attest::ContainerOf(cgroup); !id.empty()) j["container"] = std::move(id);
+}
+
 json ContextJson(const attest::ContextEntry& c) {
   json j = {{"time", Time(c.time_ms)}, {"pid", c.pid}, {"uid", c.uid}, {"comm", c.comm}, {"hook", c.hook}};
-  if (!c.cgroup.empty()) j["cgroup"] = c.cgroup;
-  if (std::string id = attest::ContainerOf(c.cgroup); !id.empty()) j["container"] = std::move(id);
+  PutCgroup(j, c.cgroup);
   return j;
 }
 
@@ -70,6 +74,7 @@ json FindingJson(const Finding& f) {
   }
   if (!f.path.empty()) j["path"] = f.path;
   if (!f.digest.empty()) j["digest"] = f.digest;
+  PutCgroup(j, f.cgroup);
   if (f.context) j["context"] = ContextJson(*f.context);
   return j;
 }
@@ -80,6 +85,7 @@ json EntryJson(const JudgedEntry& e) {
             {"state", EntryStateName(e.state)},
             {"path", e.path},
             {"digest", e.digest}};
+  PutCgroup(j, e.cgroup);
   if (e.origin)
     j["origin"] = {{"package", e.origin->package},
                    {"version", e.origin->version},

@@ -111,6 +111,16 @@ TEST_F(RulesTest, EntriesAreJudgedAlsoWhenNothingProvesThem) {
   EXPECT_EQ(a.host.records, 0U);  // and nothing is learnt
 }
 
+TEST_F(RulesTest, ARecordsControlGroupIsInTheResult) {
+  const std::string container(64, 'c');
+  host_.File("content 1", "/usr/bin/p1", "/docker/" + container);
+  host_.File("trojan", "/usr/bin/p2", "/system.slice/one.service");
+  const Appraisal a = Judge();
+  ExpectOnly(a, {"entry.changed"});
+  EXPECT_EQ(a.findings.back().cgroup, "/system.slice/one.service");
+  EXPECT_NE(ToJson(a, true).find("\"container\":\"" + container + '"'), std::string::npos) << ToJson(a, true);
+}
+
 TEST_F(RulesTest, AListOfAnotherPcr) {
   ExpectOnly(Judge([](attest::Claims& c) { c.pcr = 9; }), {"quote.other-pcr"});
 }

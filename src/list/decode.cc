@@ -65,6 +65,8 @@ Result<Entry> Decode(const RecordView& record) {
       e.signature = field.value;
     } else if (field.id == "buf") {
       e.buffer = field.value;
+    } else if (field.id == "cgpath") {
+      e.cgroup = WithoutNul(field.value);
     }
   }
   return e;

@@ -31,6 +31,14 @@ Bytes EncodeNg(const Digest& file_digest, std::string_view path) {
   return w.Take();
 }
 
+Bytes EncodeNgCgroup(const Digest& file_digest, std::string_view path, std::string_view cgroup) {
+  Writer w;
+  PutDigest(w, file_digest);
+  PutName(w, path);
+  PutName(w, cgroup);
+  return w.Take();
+}
+
 Bytes EncodeBuf(const Digest& buffer_digest, std::string_view name, ByteView buffer) {
   Writer w;
   PutDigest(w, buffer_digest);

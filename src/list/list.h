@@ -91,6 +91,7 @@ struct Entry {
   std::string path;    // n or n-ng without its NUL; the buffer's name for ima-buf
   ByteView signature;  // sig, d-modsig's and so on stay in `fields`
   ByteView buffer;     // buf
+  std::string cgroup;  // cgpath without its NUL
 };
 Result<Entry> Decode(const RecordView& record);
 
@@ -153,7 +154,11 @@ Result<ReplayResult> ReplayList(ByteView list, HashAlg list_bank, const std::vec
 Result<ReplayResult> ContinueReplay(ByteView list, HashAlg list_bank, std::vector<Replay>& states);
 
 // Writing.
-Bytes EncodeNg(const Digest& file_digest, std::string_view path);                      // ima-ng data
+Bytes EncodeNg(const Digest& file_digest, std::string_view path);  // ima-ng data
+// A template of ours, named as the kernel names those that have only a format: with the control group of the
+// task that loaded the file, as it stands in the unified hierarchy. Empty: it could not be told.
+inline constexpr std::string_view kNgCgroupName = "d-ng|n-ng|cgpath";
+Bytes EncodeNgCgroup(const Digest& file_digest, std::string_view path, std::string_view cgroup);
 Bytes EncodeBuf(const Digest& buffer_digest, std::string_view name, ByteView buffer);  // ima-buf data
 // One record for a list whose columns are of template_digest's bank.
 Bytes EncodeRecord(std::uint32_t pcr, const Digest& template_digest, std::string_view template_name,

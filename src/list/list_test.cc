@@ -231,6 +231,24 @@ TEST(Decode, OpensWhatWeWrite) {
   EXPECT_EQ(*e->file_digest->digest, file);
 }
 
+TEST(Decode, TheControlGroupOfARecord) {
+  const Digest file = Hash(HashAlg::kSha256, AsBytes("content"));
+  const Bytes data = EncodeNgCgroup(file, "/a b", "/system.slice/one.service");
+  const Bytes raw =
+      EncodeRecord(10, TemplateDigest(HashAlg::kSha256, kNgCgroupName, data), kNgCgroupName, data);
+  const auto records = ReadAll(raw, HashAlg::kSha256);
+  ASSERT_EQ(records.size(), 1u);
+  const auto e = Decode(records[0]);
+  ASSERT_TRUE(e) << e.error().Message();
+  EXPECT_EQ(e->path, "/a_b");
+  EXPECT_EQ(e->cgroup, "/system.slice/one.service");
+  const std::string line = ToAscii(records[0]);
+  EXPECT_TRUE(line.ends_with(" /a_b /system.slice/one.service\n")) << line;
+  const auto back = ParseAscii(line);
+  ASSERT_TRUE(back) << back.error().Message();
+  EXPECT_EQ(back->at(0).data, data);
+}
+
 TEST(Decode, TheFirstTemplate) {
   Writer data;
   const Digest file = Hash(HashAlg::kSha1, AsBytes("x"));

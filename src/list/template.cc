@@ -26,6 +26,7 @@ constexpr FieldSpec kFields[] = {
     {"iuid", FieldKind::kUint, 4},     {"igid", FieldKind::kUint, 4},
     {"imode", FieldKind::kUint, 2},    {"xattrnames", FieldKind::kText},
     {"xattrlengths", FieldKind::kHex}, {"xattrvalues", FieldKind::kHex},
+    {"cgpath", FieldKind::kText},
 };
 
 // A template without a name is listed under its format string.

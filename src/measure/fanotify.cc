@@ -393,7 +393,7 @@ bool Fanotify::Measure(Request& request) {
   } else {
     if (state == FileState::kWriters)
       recorded = recorder_.RecordViolation(Violation::kOpenWriters, path, context);
-    if (recorded) recorded = recorder_.Record({*digest, path, context});
+    if (recorded) recorded = recorder_.Record({*digest, path, context, use.ruling.cgroup});
   }
   if (recorded && digest && state == FileState::kHeld && rules_.Lasting(use)) {
     const Result<> marked = IgnoreUntilModified(group_.get(), fd, true);

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/bytes.h"
+#include "list/list.h"
 
 namespace assay::measure {
 namespace {
@@ -18,6 +19,7 @@ using Condition = Policy::Condition;
 using Line = Policy::Line;
 
 constexpr std::size_t kMaxLines = 4096;
+constexpr std::string_view kNgTemplate = "ima-ng";
 
 constexpr std::pair<std::string_view, Func> kFuncs[] = {
     {"FILE_CHECK", Func::kFileCheck},
@@ -86,6 +88,7 @@ class Parser {
   Result<Line> ParseLine(std::string_view line);
   Result<> ParseWord(std::string_view word, Line& rule);
   Result<> ParseMask(std::string_view value, Line& rule);
+  Result<> ParseTemplate(std::string_view value, Line& rule) const;
   Result<Condition> ParseCondition(const KeyInfo& info, char op, std::string_view value);
 
   std::string_view text_;
@@ -150,6 +153,7 @@ Result<> Parser::ParseWord(std::string_view word, Line& rule) {
     return {};
   }
   if (name == "mask" && word[op] == '=') return ParseMask(value, rule);
+  if (name == "template" && word[op] == '=') return ParseTemplate(value, rule);
   const auto* info =
       std::find_if(std::begin(kKeys), std::end(kKeys), [&](const KeyInfo& k) { return k.name == name; });
   if (info == std::end(kKeys)) return Fail(Bad(word, "this condition is not supported: " + Quoted(name)));
@@ -169,6 +173,16 @@ Result<> Parser::ParseMask(std::string_view value, Line& rule) {
   for (const auto& [mask, bit] : kMasks)
     if (mask == name) rule.access = bit;
   if (rule.access == 0) return Fail(Bad(value, "not MAY_EXEC, MAY_READ, MAY_WRITE or MAY_APPEND"));
+  return {};
+}
+
+// As in the kernel, only of what is measured.
+Result<> Parser::ParseTemplate(std::string_view value, Line& rule) const {
+  if (rule.action != Action::kMeasure || rule.dont) return Fail(Bad(value, "template is measure's"));
+  if (rule.record_template) return Fail(Bad(value, "template twice"));
+  if (value != kNgTemplate && value != ima::kNgCgroupName)
+    return Fail(Bad(value, fmt::format("not {} or {}", kNgTemplate, ima::kNgCgroupName)));
+  rule.record_template = value;
   return {};
 }
 
@@ -210,6 +224,9 @@ Result<Policy> Policy::Parse(std::string_view text) {
   ASSAY_ASSIGN(policy.lines_, parser.Parse());
   policy.text_ = text;
   policy.needs_ = parser.needs();
+  policy.records_cgroups_ = std::any_of(policy.lines_.begin(), policy.lines_.end(), [](const Line& l) {
+    return l.record_template == ima::kNgCgroupName;
+  });
   return policy;
 }
 
@@ -296,6 +313,7 @@ Ruling Policy::Rule(Func func, std::uint8_t access, const Facts& facts) const {
     if (decided[kind] || !Matches(line, func, access, facts)) continue;
     decided[kind] = true;
     if (line.dont) continue;
+    if (line.action == Action::kMeasure) ruling.cgroup = line.record_template == ima::kNgCgroupName;
     (line.action == Action::kMeasure    ? ruling.measure
      : line.action == Action::kAppraise ? ruling.appraise
                                         : ruling.audit) = true;

@@ -68,6 +68,7 @@ enum Need : std::uint32_t {
 
 struct Ruling {
   bool measure = false, appraise = false, audit = false;
+  bool cgroup = false;  // template=d-ng|n-ng|cgpath: the record names the task's control group
   bool any() const { return measure || appraise || audit; }
 };
 
@@ -79,7 +80,8 @@ class Policy {
   static std::optional<std::string_view> BuiltIn(std::string_view name);
 
   Ruling Rule(Func func, std::uint8_t access, const Facts& facts) const;
-  std::uint32_t needs() const { return needs_; }  // of Need: what GatherFacts must find out
+  std::uint32_t needs() const { return needs_; }            // of Need: what GatherFacts must find out
+  bool RecordsCgroups() const { return records_cgroups_; }  // by any rule
   bool DependsOnTask() const { return (needs_ & (kNeedIds | kNeedCgroup)) != 0; }
   bool Appraises() const;
   bool Asks(Func func) const;  // whether any rule could say yes to it
@@ -114,6 +116,7 @@ class Policy {
     std::optional<Func> func;
     std::uint8_t access = 0;  // 0: any
     bool any_of = false;      // mask=^...: one of the bits is enough
+    std::optional<std::string> record_template{};
     std::vector<Condition> conditions;
   };
 
@@ -121,6 +124,7 @@ class Policy {
   std::string text_;
   std::vector<Line> lines_;
   std::uint32_t needs_ = 0;
+  bool records_cgroups_ = false;
 };
 
 // What can be told of an open file and of the thread that uses it. `known` is the caller's to fill in, and

@@ -85,12 +85,26 @@ TEST(Policy, ErrorsNameThePlace) {
   ExpectError("measure obj_type=bin_t", 8, "not supported: obj_type");
   ExpectError("measure appraise_type=imasig", 8, "not supported");
   ExpectError("measure path=usr/bin", 13, "glob");
+  ExpectError("measure template=ima-sig", 17, "not ima-ng");
+  ExpectError("measure template=ima-ng template=ima-ng", 33, "twice");
+  ExpectError("dont_measure template=ima-ng", 22, "measure's");
+  ExpectError("appraise template=ima-ng", 18, "measure's");
   ExpectError("measure path=/usr\\", 13, "glob");
   ExpectError("measure fsuuid=1", 15, "UUID");
   ExpectError("measure code=maybe", 13, "yes or no");
   ExpectError(std::string_view("measure\0", 8), 7, "NUL");
   ExpectError("hash\n", 0, "not an action");
   EXPECT_FALSE(Policy::Parse(std::string(kMaxPolicy + 1, ' ')));
+}
+
+TEST(Policy, ARuleNamesTheTemplateOfItsRecords) {
+  const Policy p = Of("measure func=BPRM_CHECK template=d-ng|n-ng|cgpath\nmeasure template=ima-ng\n");
+  EXPECT_TRUE(p.RecordsCgroups());
+  EXPECT_FALSE(p.DependsOnTask());
+  EXPECT_TRUE(p.Rule(Func::kBprmCheck, kMayExec, {}).cgroup);
+  const Ruling mapped = p.Rule(Func::kMmapCheck, kMayExec, {});
+  EXPECT_TRUE(mapped.measure && !mapped.cgroup);
+  EXPECT_FALSE(Of("measure\n").RecordsCgroups());
 }
 
 TEST(Policy, TheBuiltInOnesParse) {

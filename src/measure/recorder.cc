@@ -64,8 +64,10 @@ std::string_view ViolationName(Violation v) {
   return "unmeasurable";
 }
 
-Key Recorder::Impl::PathKey(std::string_view path) const {
+Key Recorder::Impl::PathKey(std::string_view path, std::optional<std::string_view> cgroup) const {
   std::string name(path);
+  // No path has a NUL: nothing else has this name.
+  if (cgroup) name.append(1, '\0').append(*cgroup);
   // As it stands in the list, so that a restart finds the same.
   std::replace(name.begin(), name.end(), ' ', '_');
   return KeyOf(salt, "path", AsBytes(name));
@@ -236,8 +238,8 @@ Result<> Recorder::Impl::Reserve(std::uint64_t from) {
 }
 
 // Puts an entry into the open group.
-Result<> Recorder::Impl::Append(Step step, ByteView data) {
-  const Bytes encoded = ima::EncodeGroup({{kNg, data}});
+Result<> Recorder::Impl::Append(Step step, std::string_view name, ByteView data) {
+  const Bytes encoded = ima::EncodeGroup({{name, data}});
   if (group.size() + encoded.size() > options.group_bytes) ASSAY_TRY(Flush());
   auto write = [&]() -> Result<> {
     if (!pending) {
@@ -256,7 +258,8 @@ Result<> Recorder::Impl::Append(Step step, ByteView data) {
     }
     return Fail(Disturbed(r.error().In("writing the pending group")));
   }
-  if (group.empty()) {
+  const bool opened = group.empty();
+  if (opened) {
     group_since = std::chrono::steady_clock::now();
     group_step.entries = 0;
     group_step.violations = 0;
@@ -273,7 +276,7 @@ Result<> Recorder::Impl::Append(Step step, ByteView data) {
     std::lock_guard guard(look);
     Learn(step);
   }
-  group_opened.notify_all();
+  if (opened) group_opened.notify_all();
   std::ignore = Fault("pending.written");
   return {};
 }
@@ -298,10 +301,13 @@ Result<Recorded> Recorder::Impl::Add(std::string_view name, const Bytes& data, b
     std::lock_guard guard(look);
     if (present() && !degraded) return Recorded{.is_new = false, .index = count};
   }
-  Step step = MakeStep(name, data, violation);
-  step.start = start;
-  if (content) step.paths.push_back(*content);
-  step.journal.push_back({.index = 0, .sub = 0, .context = context});
+  const auto described = [&](Step step) {
+    step.violations = violation ? 1 : 0;
+    step.start = start;
+    if (content) step.paths.push_back(*content);
+    step.journal.push_back({.index = 0, .sub = 0, .context = context});
+    return step;
+  };
   std::unique_lock lock(commit);
   if (degraded) {
     Miss(path);
@@ -312,13 +318,13 @@ Result<Recorded> Recorder::Impl::Add(std::string_view name, const Bytes& data, b
   std::uint64_t index = count;
   bool in_list = false;  // then Recover() sees to it
   if (grouped && overflow == 0 && count < options.max_records) {
-    done = Append(std::move(step), data);
+    done = Append(described(Step()), name, data);
     index = count;
   } else {
     done = Flush();
     index = count;
     if (done) {
-      done = Commit(std::move(step));
+      done = Commit(described(MakeStep(name, data, violation)));
       in_list = tail.has_value();
     }
   }
@@ -399,8 +405,13 @@ Result<Recorded> Recorder::Record(const Measurement& m) {
   Impl& d = *impl_;
   const bool grouped =
       !d.options.synchronous && (m.context.late || (d.options.known && d.options.known(m.digest)));
-  return d.Add(kNg, ima::EncodeNg(m.digest, m.path), false, grouped,
-               std::pair{d.PathKey(m.path), d.ContentKey(m.digest.view())}, m.context, m.path, false);
+  const Key content = d.ContentKey(m.digest.view());
+  const std::string& cgroup = m.context.cgroup;
+  if (m.with_cgroup)
+    return d.Add(ima::kNgCgroupName, ima::EncodeNgCgroup(m.digest, m.path, cgroup), false, grouped,
+                 std::pair{d.PathKey(m.path, cgroup), content}, m.context, m.path, false);
+  return d.Add(kNg, ima::EncodeNg(m.digest, m.path), false, grouped, std::pair{d.PathKey(m.path), content},
+               m.context, m.path, false);
 }
 
 Result<Recorded> Recorder::RecordViolation(Violation v, const std::string& path, const Context& context) {

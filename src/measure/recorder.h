@@ -45,6 +45,7 @@ struct Measurement {
   Digest digest;
   std::string path;
   Context context;
+  bool with_cgroup = false;  // the record names the context's control group: one for each of them
 };
 
 // IMA's two, content that could not be read, and ways to run code or to change it that have no content to

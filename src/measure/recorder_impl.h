@@ -87,7 +87,7 @@ struct Recorder::Impl {
   Result<> Fault(std::string_view at) const { return options.fault ? options.fault(at) : Result<>(); }
   std::string File(std::string_view name) const { return options.dir + "/" + std::string(name); }
   std::string PendingPath() const { return File("pending." + std::to_string(count)); }
-  Key PathKey(std::string_view path) const;
+  Key PathKey(std::string_view path, std::optional<std::string_view> cgroup = std::nullopt) const;
   Key ContentKey(ByteView digest) const;
 
   // recorder.cc
@@ -101,7 +101,7 @@ struct Recorder::Impl {
   Result<> ExtendTail();
   void Settle();
   Result<> Flush();
-  Result<> Append(Step step, ByteView data);
+  Result<> Append(Step step, std::string_view name, ByteView data);
   Result<> Reserve(std::uint64_t from);
   Result<> Resume();
   Error Disturbed(const Error& e);

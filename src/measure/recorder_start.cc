@@ -99,8 +99,9 @@ void Recorder::Impl::Account(const ima::RecordView& record, Step& step) const {
     Result<ima::Entry> entry = ima::Decode(r);
     if (!entry) return;  // our own lists decode; a foreign record proves nothing about a path
     if (entry->path == kStartName && r.template_name == kBuf) step.start = true;
-    if (r.template_name != kNg || !entry->file_digest) return;
-    step.paths.emplace_back(PathKey(entry->path),
+    const bool with_cgroup = r.template_name == ima::kNgCgroupName;
+    if ((r.template_name != kNg && !with_cgroup) || !entry->file_digest) return;
+    step.paths.emplace_back(with_cgroup ? PathKey(entry->path, entry->cgroup) : PathKey(entry->path),
                             ContentKey(r.violation() ? ByteView() : ByteView(entry->file_digest->bytes)));
   };
   if (record.template_name == kBuf && !record.violation()) {

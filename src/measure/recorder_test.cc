@@ -28,6 +28,31 @@ TEST_F(RecorderTest, RecordsOnceUntilContentChanges) {
   EXPECT_EQ(recorder_->State().count, 5U);
 }
 
+TEST_F(RecorderTest, OneRecordForEachControlGroupWhereTheRecordNamesIt) {
+  options_.group_ms = 60'000;
+  options_.known = [](const Digest& d) { return d == DigestOf("1"); };
+  Open();
+  const auto add = [&](std::string_view content, std::string cgroup) {
+    Context context;
+    context.cgroup = std::move(cgroup);
+    auto r = recorder_->Record({DigestOf(content), "/a", context, true});
+    EXPECT_TRUE(r) << r.error().Message();
+    return r && r->is_new;
+  };
+  EXPECT_TRUE(add("1", "/one"));  // into a group
+  EXPECT_TRUE(add("1", "/two"));
+  EXPECT_FALSE(add("1", "/one"));
+  EXPECT_TRUE(add("1", ""));  // one that can't be told is one of its own
+  EXPECT_TRUE(Add("/a", "1").is_new);
+  EXPECT_TRUE(add("2", "/two"));
+  EXPECT_EQ(CheckedPaths(), (std::vector<std::string>{"boot_aggregate", "/a", "/a", "/a", "/a", "/a"}));
+  Close();
+  Open();
+  EXPECT_FALSE(add("1", "/one"));  // a restart knows
+  EXPECT_FALSE(add("2", "/two"));
+  EXPECT_TRUE(add("1", "/two"));
+}
+
 TEST_F(RecorderTest, ViolationsAreAllOnesInThePcr) {
   Open();
   EXPECT_TRUE(Add("/a", "1").is_new);

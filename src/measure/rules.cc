@@ -42,6 +42,7 @@ Ruling Rules::RuleAll(const Use& use) const {
   for (const Hook& hook : use.hooks) {
     const Ruling r = policy_->Rule(hook.func, hook.access, use.facts);
     all.measure |= r.measure;
+    all.cgroup |= r.cgroup;
     all.appraise |= r.appraise;
     all.audit |= r.audit;
   }
@@ -87,6 +88,7 @@ bool Rules::IsNew(const std::string& path, const Digest* digest) {
 // What was measured or allowed holds for everybody; a digest that is not in the manifest may be ruled upon
 // otherwise at the next hook, and what was nobody's business, for the next task.
 bool Rules::Lasting(const Use& use) const {
+  if (use.ruling.measure && policy_->RecordsCgroups()) return false;  // another group's use is another record
   if (use.ruling.any())
     return use.ruling.measure && (use.facts.known.value_or(false) || !policy_->Appraises());
   return !policy_->DependsOnTask();
