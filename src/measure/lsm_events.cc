@@ -56,6 +56,12 @@ std::optional<Violation> ViolationOf(std::uint32_t kind) {
   }
 }
 
+// The event's path is that of the program that did it.
+bool IsDeed(std::uint32_t kind) {
+  return kind == ASSAY_WRITABLE_CODE || kind == ASSAY_ANONYMOUS_CODE || kind == ASSAY_MODIFIED_CODE ||
+         kind == ASSAY_GUARDED;
+}
+
 // The recorder keeps one record for each name in a row: what a process did is told apart from its other
 // deeds, and from its file.
 std::string Deed(Violation v, const std::string& program) {
@@ -121,8 +127,8 @@ void LsmEvents::Impl::Handle(const assay_event& event) {
   } else if (event.kind == ASSAY_PROCESS_ACCESS) {
     const pid_t target = event.target != 0 ? static_cast<pid_t>(event.target) : ProcessIn(path);
     path = Deed(*violation, ProgramOf(target, event.comm));
-  } else if (path.empty()) {
-    path = Deed(*violation, ProgramOf(context.pid, event.comm));
+  } else if (IsDeed(event.kind) || path.empty()) {
+    path = Deed(*violation, ProgramOf(context.pid, path.empty() ? event.comm : path.c_str()));
   }
   Report(*violation, path, context);
   if (mapped) {

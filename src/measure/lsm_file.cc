@@ -102,10 +102,10 @@ bool WantsExecutableStack(int fd) {
   return false;
 }
 
-std::string ProgramOf(pid_t tgid, const char* comm) {
+std::string ProgramOf(pid_t tgid, const char* otherwise) {
   char name[PATH_MAX];
   const ssize_t n = readlink(("/proc/" + std::to_string(tgid) + "/exe").c_str(), name, sizeof(name));
-  if (n <= 0) return comm;
+  if (n <= 0) return otherwise;
   return std::string(name, static_cast<std::size_t>(n));
 }
 

@@ -23,8 +23,8 @@ std::string HookName(std::uint32_t kind, std::uint32_t detail);
 bool IsUnsealedMemory(int fd);
 // An ELF program whose headers ask for an executable stack: the kernel makes one without asking any hook.
 bool WantsExecutableStack(int fd);
-// An executable file's name, or what is left of it in a comm.
-std::string ProgramOf(pid_t tgid, const char* comm);
+// An executable file's name; what is known of it otherwise, where the process is gone.
+std::string ProgramOf(pid_t tgid, const char* otherwise);
 // The files that a process has mapped executable: names, for those that still have one.
 std::set<std::string> ExecutableFiles(pid_t pid);
 // The file that is mapped at an address, through /proc/TGID/map_files. Not for tasks that wait.

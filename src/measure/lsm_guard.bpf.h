@@ -19,7 +19,10 @@ static __always_inline bool is_guarded(const struct assay_control* c) {
 
 static __always_inline int refuse_guarded(struct assay_control* c, u32 way) {
   struct assay_event* e = new_event(c, ASSAY_GUARDED, way);
-  if (e) bpf_ringbuf_submit(e, 0);
+  if (e) {
+    fill_program(e);
+    bpf_ringbuf_submit(e, 0);
+  }
   return -EPERM;
 }
 

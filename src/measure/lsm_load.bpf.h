@@ -56,6 +56,7 @@ static __always_inline void tell_memory(struct assay_control* c, u32 kind, u64 a
   if (!in_scope(c) || reported_before(kind)) return;
   struct assay_event* e = new_event(c, kind, 0);
   if (!e) return;
+  fill_program(e);
   e->address = address;
   bpf_ringbuf_submit(e, 0);
 }

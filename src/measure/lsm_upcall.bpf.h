@@ -136,6 +136,14 @@ static __always_inline void fill_name(struct assay_event* e, struct file* file) 
   bpf_probe_read_kernel_str(e->path, 256, name);
 }
 
+/* What the present task runs, for deeds without a file: it may be gone when the event is read. */
+static __always_inline void fill_program(struct assay_event* e) {
+  struct file* program = bpf_get_task_exe_file(bpf_get_current_task_btf());
+  if (!program) return;
+  if (bpf_path_d_path(&program->f_path, e->path, sizeof(e->path)) < 0) e->path[0] = 0;
+  bpf_put_file(program);
+}
+
 static __always_inline void tell_file(struct assay_control* c, u32 kind, u32 detail, struct file* file) {
   struct assay_event* e = new_event(c, kind, detail);
   if (!e) return;
