@@ -31,7 +31,8 @@ constexpr int kHighFd = 10;  // above the three that the gate gets
 // What the callbacks get.
 struct Session {
   FuseSessionPtr fuse;
-  std::function<void(pid_t, GateReply)> ask;
+  std::function<void(pid_t, GateReply, bool)> ask;
+  std::atomic<unsigned> reading{0};  // threads that wait for questions
   std::weak_ptr<Session> self;
 };
 
@@ -89,7 +90,7 @@ void OnGetXattr(fuse_req_t request, fuse_ino_t inode, const char* name, std::siz
     return;
   }
   auto* session = static_cast<Session*>(fuse_req_userdata(request));
-  session->ask(fuse_req_ctx(request)->pid, GateReply(request, session->self.lock()));
+  session->ask(fuse_req_ctx(request)->pid, GateReply(request, session->self.lock()), session->reading == 0);
 }
 
 Result<UniqueFd> HighCopy(int fd) {
@@ -235,7 +236,9 @@ Result<> Gate::Impl::StartProcess() {
 void Gate::Impl::ReadLoop() {
   FuseBuffer buffer;
   while (fuse_session_exited(session->fuse.get()) == 0) {
+    ++session->reading;
     const int n = fuse_session_receive_buf(session->fuse.get(), &buffer.buf);
+    --session->reading;
     if (n == -EINTR) continue;
     if (n <= 0) break;
     fuse_session_process_buf(session->fuse.get(), &buffer.buf);

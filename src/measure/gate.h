@@ -2,12 +2,14 @@
 // it the program of one process (the gate), and one question: GETXATTR of ASSAY_XATTR, asked by the kernel
 // in the name of the thread that waits.
 //
-//   ASSAY_ASSIGN(auto gate, Gate::Start({.dir = "/run/assayd/gate", .ask = [&](pid_t tid, GateReply reply) {
-//     queue.Push(tid, std::move(reply)); }, .mark = [&](pid_t pid) { return programs.Mark(pid, ...); }}));
+//   ASSAY_ASSIGN(auto gate, Gate::Start({.dir = "/run/assayd/gate", .ask = [&](pid_t tid, GateReply reply,
+//     bool hurry) { queue.Push(tid, std::move(reply)); }, .mark = [&](pid_t pid) { return programs.Mark(pid,
+//     ...); }}));
 //   gate->Beat();   // at least each `limit`
 //
-// Contract: `ask` runs on a thread of the gate's and must only queue. A reply that is dropped is answered
-// with an error, so no thread waits for nothing. When beats fail to come for `limit`, or this process dies,
+// Contract: `ask` runs on a thread of the gate's; where it is told to hurry, no other thread reads questions
+// meanwhile, and it must only queue. A reply that is dropped is answered with an error, so no thread waits
+// for nothing. When beats fail to come for `limit`, or this process dies,
 // every thread that waits gets an error from the kernel, and Alive() turns false: start another one.
 #pragma once
 
@@ -45,7 +47,7 @@ struct GateOptions {
   std::string dir;                         // made if missing
   unsigned readers = 2;                    // a fixed pool
   std::chrono::milliseconds limit{5'000};  // without a beat
-  std::function<void(pid_t tid, GateReply)> ask;
+  std::function<void(pid_t tid, GateReply, bool hurry)> ask;
   std::function<Result<>(pid_t pid)> mark;  // called before the gate's program is executed
 };
 

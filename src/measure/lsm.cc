@@ -75,7 +75,7 @@ class Lsm : public Engine {
   Context ContextOf(const assay_request& request);
   std::shared_ptr<Rules> CurrentRules() const;
   Result<> StartGate();
-  void Take(pid_t tid, GateReply reply);
+  void Take(pid_t tid, GateReply reply, bool hurry);
   void WorkLoop(Lane& lane, bool slow);
   void WatchLoop();
   void Expire();
@@ -95,6 +95,7 @@ class Lsm : public Engine {
   std::unique_ptr<LsmPrograms> programs_;
   std::unique_ptr<LsmEvents> events_;
   std::unique_ptr<Gate> gate_;  // the watchdog's, after Start()
+  std::thread retired_;         // ends the one before: one of its threads may still be at work
   Clock::time_point gate_since_;
   std::thread watchdog_;
   std::vector<std::thread> workers_;
@@ -184,7 +185,7 @@ Result<> Lsm::StartGate() {
   GateOptions gate;
   gate.dir = options_.run_dir + "/gate";
   gate.limit = options_.gate_limit;
-  gate.ask = [this](pid_t tid, GateReply reply) { Take(tid, std::move(reply)); };
+  gate.ask = [this](pid_t tid, GateReply reply, bool hurry) { Take(tid, std::move(reply), hurry); };
   gate.mark = [this](pid_t pid) { return programs_->Mark(pid, ASSAY_ROLE_GATE | ASSAY_ROLE_EXEMPT); };
   ASSAY_ASSIGN(gate_, Gate::Start(std::move(gate)));
   gate_since_ = Clock::now();
@@ -192,20 +193,28 @@ Result<> Lsm::StartGate() {
   return {};
 }
 
-// On a thread of the gate's: queues, no more.
-void Lsm::Take(pid_t tid, GateReply reply) {
+// On a thread of the gate's. The common case is done there and then: passing it on to a worker costs as much
+// as measuring a small file.
+void Lsm::Take(pid_t tid, GateReply reply, bool hurry) {
   const std::optional<assay_request> request = programs_->Request(tid);
   if (!request) return;  // somebody else's question: the dropped reply is an error
   auto held = std::make_shared<Held>(std::move(reply));
   held->request = *request;
   held->since = Clock::now();
-  const std::lock_guard lock(mutex_);
-  ++stats_.events;
-  if (quick_.queue.empty() && slow_.queue.empty() && held_.empty()) progress_ = held->since;
-  held_.push_back(held);
-  Lane& lane = (request->flags & ASSAY_SERVED) != 0 ? slow_ : quick_;
-  lane.queue.push_back(std::move(held));
-  lane.ready.notify_one();
+  {
+    const std::lock_guard lock(mutex_);
+    ++stats_.events;
+    if (quick_.queue.empty() && slow_.queue.empty() && held_.empty()) progress_ = held->since;
+    held_.push_back(held);
+    const bool served = (request->flags & ASSAY_SERVED) != 0;
+    Lane& lane = served ? slow_ : quick_;
+    if (hurry || served || stopping_ || !lane.queue.empty()) {
+      lane.queue.push_back(std::move(held));
+      lane.ready.notify_one();
+      return;
+    }
+  }
+  Handle(held, false);
 }
 
 void Lsm::WorkLoop(Lane& lane, bool slow) {
@@ -296,7 +305,7 @@ void Lsm::MeasureFile(Held& held) {
   if (writers) recorded = recorder_.RecordViolation(Violation::kOpenWriters, path, context);
   if (recorded && held.request.kind == ASSAY_EXEC && WantsExecutableStack(fd))
     recorded = recorder_.RecordViolation(Violation::kAnonymousCode, "stack:" + path, context);
-  if (recorded) recorded = recorder_.Record({*digest, path, context});
+  if (recorded) recorded = recorder_.Record({*digest, path, context, use.ruling.cgroup});
   {
     const std::lock_guard lock(mutex_);
     if (writers && recorded) ++stats_.violations;
@@ -323,7 +332,8 @@ void Lsm::MeasureDigest(Held& held) {
   const bool allowed = rules->Settle(use, &*digest, context);
   const std::uint32_t flags = allowed ? 0 : ASSAY_ANSWER_REFUSE;
   if (use.ruling.measure)
-    Finish(held, recorder_.Record({*digest, path, context}), flags, &*digest, path, context);
+    Finish(held, recorder_.Record({*digest, path, context, use.ruling.cgroup}), flags, &*digest, path,
+           context);
   else
     Answer(held, flags, nullptr);
 }
@@ -405,7 +415,8 @@ void Lsm::KeepGate() {
   if (Clock::now() - gate_since_ < kRestartPause) return;
   gate_since_ = Clock::now();
   log::Error("lsm: the gate ended; another is started");
-  gate_.reset();
+  if (retired_.joinable()) retired_.join();
+  retired_ = std::thread([old = std::move(gate_)]() mutable { old.reset(); });
   const Result<> started = StartGate();
   {
     const std::lock_guard lock(mutex_);
@@ -483,6 +494,7 @@ void Lsm::Stop() {
   slow_.ready.notify_all();
   if (watchdog_.joinable()) watchdog_.join();
   gate_.reset();  // whoever waits still gets an error from the kernel and goes on
+  if (retired_.joinable()) retired_.join();
   for (std::thread& t : workers_) t.join();
   workers_.clear();
   events_.reset();
