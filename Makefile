@@ -10,6 +10,8 @@ FUZZ_SECONDS ?= 600
 TEST_FUZZ_SECONDS ?= 30
 TEST_FUZZ_RUNS ?= 20000
 CTEST := ctest --output-on-failure --timeout 1800
+# A guest keeps one core busy.
+GUEST_JOBS ?= $(shell nproc)
 
 all: build
 
@@ -27,11 +29,12 @@ demo: build
 
 test: setup-check build
 	FUZZ_RUNS=$(TEST_FUZZ_RUNS) scripts/fuzz $(TEST_FUZZ_SECONDS)
-	$(CTEST) --test-dir build/release
+	$(CTEST) --test-dir build/release -LE guest
+	$(CTEST) --test-dir build/release -L guest -j $(GUEST_JOBS)
 
 guest: build
 	scripts/setup --guest
-	$(CTEST) --test-dir build/release -L guest
+	$(CTEST) --test-dir build/release -L guest -j $(GUEST_JOBS)
 
 check: setup-check check-static asan tsan
 check-static:
