@@ -1,17 +1,12 @@
 // Frames: how long one will be and what it means are told by two functions, which must agree; what decodes
 // encodes to something that decodes to the same.
-#include <cstdlib>
-
 #include "attest/message.h"
+#include "base/fuzzing.h"
 
 namespace {
 
 using namespace assay;
 using namespace assay::attest;
-
-void Require(bool holds) {
-  if (!holds) std::abort();
-}
 
 Bytes Encode(const Message& m) {
   if (const auto* c = std::get_if<Challenge>(&m)) return EncodeChallenge(*c);

@@ -2,20 +2,16 @@
 //
 //   Require(U32(log, at) == event.type);
 //
-// Contract: Require() ends the process, which the fuzzer reports. U32() is little-endian and shares nothing
-// with the parsers that it checks; at + 4 bytes must be there.
+// Contract: U32() is little-endian and shares nothing with the parsers that it checks; at + 4 bytes must be
+// there.
 #pragma once
 
 #include <cstdint>
-#include <cstdlib>
 
 #include "base/bytes.h"
+#include "base/fuzzing.h"
 
 namespace assay::boot {
-
-inline void Require(bool holds) {
-  if (!holds) std::abort();
-}
 
 inline std::uint32_t U32(ByteView b, std::size_t at) {
   return b[at] | std::uint32_t{b[at + 1]} << 8 | std::uint32_t{b[at + 2]} << 16 |

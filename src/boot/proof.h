@@ -5,11 +5,12 @@
 //   if (p.grade == Grade::kProven) Trust(event.data);
 //   if (p.grade == Grade::kPartly) Trust(p.covered);           // GRUB's command without its prefix, ...
 //
-// Contract: kProven and kPartly mean that a hash over `covered`, recomputed here, is the event's digest in
-// this bank: for an event whose register replays to a quoted value, `covered` is then what was measured. The
-// event's type and the parts outside `covered` are never measured: `how` says so where it matters. All else
-// is kUnproven with the reason. Source: TCG PC Client Platform Firmware Profile 1.06, sections 3.3.4
-// and 10.4; EDK2, GRUB, shim, systemd and Linux for what they hash in fact.
+// Contract: kProven and kPartly mean that a hash over `covered` (or over another spelling of it, as `how`
+// says), recomputed here, is the event's digest in this bank: for an event whose register replays to a quoted
+// value, `covered` is then what was measured. The event's type and the parts outside `covered` are never
+// measured: `how` says so where it matters. All else is kUnproven with the reason. Source: TCG PC Client
+// Platform Firmware Profile 1.06, sections 3.3.4 and 10.4; EDK2, GRUB, shim, systemd and Linux for what they
+// hash in fact.
 #pragma once
 
 #include <string_view>

@@ -1,17 +1,12 @@
 // ASCII lists: whatever parses must print to a line that parses to the same record, and go through the binary
 // form unchanged.
-#include <cstdlib>
-
+#include "base/fuzzing.h"
 #include "list/list.h"
 
 namespace {
 
 using namespace assay;
 using namespace assay::ima;
-
-void Require(bool holds) {
-  if (!holds) std::abort();
-}
 
 HashAlg BankOf(std::size_t size) {
   return size == 20   ? HashAlg::kSha1

@@ -1,8 +1,7 @@
 // Binary lists: the reader, the decoder and the ASCII printer on any bytes, and two replays against each
 // other: one record after the other, and in blocks on several threads, at once and from a stored state. The
 // first byte selects the bank, and whether the list is repeated so that it makes many blocks.
-#include <cstdlib>
-
+#include "base/fuzzing.h"
 #include "list/list.h"
 
 namespace {
@@ -12,10 +11,6 @@ using namespace assay::ima;
 
 constexpr HashAlg kBanks[] = {HashAlg::kSha1, HashAlg::kSha256, HashAlg::kSha384, HashAlg::kSha512};
 constexpr std::size_t kManyBlocks = std::size_t{160} << 10;
-
-void Require(bool holds) {
-  if (!holds) std::abort();
-}
 
 struct Serial {
   Replay replay;

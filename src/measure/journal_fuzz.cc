@@ -1,15 +1,6 @@
 // The journal: what is whole encodes to the same bytes again, also when it is read in two parts.
-#include <cstdlib>
-
+#include "base/fuzzing.h"
 #include "measure/journal.h"
-
-namespace {
-
-void Require(bool holds) {
-  if (!holds) std::abort();
-}
-
-}  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace assay;

@@ -1,17 +1,12 @@
 // TPMS_ATTEST, TPMT_PUBLIC and TPMT_SIGNATURE. The input is u16be n | public[n] | u16be m | attest[m] |
 // signature.
-#include <cstdlib>
-
+#include "base/fuzzing.h"
 #include "tpm/attest_data.h"
 
 namespace {
 
 using namespace assay;
 using namespace assay::tpm;
-
-void Require(bool holds) {
-  if (!holds) std::abort();
-}
 
 ByteView Part(Reader& r) {
   const auto size = r.U16Be();

@@ -41,7 +41,7 @@ class Agent:
     def named(self):
         """Waits until the attester has nothing more to say of what ran without it."""
         before = -1
-        while before != (before := sum(h == "unanswered" for h in hooks((RUN / "list/journal").read_bytes()).values())):
+        while before != (before := (RUN / "list/journal").stat().st_size):
             time.sleep(2)
 
     def signal(self, number):

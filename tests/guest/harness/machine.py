@@ -290,6 +290,8 @@ class Machine:
         until = started + timeout
         diagnostics = ""
         timed_out = False
+        # Ctrl-\: as if its time were up, to see what it waits for.
+        signal.signal(signal.SIGQUIT, lambda *_: self._send(b"K"))
         while True:
             frame = self._receive(until)
             if frame is None and timed_out:
@@ -308,6 +310,7 @@ class Machine:
             elif kind == b"D":
                 diagnostics += payload.decode(errors="replace")
             elif kind == b"X":
+                timed_out = timed_out or bool(diagnostics)
                 return Job(int(payload), diagnostics, timed_out, time.monotonic() - started)
 
     # ---- the kernel's log
