@@ -109,8 +109,7 @@ class Judge {
     }
     std::uint32_t sub = 0;
     for (const ima::InnerRecord& i : *inner) {
-      const ima::RecordView view = ima::InnerView(record, i);
-      Result<ima::Entry> entry = ima::Decode(view);
+      const auto [view, entry] = ima::OpenInner(record, i);
       if (entry) {
         JudgeEntry(view, sub, *entry);
       } else {

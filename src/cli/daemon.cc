@@ -24,6 +24,7 @@
 #include "cli/namespace.h"
 #include "measure/fs.h"
 #include "measure/kernel_list.h"
+#include "measure/maps.h"
 #include "measure/recorder.h"
 #include "reference/index.h"
 #include "tpm/software_tpm.h"
@@ -74,13 +75,11 @@ std::uint64_t CountProcesses() {
 // /proc/pid/map_files.
 std::map<std::string, std::string> ExecutableMappings(const std::string& process) {
   std::map<std::string, std::string> links;
-  std::ifstream maps("/proc/" + process + "/maps");
-  for (std::string line; std::getline(maps, line);) {
-    const auto slash = line.find('/');
-    const auto space = line.find(' ');
-    if (slash == std::string::npos || space + 3 >= line.size() || line[space + 3] != 'x') continue;
-    links.emplace(line.substr(slash), measure::MapFile(process, line.substr(0, space)));
-  }
+  const Result<> read = measure::ForEachMapping(process, [&](const measure::Mapping& m) {
+    if (m.executable && m.path.starts_with('/')) links.emplace(m.path, measure::MapFile(process, m.range));
+    return true;
+  });
+  if (!read) log::Debug("{}", read.error().Message());  // it is gone
   return links;
 }
 
@@ -255,6 +254,7 @@ measure::EngineOptions Daemon::Impl::OptionsOfEngine() {
   if (software) options.exempt.insert(software->pid());
   // The kernel's hooks know no mount namespaces: what is confined to one is fanotify's.
   if (config.scope == Scope::kNamespace) options.engine = "fanotify";
+  if (fs) options.own_device = fs->Device();
   options.known = Known();
   options.refused = [this](const measure::Refusal& refusal) { NoteRefusal(refusal); };
   return options;

@@ -94,8 +94,8 @@ json RecordJson(const ima::RecordView& r, HashAlg bank) {
     out.erase("buf");
     out["entries"] = json::array();
     for (const ima::InnerRecord& i : *group) {
-      const ima::RecordView inner = ima::InnerView(r, i);
-      out["entries"].push_back(EntryJson(inner, ima::Decode(inner)));
+      const auto [inner, entry] = ima::OpenInner(r, i);
+      out["entries"].push_back(EntryJson(inner, entry));
       out["entries"].back()["violation"] = inner.violation();
     }
   }
@@ -119,8 +119,8 @@ class Table {
     if (!e) return;
     if (const auto group = Group(r, *e)) {
       for (const ima::InnerRecord& i : *group) {
-        const ima::RecordView inner = ima::InnerView(r, i);
-        fmt::print("           {}{}\n", EntryText(inner, ima::Decode(inner)),
+        const auto [inner, entry] = ima::OpenInner(r, i);
+        fmt::print("           {}{}\n", EntryText(inner, entry),
                    inner.violation() ? Remark("violation") : "");
       }
     } else if (full_) {

@@ -82,18 +82,18 @@ Result<std::vector<InnerRecord>> DecodeGroup(ByteView buffer) {
   return inner;
 }
 
-RecordView InnerView(const RecordView& group, const InnerRecord& inner) {
+OpenedRecord OpenInner(const RecordView& group, const InnerRecord& inner) {
   static constexpr std::uint8_t kViolation[1] = {0};
   RecordView view = group;
   view.template_name = inner.template_name;
   view.data = inner.data;
   view.raw = {};
-  const Result<Entry> entry = Decode(view);
+  Result<Entry> entry = Decode(view);
   const bool zero = entry && entry->file_digest && !entry->file_digest->bytes.empty() &&
                     std::all_of(entry->file_digest->bytes.begin(), entry->file_digest->bytes.end(),
                                 [](std::uint8_t b) { return b == 0; });
   if (zero) view.template_digest = ByteView(kViolation);
-  return view;
+  return {view, std::move(entry)};
 }
 
 }  // namespace assay::ima

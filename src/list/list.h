@@ -191,6 +191,10 @@ Bytes EncodeGroup(const std::vector<InnerRecord>& inner);
 Result<std::vector<InnerRecord>> DecodeGroup(ByteView buffer);
 // One of them as if it stood by itself, with the group's number. One whose file digest is all zero is a
 // violation.
-RecordView InnerView(const RecordView& group, const InnerRecord& inner);
+struct OpenedRecord {
+  RecordView view;
+  Result<Entry> entry;
+};
+OpenedRecord OpenInner(const RecordView& group, const InnerRecord& inner);
 
 }  // namespace assay::ima

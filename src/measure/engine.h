@@ -52,8 +52,11 @@ struct EngineOptions {
   Expiry expiry = Expiry::kAllow;
   std::set<pid_t> exempt;  // processes besides our own (the software TPM)
   // Of the lsm engine:
-  std::string run_dir = "/run/assayd/engine";   // its mounts: pinned programs, the gate
-  bool guard = false;                           // self-protection: nobody else reaches us or our programs
+  std::string run_dir = "/run/assayd/engine";  // its mounts: pinned programs, the gate
+  bool guard = false;                          // self-protection: nobody else reaches us or our programs
+  // The file system that the attester serves itself: nobody is asked about what is read there. Answering
+  // would mean to ask ourselves, and killed meanwhile we would never end.
+  dev_t own_device = 0;
   std::uint64_t cgroup = 0;                     // only tasks of this cgroup (its inode number); 0: all
   std::chrono::milliseconds gate_limit{5'000};  // without a sign of life from us, tasks are let go
 };
@@ -99,8 +102,6 @@ Result<EngineChoice> StartEngine(const EngineOptions& options, Recorder& recorde
 // Measures a file through a descriptor, as the engine does (lease, hash, record): for the `measure` node and
 // for what ran before the engine. The path is the kernel's name for the descriptor, unless one is given.
 Result<Recorded> MeasureFd(int fd, const Context& context, Recorder& recorder);
-// The link to the file that a process has mapped, by the range as /proc/PID/maps writes it.
-std::string MapFile(const std::string& pid, std::string_view range);
 Result<Recorded> MeasurePath(const std::string& path, const Context& context, Recorder& recorder);
 
 }  // namespace assay::measure

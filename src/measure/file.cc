@@ -13,11 +13,13 @@
 #include <cstring>
 #include <memory>
 #include <mutex>
+#include <tuple>
 
 #include "base/clock.h"
 #include "base/fd.h"
 #include "measure/cgroup.h"
 #include "measure/engine.h"
+#include "measure/maps.h"
 
 namespace assay::measure {
 namespace {
@@ -39,19 +41,6 @@ T Number(std::string_view text, int base = 10) {
   T value = 0;
   std::from_chars(text.data(), text.data() + text.size(), value, base);
   return value;
-}
-
-bool HasExecutableMapping(std::string_view maps, const std::string& object) {
-  for (std::size_t at = 0; at < maps.size();) {
-    const std::size_t end = std::min(maps.find('\n', at), maps.size());
-    const std::string_view line = maps.substr(at, end - at);
-    at = end + 1;
-    const std::size_t mode = line.find(' ');
-    if (mode != std::string_view::npos && mode + 3 < line.size() && line[mode + 3] == 'x' &&
-        line.find(object) != std::string_view::npos)
-      return true;
-  }
-  return false;
 }
 
 }  // namespace
@@ -154,7 +143,7 @@ bool OpensForWriting(pid_t tid) {
 
 bool IsMappedExecutable(dev_t device, ino_t inode) {
   char object[64];
-  snprintf(object, sizeof(object), " %02x:%02x %lu ", major(device), minor(device),
+  snprintf(object, sizeof(object), "%02x:%02x %lu", major(device), minor(device),
            static_cast<unsigned long>(inode));
   const std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir("/proc"), closedir);
   while (dir != nullptr) {
@@ -162,8 +151,12 @@ bool IsMappedExecutable(dev_t device, ino_t inode) {
     if (entry == nullptr) break;
     const std::string name = entry->d_name;
     if (name.find_first_not_of("0123456789") != std::string::npos) continue;
-    const Result<Bytes> maps = ReadFile("/proc/" + name + "/maps", kMaxProcFile);
-    if (maps && HasExecutableMapping(AsText(*maps), object)) return true;
+    bool found = false;
+    std::ignore = ForEachMapping(name, [&](const Mapping& m) {  // it may be gone
+      found = m.executable && m.object == object;
+      return !found;
+    });
+    if (found) return true;
   }
   return false;
 }
@@ -188,19 +181,6 @@ Result<Recorded> MeasureFd(int fd, const Context& context, Recorder& recorder) {
 Result<Recorded> MeasurePath(const std::string& path, const Context& context, Recorder& recorder) {
   ASSAY_ASSIGN(const UniqueFd fd, Open(path, O_RDONLY | O_NONBLOCK));
   return MeasureFd(fd.get(), context, recorder);
-}
-
-// map_files has no leading zeros, maps has. Source: Linux 6.12 fs/proc/base.c, proc_map_files_readdir().
-std::string MapFile(const std::string& pid, std::string_view range) {
-  std::string name;
-  while (!range.empty()) {
-    const std::string_view part = range.substr(0, range.find('-'));
-    range.remove_prefix(std::min(part.size() + 1, range.size()));
-    if (part.empty()) continue;
-    const std::size_t zeros = std::min(part.find_first_not_of('0'), part.size() - 1);
-    name += (name.empty() ? "" : "-") + std::string(part.substr(zeros));
-  }
-  return "/proc/" + pid + "/map_files/" + name;
 }
 
 }  // namespace assay::measure

@@ -76,6 +76,7 @@ struct Fs::Impl {
   std::unique_ptr<MeasurePool> pool;
   FuseSessionPtr session;
   bool mounted = false;
+  dev_t device_number = 0;
   std::vector<std::thread> threads;
 
   ~Impl();
@@ -489,10 +490,10 @@ Result<> Fs::Impl::MountIt() {
   struct statx stx{};
   if (statx(AT_FDCWD, options.mount_point.c_str(), AT_STATX_DONT_SYNC, 0, &stx) != 0)
     return Fail(OsError("statx", options.mount_point, errno));
+  device_number = makedev(stx.stx_dev_major, stx.stx_dev_minor);
   if (recorder != nullptr)
     pool = std::make_unique<MeasurePool>(
-        *recorder, MeasurePoolOptions{.deadline = options.measure_deadline,
-                                      .own_device = makedev(stx.stx_dev_major, stx.stx_dev_minor)});
+        *recorder, MeasurePoolOptions{.deadline = options.measure_deadline, .own_device = device_number});
   for (unsigned i = 0; i < kThreads; ++i) threads.emplace_back([this] { Serve(); });
   threads.emplace_back([this] { WatchGrowth(); });
   return {};
@@ -512,6 +513,7 @@ Fs::Impl::~Impl() {
 
 Fs::Fs(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Fs::~Fs() = default;
+dev_t Fs::Device() const { return impl_->device_number; }
 
 Result<std::unique_ptr<Fs>> Fs::Mount(FsOptions options, ListSource& list, Recorder* recorder) {
   auto impl = std::make_unique<Impl>();

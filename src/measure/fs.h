@@ -38,7 +38,8 @@ class Fs {
  public:
   // recorder: what `measure` records with; null: writing to it fails with EOPNOTSUPP.
   static Result<std::unique_ptr<Fs>> Mount(FsOptions options, ListSource& list, Recorder* recorder);
-  ~Fs();  // unmounts
+  ~Fs();                 // unmounts
+  dev_t Device() const;  // of its files
   struct Impl;
 
  private:

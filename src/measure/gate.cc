@@ -5,7 +5,6 @@
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,7 +25,8 @@ constexpr fuse_ino_t kProgram = 2;
 constexpr char kName[] = "assay-gate";  // what ps shows
 constexpr double kForever = 1e6;        // seconds: nothing here ever changes
 constexpr int kReadyMs = 10'000;
-constexpr int kHighFd = 10;  // above the three that the gate gets
+constexpr int kGo = 6;       // after the three that the gate gets
+constexpr int kHighFd = 10;  // above them
 
 // What the callbacks get.
 struct Session {
@@ -174,13 +174,16 @@ Result<> Gate::Impl::Mount() {
 // Writing to this file ends the connection: for the gate, if we are stopped, and for ourselves. The control
 // file system need not be mounted anywhere.
 Result<> Gate::Impl::OpenAbort() {
-  struct stat st{};
-  if (stat(options.dir.c_str(), &st) != 0) return Fail(OsError("stat", options.dir, errno));
+  // DONT_SYNC: no question to ourselves. Killed while we waited for its answer, we would never end: nobody is
+  // left to answer, and the connection closes only when we have ended.
+  struct statx st{};
+  if (statx(AT_FDCWD, options.dir.c_str(), AT_STATX_DONT_SYNC, 0, &st) != 0)
+    return Fail(OsError("statx", options.dir, errno));
   const std::string control = options.dir + ".control";
   ASSAY_TRY(MakeDirs(control, 0700));
   if (mount("fusectl", control.c_str(), "fusectl", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0)
     return Fail(OsError("mount", control + " as fusectl", errno));
-  Result<UniqueFd> file = Open(control + "/" + std::to_string(minor(st.st_dev)) + "/abort", O_WRONLY);
+  Result<UniqueFd> file = Open(control + "/" + std::to_string(st.stx_dev_minor) + "/abort", O_WRONLY);
   umount2(control.c_str(), MNT_DETACH);
   if (!file) return Fail(file.error());
   abort = std::move(*file);
@@ -205,11 +208,14 @@ Result<> Gate::Impl::StartProcess() {
   if (pid == 0) {
     // Only async-signal-safe calls from here on. It waits until it is marked.
     char byte = 0;
-    if (dup2(child_beat.get(), 3) < 0 || dup2(child_abort.get(), 4) < 0 || dup2(child_ready.get(), 5) < 0)
+    if (dup2(child_beat.get(), 3) < 0 || dup2(child_abort.get(), 4) < 0 || dup2(child_ready.get(), 5) < 0 ||
+        dup2(child_go.get(), kGo) < 0)
       _exit(1);
-    if (read(child_go.get(), &byte, 1) != 1) _exit(1);
-    // Its exec needs our answers: with a copy of the connection it would wait for them even when we are dead.
-    if (close_range(6, ~0U, 0) != 0) _exit(1);
+    // Before it waits: with a copy of our end it would wait when we are dead, and hold our locks. And its
+    // exec needs our answers: with a copy of the connection it would wait for them as well.
+    if (close_range(kGo + 1, ~0U, 0) != 0) _exit(1);
+    if (read(kGo, &byte, 1) != 1) _exit(1);
+    close(kGo);
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, nullptr);

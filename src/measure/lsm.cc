@@ -166,6 +166,7 @@ Result<> Lsm::Start() {
     if (const Result<> r = programs_->AddOwnFile(path); !r) log::Debug("{}", r.error().Message());
   }
   control.scope = options_.cgroup;
+  control.own_dev = options_.own_device == 0 ? 0 : KernelDev(options_.own_device);
   control.opens = rules_->policy().Asks(Func::kFileCheck) ? 1 : 0;
   control.refuse = options_.expiry == Expiry::kRefuse ? 1 : 0;
   for (unsigned i = 0; i < std::max(1U, options_.workers); ++i) {

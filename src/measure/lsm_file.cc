@@ -7,11 +7,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <charconv>
 #include <cstring>
 #include <memory>
 
-#include "measure/engine.h"
+#include "base/log.h"
+#include "measure/maps.h"
 
 #ifndef F_GET_SEALS
 #define F_GET_SEALS 1034
@@ -23,7 +23,6 @@ namespace {
 
 constexpr int kOpenFlags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
 constexpr std::uint64_t kMaxProgramHeaders = 64;
-constexpr std::size_t kMaxMaps = std::size_t{16} << 20;
 
 bool IsRequested(int fd, const assay_request& request) {
   // The hook answers EXDEV for any other file; for this one the file system answers, and knows no such ioctl.
@@ -111,37 +110,24 @@ std::string ProgramOf(pid_t tgid, const char* otherwise) {
 
 std::set<std::string> ExecutableFiles(pid_t pid) {
   std::set<std::string> files;
-  const Result<Bytes> maps = ReadFile("/proc/" + std::to_string(pid) + "/maps", kMaxMaps);
-  if (!maps) return files;
-  std::string_view text = AsText(*maps);
-  while (!text.empty()) {
-    const std::string_view line = text.substr(0, text.find('\n'));
-    text.remove_prefix(std::min(line.size() + 1, text.size()));
-    const std::size_t mode = line.find(' ');
-    const std::size_t path = line.find('/');
-    if (path != std::string_view::npos && mode + 3 < line.size() && line[mode + 3] == 'x')
-      files.emplace(line.substr(path));
-  }
+  const Result<> read = ForEachMapping(std::to_string(pid), [&](const Mapping& m) {
+    if (m.executable && m.path.starts_with('/')) files.emplace(m.path);
+    return true;
+  });
+  if (!read) log::Debug("{}", read.error().Message());
   return files;
 }
 
 Result<UniqueFd> OpenMapped(pid_t tgid, std::uint64_t address) {
-  const std::string process = "/proc/" + std::to_string(tgid);
-  ASSAY_ASSIGN(const Bytes maps, ReadFile(process + "/maps", kMaxMaps));
-  std::string_view text = AsText(maps);
-  while (!text.empty()) {
-    const std::string_view line = text.substr(0, text.find('\n'));
-    text.remove_prefix(std::min(line.size() + 1, text.size()));
-    const std::string_view range = line.substr(0, line.find(' '));
-    const std::size_t dash = range.find('-');
-    if (dash == std::string_view::npos) continue;
-    std::uint64_t begin = 0, end = 0;
-    std::from_chars(range.data(), range.data() + dash, begin, 16);
-    std::from_chars(range.data() + dash + 1, range.data() + range.size(), end, 16);
-    if (address < begin || address >= end) continue;
-    return Open(MapFile(std::to_string(tgid), range), kOpenFlags);
-  }
-  return Fail(StateError("engine.lsm-file", "nothing is mapped there any more"));
+  const std::string process = std::to_string(tgid);
+  std::string file;
+  ASSAY_TRY(ForEachMapping(process, [&](const Mapping& m) {
+    if (address >= m.end) return true;
+    if (address >= m.begin) file = MapFile(process, m.range);
+    return false;
+  }));
+  if (file.empty()) return Fail(StateError("engine.lsm-file", "nothing is mapped there any more"));
+  return Open(file, kOpenFlags);
 }
 
 }  // namespace assay::measure

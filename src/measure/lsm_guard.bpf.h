@@ -31,18 +31,6 @@ static __always_inline bool is_ours(u32 type, u32 id) {
   return bpf_map_lookup_elem(&own_objects, &object) != NULL;
 }
 
-static __always_inline u32 role_of(struct task_struct* task) {
-  u32 role = 0;
-  bpf_rcu_read_lock();
-  struct task_struct* leader = task->group_leader;
-  if (leader) {
-    struct task_state* t = bpf_task_storage_get(&tasks, leader, 0, 0);
-    if (t) role = t->role;
-  }
-  bpf_rcu_read_unlock();
-  return role;
-}
-
 /* The kernel's own signals (no memory, a terminal) do not come by here. The way in for the owner: PID 1, the
  * service manager, may. */
 SEC("lsm/task_kill")

@@ -17,7 +17,7 @@ static __always_inline int measure(struct assay_control* c, struct file* file, u
     __sync_fetch_and_add(&c->clean_hits, 1);
     return 0;
   }
-  if (kind == ASSAY_OPEN && is_data(l.state, c, inode)) return 0;
+  if (kind == ASSAY_OPEN && (is_data(l.state, c, inode) || is_served_by_attester(c, inode))) return 0;
   if (!in_scope(c)) return 0;
   if (my_role()) {
     if (kind != ASSAY_OPEN) tell_file(c, ASSAY_OWN_LOAD, kind, file);

@@ -136,11 +136,11 @@ static __always_inline bool in_scope(const struct assay_control* c) {
   return c->scope == 0 || bpf_get_current_cgroup_id() == c->scope;
 }
 
-/* Of the present thread group. */
-static __always_inline u32 my_role(void) {
+/* Of its thread group. */
+static __always_inline u32 role_of(struct task_struct* task) {
   u32 role = 0;
   bpf_rcu_read_lock();
-  struct task_struct* leader = bpf_get_current_task_btf()->group_leader;
+  struct task_struct* leader = task->group_leader;
   if (leader) {
     struct task_state* t = bpf_task_storage_get(&tasks, leader, 0, 0);
     if (t) role = t->role;
@@ -148,6 +148,8 @@ static __always_inline u32 my_role(void) {
   bpf_rcu_read_unlock();
   return role;
 }
+
+static __always_inline u32 my_role(void) { return role_of(bpf_get_current_task_btf()); }
 
 /* Whether this program caused an event of this kind before: one of each is enough. */
 static __always_inline bool reported_before(u32 kind) {

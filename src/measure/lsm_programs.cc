@@ -43,8 +43,6 @@ Result<std::vector<std::string>> ProgramNames(bool guard) {
   return names;
 }
 
-std::uint32_t KernelDev(dev_t dev) { return (major(dev) << 20) | minor(dev); }
-
 struct Attached {
   bpf::ObjectPtr object;
   std::vector<std::pair<std::string, bpf::LinkPtr>> links;
@@ -114,6 +112,8 @@ Result<Attached> LoadAndAttach(bool guard) {
 }
 
 }  // namespace
+
+std::uint32_t KernelDev(dev_t dev) { return (major(dev) << 20) | minor(dev); }
 
 Result<> LsmPrograms::Probe() {
   ASSAY_TRY(CheckKernel());

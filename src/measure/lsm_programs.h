@@ -24,6 +24,9 @@
 
 namespace assay::measure {
 
+// The kernel's own form of a device number: major << 20 | minor.
+std::uint32_t KernelDev(dev_t dev);
+
 struct LsmSetup {
   std::string pin_dir;
   bool guard = false;  // self-protection: its programs are loaded too

@@ -29,15 +29,31 @@ static __always_inline struct assay_request* new_request(u32 kind, u32 detail) {
   return r;
 }
 
-/* 0: answered. The thread sleeps here. */
-static __always_inline int ask(struct assay_control* c, struct assay_request* r,
-                               struct assay_answer* answer) {
+/* The gate's program, to be put; null: no attester lives. */
+static __always_inline struct file* gate_program(const struct assay_control* c) {
   struct task_struct* gate = bpf_task_from_pid(c->gate);
-  if (!gate) return -1;
+  if (!gate) return NULL;
   /* A number may have a new owner; the mark goes with the task. */
   struct task_state* mark = bpf_task_storage_get(&tasks, gate, 0, 0);
   struct file* file = mark && mark->role & ASSAY_ROLE_GATE ? bpf_get_task_exe_file(gate) : NULL;
   bpf_task_release(gate);
+  return file;
+}
+
+/* Whether the attester itself serves it: to ask about it would make it ask itself. The number of a dead one's
+ * file system may have a new owner. */
+static __always_inline bool is_served_by_attester(const struct assay_control* c, struct inode* inode) {
+  if (!c->own_dev || inode->i_sb->s_dev != c->own_dev) return false;
+  struct file* gate = gate_program(c);
+  if (!gate) return false;
+  bpf_put_file(gate);
+  return true;
+}
+
+/* 0: answered. The thread sleeps here. */
+static __always_inline int ask(struct assay_control* c, struct assay_request* r,
+                               struct assay_answer* answer) {
+  struct file* file = gate_program(c);
   if (!file) return -1;
   struct bpf_dynptr value;
   bpf_dynptr_from_mem(r->answer, sizeof(r->answer), 0, &value);

@@ -20,7 +20,7 @@
 #define ASSAY_ASSERT(condition) static_assert(condition, #condition)
 #endif
 
-#define ASSAY_WIRE_VERSION 4
+#define ASSAY_WIRE_VERSION 5
 #define ASSAY_PATH 1024 /* longer ones are cut: the attester then names the file by its descriptor */
 #define ASSAY_COMM 16   /* TASK_COMM_LEN */
 #define ASSAY_DIGEST 32 /* SHA-256 */
@@ -160,6 +160,8 @@ struct assay_control {
   __u32 raw_writers; /* block devices open for writing at present */
   __u32 guarded;     /* thread group of the attester, whose objects nobody else may reach; 0: not asked for */
   __u32 guard_dev;   /* the kernel's dev_t of the file system with the pins */
+  __u32 own_dev;     /* the kernel's dev_t of the file system that the attester serves; 0: none */
+  __u32 reserved;
   __u64 raw_seq;     /* raised with each of them */
   __u64 epoch;       /* raised with each change of policy: what was judged before is asked again */
   __u64 scope;       /* a cgroup's id: only its tasks are measured; 0: all */
@@ -171,6 +173,6 @@ struct assay_control {
   __u64 wait_ns;             /* time spent waiting for answers */
   __u8 object[ASSAY_DIGEST]; /* SHA-256 of the BPF object and the policy */
 };
-ASSAY_ASSERT(sizeof(struct assay_control) == 32 + 72 + 32);
+ASSAY_ASSERT(sizeof(struct assay_control) == 40 + 72 + 32);
 
 #endif /* ASSAY_MEASURE_LSM_WIRE_H */

@@ -94,9 +94,8 @@ void Recorder::Impl::RemoveFiles(std::string_view prefix, const std::string& exc
 
 // What a record says, for the tables.
 void Recorder::Impl::Account(const ima::RecordView& record, Step& step) const {
-  auto add = [&](const ima::RecordView& r) {
+  auto add = [&](const ima::RecordView& r, const Result<ima::Entry>& entry) {
     step.violations += r.violation() ? 1 : 0;
-    Result<ima::Entry> entry = ima::Decode(r);
     if (!entry) return;  // our own lists decode; a foreign record proves nothing about a path
     if (entry->path == kStartName && r.template_name == kBuf) step.start = true;
     const bool with_cgroup = r.template_name == ima::kNgCgroupName;
@@ -104,16 +103,18 @@ void Recorder::Impl::Account(const ima::RecordView& record, Step& step) const {
     step.paths.emplace_back(with_cgroup ? PathKey(entry->path, entry->cgroup) : PathKey(entry->path),
                             ContentKey(r.violation() ? ByteView() : ByteView(entry->file_digest->bytes)));
   };
-  if (record.template_name == kBuf && !record.violation()) {
-    if (Result<ima::Entry> entry = ima::Decode(record); entry && entry->path == ima::kGroupName) {
-      if (auto inner = ima::DecodeGroup(entry->buffer)) {
-        step.entries = inner->size();
-        for (const ima::InnerRecord& i : *inner) add(ima::InnerView(record, i));
-        return;
+  const Result<ima::Entry> entry = ima::Decode(record);
+  if (record.template_name == kBuf && !record.violation() && entry && entry->path == ima::kGroupName) {
+    if (const auto inner = ima::DecodeGroup(entry->buffer)) {
+      step.entries = inner->size();
+      for (const ima::InnerRecord& i : *inner) {
+        const ima::OpenedRecord opened = ima::OpenInner(record, i);
+        add(opened.view, opened.entry);
       }
+      return;
     }
   }
-  add(record);
+  add(record, entry);
 }
 
 Result<> Recorder::Impl::Reconcile() {

@@ -118,8 +118,8 @@ TEST_F(RecorderTest, WhatRanAlreadySharesARecord) {
   ASSERT_TRUE(entry);
   const auto inner = ima::DecodeGroup(entry->buffer);
   ASSERT_TRUE(inner && inner->size() == 3);
-  EXPECT_TRUE(ima::InnerView(**group, (*inner)[0]).violation());
-  EXPECT_FALSE(ima::InnerView(**group, (*inner)[1]).violation());
+  EXPECT_TRUE(ima::OpenInner(**group, (*inner)[0]).view.violation());
+  EXPECT_FALSE(ima::OpenInner(**group, (*inner)[1]).view.violation());
   auto journal = MappedFile::Open(options_.dir + "/journal");
   ASSERT_TRUE(journal);
   const auto part = ParseJournal(journal->view(), 0);

@@ -22,6 +22,16 @@ GATE_LIMIT_MS = 1000
 BOUND_MS = 20_000  # an emulated processor, shared: the gate's limit, a restart, and a queue of storm workers
 
 
+def show_tasks():
+    """Where everybody waits, but for the kernel's own threads."""
+    for task in sorted(Path("/proc").glob("[0-9]*/task/*")):
+        try:
+            if os.readlink(task / "exe"):
+                print(task, (task / "stat").read_text().split()[1:3], (task / "stack").read_text(), sep="\n", flush=True)
+        except OSError:
+            continue  # gone, or a thread of the kernel's
+
+
 class Agent:
     def __init__(self, refuse):
         self.log = open("/tmp/engine.log", "ab")
@@ -32,10 +42,7 @@ class Agent:
         self.process = subprocess.Popen(command + (["--refuse"] if refuse else []), stdout=subprocess.PIPE, stderr=self.log)
         ready, _, _ = select.select([self.process.stdout], [], [], 300)
         if not ready or not self.process.stdout.readline().startswith(b"ready"):
-            # Where it waits, if it does.
-            for task in Path(f"/proc/{self.process.pid}/task").glob("*"):
-                print((task / "comm").read_text(), (task / "stack").read_text())
-            subprocess.run(["ps", "-ef"], check=False)
+            show_tasks()
             sys.exit("the engine did not start:\n" + Path("/tmp/engine.log").read_text()[-3000:])
 
     def named(self):
@@ -49,7 +56,11 @@ class Agent:
 
     def end(self, number):
         self.signal(number)
-        self.process.wait(120)
+        try:
+            self.process.wait(120)
+        except subprocess.TimeoutExpired:
+            show_tasks()
+            sys.exit("the engine did not end:\n" + Path("/tmp/engine.log").read_text()[-3000:])
         self.log.write(self.process.stdout.read())
         self.log.close()
 
