@@ -162,10 +162,10 @@ struct assay_control {
   __u32 guard_dev;   /* the kernel's dev_t of the file system with the pins */
   __u32 own_dev;     /* the kernel's dev_t of the file system that the attester serves; 0: none */
   __u32 reserved;
-  __u64 raw_seq;     /* raised with each of them */
-  __u64 epoch;       /* raised with each change of policy: what was judged before is asked again */
-  __u64 scope;       /* a cgroup's id: only its tasks are measured; 0: all */
-  __u64 missed;      /* loads that nobody answered */
+  __u64 raw_seq;             /* raised with each of them */
+  __u64 epoch;               /* raised with each change of policy: what was judged before is asked again */
+  __u64 scope;               /* a cgroup's id: only its tasks are measured; 0: all */
+  __u64 missed;              /* loads that nobody answered */
   __u64 missed_unnamed;      /* ... and that had no place in the map */
   __u64 events_lost;         /* the ring buffer was full */
   __u64 clean_hits;          /* loads of clean files */
