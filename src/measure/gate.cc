@@ -74,6 +74,7 @@ void OnGetAttr(fuse_req_t request, fuse_ino_t inode, fuse_file_info*) {
 
 void OnOpen(fuse_req_t request, fuse_ino_t, fuse_file_info* file) {
   file->keep_cache = 1;
+  file->noflush = 1;  // whoever has it open can be closed when nobody answers any more
   fuse_reply_open(request, file);
 }
 

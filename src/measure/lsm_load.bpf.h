@@ -19,8 +19,10 @@ static __always_inline int measure(struct assay_control* c, struct file* file, u
   }
   if (kind == ASSAY_OPEN && (is_data(l.state, c, inode) || is_served_by_attester(c, inode))) return 0;
   if (!in_scope(c)) return 0;
-  if (my_role()) {
-    if (kind != ASSAY_OPEN) tell_file(c, ASSAY_OWN_LOAD, kind, file);
+  u32 role = my_role();
+  if (role) {
+    /* The gate's program is a part of the attester's, and on its file system: it would open its own file. */
+    if (kind != ASSAY_OPEN && !(role & ASSAY_ROLE_GATE)) tell_file(c, ASSAY_OWN_LOAD, kind, file);
     return 0;
   }
   look_at(&l, inode, c);

@@ -19,6 +19,7 @@ from coverage_guest import hooks, records
 RUN = Path("/run/engine")
 LOG = Path("/tmp/storm.log")
 GATE_LIMIT_MS = 1000
+PF_KTHREAD = 0x00200000  # Source: include/linux/sched.h
 BOUND_MS = 20_000  # an emulated processor, shared: the gate's limit, a restart, and a queue of storm workers
 
 
@@ -26,8 +27,9 @@ def show_tasks():
     """Where everybody waits, but for the kernel's own threads."""
     for task in sorted(Path("/proc").glob("[0-9]*/task/*")):
         try:
-            if os.readlink(task / "exe"):
-                print(task, (task / "stat").read_text().split()[1:3], (task / "stack").read_text(), sep="\n", flush=True)
+            stat = (task / "stat").read_text().rpartition(")")
+            if not int(stat[2].split()[6]) & PF_KTHREAD:
+                print(task, stat[0], stat[2].split()[0], (task / "stack").read_text(), sep="\n", flush=True)
         except OSError:
             continue  # gone, or a thread of the kernel's
 
