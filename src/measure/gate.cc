@@ -180,14 +180,17 @@ Result<> Gate::Impl::OpenAbort() {
   struct statx st{};
   if (statx(AT_FDCWD, options.dir.c_str(), AT_STATX_DONT_SYNC, 0, &st) != 0)
     return Fail(OsError("statx", options.dir, errno));
-  const std::string control = options.dir + ".control";
-  ASSAY_TRY(MakeDirs(control, 0700));
-  if (mount("fusectl", control.c_str(), "fusectl", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0)
-    return Fail(OsError("mount", control + " as fusectl", errno));
-  Result<UniqueFd> file = Open(control + "/" + std::to_string(st.stx_dev_minor) + "/abort", O_WRONLY);
-  umount2(control.c_str(), MNT_DETACH);
-  if (!file) return Fail(file.error());
-  abort = std::move(*file);
+  // Mounted nowhere: killed meanwhile, we leave no mount that the next one would find in its way.
+  const UniqueFd made(fsopen("fusectl", FSOPEN_CLOEXEC));
+  if (!made) return Fail(OsError("fsopen", "fusectl", errno));
+  if (fsconfig(made.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0)
+    return Fail(OsError("fsconfig", "fusectl", errno));
+  const UniqueFd root(
+      fsmount(made.get(), FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
+  if (!root) return Fail(OsError("fsmount", "fusectl", errno));
+  const std::string name = std::to_string(st.stx_dev_minor) + "/abort";
+  abort.Reset(openat(root.get(), name.c_str(), O_WRONLY | O_CLOEXEC));
+  if (!abort) return Fail(OsError("openat", "fusectl/" + name, errno));
   return {};
 }
 

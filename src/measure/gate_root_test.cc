@@ -95,6 +95,11 @@ TEST_F(GateTest, AnAttesterKilledWhileTheGateStartsLeavesNobodyWaiting) {
         },
         [] { pause(); });
     EXPECT_TRUE(AllGone()) << us;
+    // And nothing is in the way of the next one.
+    close(held_[0]);
+    ASSERT_EQ(pipe(held_), 0);
+    Attester([](pid_t) -> Result<> { return {}; }, [] { kill(getpid(), SIGKILL); });
+    EXPECT_TRUE(AllGone()) << us;
   }
 }
 
