@@ -116,8 +116,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
     for (std::size_t i = 0; i < x.size(); ++i) {
       const Proof& p = x.proofs[i];
       const bool covers = p.grade == Grade::kProven || p.grade == Grade::kPartly;
-      Require(covers ||
-              p.covered.empty());  // what is covered may be empty, too: a command line without words
+      // What is covered may be empty, too: a command line without words.
+      Require(covers || p.covered.empty());
     }
     (void)Check(x);
     for (const StoryLine& line : TellBoot(x)) Require(Printable(line.text) == line.text);

@@ -2,7 +2,6 @@
 // namespace.
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -18,6 +17,7 @@
 
 #include "list/list.h"
 #include "measure/engine.h"
+#include "measure/mount_testing.h"
 #include "tpm/software_tpm.h"
 
 namespace assay::measure {
@@ -44,11 +44,7 @@ int OpenAndClose(const std::string& path, int flags = O_RDONLY) {
 
 class FanotifyTest : public ::testing::Test {
  protected:
-  static void SetUpTestSuite() {
-    ASSERT_EQ(geteuid(), 0U) << "fanotify permission events need root";
-    ASSERT_EQ(unshare(CLONE_NEWNS), 0);
-    ASSERT_EQ(mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
-  }
+  static void SetUpTestSuite() { EnterPrivateMounts(); }
   void SetUp() override {
     char name[] = "/tmp/assay-fan.XXXXXX";
     dir_ = mkdtemp(name);

@@ -2,7 +2,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -21,6 +20,7 @@
 
 #include "list/list.h"
 #include "measure/fs.h"
+#include "measure/mount_testing.h"
 #include "tpm/software_tpm.h"
 
 namespace assay::measure {
@@ -51,11 +51,7 @@ int InChild(Body body, uid_t uid = 0) {
 
 class FsTest : public ::testing::Test {
  protected:
-  static void SetUpTestSuite() {
-    ASSERT_EQ(geteuid(), 0U) << "mounting needs root";
-    ASSERT_EQ(unshare(CLONE_NEWNS), 0);
-    ASSERT_EQ(mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
-  }
+  static void SetUpTestSuite() { EnterPrivateMounts(); }
   void SetUp() override {
     char name[] = "/tmp/assay-fs.XXXXXX";
     dir_ = mkdtemp(name);

@@ -172,8 +172,7 @@ Result<> Gate::Impl::Mount() {
   return {};
 }
 
-// Writing to this file ends the connection: for the gate, if we are stopped, and for ourselves. The control
-// file system need not be mounted anywhere.
+// Writing to this file ends the connection: for the gate, if we are stopped, and for ourselves.
 Result<> Gate::Impl::OpenAbort() {
   // DONT_SYNC: no question to ourselves. Killed while we waited for its answer, we would never end: nobody is
   // left to answer, and the connection closes only when we have ended.

@@ -1,7 +1,6 @@
 // The gate where its attester dies: nothing of it may stay. In a private mount namespace.
 #include <gtest/gtest.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mount.h>
@@ -14,6 +13,7 @@
 
 #include "base/fd.h"
 #include "measure/gate.h"
+#include "measure/mount_testing.h"
 
 namespace assay::measure {
 namespace {
@@ -22,11 +22,7 @@ constexpr int kPatienceMs = 20'000;
 
 class GateTest : public ::testing::Test {
  protected:
-  static void SetUpTestSuite() {
-    ASSERT_EQ(geteuid(), 0U) << "mounting needs root";
-    ASSERT_EQ(unshare(CLONE_NEWNS), 0);
-    ASSERT_EQ(mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
-  }
+  static void SetUpTestSuite() { EnterPrivateMounts(); }
   void SetUp() override {
     char name[] = "/tmp/assay-gate.XXXXXX";
     dir_ = mkdtemp(name);

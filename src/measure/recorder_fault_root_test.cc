@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 #include <malloc.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -22,6 +21,7 @@
 #include <thread>
 
 #include "measure/fs.h"
+#include "measure/mount_testing.h"
 #include "measure/recorder_testing.h"
 
 namespace assay::measure {
@@ -98,11 +98,7 @@ class BreakingProxy {
 
 class RecorderFaultTest : public RecorderTest {
  protected:
-  static void SetUpTestSuite() {
-    ASSERT_EQ(geteuid(), 0U) << "mounting needs root";
-    ASSERT_EQ(unshare(CLONE_NEWNS), 0);
-    ASSERT_EQ(mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
-  }
+  static void SetUpTestSuite() { EnterPrivateMounts(); }
   void TearDown() override {
     recorder_.reset();
     umount2((dir_ + "/list").c_str(), MNT_DETACH);

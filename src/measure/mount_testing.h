@@ -1,0 +1,22 @@
+// Internal, for tests that mount: a mount namespace of their own.
+//
+//   static void SetUpTestSuite() { EnterPrivateMounts(); }
+//
+// Contract: for the whole process, and for the threads and processes that it starts from then on; fails the
+// test where it may not.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+namespace assay::measure {
+
+inline void EnterPrivateMounts() {
+  ASSERT_EQ(geteuid(), 0U) << "mounting and fanotify permission events need root";
+  ASSERT_EQ(unshare(CLONE_NEWNS), 0);
+  ASSERT_EQ(mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
+}
+
+}  // namespace assay::measure
