@@ -79,6 +79,13 @@ Result<std::string> NameOfFd(int fd) {
   return path;
 }
 
+Result<FdInfo> FdInfoOf(const std::string& process, const std::string& fd) {
+  ASSAY_ASSIGN(const Bytes text, ReadFile(process + "/fdinfo/" + fd, kMaxProcFile));
+  const std::string_view mount = After(AsText(text), "mnt_id:"), inode = After(AsText(text), "ino:");
+  if (mount.empty() || inode.empty()) return Fail(ParseError("fdinfo", 0, "no mount or no inode is named"));
+  return FdInfo{.mount = Number<std::uint64_t>(mount), .inode = Number<std::uint64_t>(inode)};
+}
+
 ElfKind ElfKindOf(int fd) {
   constexpr std::size_t kMaxNames = 1 << 20;
   constexpr std::string_view kModule = ".gnu.linkonce.this_module";

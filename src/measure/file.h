@@ -31,6 +31,13 @@ Result<Digest> HashFd(int fd, HashAlg alg, std::uint64_t* bytes);
 
 // The kernel's name for it; one that was removed is named as it was.
 Result<std::string> NameOfFd(int fd);
+// What /proc says of a process's descriptor, without asking the file system that it is on. Source:
+// proc_pid_fdinfo(5).
+struct FdInfo {
+  std::uint64_t mount = 0;  // number of the mount
+  std::uint64_t inode = 0;
+};
+Result<FdInfo> FdInfoOf(const std::string& process, const std::string& fd);  // "/proc/self", "5"
 // What kind of ELF file it is. An object is a compiler's intermediate result, which nothing can load as it
 // is; whatever is not plainly so counts as loadable. Sources: elf(5); Linux 6.12 kernel/module/main.c,
 // setup_load_info(): a module is relocatable and has a section .gnu.linkonce.this_module.

@@ -32,7 +32,7 @@ namespace assay::measure {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr off_t kLarge = off_t{32} << 20;  // bytes: such files have workers of their own
+constexpr std::uint64_t kLarge = std::uint64_t{32} << 20;  // bytes: such files have workers of their own
 constexpr char kPins[] = "/bpf";
 constexpr auto kWatchdog = std::chrono::milliseconds(100);
 constexpr auto kStalled = std::chrono::seconds(5);
@@ -43,7 +43,7 @@ struct Held {
   explicit Held(GateReply r) : reply(std::move(r)) {}
   GateReply reply;
   assay_request request{};
-  UniqueFd file;
+  RequestedFile open;
   Clock::time_point since;
   bool answered = false;  // under Lsm::mutex_
 };
@@ -76,11 +76,11 @@ class Lsm : public Engine {
   std::shared_ptr<Rules> CurrentRules() const;
   Result<> StartGate();
   void Take(pid_t tid, GateReply reply, bool hurry);
-  void WorkLoop(Lane& lane, bool slow);
+  void WorkLoop(Lane& lane);
   void WatchLoop();
   void Expire();
   void KeepGate();
-  void Handle(const HeldPtr& held, bool slow);
+  void Handle(const HeldPtr& held);
   void MeasureFile(Held& held);
   void MeasureDigest(Held& held);
   void Finish(Held& held, const Result<Recorded>& recorded, std::uint32_t flags, const Digest* digest,
@@ -160,6 +160,7 @@ Result<> Lsm::Start() {
   ASSAY_TRY(programs_->Mark(getpid(), ASSAY_ROLE_AGENT | ASSAY_ROLE_EXEMPT));
   for (const pid_t pid : options_.exempt) ASSAY_TRY(programs_->Mark(pid, ASSAY_ROLE_EXEMPT));
   ASSAY_TRY(CheckIdentify());
+  __atomic_store_n(&control.attester, static_cast<std::uint32_t>(getpid()), __ATOMIC_SEQ_CST);
   std::set<std::string> own = ExecutableFiles(getpid());
   for (const pid_t pid : options_.exempt) own.merge(ExecutableFiles(pid));
   for (const std::string& path : own) {
@@ -170,8 +171,8 @@ Result<> Lsm::Start() {
   control.opens = rules_->policy().Asks(Func::kFileCheck) ? 1 : 0;
   control.refuse = options_.expiry == Expiry::kRefuse ? 1 : 0;
   for (unsigned i = 0; i < std::max(1U, options_.workers); ++i) {
-    workers_.emplace_back([this] { WorkLoop(quick_, false); });
-    workers_.emplace_back([this] { WorkLoop(slow_, true); });
+    workers_.emplace_back([this] { WorkLoop(quick_); });
+    workers_.emplace_back([this] { WorkLoop(slow_); });
   }
   ASSAY_TRY(StartGate());
   __atomic_store_n(&control.active, 1, __ATOMIC_SEQ_CST);
@@ -207,18 +208,18 @@ void Lsm::Take(pid_t tid, GateReply reply, bool hurry) {
     ++stats_.events;
     if (quick_.queue.empty() && slow_.queue.empty() && held_.empty()) progress_ = held->since;
     held_.push_back(held);
-    const bool served = (request->flags & ASSAY_SERVED) != 0;
-    Lane& lane = served ? slow_ : quick_;
-    if (hurry || served || stopping_ || !lane.queue.empty()) {
+    const bool slow = (request->flags & ASSAY_SERVED) != 0 || request->size >= kLarge;
+    Lane& lane = slow ? slow_ : quick_;
+    if (hurry || slow || stopping_ || !lane.queue.empty()) {
       lane.queue.push_back(std::move(held));
       lane.ready.notify_one();
       return;
     }
   }
-  Handle(held, false);
+  Handle(held);
 }
 
-void Lsm::WorkLoop(Lane& lane, bool slow) {
+void Lsm::WorkLoop(Lane& lane) {
   while (true) {
     HeldPtr held;
     bool stop = false;
@@ -236,43 +237,33 @@ void Lsm::WorkLoop(Lane& lane, bool slow) {
       if (const auto r = recorder_.RecordViolation(Violation::kUnanswered, held->request.path, context); !r)
         log::Error("{}", r.error().Message());
     } else {
-      Handle(held, slow);
+      Handle(held);
     }
   }
 }
 
-void Lsm::Handle(const HeldPtr& held, bool slow) {
+void Lsm::Handle(const HeldPtr& held) {
   const std::uint32_t kind = held->request.kind;
   if (kind == ASSAY_BUFFER || kind == ASSAY_BPF) {
     MeasureDigest(*held);
     return;
   }
-  if (!held->file) {
-    Result<UniqueFd> file = OpenRequested(held->request);
-    if (!file) {
-      const Context context = ContextOf(held->request);
-      const std::string path = held->request.path[0] != 0 ? held->request.path : "unknown";
-      Finish(*held, recorder_.RecordViolation(Violation::kUnmeasurable, path, context), 0, nullptr, path,
-             context);
-      return;
-    }
-    held->file = std::move(*file);
-    struct stat st{};
-    if (!slow && fstat(held->file.get(), &st) == 0 && st.st_size >= kLarge) {
-      const std::lock_guard lock(mutex_);
-      slow_.queue.push_back(held);
-      slow_.ready.notify_one();
-      return;
-    }
+  Result<RequestedFile> file = OpenRequested(held->request);
+  if (!file) {
+    const Context context = ContextOf(held->request);
+    const std::string path = held->request.path[0] != 0 ? held->request.path : "unknown";
+    Finish(*held, recorder_.RecordViolation(Violation::kUnmeasurable, path, context), 0, nullptr, path,
+           context);
+    return;
   }
+  held->open = std::move(*file);
   MeasureFile(*held);
 }
 
 void Lsm::MeasureFile(Held& held) {
-  const int fd = held.file.get();
+  const int fd = held.open.file.get();
+  const std::string& path = held.open.path;
   const Context context = ContextOf(held.request);
-  const Result<std::string> name = NameOfFd(fd);
-  const std::string path = name ? *name : held.request.path;
   const std::shared_ptr<Rules> rules = CurrentRules();
   Use use = rules->Look(fd, path, static_cast<pid_t>(held.request.tid), {HookOf(held.request)});
   if (!use.ruling.any()) {

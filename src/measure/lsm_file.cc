@@ -4,13 +4,13 @@
 #include <elf.h>
 #include <limits.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstring>
 #include <memory>
 
 #include "base/log.h"
+#include "measure/file.h"
 #include "measure/maps.h"
 
 #ifndef F_GET_SEALS
@@ -24,19 +24,36 @@ namespace {
 constexpr int kOpenFlags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
 constexpr std::uint64_t kMaxProgramHeaders = 64;
 
+// Measuring leaves no trace in the file's times, and costs no write of its inode. Not to be had of a file
+// whose owner has no number here (an idmapped mount).
+UniqueFd OpenCandidate(const std::string& path, int flags) {
+  UniqueFd fd(open(path.c_str(), flags | O_NOATIME));
+  if (!fd && errno == EPERM) fd.Reset(open(path.c_str(), flags));
+  return fd;
+}
+
 bool IsRequested(int fd, const assay_request& request) {
   // The hook answers EXDEV for any other file; for this one the file system answers, and knows no such ioctl.
   return ioctl(fd, ASSAY_IDENTIFY, static_cast<unsigned long>(request.tid)) != 0 && errno != EXDEV;
 }
 
+RequestedFile Named(UniqueFd file, const assay_request& request) {
+  Result<std::string> name = NameOfFd(file.get());
+  return {std::move(file), name ? std::move(*name) : std::string(request.path)};
+}
+
 }  // namespace
 
-Result<UniqueFd> OpenRequested(const assay_request& request) {
+Result<RequestedFile> OpenRequested(const assay_request& request) {
   const std::string process = "/proc/" + std::to_string(request.tid);
   if (request.path[0] == '/') {
-    const std::string path = process + "/root" + request.path;
-    UniqueFd fd(open(path.c_str(), kOpenFlags | O_NOFOLLOW));
-    if (fd && IsRequested(fd.get(), request)) return fd;
+    const bool ours = (request.flags & ASSAY_OUR_ROOT) != 0;
+    const std::string path = ours ? request.path : process + "/root" + request.path;
+    UniqueFd fd = OpenCandidate(path, kOpenFlags | O_NOFOLLOW);
+    if (fd && IsRequested(fd.get(), request)) {
+      if (ours) return RequestedFile{std::move(fd), path};
+      return Named(std::move(fd), request);
+    }
   }
   // By descriptor: memfd, removed files, files of another mount namespace.
   const std::string folder = process + "/fd";
@@ -44,11 +61,10 @@ Result<UniqueFd> OpenRequested(const assay_request& request) {
   while (dir != nullptr) {
     const dirent* entry = readdir(dir.get());
     if (entry == nullptr) break;
-    const std::string name = folder + "/" + entry->d_name;
-    struct stat st{};
-    if (stat(name.c_str(), &st) != 0 || !S_ISREG(st.st_mode)) continue;
-    UniqueFd fd(open(name.c_str(), kOpenFlags));
-    if (fd && IsRequested(fd.get(), request)) return fd;
+    const Result<FdInfo> info = FdInfoOf(process, entry->d_name);
+    if (!info || info->mount != request.mount || info->inode != request.ino) continue;
+    UniqueFd fd = OpenCandidate(folder + "/" + entry->d_name, kOpenFlags);
+    if (fd && IsRequested(fd.get(), request)) return Named(std::move(fd), request);
   }
   return Fail(StateError("engine.lsm-file", "the file can't be reached any more"));
 }

@@ -9,7 +9,7 @@
 /* Whether it is guarded from the present task. */
 static __always_inline bool is_guarded(const struct assay_control* c) {
   if (!is_active(c) || !c->guarded || my_role()) return false;
-  struct task_struct* attester = bpf_task_from_pid(c->guarded);
+  struct task_struct* attester = bpf_task_from_pid(c->attester);
   if (!attester) return false;
   struct task_state* t = bpf_task_storage_get(&tasks, attester, 0, 0);
   bool alive = t && t->role & ASSAY_ROLE_AGENT;

@@ -97,6 +97,11 @@ struct vfsmount {
   struct super_block* mnt_sb;
 };
 
+struct mount {
+  struct vfsmount mnt;
+  int mnt_id;
+};
+
 struct path {
   struct vfsmount* mnt;
   struct dentry* dentry;
@@ -120,9 +125,14 @@ struct vm_area_struct {
   struct file* vm_file;
 };
 
+struct fs_struct {
+  struct path root;
+};
+
 struct task_struct {
   int pid, tgid;
   unsigned in_execve : 1;
+  struct fs_struct* fs;
   struct task_struct* group_leader;
 };
 

@@ -29,7 +29,10 @@ static __always_inline int measure(struct assay_control* c, struct file* file, u
   struct assay_request* r = new_request(kind, detail);
   if (!r) return c->refuse ? -ENOMEM : 0;
   r->inode = (u64)inode;
-  r->flags = l.flags;
+  r->ino = inode->i_ino;
+  r->size = inode->i_size;
+  r->mount = mount_number(file);
+  r->flags = l.flags | (has_attesters_root(c) ? ASSAY_OUR_ROOT : 0);
   if (bpf_path_d_path(&file->f_path, r->path, sizeof(r->path)) < 0) r->path[0] = 0;
   /* Read back, the address is a number to the verifier. */
   struct assay_missed_key key = {.id = *(volatile u64*)&r->inode ^ ((u64)inode->i_generation << 32),

@@ -233,7 +233,7 @@ Result<> LsmPrograms::Guard() const {
   }
   if (failed) return Fail(OsError("opendir", setup_.pin_dir, failed.value()));
   control_->guard_dev = KernelDev(st.st_dev);
-  __atomic_store_n(&control_->guarded, static_cast<std::uint32_t>(getpid()), __ATOMIC_SEQ_CST);
+  __atomic_store_n(&control_->guarded, 1, __ATOMIC_SEQ_CST);
   return {};
 }
 

@@ -50,6 +50,23 @@ static __always_inline bool is_served_by_attester(const struct assay_control* c,
   return true;
 }
 
+/* As in /proc/PID/fdinfo. */
+static __always_inline u32 mount_number(struct file* file) {
+  struct mount* m = (void*)BPF_CORE_READ(file, f_path.mnt) - bpf_core_field_offset(struct mount, mnt);
+  return BPF_CORE_READ(m, mnt_id);
+}
+
+/* A hint: whoever opens the path is still told whether it is the file. */
+static __always_inline bool has_attesters_root(const struct assay_control* c) {
+  struct task_struct* attester = bpf_task_from_pid(c->attester);
+  if (!attester) return false;
+  struct task_struct* me = bpf_get_current_task_btf();
+  bool same = BPF_CORE_READ(me, fs, root.mnt) == BPF_CORE_READ(attester, fs, root.mnt) &&
+              BPF_CORE_READ(me, fs, root.dentry) == BPF_CORE_READ(attester, fs, root.dentry);
+  bpf_task_release(attester);
+  return same;
+}
+
 /* 0: answered. The thread sleeps here. */
 static __always_inline int ask(struct assay_control* c, struct assay_request* r,
                                struct assay_answer* answer) {

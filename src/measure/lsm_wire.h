@@ -20,7 +20,7 @@
 #define ASSAY_ASSERT(condition) static_assert(condition, #condition)
 #endif
 
-#define ASSAY_WIRE_VERSION 5
+#define ASSAY_WIRE_VERSION 6
 #define ASSAY_PATH 1024 /* longer ones are cut: the attester then names the file by its descriptor */
 #define ASSAY_COMM 16   /* TASK_COMM_LEN */
 #define ASSAY_DIGEST 32 /* SHA-256 */
@@ -65,22 +65,26 @@ enum assay_guard {
 #define ASSAY_WRITERS 1U  /* somebody had the file open for writing */
 #define ASSAY_VOLATILE 2U /* it can't become clean: what the file system does is not seen */
 #define ASSAY_SERVED 4U   /* another program serves the file system: reading may block */
+#define ASSAY_OUR_ROOT 8U /* the task's root is the attester's: the path means the same to both */
 
 struct assay_request {
   __u64 inode;  /* the inode's (or the BPF program's) address: names it among those that exist now */
-  __u64 size;   /* of a buffer */
+  __u64 size;   /* of a file or a buffer, bytes */
+  __u64 ino;    /* the inode's number, as /proc/PID/fdinfo has it */
   __u64 since;  /* CLOCK_MONOTONIC, ns */
   __u64 cgroup; /* the task's, by its number */
   __u32 kind;
   __u32 detail;
   __u32 flags;
   __u32 tid, tgid, uid;
+  __u32 mount; /* the number of the mount that the file was reached by, as in /proc/PID/fdinfo */
+  __u32 reserved;
   char comm[ASSAY_COMM];
   __u8 digest[ASSAY_DIGEST];
   char path[ASSAY_PATH]; /* as the task sees it; empty if it is too long */
   __u8 answer[64];       /* the attribute's value: struct assay_answer */
 };
-ASSAY_ASSERT(sizeof(struct assay_request) == 32 + 24 + 16 + 32 + ASSAY_PATH + 64);
+ASSAY_ASSERT(sizeof(struct assay_request) == 40 + 32 + 16 + 32 + ASSAY_PATH + 64);
 
 #define ASSAY_ANSWER_CLEAN 1U  /* recorded: may be remembered as clean */
 #define ASSAY_ANSWER_REFUSE 2U /* EACCES */
@@ -152,16 +156,16 @@ ASSAY_ASSERT(sizeof(struct assay_object) == 8);
 
 /* The one entry of the map `control`, mapped by the attester. */
 struct assay_control {
-  __u32 version;     /* ASSAY_WIRE_VERSION */
-  __u32 active;      /* 0: every hook returns at once */
-  __u32 gate;        /* thread group of the gate; 0: nobody answers */
-  __u32 refuse;      /* what happens when nobody answers: 0 the load goes on and is noted, 1 EACCES */
-  __u32 opens;       /* measure files opened for reading */
-  __u32 raw_writers; /* block devices open for writing at present */
-  __u32 guarded;     /* thread group of the attester, whose objects nobody else may reach; 0: not asked for */
-  __u32 guard_dev;   /* the kernel's dev_t of the file system with the pins */
-  __u32 own_dev;     /* the kernel's dev_t of the file system that the attester serves; 0: none */
-  __u32 reserved;
+  __u32 version;             /* ASSAY_WIRE_VERSION */
+  __u32 active;              /* 0: every hook returns at once */
+  __u32 gate;                /* thread group of the gate; 0: nobody answers */
+  __u32 refuse;              /* what happens when nobody answers: 0 the load goes on and is noted, 1 EACCES */
+  __u32 opens;               /* measure files opened for reading */
+  __u32 raw_writers;         /* block devices open for writing at present */
+  __u32 attester;            /* its thread group */
+  __u32 guarded;             /* 1: nobody else may reach the attester's objects */
+  __u32 guard_dev;           /* the kernel's dev_t of the file system with the pins */
+  __u32 own_dev;             /* the kernel's dev_t of the file system that the attester serves; 0: none */
   __u64 raw_seq;             /* raised with each of them */
   __u64 epoch;               /* raised with each change of policy: what was judged before is asked again */
   __u64 scope;               /* a cgroup's id: only its tasks are measured; 0: all */

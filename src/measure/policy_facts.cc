@@ -12,6 +12,7 @@
 #include "base/bytes.h"
 #include "base/fd.h"
 #include "measure/cgroup.h"
+#include "measure/file.h"
 #include "measure/mount_watch.h"
 #include "measure/policy.h"
 
@@ -56,19 +57,13 @@ std::optional<std::string> UuidOf(int fd, const struct stat& st) {
 
 // The type of the mount that the descriptor was opened through, if this mount namespace has it.
 std::optional<std::string> TypeOf(int fd) {
-  const Result<Bytes> info = ReadFile("/proc/self/fdinfo/" + std::to_string(fd), 64 << 10);
+  const Result<FdInfo> info = FdInfoOf("/proc/self", std::to_string(fd));
   const Result<Bytes> mounts_text = ReadFile("/proc/thread-self/mountinfo", kMaxProcFile);
   if (!info || !mounts_text) return std::nullopt;
-  const std::string_view text = AsText(*info);
-  constexpr std::string_view kLabel = "mnt_id:\t";
-  const std::size_t at = text.find(kLabel);
-  if (at == std::string_view::npos) return std::nullopt;
-  std::uint64_t id = 0;
-  std::from_chars(text.data() + at + kLabel.size(), text.data() + text.size(), id);
   const Result<std::vector<Mount>> mounts = ParseMountInfo(AsText(*mounts_text));
   if (!mounts) return std::nullopt;
   for (const Mount& m : *mounts)
-    if (m.id == id) return m.type;
+    if (m.id == info->mount) return m.type;
   return std::nullopt;
 }
 
