@@ -110,10 +110,18 @@ Step Recorder::Impl::MakeStep(std::string_view name, ByteView data, bool violati
 }
 
 // Bounded like the list: a path beyond that is recorded anew each time it is measured.
-void Recorder::Impl::Learn(const Step& step) {
-  for (const auto& [path, content] : step.paths)
-    if (last.size() < options.max_records || last.contains(path)) last[path] = content;
+void Recorder::Impl::Learn(const std::pair<Key, Key>& content) {
+  if (last.size() < options.max_records || last.contains(content.first)) last[content.first] = content.second;
 }
+
+bool Recorder::Impl::Present(const Step& step) const {
+  if (step.paths.empty()) return false;
+  const auto found = last.find(step.paths.front().first);
+  return found != last.end() && found->second == step.paths.front().second;
+}
+
+// Of the open group's record, or of the next one: what is in the list but not yet in the PCR counts.
+std::uint64_t Recorder::Impl::NextNumber() const { return count + (tail ? 1 : 0); }
 
 // A step is in the PCR, and in the list if it is kept: what is known follows.
 void Recorder::Impl::Note(const Step& step) {
@@ -129,7 +137,14 @@ void Recorder::Impl::Note(const Step& step) {
   entries += step.entries;
   violations += step.violations;
   starts += step.start ? 1 : 0;
-  Learn(step);
+  for (const auto& content : step.paths)
+    if (!overtaken.contains(content.first)) Learn(content);
+  overtaken.clear();
+}
+
+std::optional<Error> Recorder::Impl::Degradation() const {
+  std::lock_guard guard(look);
+  return degraded;
 }
 
 Error Recorder::Impl::Disturbed(const Error& e) {
@@ -137,13 +152,6 @@ Error Recorder::Impl::Disturbed(const Error& e) {
   if (!degraded) log::Error("recorder: nothing is recorded any more: {} ({})", e.Message(), e.code());
   degraded = e;
   return Degraded(e);
-}
-
-Result<> Recorder::Impl::ExtendTail() {
-  ASSAY_TRY(Fault("list.written"));
-  ASSAY_TRY(tpm->Extend(tpm::RawExtend::ForRecorder(), options.pcr, tail->extends));
-  ASSAY_TRY(Fault("extended"));
-  return {};
 }
 
 // The list gets the record; of one that isn't kept, a file says what the PCR was and becomes
@@ -169,14 +177,30 @@ Result<> Recorder::Impl::WriteAhead(const Step& step) {
   return written;
 }
 
-Result<> Recorder::Impl::Commit(Step step) {
+Result<> Recorder::Impl::Write(Step step) {
   step.next = After(values, step.extends);
   step.kept = overflow == 0 && count < options.max_records;
   if (auto r = WriteAhead(step); !r) return Fail(Disturbed(r.error().In("writing the list")));
+  std::lock_guard guard(look);
   tail = std::move(step);
-  if (auto r = ExtendTail(); !r) return Fail(Disturbed(r.error()));
+  return {};
+}
+
+Result<> Recorder::Impl::Finish() {
+  if (!tail) return {};
+  const auto extend = [&]() -> Result<> {
+    ASSAY_TRY(Fault("list.written"));
+    ASSAY_TRY(tpm->Extend(tpm::RawExtend::ForRecorder(), options.pcr, tail->extends));
+    return Fault("extended");
+  };
+  if (auto r = extend(); !r) return Fail(Disturbed(r.error()));
   Settle();
   return {};
+}
+
+Result<> Recorder::Impl::Commit(Step step) {
+  ASSAY_TRY(Write(std::move(step)));
+  return Finish();
 }
 
 // The tail is in the PCR: its context follows, and what is known.
@@ -213,20 +237,30 @@ void Recorder::Impl::Settle() {
   std::ignore = Fault("noted");
 }
 
-Result<> Recorder::Impl::Flush() {
+// Not written: the group waits for better days.
+Result<> Recorder::Impl::WriteGroup() {
   if (group.empty()) return {};
   const Bytes data = ima::EncodeBuf(Hash(banks[list_bank], group), ima::kGroupName, group);
   Step step = MakeStep(kBuf, data, false);
   step.journal = group_step.journal;
   step.entries = group_step.entries;
   step.violations = group_step.violations;
-  step.pending = PendingPath();
-  const Result<> done = Commit(std::move(step));
-  if (!done && !tail) return done;  // not written: the group waits for better days
+  step.pending = PendingPath(count);
+  ASSAY_TRY(Write(std::move(step)));
   group.clear();
   group_step = Step();
   pending.Reset();
-  return done;
+  return {};
+}
+
+Result<> Recorder::Impl::Flush() {
+  std::lock_guard lock(commit);
+  if (const auto reason = Degradation()) return Fail(Degraded(*reason));
+  {
+    std::lock_guard open(grouping);
+    ASSAY_TRY(WriteGroup());
+  }
+  return Finish();
 }
 
 // Room in the list for a group's record, so that what a pending file vouches for can always be committed.
@@ -238,13 +272,17 @@ Result<> Recorder::Impl::Reserve(std::uint64_t from) {
 }
 
 // Puts an entry into the open group.
-Result<> Recorder::Impl::Append(Step step, std::string_view name, ByteView data) {
-  const Bytes encoded = ima::EncodeGroup({{name, data}});
-  if (group.size() + encoded.size() > options.group_bytes) ASSAY_TRY(Flush());
+Result<> Recorder::Impl::Append(Step step, ByteView encoded) {
+  std::uint64_t number = 0, end = 0;
+  {
+    std::lock_guard guard(look);
+    number = NextNumber();
+    end = bytes + (tail ? tail->record.size() : 0);
+  }
   auto write = [&]() -> Result<> {
     if (!pending) {
-      ASSAY_TRY(Reserve(bytes));
-      ASSAY_ASSIGN(pending, assay::Open(PendingPath(), O_RDWR | O_CREAT | O_TRUNC));
+      ASSAY_TRY(Reserve(end));
+      ASSAY_ASSIGN(pending, assay::Open(PendingPath(number), O_RDWR | O_CREAT | O_TRUNC));
     }
     ASSAY_TRY(Fault("pending.write"));
     return PWriteAll(pending.get(), encoded, static_cast<off_t>(group.size()));
@@ -252,7 +290,7 @@ Result<> Recorder::Impl::Append(Step step, std::string_view name, ByteView data)
   if (auto r = write(); !r) {
     if (group.empty()) {  // no file may stay under a number that another record will have
       pending.Reset();
-      unlink(PendingPath().c_str());
+      unlink(PendingPath(number).c_str());
     } else if (ftruncate(pending.get(), static_cast<off_t>(group.size())) != 0) {
       log::Error("recorder: a pending group keeps a torn tail");
     }
@@ -274,7 +312,10 @@ Result<> Recorder::Impl::Append(Step step, std::string_view name, ByteView data)
   {
     // The write-ahead file vouches for it from here on.
     std::lock_guard guard(look);
-    Learn(step);
+    for (const auto& content : step.paths) {
+      Learn(content);
+      if (tail) overtaken.insert(content.first);
+    }
   }
   if (opened) group_opened.notify_all();
   std::ignore = Fault("pending.written");
@@ -289,44 +330,54 @@ void Recorder::Impl::Miss(const std::string& path) {
     ++missed_more;
 }
 
-Result<Recorded> Recorder::Impl::Add(std::string_view name, const Bytes& data, bool violation, bool grouped,
-                                     std::optional<std::pair<Key, Key>> content, const Context& context,
-                                     const std::string& path, bool start) {
-  const auto present = [&]() -> bool {
-    if (!content) return false;
-    const auto found = last.find(content->first);
-    return found != last.end() && found->second == content->second;
+// Nothing: the list is full, and what isn't kept is not grouped.
+Result<std::optional<Recorded>> Recorder::Impl::AddToGroup(const Step& step, ByteView encoded,
+                                                           const std::string& path) {
+  const auto missed_for = [&](Error e) {
+    Miss(path);
+    return Fail(std::move(e));
   };
+  while (true) {
+    std::unique_lock open(grouping);
+    if (const auto reason = Degradation()) return missed_for(Degraded(*reason));
+    std::uint64_t number = 0;
+    {
+      std::lock_guard guard(look);
+      if (Present(step)) return Recorded{.is_new = false, .index = count};
+      number = NextNumber();
+      if (overflow > 0 || number >= options.max_records) return std::optional<Recorded>();
+    }
+    if (group.empty() || group.size() + encoded.size() <= options.group_bytes) {
+      if (auto r = Append(step, encoded); !r) return missed_for(r.error());
+      return Recorded{.is_new = true, .index = number};
+    }
+    open.unlock();
+    if (auto r = Flush(); !r) return missed_for(r.error());
+  }
+}
+
+Result<Recorded> Recorder::Impl::AddAlone(Step step, const std::string& path) {
+  std::lock_guard lock(commit);
+  std::unique_lock open(grouping);
+  if (const auto reason = Degradation()) {
+    Miss(path);
+    return Fail(Degraded(*reason));
+  }
   {
     std::lock_guard guard(look);
-    if (present() && !degraded) return Recorded{.is_new = false, .index = count};
+    if (Present(step)) return Recorded{.is_new = false, .index = count};
   }
-  const auto described = [&](Step step) {
-    step.violations = violation ? 1 : 0;
-    step.start = start;
-    if (content) step.paths.push_back(*content);
-    step.journal.push_back({.index = 0, .sub = 0, .context = context});
-    return step;
-  };
-  std::unique_lock lock(commit);
-  if (degraded) {
-    Miss(path);
-    return Fail(Degraded(*degraded));
-  }
-  if (present()) return Recorded{.is_new = false, .index = count};
-  Result<> done;
-  std::uint64_t index = count;
+  Result<> done = WriteGroup();
+  if (done) done = Finish();
+  const std::uint64_t index = count;
   bool in_list = false;  // then Recover() sees to it
-  if (grouped && overflow == 0 && count < options.max_records) {
-    done = Append(described(Step()), name, data);
-    index = count;
-  } else {
-    done = Flush();
-    index = count;
-    if (done) {
-      done = Commit(described(MakeStep(name, data, violation)));
-      in_list = tail.has_value();
-    }
+  if (done) {
+    done = Write(std::move(step));
+    in_list = done.has_value();
+  }
+  if (in_list) {
+    open.unlock();
+    done = Finish();
   }
   if (!done) {
     if (!in_list) Miss(path);
@@ -335,20 +386,45 @@ Result<Recorded> Recorder::Impl::Add(std::string_view name, const Bytes& data, b
   return Recorded{.is_new = true, .index = index};
 }
 
+Result<Recorded> Recorder::Impl::Add(std::string_view name, const Bytes& data, bool violation, bool grouped,
+                                     std::optional<std::pair<Key, Key>> content, const Context& context,
+                                     const std::string& path, bool start) {
+  const auto described = [&](Step step) {
+    step.violations = violation ? 1 : 0;
+    step.start = start;
+    if (content) step.paths.push_back(*content);
+    step.journal.push_back({.index = 0, .sub = 0, .context = context});
+    return step;
+  };
+  Step step = described({});
+  {
+    std::lock_guard guard(look);
+    if (Present(step) && !degraded) return Recorded{.is_new = false, .index = count};
+  }
+  if (grouped) {
+    ASSAY_ASSIGN(const std::optional<Recorded> recorded,
+                 AddToGroup(step, ima::EncodeGroup({{name, data}}), path));
+    if (recorded) return *recorded;
+  }
+  return AddAlone(described(MakeStep(name, data, violation)), path);
+}
+
 void Recorder::Impl::TimerLoop() {
-  std::unique_lock lock(commit);
+  std::unique_lock open(grouping);
   const auto open_for = std::chrono::milliseconds(options.group_ms);
   while (!stop) {
-    if (group.empty() || degraded) {
-      group_opened.wait_for(lock, std::chrono::milliseconds(500));
+    if (group.empty() || Degradation()) {
+      group_opened.wait_for(open, std::chrono::milliseconds(500));
       continue;
     }
     const auto due = group_since + open_for;
     if (std::chrono::steady_clock::now() < due) {
-      group_opened.wait_until(lock, due);
+      group_opened.wait_until(open, due);
       continue;
     }
+    open.unlock();
     if (auto r = Flush(); !r) log::Error("recorder: {}", r.error().Message());
+    open.lock();
   }
 }
 
@@ -379,14 +455,13 @@ Recorder::Recorder(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 Recorder::~Recorder() {
   {
-    std::lock_guard lock(impl_->commit);
+    std::lock_guard open(impl_->grouping);
     impl_->stop = true;
-    if (!impl_->degraded) {
-      if (auto r = impl_->Flush(); !r) log::Error("recorder: at the end: {}", r.error().Message());
-    }
   }
   impl_->group_opened.notify_all();
   if (impl_->timer.joinable()) impl_->timer.join();
+  if (impl_->Degradation()) return;
+  if (auto r = impl_->Flush(); !r) log::Error("recorder: at the end: {}", r.error().Message());
 }
 
 Result<std::unique_ptr<Recorder>> Recorder::Open(RecorderOptions options, tpm::Tpm& tpm) {
@@ -430,11 +505,7 @@ Result<Recorded> Recorder::RecordBuffer(const std::string& name, ByteView buffer
                     name == kStartName);
 }
 
-Result<> Recorder::Flush() {
-  std::lock_guard lock(impl_->commit);
-  if (impl_->degraded) return Fail(Degraded(*impl_->degraded));
-  return impl_->Flush();
-}
+Result<> Recorder::Flush() { return impl_->Flush(); }
 
 RecorderState Recorder::State() const {
   const Impl& d = *impl_;
@@ -456,10 +527,15 @@ RecorderState Recorder::State() const {
 Result<> Recorder::Quiesce(const std::function<Result<>(const RecorderState&)>& fn) {
   Impl& d = *impl_;
   std::lock_guard lock(d.commit);
-  const bool foreign = d.degraded && d.degraded->code() == kForeign;
-  if (d.degraded && !foreign) return Fail(Degraded(*d.degraded));
+  const std::optional<Error> reason = d.Degradation();
+  const bool foreign = reason && reason->code() == kForeign;
+  if (reason && !foreign) return Fail(Degraded(*reason));
   if (!foreign) {
-    ASSAY_TRY(d.Flush());
+    {
+      std::lock_guard open(d.grouping);
+      ASSAY_TRY(d.WriteGroup());
+    }
+    ASSAY_TRY(d.Finish());
     // Growth of the kernel's own list beside ours, or anything else that extends our PCR, shows here at the
     // latest.
     const Result<Values> present = d.ReadPcr();
@@ -480,7 +556,8 @@ Result<> Recorder::Recover() {
   std::uint64_t more = 0;
   {
     std::lock_guard lock(d.commit);
-    if (!d.degraded) return {};
+    std::lock_guard open(d.grouping);
+    if (!d.Degradation()) return {};
     if (auto r = d.Resume(); !r) return Fail(d.Disturbed(r.error()));
     std::lock_guard guard(d.look);
     d.degraded.reset();

@@ -2,11 +2,19 @@
 // reconciliation).
 //
 //   std::lock_guard lock(impl.commit);
-//   ASSAY_TRY(impl.Commit(impl.MakeStep("ima-ng", data, false)));
+//   std::unique_lock open(impl.grouping);
+//   ASSAY_TRY(impl.WriteGroup());                                   // the open group becomes the list's
+//   tail, ASSAY_TRY(impl.Finish());                                       // and is extended
+//   ASSAY_TRY(impl.Write(impl.MakeStep("ima-ng", data, false)));
+//   open.unlock();                                                  // the next group may be opened
+//   ASSAY_TRY(impl.Finish());
 //
-// Contract: what changes while recording is written with both mutexes held and may be read with either; all
-// functions but Miss() and Disturbed() want `commit` held. After an error of Commit(), `tail` tells whether
-// the step is in the list (and perhaps in the PCR: Recover() finds out) or nowhere.
+// Contract: three mutexes, taken in this order. `commit` is held from a record's writing to the end of its
+// extend. `grouping` guards the open group; held as well while a record is written, since the group's number
+// is the next record's, and let go while the TPM works: entries wait for no extend and no quote. `look`
+// guards what the two share: that is written with `look` and `commit` held (`last`: `look` and either) and
+// may be read with one of them (`last`: with `look`). After an error, `tail` tells whether the step is in the
+// list (and perhaps in the PCR: Recover() finds out) or nowhere.
 #pragma once
 
 #include <array>
@@ -17,6 +25,7 @@
 #include <string>
 #include <thread>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -60,7 +69,8 @@ struct Recorder::Impl {
   UniqueFd lock_file, list, journal, pending, growth;
   std::array<std::uint8_t, 32> salt{};  // of the keys: nobody can prepare two contents that fall together
 
-  mutable std::mutex commit;  // held while something is committed
+  std::mutex commit;
+  std::mutex grouping;
   mutable std::mutex look;
   Values values;
   // Banks (positions in banks) whose first record is the kernel's and was extended as zero-padded SHA-1, as a
@@ -69,24 +79,26 @@ struct Recorder::Impl {
   std::uint64_t count = 0, bytes = 0, entries = 0, violations = 0, starts = 0, journal_bytes = 0;
   std::uint64_t overflow = 0;
   std::unordered_map<Key, Key, KeyHash> last;  // path -> last content
-  std::vector<std::uint64_t> offsets;          // of each kOffsetStride-th record
+  std::unordered_set<Key, KeyHash>
+      overtaken;                       // paths with a content in the open group that is later than the tail's
+  std::vector<std::uint64_t> offsets;  // of each kOffsetStride-th record
   Checkpoints checkpoints;
   std::optional<Error> degraded;
   std::optional<Step> tail;  // written, but it is not known whether it was extended
   std::vector<std::string> missed;
   std::uint64_t missed_more = 0;
 
-  // The open group.
+  // The open group: under `grouping`.
   Bytes group;
   Step group_step;
   std::chrono::steady_clock::time_point group_since;
   std::condition_variable group_opened;
   std::thread timer;
-  bool stop = false;
+  bool stop = false;  // under `grouping`
 
   Result<> Fault(std::string_view at) const { return options.fault ? options.fault(at) : Result<>(); }
   std::string File(std::string_view name) const { return options.dir + "/" + std::string(name); }
-  std::string PendingPath() const { return File("pending." + std::to_string(count)); }
+  std::string PendingPath(std::uint64_t number) const { return File("pending." + std::to_string(number)); }
   Key PathKey(std::string_view path, std::optional<std::string_view> cgroup = std::nullopt) const;
   Key ContentKey(ByteView digest) const;
 
@@ -94,14 +106,19 @@ struct Recorder::Impl {
   Result<Values> ReadPcr();
   Values After(const Values& from, const Values& extends) const;
   Step MakeStep(std::string_view name, ByteView data, bool violation) const;
-  void Learn(const Step& step);
+  void Learn(const std::pair<Key, Key>& content);
+  bool Present(const Step& step) const;
   void Note(const Step& step);
-  Result<> Commit(Step step);
+  std::uint64_t NextNumber() const;
+  std::optional<Error> Degradation() const;
   Result<> WriteAhead(const Step& step);
-  Result<> ExtendTail();
+  Result<> Write(Step step);  // wants `grouping`, like the next
+  Result<> WriteGroup();
+  Result<> Finish();
+  Result<> Commit(Step step);
   void Settle();
   Result<> Flush();
-  Result<> Append(Step step, std::string_view name, ByteView data);
+  Result<> Append(Step step, ByteView encoded);  // wants only `grouping`
   Result<> Reserve(std::uint64_t from);
   Result<> Resume();
   Error Disturbed(const Error& e);
@@ -109,6 +126,8 @@ struct Recorder::Impl {
   Result<Recorded> Add(std::string_view name, const Bytes& data, bool violation, bool grouped,
                        std::optional<std::pair<Key, Key>> content, const Context& context,
                        const std::string& path, bool start);
+  Result<std::optional<Recorded>> AddToGroup(const Step& step, ByteView encoded, const std::string& path);
+  Result<Recorded> AddAlone(Step step, const std::string& path);
   void TimerLoop();
 
   // recorder_start.cc

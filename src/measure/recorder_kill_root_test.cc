@@ -179,5 +179,40 @@ TEST_F(RecorderKillTest, AtEachNamedInstant) {
   }
 }
 
+// Killed while one group is in the list and not extended, and the next one has an entry already.
+TEST_F(RecorderKillTest, WithTwoGroupsUnderWay) {
+  options_.group_ms = 60'000;
+  options_.known = [](const Digest&) { return true; };
+  Open();  // boot_aggregate
+  Close();
+  tpm_.reset();
+  const pid_t child = fork();
+  if (child == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    Recorder* in_use = nullptr;
+    options_.fault = [&](std::string_view at) -> Result<> {
+      if (at != "list.written") return {};
+      if (!in_use->Record({DigestOf("2"), "/second", {}})) _exit(3);
+      raise(SIGKILL);
+      return {};
+    };
+    auto tpm = tpm::Tpm::Connect(swtpm_.tcti());
+    auto recorder = Recorder::Open(options_, **tpm);
+    in_use = recorder->get();
+    if (!in_use->Record({DigestOf("1"), "/first", {}})) _exit(4);
+    std::ignore = in_use->Flush();
+    _exit(5);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  ASSERT_TRUE(WIFSIGNALED(status)) << "ended with " << WEXITSTATUS(status);
+  ASSERT_TRUE(std::filesystem::exists(options_.dir + "/pending.1"));
+  ASSERT_TRUE(std::filesystem::exists(options_.dir + "/pending.2"));
+  Open();
+  EXPECT_EQ(CheckedPaths(), (std::vector<std::string>{"boot_aggregate", "/first", "/second"}));
+  EXPECT_FALSE(std::filesystem::exists(options_.dir + "/pending.1"));
+  EXPECT_FALSE(std::filesystem::exists(options_.dir + "/pending.2"));
+}
+
 }  // namespace
 }  // namespace assay::measure

@@ -267,8 +267,8 @@ Result<> Recorder::Impl::AdoptBootAggregate(const Values& present) {
 // A group that was open when the process died: complete entries are committed, a torn one was never answered
 // for. A file with another number is of a group that is in the list.
 Result<> Recorder::Impl::AdoptPending() {
-  RemoveFiles("pending.", PendingPath());
-  Result<Bytes> file = ReadFile(PendingPath(), options.group_bytes + ima::kMaxRecord);
+  RemoveFiles("pending.", PendingPath(count));
+  Result<Bytes> file = ReadFile(PendingPath(count), options.group_bytes + ima::kMaxRecord);
   if (!file) return {};
   Bytes whole = std::move(*file);
   whole.resize(WholeEntries(whole));
@@ -278,7 +278,7 @@ Result<> Recorder::Impl::AdoptPending() {
   }
   const Bytes data = ima::EncodeBuf(Hash(banks[list_bank], whole), ima::kGroupName, whole);
   Step step = MakeStep(kBuf, data, false);
-  step.pending = PendingPath();
+  step.pending = PendingPath(count);
   ima::ListReader reader(step.record, banks[list_bank]);
   ASSAY_ASSIGN(const std::optional<ima::RecordView> view, reader.Next());
   Account(*view, step);

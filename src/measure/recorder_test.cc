@@ -4,7 +4,10 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <condition_variable>
 #include <filesystem>
+#include <mutex>
+#include <thread>
 
 #include "measure/journal.h"
 #include "measure/recorder_testing.h"
@@ -377,6 +380,111 @@ TEST_F(RecorderTest, AGroupOfUnknownFateDoesNotHideWhatCameAfterIt) {
   EXPECT_FALSE(recorder_->Record({DigestOf("u"), "/unknown", {}}));
   ASSERT_TRUE(recorder_->Recover());
   EXPECT_EQ(CheckedPaths(), (std::vector<std::string>{"boot_aggregate", "/grouped", "/unknown"}));
+  EXPECT_EQ(recorder_->State().violations, 1U);
+}
+
+// Holds the thread that commits, before its extend.
+class SlowTpm {
+ public:
+  Result<> At(std::string_view instant) {
+    std::unique_lock lock(mutex_);
+    if (instant != "list.written" || !slow_) return {};
+    reached_ = true;
+    changed_.notify_all();
+    changed_.wait(lock, [this] { return !slow_; });
+    return {};
+  }
+  void Begin() {
+    const std::lock_guard lock(mutex_);
+    slow_ = true;
+    reached_ = false;
+  }
+  void WaitUntilReached() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return reached_; });
+  }
+  void End() {
+    const std::lock_guard lock(mutex_);
+    slow_ = false;
+    changed_.notify_all();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool slow_ = false, reached_ = false;
+};
+
+TEST_F(RecorderTest, AnEntryWaitsForNoExtendAndNoQuote) {
+  options_.group_ms = 60'000;
+  options_.known = [](const Digest& d) { return d != DigestOf("u"); };
+  SlowTpm tpm;
+  options_.fault = [&](std::string_view at) { return tpm.At(at); };
+  Open();
+  Add("/one", "1");
+  tpm.Begin();
+  std::thread flush([&] { EXPECT_TRUE(recorder_->Flush()); });
+  tpm.WaitUntilReached();
+  EXPECT_EQ(Add("/two", "2").index, 2U);
+  EXPECT_FALSE(Add("/two", "2").is_new);
+  EXPECT_TRUE(std::filesystem::exists(options_.dir + "/pending.1"));
+  EXPECT_TRUE(std::filesystem::exists(options_.dir + "/pending.2"));
+  tpm.End();
+  flush.join();
+  EXPECT_FALSE(std::filesystem::exists(options_.dir + "/pending.1"));
+  ASSERT_TRUE(recorder_->Quiesce([&](const RecorderState& s) -> Result<> {
+    EXPECT_EQ(s.count, 3U);
+    EXPECT_EQ(Add("/three", "3").index, 3U);
+    EXPECT_EQ(recorder_->State().pcr_values, s.pcr_values);
+    return {};
+  }));
+  tpm.Begin();
+  std::thread alone([&] { Add("/u", "u"); });
+  tpm.WaitUntilReached();  // for the group, which goes first
+  tpm.End();
+  alone.join();
+  EXPECT_EQ(CheckedPaths(), (std::vector<std::string>{"boot_aggregate", "/one", "/two", "/three", "/u"}));
+}
+
+TEST_F(RecorderTest, ALaterContentStaysTheLaterOne) {
+  options_.group_ms = 60'000;
+  options_.known = [](const Digest& d) { return d == DigestOf("new"); };
+  SlowTpm tpm;
+  options_.fault = [&](std::string_view at) { return tpm.At(at); };
+  Open();
+  tpm.Begin();
+  std::thread alone([&] { Add("/p", "old"); });
+  tpm.WaitUntilReached();
+  EXPECT_TRUE(Add("/p", "new").is_new);
+  tpm.End();
+  alone.join();
+  EXPECT_FALSE(Add("/p", "new").is_new);
+  EXPECT_TRUE(Add("/p", "old").is_new);
+  EXPECT_EQ(CheckedPaths(), (std::vector<std::string>{"boot_aggregate", "/p", "/p", "/p"}));
+  Close();
+  Open();
+  EXPECT_FALSE(Add("/p", "old").is_new);
+}
+
+TEST_F(RecorderTest, AnExtendThatFailsTakesNoLaterEntryWithIt) {
+  options_.group_ms = 60'000;
+  options_.known = [](const Digest&) { return true; };
+  bool broken = false;
+  options_.fault = [&](std::string_view at) -> Result<> {
+    if (!broken || at != "list.written") return {};
+    broken = false;
+    EXPECT_TRUE(Add("/later", "2").is_new);
+    return Fail(tpm::TpmError(tpm::TpmError::Kind::kGone, "TPM2_PCR_Extend", 0));
+  };
+  Open();
+  Add("/one", "1");
+  broken = true;
+  EXPECT_FALSE(recorder_->Flush());
+  EXPECT_FALSE(recorder_->Record({DigestOf("3"), "/refused", {}}));
+  ASSERT_TRUE(recorder_->Recover());
+  EXPECT_FALSE(Add("/later", "2").is_new);
+  ASSERT_TRUE(recorder_->Flush());
+  EXPECT_EQ(CheckedPaths(), (std::vector<std::string>{"boot_aggregate", "/one", "/later", "/refused"}));
   EXPECT_EQ(recorder_->State().violations, 1U);
 }
 
