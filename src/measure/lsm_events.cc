@@ -146,7 +146,7 @@ void LsmEvents::Impl::Handle(const assay_event& event) {
 }
 
 void LsmEvents::Impl::HandleMissed() {
-  programs->TakeMissed([&](const assay_missed_key& key, const assay_missed& missed) {
+  programs->TakeMissed([&](const assay_missed& missed) {
     if (stop && std::chrono::steady_clock::now() > stopped + kLastWords) {
       Report(Violation::kUnanswered, "unnamed:rest",
              {.time_ms = NowMs(), .pid = getpid(), .uid = 0, .comm = "assayd", .hook = "missed"});
@@ -161,7 +161,7 @@ void LsmEvents::Impl::HandleMissed() {
                     .late = true};
     const std::string path = missed.path[0] != 0 ? missed.path : std::string("unknown:") + missed.comm;
     Report(Violation::kUnanswered, path, context);
-    if (key.kind == ASSAY_EXEC || key.kind == ASSAY_MMAP || key.kind == ASSAY_KERNEL_READ)
+    if ((missed.kinds & (1U << ASSAY_EXEC | 1U << ASSAY_MMAP | 1U << ASSAY_KERNEL_READ)) != 0)
       MeasureLate(path, context);
     return true;
   });

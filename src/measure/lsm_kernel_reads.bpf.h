@@ -76,7 +76,7 @@ int BPF_PROG(on_kernfs, struct kernfs_node* parent, struct kernfs_node* node, in
   if (!r) return c->refuse ? -ENOMEM : 0;
   r->size = t->buffer_size;
   __builtin_memcpy(r->digest, t->buffer_digest, sizeof(r->digest));
-  struct assay_missed_key key = {.kind = ASSAY_BUFFER, .ino = *(u64*)t->buffer_digest};
+  struct assay_missed_key key = {.id = ASSAY_BUFFER, .ino = *(u64*)t->buffer_digest};
   struct assay_answer answer = {};
   return decide(c, r, &answer, &key);
 }
@@ -96,7 +96,7 @@ int BPF_PROG(on_bpf, struct bpf_prog* prog) {
   if (sha256(&t->sha, (void*)instructions, r->size, true, r->digest))
     __builtin_memset(r->digest, 0, sizeof(r->digest));
   bpf_probe_read_kernel_str(r->path, sizeof(prog->aux->name), BPF_CORE_READ(prog, aux)->name);
-  struct assay_missed_key key = {.kind = ASSAY_BPF, .ino = *(u64*)r->digest};
+  struct assay_missed_key key = {.id = ASSAY_BPF, .ino = *(u64*)r->digest};
   struct assay_answer answer = {};
   return decide(c, r, &answer, &key);
 }

@@ -37,8 +37,7 @@ static __always_inline int measure(struct assay_control* c, struct file* file, u
   /* Read back, the address is a number to the verifier. */
   struct assay_missed_key key = {.id = *(volatile u64*)&r->inode ^ ((u64)inode->i_generation << 32),
                                  .ino = inode->i_ino,
-                                 .dev = inode->i_sb->s_dev,
-                                 .kind = kind};
+                                 .dev = inode->i_sb->s_dev};
   struct assay_answer answer = {};
   int result = decide(c, r, &answer, &key);
   if (result) return result;

@@ -74,7 +74,7 @@ struct {
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
   __uint(map_flags, BPF_F_NO_PREALLOC);
-  __uint(max_entries, 8192);
+  __uint(max_entries, 16384);
   __type(key, struct assay_missed_key);
   __type(value, struct assay_missed);
 } missed SEC(".maps");

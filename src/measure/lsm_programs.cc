@@ -294,8 +294,7 @@ std::optional<assay_request> LsmPrograms::Request(pid_t tid) const {
   return request;
 }
 
-void LsmPrograms::TakeMissed(
-    const std::function<bool(const assay_missed_key&, const assay_missed&)>& record) const {
+void LsmPrograms::TakeMissed(const std::function<bool(const assay_missed&)>& record) const {
   assay_missed_key key;
   assay_missed value;
   for (std::size_t n = 0; n < kMaxMissed; ++n) {
@@ -303,11 +302,11 @@ void LsmPrograms::TakeMissed(
     if (bpf_map_lookup_elem(missed_.get(), &key, &value) != 0) continue;
     value.path[ASSAY_PATH - 1] = 0;
     value.comm[ASSAY_COMM - 1] = 0;
-    if (!record(key, value)) return;
+    if (!record(value)) return;
     assay_missed last;
     if (bpf_map_lookup_and_delete_elem(missed_.get(), &key, &last) != 0) continue;
     // Loaded once more meanwhile, maybe with another content.
-    if (last.count != value.count) record(key, value);
+    if (last.count != value.count) record(value);
   }
 }
 

@@ -47,7 +47,7 @@ class LsmPrograms {
   Result<> Mark(pid_t pid, std::uint32_t role) const;     // of a process, until it ends
   std::optional<assay_request> Request(pid_t tid) const;  // that this thread waits for
   // Each is forgotten only when `record` has returned; false: the rest stays.
-  void TakeMissed(const std::function<bool(const assay_missed_key&, const assay_missed&)>& record) const;
+  void TakeMissed(const std::function<bool(const assay_missed&)>& record) const;
   Result<bpf::RingPtr> OpenEvents(std::function<void(const assay_event&)>* on_event) const;
   Result<> AddOwnFile(const std::string& path) const;  // it may be loaded also when nobody answers
   // From now on nobody but us reaches the objects, while this process lives. Only with LsmSetup::guard.

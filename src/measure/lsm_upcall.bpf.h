@@ -103,14 +103,15 @@ static __always_inline void note_missed(struct assay_control* c, const struct as
     __builtin_memcpy(m->comm, r->comm, sizeof(m->comm));
     __builtin_memcpy(m->path, r->path, sizeof(m->path));
   }
+  __sync_fetch_and_or(&m->kinds, 1U << r->kind);
   __sync_fetch_and_add(&m->count, 1);
 }
 
 /* Not refused where nobody answers: the attester's own files, and what its programs read when they start. */
-static __always_inline bool is_for_attester(const struct assay_missed_key* key) {
+static __always_inline bool is_for_attester(const struct assay_missed_key* key, u32 kind) {
   struct assay_own_file own = {.ino = key->ino, .dev = key->dev};
   if (bpf_map_lookup_elem(&own_files, &own)) return true;
-  if (key->kind != ASSAY_OPEN) return false;
+  if (kind != ASSAY_OPEN) return false;
   struct file* program = bpf_get_task_exe_file(bpf_get_current_task_btf());
   if (!program) return false;
   struct inode* inode = program->f_inode;
@@ -130,7 +131,7 @@ static __always_inline int decide(struct assay_control* c, struct assay_request*
   } else if (asked) {
     note_missed(c, r, key);
     answer->flags = 0;
-    if (c->refuse && !is_for_attester(key)) result = -EACCES;
+    if (c->refuse && !is_for_attester(key, r->kind)) result = -EACCES;
   } else if (answer->flags & ASSAY_ANSWER_REFUSE) {
     result = -EACCES;
   }

@@ -116,23 +116,25 @@ struct assay_event {
 };
 ASSAY_ASSERT(sizeof(struct assay_event) == 72 + 16 + 32 + ASSAY_PATH);
 
-/* What ran while nobody answered: one for each inode and kind. */
+/* What ran while nobody answered: one for each file. */
 struct assay_missed_key {
-  __u64 id; /* the inode's address and generation: an address alone has a new owner some day */
+  __u64 id; /* the inode's address and generation: an address alone has a new owner some day; else the kind */
   __u64 ino;
   __u32 dev;
-  __u32 kind;
+  __u32 reserved;
 };
 ASSAY_ASSERT(sizeof(struct assay_missed_key) == 24);
 
 struct assay_missed {
   __u64 count;
-  __u64 cgroup;
+  __u64 cgroup; /* this and what follows: of the first who loaded it */
   __u32 tgid, uid;
+  __u32 kinds; /* of all: 1 << assay_kind */
+  __u32 reserved;
   char comm[ASSAY_COMM];
   char path[ASSAY_PATH];
 };
-ASSAY_ASSERT(sizeof(struct assay_missed) == 40 + ASSAY_PATH);
+ASSAY_ASSERT(sizeof(struct assay_missed) == 48 + ASSAY_PATH);
 
 /* The attester's own files: they may always be loaded, so that it can be started again. */
 struct assay_own_file {
