@@ -11,7 +11,8 @@
 //
 // Contract: three mutexes, taken in this order. `commit` is held from a record's writing to the end of its
 // extend. `grouping` guards the open group; held as well while a record is written, since the group's number
-// is the next record's, and let go while the TPM works: entries wait for no extend and no quote. `look`
+// is the next record's, and let go while the TPM works: entries wait for no extend and no quote (but for the
+// extend of a group that a record on its own closes: nothing may come between the two). `look`
 // guards what the two share: that is written with `look` and `commit` held (`last`: `look` and either) and
 // may be read with one of them (`last`: with `look`). After an error, `tail` tells whether the step is in the
 // list (and perhaps in the PCR: Recover() finds out) or nowhere.
