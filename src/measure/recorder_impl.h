@@ -1,5 +1,5 @@
-// Internal: the recorder's state, shared by recorder.cc (use) and recorder_start.cc (start and
-// reconciliation).
+// Internal: the recorder's state, shared by recorder.cc (use), recorder_commit.cc (records and groups on
+// their way) and recorder_start.cc (start and reconciliation).
 //
 //   std::lock_guard lock(impl.commit);
 //   std::unique_lock open(impl.grouping);
@@ -62,6 +62,8 @@ struct Step {
   bool kept = true;  // false: the list is full, only the PCR gets it
 };
 
+Error Degraded(const Error& reason);  // StateError "recorder.degraded"
+
 struct Recorder::Impl {
   RecorderOptions options;
   tpm::Tpm* tpm = nullptr;
@@ -80,8 +82,8 @@ struct Recorder::Impl {
   std::uint64_t count = 0, bytes = 0, entries = 0, violations = 0, starts = 0, journal_bytes = 0;
   std::uint64_t overflow = 0;
   std::unordered_map<Key, Key, KeyHash> last;  // path -> last content
-  std::unordered_set<Key, KeyHash>
-      overtaken;                       // paths with a content in the open group that is later than the tail's
+  // Paths with a content in the open group: it is later than the one that the tail has.
+  std::unordered_set<Key, KeyHash> overtaken;
   std::vector<std::uint64_t> offsets;  // of each kOffsetStride-th record
   Checkpoints checkpoints;
   std::optional<Error> degraded;
@@ -103,7 +105,7 @@ struct Recorder::Impl {
   Key PathKey(std::string_view path, std::optional<std::string_view> cgroup = std::nullopt) const;
   Key ContentKey(ByteView digest) const;
 
-  // recorder.cc
+  // recorder_commit.cc
   Result<Values> ReadPcr();
   Values After(const Values& from, const Values& extends) const;
   Step MakeStep(std::string_view name, ByteView data, bool violation) const;
@@ -121,7 +123,6 @@ struct Recorder::Impl {
   Result<> Flush();
   Result<> Append(Step step, ByteView encoded);  // wants only `grouping`
   Result<> Reserve(std::uint64_t from);
-  Result<> Resume();
   Error Disturbed(const Error& e);
   void Miss(const std::string& path);
   Result<Recorded> Add(std::string_view name, const Bytes& data, bool violation, bool grouped,
@@ -130,6 +131,9 @@ struct Recorder::Impl {
   Result<std::optional<Recorded>> AddToGroup(const Step& step, ByteView encoded, const std::string& path);
   Result<Recorded> AddAlone(Step step, const std::string& path);
   void TimerLoop();
+
+  // recorder.cc
+  Result<> Resume();
 
   // recorder_start.cc
   Result<> Start();
