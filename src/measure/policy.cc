@@ -224,15 +224,12 @@ Result<Policy> Policy::Parse(std::string_view text) {
   ASSAY_ASSIGN(policy.lines_, parser.Parse());
   policy.text_ = text;
   policy.needs_ = parser.needs();
-  policy.records_cgroups_ = std::any_of(policy.lines_.begin(), policy.lines_.end(), [](const Line& l) {
-    return l.record_template == ima::kNgCgroupName;
-  });
+  // Asked for each measurement.
+  for (const Line& line : policy.lines_) {
+    policy.records_cgroups_ |= line.record_template == ima::kNgCgroupName;
+    policy.appraises_ |= line.action == Action::kAppraise && !line.dont;
+  }
   return policy;
-}
-
-bool Policy::Appraises() const {
-  return std::any_of(lines_.begin(), lines_.end(),
-                     [](const Line& l) { return l.action == Action::kAppraise && !l.dont; });
 }
 
 bool Policy::Asks(Func func) const {

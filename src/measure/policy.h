@@ -83,7 +83,7 @@ class Policy {
   std::uint32_t needs() const { return needs_; }            // of Need: what GatherFacts must find out
   bool RecordsCgroups() const { return records_cgroups_; }  // by any rule
   bool DependsOnTask() const { return (needs_ & (kNeedIds | kNeedCgroup)) != 0; }
-  bool Appraises() const;
+  bool Appraises() const { return appraises_; }
   bool Asks(Func func) const;  // whether any rule could say yes to it
   const std::string& text() const { return text_; }
 
@@ -124,7 +124,7 @@ class Policy {
   std::string text_;
   std::vector<Line> lines_;
   std::uint32_t needs_ = 0;
-  bool records_cgroups_ = false;
+  bool records_cgroups_ = false, appraises_ = false;
 };
 
 // What can be told of an open file and of the thread that uses it. `known` is the caller's to fill in, and
