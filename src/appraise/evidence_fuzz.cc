@@ -3,11 +3,11 @@
 // again: 'trusted' only if nothing changed. Mode odd: claims, context or list are replaced and the quote is
 // made anew, as root on the attester can: 'trusted' only with the list that the PCR holds.
 #include <algorithm>
-#include <cstdlib>
 
 #include "appraise/result.h"
 #include "appraise/synthetic.h"
 #include "appraise/synthetic_boot.h"
+#include "base/fuzzing.h"
 
 using namespace assay;
 using namespace assay::appraise;
@@ -33,7 +33,7 @@ struct Seed {
     policy.require_secure_boot = true;
     // One key has many public areas (authPolicy, reserved attributes); only its name tells them apart.
     policy.pinned_ak = Hex(tpm::ParsePublic(good.ak_public)->name);
-    if (Judge(good).verdict != Verdict::kTrusted) abort();
+    Require(Judge(good).verdict == Verdict::kTrusted);
   }
   Appraisal Judge(const attest::Evidence& e) const {
     return Appraise(host.Ask(e, nonce), HostState{}, host, policy, {boot.expected});
@@ -93,15 +93,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   (void)Describe(a, true, true);
   (void)ToJson(a, true);
   const auto state = ParseHostState(EncodeHostState(a.host));
-  if (!state) abort();
+  Require(state.has_value());
   if (a.verdict != Verdict::kTrusted) return 0;
   if (lies) {
-    if (Content(e.list) != Content(seed.good.list)) abort();
+    Require(Content(e.list) == Content(seed.good.list));
   } else if (kParts[part] == &attest::Evidence::event_log) {
-    if (!SameBoot(e.event_log, seed.host.pcrs)) abort();
+    Require(SameBoot(e.event_log, seed.host.pcrs));
   } else if (e.*kParts[part] != before && kParts[part] != &attest::Evidence::ek_public) {
     // A signature's other encoding (leading zeros) is still the AK's over the same bytes.
-    if (kParts[part] != &attest::Evidence::signature) abort();
+    Require(kParts[part] == &attest::Evidence::signature);
   }
   return 0;
 }

@@ -1,19 +1,19 @@
 // A policy that is accepted is written and read back as the same; it never lets SHA-1 or a resettable PCR in.
 #include <algorithm>
-#include <cstdlib>
 
 #include "appraise/appraise.h"
+#include "base/fuzzing.h"
 
 using namespace assay;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const auto policy = appraise::ParsePolicy(AsText({data, size}));
   if (!policy) return 0;
-  if (policy->pcr > 15 || policy->quote_banks.empty()) abort();
+  Require(policy->pcr <= 15 && !policy->quote_banks.empty());
   for (const auto& algs : {policy->quote_banks, policy->file_algs})
-    if (std::find(algs.begin(), algs.end(), HashAlg::kSha1) != algs.end()) abort();
+    Require(std::find(algs.begin(), algs.end(), HashAlg::kSha1) == algs.end());
   const std::string text = appraise::EncodePolicy(*policy);
   const auto again = appraise::ParsePolicy(text);
-  if (!again || appraise::EncodePolicy(*again) != text) abort();
+  Require(again && appraise::EncodePolicy(*again) == text);
   return 0;
 }

@@ -1,7 +1,6 @@
 // A host state that is accepted is written and read back as the same.
-#include <cstdlib>
-
 #include "appraise/appraise.h"
+#include "base/fuzzing.h"
 
 using namespace assay;
 
@@ -10,6 +9,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (!state) return 0;
   const std::string text = appraise::EncodeHostState(*state);
   const auto again = appraise::ParseHostState(text);
-  if (!again || appraise::EncodeHostState(*again) != text) abort();
+  Require(again && appraise::EncodeHostState(*again) == text);
   return 0;
 }

@@ -1,7 +1,6 @@
 // Claims: any bytes are an error or claims that encode to a fixed point.
-#include <cstdlib>
-
 #include "attest/evidence.h"
+#include "base/fuzzing.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace assay::attest;
@@ -9,6 +8,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (!claims) return 0;
   const assay::Bytes once = EncodeClaims(*claims);
   const auto again = ParseClaims(once);
-  if (!again || EncodeClaims(*again) != once) std::abort();
+  assay::Require(again && EncodeClaims(*again) == once);
   return 0;
 }

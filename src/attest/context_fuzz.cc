@@ -1,7 +1,6 @@
 // Context lines: any bytes are an error or entries that encode to a fixed point.
-#include <cstdlib>
-
 #include "attest/evidence.h"
+#include "base/fuzzing.h"
 
 namespace {
 
@@ -22,6 +21,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (!entries) return 0;
   const assay::Bytes once = Encode(*entries);
   const auto again = ParseContext(once);
-  if (!again || again->size() != entries->size() || Encode(*again) != once) std::abort();
+  assay::Require(again && again->size() == entries->size() && Encode(*again) == once);
   return 0;
 }

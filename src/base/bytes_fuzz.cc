@@ -1,9 +1,9 @@
 // Hex, base64 and base64url: one text for one value, so that what is read is written back the same.
 #include <algorithm>
 #include <cctype>
-#include <cstdlib>
 
 #include "base/bytes.h"
+#include "base/fuzzing.h"
 
 using namespace assay;
 
@@ -14,12 +14,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     std::string lower = text;
     std::transform(lower.begin(), lower.end(), lower.begin(),
                    [](unsigned char c) { return std::tolower(c); });
-    if (Hex(*b) != lower) abort();
+    Require(Hex(*b) == lower);
   }
-  if (const auto b = FromBase64(text); b && Base64(*b) != text) abort();
-  if (const auto b = FromBase64Url(text); b && Base64Url(*b) != text) abort();
-  if (*FromHex(Hex(bytes)) != Bytes(data, data + size)) abort();
-  if (*FromBase64(Base64(bytes)) != Bytes(data, data + size)) abort();
-  if (*FromBase64Url(Base64Url(bytes)) != Bytes(data, data + size)) abort();
+  if (const auto b = FromBase64(text)) Require(Base64(*b) == text);
+  if (const auto b = FromBase64Url(text)) Require(Base64Url(*b) == text);
+  Require(*FromHex(Hex(bytes)) == Bytes(data, data + size));
+  Require(*FromBase64(Base64(bytes)) == Bytes(data, data + size));
+  Require(*FromBase64Url(Base64Url(bytes)) == Bytes(data, data + size));
   return 0;
 }

@@ -1,6 +1,5 @@
 // Untrusted JSON: never a crash, and what is accepted can be walked to its end.
-#include <cstdlib>
-
+#include "base/fuzzing.h"
 #include "base/json.h"
 
 using namespace assay;
@@ -9,16 +8,16 @@ namespace {
 
 // Every accessor on every value; depth is the document's own bound.
 void Walk(const JsonValue& v, std::size_t depth) {
-  if (depth > JsonDoc::kMaxDepth) abort();
+  Require(depth <= JsonDoc::kMaxDepth);
   (void)v.AsStr();
   (void)v.AsU64();
   const Result<> each = v.Each([&](const JsonValue& element) -> Result<> {
     Walk(element, depth + 1);
     return {};
   });
-  if (v.is_array() != each.has_value()) abort();
+  Require(v.is_array() == each.has_value());
   const Result<> members = v.EachMember([&](std::string_view key, const JsonValue& member) -> Result<> {
-    if (!v.Has(key)) abort();
+    Require(v.Has(key));
     (void)v.Str(key);
     (void)v.Int(key);
     (void)v.U64(key);
@@ -29,7 +28,7 @@ void Walk(const JsonValue& v, std::size_t depth) {
     Walk(member, depth + 1);
     return {};
   });
-  if (v.is_object() != members.has_value()) abort();
+  Require(v.is_object() == members.has_value());
   (void)v.OnlyKeys({"a", "b"});
 }
 

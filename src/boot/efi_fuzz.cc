@@ -1,6 +1,5 @@
 // Any bytes as each of the structures that UEFI puts into event data; the first byte chooses.
-#include <cstdlib>
-
+#include "base/fuzzing.h"
 #include "boot/efi.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
@@ -10,15 +9,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
   const ByteView data(bytes + 1, size - 1);
   switch (bytes[0] % 8) {
     case 0:
-      if (const auto v = ParseVariable(data)) {
-        if (v->value_offset + v->value.size() + v->trailing != data.size()) std::abort();
-      }
+      if (const auto v = ParseVariable(data))
+        Require(v->value_offset + v->value.size() + v->trailing == data.size());
       break;
     case 1:
       if (const auto db = ParseSignatureDatabase(data)) {
         std::size_t held = 0;
         for (const Signature& s : db->signatures) held += s.data.size() + 16;
-        if (held > data.size()) std::abort();
+        Require(held <= data.size());
       }
       break;
     case 2:
@@ -26,7 +24,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
       break;
     case 3: {
       const std::string text = DevicePathText(data);
-      if (Printable(text) != text) std::abort();
+      Require(Printable(text) == text);
       break;
     }
     case 4:
@@ -39,7 +37,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
       break;
     case 6: {
       const std::string text = Printable(FromUtf16(data));
-      if (Printable(text) != text) std::abort();
+      Require(Printable(text) == text);
       break;
     }
     default:

@@ -1,6 +1,5 @@
 // Any text as PCR values: what is taken is written down as ALG:INDEX:HEX lines and must read back the same.
-#include <cstdlib>
-
+#include "base/fuzzing.h"
 #include "boot/pcr_text.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
@@ -16,14 +15,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
     }
   }
   const auto second = boot::ParsePcrText(again);
-  if (!second) std::abort();
+  Require(second.has_value());
   std::size_t second_count = 0;
   for (const auto& [bank, of_bank] : *second) second_count += of_bank.size();
-  if (count != second_count) std::abort();
+  Require(count == second_count);
   for (const auto& [bank, of_bank] : *values) {
-    for (const auto& [index, digest] : of_bank) {
-      if (second->at(bank).at(index) != digest) std::abort();
-    }
+    for (const auto& [index, digest] : of_bank) Require(second->at(bank).at(index) == digest);
   }
   return 0;
 }

@@ -1,7 +1,6 @@
 // The buffer of an assay-group record: what is accepted encodes to the same bytes, and its inner records
 // decode or are refused.
-#include <cstdlib>
-
+#include "base/fuzzing.h"
 #include "list/list.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -11,15 +10,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto inner = DecodeGroup(buffer);
   if (!inner) {
     const auto* error = inner.error().As<ParseError>();
-    if (error == nullptr || error->offset > size) std::abort();
+    Require(error != nullptr && error->offset <= size);
     return 0;
   }
-  if (!Equal(EncodeGroup(*inner), buffer)) std::abort();
+  Require(Equal(EncodeGroup(*inner), buffer));
   for (const InnerRecord& r : *inner) {
     RecordView view;
     view.template_name = r.template_name;
     view.data = r.data;
-    if (const auto entry = Decode(view); entry && entry->fields.empty()) std::abort();
+    const auto entry = Decode(view);
+    Require(!entry || !entry->fields.empty());
   }
   return 0;
 }

@@ -3,9 +3,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <cstdlib>
-
 #include "base/fd.h"
+#include "base/fuzzing.h"
 #include "measure/list_view.h"
 
 using namespace assay;           // NOLINT(google-build-using-namespace): a program of one function
@@ -48,14 +47,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if ((*next)->pcr != 10) return 0;
   }
   const ByteView list = all.first(reader.offset());
-  if (ftruncate(fd.get(), 0) != 0 || !PWriteAll(fd.get(), list, 0)) std::abort();
+  Require(ftruncate(fd.get(), 0) == 0 && PWriteAll(fd.get(), list, 0));
   const Bytes want = Shown(list, HashAlg::kSha256, kind);
   ListView view(fd.get(), HashAlg::kSha256, kind);
   const auto check = [&](std::size_t offset, std::size_t n) {
     const auto got = view.Read(offset, n, list.size());
-    if (!got) std::abort();
+    Require(got.has_value());
     const std::size_t left = offset < want.size() ? want.size() - offset : 0;
-    if (!Equal(*got, ByteView(want).subspan(want.size() - left, std::min(n, left)))) std::abort();
+    Require(Equal(*got, ByteView(want).subspan(want.size() - left, std::min(n, left))));
   };
   for (std::size_t at = 0; at <= want.size(); at += portion) check(at, portion);
   check(jump, portion);

@@ -1,9 +1,9 @@
 // What is written to the measure node: cut into lines in any portions, the lines are the same, and each
 // parses or is refused.
-#include <cstdlib>
-
+#include "base/fuzzing.h"
 #include "measure/measure_request.h"
 
+using assay::Require;
 using assay::measure::LineSplitter;
 using assay::measure::ParseMeasureRequest;
 using assay::measure::RequestLine;
@@ -22,17 +22,17 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (refused) break;
     for (const RequestLine& line : *some) in_parts.push_back(line.text);
   }
-  if (refused != !lines) std::abort();
+  Require(refused == !lines);
   if (!lines) return 0;
-  if (lines->size() != in_parts.size() || whole.unfinished() != parts.unfinished()) std::abort();
+  Require(lines->size() == in_parts.size() && whole.unfinished() == parts.unfinished());
   std::size_t end = 0;
   for (std::size_t i = 0; i < lines->size(); ++i) {
     const RequestLine& line = (*lines)[i];
-    if (line.text != in_parts[i] || line.end != end + line.text.size() + 1) std::abort();
+    Require(line.text == in_parts[i] && line.end == end + line.text.size() + 1);
     end = line.end;
     if (const auto request = ParseMeasureRequest(line.text); request) {
-      if ((request->fd >= 0) != request->path.empty()) std::abort();
-      if (request->fd < 0 && (request->path != line.text || request->path.front() != '/')) std::abort();
+      Require((request->fd >= 0) == request->path.empty());
+      Require(request->fd >= 0 || (request->path == line.text && request->path.front() == '/'));
     }
   }
   return 0;

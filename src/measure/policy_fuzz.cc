@@ -1,9 +1,8 @@
 // Policies: an error's offset lies in the text; one that parses rules the same when it is parsed again, and
 // with less known it never measures or appraises less. The first NUL ends the text and begins a glob and,
 // after another NUL, a path for it: matching agrees with a plain recursive definition.
-#include <cstdlib>
-
 #include "base/bytes.h"
+#include "base/fuzzing.h"
 #include "measure/policy.h"
 
 using namespace assay;           // NOLINT(google-build-using-namespace): a program of one function
@@ -40,20 +39,18 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto policy = Policy::Parse(text);
   if (!policy) {
     const auto* error = policy.error().As<ParseError>();
-    if (error == nullptr || error->offset > text.size()) std::abort();
+    Require(error != nullptr && error->offset <= text.size());
   } else {
     const auto again = Policy::Parse(policy->text());
-    if (!again || again->needs() != policy->needs()) std::abort();
+    Require(again && again->needs() == policy->needs());
     Facts facts{.fs_magic = 0xef53, .fs_name = "ext4", .owner = 0, .group = 0, .path = "/usr/bin/true"};
     facts.code = facts.known = true;
     facts.uid = facts.euid = facts.gid = facts.egid = 0;
     for (const Func func : {Func::kFileCheck, Func::kBprmCheck, Func::kMmapCheck}) {
       const Ruling all = policy->Rule(func, kMayExec, facts), none = policy->Rule(func, kMayExec, {});
       const Ruling same = again->Rule(func, kMayExec, facts);
-      if (same.measure != all.measure || same.appraise != all.appraise || same.audit != all.audit)
-        std::abort();
-      if ((all.measure && !none.measure) || (all.appraise && !none.appraise) || (all.audit && !none.audit))
-        std::abort();
+      Require(same.measure == all.measure && same.appraise == all.appraise && same.audit == all.audit);
+      Require(all.measure <= none.measure && all.appraise <= none.appraise && all.audit <= none.audit);
     }
   }
   if (cut + 1 < input.size()) {
@@ -62,8 +59,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const std::string_view glob = rest.substr(0, middle),
                            path = rest.substr(std::min(middle + 1, rest.size()));
     // The plain definition takes exponential time.
-    if (glob.size() <= 12 && path.size() <= 24 && GlobMatches(glob, path) != Matches(glob, path))
-      std::abort();
+    if (glob.size() <= 12 && path.size() <= 24) Require(GlobMatches(glob, path) == Matches(glob, path));
   }
   return 0;
 }

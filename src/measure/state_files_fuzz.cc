@@ -1,6 +1,5 @@
 // The recorder's small files: what parses is written as it was read, and a torn tail is never taken for more.
-#include <cstdlib>
-
+#include "base/fuzzing.h"
 #include "list/list.h"
 #include "measure/journal.h"
 #include "measure/state_files.h"
@@ -9,18 +8,19 @@ namespace {
 
 using assay::Bytes;
 using assay::ByteView;
+using assay::Require;
 
 void Overflow(ByteView bytes) {
   const auto state = assay::measure::ParseOverflow(bytes);
-  if (state && !assay::Equal(EncodeOverflow(*state), bytes)) std::abort();
+  if (state) Require(assay::Equal(EncodeOverflow(*state), bytes));
 }
 
 void Pending(ByteView bytes) {
   const std::size_t whole = assay::measure::WholeEntries(bytes);
-  if (whole > bytes.size()) std::abort();
+  Require(whole <= bytes.size());
   // A torn tail is the part of one entry: cut anywhere, no more is whole.
-  if (whole > 0 && assay::measure::WholeEntries(bytes.first(whole - 1)) >= whole) std::abort();
-  if (assay::measure::WholeEntries(bytes.first(whole)) != whole) std::abort();
+  if (whole > 0) Require(assay::measure::WholeEntries(bytes.first(whole - 1)) < whole);
+  Require(assay::measure::WholeEntries(bytes.first(whole)) == whole);
   (void)assay::ima::DecodeGroup(bytes.first(whole));
 }
 

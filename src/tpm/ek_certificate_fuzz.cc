@@ -1,7 +1,6 @@
 // What NV holds as a certificate and its chain, and what is read from it. The input is u16be n | nv[n] |
 // chain. Without a root nothing is ever accepted.
-#include <cstdlib>
-
+#include "base/fuzzing.h"
 #include "tpm/ek_certificate.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -17,16 +16,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (const auto parts = SplitDer(chain)) {
     std::size_t all = 0;
     for (const Bytes& part : *parts) all += part.size();
-    if (parts->size() > 16 || all > chain.size()) std::abort();
+    Require(parts->size() <= 16 && all <= chain.size());
   }
   const auto certificate = TrimDer(*nv);
   if (!certificate) return 0;
   const auto again = TrimDer(*certificate);
-  if (!again || *again != *certificate) std::abort();
+  Require(again && *again == *certificate);
   const EkReport report = CheckEkCertificate(*certificate, chain, ek, nobody, 1'764'000'000);
-  if (report.problems.empty()) std::abort();
+  Require(!report.problems.empty());
   for (const std::string& text : {report.facts.manufacturer, report.facts.model, report.facts.version})
-    if (text.size() > 64) std::abort();
+    Require(text.size() <= 64);
   (void)report.facts.Vendor();
   return 0;
 }
