@@ -43,7 +43,6 @@ struct Held {
   explicit Held(GateReply r) : reply(std::move(r)) {}
   GateReply reply;
   assay_request request{};
-  RequestedFile open;
   Clock::time_point since;
   bool answered = false;  // under Lsm::mutex_
 };
@@ -81,7 +80,7 @@ class Lsm : public Engine {
   void Expire();
   void KeepGate();
   void Handle(const HeldPtr& held);
-  void MeasureFile(Held& held);
+  void MeasureFile(Held& held, const RequestedFile& file);
   void MeasureDigest(Held& held);
   void Finish(Held& held, const Result<Recorded>& recorded, std::uint32_t flags, const Digest* digest,
               const std::string& path, const Context& context);
@@ -248,7 +247,7 @@ void Lsm::Handle(const HeldPtr& held) {
     MeasureDigest(*held);
     return;
   }
-  Result<RequestedFile> file = OpenRequested(held->request);
+  const Result<RequestedFile> file = OpenRequested(held->request);
   if (!file) {
     const Context context = ContextOf(held->request);
     const std::string path = held->request.path[0] != 0 ? held->request.path : "unknown";
@@ -256,13 +255,12 @@ void Lsm::Handle(const HeldPtr& held) {
            context);
     return;
   }
-  held->open = std::move(*file);
-  MeasureFile(*held);
+  MeasureFile(*held, *file);
 }
 
-void Lsm::MeasureFile(Held& held) {
-  const int fd = held.open.file.get();
-  const std::string& path = held.open.path;
+void Lsm::MeasureFile(Held& held, const RequestedFile& file) {
+  const int fd = file.file.get();
+  const std::string& path = file.path;
   const Context context = ContextOf(held.request);
   const std::shared_ptr<Rules> rules = CurrentRules();
   Use use = rules->Look(fd, path, static_cast<pid_t>(held.request.tid), {HookOf(held.request)});

@@ -32,9 +32,13 @@ UniqueFd OpenCandidate(const std::string& path, int flags) {
   return fd;
 }
 
-bool IsRequested(int fd, const assay_request& request) {
+// Nothing where it is another file.
+UniqueFd OpenIfRequested(const std::string& path, int flags, const assay_request& request) {
+  UniqueFd fd = OpenCandidate(path, flags);
   // The hook answers EXDEV for any other file; for this one the file system answers, and knows no such ioctl.
-  return ioctl(fd, ASSAY_IDENTIFY, static_cast<unsigned long>(request.tid)) != 0 && errno != EXDEV;
+  const bool same =
+      fd && ioctl(fd.get(), ASSAY_IDENTIFY, static_cast<unsigned long>(request.tid)) != 0 && errno != EXDEV;
+  return same ? std::move(fd) : UniqueFd();
 }
 
 RequestedFile Named(UniqueFd file, const assay_request& request) {
@@ -49,11 +53,9 @@ Result<RequestedFile> OpenRequested(const assay_request& request) {
   if (request.path[0] == '/') {
     const bool ours = (request.flags & ASSAY_OUR_ROOT) != 0;
     const std::string path = ours ? request.path : process + "/root" + request.path;
-    UniqueFd fd = OpenCandidate(path, kOpenFlags | O_NOFOLLOW);
-    if (fd && IsRequested(fd.get(), request)) {
-      if (ours) return RequestedFile{std::move(fd), path};
-      return Named(std::move(fd), request);
-    }
+    UniqueFd fd = OpenIfRequested(path, kOpenFlags | O_NOFOLLOW, request);
+    if (fd && ours) return RequestedFile{std::move(fd), path};
+    if (fd) return Named(std::move(fd), request);
   }
   // By descriptor: memfd, removed files, files of another mount namespace.
   const std::string folder = process + "/fd";
@@ -63,8 +65,8 @@ Result<RequestedFile> OpenRequested(const assay_request& request) {
     if (entry == nullptr) break;
     const Result<FdInfo> info = FdInfoOf(process, entry->d_name);
     if (!info || info->mount != request.mount || info->inode != request.ino) continue;
-    UniqueFd fd = OpenCandidate(folder + "/" + entry->d_name, kOpenFlags);
-    if (fd && IsRequested(fd.get(), request)) return Named(std::move(fd), request);
+    UniqueFd fd = OpenIfRequested(folder + "/" + entry->d_name, kOpenFlags, request);
+    if (fd) return Named(std::move(fd), request);
   }
   return Fail(StateError("engine.lsm-file", "the file can't be reached any more"));
 }

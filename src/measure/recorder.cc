@@ -57,7 +57,7 @@ Result<> Recorder::Impl::Resume() {
     present = ReadPcr();
   }
   ASSAY_TRY(present);
-  const std::uint64_t end = bytes + (tail && tail->kept ? tail->record.size() : 0);
+  const std::uint64_t end = End();
   if (ftruncate(list.get(), static_cast<off_t>(end)) != 0) return Fail(OsError("ftruncate", "list", errno));
   ASSAY_TRY(Reserve(end));
   if (tail && *present == values) {
@@ -152,11 +152,7 @@ Result<> Recorder::Quiesce(const std::function<Result<>(const RecorderState&)>& 
   const bool foreign = reason && reason->code() == kForeign;
   if (reason && !foreign) return Fail(Degraded(*reason));
   if (!foreign) {
-    {
-      std::lock_guard open(d.grouping);
-      ASSAY_TRY(d.WriteGroup());
-    }
-    ASSAY_TRY(d.Finish());
+    ASSAY_TRY(d.CommitGroup());
     // Growth of the kernel's own list beside ours, or anything else that extends our PCR, shows here at the
     // latest.
     const Result<Values> present = d.ReadPcr();

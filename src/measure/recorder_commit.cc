@@ -78,14 +78,16 @@ void Recorder::Impl::Learn(const std::pair<Key, Key>& content) {
   if (last.size() < options.max_records || last.contains(content.first)) last[content.first] = content.second;
 }
 
-bool Recorder::Impl::Present(const Step& step) const {
-  if (step.paths.empty()) return false;
-  const auto found = last.find(step.paths.front().first);
-  return found != last.end() && found->second == step.paths.front().second;
+bool Recorder::Impl::Present(const std::pair<Key, Key>& content) const {
+  const auto found = last.find(content.first);
+  return found != last.end() && found->second == content.second;
 }
 
 // Of the open group's record, or of the next one: what is in the list but not yet in the PCR counts.
 std::uint64_t Recorder::Impl::NextNumber() const { return count + (tail ? 1 : 0); }
+
+// Of the list, with what is not yet in the PCR; bytes.
+std::uint64_t Recorder::Impl::End() const { return bytes + (tail && tail->kept ? tail->record.size() : 0); }
 
 // A step is in the PCR, and in the list if it is kept: what is known follows.
 void Recorder::Impl::Note(const Step& step) {
@@ -201,15 +203,21 @@ void Recorder::Impl::Settle() {
   std::ignore = Fault("noted");
 }
 
+// The next record: a group.
+Step Recorder::Impl::MakeGroupStep(ByteView encoded) const {
+  Step step =
+      MakeStep(kBuf, ima::EncodeBuf(Hash(banks[list_bank], encoded), ima::kGroupName, encoded), false);
+  step.pending = PendingPath(count);
+  return step;
+}
+
 // Not written: the group waits for better days.
 Result<> Recorder::Impl::WriteGroup() {
   if (group.empty()) return {};
-  const Bytes data = ima::EncodeBuf(Hash(banks[list_bank], group), ima::kGroupName, group);
-  Step step = MakeStep(kBuf, data, false);
+  Step step = MakeGroupStep(group);
   step.journal = group_step.journal;
   step.entries = group_step.entries;
   step.violations = group_step.violations;
-  step.pending = PendingPath(count);
   ASSAY_TRY(Write(std::move(step)));
   group.clear();
   group_step = Step();
@@ -217,14 +225,18 @@ Result<> Recorder::Impl::WriteGroup() {
   return {};
 }
 
-Result<> Recorder::Impl::Flush() {
-  std::lock_guard lock(commit);
-  if (const auto reason = Degradation()) return Fail(Degraded(*reason));
+Result<> Recorder::Impl::CommitGroup() {
   {
     std::lock_guard open(grouping);
     ASSAY_TRY(WriteGroup());
   }
   return Finish();
+}
+
+Result<> Recorder::Impl::Flush() {
+  std::lock_guard lock(commit);
+  if (const auto reason = Degradation()) return Fail(Degraded(*reason));
+  return CommitGroup();
 }
 
 // Room in the list for a group's record, so that what a pending file vouches for can always be committed.
@@ -241,7 +253,7 @@ Result<> Recorder::Impl::Append(Step step, ByteView encoded) {
   {
     std::lock_guard guard(look);
     number = NextNumber();
-    end = bytes + (tail ? tail->record.size() : 0);
+    end = End();
   }
   auto write = [&]() -> Result<> {
     if (!pending) {
@@ -294,6 +306,17 @@ void Recorder::Impl::Miss(const std::string& path) {
     ++missed_more;
 }
 
+// Asked again under the lock that orders it: is there anything to do, and can it be done?
+Result<std::optional<Recorded>> Recorder::Impl::Known(const Step& step, const std::string& path) {
+  if (const auto reason = Degradation()) {
+    Miss(path);
+    return Fail(Degraded(*reason));
+  }
+  std::lock_guard guard(look);
+  if (step.paths.empty() || !Present(step.paths.front())) return std::optional<Recorded>();
+  return Recorded{.is_new = false, .index = count};
+}
+
 // Nothing: the list is full, and what isn't kept is not grouped.
 Result<std::optional<Recorded>> Recorder::Impl::AddToGroup(const Step& step, ByteView encoded,
                                                            const std::string& path) {
@@ -303,11 +326,11 @@ Result<std::optional<Recorded>> Recorder::Impl::AddToGroup(const Step& step, Byt
   };
   while (true) {
     std::unique_lock open(grouping);
-    if (const auto reason = Degradation()) return missed_for(Degraded(*reason));
+    ASSAY_ASSIGN(const std::optional<Recorded> known, Known(step, path));
+    if (known) return known;
     std::uint64_t number = 0;
     {
       std::lock_guard guard(look);
-      if (Present(step)) return Recorded{.is_new = false, .index = count};
       number = NextNumber();
       if (overflow > 0 || number >= options.max_records) return std::optional<Recorded>();
     }
@@ -323,14 +346,8 @@ Result<std::optional<Recorded>> Recorder::Impl::AddToGroup(const Step& step, Byt
 Result<Recorded> Recorder::Impl::AddAlone(Step step, const std::string& path) {
   std::lock_guard lock(commit);
   std::unique_lock open(grouping);
-  if (const auto reason = Degradation()) {
-    Miss(path);
-    return Fail(Degraded(*reason));
-  }
-  {
-    std::lock_guard guard(look);
-    if (Present(step)) return Recorded{.is_new = false, .index = count};
-  }
+  ASSAY_ASSIGN(const std::optional<Recorded> known, Known(step, path));
+  if (known) return *known;
   Result<> done = WriteGroup();
   if (done) done = Finish();
   const std::uint64_t index = count;
@@ -353,6 +370,10 @@ Result<Recorded> Recorder::Impl::AddAlone(Step step, const std::string& path) {
 Result<Recorded> Recorder::Impl::Add(std::string_view name, const Bytes& data, bool violation, bool grouped,
                                      std::optional<std::pair<Key, Key>> content, const Context& context,
                                      const std::string& path, bool start) {
+  if (content) {
+    std::lock_guard guard(look);
+    if (Present(*content) && !degraded) return Recorded{.is_new = false, .index = count};
+  }
   const auto described = [&](Step step) {
     step.violations = violation ? 1 : 0;
     step.start = start;
@@ -360,14 +381,9 @@ Result<Recorded> Recorder::Impl::Add(std::string_view name, const Bytes& data, b
     step.journal.push_back({.index = 0, .sub = 0, .context = context});
     return step;
   };
-  Step step = described({});
-  {
-    std::lock_guard guard(look);
-    if (Present(step) && !degraded) return Recorded{.is_new = false, .index = count};
-  }
   if (grouped) {
     ASSAY_ASSIGN(const std::optional<Recorded> recorded,
-                 AddToGroup(step, ima::EncodeGroup({{name, data}}), path));
+                 AddToGroup(described({}), ima::EncodeGroup({{name, data}}), path));
     if (recorded) return *recorded;
   }
   return AddAlone(described(MakeStep(name, data, violation)), path);

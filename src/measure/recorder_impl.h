@@ -110,16 +110,19 @@ struct Recorder::Impl {
   Values After(const Values& from, const Values& extends) const;
   Step MakeStep(std::string_view name, ByteView data, bool violation) const;
   void Learn(const std::pair<Key, Key>& content);
-  bool Present(const Step& step) const;
+  bool Present(const std::pair<Key, Key>& content) const;
   void Note(const Step& step);
   std::uint64_t NextNumber() const;
+  std::uint64_t End() const;
   std::optional<Error> Degradation() const;
   Result<> WriteAhead(const Step& step);
-  Result<> Write(Step step);  // wants `grouping`, like the next
+  Result<> Write(Step step);  // wants `grouping`, as WriteGroup() does
+  Step MakeGroupStep(ByteView encoded) const;
   Result<> WriteGroup();
   Result<> Finish();
   Result<> Commit(Step step);
   void Settle();
+  Result<> CommitGroup();
   Result<> Flush();
   Result<> Append(Step step, ByteView encoded);  // wants only `grouping`
   Result<> Reserve(std::uint64_t from);
@@ -128,6 +131,7 @@ struct Recorder::Impl {
   Result<Recorded> Add(std::string_view name, const Bytes& data, bool violation, bool grouped,
                        std::optional<std::pair<Key, Key>> content, const Context& context,
                        const std::string& path, bool start);
+  Result<std::optional<Recorded>> Known(const Step& step, const std::string& path);
   Result<std::optional<Recorded>> AddToGroup(const Step& step, ByteView encoded, const std::string& path);
   Result<Recorded> AddAlone(Step step, const std::string& path);
   void TimerLoop();

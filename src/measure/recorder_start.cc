@@ -276,9 +276,7 @@ Result<> Recorder::Impl::AdoptPending() {
     RemoveFiles("pending.", "");
     return {};
   }
-  const Bytes data = ima::EncodeBuf(Hash(banks[list_bank], whole), ima::kGroupName, whole);
-  Step step = MakeStep(kBuf, data, false);
-  step.pending = PendingPath(count);
+  Step step = MakeGroupStep(whole);
   ima::ListReader reader(step.record, banks[list_bank]);
   ASSAY_ASSIGN(const std::optional<ima::RecordView> view, reader.Next());
   Account(*view, step);
