@@ -3,4 +3,4 @@
 # shellcheck source-path=SCRIPTDIR
 source bench/lib.sh
 build bench_opener assay-engine
-exec bench/guest_compare.py mmap
+exec bench/guest_compare.py mmap "$@"

@@ -36,6 +36,8 @@ def add_machine_options(parser):
     parser.add_argument("--uki", metavar="FILE", help="--uefi with this unified kernel image (see uki); --kernel is for its modules")
     parser.add_argument("--firmware-state", metavar="DIR",
                         help="keep the firmware's variables and its system partition here, as a machine does from boot to boot")
+    parser.add_argument("--icount", action="store_true",
+                        help="the guest's clock counts instructions (1 ns for each): slower, and repeatable")
     parser.add_argument("--boot-timeout", type=float, default=180, metavar="S")
     parser.add_argument("--log", metavar="FILE", help="keep the kernel's log here")
 
@@ -53,7 +55,8 @@ def machine_options(arguments):
         tpm=arguments.tpm or bool(arguments.tpm_delay) or bool(arguments.tpm_state), tpm_model=arguments.tpm_model,
         tpm_delay_us=round(arguments.tpm_delay * 1000), tpm_state=arguments.tpm_state, tpm_shim=shim, files=files,
         disks=arguments.disk, uefi=arguments.uefi or arguments.secure_boot or bool(arguments.uki), secure_boot=arguments.secure_boot,
-        uki=arguments.uki, firmware_state=arguments.firmware_state, boot_timeout=arguments.boot_timeout, keep_log=arguments.log)
+        uki=arguments.uki, firmware_state=arguments.firmware_state, boot_timeout=arguments.boot_timeout, keep_log=arguments.log,
+        icount=arguments.icount)
 
 
 def write_to(fd):

@@ -34,7 +34,7 @@ BOOTS = 3  # at most, when the kernel faults before its first process
 
 Options = collections.namedtuple(
     "Options", "kernel append memory cpus tpm tpm_model tpm_delay_us tpm_state tpm_shim files disks uefi secure_boot uki firmware_state "
-    "boot_timeout keep_log")
+    "boot_timeout keep_log icount", defaults=[False])
 Job = collections.namedtuple("Job", "status diagnostics timed_out seconds")
 
 
@@ -199,6 +199,8 @@ class Machine:
         # patching (attaching a BPF program patches many), and the kernel faults. It costs a tenth.
         for accelerator in os.environ.get("ASSAY_GUEST_ACCEL", "tcg,thread=single").split(" "):
             command += ["-accel", accelerator]
+        # The guest's clock then counts instructions, 1 ns for each, and does not run while the guest waits.
+        command += ["-icount", "shift=0,sleep=off"] if o.icount else []
         command += ["-chardev", f"file,id=log,path={self.work}/kernel.log", "-serial", "chardev:log",
                     "-device", "virtio-serial-pci", "-chardev", f"socket,id=port,path={self.work}/port.sock",
                     "-device", "virtserialport,chardev=port,name=assay"]
