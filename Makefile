@@ -1,15 +1,17 @@
-# make            build into build/release
+# make            build the programs into build/release
 # make demo       the whole story on this machine, in a few minutes (root)
 # make test       set up, build, all tests (those in QEMU guests too), a short fuzz run (root)
+# make test-unit  only the unit tests: no root, no guest, no network, under two minutes after a build
 # make guest      only the tests in QEMU guests
 # make check      format, headers, rooms, clang-tidy, tests with sanitizers (root)
 # make fuzz       every fuzz target for FUZZ_SECONDS (600)
 # make install    to DESTDIR/prefix
-.PHONY: all setup setup-check build man demo test guest check check-static asan tsan fuzz install clean
+.PHONY: all setup setup-check build build-tests demo test test-unit guest check check-static asan tsan fuzz install clean
 FUZZ_SECONDS ?= 600
 TEST_FUZZ_SECONDS ?= 30
 TEST_FUZZ_RUNS ?= 20000
 CTEST := ctest --output-on-failure --timeout 1800
+UNIT_JOBS ?= $(shell nproc)
 # A guest keeps one core busy.
 GUEST_JOBS ?= $(shell nproc)
 
@@ -21,19 +23,28 @@ setup-check:
 	@scripts/setup --check
 
 build: setup
-	cmake --preset release >/dev/null
+	cmake --preset release -DBUILD_TESTING=OFF >/dev/null
+	ninja -C build/release
+
+build-tests: setup-check
+	cmake --preset release -DBUILD_TESTING=ON >/dev/null
 	ninja -C build/release
 
 demo: build
 	@scripts/demo
 
-test: setup-check build
-	FUZZ_RUNS=$(TEST_FUZZ_RUNS) scripts/fuzz $(TEST_FUZZ_SECONDS)
-	$(CTEST) --test-dir build/release -LE guest
-	$(CTEST) --test-dir build/release -L guest -j $(GUEST_JOBS)
+# Each layer is a command of its own, so that CI's log tells what each took.
+test: build-tests
+	scripts/layer fuzz env FUZZ_RUNS=$(TEST_FUZZ_RUNS) scripts/fuzz $(TEST_FUZZ_SECONDS)
+	scripts/layer unit $(CTEST) --test-dir build/release -L unit -j $(UNIT_JOBS)
+	scripts/layer root $(CTEST) --test-dir build/release -LE 'unit|guest'
+	scripts/layer guest $(CTEST) --test-dir build/release -L guest -j $(GUEST_JOBS)
+	@scripts/layer
 
-guest: build
-	scripts/setup --guest
+test-unit: build-tests
+	$(CTEST) --test-dir build/release -L unit -j $(UNIT_JOBS)
+
+guest: build-tests
 	$(CTEST) --test-dir build/release -L guest -j $(GUEST_JOBS)
 
 check: setup-check check-static asan tsan
@@ -41,7 +52,7 @@ check-static:
 	scripts/check-format
 	scripts/check-rooms
 	scripts/check-headers
-	shellcheck -x scripts/* tests/e2e/* tests/guest/*.sh tests/guest/features tests/guest/boot-data tests/guest/harness-test \
+	shellcheck -x $(filter-out scripts/check-rooms,$(wildcard scripts/*)) tests/e2e/* tests/guest/*.sh tests/guest/features tests/guest/boot-data tests/guest/harness-test \
 	  tests/guest/predict bench/run bench/*.sh .ci/run packaging/initramfs/hooks/* packaging/initramfs/scripts/*/*
 	scripts/check-tidy
 asan: setup-check
