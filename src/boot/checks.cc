@@ -59,25 +59,37 @@ void CheckLog(const EventLog& log, Problems& out) {
             "all digests are SHA-1: events with chosen content may collide", {});
 }
 
-void CheckDigests(const EventLog& log, const Event& e, Problems& out) {
+void CheckDigests(const Examined& x, std::size_t i, Problems& out) {
+  const EventLog& log = *x.log;
+  const Event& e = x.event(i);
   if (!e.measured()) {
     if (std::any_of(e.digests.begin(), e.digests.end(), [](const LogDigest& d) { return !IsZero(d.bytes); }))
       out.Add("no-action.digest", Severity::kWarning, "EV_NO_ACTION is not extended, but has a digest",
               {e.number});
     return;
   }
-  if (e.digests.size() < log.algorithms.size())
-    out.Add("digest.missing", Severity::kError, "the event lacks the digest of a bank of the log",
+  // The register of the bank that is judged has a digest that nobody can name, or it was not extended;
+  // another bank's lack says nothing of this one.
+  if (e.Find(x.bank) == nullptr)
+    out.Add("digest.missing", Severity::kError, "the event lacks the digest of the bank that is judged",
             {e.number});
-  bool covered = false, not_covered = false;
+  else if (e.digests.size() < log.algorithms.size())
+    out.Add("digest.missing", Severity::kNote, "the event lacks the digest of a bank that is not judged",
+            {e.number});
+  const auto covers = [](Grade grade) { return grade == Grade::kProven || grade == Grade::kPartly; };
+  const bool judged = covers(x.proofs[i].grade);
   for (HashAlg bank : log.Banks()) {
-    if (e.Find(bank) == nullptr) continue;
-    const Grade grade = Prove(log, e, bank).grade;
-    (grade == Grade::kProven || grade == Grade::kPartly ? covered : not_covered) = true;
+    if (bank == x.bank || e.Find(bank) == nullptr ||
+        covers(Prove(log, e, bank, x.decoded[i]).grade) == judged)
+      continue;
+    // Data that only the other bank's digest fits was written by somebody who does not care for this one.
+    out.Add("digest.banks-differ", judged ? Severity::kWarning : Severity::kError,
+            judged
+                ? "the data is proven by the bank that is judged, and not by another's digest"
+                : "the data is proven by another bank's digest, and not by that of the bank that is judged",
+            {e.number});
+    return;
   }
-  if (covered && not_covered)
-    out.Add("digest.banks-differ", Severity::kError,
-            "the data is proven by one bank's digest and not by another's", {e.number});
 }
 
 void CheckRegister(const EventLog& log, const Event& e, Problems& out) {
@@ -105,6 +117,12 @@ void CheckContent(const Examined& x, std::size_t i, Problems& out) {
   if (!x.decoded[i].fault.empty())
     out.Add("data.malformed", Severity::kWarning,
             fmt::format("{}: {}", EventTypeName(e.type), Printable(x.decoded[i].fault)), {e.number});
+  const ByteView trailing = x.decoded[i].trailing;
+  if (!trailing.empty())
+    out.Add("data.trailing", IsZero(trailing) ? Severity::kNote : Severity::kWarning,
+            fmt::format("{}: {} {}bytes follow the data", EventTypeName(e.type), trailing.size(),
+                        IsZero(trailing) ? "zero " : ""),
+            {e.number});
   const auto* v = std::get_if<Variable>(&x.decoded[i].body);
   if (v == nullptr) return;
   if (!v->fault.empty())
@@ -120,8 +138,17 @@ void CheckStartup(const Examined& x, Problems& out) {
   bool extended = false, seen = false, hcrtm = false;
   for (std::size_t i = 0; i < x.size(); ++i) {
     const Event& e = x.event(i);
-    if (i > 0 && std::holds_alternative<SpecId>(x.decoded[i].body))
-      out.Add("spec-id.repeated", Severity::kError, "a Spec ID header in the middle of the log", {e.number});
+    if (const auto* id = std::get_if<SpecId>(&x.decoded[i].body)) {
+      if (i > 0)
+        out.Add("spec-id.repeated", Severity::kError, "a Spec ID header in the middle of the log",
+                {e.number});
+      const int major = id->signature == "Spec ID Event03" ? 2 : 1;
+      if (id->version_major != major)
+        out.Add("spec-id.version", Severity::kWarning,
+                fmt::format("\"{}\" of version {}.{}: read as one of version {}", id->signature,
+                            id->version_major, id->version_minor, major),
+                {e.number});
+    }
     if (const auto* locality = std::get_if<StartupLocality>(&x.decoded[i].body)) {
       if (e.index != 0)
         out.Add("startup-locality.register", Severity::kError, "StartupLocality belongs to PCR 0",
@@ -146,8 +173,6 @@ void CheckStartup(const Examined& x, Problems& out) {
 }
 
 void CheckExit(const Examined& x, Problems& out) {
-  constexpr std::string_view kInvocation = "Exit Boot Services Invocation",
-                             kSuccess = "Exit Boot Services Returned with Success";
   bool invoked = false, done = false;
   std::vector<std::uint64_t> after;
   for (std::size_t i = 0; i < x.size(); ++i) {
@@ -156,9 +181,9 @@ void CheckExit(const Examined& x, Problems& out) {
     if (done && e.measured() && firmware) after.push_back(e.number);
     if (e.type != kEfiAction || !x.In(i, 5)) continue;
     const std::string text = x.TextOf(i);
-    if (text == kInvocation) {
+    if (text == kExitInvocation) {
       invoked = true;
-    } else if (text == kSuccess) {
+    } else if (text == kExitSuccess) {
       if (!invoked)
         out.Add("exit-boot-services.order", Severity::kError,
                 "ExitBootServices returned before it was called", {e.number});
@@ -179,7 +204,7 @@ std::vector<Problem> Check(const Examined& x) {
   Problems out;
   CheckLog(*x.log, out);
   for (std::size_t i = 0; i < x.size(); ++i) {
-    CheckDigests(*x.log, x.event(i), out);
+    CheckDigests(x, i, out);
     CheckRegister(*x.log, x.event(i), out);
     CheckContent(x, i, out);
   }

@@ -50,7 +50,7 @@ void GiveMeaning(Variable& v) {
   if (global && IsOneOf(v.name, {"SecureBoot", "SetupMode", "AuditMode", "DeployedMode", "VendorKeys"})) {
     if (v.value.size() == 1 && v.value[0] <= 1)
       v.meaning = v.value[0] == 1;
-    else
+    else if (!v.value.empty())  // an absent one is measured with no value
       v.fault = "not one byte of 0 or 1";
   } else if (global && IsOneOf(v.name, {"BootOrder", "DriverOrder", "SysPrepOrder"})) {
     BootOrder order;
@@ -163,7 +163,7 @@ Result<Gpt> ParseGpt(ByteView data) {
     p.name = FromUtf16(name);
     gpt.partitions.push_back(std::move(p));
   }
-  if (!r.done()) return Fail(r.Bad("bytes after the partitions"));
+  gpt.trailing = r.rest();
   return gpt;
 }
 
@@ -191,13 +191,13 @@ Result<HandoffTables> ParseHandoffTables(ByteView data) {
   Reader r(data, kFormat);
   HandoffTables out;
   ASSAY_ASSIGN(const std::uint64_t count, r.U64Le("number of tables"));
-  if (count != r.remaining() / kTable || r.remaining() % kTable != 0)
-    return Fail(r.BadAt(0, "number of tables"));
-  while (!r.done()) {
+  if (count > r.remaining() / kTable) return Fail(r.BadAt(0, "number of tables"));
+  for (std::uint64_t i = 0; i < count; ++i) {
     ASSAY_ASSIGN(const ByteView guid, r.Take(16, "table GUID"));
     ASSAY_ASSIGN(const std::uint64_t address, r.U64Le("table address"));
     out.tables.push_back({GuidFrom(guid), address});
   }
+  out.trailing = r.rest();
   return out;
 }
 

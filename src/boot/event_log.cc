@@ -66,8 +66,8 @@ Result<Event> CryptoAgileEvent(Reader& r, const std::vector<AlgorithmSize>& algo
 }
 
 Registers GuessRegisters(const EventLog& log) {
-  if (log.algorithms.size() != 1 || log.algorithms[0].alg != static_cast<std::uint16_t>(HashAlg::kSha384))
-    return Registers::kPcr;
+  const auto only = log.algorithms.size() == 1 ? HashFromTpmAlg(log.algorithms[0].alg) : std::nullopt;
+  if (only != HashAlg::kSha384 && only != HashAlg::kSm3_256) return Registers::kPcr;
   bool any = false;
   for (const Event& e : log.events) {
     if (!e.measured()) continue;
@@ -89,8 +89,11 @@ Result<EventLog> ParseTcg(ByteView data, const ParseOptions& options) {
   log.algorithms = {{static_cast<std::uint16_t>(HashAlg::kSha1), kSha1Size}};
   const std::uint64_t data_offset = r.offset() - first.data.size();
   const bool header = first.type == kNoAction && AsText(first.data).starts_with(kSpecId);
+  const bool agile = header && AsText(first.data).starts_with(kSpecId03) && options.format != Format::kTcg12;
+  if (!agile && options.format == Format::kCryptoAgile)
+    return Fail(r.BadAt(0, "not a crypto-agile log: it has no Spec ID header"));
   auto spec_id = header ? ParseSpecId(first.data, data_offset) : Result<SpecId>(SpecId());
-  if (header && AsText(first.data).starts_with(kSpecId03)) {
+  if (agile) {
     if (!spec_id) return Fail(spec_id.error());
     log.format = Format::kCryptoAgile;
     log.algorithms = spec_id->algorithms;
@@ -123,14 +126,15 @@ std::vector<HashAlg> EventLog::Banks() const {
   std::vector<HashAlg> banks;
   for (const AlgorithmSize& a : algorithms) {
     const auto alg = HashFromTpmAlg(a.alg);
-    if (alg && CanHash(*alg)) banks.push_back(*alg);
+    if (alg && CanReplay(*alg)) banks.push_back(*alg);
   }
   return banks;
 }
 
 std::optional<HashAlg> EventLog::DefaultBank() const {
   const std::vector<HashAlg> banks = Banks();
-  for (HashAlg alg : {HashAlg::kSha256, HashAlg::kSha512, HashAlg::kSha384, HashAlg::kSha1}) {
+  for (HashAlg alg :
+       {HashAlg::kSha256, HashAlg::kSha512, HashAlg::kSha384, HashAlg::kSm3_256, HashAlg::kSha1}) {
     if (std::find(banks.begin(), banks.end(), alg) != banks.end()) return alg;
   }
   return std::nullopt;
@@ -177,7 +181,8 @@ Result<EventLog> ParseEventLog(ByteView data, const ParseOptions& options) {
   if (data.empty()) return Fail(ParseError(std::string(kFormat), 0, "empty"));
   if (data.size() > kMaxLog)
     return Fail(ParseError(std::string(kFormat), kMaxLog, "larger than any event log"));
-  return LooksLikeCel(data) ? ParseCel(data, options) : ParseTcg(data, options);
+  const bool cel = options.format ? *options.format == Format::kCelTlv : LooksLikeCel(data);
+  return cel ? ParseCel(data, options) : ParseTcg(data, options);
 }
 
 Bytes EncodeEvent(Format format, const Event& event, bool first) {

@@ -34,6 +34,7 @@ inline constexpr std::uint32_t kCcRegisterCount = 5;  // MRTD, RTMR[0..3]
 
 enum class Format { kTcg12, kCryptoAgile, kCelTlv };
 std::string_view FormatName(Format format);  // "tcg-1.2", "crypto-agile", "cel-tlv"
+std::optional<Format> FormatFromName(std::string_view name);
 
 // What an event's index counts: PCRs of a TPM, or CC measurement registers (0 MRTD, 1 to 4 RTMR[0] to
 // RTMR[3]).
@@ -59,6 +60,9 @@ inline constexpr std::uint32_t kEfiVariableDriverConfig = 0x80000001, kEfiVariab
                                kEfiVariableAuthority = 0x800000E0, kEfiSpdmFirmwareBlob = 0x800000E1,
                                kEfiSpdmFirmwareConfig = 0x800000E2, kEfiSpdmDevicePolicy = 0x800000E3,
                                kEfiSpdmDeviceAuthority = 0x800000E4;
+// What firmware measures of ExitBootServices, PFP 1.06 section 10.4.5.
+inline constexpr std::string_view kExitInvocation = "Exit Boot Services Invocation",
+                                  kExitSuccess = "Exit Boot Services Returned with Success";
 std::string EventTypeName(std::uint32_t type);  // "EV_SEPARATOR"; "0x12345678" for one that is not known
 bool IsKnownEventType(std::uint32_t type);
 
@@ -116,7 +120,7 @@ struct EventLog {
   Format format = Format::kCryptoAgile;
   Registers registers = Registers::kPcr;
   std::optional<SpecId> spec_id;
-  std::vector<AlgorithmSize> algorithms;  // the banks the log claims; kCelTlv: those that occur
+  std::vector<AlgorithmSize> algorithms;  // the banks the log claims; kCelTlv: those of measured events
   std::vector<Event> events;
   std::optional<Padding> padding;
   // The banks whose hash can be computed here, in the log's order.
@@ -126,9 +130,11 @@ struct EventLog {
 };
 
 struct ParseOptions {
-  // A TCG log does not say what its indices count. nullopt: kCc if the only bank is SHA-384 and no event
-  // names a register above 4 (a TPM's log has separators for PCR 5 to 7).
-  std::optional<Registers> registers;
+  // A TCG log does not say what its indices count. nullopt: kCc if the only bank is SHA-384 or SM3 and no
+  // event names a register above 4 (a TPM's log has separators for PCR 5 to 7).
+  std::optional<Registers> registers = std::nullopt;
+  // nullopt: told by the first bytes. Else the log is read as this, or refused.
+  std::optional<Format> format = std::nullopt;
 };
 Result<EventLog> ParseEventLog(ByteView data, const ParseOptions& options = {});
 Result<SpecId> ParseSpecId(ByteView event_data, std::uint64_t offset = 0);

@@ -4,64 +4,15 @@
 #include <gtest/gtest.h>
 
 #include "base/fd.h"
-#include "boot/log_builder.h"
-#include "boot/replay.h"
-#include "boot/story.h"
+#include "base/real_data.h"
+#include "boot/examine_testing.h"
 
 namespace assay::boot {
 namespace {
 
 using testing::Contains;
-using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
-
-constexpr HashAlg kBank = HashAlg::kSha256;
-
-struct Looked {
-  Bytes bytes;
-  EventLog log;
-  Examined x;
-  std::vector<std::string> names;  // of problems that are not notes
-  std::vector<StoryLine> story;
-};
-
-Looked Look(const Bytes& bytes, ParseOptions options = {}) {
-  Looked out;
-  out.bytes = bytes;
-  auto log = ParseEventLog(out.bytes, options);
-  EXPECT_TRUE(log) << log.error().Message();
-  if (!log) return out;
-  out.log = std::move(*log);
-  out.x = Examine(out.log, *out.log.DefaultBank());
-  for (const Problem& p : Check(out.x)) {
-    if (p.severity != Severity::kNote) out.names.push_back(p.name);
-  }
-  out.story = TellBoot(out.x);
-  out.x.log = nullptr;  // moved away with the result
-  return out;
-}
-
-LogBuilder Good(bool secure_boot = true) {
-  LogBuilder b({HashAlg::kSha1, kBank});
-  b.Firmware(secure_boot).ReadyToBoot();
-  return b;
-}
-
-SecureBootState StateOf(const Bytes& bytes) {
-  const auto log = ParseEventLog(bytes);
-  EXPECT_TRUE(log);
-  return FindSecureBoot(Examine(*log, kBank));
-}
-
-Grade GradeOf(const LogBuilder& b, std::size_t i) {
-  const auto log = ParseEventLog(b.bytes());
-  EXPECT_TRUE(log);
-  return Prove(*log, log->events.at(i), kBank).grade;
-}
-
-const Bytes kOn = VariableData(kGlobalGuid, "SecureBoot", {1});
-const Bytes kOff = VariableData(kGlobalGuid, "SecureBoot", {0});
 
 TEST(Check, AnHonestLogHasNoProblem) {
   EXPECT_THAT(Look(Good().Exit().bytes()).names, IsEmpty());
@@ -197,12 +148,115 @@ TEST(Check, Digests) {
   };
   EXPECT_THAT(add({Hash(HashAlg::kSha1, data), Hash(kBank, BytesOf("another"))}),
               Contains("digest.banks-differ"));
-  EXPECT_THAT(add({Hash(kBank, data)}), Contains("digest.missing"));
+  EXPECT_THAT(add({Hash(HashAlg::kSha1, data)}), Contains("digest.missing"));
   EXPECT_THAT(
       Look(Good().AddDigests(0, kNoAction, data, {Hash(HashAlg::kSha1, data), Hash(kBank, data)}).bytes())
           .names,
       Contains("no-action.digest"));
 }
+
+TEST(Check, ABootOrderWithTheBytesOfAnErrorSeparator) {
+  const auto with = [](const char* name, const Bytes& value, bool separated) {
+    LogBuilder b({kBank});
+    b.Firmware();
+    b.Add(1, kEfiVariableBoot, VariableData(kGlobalGuid, name, value), value);
+    b.Separators({0, 2, 3, 4, 5, 6});
+    if (separated) b.Separators({1});
+    return Look(b.bytes()).names;
+  };
+  EXPECT_THAT(with("BootOrder", {1, 0, 0, 0}, true), IsEmpty());
+  EXPECT_THAT(with("DriverOrder", {1, 0, 0, 0}, true), IsEmpty());
+  // The only separator of its register, or one that separates: renamed.
+  EXPECT_THAT(with("BootOrder", {1, 0, 0, 0}, false), Contains("separator.hidden"));
+  EXPECT_THAT(with("BootOrder", {0, 0, 0, 0}, true), Contains("separator.hidden"));
+  // Data that does not account for the digest.
+  LogBuilder b({kBank});
+  b.Firmware().Add(1, kEfiVariableBoot, VariableData(kGlobalGuid, "BootOrder", {0, 0, 1, 0}), {1, 0, 0, 0});
+  EXPECT_THAT(Look(b.ReadyToBoot().bytes()).names, Contains("separator.hidden"));
+  // In PCR 7 nothing is a setting.
+  LogBuilder c({kBank});
+  c.Add(7, kEfiVariableBoot, VariableData(kGlobalGuid, "BootOrder", {1, 0, 0, 0}), {1, 0, 0, 0}).Firmware();
+  EXPECT_THAT(Look(c.ReadyToBoot().bytes()).names, Contains("separator.hidden"));
+}
+
+TEST(Check, AnAbsentSecureBootVariableIsOff) {
+  LogBuilder b({kBank});
+  b.Add(7, kEfiVariableDriverConfig, VariableData(kGlobalGuid, "SecureBoot", {}))
+      .Separators({7})
+      .ReadyToBoot();
+  EXPECT_THAT(Look(b.bytes()).names, IsEmpty());
+  EXPECT_EQ(StateOf(b.bytes()).state, SecureBoot::kOff);
+  EXPECT_TRUE(StateOf(b.bytes()).absent);
+  for (const StoryLine& line : Look(b.bytes()).story) {
+    if (line.topic == "secure-boot") {
+      EXPECT_EQ(line.text, "off (there is no such variable)");
+      EXPECT_EQ(line.grade, Grade::kProven);
+    }
+  }
+  // Measured again as on, after the separator: not on.
+  b.Add(7, kEfiVariableDriverConfig, kOn);
+  EXPECT_EQ(StateOf(b.bytes()).state, SecureBoot::kUnknown);
+  // Renamed, it is found all the same.
+  LogBuilder c({kBank});
+  c.Add(7, kIpl, BytesOf("x"), VariableData(kGlobalGuid, "SecureBoot", {})).Firmware().ReadyToBoot();
+  EXPECT_EQ(StateOf(c.bytes()).state, SecureBoot::kUnknown);
+}
+
+TEST(Check, AnActionInTheRegisterWhereOlderFirmwarePutsIt) {
+  EXPECT_THAT(
+      Look(Good().Add(5, kEfiAction, BytesOf("Calling EFI Application from Boot Option")).bytes()).names,
+      IsEmpty());
+  EXPECT_THAT(
+      Look(Good().Add(3, kEfiAction, BytesOf("Calling EFI Application from Boot Option")).bytes()).names,
+      Contains("action.register"));
+}
+
+// Errors are what --strict counts.
+std::vector<std::string> ErrorsOf(const Bytes& bytes, std::optional<HashAlg> bank = std::nullopt) {
+  std::vector<std::string> names;
+  const auto log = ParseEventLog(bytes);
+  EXPECT_TRUE(log) << log.error().Message();
+  if (!log) return names;
+  for (const Problem& p : Check(Examine(*log, bank ? *bank : *log->DefaultBank()))) {
+    if (p.severity == Severity::kError) names.push_back(p.name);
+  }
+  return names;
+}
+
+TEST(Check, ADigestMissingInABankThatIsNotJudged) {
+  const Bytes data = BytesOf("one thing");
+  const Bytes bytes = Good().AddDigests(5, kEfiAction, data, {Hash(kBank, data)}).bytes();
+  EXPECT_THAT(ErrorsOf(bytes, kBank), IsEmpty());
+  EXPECT_THAT(ErrorsOf(bytes, HashAlg::kSha1), Contains("digest.missing"));
+  const Bytes differs =
+      Good().AddDigests(5, kEfiAction, data, {Hash(HashAlg::kSha1, BytesOf("x")), Hash(kBank, data)}).bytes();
+  EXPECT_THAT(ErrorsOf(differs, kBank), IsEmpty());
+  EXPECT_THAT(ErrorsOf(differs, HashAlg::kSha1), Contains("digest.banks-differ"));
+}
+
+TEST(Check, HealthyMachinesHaveNoErrors) {
+  for (const char* guest : {"bios-6.12", "uefi-6.1", "uefi-6.12", "secure-boot-6.12"}) {
+    const auto bytes =
+        ReadFile(std::string(ASSAY_TEST_DATA) + "/boot/" + guest + "/binary_bios_measurements", kMaxLog);
+    ASSERT_TRUE(bytes);
+    EXPECT_THAT(ErrorsOf(*bytes), IsEmpty()) << guest;
+  }
+}
+
+class OthersLog : public testing::TestWithParam<const char*> {};
+TEST_P(OthersLog, HasNoErrorsWhereNobodyAlteredIt) {
+  const Bytes bytes = RealData(GetParam());
+  if (bytes.empty()) GTEST_SKIP() << NoRealData();
+  EXPECT_THAT(ErrorsOf(bytes), IsEmpty());
+}
+INSTANTIATE_TEST_SUITE_P(
+    All, OthersLog,
+    testing::Values("eventlogs/cos-85-amd-sev.bin", "eventlogs/debian-10.bin", "eventlogs/rhel8-uefi.bin",
+                    "eventlogs/keylime-binary_bios_measurements",
+                    "eventlogs/keylime-binary_bios_measurements-secureboot",
+                    "../trials/r1-bootorder-0001-0000.bin", "../trials/r1-control-bootorder-0000-0001.bin",
+                    "../trials/r2-secureboot-absent.bin", "../trials/r7-calling-app-pcr5.bin",
+                    "../trials/r6-control-recnum-8-bytes.bin"));
 
 TEST(Check, RegistersAndTypes) {
   EXPECT_THAT(Look(Good().Add(24, kIpl, BytesOf("x")).bytes()).names, Contains("register.out-of-range"));
@@ -231,68 +285,16 @@ TEST(Prove, WhatGrubAndSystemdHash) {
   EXPECT_EQ(GradeOf(b, 8), Grade::kProven);
 }
 
-std::string LineOf(const std::vector<StoryLine>& story, std::string_view topic) {
-  for (const StoryLine& line : story) {
-    if (line.topic == topic) return std::string(GradeName(line.grade)) + ": " + line.text;
-  }
-  return "none";
-}
-
-TEST(Story, AUnifiedKernelImage) {
-  LogBuilder b = Good();
-  const auto tag = [](std::uint32_t id, const Bytes& text) {
-    return Writer().U32Le(id).U32Le(static_cast<std::uint32_t>(text.size())).Put(text).Take();
+TEST(Check, AHeaderOfAnotherVersionIsNamed) {
+  const auto with = [](std::size_t at, std::uint8_t version) {
+    Bytes bytes = Good().bytes();
+    bytes[32 + at] = version;
+    return Look(bytes).names;
   };
-  b.Add(5, kEventTag, tag(kTagLoaderConf, Utf16("loader.conf")), BytesOf("timeout 3"));
-  for (const char* name : {".linux", ".osrel", ".initrd"}) {
-    b.Add(11, kIpl, Utf16(name), BytesOf(std::string_view(name, std::string_view(name).size() + 1)));
-    b.Add(11, kIpl, Utf16(name), BytesOf(std::string("content of ") + name));
-  }
-  b.Add(12, kIpl, Utf16("root=/dev/sda1 quiet"));
-  b.Add(9, kEventTag, tag(kTagInitrd, BytesOf(std::string_view("Linux initrd\0", 13))), BytesOf("initrd"));
-  const auto story = Look(b.Exit().bytes()).story;
-  EXPECT_EQ(LineOf(story, "secure-boot"), "proven: on");
-  EXPECT_EQ(LineOf(story, "kernel"), "partly: UKI section .linux");
-  EXPECT_EQ(LineOf(story, "initrd"), "partly: UKI section .initrd");
-  EXPECT_EQ(LineOf(story, "uki-section"), "partly: UKI section .osrel");
-  EXPECT_EQ(LineOf(story, "command-line"), "proven: root=/dev/sda1 quiet");
-  EXPECT_EQ(LineOf(story, "loader"), "unproven: systemd-boot: loader.conf");
-  EXPECT_EQ(LineOf(story, "exit-boot-services"), "proven: Exit Boot Services Invocation");
-}
-
-TEST(Story, AConfidentialGuest) {
-  LogBuilder b({HashAlg::kSha384});
-  b.Add(1, kEfiPlatformFirmwareBlob2, Writer().U8(4).Put("CFV").U8(0).U64Le(0x1000).U64Le(0x2000).Take(),
-        BytesOf("code"));
-  b.Add(1, kEfiVariableDriverConfig, kOn)
-      .Separators({1})
-      .Add(3, kIpl, BytesOf(std::string_view("kernel_cmdline: a\0", 18)), BytesOf("a"));
-  const Looked looked = Look(b.bytes());
-  EXPECT_EQ(LineOf(looked.story, "secure-boot"), "proven: on");
-  EXPECT_EQ(LineOf(looked.story, "command-line"), "partly: a");
-  EXPECT_THAT(looked.names, IsEmpty());
-}
-
-TEST(Story, ControlCharactersDoNotReachTheTerminal) {
-  const auto story = Look(Good().Add(0, kSCrtmVersion, BytesOf("a\x1B[31mb\xFF")).bytes()).story;
-  EXPECT_THAT(LineOf(Look(Good().Add(12, kIpl, Utf16("a\x1B[31m")).bytes()).story, "command-line"),
-              HasSubstr("a\\x1b[31m"));
-  for (const StoryLine& line : story) EXPECT_EQ(line.text.find('\x1B'), std::string::npos);
-}
-
-TEST(Story, TellsOfARealMachine) {
-  auto bytes = ReadFile(
-      std::string(ASSAY_TEST_DATA) + "/eventlogs/keylime-binary_bios_measurements-secureboot", kMaxLog);
-  ASSERT_TRUE(bytes);
-  const Looked looked = Look(*bytes);
-  EXPECT_THAT(looked.names, IsEmpty());
-  EXPECT_EQ(LineOf(looked.story, "secure-boot"), "proven: on");
-  EXPECT_EQ(LineOf(looked.story, "kernel"), "unproven: (hd0,gpt2)/vmlinuz-5.14.0-503.11.1.el9_5.x86_64");
-  EXPECT_EQ(LineOf(looked.story, "initrd"),
-            "unproven: (hd0,gpt2)/initramfs-5.14.0-503.11.1.el9_5.x86_64.img");
-  EXPECT_THAT(LineOf(looked.story, "command-line"),
-              testing::StartsWith("partly: (hd0,gpt2)/vmlinuz-5.14.0-503.11.1.el9_5.x86_64 root="));
-  EXPECT_THAT(LineOf(looked.story, "key"), HasSubstr("PK: 1 certificate"));
+  constexpr std::size_t kMajor = 21;
+  EXPECT_THAT(with(kMajor, 2), IsEmpty());
+  EXPECT_THAT(with(kMajor, 3), testing::ElementsAre("spec-id.version"));
+  EXPECT_THAT(with(kMajor, 1), testing::ElementsAre("spec-id.version"));
 }
 
 }  // namespace

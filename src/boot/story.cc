@@ -23,9 +23,11 @@ void TellFirmware(const Examined& x, std::size_t i, Teller& teller) {
   if (e.type == kSCrtmVersion) {
     constexpr std::size_t kGuid = 16;
     const std::string text = x.TextOf(i);
-    const std::string version = !text.empty()            ? "\"" + text + "\""
-                                : e.data.size() == kGuid ? GuidFrom(e.data).ToString()
-                                                         : Hex(e.data);
+    const bool is_empty = e.data.size() <= 2 &&
+                          std::all_of(e.data.begin(), e.data.end(), [](std::uint8_t b) { return b == 0; });
+    const std::string version = !text.empty() || is_empty ? "\"" + text + "\""
+                                : e.data.size() == kGuid  ? GuidFrom(e.data).ToString()
+                                                          : Hex(e.data);
     teller.Tell("firmware", "S-CRTM version " + version, i);
   } else if (e.type == kEfiHcrtmEvent) {
     teller.Tell("firmware", "started by a hardware root of trust for measurement (H-CRTM)", i, true);
@@ -61,6 +63,7 @@ void TellSecureBoot(const Examined& x, Teller& teller) {
     StoryLine line;
     line.topic = "secure-boot";
     line.text = state.state == SecureBoot::kOn    ? "on"
+                : state.absent                    ? "off (there is no such variable)"
                 : state.state == SecureBoot::kOff ? "off"
                                                   : "could not tell";
     line.grade = state.state == SecureBoot::kUnknown ? Grade::kUnproven : Grade::kProven;
@@ -106,7 +109,7 @@ void TellVariable(const Examined& x, std::size_t i, const Variable& v, Teller& t
     teller.Tell("boot-order", v.name + ": " + text, i);
   } else if (const auto* option = std::get_if<LoadOption>(&v.meaning)) {
     StoryLine& line = teller.Tell("boot-entry", fmt::format("{}: {}", v.name, option->description), i);
-    line.details.push_back(DevicePathText(option->device_path));
+    if (!option->device_path.empty()) line.details.push_back(DevicePathText(option->device_path));
   }
 }
 
@@ -157,6 +160,11 @@ std::string OneLine(std::string_view text) {
   return out;
 }
 
+std::string Head(ByteView data) {
+  constexpr std::size_t kShown = 64;
+  return Printable(AsText(data.first(std::min(data.size(), kShown)))) + (data.size() > kShown ? "..." : "");
+}
+
 StoryLine& Teller::Tell(std::string topic, std::string_view text, std::size_t i, bool with_digest) {
   const Event& e = x_.event(i);
   StoryLine line;
@@ -171,6 +179,8 @@ StoryLine& Teller::Tell(std::string topic, std::string_view text, std::size_t i,
     line.grade = Grade::kUnproven;
     line.reason = "measured after the separator of its register, where anyone can";
   }
+  if (const ByteView rest = x_.decoded[i].trailing; !rest.empty())
+    line.details.push_back(fmt::format("{} bytes follow: {}", rest.size(), Head(rest)));
   if (with_digest) {
     if (const LogDigest* d = e.Find(x_.bank))
       line.digest = std::string(HashName(x_.bank)) + ":" + Hex(d->bytes);
@@ -193,6 +203,7 @@ std::vector<StoryLine> TellBoot(const Examined& x) {
     if (const auto* gpt = std::get_if<Gpt>(&x.decoded[i].body)) TellGpt(*gpt, i, teller);
   }
   TellLoaders(x, teller);
+  TellRest(x, teller);
   return teller.Take();
 }
 

@@ -26,6 +26,7 @@ Result<std::unique_ptr<LoadedLog>> Load(const BootOptions& o) {
   boot::ParseOptions options;
   if (o.registers == "pcr") options.registers = boot::Registers::kPcr;
   if (o.registers == "cc") options.registers = boot::Registers::kCc;
+  options.format = boot::FormatFromName(o.format);
   auto log = boot::ParseEventLog(loaded->bytes, options);
   if (!log) return Fail(log.error().In(o.file));
   loaded->log = std::move(*log);
@@ -89,7 +90,7 @@ Result<int> Show(const BootOptions& o, bool as_json) {
   ASSAY_ASSIGN(const HashAlg bank, BankOf(o, log));
   const boot::Examined x = boot::Examine(log, bank);
   if (as_json) {
-    fmt::print("{}\n", BootJson(log, x));
+    WriteBootJson(log, x, stdout);
     return kExitOk;
   }
   std::string banks;
@@ -147,12 +148,39 @@ Result<tpm::PcrValues> GivenValues(const BootOptions& o, boot::Registers registe
 // The log is judged by the digests of a bank that was compared: the others are only the log's word.
 std::optional<HashAlg> ComparedBank(const std::vector<boot::Comparison>& comparisons,
                                     const boot::EventLog& log) {
-  for (HashAlg bank : {HashAlg::kSha256, HashAlg::kSha512, HashAlg::kSha384, HashAlg::kSha1}) {
+  for (HashAlg bank :
+       {HashAlg::kSha256, HashAlg::kSha512, HashAlg::kSha384, HashAlg::kSm3_256, HashAlg::kSha1}) {
     for (const boot::Comparison& c : comparisons) {
       if (c.bank == static_cast<std::uint16_t>(bank) && c.outcome != boot::Outcome::kUnknown) return bank;
     }
   }
   return log.DefaultBank();
+}
+
+// SM3 proves something only to those who accept it: by --bank.
+void AcceptOnly(std::optional<HashAlg> given, std::vector<boot::Comparison>& comparisons) {
+  for (boot::Comparison& c : comparisons) {
+    if (c.bank != static_cast<std::uint16_t>(HashAlg::kSm3_256) || given == HashAlg::kSm3_256 ||
+        c.outcome != boot::Outcome::kMatch)
+      continue;
+    c.outcome = boot::Outcome::kUnknown;
+    c.reason = "it matches, but this bank is not accepted: --bank sm3_256 accepts it";
+  }
+}
+
+void ExplainByExit(const boot::EventLog& log, const boot::Replayed& replayed, bool allowed,
+                   std::vector<boot::Comparison>& comparisons) {
+  for (boot::Comparison& c : comparisons) {
+    const auto bank = HashFromTpmAlg(c.bank);
+    if (c.outcome != boot::Outcome::kMismatch || !bank) continue;
+    c.missing_exit = boot::MissingExit(log, replayed, *bank, c.index, c.given);
+    if (c.missing_exit.empty()) continue;
+    c.reason = fmt::format(
+        "the log leaves out what the firmware measured of ExitBootServices: with the digests {} and {} it "
+        "replays to this value{}",
+        c.missing_exit[0].hex(), c.missing_exit[1].hex(), allowed ? "" : " (--allow-missing-exit)");
+    if (allowed) c.outcome = boot::Outcome::kMatch;
+  }
 }
 
 Result<int> Verify(const BootOptions& o, bool as_json) {
@@ -166,15 +194,22 @@ Result<int> Verify(const BootOptions& o, bool as_json) {
   const boot::Replayed replayed = expected ? boot::Replay(*expected) : boot::Replay(loaded->log);
   ASSAY_ASSIGN(const tpm::PcrValues given,
                GivenValues(o, replayed.registers, expected ? std::optional(expected->bank) : std::nullopt));
-  const std::vector<boot::Comparison> comparisons = boot::Compare(replayed, given);
+  const auto judged = o.bank.empty() ? std::nullopt : HashFromName(o.bank);
+  if (!o.bank.empty() && !judged) return Fail(UsageError("--bank: unknown hash algorithm " + o.bank));
+  std::vector<boot::Comparison> comparisons = boot::Compare(replayed, given);
+  if (loaded) ExplainByExit(loaded->log, replayed, o.allow_missing_exit, comparisons);
+  AcceptOnly(judged, comparisons);
   const auto has = [&](boot::Outcome outcome) {
     return std::any_of(comparisons.begin(), comparisons.end(),
                        [outcome](const boot::Comparison& c) { return c.outcome == outcome; });
   };
   std::vector<boot::Problem> problems;
   if (loaded) {
-    if (const auto bank = ComparedBank(comparisons, loaded->log))
-      problems = boot::Check(boot::Examine(loaded->log, *bank));
+    std::optional<HashAlg> bank = ComparedBank(comparisons, loaded->log);
+    if (judged) {
+      ASSAY_ASSIGN(bank, BankOf(o, loaded->log));
+    }
+    if (bank) problems = boot::Check(boot::Examine(loaded->log, *bank));
   }
   const bool bent = std::any_of(problems.begin(), problems.end(),
                                 [](const boot::Problem& p) { return p.severity == boot::Severity::kError; });
@@ -212,6 +247,9 @@ void AddBoot(CLI::App& app, Session& session) {
     sub->add_option("--registers", options->registers, "What its indices count")
         ->check(CLI::IsMember({"auto", "pcr", "cc"}))
         ->capture_default_str();
+    sub->add_option("--format", options->format, "How it is written")
+        ->check(CLI::IsMember({"auto", "tcg-1.2", "crypto-agile", "cel-tlv"}))
+        ->capture_default_str();
   };
   CLI::App* show = boot->add_subcommand("show", "Say what a log tells, and how far it is proven");
   common(show);
@@ -225,6 +263,9 @@ void AddBoot(CLI::App& app, Session& session) {
   verify->add_option("--pcrs", options->pcrs, "A file of values, as tpm2_pcrread prints them");
   verify->add_flag("--all", options->all,
                    "Of --pcrs, compare also registers that the system extends after the log ends");
+  verify->add_option("--bank", options->bank, "Judge the log by this bank's digests; accepts sm3_256");
+  verify->add_flag("--allow-missing-exit", options->allow_missing_exit,
+                   "A log without the two events of ExitBootServices matches, if with them it would");
   verify->add_flag("--strict", options->strict, "An error in the log's order or content is a mismatch");
   CLI::App* learn = boot->add_subcommand("learn", "Write down what a boot measured, as JSON");
   common(learn);

@@ -22,9 +22,11 @@ struct BootOptions {
   std::string file;
   std::string bank;
   std::string registers = "auto";
+  std::string format = "auto";
   bool events = false;
   bool all = false;
   bool strict = false;
+  bool allow_missing_exit = false;
   std::vector<std::string> values;
   std::string pcrs;
   std::vector<std::string> boots;                          // diff: expected ones, and last the one to judge
