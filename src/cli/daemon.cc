@@ -534,6 +534,8 @@ std::string Daemon::Impl::Status() const {
                             {"errors", e.errors},         {"queue_depth", e.queue_depth},
                             {"stalls", e.stalls},         {"bytes_hashed", e.bytes_hashed},
                             {"refused", e.refused}};
+    j["engine"]["stats"]["unasked"] = e.unasked;
+    j["engine"]["stats"]["lost"] = e.lost;
     j["engine"]["appraise"] = AppraiseName(config.engine.appraise);
     j["engine"]["refusals_not_listed"] = refusals_lost.load();
   }

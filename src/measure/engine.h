@@ -66,6 +66,8 @@ struct EngineStats {
   std::uint64_t queue_depth = 0, stalls = 0;  // stalls: times the watchdog saw no progress
   std::uint64_t bytes_hashed = 0;
   std::uint64_t refused = 0;  // or would have been, while learning
+  std::uint64_t unasked = 0;  // went on (or was refused) without a question: the kernel's side had no memory
+  std::uint64_t lost = 0;     // told without waiting, and lost: the ring buffer was full
 };
 
 class Engine {

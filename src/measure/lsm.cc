@@ -37,6 +37,8 @@ constexpr char kPins[] = "/bpf";
 constexpr auto kWatchdog = std::chrono::milliseconds(100);
 constexpr auto kStalled = std::chrono::seconds(5);
 constexpr auto kRestartPause = std::chrono::seconds(1);
+constexpr auto kLossLasts = std::chrono::minutes(10);  // in the engine's health
+constexpr auto kStale = std::chrono::seconds(5);       // longer than anything takes that has its own limit
 
 // One thread that waits.
 struct Held {
@@ -79,6 +81,7 @@ class Lsm : public Engine {
   void WatchLoop();
   void Expire();
   void KeepGate();
+  void LookForLosses();
   void Handle(const HeldPtr& held);
   void MeasureFile(Held& held, const RequestedFile& file);
   void MeasureDigest(Held& held);
@@ -105,6 +108,8 @@ class Lsm : public Engine {
   bool stopping_ = false, stopped_ = false, stalled_ = false;
   std::string failure_;  // of the gate: reported by Health()
   Clock::time_point progress_ = Clock::now();
+  std::uint64_t losses_ = 0;  // what the kernel's side could not ask or tell, and when that was last
+  std::optional<Clock::time_point> last_loss_;
   std::condition_variable stop_;
   EngineStats stats_;
 };
@@ -207,7 +212,7 @@ void Lsm::Take(pid_t tid, GateReply reply, bool hurry) {
     ++stats_.events;
     if (quick_.queue.empty() && slow_.queue.empty() && held_.empty()) progress_ = held->since;
     held_.push_back(held);
-    const bool slow = (request->flags & ASSAY_SERVED) != 0 || request->size >= kLarge;
+    const bool slow = (request->flags & (ASSAY_SERVED | ASSAY_SHARED)) != 0 || request->size >= kLarge;
     Lane& lane = slow ? slow_ : quick_;
     if (hurry || slow || stopping_ || !lane.queue.empty()) {
       lane.queue.push_back(std::move(held));
@@ -271,14 +276,16 @@ void Lsm::MeasureFile(Held& held, const RequestedFile& file) {
     ++stats_.not_code;
     return;
   }
+  const bool writers = (held.request.flags & ASSAY_WRITERS) != 0 || IsUnsealedMemory(fd);
+  const bool shared = !writers && (held.request.flags & ASSAY_SHARED) != 0;
+  const bool pinned = shared && ((held.request.flags & ASSAY_SERVED) != 0 || !DropPages(fd));
   std::uint64_t bytes = 0;
   const Result<Digest> digest = HashFd(fd, recorder_.options().list_bank, &bytes);
   {
     const std::lock_guard lock(mutex_);
     stats_.bytes_hashed += bytes;
   }
-  const bool writers = (held.request.flags & ASSAY_WRITERS) != 0 || IsUnsealedMemory(fd);
-  const bool allowed = rules->Settle(use, digest && !writers ? &*digest : nullptr, context);
+  const bool allowed = rules->Settle(use, digest && !writers && !pinned ? &*digest : nullptr, context);
   if (!use.ruling.measure) {
     Answer(held, allowed ? 0 : ASSAY_ANSWER_REFUSE, nullptr);
     const std::lock_guard lock(mutex_);
@@ -293,14 +300,16 @@ void Lsm::MeasureFile(Held& held, const RequestedFile& file) {
   }
   Result<Recorded> recorded = Recorded{};
   if (writers) recorded = recorder_.RecordViolation(Violation::kOpenWriters, path, context);
+  if (pinned) recorded = recorder_.RecordViolation(Violation::kSharedWritable, path, context);
   if (recorded && held.request.kind == ASSAY_EXEC && WantsExecutableStack(fd))
     recorded = recorder_.RecordViolation(Violation::kAnonymousCode, "stack:" + path, context);
   if (recorded) recorded = recorder_.Record({*digest, path, context, use.ruling.cgroup});
   {
     const std::lock_guard lock(mutex_);
-    if (writers && recorded) ++stats_.violations;
+    if ((writers || pinned) && recorded) ++stats_.violations;
   }
-  const std::uint32_t clean = rules->Lasting(use) ? ASSAY_ANSWER_CLEAN : 0;
+  const std::uint32_t clean =
+      (rules->Lasting(use) ? ASSAY_ANSWER_CLEAN : 0) | (shared && !pinned ? ASSAY_ANSWER_UNPINNED : 0);
   Finish(held, recorded, allowed ? clean : ASSAY_ANSWER_REFUSE, &*digest, path, context);
 }
 
@@ -416,6 +425,25 @@ void Lsm::KeepGate() {
   if (started) events_->TakeMissed();
 }
 
+// The kernel's side could not ask: each is a violation by LsmEvents. A question in the map whose thread no
+// longer waits takes another one's place.
+void Lsm::LookForLosses() {
+  const assay_control& control = programs_->control();
+  const std::uint64_t losses = __atomic_load_n(&control.unasked, __ATOMIC_RELAXED) +
+                               __atomic_load_n(&control.events_lost, __ATOMIC_RELAXED);
+  bool more = false;
+  {
+    const std::lock_guard lock(mutex_);
+    more = losses != losses_;
+    losses_ = losses;
+    if (more) last_loss_ = Clock::now();
+  }
+  if (!more) return;
+  const std::size_t dropped = programs_->DropStaleRequests(options_.deadline + options_.gate_limit + kStale);
+  log::Error("lsm: {} load(s) or event(s) were not asked about or told; {} old question(s) dropped", losses,
+             dropped);
+}
+
 void Lsm::WatchLoop() {
   while (true) {
     {
@@ -424,6 +452,7 @@ void Lsm::WatchLoop() {
     }
     Expire();
     KeepGate();
+    LookForLosses();
   }
 }
 
@@ -432,7 +461,12 @@ EngineStats Lsm::Stats() const {
   EngineStats stats = stats_;
   stats.refused = refused_before_ + rules_->refused();
   stats.queue_depth = quick_.queue.size() + slow_.queue.size();
-  if (programs_) stats.clean += programs_->control().clean_hits;
+  if (programs_) {
+    const assay_control& control = programs_->control();
+    stats.clean += control.clean_hits;
+    stats.unasked = control.unasked;
+    stats.lost = control.events_lost;
+  }
   if (events_) stats.violations += events_->violations();
   return stats;
 }
@@ -441,6 +475,9 @@ Result<> Lsm::Health() const {
   const std::lock_guard lock(mutex_);
   if (stopping_) return Fail(StateError("engine.stopped", "the engine is stopped"));
   if (!failure_.empty()) return Fail(StateError("engine.lsm-gate", "nobody is asked: " + failure_));
+  if (last_loss_ && Clock::now() - *last_loss_ < kLossLasts)
+    return Fail(StateError("engine.lsm-loss", "the kernel's side could not ask about or tell " +
+                                                  std::to_string(losses_) + " load(s) or event(s)"));
   if (stalled_) return Fail(StateError("engine.stalled", "no held task was answered for some seconds"));
   return {};
 }

@@ -79,7 +79,7 @@ struct LsmEvents::Impl {
   std::atomic<bool> stop{false}, take_missed{true};
   std::chrono::steady_clock::time_point stopped;  // set before stop
   std::atomic<std::uint64_t> violations{0};
-  std::uint64_t lost = 0, unnamed = 0;
+  std::uint64_t lost = 0, unnamed = 0, unasked = 0, unanswered = 0;
   std::thread thread;
 
   void Loop();
@@ -118,6 +118,10 @@ void LsmEvents::Impl::Handle(const assay_event& event) {
   const std::optional<Violation> violation = ViolationOf(event.kind);
   if (!violation) return;
   std::string path = event.path;
+  // Some hooks have only the last name: what tells files apart is the inode.
+  if (event.kind == ASSAY_TOMTOU && !path.starts_with('/'))
+    path = "inode:" + std::to_string(event.dev >> 20) + ":" + std::to_string(event.dev & 0xfffff) + ":" +
+           std::to_string(event.ino) + ":" + path;
   Result<UniqueFd> mapped = Fail(StateError("engine.lsm-file", "not a mapping"));
   if (event.kind == ASSAY_MPROTECT) {
     mapped = OpenMapped(context.pid, event.address);
@@ -171,13 +175,20 @@ void LsmEvents::Impl::CountLosses() {
   const assay_control& control = programs->control();
   const std::uint64_t now_lost = __atomic_load_n(&control.events_lost, __ATOMIC_RELAXED);
   const std::uint64_t now_unnamed = __atomic_load_n(&control.missed_unnamed, __ATOMIC_RELAXED);
+  const std::uint64_t now_unasked = __atomic_load_n(&control.unasked, __ATOMIC_RELAXED);
+  const std::uint64_t now_missed = __atomic_load_n(&control.missed, __ATOMIC_RELAXED);
   const Context context{
       .time_ms = NowMs(), .pid = getpid(), .uid = getuid(), .comm = "assayd", .hook = "lost"};
   if (now_lost > lost) Report(Violation::kUnmeasurable, "events:" + std::to_string(now_lost), context);
   if (now_unnamed > unnamed)
     Report(Violation::kUnanswered, "unnamed:" + std::to_string(now_unnamed), context);
+  if (now_unasked > unasked)
+    Report(Violation::kUnanswered, "unasked:" + std::to_string(now_unasked), context);
+  if (now_missed > unanswered) take_missed = true;  // also where a living attester could not answer
   lost = now_lost;
   unnamed = now_unnamed;
+  unasked = now_unasked;
+  unanswered = now_missed;
 }
 
 void LsmEvents::Impl::Loop() {

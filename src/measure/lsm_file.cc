@@ -4,10 +4,14 @@
 #include <elf.h>
 #include <limits.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
+#include <vector>
 
 #include "base/log.h"
 #include "measure/file.h"
@@ -23,6 +27,7 @@ namespace {
 
 constexpr int kOpenFlags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
 constexpr std::uint64_t kMaxProgramHeaders = 64;
+constexpr std::size_t kResidentPages = 1 << 18;
 
 // Measuring leaves no trace in the file's times, and costs no write of its inode. Not to be had of a file
 // whose owner has no number here (an idmapped mount).
@@ -100,6 +105,28 @@ bool IsUnsealedMemory(int fd) {
   const ssize_t n = readlink(("/proc/self/fd/" + std::to_string(fd)).c_str(), name, sizeof(name) - 1);
   const std::string_view text(name, n > 0 ? static_cast<std::size_t>(n) : 0);
   return text.starts_with("/memfd:") || text.starts_with("/SYSV");
+}
+
+bool DropPages(int fd) {
+  struct statx st{};
+  if (statx(fd, "", AT_EMPTY_PATH, STATX_SIZE, &st) != 0) return false;
+  // What lies in the memory of the disk itself is not in the page cache.
+  if ((st.stx_attributes & STATX_ATTR_DAX) != 0 || fdatasync(fd) != 0) return false;
+  if (posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) != 0) return false;
+  const std::uint64_t page = static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+  std::vector<unsigned char> resident(kResidentPages);
+  for (std::uint64_t at = 0; at < st.stx_size; at += resident.size() * page) {
+    const std::size_t size = std::min<std::uint64_t>(st.stx_size - at, resident.size() * page);
+    // Under overlayfs, too, a mapping is of the file that has the pages.
+    void* mapped = mmap(nullptr, size, PROT_READ, MAP_SHARED, fd, static_cast<off_t>(at));
+    if (mapped == MAP_FAILED) return false;
+    const bool known = mincore(mapped, size, resident.data()) == 0;
+    munmap(mapped, size);
+    const auto end = resident.begin() + static_cast<std::ptrdiff_t>((size + page - 1) / page);
+    if (!known || std::any_of(resident.begin(), end, [](unsigned char c) { return (c & 1) != 0; }))
+      return false;
+  }
+  return true;
 }
 
 bool WantsExecutableStack(int fd) {

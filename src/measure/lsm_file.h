@@ -26,6 +26,10 @@ Result<RequestedFile> OpenRequested(const assay_request& request);
 std::string HookName(std::uint32_t kind, std::uint32_t detail);
 // A memfd that somebody may still write to: no count of writers tells.
 bool IsUnsealedMemory(int fd);
+// Writes the file to its disk and drops it from memory. True: no page of it is in memory any more, so nobody
+// holds one that he could still write to. Not so for files that are nowhere else (tmpfs), or that somebody
+// has mapped.
+bool DropPages(int fd);
 // An ELF program whose headers ask for an executable stack: the kernel makes one without asking any hook.
 bool WantsExecutableStack(int fd);
 // An executable file's name; what is known of it otherwise, where the process is gone.

@@ -28,7 +28,9 @@ typedef unsigned long size_t;
 #define EINTR 4
 #define ENOMEM 12
 #define EACCES 13
+#define EEXIST 17
 #define EXDEV 18
+#define EINVAL 22
 
 /* bpf.h, as far as it is used; the values are part of the system call interface. */
 enum {
@@ -97,8 +99,11 @@ struct vfsmount {
   struct super_block* mnt_sb;
 };
 
+struct mnt_namespace;
+
 struct mount {
   struct vfsmount mnt;
+  struct mnt_namespace* mnt_ns;
   int mnt_id;
 };
 
@@ -169,6 +174,7 @@ struct ovl_entry {
   struct ovl_path __lowerstack[0];
 };
 struct ovl_inode {
+  unsigned long flags;
   struct inode vfs_inode;
   struct dentry* __upperdentry;
   struct ovl_entry* oe;
@@ -176,11 +182,15 @@ struct ovl_inode {
 
 #pragma clang attribute pop
 
+/* Numbers of bits in ovl_inode.flags. */
+enum ovl_inode_flag { OVL_UPPERDATA = 3 };
+
 /* Constants of the kernel's interfaces. */
 #define S_IFMT 0170000
 #define S_IFREG 0100000
 #define S_IFBLK 0060000
 #define S_IFCHR 0020000
+#define FMODE_READ 1U
 #define FMODE_WRITE 2U
 #define FMODE_EXEC 32U
 #define PROT_WRITE 2UL
@@ -188,9 +198,11 @@ struct ovl_inode {
 #define VM_WRITE 2UL
 #define VM_EXEC 4UL
 #define VM_SHARED 8UL
-#define MAP_SHARED 1UL
+#define MAP_PRIVATE 2UL
 #define MAP_TYPE 15UL
 #define ATTR_SIZE (1U << 3)
+#define ATTR_FILE (1U << 13)
+#define O_TRUNC 01000U
 #define SB_KERNMOUNT (1UL << 22)
 #define PTRACE_MODE_ATTACH 2U
 #define SIGCONT 18

@@ -55,7 +55,7 @@ int BPF_PROG(after_load_data, char* buffer, long size, int id, char* description
   struct assay_control* c = the_control();
   if (ret || !is_active(c) || !in_scope(c)) return ret;
   struct task_state* t = my_state(true);
-  if (!t) return c->refuse ? -ENOMEM : 0;
+  if (!t) return unasked(c);
   if (sha256(&t->sha, buffer, size, false, t->buffer_digest))
     __builtin_memset(t->buffer_digest, 0, sizeof(t->buffer_digest));
   t->buffer_size = size;
@@ -73,7 +73,7 @@ int BPF_PROG(on_kernfs, struct kernfs_node* parent, struct kernfs_node* node, in
   if (!t || !t->buffer) return 0;
   t->buffer = 0;
   struct assay_request* r = new_request(ASSAY_BUFFER, t->buffer_detail);
-  if (!r) return c->refuse ? -ENOMEM : 0;
+  if (!r) return unasked(c);
   r->size = t->buffer_size;
   __builtin_memcpy(r->digest, t->buffer_digest, sizeof(r->digest));
   struct assay_missed_key key = {.id = ASSAY_BUFFER, .ino = *(u64*)t->buffer_digest};
@@ -86,9 +86,9 @@ int BPF_PROG(on_bpf, struct bpf_prog* prog) {
   struct assay_control* c = the_control();
   if (!is_active(c) || !in_scope(c) || my_role()) return 0;
   struct task_state* t = my_state(true);
-  if (!t) return c->refuse ? -ENOMEM : 0;
+  if (!t) return unasked(c);
   struct assay_request* r = new_request(ASSAY_BPF, 0);
-  if (!r) return c->refuse ? -ENOMEM : 0;
+  if (!r) return unasked(c);
   r->size = (u64)prog->len * 8;
   r->inode = (u64)prog;
   /* Read back, it is a number to the verifier, with which one may calculate. */

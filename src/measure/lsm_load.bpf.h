@@ -12,12 +12,14 @@ static __always_inline int measure(struct assay_control* c, struct file* file, u
   struct inode* inode = file->f_inode;
   struct look l = {};
   l.state = bpf_inode_storage_get(&inodes, inode, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
-  if (!l.state) return c->refuse ? -ENOMEM : 0;
+  if (!l.state) return unasked(c);
   if (is_clean(l.state, c, inode)) {
     __sync_fetch_and_add(&c->clean_hits, 1);
     return 0;
   }
-  if (kind == ASSAY_OPEN && (is_data(l.state, c, inode) || is_served_by_attester(c, inode))) return 0;
+  if (kind == ASSAY_OPEN &&
+      (is_data(l.state, c, inode) || is_served_by_attester(c, inode) || is_backing(file)))
+    return 0;
   if (!in_scope(c)) return 0;
   u32 role = my_role();
   if (role) {
@@ -27,7 +29,7 @@ static __always_inline int measure(struct assay_control* c, struct file* file, u
   }
   look_at(&l, inode, c);
   struct assay_request* r = new_request(kind, detail);
-  if (!r) return c->refuse ? -ENOMEM : 0;
+  if (!r) return unasked(c);
   r->inode = (u64)inode;
   r->ino = inode->i_ino;
   r->size = inode->i_size;
@@ -42,11 +44,13 @@ static __always_inline int measure(struct assay_control* c, struct file* file, u
   int result = decide(c, r, &answer, &key);
   if (result) return result;
   remember(&l, answer.flags);
+  if (answer.flags & ASSAY_ANSWER_DIGEST && begin_use(&l)) tell_file(c, ASSAY_TOMTOU, 0, file);
   if (kind == ASSAY_EXEC || kind == ASSAY_KERNEL_READ) {
     struct task_state* t = my_state(true);
-    if (!t) return 0;
+    if (!t) return kind == ASSAY_EXEC ? 0 : unasked(c);
     if (kind == ASSAY_EXEC) {
       t->cover = answer.flags & ASSAY_ANSWER_CLEAN ? (u64)inode : 0;
+      t->cover_seq = l.at.seq;
     } else {
       t->read = answer.flags & ASSAY_ANSWER_DIGEST ? (u64)inode : 0;
       __builtin_memcpy(t->read_digest, answer.digest, ASSAY_DIGEST);
@@ -68,27 +72,49 @@ static __always_inline void tell_memory(struct assay_control* c, u32 kind, u64 a
 SEC("lsm.s/bprm_check_security")
 int BPF_PROG(on_exec, struct linux_binprm* bprm, int ret) {
   struct assay_control* c = the_control();
-  if (ret || !is_active(c)) return ret;
   struct task_state* t = my_state(false);
-  if (t) t->reported = 0; /* another program from now on */
+  if (t) t->reported = 0, t->cover = 0; /* another program from now on */
+  if (ret || !is_active(c)) return ret;
   return measure(c, bprm->file, ASSAY_EXEC, 0);
+}
+
+/* Whether what is mapped was measured in this exec, and nobody has come to write to it since. */
+static __always_inline bool is_covered(struct inode* inode) {
+  struct task_struct* me = bpf_get_current_task_btf();
+  if (!BPF_CORE_READ_BITFIELD_PROBED(me, in_execve)) return false;
+  struct task_state* t = my_state(false);
+  if (!t || t->cover != (u64)inode) return false;
+  struct inode_state* s = bpf_inode_storage_get(&inodes, inode, 0, 0);
+  return s && t->cover_seq == s->write_seq + 1;
+}
+
+/* Whoever has such a mapping can give its pages to others that write to them long after it has closed the
+ * file: buffers of io_uring, a read from a device or a FUSE file that ends later. */
+static __always_inline void mapped_for_writing(struct assay_control* c, struct inode* inode) {
+  if (!is_regular(inode) || inode->i_sb->s_flags & SB_KERNMOUNT)
+    return; /* memory without a file: never clean */
+  u64 data = data_inode(inode);
+  struct real_state* r = data ? real_state(data) : NULL;
+  if (r)
+    __sync_fetch_and_add(&r->shared, 1);
+  else if (data)
+    unasked(c);
 }
 
 SEC("lsm.s/mmap_file")
 int BPF_PROG(on_mmap, struct file* file, unsigned long reqprot, unsigned long prot, unsigned long flags,
              int ret) {
   struct assay_control* c = the_control();
-  if (ret || !(prot & PROT_EXEC) || !is_active(c)) return ret;
+  if (ret || !c) return ret;
+  if ((flags & MAP_TYPE) != MAP_PRIVATE && file && file->f_mode & FMODE_WRITE)
+    mapped_for_writing(c, file->f_inode);
+  if (!(prot & PROT_EXEC) || !c->active) return 0;
   if (!file || !is_regular(file->f_inode)) {
     tell_memory(c, prot & PROT_WRITE ? ASSAY_WRITABLE_CODE : ASSAY_ANONYMOUS_CODE, 0);
     return 0;
   }
   if (prot & PROT_WRITE) tell_memory(c, ASSAY_WRITABLE_CODE, 0);
-  struct task_struct* me = bpf_get_current_task_btf();
-  if (BPF_CORE_READ_BITFIELD_PROBED(me, in_execve)) {
-    struct task_state* t = my_state(false);
-    if (t && t->cover == (u64)file->f_inode) return 0;
-  }
+  if (is_covered(file->f_inode)) return 0;
   return measure(c, file, ASSAY_MMAP, 0);
 }
 

@@ -13,11 +13,27 @@ struct stamp {
   u64 real_seq;
 };
 
+/* What raises a write_seq, and by how much: a new content counts in the lower half, a new name in the upper.
+ */
+#define NEW_CONTENT 1ULL
+#define NEW_NAME (1ULL << 32)
+
 /* Of an inode. docs/notes/2026-11-24-lsm-engine.md, "States". */
 struct inode_state {
   u64 write_seq;      /* raised by whatever may change content or name */
   struct stamp clean; /* what is in it was measured */
   struct stamp data;  /* it was looked at, and is not code */
+  u32 used;           /* it was measured, and nobody has been told of a writer since */
+  u32 reserved;
+};
+
+/* Of an inode that holds the data of an overlayfs one, or that was mapped shared and writable. */
+struct real_state {
+  u64 write_seq;
+  u32 used;     /* through overlayfs */
+  u32 shared;   /* raised when it is mapped shared and writable */
+  u32 unpinned; /* the same, when nobody was found to hold its pages */
+  u32 reserved;
 };
 
 struct sha256 {
@@ -27,10 +43,11 @@ struct sha256 {
 };
 
 struct task_state {
-  u32 role;     /* ASSAY_ROLE_*: on the thread group's leader */
-  u32 reported; /* kinds of events that this program has caused already: on the leader */
-  u64 cover;    /* this inode was measured in the exec that is going on, though it can't become clean */
-  u64 read;     /* the kernel reads this inode; its measured digest: */
+  u32 role;      /* ASSAY_ROLE_*: on the thread group's leader */
+  u32 reported;  /* kinds of events that this program has caused already: on the leader */
+  u64 cover;     /* this inode was measured in the exec that is going on, though it can't become clean */
+  u64 cover_seq; /* its write_seq + 1 then */
+  u64 read;      /* the kernel reads this inode; its measured digest: */
   u64 read_digest[ASSAY_DIGEST / 8];
   u64 found_digest[ASSAY_DIGEST / 8]; /* of the buffer that it was read into */
   u32 buffer;                         /* a buffer's digest waits for a hook that may sleep */
@@ -102,13 +119,13 @@ struct {
   __type(value, u32);
 } raw_files SEC(".maps");
 
-/* Real inodes under overlayfs that were measured: their write_seq, by address. */
+/* By the inode's address, for as long as there is one. */
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
   __uint(map_flags, BPF_F_NO_PREALLOC);
-  __uint(max_entries, 65536);
+  __uint(max_entries, 262144);
   __type(key, u64);
-  __type(value, u64);
+  __type(value, struct real_state);
 } real_inodes SEC(".maps");
 
 struct {
@@ -162,6 +179,13 @@ static __always_inline bool reported_before(u32 kind) {
   }
   bpf_rcu_read_unlock();
   return before;
+}
+
+/* For want of memory nobody can be asked, or what was asked can't be kept: it is counted, and told as
+ * violation `unanswered`. */
+static __always_inline int unasked(struct assay_control* c) {
+  __sync_fetch_and_add(&c->unasked, 1);
+  return c->refuse ? -ENOMEM : 0;
 }
 
 static __always_inline struct task_state* my_state(bool create) {

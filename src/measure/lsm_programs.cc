@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -292,6 +293,28 @@ std::optional<assay_request> LsmPrograms::Request(pid_t tid) const {
   request.path[ASSAY_PATH - 1] = 0;
   request.comm[ASSAY_COMM - 1] = 0;
   return request;
+}
+
+std::size_t LsmPrograms::DropStaleRequests(std::chrono::nanoseconds older) const {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  const auto limit =
+      (std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec) - older).count();
+  std::vector<std::uint32_t> keys;
+  // A key that is deleted meanwhile makes the walk begin again: it is bounded.
+  std::uint32_t next = 0;
+  while (keys.size() < kMaxMissed &&
+         bpf_map_get_next_key(requests_.get(), keys.empty() ? nullptr : &keys.back(), &next) == 0)
+    keys.push_back(next);
+  std::size_t dropped = 0;
+  for (const std::uint32_t tid : keys) {
+    assay_request request;
+    if (bpf_map_lookup_elem(requests_.get(), &tid, &request) != 0) continue;
+    // Without a time: not one of the hooks' own.
+    if (request.since != 0 && (limit < 0 || request.since > static_cast<std::uint64_t>(limit))) continue;
+    if (bpf_map_delete_elem(requests_.get(), &tid) == 0) ++dropped;
+  }
+  return dropped;
 }
 
 void LsmPrograms::TakeMissed(const std::function<bool(const assay_missed&)>& record) const {

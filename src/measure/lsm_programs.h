@@ -10,6 +10,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -46,6 +47,8 @@ class LsmPrograms {
   assay_control& control() const { return *control_; }
   Result<> Mark(pid_t pid, std::uint32_t role) const;     // of a process, until it ends
   std::optional<assay_request> Request(pid_t tid) const;  // that this thread waits for
+  // Questions whose thread can't be waiting any more; how many.
+  std::size_t DropStaleRequests(std::chrono::nanoseconds older) const;
   // Each is forgotten only when `record` has returned; false: the rest stays.
   void TakeMissed(const std::function<bool(const assay_missed&)>& record) const;
   Result<bpf::RingPtr> OpenEvents(std::function<void(const assay_event&)>* on_event) const;

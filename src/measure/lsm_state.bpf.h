@@ -37,6 +37,47 @@ static __always_inline bool is_watched_magic(unsigned long magic) {
   return false;
 }
 
+/* The kernel's own: no content that somebody put there. Reading may take something away. */
+static __always_inline bool is_pseudo_magic(unsigned long magic) {
+  switch (magic) {
+    case MAGIC_PROC:
+    case MAGIC_BPF:
+    case 0x62656572: /* sysfs */
+    case 0x27e0eb:   /* cgroup */
+    case 0x63677270: /* cgroup2 */
+    case 0x1cd1:     /* devpts */
+    case 0x73636673: /* securityfs */
+    case 0x64626720: /* debugfs */
+    case 0x74726163: /* tracefs */
+    case 0x6165676C: /* pstore */
+    case 0x62656570: /* configfs */
+    case 0x65735543: /* fusectl */
+    case 0x19800202: /* mqueue */
+    case 0x42494e4d: /* binfmt_misc */
+    case 0xf97cff8c: /* selinuxfs */
+    case 0x43415d53: /* smackfs */
+    case 0x5a3c69f0: /* apparmorfs */
+    case 0xde5e81e4: /* efivarfs */
+    case 0x67596969: /* rpc_pipefs */
+    case 0x6e667364: /* nfsd */
+    case 0x7655821:  /* resctrl */
+    case 0xabba1974: /* xenfs */
+    case 0x9fa2:     /* usbdevfs */
+    case 0xa647361:  /* functionfs */
+    case 0xaee71ee7: /* gadgetfs */
+    case 0x6e736673: /* nsfs */
+    case 0x50494446: /* pidfs */
+    case 0x50495045: /* pipefs */
+    case 0x534F434B: /* sockfs */
+    case 0x62646576: /* bdev */
+    case 0x444d4142: /* dma-buf */
+    case 0x5345434d: /* secretmem */
+    case 0x09041934: /* anon_inodefs */
+      return true;
+  }
+  return false;
+}
+
 static __always_inline bool is_served_magic(unsigned long magic) {
   switch (magic) {
     case 0x65735546: /* fuse, virtiofs */
@@ -66,36 +107,59 @@ static __always_inline u32 flags_of(struct super_block* sb) {
 
 /* The inode under an overlayfs one that holds the data; null if that can't be told. It is only looked at. */
 static __always_inline struct inode* real_inode(struct inode* inode) {
-  if (!bpf_core_type_exists(struct ovl_inode)) return NULL;
+  if (!bpf_core_type_exists(struct ovl_inode) || !bpf_core_field_exists(struct ovl_inode, oe) ||
+      !bpf_core_field_exists(struct ovl_inode, flags) ||
+      !bpf_core_field_exists(struct ovl_entry, __lowerstack) ||
+      !bpf_core_enum_value_exists(enum ovl_inode_flag, OVL_UPPERDATA))
+    return NULL;
   struct ovl_inode* o = (void*)inode - bpf_core_field_offset(struct ovl_inode, vfs_inode);
   struct dentry* d = BPF_CORE_READ(o, __upperdentry);
-  if (!d) {
+  /* With metacopy the upper one may have only the metadata. */
+  u64 upper_data = 1ULL << bpf_core_enum_value(enum ovl_inode_flag, OVL_UPPERDATA);
+  if (!d || !(BPF_CORE_READ(o, flags) & upper_data)) {
     struct ovl_entry* lower = BPF_CORE_READ(o, oe);
     if (!lower) return NULL;
     u32 n = BPF_CORE_READ(lower, __numlower);
     if (n == 0) return NULL;
-    /* The last layer has the data, also where the first has only the metadata (metacopy). A file that is not
-     * split has one layer. */
+    /* The last layer has the data, also where others have only the metadata; null until it was looked for. */
     u64 stack = (u64)lower + bpf_core_field_offset(struct ovl_entry, __lowerstack);
     u64 at = stack + (u64)(n - 1) * bpf_core_type_size(struct ovl_path) +
              bpf_core_field_offset(struct ovl_path, dentry);
+    d = NULL;
     bpf_probe_read_kernel(&d, sizeof(d), (void*)at);
   }
   return d ? BPF_CORE_READ(d, d_inode) : NULL;
+}
+
+/* The inode whose pages hold the data: the real one under overlayfs, else itself. */
+static __always_inline u64 data_inode(struct inode* inode) {
+  return inode->i_sb->s_magic == MAGIC_OVERLAY ? (u64)real_inode(inode) : (u64)inode;
+}
+
+static const struct real_state empty_real;
+
+/* Null: no memory. */
+static __always_inline struct real_state* real_state(u64 address) {
+  struct real_state* r = bpf_map_lookup_elem(&real_inodes, &address);
+  if (r) return r;
+  bpf_map_update_elem(&real_inodes, &address, &empty_real, BPF_NOEXIST);
+  return bpf_map_lookup_elem(&real_inodes, &address);
 }
 
 /* What a measurement notes when it starts. */
 struct look {
   struct inode_state* state;
   struct stamp at;
+  u64 data;   /* data_inode() */
+  u32 shared; /* its real_state's */
   u32 flags;
 };
 
 static __always_inline bool same_real(const struct stamp* at, struct inode* inode) {
   u64 real = (u64)real_inode(inode);
   if (!real || at->real != real) return false;
-  u64* seq = bpf_map_lookup_elem(&real_inodes, &real);
-  return seq && *seq == at->real_seq;
+  struct real_state* r = bpf_map_lookup_elem(&real_inodes, &real);
+  return r && r->write_seq == at->real_seq;
 }
 
 static __always_inline bool holds(const struct stamp* at, const struct inode_state* s,
@@ -116,7 +180,8 @@ static __always_inline bool is_data(const struct inode_state* s, const struct as
   return holds(&s->data, s, c, inode);
 }
 
-/* The order matters: sequence first, writers second. A writer does it the other way round. */
+/* The order matters: sequences first, writers second, shared mappings third. A writer does it the other way
+ * round: it is counted as a writer before it raises the sequence, and until after it has mapped the file. */
 static __always_inline void look_at(struct look* l, struct inode* inode, struct assay_control* c) {
   struct super_block* sb = inode->i_sb;
   l->at.seq = *(volatile u64*)&l->state->write_seq + 1;
@@ -124,17 +189,16 @@ static __always_inline void look_at(struct look* l, struct inode* inode, struct 
   l->at.epoch = *(volatile u64*)&c->epoch;
   l->at.real = 0;
   l->at.real_seq = 0;
+  l->data = data_inode(inode);
   int writers = inode->i_writecount.counter;
   if (sb->s_magic == MAGIC_OVERLAY) {
-    struct inode* real = real_inode(inode);
+    struct inode* real = (void*)l->data;
     l->flags = ASSAY_VOLATILE;
     if (real) {
-      l->at.real = (u64)real;
-      u64 one = 1;
-      bpf_map_update_elem(&real_inodes, &l->at.real, &one, BPF_NOEXIST);
-      u64* seq = bpf_map_lookup_elem(&real_inodes, &l->at.real);
-      if (seq) {
-        l->at.real_seq = *(volatile u64*)seq;
+      l->at.real = l->data;
+      struct real_state* r = real_state(l->data);
+      if (r) {
+        l->at.real_seq = *(volatile u64*)&r->write_seq;
         l->flags = flags_of(BPF_CORE_READ(real, i_sb));
       }
       writers = BPF_CORE_READ(real, i_writecount.counter);
@@ -144,10 +208,41 @@ static __always_inline void look_at(struct look* l, struct inode* inode, struct 
   }
   if (writers > 0) l->flags |= ASSAY_WRITERS;
   if (*(volatile u32*)&c->raw_writers) l->flags |= ASSAY_VOLATILE;
+  struct real_state* r = bpf_map_lookup_elem(&real_inodes, &l->data);
+  if (!r) return;
+  l->shared = *(volatile u32*)&r->shared;
+  if (l->shared != r->unpinned) l->flags |= ASSAY_SHARED;
 }
 
 static __always_inline void remember(struct look* l, u32 answer) {
-  if (l->flags & (ASSAY_WRITERS | ASSAY_VOLATILE)) return;
+  if (answer & ASSAY_ANSWER_UNPINNED) {
+    struct real_state* r = bpf_map_lookup_elem(&real_inodes, &l->data);
+    if (r) r->unpinned = l->shared;
+    l->flags &= ~ASSAY_SHARED;
+  }
+  if (l->flags & (ASSAY_WRITERS | ASSAY_VOLATILE | ASSAY_SHARED)) return;
   if (answer & ASSAY_ANSWER_CLEAN) l->state->clean = l->at;
   if (answer & ASSAY_ANSWER_DATA) l->state->data = l->at;
+}
+
+/* It is loaded now, with the content that was measured: from here on a writer says so. Whether one came
+ * meanwhile, that could not know. */
+static __always_inline bool begin_use(struct look* l) {
+  __sync_fetch_and_or(&l->state->used, 1);
+  bool changed = (u32)(*(volatile u64*)&l->state->write_seq - (l->at.seq - 1)) != 0;
+  struct real_state* r = l->at.real ? bpf_map_lookup_elem(&real_inodes, &l->at.real) : NULL;
+  if (r) {
+    __sync_fetch_and_or(&r->used, 1);
+    changed |= (u32)(*(volatile u64*)&r->write_seq - l->at.real_seq) != 0;
+  }
+  return changed && !(l->flags & ASSAY_WRITERS); /* else that was told */
+}
+
+/* Whether it was measured, and somebody still has it open for reading: a mapping does. Told once until it is
+ * measured again. Without the kernel's IMA readers are not counted: each time counts as in use. */
+static __always_inline bool end_use(struct inode* inode, struct inode_state* s, struct real_state* r) {
+  u32 used = 0;
+  if (s) used |= __sync_fetch_and_and(&s->used, 0);
+  if (r) used |= __sync_fetch_and_and(&r->used, 0);
+  return used && (!bpf_core_field_exists(inode->i_readcount) || inode->i_readcount.counter > 0);
 }

@@ -50,10 +50,18 @@ static __always_inline bool is_served_by_attester(const struct assay_control* c,
   return true;
 }
 
+static __always_inline struct mount* mount_of(struct file* file) {
+  return (void*)BPF_CORE_READ(file, f_path.mnt) - bpf_core_field_offset(struct mount, mnt);
+}
+
 /* As in /proc/PID/fdinfo. */
-static __always_inline u32 mount_number(struct file* file) {
-  struct mount* m = (void*)BPF_CORE_READ(file, f_path.mnt) - bpf_core_field_offset(struct mount, mnt);
-  return BPF_CORE_READ(m, mnt_id);
+static __always_inline u32 mount_number(struct file* file) { return BPF_CORE_READ(mount_of(file), mnt_id); }
+
+/* The file under an overlayfs one, opened by overlayfs itself in a mount of its own, in which nobody can name
+ * it: the overlayfs file was asked about. Source: fs/mount.h, MNT_NS_INTERNAL. */
+static __always_inline bool is_backing(struct file* file) {
+  return (long)BPF_CORE_READ(mount_of(file), mnt_ns) == -EINVAL &&
+         !(file->f_inode->i_sb->s_flags & SB_KERNMOUNT);
 }
 
 /* A hint: whoever opens the path is still told whether it is the file. */
@@ -165,9 +173,13 @@ static __always_inline void fill_inode(struct assay_event* e, struct inode* inod
 }
 
 /* The last name only: for pointers that the kernel's own path function does not take. */
-static __always_inline void fill_name(struct assay_event* e, struct file* file) {
-  const unsigned char* name = BPF_CORE_READ(file, f_path.dentry, d_name.name);
+static __always_inline void fill_last_name(struct assay_event* e, struct dentry* dentry) {
+  const unsigned char* name = BPF_CORE_READ(dentry, d_name.name);
   bpf_probe_read_kernel_str(e->path, 256, name);
+}
+
+static __always_inline void fill_name(struct assay_event* e, struct file* file) {
+  fill_last_name(e, BPF_CORE_READ(file, f_path.dentry));
 }
 
 /* What the present task runs, for deeds without a file: it may be gone when the event is read. */

@@ -20,7 +20,7 @@
 #define ASSAY_ASSERT(condition) static_assert(condition, #condition)
 #endif
 
-#define ASSAY_WIRE_VERSION 6
+#define ASSAY_WIRE_VERSION 7
 #define ASSAY_PATH 1024 /* longer ones are cut: the attester then names the file by its descriptor */
 #define ASSAY_COMM 16   /* TASK_COMM_LEN */
 #define ASSAY_DIGEST 32 /* SHA-256 */
@@ -38,7 +38,7 @@ enum assay_kind {
   ASSAY_BPF,         /* a BPF program is loaded: digest and size are set, path is its name */
   /* From here on: events of the ring buffer, not requests. */
   ASSAY_OWN_LOAD,       /* an exempt task loaded code */
-  ASSAY_TOMTOU,         /* a clean file that is in use is opened for writing */
+  ASSAY_TOMTOU,         /* a measured file that is in use is opened for writing, or truncated */
   ASSAY_MPROTECT,       /* mprotect(PROT_EXEC) on a file that is not clean */
   ASSAY_MODIFIED_CODE,  /* ... on private pages that were written to */
   ASSAY_ANONYMOUS_CODE, /* executable memory without a file */
@@ -66,6 +66,7 @@ enum assay_guard {
 #define ASSAY_VOLATILE 2U /* it can't become clean: what the file system does is not seen */
 #define ASSAY_SERVED 4U   /* another program serves the file system: reading may block */
 #define ASSAY_OUR_ROOT 8U /* the task's root is the attester's: the path means the same to both */
+#define ASSAY_SHARED 16U  /* it was mapped shared and writable: somebody may still hold its pages */
 
 struct assay_request {
   __u64 inode;  /* the inode's (or the BPF program's) address: names it among those that exist now */
@@ -90,6 +91,8 @@ ASSAY_ASSERT(sizeof(struct assay_request) == 40 + 32 + 16 + 32 + ASSAY_PATH + 64
 #define ASSAY_ANSWER_REFUSE 2U /* EACCES */
 #define ASSAY_ANSWER_DIGEST 4U /* digest is set */
 #define ASSAY_ANSWER_DATA 8U   /* not code: opens for reading need not ask again */
+/* Nobody holds its pages. */
+#define ASSAY_ANSWER_UNPINNED 16U
 
 struct assay_answer {
   __u32 flags;
@@ -177,8 +180,9 @@ struct assay_control {
   __u64 clean_hits;          /* loads of clean files */
   __u64 requests;            /* questions asked */
   __u64 wait_ns;             /* time spent waiting for answers */
+  __u64 unasked;             /* loads that went on (or were refused) without a question: no memory */
   __u8 object[ASSAY_DIGEST]; /* SHA-256 of the BPF object and the policy */
 };
-ASSAY_ASSERT(sizeof(struct assay_control) == 40 + 72 + 32);
+ASSAY_ASSERT(sizeof(struct assay_control) == 40 + 80 + 32);
 
 #endif /* ASSAY_MEASURE_LSM_WIRE_H */

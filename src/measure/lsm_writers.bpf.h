@@ -4,31 +4,24 @@
  */
 #pragma once
 
-static __always_inline void raise_real(struct inode* inode) {
+/* The content or the name may change from now on. An inode without a state was never measured and needs none.
+ * Whether it is in use. */
+static __always_inline bool raise(struct inode* inode, u64 by) {
   u64 address = (u64)inode;
-  u64* seq = bpf_map_lookup_elem(&real_inodes, &address);
-  if (seq) __sync_fetch_and_add(seq, 1);
-}
-
-/* The content may change from now on. An inode without a state was never measured and needs none. */
-static __always_inline void opened_for_writing(struct assay_control* c, struct file* file) {
-  struct inode* inode = file->f_inode;
-  raise_real(inode);
+  struct real_state* r = bpf_map_lookup_elem(&real_inodes, &address);
   struct inode_state* s = bpf_inode_storage_get(&inodes, inode, 0, 0);
-  if (!s) return;
-  bool was_clean = is_clean(s, c, inode);
-  __sync_fetch_and_add(&s->write_seq, 1);
-  if (!was_clean || !c->active) return;
-  /* Without the kernel's IMA the count of readers is not kept; then every such open is told. */
-  bool in_use = !bpf_core_field_exists(inode->i_readcount) || inode->i_readcount.counter > 0;
-  if (in_use) tell_file(c, ASSAY_TOMTOU, 0, file);
+  if (r) __sync_fetch_and_add(&r->write_seq, by);
+  if (s) __sync_fetch_and_add(&s->write_seq, by);
+  return by == NEW_CONTENT && end_use(inode, s, r);
 }
 
 static __always_inline void raw_device_opened(struct assay_control* c, struct file* file) {
   u64 address = (u64)file;
   u32 one = 1;
-  if (bpf_map_update_elem(&raw_files, &address, &one, BPF_NOEXIST) == 0)
-    __sync_fetch_and_add(&c->raw_writers, 1);
+  /* What finds no place in the map is never seen to be closed: nothing becomes clean again. */
+  int added = bpf_map_update_elem(&raw_files, &address, &one, BPF_NOEXIST);
+  if (added != -EEXIST) __sync_fetch_and_add(&c->raw_writers, 1);
+  if (added && added != -EEXIST) unasked(c);
   __sync_fetch_and_add(&c->raw_seq, 1);
   if (c->active) tell_file(c, ASSAY_RAW_DEVICE, 0, file);
 }
@@ -39,35 +32,41 @@ static __always_inline bool is_named_mem(struct dentry* dentry) {
   return name[0] == 'm' && name[1] == 'e' && name[2] == 'm' && name[3] == 0;
 }
 
+static __always_inline void opened_for_writing(struct assay_control* c, struct file* file) {
+  struct inode* inode = file->f_inode;
+  u32 type = inode->i_mode & S_IFMT;
+  if (type == S_IFBLK) {
+    raw_device_opened(c, file);
+  } else if (type == S_IFCHR) {
+    u32 device = inode->i_rdev;
+    if (MAJOR(device) == MAJOR_SCSI_GENERIC) raw_device_opened(c, file);
+    bool memory =
+        MAJOR(device) == MAJOR_MEM && (MINOR(device) == 1 || MINOR(device) == 2 || MINOR(device) == 4);
+    if (memory && c->active) tell_file(c, ASSAY_KERNEL_MEMORY, 0, file);
+  } else if (type == S_IFREG) {
+    if (inode->i_sb->s_magic == MAGIC_PROC) {
+      if (c->active && is_named_mem(file->f_path.dentry) && !my_role())
+        tell_file(c, ASSAY_PROCESS_ACCESS, 0, file);
+    } else if (raise(inode, NEW_CONTENT) && c->active) {
+      tell_file(c, ASSAY_TOMTOU, 0, file);
+    }
+  }
+}
+
 SEC("lsm.s/file_open")
 int BPF_PROG(on_open, struct file* file, int ret) {
   struct assay_control* c = the_control();
   if (ret || !c) return ret;
   struct inode* inode = file->f_inode;
-  u32 type = inode->i_mode & S_IFMT;
   if (file->f_mode & FMODE_WRITE) {
-    if (type == S_IFBLK) {
-      raw_device_opened(c, file);
-    } else if (type == S_IFCHR) {
-      u32 device = inode->i_rdev;
-      if (MAJOR(device) == MAJOR_SCSI_GENERIC) raw_device_opened(c, file);
-      bool memory =
-          MAJOR(device) == MAJOR_MEM && (MINOR(device) == 1 || MINOR(device) == 2 || MINOR(device) == 4);
-      if (memory && c->active) tell_file(c, ASSAY_KERNEL_MEMORY, 0, file);
-    } else if (type == S_IFREG) {
-      if (inode->i_sb->s_magic == MAGIC_PROC) {
-        if (c->active && is_named_mem(file->f_path.dentry) && !my_role())
-          tell_file(c, ASSAY_PROCESS_ACCESS, 0, file);
-      } else {
-        opened_for_writing(c, file);
-      }
-    }
-    return 0;
+    opened_for_writing(c, file);
+    /* It may be read, too; what is empty has nothing that could be interpreted. */
+    if (!(file->f_mode & FMODE_READ) || file->f_flags & O_TRUNC || inode->i_size == 0) return 0;
   }
   /* An open for execution comes to bprm_check_security. */
-  if (!c->active || !c->opens || type != S_IFREG || file->f_flags & FMODE_EXEC) return 0;
+  if (!c->active || !c->opens || !is_regular(inode) || file->f_flags & FMODE_EXEC) return 0;
   unsigned long magic = inode->i_sb->s_magic;
-  if (!is_watched_magic(magic) && !is_served_magic(magic) && magic != MAGIC_OVERLAY) return 0;
+  if (!is_watched_magic(magic) && is_pseudo_magic(magic)) return 0;
   return measure(c, file, ASSAY_OPEN, 0);
 }
 
@@ -84,31 +83,36 @@ int BPF_PROG(on_release, struct file* file) {
   return 0;
 }
 
-static __always_inline void raise(struct inode* inode) {
-  if (!inode) return;
-  raise_real(inode);
-  struct inode_state* s = bpf_inode_storage_get(&inodes, inode, 0, 0);
-  if (s) __sync_fetch_and_add(&s->write_seq, 1);
-}
-
+/* By path; by a descriptor it was opened for writing before. The hook has no path, only the name. */
 SEC("lsm.s/inode_setattr")
 int BPF_PROG(on_setattr, struct mnt_idmap* idmap, struct dentry* dentry, struct iattr___assay* attr,
              int ret) {
-  if (ret == 0 && BPF_CORE_READ(attr, ia_valid) & ATTR_SIZE) raise(dentry->d_inode);
-  return ret;
+  u32 what = BPF_CORE_READ(attr, ia_valid);
+  struct inode* inode = dentry->d_inode;
+  if (ret || !(what & ATTR_SIZE) || !inode) return ret;
+  struct assay_control* c = the_control();
+  if (!raise(inode, NEW_CONTENT) || what & ATTR_FILE || !is_active(c)) return 0;
+  struct assay_event* e = new_event(c, ASSAY_TOMTOU, 0);
+  if (!e) return 0;
+  fill_inode(e, inode);
+  fill_last_name(e, dentry);
+  bpf_ringbuf_submit(e, 0);
+  return 0;
 }
 
 /* Same content, other name: it is recorded again under that name. */
 SEC("lsm.s/inode_rename")
 int BPF_PROG(on_rename, struct inode* old_dir, struct dentry* old_dentry, struct inode* new_dir,
              struct dentry* new_dentry, int ret) {
-  if (ret == 0) raise(old_dentry->d_inode);
+  struct inode* inode = old_dentry->d_inode;
+  if (ret == 0 && inode) raise(inode, NEW_NAME);
   return ret;
 }
 
 SEC("lsm/inode_link")
 int BPF_PROG(on_link, struct dentry* old_dentry, struct inode* dir, struct dentry* new_dentry, int ret) {
-  if (ret == 0) raise(old_dentry->d_inode);
+  struct inode* inode = old_dentry->d_inode;
+  if (ret == 0 && inode) raise(inode, NEW_NAME);
   return ret;
 }
 
@@ -125,7 +129,10 @@ void BPF_PROG(on_inode_free, struct inode* inode) {
 SEC("lsm.s/file_ioctl")
 int BPF_PROG(on_ioctl, struct file* file, unsigned int command, unsigned long argument, int ret) {
   if (ret) return ret;
-  if (command == IOCTL_SWAP_BOOT) raise(file->f_inode);
+  if (command == IOCTL_SWAP_BOOT && raise(file->f_inode, NEW_CONTENT)) {
+    struct assay_control* c = the_control();
+    if (is_active(c)) tell_file(c, ASSAY_TOMTOU, 0, file);
+  }
   if (command != ASSAY_IDENTIFY || !(my_role() & ASSAY_ROLE_AGENT)) return 0;
   u32 tid = argument;
   struct assay_request* r = bpf_map_lookup_elem(&requests, &tid);

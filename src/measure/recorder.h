@@ -64,6 +64,8 @@ enum class Violation {
   kKexecLoad,      // a kernel that the present one does not look at
   kUnanswered,     // it ran while no attester answered
   kGuarded,        // somebody reached for the attester, and was refused
+  // It was mapped shared and writable before: its pages may be written to though nobody has it open.
+  kSharedWritable,
 };
 std::string_view ViolationName(Violation v);  // "open_writers", "ToMToU", "unmeasurable", "mprotect", ...
 

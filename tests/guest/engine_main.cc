@@ -42,6 +42,8 @@ void PrintState(const measure::Engine& engine, const measure::Recorder& recorder
                             {"errors", s.errors},
                             {"stalls", s.stalls},
                             {"bytes_hashed", s.bytes_hashed},
+                            {"unasked", s.unasked},
+                            {"lost", s.lost},
                             {"records", r.count},
                             {"list_violations", r.violations},
                             {"degraded", r.degraded_reason}};

@@ -23,7 +23,7 @@ struct way {
   const char* what; /* for the table */
   int (*run)(void);
 };
-extern const struct way kExecWays[], kMemoryWays[], kKernelWays[]; /* end with a null name */
+extern const struct way kExecWays[], kWriterWays[], kMemoryWays[], kKernelWays[]; /* end with a null name */
 
 extern const char* way_name;
 
@@ -47,3 +47,16 @@ int unsupported(const char* why);
 void in_user_namespace(void);
 void ran_if(int ok);
 void serve_fuse(const char* mount_point, struct content file); /* does not return; the file is named 'file' */
+/* The same; a read asks each time, and waits for a byte from `go` when *armed. */
+void serve_fuse_late(const char* mount_point, struct content file, const volatile int* armed, int go);
+
+struct io_uring_sqe;
+struct uring {
+  int fd;
+  unsigned char *sq, *cq;
+  unsigned array, tail, cqes;
+  struct io_uring_sqe* entry;
+};
+int uring_setup(struct uring* r); /* 0: refused */
+int uring_buffer(struct uring* r, void* address, size_t size);
+int uring_do(struct uring* r, const struct io_uring_sqe* e); /* its result */

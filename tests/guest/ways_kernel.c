@@ -172,26 +172,13 @@ static int kernel_memory(void) {
 static int uring(void) {
   const char* path = put("program", program("1"));
   run_program(path);
-  struct io_uring_params p;
-  memset(&p, 0, sizeof(p));
-  int ring = (int)syscall(SYS_io_uring_setup, 4, &p);
-  if (ring < 0) return unsupported("io_uring_setup is refused");
-  unsigned char* sq = mmap(NULL, p.sq_off.array + p.sq_entries * 4, PROT_READ | PROT_WRITE, MAP_SHARED, ring,
-                           IORING_OFF_SQ_RING);
-  unsigned char* cq = mmap(NULL, p.cq_off.cqes + p.cq_entries * sizeof(struct io_uring_cqe),
-                           PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_CQ_RING);
-  struct io_uring_sqe* e =
-      mmap(NULL, p.sq_entries * sizeof(*e), PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_SQES);
-  must(sq != MAP_FAILED && cq != MAP_FAILED && (void*)e != MAP_FAILED, "mmap");
-  memset(e, 0, sizeof(*e));
-  e->opcode = IORING_OP_OPENAT;
-  e->fd = AT_FDCWD;
-  e->addr = (uint64_t)(uintptr_t)path;
-  e->open_flags = O_WRONLY | O_TRUNC;
-  ((unsigned*)(sq + p.sq_off.array))[0] = 0;
-  __atomic_store_n((unsigned*)(sq + p.sq_off.tail), 1, __ATOMIC_RELEASE);
-  must(syscall(SYS_io_uring_enter, ring, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0) == 1, "io_uring_enter");
-  int fd = ((struct io_uring_cqe*)(cq + p.cq_off.cqes))[0].res;
+  struct uring ring;
+  if (!uring_setup(&ring)) return unsupported("io_uring_setup is refused");
+  struct io_uring_sqe e = {.opcode = IORING_OP_OPENAT,
+                           .fd = AT_FDCWD,
+                           .addr = (uint64_t)(uintptr_t)path,
+                           .open_flags = O_WRONLY | O_TRUNC};
+  int fd = uring_do(&ring, &e);
   struct content c = program("2");
   say_digest(c);
   must(fd >= 0 && write(fd, c.bytes, c.size) == (ssize_t)c.size, "IORING_OP_OPENAT");
