@@ -15,9 +15,11 @@ struct stamp {
 
 /* Of an inode. docs/notes/2026-11-24-lsm-engine.md, "States". */
 struct inode_state {
-  u64 write_seq;      /* raised by whatever may change content or name */
-  struct stamp clean; /* what is in it was measured */
-  struct stamp data;  /* it was looked at, and is not code */
+  u64 write_seq;          /* raised by whatever may change content or name */
+  struct stamp clean;     /* what is in it was measured */
+  struct stamp data;      /* it was looked at, and is not code */
+  struct stamp no_script; /* nor is it to interpreters that take any file for code */
+  u32 program;            /* what sort of interpreter it is: ASSAY_PROGRAM_*; 0: not known */
 };
 
 struct sha256 {

@@ -150,4 +150,5 @@ static __always_inline void remember(struct look* l, u32 answer) {
   if (l->flags & (ASSAY_WRITERS | ASSAY_VOLATILE)) return;
   if (answer & ASSAY_ANSWER_CLEAN) l->state->clean = l->at;
   if (answer & ASSAY_ANSWER_DATA) l->state->data = l->at;
+  if (answer & ASSAY_ANSWER_NO_SCRIPT) l->state->no_script = l->at;
 }
