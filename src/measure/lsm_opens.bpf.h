@@ -25,14 +25,15 @@ static __always_inline void learn_program(u32 program) {
   bpf_put_file(file);
 }
 
-/* The task's first words. It reads its own memory: nobody but itself can be made to wait. */
+/* The task's first words. Never waits for a page, which could be one that a user's file system serves, under
+ * a lock of the folder that the file is in: what is not in memory can't be told. */
 static __always_inline void fill_words(struct assay_request* r) {
   struct mm_struct* mm = BPF_CORE_READ(bpf_get_current_task_btf(), mm);
   if (!mm) return;
   u64 begin = BPF_CORE_READ(mm, arg_start);
   u64 size = BPF_CORE_READ(mm, arg_end) - begin;
   u32 got = size < ASSAY_WORDS ? size : ASSAY_WORDS;
-  if (bpf_copy_from_user(r->words, got, (const void*)begin)) return;
+  if (bpf_probe_read_user(r->words, got, (const void*)begin)) return;
   r->words_size = got;
   if (size > ASSAY_WORDS) r->flags |= ASSAY_WORDS_CUT;
 }
