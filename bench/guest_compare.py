@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 """Compares the lsm engine with the kernel's own IMA (ima_policy=tcb): same kernel, same work, a guest for each.
 
-guest_compare.py exec|mmap|first|boot|build [--wall]
+guest_compare.py exec|mmap|open|first|boot|build [--wall]
 
-exec, mmap and first count instructions (QEMU's -icount), which a busy machine does not disturb; --wall takes the time instead, as
+exec, mmap, open and first count instructions (QEMU's -icount), which a busy machine does not disturb; --wall takes the time instead, as
 boot and build always do: a TPM's time is none of the guest's instructions.
 """
 

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """In the guest: does one piece of work and prints its times, a JSON list of numbers (ns for one), each from one round.
 
-guest_work.py WHAT ENGINE        WHAT: exec, mmap, first-64k, first-16m, boot or build; ENGINE: none, ima, assay or assay-grouped
+guest_work.py WHAT ENGINE        WHAT: exec, mmap, open, first-64k, first-16m, boot or build; ENGINE: none, ima, assay or assay-grouped
 """
 
 import json
@@ -75,6 +75,14 @@ def main():
         files = folder("clean", 50, 64 * KIB)
         opener("mmap", 1, files)
         times = [opener("mmap", 40, files) for _ in range(9)]
+    elif what == "open":
+        files = WORK / "text"
+        files.mkdir(parents=True)
+        for i in range(50):
+            (files / str(i)).write_text("no code\n" * 100)
+        os.sync()
+        opener("open", 1, files)
+        times = [opener("open", 200, files) for _ in range(9)]
     elif what == "first-64k":
         times = [opener("mmap", 1, folder(f"new{i}", 40, 64 * KIB)) for i in range(7)]
     elif what == "first-16m":

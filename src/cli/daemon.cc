@@ -255,6 +255,7 @@ measure::EngineOptions Daemon::Impl::OptionsOfEngine() {
   // The kernel's hooks know no mount namespaces: what is confined to one is fanotify's.
   if (config.scope == Scope::kNamespace) options.engine = "fanotify";
   if (fs) options.own_device = fs->Device();
+  if (struct stat root{}; in_initramfs && stat("/", &root) == 0) options.initramfs_device = root.st_dev;
   options.known = Known();
   options.refused = [this](const measure::Refusal& refusal) { NoteRefusal(refusal); };
   return options;

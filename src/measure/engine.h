@@ -51,6 +51,9 @@ struct EngineOptions {
   std::chrono::milliseconds deadline{30'000};
   Expiry expiry = Expiry::kAllow;
   std::set<pid_t> exempt;  // processes besides our own (the software TPM)
+  // The initramfs, if that is the root: all of it was measured with the boot, what scripts read there is not
+  // measured again. 0: none.
+  dev_t initramfs_device = 0;
   // Of the lsm engine:
   std::string run_dir = "/run/assayd/engine";  // its mounts: pinned programs, the gate
   bool guard = false;                          // self-protection: nobody else reaches us or our programs

@@ -342,7 +342,12 @@ void Fanotify::Look(Request& request, std::string path) const {
         break;
     }
   }
-  request.use = rules_.Look(fd, std::move(path), request.tid, std::move(hooks), elf);
+  // The command line is not asked for: reading it can wait for the task's own memory, for ever.
+  Opener opener{.marks_only = true, .path_holds = true};
+  const bool exec = (request.mask & FAN_OPEN_EXEC_PERM) != 0;
+  if (!exec && rules_.NeedsOpener()) opener.program = InterpreterOfTask(request.tid);
+  request.use =
+      rules_.Look(fd, std::move(path), request.tid, std::move(hooks), elf, exec ? nullptr : &opener);
 }
 
 void Fanotify::HandleData(const RequestPtr& request) {

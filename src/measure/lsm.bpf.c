@@ -7,6 +7,7 @@
  *   lsm_state.bpf.h         clean or not
  *   lsm_sha256.bpf.h        digests of buffers in the kernel
  *   lsm_upcall.bpf.h        asking and telling
+ *   lsm_opens.bpf.h         who opens files, and what for
  *   lsm_load.bpf.h          hooks: exec, mmap, mprotect
  *   lsm_kernel_reads.bpf.h  hooks: modules, firmware, kexec, BPF programs
  *   lsm_writers.bpf.h       hooks: opens, truncation, renames, raw devices
@@ -30,6 +31,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #include "lsm_state.bpf.h"
 #include "lsm_sha256.bpf.h"
 #include "lsm_upcall.bpf.h"
+#include "lsm_opens.bpf.h"
 #include "lsm_load.bpf.h"
 #include "lsm_kernel_reads.bpf.h"
 #include "lsm_writers.bpf.h"

@@ -46,7 +46,8 @@ struct Held {
   GateReply reply;
   assay_request request{};
   Clock::time_point since;
-  bool answered = false;  // under Lsm::mutex_
+  std::uint32_t program = 0;  // what is executed or opens, as the kernel's side shall know it
+  bool answered = false;      // under Lsm::mutex_
 };
 using HeldPtr = std::shared_ptr<Held>;
 
@@ -84,6 +85,7 @@ class Lsm : public Engine {
   void LookForLosses();
   void Handle(const HeldPtr& held);
   void MeasureFile(Held& held, const RequestedFile& file);
+  Opener OpenerOf(Held& held);
   void MeasureDigest(Held& held);
   void Finish(Held& held, const Result<Recorded>& recorded, std::uint32_t flags, const Digest* digest,
               const std::string& path, const Context& context);
@@ -94,6 +96,7 @@ class Lsm : public Engine {
   std::shared_ptr<Rules> rules_;      // under mutex_
   std::uint64_t refused_before_ = 0;  // by former policies
   Cgroups cgroups_;
+  Programs interpreters_;
   std::unique_ptr<LsmPrograms> programs_;
   std::unique_ptr<LsmEvents> events_;
   std::unique_ptr<Gate> gate_;  // the watchdog's, after Start()
@@ -146,6 +149,24 @@ Hook HookOf(const assay_request& request) {
   }
 }
 
+// What the kernel's side asks of files opened for reading.
+std::uint32_t OpensOf(const Policy& policy) {
+  if (!policy.Asks(Func::kFileCheck)) return 0;
+  return policy.AsksInterpretersOnly() ? ASSAY_OPENS_INTERPRETERS : ASSAY_OPENS_ALL;
+}
+
+// What is data to one interpreter is known of all of its sort; under a policy that asks about every open, of
+// nobody else.
+std::uint32_t DataFlag(const Rules& rules, const Opener& opener) {
+  if (!rules.NeedsOpener()) return ASSAY_ANSWER_DATA;
+  if (!rules.policy().AsksInterpretersOnly()) return 0;
+  return TakesAnyFile(opener.program) ? ASSAY_ANSWER_NO_SCRIPT : ASSAY_ANSWER_DATA;
+}
+
+std::uint32_t WireOf(Interpreter program) {
+  return static_cast<std::uint32_t>(program) | (TakesAnyFile(program) ? ASSAY_PROGRAM_ANY : 0U);
+}
+
 // A file that nobody waits for must be told from one that somebody does: else any file would be taken for the
 // right one.
 Result<> CheckIdentify() {
@@ -172,7 +193,7 @@ Result<> Lsm::Start() {
   }
   control.scope = options_.cgroup;
   control.own_dev = options_.own_device == 0 ? 0 : KernelDev(options_.own_device);
-  control.opens = rules_->policy().Asks(Func::kFileCheck) ? 1 : 0;
+  control.opens = OpensOf(rules_->policy());
   control.refuse = options_.expiry == Expiry::kRefuse ? 1 : 0;
   for (unsigned i = 0; i < std::max(1U, options_.workers); ++i) {
     workers_.emplace_back([this] { WorkLoop(quick_); });
@@ -263,15 +284,36 @@ void Lsm::Handle(const HeldPtr& held) {
   MeasureFile(*held, *file);
 }
 
+// By what the kernel's side knows already, else by the program's name.
+Opener Lsm::OpenerOf(Held& held) {
+  const assay_request& r = held.request;
+  Opener opener{.path_holds = (r.flags & ASSAY_OUR_ROOT) != 0};
+  opener.program = static_cast<Interpreter>(r.detail & ~ASSAY_PROGRAM_ANY);
+  if (opener.program == Interpreter::kUnknown) {
+    opener.program = InterpreterOfTask(static_cast<pid_t>(r.tid));
+    held.program = WireOf(opener.program);
+  }
+  if (r.words_size != 0)
+    opener.words = std::string_view(r.words, std::min<std::size_t>(r.words_size, ASSAY_WORDS));
+  opener.words_cut = (r.flags & ASSAY_WORDS_CUT) != 0;
+  opener.own_output = (r.flags & ASSAY_WRITERS) != 0 && TakesAnyFile(opener.program) && HasOpen(r);
+  return opener;
+}
+
 void Lsm::MeasureFile(Held& held, const RequestedFile& file) {
   const int fd = file.file.get();
   const std::string& path = file.path;
   const Context context = ContextOf(held.request);
   const std::shared_ptr<Rules> rules = CurrentRules();
-  Use use = rules->Look(fd, path, static_cast<pid_t>(held.request.tid), {HookOf(held.request)});
+  const bool opened = held.request.kind == ASSAY_OPEN;
+  Opener opener;
+  if (opened && rules->NeedsOpener()) opener = OpenerOf(held);
+  Use use = rules->Look(fd, path, static_cast<pid_t>(held.request.tid), {HookOf(held.request)}, std::nullopt,
+                        opened ? &opener : nullptr);
+  if (held.request.kind == ASSAY_EXEC)
+    held.program = WireOf(interpreters_.Of(path, held.request.size, nullptr));
   if (!use.ruling.any()) {
-    const bool data = held.request.kind == ASSAY_OPEN && rules->Lasting(use);
-    Answer(held, data ? ASSAY_ANSWER_DATA : 0, nullptr);
+    Answer(held, opened && rules->Lasting(use) ? DataFlag(*rules, opener) : 0, nullptr);
     const std::lock_guard lock(mutex_);
     ++stats_.not_code;
     return;
@@ -285,6 +327,8 @@ void Lsm::MeasureFile(Held& held, const RequestedFile& file) {
     const std::lock_guard lock(mutex_);
     stats_.bytes_hashed += bytes;
   }
+  if (digest && held.request.kind == ASSAY_EXEC)
+    held.program = WireOf(interpreters_.Of(path, held.request.size, &*digest));
   const bool allowed = rules->Settle(use, digest && !writers && !pinned ? &*digest : nullptr, context);
   if (!use.ruling.measure) {
     Answer(held, allowed ? 0 : ASSAY_ANSWER_REFUSE, nullptr);
@@ -370,6 +414,7 @@ void Lsm::Answer(Held& held, std::uint32_t flags, const Digest* digest) {
   }
   assay_answer answer{};
   answer.flags = flags;
+  answer.program = held.program;
   if (digest != nullptr && digest->size() == ASSAY_DIGEST) {
     answer.flags |= ASSAY_ANSWER_DIGEST;
     std::memcpy(answer.digest, digest->view().data(), ASSAY_DIGEST);
@@ -493,14 +538,14 @@ bool Lsm::Follow(const std::shared_ptr<const Policy>& policy) {
   options.policy = policy;
   auto rules = std::make_shared<Rules>(options);
   const std::string text(rules->policy().text());
-  const bool opens = rules->policy().Asks(Func::kFileCheck);
+  const std::uint32_t opens = OpensOf(rules->policy());
   programs_->BeginPolicy();
   {
     const std::lock_guard lock(mutex_);
     refused_before_ += rules_->refused();
     rules_ = std::move(rules);
   }
-  programs_->control().opens = opens ? 1 : 0;
+  programs_->control().opens = opens;
   programs_->EndPolicy(text);
   return true;
 }

@@ -76,6 +76,18 @@ Result<RequestedFile> OpenRequested(const assay_request& request) {
   return Fail(StateError("engine.lsm-file", "the file can't be reached any more"));
 }
 
+bool HasOpen(const assay_request& request) {
+  const std::string process = "/proc/" + std::to_string(request.tid);
+  const std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir((process + "/fd").c_str()), closedir);
+  while (dir != nullptr) {
+    const dirent* entry = readdir(dir.get());
+    if (entry == nullptr) return false;
+    const Result<FdInfo> info = FdInfoOf(process, entry->d_name);
+    if (info && info->mount == request.mount && info->inode == request.ino) return true;
+  }
+  return false;
+}
+
 std::string HookName(std::uint32_t kind, std::uint32_t detail) {
   // Source: include/linux/kernel_read_file.h, __kernel_read_file_id.
   static constexpr const char* kReads[] = {"kernel",    "firmware", "module", "kexec",

@@ -21,6 +21,8 @@ struct RequestedFile {
   UniqueFd file;
   std::string path;  // as the attester sees it; of one that it can't name: as the task did
 };
+// Whether the task that waits has the file open already: it is its own.
+bool HasOpen(const assay_request& request);
 Result<RequestedFile> OpenRequested(const assay_request& request);
 // "exec", "mmap", "open", "module", "firmware", ...: the hook's name in the journal.
 std::string HookName(std::uint32_t kind, std::uint32_t detail);

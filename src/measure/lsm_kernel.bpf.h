@@ -134,7 +134,12 @@ struct fs_struct {
   struct path root;
 };
 
+struct mm_struct {
+  unsigned long arg_start, arg_end;
+};
+
 struct task_struct {
+  struct mm_struct* mm;
   int pid, tgid;
   unsigned in_execve : 1;
   struct fs_struct* fs;

@@ -13,12 +13,14 @@ static __always_inline int measure(struct assay_control* c, struct file* file, u
   struct look l = {};
   l.state = bpf_inode_storage_get(&inodes, inode, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
   if (!l.state) return unasked(c);
-  if (is_clean(l.state, c, inode)) {
+  /* Measured when it was opened or mapped, but what sort of program it is has not been asked. */
+  bool new_program = kind == ASSAY_EXEC && !l.state->program;
+  if (!new_program && is_clean(l.state, c, inode)) {
     __sync_fetch_and_add(&c->clean_hits, 1);
     return 0;
   }
   if (kind == ASSAY_OPEN &&
-      (is_data(l.state, c, inode) || is_served_by_attester(c, inode) || is_backing(file)))
+      (is_data_for(l.state, c, inode, detail) || is_served_by_attester(c, inode) || is_backing(file)))
     return 0;
   if (!in_scope(c)) return 0;
   u32 role = my_role();
@@ -41,7 +43,11 @@ static __always_inline int measure(struct assay_control* c, struct file* file, u
                                  .ino = inode->i_ino,
                                  .dev = inode->i_sb->s_dev};
   struct assay_answer answer = {};
+  if (kind == ASSAY_OPEN) fill_words(r);
   int result = decide(c, r, &answer, &key);
+  /* Nobody answered: what it is now is not known, whatever it was. */
+  if (kind == ASSAY_EXEC) l.state->program = answer.program;
+  if (answer.program && kind == ASSAY_OPEN && !detail) learn_program(answer.program);
   if (result) return result;
   remember(&l, answer.flags);
   if (answer.flags & ASSAY_ANSWER_DIGEST && begin_use(&l)) tell_file(c, ASSAY_TOMTOU, 0, file);
@@ -57,6 +63,22 @@ static __always_inline int measure(struct assay_control* c, struct file* file, u
     }
   }
   return 0;
+}
+
+/* Files that are clean cost what they did: who opens is asked only about others. */
+static __always_inline int open_to_read(struct assay_control* c, struct file* file) {
+  u32 program = 0;
+  if (c->opens == ASSAY_OPENS_INTERPRETERS) {
+    struct inode* inode = file->f_inode;
+    struct inode_state* s = bpf_inode_storage_get(&inodes, inode, 0, 0);
+    if (s && is_clean(s, c, inode)) {
+      __sync_fetch_and_add(&c->clean_hits, 1);
+      return 0;
+    }
+    program = opening_program();
+    if (program == ASSAY_PROGRAM_NONE) return 0;
+  }
+  return measure(c, file, ASSAY_OPEN, program);
 }
 
 /* Memory that holds code no file vouches for: once for each program and kind. */

@@ -20,11 +20,12 @@ struct stamp {
 
 /* Of an inode. docs/notes/2026-11-24-lsm-engine.md, "States". */
 struct inode_state {
-  u64 write_seq;      /* raised by whatever may change content or name */
-  struct stamp clean; /* what is in it was measured */
-  struct stamp data;  /* it was looked at, and is not code */
-  u32 used;           /* it was measured, and nobody has been told of a writer since */
-  u32 reserved;
+  u64 write_seq;          /* raised by whatever may change content or name */
+  struct stamp clean;     /* what is in it was measured */
+  struct stamp data;      /* it was looked at, and is not code */
+  struct stamp no_script; /* nor is it to interpreters that take any file for code */
+  u32 program;            /* what sort of interpreter it is: ASSAY_PROGRAM_*; 0: not known */
+  u32 used;               /* it was measured, and nobody has been told of a writer since */
 };
 
 /* Of an inode that holds the data of an overlayfs one, or that was mapped shared and writable. */

@@ -223,6 +223,7 @@ static __always_inline void remember(struct look* l, u32 answer) {
   if (l->flags & (ASSAY_WRITERS | ASSAY_VOLATILE | ASSAY_SHARED)) return;
   if (answer & ASSAY_ANSWER_CLEAN) l->state->clean = l->at;
   if (answer & ASSAY_ANSWER_DATA) l->state->data = l->at;
+  if (answer & ASSAY_ANSWER_NO_SCRIPT) l->state->no_script = l->at;
 }
 
 /* It is loaded now, with the content that was measured: from here on a writer says so. Whether one came

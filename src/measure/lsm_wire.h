@@ -25,6 +25,8 @@
 #define ASSAY_COMM 16   /* TASK_COMM_LEN */
 #define ASSAY_DIGEST 32 /* SHA-256 */
 #define ASSAY_XATTR "user.assay"
+/* Bytes of a command line. */
+#define ASSAY_WORDS 512
 #define ASSAY_IDENTIFY \
   0x41535359 /* ioctl(candidate, ASSAY_IDENTIFY, thread id): ENOTTY if it is the file, else EXDEV */
 
@@ -32,7 +34,7 @@
 enum assay_kind {
   ASSAY_EXEC = 1,    /* bprm_check_security: a program, a script, its interpreter */
   ASSAY_MMAP,        /* a file mapped executable */
-  ASSAY_OPEN,        /* a file opened for reading, if it looks like code */
+  ASSAY_OPEN,        /* a file opened for reading: detail is the program that opens it, if that is known */
   ASSAY_KERNEL_READ, /* the kernel reads a file: detail is its READING_* number */
   ASSAY_BUFFER,      /* the kernel takes a buffer from user space: digest and size are set */
   ASSAY_BPF,         /* a BPF program is loaded: digest and size are set, path is its name */
@@ -67,6 +69,8 @@ enum assay_guard {
 #define ASSAY_SERVED 4U   /* another program serves the file system: reading may block */
 #define ASSAY_OUR_ROOT 8U /* the task's root is the attester's: the path means the same to both */
 #define ASSAY_SHARED 16U  /* it was mapped shared and writable: somebody may still hold its pages */
+/* The task's command line is longer than `words`. */
+#define ASSAY_WORDS_CUT 256U
 
 struct assay_request {
   __u64 inode;  /* the inode's (or the BPF program's) address: names it among those that exist now */
@@ -84,8 +88,13 @@ struct assay_request {
   __u8 digest[ASSAY_DIGEST];
   char path[ASSAY_PATH]; /* as the task sees it; empty if it is too long */
   __u8 answer[64];       /* the attribute's value: struct assay_answer */
+
+  /* Of ASSAY_OPEN: how the task's command line begins; size 0: it can't be told. */
+  char words[ASSAY_WORDS];
+  __u32 words_size;
+  __u32 words_reserved;
 };
-ASSAY_ASSERT(sizeof(struct assay_request) == 40 + 32 + 16 + 32 + ASSAY_PATH + 64);
+ASSAY_ASSERT(sizeof(struct assay_request) == 40 + 32 + 16 + 32 + ASSAY_PATH + 64 + ASSAY_WORDS + 8);
 
 #define ASSAY_ANSWER_CLEAN 1U  /* recorded: may be remembered as clean */
 #define ASSAY_ANSWER_REFUSE 2U /* EACCES */
@@ -93,10 +102,17 @@ ASSAY_ASSERT(sizeof(struct assay_request) == 40 + 32 + 16 + 32 + ASSAY_PATH + 64
 #define ASSAY_ANSWER_DATA 8U   /* not code: opens for reading need not ask again */
 /* Nobody holds its pages. */
 #define ASSAY_ANSWER_UNPINNED 16U
+/* The same, of programs with ASSAY_PROGRAM_ANY. */
+#define ASSAY_ANSWER_NO_SCRIPT 256U
+
+/* What a program is: an Interpreter's number (measure/interpreters.h), and whether it takes any file for
+ * code. */
+#define ASSAY_PROGRAM_NONE 1U
+#define ASSAY_PROGRAM_ANY 0x80000000U
 
 struct assay_answer {
   __u32 flags;
-  __u32 reserved;
+  __u32 program; /* of ASSAY_EXEC: what is executed; of ASSAY_OPEN: what opens; 0: it can't be told */
   __u8 digest[ASSAY_DIGEST];
 };
 ASSAY_ASSERT(sizeof(struct assay_answer) == 40);
@@ -159,13 +175,17 @@ ASSAY_ASSERT(sizeof(struct assay_object) == 8);
 #define ASSAY_ROLE_AGENT 2U  /* the attester: may identify files */
 #define ASSAY_ROLE_GATE 4U   /* its executable file leads to the attester */
 
+/* All, whoever opens them; what an interpreter opens, or a program that is not known. */
+#define ASSAY_OPENS_ALL 1U
+#define ASSAY_OPENS_INTERPRETERS 2U
+
 /* The one entry of the map `control`, mapped by the attester. */
 struct assay_control {
   __u32 version;             /* ASSAY_WIRE_VERSION */
   __u32 active;              /* 0: every hook returns at once */
   __u32 gate;                /* thread group of the gate; 0: nobody answers */
   __u32 refuse;              /* what happens when nobody answers: 0 the load goes on and is noted, 1 EACCES */
-  __u32 opens;               /* measure files opened for reading */
+  __u32 opens;               /* of files opened for reading, ask about: ASSAY_OPENS_* */
   __u32 raw_writers;         /* block devices open for writing at present */
   __u32 attester;            /* its thread group */
   __u32 guarded;             /* 1: nobody else may reach the attester's objects */

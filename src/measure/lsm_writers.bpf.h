@@ -67,7 +67,7 @@ int BPF_PROG(on_open, struct file* file, int ret) {
   if (!c->active || !c->opens || !is_regular(inode) || file->f_flags & FMODE_EXEC) return 0;
   unsigned long magic = inode->i_sb->s_magic;
   if (!is_watched_magic(magic) && is_pseudo_magic(magic)) return 0;
-  return measure(c, file, ASSAY_OPEN, 0);
+  return open_to_read(c, file);
 }
 
 SEC("lsm/file_release")

@@ -47,13 +47,20 @@ struct KeyInfo {
   std::uint32_t need;
 };
 constexpr KeyInfo kKeys[] = {
-    {"fsmagic", Key::kMagic, Kind::kHex, kNeedMagic},    {"fsname", Key::kFsName, Kind::kText, kNeedFsName},
-    {"fsuuid", Key::kFsUuid, Kind::kText, kNeedFsUuid},  {"fowner", Key::kOwner, Kind::kDecimal, kNeedOwner},
-    {"fgroup", Key::kGroup, Kind::kDecimal, kNeedOwner}, {"uid", Key::kUid, Kind::kDecimal, kNeedIds},
-    {"euid", Key::kEuid, Kind::kDecimal, kNeedIds},      {"gid", Key::kGid, Kind::kDecimal, kNeedIds},
-    {"egid", Key::kEgid, Kind::kDecimal, kNeedIds},      {"path", Key::kPath, Kind::kText, kNeedPath},
-    {"code", Key::kCode, Kind::kYesNo, kNeedCode},       {"known", Key::kKnown, Kind::kYesNo, kNeedKnown},
+    {"fsmagic", Key::kMagic, Kind::kHex, kNeedMagic},
+    {"fsname", Key::kFsName, Kind::kText, kNeedFsName},
+    {"fsuuid", Key::kFsUuid, Kind::kText, kNeedFsUuid},
+    {"fowner", Key::kOwner, Kind::kDecimal, kNeedOwner},
+    {"fgroup", Key::kGroup, Kind::kDecimal, kNeedOwner},
+    {"uid", Key::kUid, Kind::kDecimal, kNeedIds},
+    {"euid", Key::kEuid, Kind::kDecimal, kNeedIds},
+    {"gid", Key::kGid, Kind::kDecimal, kNeedIds},
+    {"egid", Key::kEgid, Kind::kDecimal, kNeedIds},
+    {"path", Key::kPath, Kind::kText, kNeedPath},
+    {"code", Key::kCode, Kind::kYesNo, kNeedCode},
+    {"known", Key::kKnown, Kind::kYesNo, kNeedKnown},
     {"cgroup", Key::kCgroup, Kind::kText, kNeedCgroup},
+    {"interpreted", Key::kInterpreted, Kind::kYesNo, kNeedInterpreted},
 };
 
 constexpr std::string_view kBlank = " \t";
@@ -237,6 +244,14 @@ bool Policy::Asks(Func func) const {
                      [func](const Line& l) { return !l.dont && (!l.func || *l.func == func); });
 }
 
+bool Policy::AsksInterpretersOnly() const {
+  return std::all_of(lines_.begin(), lines_.end(), [](const Line& l) {
+    return l.dont || (l.func && *l.func != Func::kFileCheck) ||
+           std::any_of(l.conditions.begin(), l.conditions.end(),
+                       [](const Condition& c) { return c.key == Key::kInterpreted && c.number == 1; });
+  });
+}
+
 namespace {
 
 enum class Fit { kNo, kYes, kUnknown };
@@ -274,6 +289,8 @@ Fit Holds(const Condition& c, const Facts& f) {
       return Compare(f.code, c);
     case Key::kKnown:
       return Compare(f.known, c);
+    case Key::kInterpreted:
+      return Compare(f.interpreted, c);
     case Key::kUid:
       return Compare(f.uid, c);
     case Key::kEuid:

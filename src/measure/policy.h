@@ -49,6 +49,7 @@ struct Facts {
   std::optional<std::string> path{};   // the kernel's name for it
   std::optional<bool> code{};          // it looks like code: ELF, #!, or a known extension
   std::optional<bool> known{};         // its digest is in the manifest
+  std::optional<bool> interpreted{};   // an interpreter opens it, and takes it for code
   std::optional<uid_t> uid{}, euid{};  // of the task
   std::optional<gid_t> gid{}, egid{};
   std::optional<std::string> cgroup{};  // "/system.slice/ssh.service"
@@ -64,6 +65,7 @@ enum Need : std::uint32_t {
   kNeedKnown = 1 << 6,
   kNeedIds = 1 << 7,
   kNeedCgroup = 1 << 8,
+  kNeedInterpreted = 1 << 9,
 };
 
 struct Ruling {
@@ -84,7 +86,8 @@ class Policy {
   bool RecordsCgroups() const { return records_cgroups_; }  // by any rule
   bool DependsOnTask() const { return (needs_ & (kNeedIds | kNeedCgroup)) != 0; }
   bool Appraises() const { return appraises_; }
-  bool Asks(Func func) const;  // whether any rule could say yes to it
+  bool Asks(Func func) const;         // whether any rule could say yes to it
+  bool AsksInterpretersOnly() const;  // of opened files: nothing is ruled of what other programs open
   const std::string& text() const { return text_; }
 
   // A rule as it was parsed.
@@ -98,6 +101,7 @@ class Policy {
     kPath,
     kCode,
     kKnown,
+    kInterpreted,
     kUid,
     kEuid,
     kGid,
@@ -127,8 +131,8 @@ class Policy {
   bool records_cgroups_ = false, appraises_ = false;
 };
 
-// What can be told of an open file and of the thread that uses it. `known` is the caller's to fill in, and
-// `code` where the caller knows better.
+// What can be told of an open file and of the thread that uses it. `known` and `interpreted` are the caller's
+// to fill in, and `code` where the caller knows better.
 Facts GatherFacts(int fd, const std::string& path, pid_t tid, std::uint32_t needs);
 
 // A glob over a whole path: `?` and `*` within a name, `**` over names, `\` takes the next as it is.

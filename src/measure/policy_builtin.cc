@@ -57,7 +57,7 @@ constexpr std::string_view kAppraiseTcb =
 }  // namespace
 
 std::optional<std::string_view> Policy::BuiltIn(std::string_view name) {
-  if (name == "default") return ASSAY_CODE_RULES "measure func=FILE_CHECK mask=^MAY_READ code=yes\n";
+  if (name == "default") return ASSAY_CODE_RULES "measure func=FILE_CHECK mask=^MAY_READ interpreted=yes\n";
   if (name == "all_files") return ASSAY_CODE_RULES "measure func=FILE_CHECK mask=^MAY_READ\n";
   if (name == "exec") return ASSAY_CODE_RULES;
   if (name == "tcb") return kTcb;

@@ -107,6 +107,24 @@ TEST(Policy, ARuleNamesTheTemplateOfItsRecords) {
   EXPECT_FALSE(Of("measure\n").RecordsCgroups());
 }
 
+TEST(Policy, WhetherOnlyInterpretersOpensAreAsked) {
+  for (const char* yes :
+       {"measure func=FILE_CHECK interpreted=yes\nmeasure func=BPRM_CHECK\n", "measure func=BPRM_CHECK\n",
+        "dont_measure path=/a\nmeasure func=PATH_CHECK interpreted=yes\n"})
+    EXPECT_TRUE(Of(yes).AsksInterpretersOnly()) << yes;
+  for (const char* no :
+       {"measure\n", "measure func=FILE_CHECK code=yes\n", "measure func=FILE_CHECK interpreted=no\n",
+        "measure func=FILE_CHECK interpreted=yes\naudit fowner=0\n"})
+    EXPECT_FALSE(Of(no).AsksInterpretersOnly()) << no;
+  EXPECT_TRUE(Of(*Policy::BuiltIn("default")).AsksInterpretersOnly());
+  EXPECT_FALSE(Of(*Policy::BuiltIn("all_files")).AsksInterpretersOnly());
+  EXPECT_FALSE(Of(*Policy::BuiltIn("tcb")).AsksInterpretersOnly());
+  const Policy p = Of("measure interpreted=yes\n");
+  EXPECT_TRUE(p.Rule(Func::kFileCheck, kMayRead, {.interpreted = true}).measure);
+  EXPECT_FALSE(p.Rule(Func::kFileCheck, kMayRead, {.interpreted = false}).measure);
+  EXPECT_TRUE(p.Rule(Func::kFileCheck, kMayRead, {}).measure);
+}
+
 TEST(Policy, TheBuiltInOnesParse) {
   for (const char* name : {"default", "all_files", "exec", "tcb", "appraise_tcb"}) {
     ASSERT_TRUE(Policy::BuiltIn(name)) << name;

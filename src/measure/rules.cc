@@ -33,6 +33,7 @@ bool LooksLikeCode(int fd, ElfKind elf, const std::string& path, const std::vect
 Rules::Rules(const EngineOptions& options)
     : policy_(options.policy ? options.policy : DefaultPolicy()),
       extensions_(options.extensions),
+      measured_device_(options.initramfs_device),
       appraise_(options.appraise),
       known_(options.known),
       on_refusal_(options.refused) {}
@@ -50,12 +51,25 @@ Ruling Rules::RuleAll(const Use& use) const {
   return all;
 }
 
-Use Rules::Look(int fd, std::string path, pid_t tid, std::vector<Hook> hooks,
-                std::optional<ElfKind> elf) const {
+Use Rules::Look(int fd, std::string path, pid_t tid, std::vector<Hook> hooks, std::optional<ElfKind> elf,
+                const Opener* opener) const {
   Use use{.path = std::move(path), .hooks = std::move(hooks)};
   use.facts = GatherFacts(fd, use.path, tid, policy_->needs());
   if ((policy_->needs() & kNeedCode) != 0)
     use.facts.code = fd < 0 || LooksLikeCode(fd, elf ? *elf : ElfKindOf(fd), use.path, extensions_);
+  if (NeedsOpener() && opener != nullptr) {
+    const Opened file{.fd = fd,
+                      .path = use.path,
+                      .opener = opener->program,
+                      .words = opener->words,
+                      .words_cut = opener->words_cut,
+                      .path_holds = opener->path_holds,
+                      .own_output = opener->own_output,
+                      .measured_device = measured_device_,
+                      .extensions = &extensions_};
+    use.reading = opener->marks_only ? ReadingOfMarks(file) : ReadingOf(file);
+    use.facts.interpreted = use.reading == Reading::kCode;
+  }
   use.ruling = RuleAll(use);
   return use;
 }
@@ -91,7 +105,7 @@ bool Rules::Lasting(const Use& use) const {
   if (use.ruling.measure && policy_->RecordsCgroups()) return false;  // another group's use is another record
   if (use.ruling.any())
     return use.ruling.measure && (use.facts.known.value_or(false) || !policy_->Appraises());
-  return !policy_->DependsOnTask();
+  return !policy_->DependsOnTask() && use.reading == Reading::kData;
 }
 
 void Rules::Tell(std::string_view operation, const Use& use, const Digest* digest, const Context& context,

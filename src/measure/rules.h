@@ -20,6 +20,7 @@
 #include "measure/audit.h"
 #include "measure/engine.h"
 #include "measure/file.h"
+#include "measure/interpreters.h"
 #include "measure/policy.h"
 
 namespace assay::measure {
@@ -37,20 +38,30 @@ struct Use {
   std::vector<Hook> hooks;  // that this use comes by: any of them is enough
   Facts facts{};
   Ruling ruling{};
+  Reading reading = Reading::kData;  // of an open, where the policy asks for it
+};
+
+// Who opens a file.
+struct Opener {
+  Interpreter program = Interpreter::kUnknown;
+  bool marks_only = false;  // ReadingOfMarks() says what is code, not ReadingOf()
+  std::optional<std::string_view> words{};
+  bool words_cut = false, path_holds = false, own_output = false;  // as of Opened
 };
 
 class Rules {
  public:
   explicit Rules(const EngineOptions& options);
   // fd: -1 for what is no file (a buffer, a BPF program): it counts as code. elf: what the file
-  // is, if the caller had to look already.
+  // is, if the caller had to look already. opener: null where the file is not opened to be read.
   Use Look(int fd, std::string path, pid_t tid, std::vector<Hook> hooks,
-           std::optional<ElfKind> elf = std::nullopt) const;
+           std::optional<ElfKind> elf = std::nullopt, const Opener* opener = nullptr) const;
   // digest: null: the content can't be told, or may change under our eyes. True: it may be used.
   bool Settle(Use& use, const Digest* digest, const Context& context);
   // Whether what was ruled stands until the file changes: for other tasks, and for other hooks.
   bool Lasting(const Use& use) const;
   const Policy& policy() const { return *policy_; }
+  bool NeedsOpener() const { return (policy_->needs() & kNeedInterpreted) != 0; }
   std::uint64_t refused() const { return refused_; }
 
  private:
@@ -61,6 +72,7 @@ class Rules {
 
   std::shared_ptr<const Policy> policy_;
   std::vector<std::string> extensions_;
+  dev_t measured_device_;
   Appraise appraise_;
   std::function<bool(const Digest&)> known_;
   std::function<void(const Refusal&)> on_refusal_;
