@@ -54,6 +54,7 @@ struct Request {
   bool answered = false;                   // under Fanotify::mutex_
   std::atomic<bool> late{false};           // its time is up: nobody waits for its digest any more
   std::atomic<bool> must_be_known{false};  // an appraise rule is enforced for it, or may be
+  std::atomic<bool> served{true};          // closing it may take for ever; so it is until that is known
 
   bool held() const { return (mask & kOpenEvents) != 0; }
   const char* hook() const { return (mask & FAN_OPEN_EXEC_PERM) != 0 ? "exec" : "open"; }
@@ -87,12 +88,14 @@ class Fanotify : public Engine, public std::enable_shared_from_this<Fanotify> {
   void OnMount(const Mount& mount);
   void ReadLoop();
   void TakeEvents(ByteView events);
+  RequestPtr MakeRequest(UniqueFd file) const;
   bool Exempt(pid_t tid) const;
   void Push(Lane& lane, uid_t uid, void (Fanotify::*handle)(const RequestPtr&), const RequestPtr& request);
   void PushSlow(void (Fanotify::*handle)(const RequestPtr&), const RequestPtr& request);
   void WatchLoop();
   bool Prune(std::vector<RequestPtr>* expired, std::chrono::milliseconds deadline);
   void Expire(std::chrono::milliseconds deadline);
+  std::set<dev_t> DevicesOfHanging() const;
   void LetGo(const RequestPtr& request);
   void Handle(const RequestPtr& request);
   void HandleFile(const RequestPtr& request);
@@ -118,8 +121,9 @@ class Fanotify : public Engine, public std::enable_shared_from_this<Fanotify> {
   std::thread reader_, watchdog_;
 
   mutable std::mutex mutex_;
-  std::set<FileId> changing_;               // in changed_
-  std::list<std::weak_ptr<Request>> held_;  // in order of arrival, for the deadline
+  std::set<FileId> changing_;                   // in changed_
+  std::list<std::weak_ptr<Request>> held_;      // in order of arrival, for the deadline
+  std::list<std::weak_ptr<Request>> given_up_;  // late ones; who is at work on one now may hang
   bool stopping_ = false, stopped_ = false;
   bool stalled_ = false;
   Clock::time_point progress_ = Clock::now();
@@ -127,6 +131,8 @@ class Fanotify : public Engine, public std::enable_shared_from_this<Fanotify> {
   EngineStats stats_;
   Lane small_, large_;
   Lane changed_{{.workers = 1}};
+  std::shared_ptr<Lane> closing_ =
+      std::make_shared<Lane>(LaneOptions{.workers = 1});  // of files that are served
 };
 
 Result<> Fanotify::Start() {
@@ -202,22 +208,35 @@ void Fanotify::ReadLoop() {
   }
 }
 
+// Whoever lets go of it last must not wait for a server's answer to its close().
+std::shared_ptr<Request> Fanotify::MakeRequest(UniqueFd file) const {
+  std::shared_ptr<Request> request(new Request, [closing = closing_](Request* r) {
+    if (!r->served) {
+      delete r;
+      return;
+    }
+    closing->Push(0, [r](bool dropped) {
+      if (!dropped) delete r;  // else it stays open: better than to wait here
+    });
+  });
+  request->file = std::move(file);
+  return request;
+}
+
 void Fanotify::TakeEvents(ByteView events) {
   auto* event = reinterpret_cast<const fanotify_event_metadata*>(events.data());
   auto left = static_cast<long>(events.size());
   const auto now = Clock::now();
   for (; FAN_EVENT_OK(event, left); event = FAN_EVENT_NEXT(event, left)) {
     if (event->vers != FANOTIFY_METADATA_VERSION || event->fd < 0) continue;
-    UniqueFd file(event->fd);
+    RequestPtr request = MakeRequest(UniqueFd(event->fd));
     if ((event->mask & (kOpenEvents | kChangeEvents)) == 0)
       continue;  // the event that keeps a data file's mark
     const bool held = (event->mask & kOpenEvents) != 0;
     if (held && Exempt(event->pid)) {
-      Respond(file.get(), true);
+      Respond(request->file.get(), true);
       continue;
     }
-    auto request = std::make_shared<Request>();
-    request->file = std::move(file);
     request->tid = event->pid;
     request->mask = event->mask;
     request->since = now;
@@ -274,7 +293,8 @@ void Fanotify::Handle(const RequestPtr& request) {
     request->size = st->stx_size;
   }
   request->must_be_known = options_.appraise == Appraise::kEnforce && rules_.policy().Appraises();
-  if (served_.Has(request->file.get(), request->device, request->tid))
+  request->served = served_.Has(request->file.get(), request->device, request->tid);
+  if (request->served)
     PushSlow(&Fanotify::HandleFile, request);
   else
     HandleFile(request);
@@ -429,6 +449,7 @@ void Fanotify::HandleChange(const RequestPtr& request) {
   Forget(group_.get(), request->file.get());
   const std::optional<FileId> id = IdOf(request->file.get());
   if (!id) return;
+  request->served = served_.Has(request->file.get(), id->first, request->tid);
   bool full = false;
   {
     const std::lock_guard lock(mutex_);
@@ -472,10 +493,20 @@ bool Fanotify::Prune(std::vector<RequestPtr>* expired, std::chrono::milliseconds
     request->answered = true;
     request->late = true;
     ++stats_.expired;
+    given_up_.push_back(request);
     expired->push_back(request);
     return true;
   });
+  given_up_.remove_if([](const std::weak_ptr<Request>& weak) { return weak.expired(); });
   return !held_.empty();
+}
+
+std::set<dev_t> Fanotify::DevicesOfHanging() const {
+  std::set<dev_t> devices;
+  const std::lock_guard lock(mutex_);
+  for (const std::weak_ptr<Request>& weak : given_up_)
+    if (const RequestPtr request = weak.lock()) devices.insert(request->device);
+  return devices;
 }
 
 // Its hash ends at the next block. Allowed only after the list says that it was not measured.
@@ -516,7 +547,7 @@ void Fanotify::WatchLoop() {
     if (poll(&wait, 1, static_cast<int>(kWatchdog.count())) > 0) return;
     Expire(options_.deadline);
     late_.Tick();
-    for (Lane* lane : {&small_, &large_, &changed_}) lane->Tick();
+    for (Lane* lane : {&small_, &large_, &changed_, closing_.get()}) lane->Tick();
   }
 }
 
@@ -566,17 +597,18 @@ void Fanotify::Stop() {
   std::vector<RequestPtr> left;
   Prune(&left, std::chrono::milliseconds(0));
   for (const RequestPtr& request : left) LetGo(request);
+  left.clear();
   late_.Stop();
   uses_.Close();
-  std::set<dev_t> devices;  // that a thread may hang on
-  for (const RequestPtr& request : left) devices.insert(request->device);
-  const auto unblock = [&devices] {
-    for (const dev_t device : devices) {
+  const auto unblock = [this] {
+    for (const dev_t device : DevicesOfHanging()) {
       if (const Result<> r = AbortFuse(device); r)
         log::Error("a file system's server did not answer: its connection is ended, so that we can end");
+      else
+        log::Error("a file system does not answer: {}", r.error().Message());
     }
   };
-  for (Lane* lane : {&small_, &large_, &changed_}) {
+  for (Lane* lane : {&small_, &large_, &changed_, closing_.get()}) {
     if (!lane->Stop(kStopPatience, unblock))
       log::Error("fanotify: threads hang in file systems and are left behind");
   }

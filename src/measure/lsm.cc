@@ -88,6 +88,7 @@ class Lsm : public Engine, public std::enable_shared_from_this<Lsm> {
   void WatchLoop();
   bool Prune(std::vector<HeldPtr>* expired, std::chrono::milliseconds deadline);
   void Expire(std::chrono::milliseconds deadline);
+  std::set<dev_t> DevicesOfHanging() const;
   void LetGo(const HeldPtr& held);
   void KeepGate();
   void Handle(const HeldPtr& held);
@@ -114,7 +115,8 @@ class Lsm : public Engine, public std::enable_shared_from_this<Lsm> {
   LateAnswers late_;
 
   mutable std::mutex mutex_;
-  std::list<std::weak_ptr<Held>> held_;  // in order of arrival, for the deadline
+  std::list<std::weak_ptr<Held>> held_;      // in order of arrival, for the deadline
+  std::list<std::weak_ptr<Held>> given_up_;  // late ones; who is at work on one now may hang
   bool stopping_ = false, stopped_ = false, stalled_ = false;
   std::string failure_;  // of the gate: reported by Health()
   Clock::time_point progress_ = Clock::now();
@@ -382,10 +384,20 @@ bool Lsm::Prune(std::vector<HeldPtr>* expired, std::chrono::milliseconds deadlin
     held->answered = true;
     held->late = true;
     ++stats_.expired;
+    given_up_.push_back(held);
     expired->push_back(std::move(held));
     return true;
   });
+  given_up_.remove_if([](const std::weak_ptr<Held>& weak) { return weak.expired(); });
   return !held_.empty();
+}
+
+std::set<dev_t> Lsm::DevicesOfHanging() const {
+  std::set<dev_t> devices;
+  const std::lock_guard lock(mutex_);
+  for (const std::weak_ptr<Held>& weak : given_up_)
+    if (const HeldPtr held = weak.lock()) devices.insert(held->device);
+  return devices;
 }
 
 // Its hash ends at the next block. Allowed only after the list says that it was not measured.
@@ -512,16 +524,17 @@ void Lsm::Stop() {
   std::vector<HeldPtr> left;
   Prune(&left, std::chrono::milliseconds(0));
   for (const HeldPtr& held : left) LetGo(held);
+  left.clear();
   late_.Stop();
   uses_.Close();
   gate_.reset();  // whoever waits still gets an error from the kernel and goes on
   if (retired_.joinable()) retired_.join();
-  const auto unblock = [&left] {
-    std::set<dev_t> devices;
-    for (const HeldPtr& held : left) devices.insert(held->device);
-    for (const dev_t device : devices) {
+  const auto unblock = [this] {
+    for (const dev_t device : DevicesOfHanging()) {
       if (const Result<> r = AbortFuse(device); r)
         log::Error("a file system's server did not answer: its connection is ended, so that we can end");
+      else
+        log::Error("a file system does not answer: {}", r.error().Message());
     }
   };
   for (Lane* lane : {&quick_, &slow_}) {
