@@ -25,10 +25,12 @@
  *     -EIO         the attester can't record at present (its status says why)
  *     -ETIMEDOUT   the file could not be read in time
  *     -EBUSY       too many requests are waiting
+ *     -EDQUOT      this user has caused as many records as it may
+ *     -ETXTBSY     the file has a writer (for users other than root)
  *
  * and whatever open(2) and write(2) may say. A caller that must not use what isn't measured treats all of
- * them alike. The content may still be changed by who may write to the file: what was measured while it was
- * open for writing is recorded as a violation.
+ * them alike. The content may still be changed by who may write to the file: what root has measured while it
+ * is open for writing is recorded as a violation.
  */
 #ifndef ASSAY_H
 #define ASSAY_H

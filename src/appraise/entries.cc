@@ -225,7 +225,15 @@ class Judge {
                        [&](const std::string& glob) { return fnmatch(glob.c_str(), path.c_str(), 0) == 0; });
   }
 
+  // By a user, through the `measure` node: it says what is in a file of his, not that anything loaded it.
+  static bool IsShown(const JudgedEntry& e) { return e.path.starts_with("measure:"); }
+
   void JudgeUnknown(JudgedEntry& e) {
+    if (IsShown(e)) {
+      Report("entry.shown-unknown", Verdict::kTrusted, e,
+             fmt::format("{} is in no reference; a user had it measured, nothing loaded it", EntryName(e)));
+      return;
+    }
     e.origin = r_.references.FindPath(e.path);
     if (e.origin) {
       e.state = EntryState::kChanged;
@@ -247,10 +255,12 @@ class Judge {
     auto what = [&] { return fmt::format("{} is {} of {} {}", e.path, o.path, o.package, o.version); };
     if (o.standing == Standing::kRevoked) {
       e.state = EntryState::kRevoked;
-      Report("entry.revoked", Verdict::kNotTrusted, e, what() + ", which was revoked" + note);
+      Report("entry.revoked", IsShown(e) ? Verdict::kTrusted : Verdict::kNotTrusted, e,
+             what() + ", which was revoked" + note);
     } else if (o.standing == Standing::kVulnerable) {
       e.state = EntryState::kVulnerable;
-      Report("entry.vulnerable", r_.policy.vulnerable_fails ? Verdict::kNotTrusted : Verdict::kTrusted, e,
+      Report("entry.vulnerable",
+             r_.policy.vulnerable_fails && !IsShown(e) ? Verdict::kNotTrusted : Verdict::kTrusted, e,
              what() + ", which is vulnerable" + note);
     } else if (const std::optional<Origin> there = here ? std::nullopt : r_.references.FindPath(e.path)) {
       e.state = EntryState::kChanged;
@@ -295,6 +305,11 @@ class Judge {
       if (!r_.policy.attester_policies.empty() && !r_.policy.attester_policies.contains(e.digest))
         Report("own.policy", Verdict::kNotTrusted, e,
                "the attester measures by a policy that is not accepted: " + e.digest);
+    } else if (e.path == "assay-limit") {
+      ASSAY_ASSIGN(const std::uint64_t refused, doc.root().U64("refused"));
+      Report(
+          "own.limit", Verdict::kTrusted, e,
+          fmt::format("{} requests of users to measure something were refused: over their limit", refused));
     } else if (e.path == "assay-manifest") {
       ASSAY_ASSIGN(own_["manifest"], doc.root().Str("sha256"));
     } else {

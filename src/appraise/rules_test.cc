@@ -440,6 +440,20 @@ TEST_F(RulesTest, OwnRecordOfALaterVersion) {
   ExpectStays({"own.unknown-record"});
 }
 
+// A user's own unknown content, and his zeal, are not held against a machine that loaded nothing of it.
+TEST_F(RulesTest, WhatAUserShowsIsNotLoaded) {
+  host_.File("unknown to all", "measure:1000:/home/user/file");
+  host_.Own("assay-limit", R"({"refused":3,"period_ms":600000,"uid":1000})");
+  const Appraisal a = Judge();
+  ExpectInfo(a, "entry.shown-unknown");
+  ExpectInfo(a, "own.limit");
+}
+
+TEST_F(RulesTest, LoadedByAPathThatOnlyLooksSo) {
+  host_.File("unknown to all", "/measure:1000:/home/user/file");
+  ExpectStays({"entry.unknown"});
+}
+
 TEST_F(RulesTest, UnknownInterpreter) {
   host_.File("own build", "/usr/bin/bash");
   policy_.interpreters = {"/usr/bin/bash"};

@@ -11,6 +11,8 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -266,6 +268,62 @@ TEST_F(TlsTest, SlowOnesMakeRoomForOthers) {
   const Result<Answer> answer = Ask(verifier_);
   EXPECT_TRUE(answer) << answer.error().Message();
   EXPECT_LT(std::chrono::steady_clock::now() - began, 25s) << "served only when the others timed out";
+}
+
+// Connections of another user that say nothing hold up neither root nor other users.
+TEST_F(TlsTest, SilentOnesOnTheUnixSocketMakeRoomForOthers) {
+  options_.unix_path = dir_ + "/challenge.sock";
+  chmod(dir_.c_str(), 0755);
+  Serve();
+  const auto connect_silently = [&] {
+    UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    sockaddr_un to{};
+    to.sun_family = AF_UNIX;
+    options_.unix_path.copy(to.sun_path, sizeof(to.sun_path) - 1);
+    if (connect(fd.get(), reinterpret_cast<sockaddr*>(&to), sizeof(to)) != 0) fd.Reset();
+    return fd;
+  };
+  int ready[2];
+  ASSERT_EQ(pipe(ready), 0);
+  std::vector<pid_t> silent;
+  for (const uid_t uid : {4711U, 4712U, 4713U, 4714U, 4715U}) {
+    silent.push_back(fork());
+    if (silent.back() != 0) continue;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (setgid(uid) != 0 || setuid(uid) != 0) _exit(1);
+    std::vector<UniqueFd> held;
+    for (int i = 0; i < 64; ++i) {
+      held.push_back(connect_silently());
+      usleep(2000);
+    }
+    if (write(ready[1], "+", 1) != 1) _exit(1);
+    pause();
+  }
+  char all[5];
+  for (std::size_t i = 0; i < sizeof(all);)
+    i += static_cast<std::size_t>(std::max<ssize_t>(0, read(ready[0], all, sizeof(all) - i)));
+  const auto ask = [&] {
+    Challenge c;
+    c.nonce = nonce_;
+    return ChallengeUnix(options_.unix_path, c);
+  };
+  const auto began = std::chrono::steady_clock::now();
+  const Result<Answer> answer = ask();
+  EXPECT_TRUE(answer) << answer.error().Message();
+  EXPECT_LT(std::chrono::steady_clock::now() - began, 10s);
+  usleep(1'200'000);
+  const pid_t another = fork();
+  if (another == 0) {
+    if (setgid(4716) != 0 || setuid(4716) != 0) _exit(1);
+    _exit(ask() ? 0 : 2);
+  }
+  int status = 0;
+  waitpid(another, &status, 0);
+  EXPECT_EQ(status, 0) << "another user is locked out";
+  for (const pid_t pid : silent) {
+    kill(pid, SIGKILL);
+    waitpid(pid, nullptr, 0);
+  }
 }
 
 TEST_F(TlsTest, ASlowOneIsCutOff) {

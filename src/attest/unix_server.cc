@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <list>
 #include <thread>
@@ -17,11 +18,34 @@ namespace assay::attest {
 
 namespace {
 
+using Clock = std::chrono::steady_clock;
+constexpr std::chrono::milliseconds kPatience{1000};  // what a connection has before it may make room
+constexpr unsigned kShares = 4;                       // one user holds one of so many
+
 struct Connection {
   UniqueFd peer;
+  uid_t uid = 0;
+  Clock::time_point since = Clock::now();
+  std::atomic<bool> hearing{true};  // it has not said what it wants
+  bool cut = false;                 // it made room, and is about to end
   std::atomic<bool> done{false};
   std::thread thread;
 };
+using Connections = std::list<Connection>;
+
+// The connection that has gone longest without saying what it wants gives way. False: none has.
+template <typename Of>
+bool MakeRoom(Connections& serving, Of of) {
+  Connection* oldest = nullptr;
+  for (Connection& c : serving) {
+    if (c.cut || !c.hearing || !of(c) || Clock::now() - c.since < kPatience) continue;
+    if (oldest == nullptr || c.since < oldest->since) oldest = &c;
+  }
+  if (oldest == nullptr) return false;
+  oldest->cut = true;
+  shutdown(oldest->peer.get(), SHUT_RDWR);
+  return true;
+}
 
 }  // namespace
 
@@ -33,7 +57,8 @@ struct UnixServer::Impl {
 
   Result<> Listen();
   void Loop();
-  void Serve(const UniqueFd& peer);
+  void Serve(Connection& c);
+  bool Admit(Connections& serving, uid_t uid) const;
 };
 
 Result<> UnixServer::Impl::Listen() {
@@ -49,16 +74,29 @@ Result<> UnixServer::Impl::Listen() {
   return {};
 }
 
-void UnixServer::Impl::Serve(const UniqueFd& peer) {
-  ucred who{};
-  socklen_t size = sizeof(who);
-  if (getsockopt(peer.get(), SOL_SOCKET, SO_PEERCRED, &who, &size) != 0) return;
-  const Level level = who.uid == 0 ? Level::kFull : options.level;
+// Root's connections and everybody else's are counted apart, and of the latter one user has a share.
+bool UnixServer::Impl::Admit(Connections& serving, uid_t uid) const {
+  const auto count = [&](auto of) {
+    return static_cast<unsigned>(
+        std::count_if(serving.begin(), serving.end(), [&](const Connection& c) { return !c.cut && of(c); }));
+  };
+  const auto own = [uid](const Connection& c) { return c.uid == uid; };
+  const auto alike = [uid](const Connection& c) { return (c.uid == 0) == (uid == 0); };
+  const unsigned share = std::max(1U, options.max_connections / kShares);
+  if (uid != 0 && count(own) >= share) return MakeRoom(serving, own);
+  if (count(alike) >= options.max_connections) return MakeRoom(serving, alike);
+  return true;
+}
+
+void UnixServer::Impl::Serve(Connection& c) {
+  const UniqueFd& peer = c.peer;
+  const Level level = c.uid == 0 ? Level::kFull : options.level;
   Deadline deadline(options.timeout);
   const auto respond = [&]() -> Result<Reply> {
     ASSAY_ASSIGN(const Bytes frame,
                  ReceiveFrame([&](std::span<std::uint8_t> out) { return Recv(peer.get(), out, deadline); },
                               kMaxChallenge));
+    c.hearing = false;
     ASSAY_ASSIGN(const Question question, DecodeQuestion(frame));
     return responder->Respond(question, {"unix", {}}, level);
   };
@@ -70,7 +108,7 @@ void UnixServer::Impl::Serve(const UniqueFd& peer) {
 }
 
 void UnixServer::Impl::Loop() {
-  std::list<Connection> serving;
+  Connections serving;
   while (true) {
     pollfd wait[2] = {{.fd = listener.get(), .events = POLLIN, .revents = 0},
                       {.fd = stop.get(), .events = POLLIN, .revents = 0}};
@@ -83,15 +121,19 @@ void UnixServer::Impl::Loop() {
     if (wait[1].revents != 0) break;
     UniqueFd peer(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (!peer) continue;
-    if (serving.size() >= options.max_connections) {
+    ucred who{};
+    socklen_t size = sizeof(who);
+    if (getsockopt(peer.get(), SOL_SOCKET, SO_PEERCRED, &who, &size) != 0) continue;
+    if (!Admit(serving, who.uid)) {
       const Bytes busy = EncodeRefusal({"busy", "too many connections"});
       [[maybe_unused]] const ssize_t n = send(peer.get(), busy.data(), busy.size(), MSG_NOSIGNAL);
       continue;
     }
     Connection& c = serving.emplace_back();
     c.peer = std::move(peer);
+    c.uid = who.uid;
     c.thread = std::thread([this, &c] {
-      Serve(c.peer);
+      Serve(c);
       shutdown(c.peer.get(), SHUT_RDWR);
       c.done = true;
     });

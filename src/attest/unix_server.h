@@ -3,7 +3,9 @@
 //   ASSAY_ASSIGN(auto server, UnixServer::Start({.path = "/run/assayd/challenge.sock"}, responder));
 //
 // Contract: root sees everything, others what their level says. Connections and times are bounded; a thread
-// for each connection. A connection too many is told "busy".
+// for each connection. Root's connections are counted apart from everybody else's, and of the latter one user
+// has a share of a quarter. Where there is no room, the oldest connection that has said nothing for a second
+// makes it; if there is none, the one too many is told "busy".
 #pragma once
 
 #include <chrono>
@@ -16,8 +18,8 @@ namespace assay::attest {
 
 struct UnixServerOptions {
   std::string path;
-  Level level = Level::kQuote;  // for others than root
-  unsigned max_connections = 32;
+  Level level = Level::kQuote;    // for others than root
+  unsigned max_connections = 32;  // of root, and as many of others
   std::chrono::milliseconds timeout{30'000};
 };
 

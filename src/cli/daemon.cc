@@ -534,7 +534,7 @@ std::string Daemon::Impl::Status() const {
                             {"violations", e.violations}, {"expired", e.expired},
                             {"errors", e.errors},         {"queue_depth", e.queue_depth},
                             {"stalls", e.stalls},         {"bytes_hashed", e.bytes_hashed},
-                            {"refused", e.refused}};
+                            {"refused", e.refused},       {"unrecorded", e.unrecorded}};
     j["engine"]["stats"]["unasked"] = e.unasked;
     j["engine"]["stats"]["lost"] = e.lost;
     j["engine"]["appraise"] = AppraiseName(config.engine.appraise);

@@ -4,9 +4,13 @@
 //   ... engine->Stats() ...
 //   engine->Stop();                      // marks go first: nothing hangs
 //
-// Contract: a task is held for at most `deadline`; what then happens is the policy's choice and is counted
-// and recorded as a violation ("unmeasurable"). When the process dies the kernel answers for it: no task
-// hangs. The thread that reads requests only queues. The engine's own process is exempt.
+// Contract: a task is held for at most `deadline`. Then its hash is given up, and by the policy's choice it
+// is refused (also where an enforced appraise rule may apply to it), or the violation `unanswered` is
+// recorded and extended and the task goes on; without its record only if the recorder takes longer than
+// `record_grace`, which is counted, and an error of Health() until it is recorded. When the process dies the
+// kernel answers for it: no task hangs. The thread that reads requests only queues. The engine's own process
+// is exempt. Stop() ends whatever a worker hangs in; one that does not come back is left behind and touches
+// nothing any more (measure/lanes.h).
 #pragma once
 
 #include <sys/types.h>
@@ -20,6 +24,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "measure/lanes.h"
 #include "measure/policy.h"
 #include "measure/recorder.h"
 
@@ -50,7 +55,8 @@ struct EngineOptions {
   unsigned workers = 2;
   std::chrono::milliseconds deadline{30'000};
   Expiry expiry = Expiry::kAllow;
-  std::set<pid_t> exempt;  // processes besides our own (the software TPM)
+  std::chrono::milliseconds record_grace{5'000};  // for the recorder, once the deadline is over
+  std::set<pid_t> exempt;                         // processes besides our own (the software TPM)
   // The initramfs, if that is the root: all of it was measured with the boot, what scripts read there is not
   // measured again. 0: none.
   dev_t initramfs_device = 0;
@@ -68,7 +74,8 @@ struct EngineStats {
   std::uint64_t events = 0, measured = 0, clean = 0, not_code = 0, violations = 0, expired = 0, errors = 0;
   std::uint64_t queue_depth = 0, stalls = 0;  // stalls: times the watchdog saw no progress
   std::uint64_t bytes_hashed = 0;
-  std::uint64_t refused = 0;  // or would have been, while learning
+  std::uint64_t refused = 0;     // or would have been, while learning
+  std::uint64_t unrecorded = 0;  // of those expired: answered before the list said so
   std::uint64_t unasked = 0;  // went on (or was refused) without a question: the kernel's side had no memory
   std::uint64_t lost = 0;     // told without waiting, and lost: the ring buffer was full
 };
@@ -106,7 +113,10 @@ Result<EngineChoice> StartEngine(const EngineOptions& options, Recorder& recorde
 
 // Measures a file through a descriptor, as the engine does (lease, hash, record): for the `measure` node and
 // for what ran before the engine. The path is the kernel's name for the descriptor, unless one is given.
-Result<Recorded> MeasureFd(int fd, const Context& context, Recorder& recorder);
-Result<Recorded> MeasurePath(const std::string& path, const Context& context, Recorder& recorder);
+// uses: entered before the recorder is used, which its owner may have taken away by then (StateError
+// "measure.late").
+Result<Recorded> MeasureFd(int fd, const Context& context, Recorder& recorder, UseGate* uses = nullptr);
+Result<Recorded> MeasurePath(const std::string& path, const Context& context, Recorder& recorder,
+                             UseGate* uses = nullptr);
 
 }  // namespace assay::measure

@@ -36,7 +36,7 @@ int InChild(Body body) {
 }
 
 int OpenAndClose(const std::string& path, int flags = O_RDONLY) {
-  const int fd = open(path.c_str(), flags);
+  const int fd = open(path.c_str(), flags, 0644);
   if (fd < 0) return errno;
   close(fd);
   return 0;
@@ -89,6 +89,12 @@ class FanotifyTest : public ::testing::Test {
     const std::string path = fs_ + "/" + name;
     std::ofstream(path) << content;
     chmod(path.c_str(), mode);
+    return path;
+  }
+  // Whose hash takes as long as its size says.
+  std::string Giant(const std::string& name, off_t size) {
+    const std::string path = File(name, "#!/bin/sh\n");
+    EXPECT_EQ(truncate(path.c_str(), size), 0);
     return path;
   }
   static std::string ReadText(const std::string& path) {
@@ -198,12 +204,86 @@ TEST_F(FanotifyTest, OpenWritersAreAViolationAndNeverClean) {
   close(writer);
 }
 
-TEST_F(FanotifyTest, WritersOfTheirOwnOutputAreNoViolation) {
+TEST_F(FanotifyTest, WhoOnlyWritesLoadsNothing) {
   const std::string out = File("out", "\177ELF...");
   Start();
-  EXPECT_EQ(InChild([&] { return OpenAndClose(out, O_RDWR); }), 0);
   EXPECT_EQ(InChild([&] { return OpenAndClose(out, O_WRONLY); }), 0);
-  EXPECT_EQ(CountOf(out), 0U);
+  EXPECT_EQ(InChild([&] { return OpenAndClose(out, O_RDWR | O_TRUNC); }), 0);
+  EXPECT_EQ(InChild([&] { return OpenAndClose(fs_ + "/new.py", O_RDWR | O_CREAT); }), 0);
+  for (const auto& [path, digest] : NewEntries()) EXPECT_EQ(path, "boot_aggregate");
+}
+
+TEST_F(FanotifyTest, WhatIsOpenedToReadAndWriteIsMeasured) {
+  const std::string script = File("script", "#!/bin/sh\nexit 3\n");
+  Start();
+  EXPECT_EQ(InChild([&] { return execl("/bin/sh", "sh", "-c", ("sh <> " + script).c_str(), nullptr); }), 3);
+  const auto entries = NewEntries();
+  ASSERT_EQ(entries.size(), 3U);
+  EXPECT_EQ(entries[1], std::pair(script, std::string("violation")));
+  EXPECT_EQ(entries[2], std::pair(script, DigestOf("#!/bin/sh\nexit 3\n").hex()));
+}
+
+// A writer that opens while the digest is being made or recorded waits for the lease, and is told.
+TEST_F(FanotifyTest, AWriterThatComesMeanwhileIsTold) {
+  const std::string script = File("script", "#!/bin/sh\n");
+  Start();
+  hold_ = true;
+  const pid_t reader = fork();
+  if (reader == 0) _exit(OpenAndClose(script));
+  usleep(200'000);
+  const pid_t writer = fork();
+  if (writer == 0) {
+    const int fd = open(script.c_str(), O_WRONLY);
+    _exit(pwrite(fd, "XX", 2, 2) == 2 ? 0 : 1);
+  }
+  usleep(200'000);
+  hold_ = false;
+  int status = 0;
+  waitpid(reader, &status, 0);
+  EXPECT_EQ(status, 0);
+  const auto entries = NewEntries();  // before the reader went on
+  ASSERT_EQ(entries.size(), 3U);
+  EXPECT_EQ(entries[1], std::pair(script, DigestOf("#!/bin/sh\n").hex()));
+  EXPECT_EQ(entries[2], std::pair(script, std::string("violation")));
+  waitpid(writer, &status, 0);
+  EXPECT_EQ(status, 0);
+  InChild([&] { return OpenAndClose(script); });
+  EXPECT_EQ(NewEntries().back().second, DigestOf("#!XXin/sh\n").hex());
+}
+
+TEST_F(FanotifyTest, AWriterThatComesWhileItIsHashedIsTold) {
+  const std::string giant = Giant("giant.py", off_t{2} << 30);
+  options_.deadline = std::chrono::minutes(10);
+  Start();
+  const pid_t reader = fork();
+  if (reader == 0) _exit(OpenAndClose(giant));
+  usleep(100'000);
+  EXPECT_EQ(InChild([&] { return OpenAndClose(giant, O_WRONLY); }), 0);
+  int status = 0;
+  waitpid(reader, &status, 0);
+  EXPECT_EQ(status, 0);
+  const auto entries = NewEntries();
+  ASSERT_EQ(entries.size(), 3U);
+  EXPECT_EQ(entries[1], std::pair(giant, std::string("violation")));
+  EXPECT_EQ(entries[2].first, giant);
+}
+
+TEST_F(FanotifyTest, APathThatIsTooLongToTellIsMeasured) {
+  Start();
+  const std::string part(250, 'd');
+  const auto run = [&] {
+    if (chdir(fs_.c_str()) != 0) return 2;
+    for (int i = 0; i < 20; ++i)
+      if (mkdir(part.c_str(), 0755) != 0 || chdir(part.c_str()) != 0) return 3;
+    const int fd = open("script.sh", O_WRONLY | O_CREAT, 0755);
+    if (write(fd, "#!/bin/sh\nexit 5\n", 17) != 17 || close(fd) != 0) return 4;
+    return execl("/bin/sh", "sh", "script.sh", nullptr);
+  };
+  EXPECT_EQ(InChild(run), 5);
+  const auto entries = NewEntries();
+  ASSERT_EQ(entries.size(), 2U);
+  EXPECT_TRUE(entries[1].first.starts_with("unnamed:"));
+  EXPECT_EQ(entries[1].second, DigestOf("#!/bin/sh\nexit 5\n").hex());
 }
 
 TEST_F(FanotifyTest, WrittenWhileMappedIsToMToU) {
@@ -281,20 +361,94 @@ TEST_F(FanotifyTest, FifosRemovedFilesAndSparseGiants) {
   EXPECT_EQ(engine_->Stats().expired, 0U);
 }
 
-TEST_F(FanotifyTest, DeadlineAnswersAndTheListSaysSo) {
+TEST_F(FanotifyTest, WhatIsNotMeasuredInTimeIsRefused) {
   options_.deadline = std::chrono::milliseconds(300);
   options_.expiry = Expiry::kRefuse;
+  const std::string script = File("script", "#!/bin/sh\n"), giant = Giant("giant.py", off_t{1} << 43);
+  Start();
+  EXPECT_EQ(InChild([&] { return OpenAndClose(giant); }), EPERM);
+  hold_ = true;
+  EXPECT_EQ(InChild([&] { return OpenAndClose(script); }), EPERM);
+  EXPECT_EQ(engine_->Stats().expired, 2U);
+  hold_ = false;
+  for (int i = 0; i < 500 && engine_->Stats().measured == 0; ++i) usleep(10'000);
+  EXPECT_EQ(InChild([&] { return OpenAndClose(script); }), 0);
+  EXPECT_EQ(CountOf(giant), 0U) << "it did not run";
+}
+
+// The list says so before the task goes on, and nobody hashes on.
+TEST_F(FanotifyTest, WhatIsNotMeasuredInTimeIsInTheListBeforeItRuns) {
+  options_.deadline = std::chrono::milliseconds(300);
+  const std::string giant = Giant("giant.py", off_t{1} << 43);
+  Start();
+  EXPECT_EQ(InChild([&] { return OpenAndClose(giant); }), 0);
+  const auto entries = NewEntries();
+  ASSERT_EQ(entries.size(), 2U);
+  EXPECT_EQ(entries[1], std::pair(giant, std::string("violation")));
+  usleep(500'000);
+  const std::uint64_t hashed = engine_->Stats().bytes_hashed;
+  EXPECT_GT(hashed, 0U) << "still hashing";
+  EXPECT_EQ(engine_->Stats().expired, 1U);
+  EXPECT_EQ(engine_->Stats().unrecorded, 0U);
+  EXPECT_TRUE(engine_->Health());
+}
+
+// Only a recorder that is slow itself lets a task go on first: that is counted, an error, and made good.
+TEST_F(FanotifyTest, ASlowRecorderHangsNobodyAndIsMadeGood) {
+  options_.deadline = std::chrono::milliseconds(300);
+  options_.record_grace = std::chrono::milliseconds(300);
   const std::string script = File("script", "#!/bin/sh\n");
   Start();
   hold_ = true;
-  EXPECT_EQ(InChild([&] { return OpenAndClose(script); }), EPERM);
-  EXPECT_EQ(engine_->Stats().expired, 1U);
+  EXPECT_EQ(InChild([&] { return OpenAndClose(script); }), 0);
+  EXPECT_EQ(engine_->Stats().unrecorded, 1U);
+  EXPECT_EQ(engine_->Health().error().code(), "engine.unrecorded");
   hold_ = false;
-  for (int i = 0; i < 500 && engine_->Stats().measured == 0; ++i) usleep(10'000);
-  usleep(100'000);
+  for (int i = 0; i < 500 && !engine_->Health(); ++i) usleep(10'000);
+  EXPECT_TRUE(engine_->Health());
+  EXPECT_EQ(engine_->Stats().unrecorded, 1U);
   bool violation = false;
   for (const auto& [path, digest] : NewEntries()) violation |= path == script && digest == "violation";
   EXPECT_TRUE(violation);
+}
+
+TEST_F(FanotifyTest, AnEnforcedRuleIsNotOutwaited) {
+  options_.deadline = std::chrono::milliseconds(300);
+  options_.appraise = Appraise::kEnforce;
+  options_.policy = std::make_shared<const Policy>(
+      *Policy::Parse("measure func=FILE_CHECK mask=MAY_READ\nappraise func=FILE_CHECK mask=MAY_READ\n"));
+  const std::string giant = Giant("giant.py", off_t{1} << 43);
+  Start();
+  EXPECT_EQ(InChild([&] { return OpenAndClose(giant); }), EPERM);
+}
+
+// One user's files that take for ever take a share of the workers, and a stop frees who waits for them.
+TEST_F(FanotifyTest, OneUsersGiantsHoldUpNobodyElse) {
+  std::vector<std::string> giants;
+  for (int i = 0; i < 8; ++i) giants.push_back(Giant("giant" + std::to_string(i) + ".py", off_t{1} << 43));
+  const std::string other = Giant("other.py", off_t{40} << 20), roots = Giant("roots.py", off_t{41} << 20);
+  Start();
+  std::vector<pid_t> held;
+  for (const std::string& giant : giants) {
+    held.push_back(fork());
+    if (held.back() == 0) _exit(setuid(4711) == 0 ? OpenAndClose(giant) : 1);
+  }
+  usleep(300'000);
+  const auto began = std::chrono::steady_clock::now();
+  EXPECT_EQ(InChild([&] { return setuid(4712) == 0 ? OpenAndClose(other) : 1; }), 0);
+  EXPECT_EQ(InChild([&] { return OpenAndClose(roots); }), 0);
+  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(10));
+  EXPECT_EQ(engine_->Stats().measured, 2U);
+  engine_->Stop();
+  for (const pid_t pid : held) {
+    int status = 0;
+    waitpid(pid, &status, 0);
+    EXPECT_EQ(status, 0);
+  }
+  const auto entries = NewEntries();
+  for (const std::string& giant : giants)
+    EXPECT_NE(std::find(entries.begin(), entries.end(), std::pair(giant, std::string("violation"))),
+              entries.end());
 }
 
 TEST_F(FanotifyTest, AGoneTpmIsTheConfiguredAnswerAndAnError) {

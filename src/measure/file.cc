@@ -55,20 +55,24 @@ FileState Hold(int fd) {
 bool StillHeld(int fd) { return fcntl(fd, F_GETLEASE) == F_RDLCK; }
 void Release(int fd) { fcntl(fd, F_SETLEASE, F_UNLCK); }
 
-Result<Digest> HashFd(int fd, HashAlg alg, std::uint64_t* bytes) {
+Result<Digest> HashFd(int fd, HashAlg alg, std::uint64_t* bytes, const std::atomic<bool>* stop) {
   thread_local const std::unique_ptr<std::uint8_t[]> block(new std::uint8_t[kBlock]);
   Hasher hasher(alg);
   off_t at = 0;
-  while (true) {
-    const ssize_t n = pread(fd, block.get(), kBlock, at);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return Fail(OsError("pread", "", errno));
-    if (n == 0) break;
-    hasher.Update(ByteView(block.get(), static_cast<std::size_t>(n)));
-    at += n;
-  }
+  const auto read_all = [&]() -> Result<Digest> {
+    while (true) {
+      if (stop != nullptr && *stop) return Fail(StateError("measure.late", "nobody waits for it any more"));
+      const ssize_t n = pread(fd, block.get(), kBlock, at);
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) return Fail(OsError("pread", "", errno));
+      if (n == 0) return hasher.Finish();
+      hasher.Update(ByteView(block.get(), static_cast<std::size_t>(n)));
+      at += n;
+    }
+  };
+  Result<Digest> digest = read_all();
   if (bytes != nullptr) *bytes = static_cast<std::uint64_t>(at);
-  return hasher.Finish();
+  return digest;
 }
 
 Result<std::string> NameOfFd(int fd) {
@@ -123,9 +127,9 @@ Context ContextOf(pid_t tid, std::string hook) {
   return c;
 }
 
-bool OpensForWriting(pid_t tid) {
+std::optional<int> OpenFlagsOf(pid_t tid) {
   const Result<Bytes> line = ReadFile("/proc/" + std::to_string(tid) + "/syscall", 1024);
-  if (!line) return false;
+  if (!line) return std::nullopt;
   // "number arg0 arg1 ... sp pc", hexadecimal but for the first. Source: proc(5).
   std::uint64_t words[4] = {};
   std::string_view rest = AsText(*line);
@@ -135,17 +139,13 @@ bool OpensForWriting(pid_t tid) {
                       : Number<std::uint64_t>(word.substr(std::min<std::size_t>(2, word.size())), 16);
     rest.remove_prefix(std::min(word.size() + 1, rest.size()));
   }
-  std::uint64_t flags = 0;
-  if (words[0] == SYS_openat) {
-    flags = words[3];
+  // Only where they lie in a register: what lies in memory can be altered meanwhile.
+  if (words[0] == SYS_openat) return static_cast<int>(words[3]);
 #ifdef SYS_open
-  } else if (words[0] == SYS_open) {
-    flags = words[2];
-  } else if (words[0] == SYS_creat || words[0] == SYS_truncate) {
-    return true;
+  if (words[0] == SYS_open) return static_cast<int>(words[2]);
+  if (words[0] == SYS_creat || words[0] == SYS_truncate) return O_WRONLY | O_TRUNC;
 #endif
-  }
-  return (flags & O_ACCMODE) != O_RDONLY;
+  return std::nullopt;
 }
 
 bool IsMappedExecutable(dev_t device, ino_t inode) {
@@ -168,26 +168,41 @@ bool IsMappedExecutable(dev_t device, ino_t inode) {
   return false;
 }
 
-Result<Recorded> MeasureFd(int fd, const Context& context, Recorder& recorder) {
-  struct stat st{};
-  if (fstat(fd, &st) != 0) return Fail(OsError("fstat", "", errno));
-  ASSAY_ASSIGN(const std::string path, NameOfFd(fd));
-  if (!S_ISREG(st.st_mode)) return Fail(StateError("measure.not-a-file", path + " is not a regular file"));
-  const FileState state = Hold(fd);
-  const Result<Digest> digest = HashFd(fd, recorder.options().list_bank, nullptr);
-  if (state == FileState::kHeld) Release(fd);
+namespace {
+
+Result<Recorded> RecordContent(const Result<Digest>& digest, bool writers, const std::string& path,
+                               const Context& context, Recorder& recorder) {
   if (!digest) {
     ASSAY_TRY(recorder.RecordViolation(Violation::kUnmeasurable, path, context));
     return Fail(digest.error().In("measuring " + path));
   }
-  if (state == FileState::kWriters)
-    ASSAY_TRY(recorder.RecordViolation(Violation::kOpenWriters, path, context));
+  if (writers) ASSAY_TRY(recorder.RecordViolation(Violation::kOpenWriters, path, context));
   return recorder.Record({*digest, path, context});
 }
 
-Result<Recorded> MeasurePath(const std::string& path, const Context& context, Recorder& recorder) {
+}  // namespace
+
+Result<Recorded> MeasureFd(int fd, const Context& context, Recorder& recorder, UseGate* uses) {
+  struct stat st{};
+  if (fstat(fd, &st) != 0) return Fail(OsError("fstat", "", errno));
+  ASSAY_ASSIGN(const std::string path, NameOfFd(fd));
+  if (!S_ISREG(st.st_mode)) return Fail(StateError("measure.not-a-file", path + " is not a regular file"));
+  const HashAlg alg = recorder.options().list_bank;
+  const FileState state = Hold(fd);
+  const Result<Digest> digest = HashFd(fd, alg, nullptr, uses != nullptr ? &uses->closed() : nullptr);
+  const bool writers = state == FileState::kWriters || (state == FileState::kHeld && !StillHeld(fd));
+  if (state == FileState::kHeld) Release(fd);
+  if (uses == nullptr) return RecordContent(digest, writers, path, context, recorder);
+  if (!uses->Enter()) return Fail(StateError("measure.late", path + ": the engine has stopped"));
+  Result<Recorded> recorded = RecordContent(digest, writers, path, context, recorder);
+  uses->Leave();
+  return recorded;
+}
+
+Result<Recorded> MeasurePath(const std::string& path, const Context& context, Recorder& recorder,
+                             UseGate* uses) {
   ASSAY_ASSIGN(const UniqueFd fd, Open(path, O_RDONLY | O_NONBLOCK));
-  return MeasureFd(fd.get(), context, recorder);
+  return MeasureFd(fd.get(), context, recorder, uses);
 }
 
 }  // namespace assay::measure

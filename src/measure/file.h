@@ -12,7 +12,9 @@
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "base/digest.h"
@@ -26,8 +28,9 @@ FileState Hold(int fd);
 bool StillHeld(int fd);  // false: a writer is waiting
 void Release(int fd);
 
-// From offset 0 to the end, whatever the descriptor's position.
-Result<Digest> HashFd(int fd, HashAlg alg, std::uint64_t* bytes);
+// From offset 0 to the end, whatever the descriptor's position. stop: looked at between blocks; once it is
+// set nobody wants the digest any more (StateError "measure.late").
+Result<Digest> HashFd(int fd, HashAlg alg, std::uint64_t* bytes, const std::atomic<bool>* stop = nullptr);
 
 // The kernel's name for it; one that was removed is named as it was.
 Result<std::string> NameOfFd(int fd);
@@ -45,9 +48,8 @@ enum class ElfKind { kNone, kObject, kModule, kLoadable };
 ElfKind ElfKindOf(int fd);
 // Name, process and user of a thread (tid), as far as it is still there.
 Context ContextOf(pid_t tid, std::string hook);
-// Whether the system call that the thread waits in opens something for writing; false when that can't be
-// told.
-bool OpensForWriting(pid_t tid);
+// The flags of the open that the thread's system call does; nothing where that can't be told.
+std::optional<int> OpenFlagsOf(pid_t tid);
 // Whether any process has the file mapped executable.
 bool IsMappedExecutable(dev_t device, ino_t inode);
 

@@ -24,6 +24,7 @@
 #include "measure/measure_pool.h"
 #include "measure/measure_request.h"
 #include "measure/mount_watch.h"
+#include "measure/rights.h"
 
 namespace assay::measure {
 namespace {
@@ -49,9 +50,10 @@ struct Node {
 // One open file.
 struct Handle {
   const Node* node = nullptr;
-  uid_t uid = 0;        // of who opened it
-  std::string content;  // of a small file, as it was when opened
-  std::mutex mutex;     // of what follows
+  uid_t uid = 0;         // of who opened it
+  bool governs = false;  // who opened it may say what is measured
+  std::string content;   // of a small file, as it was when opened
+  std::mutex mutex;      // of what follows
   std::optional<ListView> view;
   LineSplitter splitter;
   std::string policy;                  // that was written through it so far
@@ -220,6 +222,7 @@ void Open(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
   auto handle = std::make_shared<Handle>();
   handle->node = node;
   handle->uid = uid;
+  handle->governs = node->what == What::kPolicy && access == O_WRONLY && Governs(fuse_req_ctx(req)->pid);
   handle->content = fs.SmallContent(node->what);
   if (node->what == What::kList) handle->view.emplace(fs.list.get(), fs.source->ListBank(), node->list);
   {
@@ -279,7 +282,7 @@ void Read(fuse_req_t req, fuse_ino_t /*ino*/, std::size_t size, off_t offset, fu
 // fails is overlooked by many. Shells write line by line.
 void WritePolicy(fuse_req_t req, Handle& handle, std::string_view text) {
   Fs::Impl& fs = ImplOf(req);
-  if (fuse_req_ctx(req)->uid != 0 || handle.uid != 0) {
+  if (!handle.governs || !Governs(fuse_req_ctx(req)->pid)) {
     fuse_reply_err(req, EPERM);
     return;
   }
@@ -492,8 +495,9 @@ Result<> Fs::Impl::MountIt() {
     return Fail(OsError("statx", options.mount_point, errno));
   device_number = makedev(stx.stx_dev_major, stx.stx_dev_minor);
   if (recorder != nullptr)
-    pool = std::make_unique<MeasurePool>(
-        *recorder, MeasurePoolOptions{.deadline = options.measure_deadline, .own_device = device_number});
+    pool = std::make_unique<MeasurePool>(*recorder, MeasurePoolOptions{.deadline = options.measure_deadline,
+                                                                       .own_device = device_number,
+                                                                       .quota = options.quota});
   for (unsigned i = 0; i < kThreads; ++i) threads.emplace_back([this] { Serve(); });
   threads.emplace_back([this] { WatchGrowth(); });
   return {};

@@ -19,6 +19,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "measure/measure_quota.h"
 #include "measure/recorder.h"
 
 namespace assay::measure {
@@ -27,11 +28,12 @@ struct FsOptions {
   std::string mount_point;                             // made if it isn't there
   std::function<std::string()> status;                 // the content of `status`: JSON
   std::function<std::string()> policy;                 // the content of `policy`: rules
-  std::function<Result<>(std::string_view)> load;      // takes what root writes to `policy`; empty: read-only
+  std::function<Result<>(std::string_view)> load;      // takes what is written to `policy`; empty: read-only
   std::function<std::string()> refusals;               // the content of `refusals`: JSON lines
   std::vector<HashAlg> banks;                          // the suffixed lists to show
   bool world_readable = false;                         // else root only, as the kernel's
   std::chrono::milliseconds measure_deadline{30'000};  // a write to `measure` is answered in this time
+  QuotaOptions quota{};                                // of users other than root, at `measure`
 };
 
 class Fs {

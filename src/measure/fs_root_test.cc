@@ -1,6 +1,7 @@
 // /run/assay in a private mount namespace, as its readers and callers meet it.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -194,6 +196,24 @@ TEST_F(FsTest, TakesAPolicyFromRoot) {
   EXPECT_EQ(write(fd.get(), "audit\n", 6), 6);  // as a shell writes it, line by line
   EXPECT_EQ(taken(), "measure\naudit\n");
   EXPECT_EQ(InChild([&] { return write(fd.get(), "measure", 7) < 0 ? errno : 0; }, 4711), EPERM);
+  // User 0 alone is not enough: a container's has no capability over the machine.
+  const auto without = [](std::vector<int> dropped) {
+    __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+    __user_cap_data_struct data[2] = {};
+    syscall(SYS_capget, &header, data);
+    for (const int c : dropped) data[c / 32].effective &= ~(1U << (c % 32));
+    return syscall(SYS_capset, &header, data) == 0;
+  };
+  EXPECT_EQ(InChild([&] { return without({CAP_SYS_ADMIN, CAP_MAC_ADMIN}) ? put("measure uid=0\n") : 251; }),
+            EPERM);
+  EXPECT_EQ(InChild([&] { return without({CAP_SYS_ADMIN}) ? put("measure uid=0\n") : 251; }), 0);
+  EXPECT_EQ(InChild([&] { return without({CAP_MAC_ADMIN}) ? put("measure uid=0\n") : 251; }), 0);
+  EXPECT_EQ(InChild([&] {
+              return without({CAP_SYS_ADMIN, CAP_MAC_ADMIN}) && write(fd.get(), "audit\n", 6) == 6 ? 0
+                                                                                                   : errno;
+            }),
+            EPERM);
+  EXPECT_EQ(InChild([&] { return unshare(CLONE_NEWUSER) == 0 ? put("measure uid=0\n") : 251; }), EPERM);
   EXPECT_LT(open(node.c_str(), O_RDWR), 0);
   EXPECT_EQ(Text("policy"), kPolicy);  // still what the attester says it is
   EXPECT_EQ(Text("refusals"), "");
@@ -365,7 +385,8 @@ TEST_F(FsTest, UsersMeasureWhatTheyHaveOpenAndSeeNoLists) {
   EXPECT_EQ(InChild([&] { return Ask(node, secret + "\n"); }, kUser), EACCES);
   EXPECT_EQ(InChild([&] { return Ask(node, "/no/such/file\n"); }, kUser), EACCES);
   EXPECT_EQ(InChild([&] { return AskForFd(node, open(open_file.c_str(), O_RDONLY)); }, kUser), 0);
-  EXPECT_EQ(Measured(open_file, "for all"), 1);
+  EXPECT_EQ(Measured("measure:4711:" + open_file, "for all"), 1) << "by a user, not loaded by anything";
+  EXPECT_EQ(Measured(open_file, "for all"), 0);
   EXPECT_EQ(InChild([&] { return AskForFd(node, open(secret.c_str(), O_PATH)); }, kUser), EBADF);
   EXPECT_EQ(Measured(secret, "for root"), 0);
   EXPECT_EQ(InChild([&] { return open(Node("status").c_str(), O_RDONLY) < 0 ? errno : 0; }, kUser), 0);
@@ -378,6 +399,46 @@ TEST_F(FsTest, UsersMeasureWhatTheyHaveOpenAndSeeNoLists) {
   const std::string line = secret + "\n";
   EXPECT_EQ(InChild([&] { return write(opened, line.data(), line.size()) < 0 ? errno : 0; }, kUser), EPERM);
   close(opened);
+}
+
+// Neither fills one user the list, nor makes he the machine untrusted by what he only shows.
+TEST_F(FsTest, UsersCauseNoMoreRecordsThanTheirQuota) {
+  options_.quota = {.user = {.burst = 3, .per_minute = 1, .share = 100},
+                    .all = {.burst = 5, .per_minute = 1, .share = 100},
+                    .period = std::chrono::milliseconds(500)};
+  Start();
+  const std::string node = Node("measure");
+  std::vector<std::string> files;
+  for (int i = 0; i < 8; ++i) files.push_back(Put("f" + std::to_string(i), "content " + std::to_string(i)));
+  const auto ask_all = [&](uid_t uid) {
+    return InChild(
+        [&] {
+          int good = 0;
+          for (const std::string& file : files) {
+            const int error = AskForFd(node, open(file.c_str(), O_RDONLY));
+            if (error != 0 && error != EDQUOT) return 100 + error;
+            good += error == 0 ? 1 : 0;
+          }
+          return good;
+        },
+        uid);
+  };
+  EXPECT_EQ(ask_all(4711), 3);
+  EXPECT_EQ(ask_all(4712), 2) << "of all users' together";
+  EXPECT_EQ(ask_all(0), 8);
+  const auto limits = [&] {
+    const std::string text = Text("ascii_runtime_measurements");
+    int n = 0;
+    for (std::size_t at = 0; (at = text.find(" assay-limit ", at)) != std::string::npos; ++at) ++n;
+    return n;
+  };
+  for (int i = 0; i < 300 && limits() < 2; ++i) usleep(10'000);
+  usleep(700'000);
+  EXPECT_EQ(limits(), 2) << "one for each user";
+  // What a user can write to at the same time proves nothing, and is no violation.
+  const std::string own = Put("own", "mine", 0666);
+  EXPECT_EQ(InChild([&] { return AskForFd(node, open(own.c_str(), O_RDWR)); }, 4713), ETXTBSY);
+  EXPECT_EQ(Text("violations"), "0\n");
 }
 
 TEST_F(FsTest, ACallersPathIsSeenFromItsOwnRoot) {

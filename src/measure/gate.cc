@@ -5,6 +5,7 @@
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@
 #include "base/log.h"
 #include "measure/embedded.h"
 #include "measure/fuse.h"
+#include "measure/served.h"
 
 namespace assay::measure {
 namespace {
@@ -179,17 +181,7 @@ Result<> Gate::Impl::OpenAbort() {
   struct statx st{};
   if (statx(AT_FDCWD, options.dir.c_str(), AT_STATX_DONT_SYNC, 0, &st) != 0)
     return Fail(OsError("statx", options.dir, errno));
-  // Mounted nowhere: killed meanwhile, we leave no mount that the next one would find in its way.
-  const UniqueFd made(fsopen("fusectl", FSOPEN_CLOEXEC));
-  if (!made) return Fail(OsError("fsopen", "fusectl", errno));
-  if (fsconfig(made.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0)
-    return Fail(OsError("fsconfig", "fusectl", errno));
-  const UniqueFd root(
-      fsmount(made.get(), FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
-  if (!root) return Fail(OsError("fsmount", "fusectl", errno));
-  const std::string name = std::to_string(st.stx_dev_minor) + "/abort";
-  abort.Reset(openat(root.get(), name.c_str(), O_WRONLY | O_CLOEXEC));
-  if (!abort) return Fail(OsError("openat", "fusectl/" + name, errno));
+  ASSAY_ASSIGN(abort, OpenFuseAbort(makedev(st.stx_dev_major, st.stx_dev_minor)));
   return {};
 }
 

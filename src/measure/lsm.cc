@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -12,7 +13,6 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstring>
-#include <deque>
 #include <list>
 #include <mutex>
 #include <thread>
@@ -21,12 +21,16 @@
 #include "base/log.h"
 #include "measure/cgroup.h"
 #include "measure/engine.h"
+#include "measure/engine_handle.h"
 #include "measure/file.h"
 #include "measure/gate.h"
+#include "measure/lanes.h"
+#include "measure/late.h"
 #include "measure/lsm_events.h"
 #include "measure/lsm_file.h"
 #include "measure/lsm_programs.h"
 #include "measure/rules.h"
+#include "measure/served.h"
 
 namespace assay::measure {
 namespace {
@@ -34,11 +38,14 @@ namespace {
 using Clock = std::chrono::steady_clock;
 constexpr std::uint64_t kLarge = std::uint64_t{32} << 20;  // bytes: such files have workers of their own
 constexpr char kPins[] = "/bpf";
+constexpr unsigned kQuickShare = 8;  // of one user, of the workers for small files
 constexpr auto kWatchdog = std::chrono::milliseconds(100);
 constexpr auto kStalled = std::chrono::seconds(5);
 constexpr auto kRestartPause = std::chrono::seconds(1);
 constexpr auto kLossLasts = std::chrono::minutes(10);  // in the engine's health
 constexpr auto kStale = std::chrono::seconds(5);       // longer than anything takes that has its own limit
+constexpr auto kDrain = std::chrono::seconds(2);         // at the end, for what waits already
+constexpr auto kStopPatience = std::chrono::seconds(1);  // with each lane's threads
 
 // One thread that waits.
 struct Held {
@@ -46,15 +53,30 @@ struct Held {
   GateReply reply;
   assay_request request{};
   Clock::time_point since;
-  std::uint32_t program = 0;  // what is executed or opens, as the kernel's side shall know it
-  bool answered = false;      // under Lsm::mutex_
+  std::uint32_t program = 0;               // what is executed or opens, as the kernel's side shall know it
+  bool answered = false;                   // under Lsm::mutex_
+  std::atomic<bool> late{false};           // its time is up: nobody waits for its digest any more
+  std::atomic<bool> must_be_known{false};  // an appraise rule is enforced for it, or may be
+  std::atomic<dev_t> device{0};            // once its file is open
 };
 using HeldPtr = std::shared_ptr<Held>;
 
-class Lsm : public Engine {
+// Whether the content may change after it was hashed.
+struct Doubts {
+  bool writers = false;  // somebody has it open for writing
+  bool shared = false;   // it was mapped shared and writable
+  bool pinned = false;   // ... and somebody may hold its pages still
+};
+
+class Lsm : public Engine, public std::enable_shared_from_this<Lsm> {
  public:
   Lsm(EngineOptions options, Recorder& recorder)
-      : options_(std::move(options)), recorder_(recorder), rules_(std::make_shared<Rules>(options_)) {}
+      : options_(std::move(options)),
+        recorder_(recorder),
+        rules_(std::make_shared<Rules>(options_)),
+        late_(recorder, options_.record_grace),
+        quick_({.workers = options_.workers, .share = kQuickShare}),
+        slow_({.workers = options_.workers}) {}
   ~Lsm() override { Stop(); }
   Result<> Start();
 
@@ -69,26 +91,25 @@ class Lsm : public Engine {
   }
 
  private:
-  struct Lane {
-    std::deque<HeldPtr> queue;
-    std::condition_variable ready;
-  };
-
   Context ContextOf(const assay_request& request);
   std::shared_ptr<Rules> CurrentRules() const;
   Result<> StartGate();
   void Take(pid_t tid, GateReply reply, bool hurry);
-  void WorkLoop(Lane& lane);
   void WatchLoop();
-  void Expire();
+  bool Prune(std::vector<HeldPtr>* expired, std::chrono::milliseconds deadline);
+  void Expire(std::chrono::milliseconds deadline);
+  std::set<dev_t> DevicesOfHanging() const;
+  void LetGo(const HeldPtr& held);
   void KeepGate();
   void LookForLosses();
   void Handle(const HeldPtr& held);
   void MeasureFile(Held& held, const RequestedFile& file);
   Opener OpenerOf(Held& held);
+  void SettleFile(Held& held, const RequestedFile& file, Use& use, Rules& rules, const Result<Digest>& digest,
+                  const Doubts& doubts, const Context& context);
   void MeasureDigest(Held& held);
   void Finish(Held& held, const Result<Recorded>& recorded, std::uint32_t flags, const Digest* digest,
-              const std::string& path, const Context& context);
+              const std::string& path);
   void Answer(Held& held, std::uint32_t flags, const Digest* digest);
 
   EngineOptions options_;
@@ -103,11 +124,12 @@ class Lsm : public Engine {
   std::thread retired_;         // ends the one before: one of its threads may still be at work
   Clock::time_point gate_since_;
   std::thread watchdog_;
-  std::vector<std::thread> workers_;
+  UseGate uses_;  // of the recorder, and of what options_ calls
+  LateAnswers late_;
 
   mutable std::mutex mutex_;
-  Lane quick_, slow_;
-  std::list<std::weak_ptr<Held>> held_;  // in order of arrival, for the deadline
+  std::list<std::weak_ptr<Held>> held_;      // in order of arrival, for the deadline
+  std::list<std::weak_ptr<Held>> given_up_;  // late ones; who is at work on one now may hang
   bool stopping_ = false, stopped_ = false, stalled_ = false;
   std::string failure_;  // of the gate: reported by Health()
   Clock::time_point progress_ = Clock::now();
@@ -115,6 +137,7 @@ class Lsm : public Engine {
   std::optional<Clock::time_point> last_loss_;
   std::condition_variable stop_;
   EngineStats stats_;
+  Lane quick_, slow_;
 };
 
 Context Lsm::ContextOf(const assay_request& request) {
@@ -195,10 +218,6 @@ Result<> Lsm::Start() {
   control.own_dev = options_.own_device == 0 ? 0 : KernelDev(options_.own_device);
   control.opens = OpensOf(rules_->policy());
   control.refuse = options_.expiry == Expiry::kRefuse ? 1 : 0;
-  for (unsigned i = 0; i < std::max(1U, options_.workers); ++i) {
-    workers_.emplace_back([this] { WorkLoop(quick_); });
-    workers_.emplace_back([this] { WorkLoop(slow_); });
-  }
   ASSAY_TRY(StartGate());
   __atomic_store_n(&control.active, 1, __ATOMIC_SEQ_CST);
   ASSAY_ASSIGN(events_, LsmEvents::Start(*programs_, cgroups_, recorder_));
@@ -231,57 +250,46 @@ void Lsm::Take(pid_t tid, GateReply reply, bool hurry) {
   {
     const std::lock_guard lock(mutex_);
     ++stats_.events;
-    if (quick_.queue.empty() && slow_.queue.empty() && held_.empty()) progress_ = held->since;
+    if (held_.empty()) progress_ = held->since;
     held_.push_back(held);
-    const bool slow = (request->flags & (ASSAY_SERVED | ASSAY_SHARED)) != 0 || request->size >= kLarge;
-    Lane& lane = slow ? slow_ : quick_;
-    if (hurry || slow || stopping_ || !lane.queue.empty()) {
-      lane.queue.push_back(std::move(held));
-      lane.ready.notify_one();
-      return;
-    }
   }
-  Handle(held);
+  held->must_be_known = options_.appraise == Appraise::kEnforce && CurrentRules()->policy().Appraises();
+  const bool slow = (request->flags & (ASSAY_SERVED | ASSAY_SHARED)) != 0 || request->size >= kLarge;
+  Lane& lane = slow ? slow_ : quick_;
+  if (!hurry && !slow && lane.Waiting() == 0) {
+    Handle(held);
+    return;
+  }
+  // Dropped: the engine stops, and whoever waited has an answer.
+  lane.Push(request->uid, [self = shared_from_this(), held](bool dropped) {
+    if (!dropped && !held->late) self->Handle(held);
+  });
 }
 
-void Lsm::WorkLoop(Lane& lane) {
-  while (true) {
-    HeldPtr held;
-    bool stop = false;
-    {
-      std::unique_lock lock(mutex_);
-      lane.ready.wait(lock, [&] { return stopping_ || !lane.queue.empty(); });
-      if (lane.queue.empty()) return;
-      held = std::move(lane.queue.front());
-      lane.queue.pop_front();
-      stop = stopping_;
-    }
-    if (stop) {
-      Answer(*held, 0, nullptr);
-      const Context context = ContextOf(held->request);
-      if (const auto r = recorder_.RecordViolation(Violation::kUnanswered, held->request.path, context); !r)
-        log::Error("{}", r.error().Message());
-    } else {
-      Handle(held);
-    }
-  }
+std::string PathOf(const assay_request& request, const std::string& hook) {
+  if (request.kind == ASSAY_BPF) return "bpf-prog:" + std::string(request.path);
+  if (request.kind == ASSAY_BUFFER) return "memory:" + hook;
+  return request.path[0] != 0 ? request.path : "unknown";
 }
 
 void Lsm::Handle(const HeldPtr& held) {
   const std::uint32_t kind = held->request.kind;
   if (kind == ASSAY_BUFFER || kind == ASSAY_BPF) {
+    if (!uses_.Enter()) return;
     MeasureDigest(*held);
+    uses_.Leave();
     return;
   }
   const Result<RequestedFile> file = OpenRequested(held->request);
-  if (!file) {
-    const Context context = ContextOf(held->request);
-    const std::string path = held->request.path[0] != 0 ? held->request.path : "unknown";
-    Finish(*held, recorder_.RecordViolation(Violation::kUnmeasurable, path, context), 0, nullptr, path,
-           context);
+  if (file) {
+    MeasureFile(*held, *file);
     return;
   }
-  MeasureFile(*held, *file);
+  if (held->late || !uses_.Enter()) return;
+  const Context context = ContextOf(held->request);
+  const std::string path = PathOf(held->request, context.hook);
+  Finish(*held, recorder_.RecordViolation(Violation::kUnmeasurable, path, context), 0, nullptr, path);
+  uses_.Leave();
 }
 
 // By what the kernel's side knows already, else by the program's name.
@@ -302,34 +310,49 @@ Opener Lsm::OpenerOf(Held& held) {
 
 void Lsm::MeasureFile(Held& held, const RequestedFile& file) {
   const int fd = file.file.get();
-  const std::string& path = file.path;
+  struct statx st{};
+  if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &st) == 0)
+    held.device = makedev(st.stx_dev_major, st.stx_dev_minor);
   const Context context = ContextOf(held.request);
   const std::shared_ptr<Rules> rules = CurrentRules();
   const bool opened = held.request.kind == ASSAY_OPEN;
   Opener opener;
   if (opened && rules->NeedsOpener()) opener = OpenerOf(held);
-  Use use = rules->Look(fd, path, static_cast<pid_t>(held.request.tid), {HookOf(held.request)}, std::nullopt,
-                        opened ? &opener : nullptr);
+  Use use = rules->Look(fd, file.path, static_cast<pid_t>(held.request.tid), {HookOf(held.request)},
+                        std::nullopt, opened ? &opener : nullptr);
+  held.must_be_known = options_.appraise == Appraise::kEnforce && use.ruling.appraise;
   if (held.request.kind == ASSAY_EXEC)
-    held.program = WireOf(interpreters_.Of(path, held.request.size, nullptr));
+    held.program = WireOf(interpreters_.Of(file.path, held.request.size, nullptr));
   if (!use.ruling.any()) {
     Answer(held, opened && rules->Lasting(use) ? DataFlag(*rules, opener) : 0, nullptr);
     const std::lock_guard lock(mutex_);
     ++stats_.not_code;
     return;
   }
-  const bool writers = (held.request.flags & ASSAY_WRITERS) != 0 || IsUnsealedMemory(fd);
-  const bool shared = !writers && (held.request.flags & ASSAY_SHARED) != 0;
-  const bool pinned = shared && ((held.request.flags & ASSAY_SERVED) != 0 || !DropPages(fd));
+  Doubts doubts;
+  doubts.writers = (held.request.flags & ASSAY_WRITERS) != 0 || IsUnsealedMemory(fd);
+  doubts.shared = !doubts.writers && (held.request.flags & ASSAY_SHARED) != 0;
+  doubts.pinned = doubts.shared && ((held.request.flags & ASSAY_SERVED) != 0 || !DropPages(fd));
   std::uint64_t bytes = 0;
-  const Result<Digest> digest = HashFd(fd, recorder_.options().list_bank, &bytes);
+  const Result<Digest> digest = HashFd(fd, recorder_.options().list_bank, &bytes, &held.late);
   {
     const std::lock_guard lock(mutex_);
     stats_.bytes_hashed += bytes;
   }
   if (digest && held.request.kind == ASSAY_EXEC)
-    held.program = WireOf(interpreters_.Of(path, held.request.size, &*digest));
-  const bool allowed = rules->Settle(use, digest && !writers && !pinned ? &*digest : nullptr, context);
+    held.program = WireOf(interpreters_.Of(file.path, held.request.size, &*digest));
+  // Given up: that it is unanswered is said elsewhere.
+  if ((!digest && held.late) || !uses_.Enter()) return;
+  SettleFile(held, file, use, *rules, digest, doubts, context);
+  uses_.Leave();
+}
+
+void Lsm::SettleFile(Held& held, const RequestedFile& file, Use& use, Rules& rules,
+                     const Result<Digest>& digest, const Doubts& doubts, const Context& context) {
+  const int fd = file.file.get();
+  const std::string& path = file.path;
+  const auto [writers, shared, pinned] = doubts;
+  const bool allowed = rules.Settle(use, digest && !writers && !pinned ? &*digest : nullptr, context);
   if (!use.ruling.measure) {
     Answer(held, allowed ? 0 : ASSAY_ANSWER_REFUSE, nullptr);
     const std::lock_guard lock(mutex_);
@@ -339,7 +362,7 @@ void Lsm::MeasureFile(Held& held, const RequestedFile& file) {
   if (!digest) {
     log::Warn("measuring {}: {}", path, digest.error().Message());
     Finish(held, recorder_.RecordViolation(Violation::kUnmeasurable, path, context),
-           allowed ? 0 : ASSAY_ANSWER_REFUSE, nullptr, path, context);
+           allowed ? 0 : ASSAY_ANSWER_REFUSE, nullptr, path);
     return;
   }
   Result<Recorded> recorded = Recorded{};
@@ -353,21 +376,19 @@ void Lsm::MeasureFile(Held& held, const RequestedFile& file) {
     if ((writers || pinned) && recorded) ++stats_.violations;
   }
   const std::uint32_t clean =
-      (rules->Lasting(use) ? ASSAY_ANSWER_CLEAN : 0) | (shared && !pinned ? ASSAY_ANSWER_UNPINNED : 0);
-  Finish(held, recorded, allowed ? clean : ASSAY_ANSWER_REFUSE, &*digest, path, context);
+      (rules.Lasting(use) ? ASSAY_ANSWER_CLEAN : 0) | (shared && !pinned ? ASSAY_ANSWER_UNPINNED : 0);
+  Finish(held, recorded, allowed ? clean : ASSAY_ANSWER_REFUSE, &*digest, path);
 }
 
 // The kernel hashed it already.
 void Lsm::MeasureDigest(Held& held) {
   const assay_request& request = held.request;
   const Context context = ContextOf(request);
-  const std::string path =
-      request.kind == ASSAY_BPF ? "bpf-prog:" + std::string(request.path) : "memory:" + context.hook;
+  const std::string path = PathOf(request, context.hook);
   const ByteView bytes(request.digest);
   const Result<Digest> digest = Digest::Of(HashAlg::kSha256, bytes);
   if (!digest || digest->AllBytes(0)) {
-    Finish(held, recorder_.RecordViolation(Violation::kUnmeasurable, path, context), 0, nullptr, path,
-           context);
+    Finish(held, recorder_.RecordViolation(Violation::kUnmeasurable, path, context), 0, nullptr, path);
     return;
   }
   const std::shared_ptr<Rules> rules = CurrentRules();
@@ -375,17 +396,15 @@ void Lsm::MeasureDigest(Held& held) {
   const bool allowed = rules->Settle(use, &*digest, context);
   const std::uint32_t flags = allowed ? 0 : ASSAY_ANSWER_REFUSE;
   if (use.ruling.measure)
-    Finish(held, recorder_.Record({*digest, path, context, use.ruling.cgroup}), flags, &*digest, path,
-           context);
+    Finish(held, recorder_.Record({*digest, path, context, use.ruling.cgroup}), flags, &*digest, path);
   else
     Answer(held, flags, nullptr);
 }
 
-// The end of every measurement: answer, then count, then say what came too late.
+// The end of every measurement: answer, then count.
 void Lsm::Finish(Held& held, const Result<Recorded>& recorded, std::uint32_t flags, const Digest* digest,
-                 const std::string& path, const Context& context) {
+                 const std::string& path) {
   const bool refuse = (!recorded || digest == nullptr) && options_.expiry == Expiry::kRefuse;
-  bool late = false;
   {
     const std::lock_guard lock(mutex_);
     if (!recorded)
@@ -394,14 +413,9 @@ void Lsm::Finish(Held& held, const Result<Recorded>& recorded, std::uint32_t fla
       ++stats_.violations;
     else
       ++(recorded->is_new ? stats_.measured : stats_.clean);
-    late = held.answered;
   }
   const std::uint32_t if_recorded = recorded ? flags : flags & ASSAY_ANSWER_REFUSE;
   Answer(held, refuse ? ASSAY_ANSWER_REFUSE : if_recorded, recorded ? digest : nullptr);
-  if (late) {
-    if (const auto r = recorder_.RecordViolation(Violation::kUnanswered, path, context); !r)
-      log::Error("{}", r.error().Message());
-  }
   if (!recorded) log::Error("{} is not recorded: {}", path, recorded.error().Message());
 }
 
@@ -422,31 +436,60 @@ void Lsm::Answer(Held& held, std::uint32_t flags, const Digest* digest) {
   held.reply.Answer(answer);
 }
 
-// Threads that have waited too long are answered as the policy says; the worker goes on and records it when
-// it can.
-void Lsm::Expire() {
+// Takes out those that have an answer, and those that waited for longer than `deadline`. False: none is left.
+bool Lsm::Prune(std::vector<HeldPtr>* expired, std::chrono::milliseconds deadline) {
   const auto now = Clock::now();
+  const std::lock_guard lock(mutex_);
+  held_.remove_if([&](const std::weak_ptr<Held>& weak) {
+    HeldPtr held = weak.lock();
+    if (!held || held->answered) return true;
+    if (expired == nullptr || now - held->since < deadline) return false;
+    held->answered = true;
+    held->late = true;
+    ++stats_.expired;
+    given_up_.push_back(held);
+    expired->push_back(std::move(held));
+    return true;
+  });
+  given_up_.remove_if([](const std::weak_ptr<Held>& weak) { return weak.expired(); });
+  return !held_.empty();
+}
+
+std::set<dev_t> Lsm::DevicesOfHanging() const {
+  std::set<dev_t> devices;
+  const std::lock_guard lock(mutex_);
+  for (const std::weak_ptr<Held>& weak : given_up_)
+    if (const HeldPtr held = weak.lock()) devices.insert(held->device);
+  return devices;
+}
+
+// Its hash ends at the next block. Allowed only after the list says that it was not measured.
+void Lsm::LetGo(const HeldPtr& held) {
+  Context context = ContextOf(held->request);
+  std::string path = PathOf(held->request, context.hook);
+  if (options_.expiry == Expiry::kRefuse || held->must_be_known) {
+    assay_answer answer{};
+    answer.flags = ASSAY_ANSWER_REFUSE;
+    held->reply.Answer(answer);
+    log::Error("lsm: refused, since it could not be measured in time: {}", path);
+    return;
+  }
+  log::Error("lsm: not measured in time: {}", path);
+  late_.Push({.path = std::move(path),
+              .context = [context = std::move(context)] { return context; },
+              .answer = [held] { held->reply.Answer(assay_answer{}); }});
+}
+
+void Lsm::Expire(std::chrono::milliseconds deadline) {
   std::vector<HeldPtr> late;
+  const bool waiting = Prune(&late, deadline);
   {
     const std::lock_guard lock(mutex_);
-    held_.remove_if([&](const std::weak_ptr<Held>& weak) {
-      HeldPtr held = weak.lock();
-      if (!held || held->answered) return true;
-      if (now - held->since < options_.deadline) return false;
-      held->answered = true;
-      ++stats_.expired;
-      late.push_back(std::move(held));
-      return true;
-    });
-    const bool waiting = !quick_.queue.empty() || !slow_.queue.empty() || !held_.empty();
-    const bool stalled = waiting && now - progress_ > kStalled;
+    const bool stalled = waiting && Clock::now() - progress_ > kStalled;
     if (stalled && !stalled_) ++stats_.stalls;
     stalled_ = stalled;
   }
-  assay_answer answer{};
-  if (options_.expiry == Expiry::kRefuse) answer.flags = ASSAY_ANSWER_REFUSE;
-  for (const HeldPtr& held : late) held->reply.Answer(answer);
-  if (!late.empty()) log::Error("lsm: {} task(s) were answered before their file was measured", late.size());
+  for (const HeldPtr& held : late) LetGo(held);
 }
 
 // A gate that ended (we were stopped too long, or somebody killed it) is replaced; what ran meanwhile is
@@ -495,7 +538,9 @@ void Lsm::WatchLoop() {
       std::unique_lock lock(mutex_);
       if (stop_.wait_for(lock, kWatchdog, [this] { return stopping_; })) return;
     }
-    Expire();
+    Expire(options_.deadline);
+    late_.Tick();
+    for (Lane* lane : {&quick_, &slow_}) lane->Tick();
     KeepGate();
     LookForLosses();
   }
@@ -505,7 +550,8 @@ EngineStats Lsm::Stats() const {
   const std::lock_guard lock(mutex_);
   EngineStats stats = stats_;
   stats.refused = refused_before_ + rules_->refused();
-  stats.queue_depth = quick_.queue.size() + slow_.queue.size();
+  stats.queue_depth = quick_.Waiting() + slow_.Waiting();
+  stats.unrecorded = late_.Unrecorded();
   if (programs_) {
     const assay_control& control = programs_->control();
     stats.clean += control.clean_hits;
@@ -524,7 +570,7 @@ Result<> Lsm::Health() const {
     return Fail(StateError("engine.lsm-loss", "the kernel's side could not ask about or tell " +
                                                   std::to_string(losses_) + " load(s) or event(s)"));
   if (stalled_) return Fail(StateError("engine.stalled", "no held task was answered for some seconds"));
-  return {};
+  return HealthOf(late_);
 }
 
 std::shared_ptr<Rules> Lsm::CurrentRules() const {
@@ -557,18 +603,35 @@ void Lsm::Stop() {
     stopped_ = true;
   }
   if (programs_) programs_->Remove();  // no new questions
+  const auto until = Clock::now() + kDrain;
+  while (Prune(nullptr, {}) && Clock::now() < until)
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
   }
   stop_.notify_all();
-  quick_.ready.notify_all();
-  slow_.ready.notify_all();
   if (watchdog_.joinable()) watchdog_.join();
+  std::vector<HeldPtr> left;
+  Prune(&left, std::chrono::milliseconds(0));
+  for (const HeldPtr& held : left) LetGo(held);
+  left.clear();
+  late_.Stop();
+  uses_.Close();
   gate_.reset();  // whoever waits still gets an error from the kernel and goes on
   if (retired_.joinable()) retired_.join();
-  for (std::thread& t : workers_) t.join();
-  workers_.clear();
+  const auto unblock = [this] {
+    for (const dev_t device : DevicesOfHanging()) {
+      if (const Result<> r = AbortFuse(device); r)
+        log::Error("a file system's server did not answer: its connection is ended, so that we can end");
+      else
+        log::Error("a file system does not answer: {}", r.error().Message());
+    }
+  };
+  for (Lane* lane : {&quick_, &slow_}) {
+    if (!lane->Stop(kStopPatience, unblock))
+      log::Error("lsm: threads hang in file systems and are left behind");
+  }
   events_.reset();
 }
 
@@ -580,9 +643,10 @@ Result<std::unique_ptr<Engine>> StartLsm(const EngineOptions& options, Recorder&
   if (recorder.options().list_bank != HashAlg::kSha256)
     return Fail(
         UsageError("the lsm engine needs SHA-256 as the list's bank: the kernel's side computes no other"));
-  auto engine = std::make_unique<Lsm>(options, recorder);
+  auto engine = std::make_shared<Lsm>(options, recorder);
+  auto handle = std::make_unique<EngineHandle>(engine);
   ASSAY_TRY(engine->Start());
-  return std::unique_ptr<Engine>(std::move(engine));
+  return std::unique_ptr<Engine>(std::move(handle));
 }
 
 Result<EngineChoice> StartEngine(const EngineOptions& options, Recorder& recorder) {

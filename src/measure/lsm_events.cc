@@ -6,19 +6,25 @@
 #include <atomic>
 #include <charconv>
 #include <chrono>
+#include <memory>
+#include <mutex>
+#include <set>
 #include <thread>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "measure/engine.h"
+#include "measure/fanotify_marks.h"
 #include "measure/file.h"
 #include "measure/lsm_file.h"
+#include "measure/served.h"
 
 namespace assay::measure {
 namespace {
 
 constexpr int kPollMs = 100;
 constexpr auto kLastWords = std::chrono::seconds(20);  // shorter than a service manager's patience
+constexpr auto kStopPatience = std::chrono::seconds(1);
 
 // The number in "/proc/123/mem"; 0 for others.
 pid_t ProcessIn(std::string_view path) {
@@ -70,6 +76,12 @@ std::string Deed(Violation v, const std::string& program) {
 
 }  // namespace
 
+// Devices of the files that are being read.
+struct EventReads {
+  std::mutex mutex;
+  std::multiset<dev_t> devices;
+};
+
 struct LsmEvents::Impl {
   const LsmPrograms* programs = nullptr;
   Cgroups* cgroups = nullptr;
@@ -81,6 +93,9 @@ struct LsmEvents::Impl {
   std::atomic<std::uint64_t> violations{0};
   std::uint64_t lost = 0, unnamed = 0, unasked = 0, unanswered = 0;
   std::thread thread;
+  Lane lane{{.workers = 1}};
+  UseGate uses;
+  std::shared_ptr<EventReads> reading = std::make_shared<EventReads>();
 
   void Loop();
   void Handle(const assay_event& event);
@@ -88,6 +103,7 @@ struct LsmEvents::Impl {
   void CountLosses();
   void Report(Violation v, const std::string& path, const Context& context);
   void MeasureLate(const std::string& path, const Context& context);
+  void MeasureLate(std::shared_ptr<const UniqueFd> place, const Context& context);
 };
 
 void LsmEvents::Impl::Report(Violation v, const std::string& path, const Context& context) {
@@ -99,8 +115,28 @@ void LsmEvents::Impl::Report(Violation v, const std::string& path, const Context
 // What was loaded without being held: better late than never, and the violation beside it says that it was.
 void LsmEvents::Impl::MeasureLate(const std::string& path, const Context& context) {
   if (!path.starts_with('/')) return;
-  if (const Result<Recorded> r = MeasurePath(path, context, *recorder); !r)
-    log::Debug("{} is gone: {}", path, r.error().Message());
+  lane.Push(context.uid, [path, context, to = recorder, gate = uses](bool dropped) mutable {
+    if (dropped) return;
+    if (const Result<Recorded> r = MeasurePath(path, context, *to, &gate); !r)
+      log::Debug("{} is gone: {}", path, r.error().Message());
+  });
+}
+
+void LsmEvents::Impl::MeasureLate(std::shared_ptr<const UniqueFd> place, const Context& context) {
+  const std::optional<FileId> id = IdOf(place->get());
+  lane.Push(context.uid, [place = std::move(place), device = id ? id->first : 0, context, to = recorder,
+                          gate = uses, now = reading](bool dropped) mutable {
+    if (dropped) return;
+    {
+      const std::lock_guard lock(now->mutex);
+      now->devices.insert(device);
+    }
+    const std::string path = "/proc/self/fd/" + std::to_string(place->get());
+    if (const Result<Recorded> r = MeasurePath(path, context, *to, &gate); !r)
+      log::Warn("{}", r.error().Message());
+    const std::lock_guard lock(now->mutex);
+    now->devices.erase(now->devices.find(device));
+  });
 }
 
 void LsmEvents::Impl::Handle(const assay_event& event) {
@@ -137,8 +173,7 @@ void LsmEvents::Impl::Handle(const assay_event& event) {
   Report(*violation, path, context);
   if (mapped) {
     context.hook = "mprotect";
-    if (const Result<Recorded> r = MeasureFd(mapped->get(), context, *recorder); !r)
-      log::Warn("{}", r.error().Message());
+    MeasureLate(std::make_shared<const UniqueFd>(std::move(*mapped)), context);
   }
   if (event.kind == ASSAY_CHANGED_BUFFER) {
     const Result<Digest> digest = Digest::Of(HashAlg::kSha256, ByteView(event.digest));
@@ -200,11 +235,19 @@ void LsmEvents::Impl::Loop() {
       std::this_thread::sleep_for(std::chrono::milliseconds(kPollMs));
     }
     CountLosses();
+    lane.Tick();
   }
   // What the programs said last, and what nobody has named yet; they are gone by now.
   ring_buffer__consume(ring.get());
   HandleMissed();
   CountLosses();
+  // As long as it gets on.
+  std::size_t before = SIZE_MAX;
+  while (!lane.WaitIdle(kStopPatience) && lane.Waiting() < before &&
+         std::chrono::steady_clock::now() < stopped + kLastWords) {
+    before = lane.Waiting();
+    lane.Tick();
+  }
 }
 
 LsmEvents::LsmEvents(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -226,6 +269,12 @@ LsmEvents::~LsmEvents() {
   impl_->stopped = std::chrono::steady_clock::now();
   impl_->stop = true;
   impl_->thread.join();
+  impl_->uses.Close();
+  impl_->lane.Stop(kStopPatience, [this] {
+    const std::lock_guard lock(impl_->reading->mutex);
+    for (const dev_t device : impl_->reading->devices)
+      if (AbortFuse(device)) log::Error("lsm: a server did not answer: its connection is ended");
+  });
 }
 
 void LsmEvents::TakeMissed() { impl_->take_missed = true; }

@@ -3,8 +3,9 @@
 //
 //   ASSAY_ASSIGN(auto events, LsmEvents::Start(programs, recorder));
 //
-// Contract: one thread of its own; nobody waits for it, so it may take its time. Events that were lost in a
-// full ring buffer are themselves a violation.
+// Contract: one thread of its own, which asks no file system; what has to be read is read by others, each
+// user's in turn, so that a server that never answers silences nothing. Nobody waits for them, so they may
+// take their time. Events that were lost in a full ring buffer are themselves a violation.
 #pragma once
 
 #include <cstdint>

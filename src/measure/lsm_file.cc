@@ -184,7 +184,7 @@ Result<UniqueFd> OpenMapped(pid_t tgid, std::uint64_t address) {
     return false;
   }));
   if (file.empty()) return Fail(StateError("engine.lsm-file", "nothing is mapped there any more"));
-  return Open(file, kOpenFlags);
+  return Open(file, O_PATH | O_CLOEXEC);
 }
 
 }  // namespace assay::measure

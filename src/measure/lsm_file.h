@@ -38,7 +38,8 @@ bool WantsExecutableStack(int fd);
 std::string ProgramOf(pid_t tgid, const char* otherwise);
 // The files that a process has mapped executable: names, for those that still have one.
 std::set<std::string> ExecutableFiles(pid_t pid);
-// The file that is mapped at an address, through /proc/TGID/map_files. Not for tasks that wait.
+// The file that is mapped at an address, through /proc/TGID/map_files, as a place (O_PATH): its file system
+// is not asked. Not for tasks that wait.
 Result<UniqueFd> OpenMapped(pid_t tgid, std::uint64_t address);
 
 }  // namespace assay::measure

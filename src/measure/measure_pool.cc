@@ -1,15 +1,21 @@
 #include "measure/measure_pool.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <thread>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "measure/file.h"
+#include "measure/lanes.h"
+#include "measure/served.h"
 
 namespace assay::measure {
 namespace {
@@ -31,6 +37,7 @@ struct Job {
   Clock::time_point due;
   std::size_t done = 0;
   bool answered = false;
+  std::atomic<dev_t> device{0};  // of the file that is being opened or read
 };
 using JobPtr = std::shared_ptr<Job>;
 
@@ -39,7 +46,13 @@ int ToErrno(const Error& e) {
   if (e.code() == "parse.measure-request" || e.code() == "measure.not-a-file") return EINVAL;
   if (e.code() == "measure.no-right") return EACCES;
   if (e.code() == "measure.late") return ETIMEDOUT;
+  if (e.code() == "measure.quota") return EDQUOT;
   return EIO;  // the recorder: nothing is recorded at present
+}
+
+// No path begins like this: what is recorded so was shown by a user, and loaded by nobody.
+std::string ShownName(uid_t uid, const std::string& path) {
+  return "measure:" + std::to_string(uid) + ":" + path;
 }
 
 Error Late() { return StateError("measure.late", "the caller has its answer already"); }
@@ -54,6 +67,7 @@ struct MeasurePool::State {
   std::deque<JobPtr> waiting;
   std::deque<JobPtr> running;
   std::map<uid_t, unsigned> running_of, waiting_of;  // without zeros
+  std::optional<MeasureQuota> quota;
   unsigned workers = 0, recording = 0;
   std::uint64_t finished = 0, finished_at_tick = 0;
   bool stopping = false, ticking = true;
@@ -61,9 +75,11 @@ struct MeasurePool::State {
   void Answer(Job& job, int error);  // mutex is held
   JobPtr TakeWaiting();
   void Tick();
+  void TellLimits(std::unique_lock<std::mutex>& lock, bool end);
   void Work();
   Result<> Measure(Job& job, const RequestLine& line);
   Result<Digest> Hash(Job& job, int fd, bool& held);
+  Result<> Record(const Job& job, const Digest& digest, const std::string& name, const Context& context);
 };
 
 namespace {
@@ -126,10 +142,45 @@ Result<Digest> MeasurePool::State::Hash(Job& job, int fd, bool& held) {
   }
 }
 
+// Counted before it is recorded: many workers of one user are no way around.
+Result<> MeasurePool::State::Record(const Job& job, const Digest& digest, const std::string& name,
+                                    const Context& context) {
+  const uid_t uid = job.caller.uid;
+  {
+    const std::lock_guard lock(mutex);
+    if (!quota->Take(uid, Clock::now()))
+      return Fail(StateError("measure.quota", "this user, or all users, asked for more than their share"));
+  }
+  const Result<Recorded> recorded = recorder->Record({digest, name, context});
+  if (!recorded || !recorded->is_new) {
+    const std::lock_guard lock(mutex);
+    quota->GiveBack(uid);
+  }
+  ASSAY_TRY(recorded);
+  return {};
+}
+
+// One record for each user and period, however many requests were refused.
+void MeasurePool::State::TellLimits(std::unique_lock<std::mutex>& lock, bool end) {
+  const std::vector<LimitRecord> due = quota->Due(Clock::now(), end);
+  if (due.empty()) return;
+  ++recording;
+  lock.unlock();
+  const Context context{.time_ms = NowMs(), .pid = getpid(), .uid = 0, .comm = "assayd", .hook = "limit"};
+  for (const LimitRecord& limit : due) {
+    const std::string text = EncodeLimit(limit, quota->options().period);
+    log::Warn("measure: over the limit: {}", text);
+    if (const auto r = recorder->RecordBuffer("assay-limit", AsBytes(text), context); !r)
+      log::Error("measure: {}", r.error().Message());
+  }
+  lock.lock();
+  if (--recording == 0) quiet.notify_all();
+}
+
 Result<> MeasurePool::State::Measure(Job& job, const RequestLine& line) {
   ASSAY_ASSIGN(const MeasureRequest request, ParseMeasureRequest(line.text));
   const Context context = ContextOf(job.caller.tid, "measure");
-  ASSAY_ASSIGN(const UniqueFd fd, OpenForCaller(request, job.caller));
+  ASSAY_ASSIGN(const UniqueFd fd, OpenForCaller(request, job.caller, &job.device));
   struct stat st{};
   if (fstat(fd.get(), &st) != 0) return Fail(OsError("fstat", "", errno));
   if (st.st_dev == options.own_device)
@@ -149,9 +200,12 @@ Result<> MeasurePool::State::Measure(Job& job, const RequestLine& line) {
   }
   const auto record = [&]() -> Result<> {
     ASSAY_TRY(digest);
+    if (job.caller.uid != 0) {
+      if (written) return Fail(OsError("measure", "a file that has a writer", ETXTBSY));
+      return Record(job, *digest, ShownName(job.caller.uid, name), context);
+    }
     if (written) ASSAY_TRY(recorder->RecordViolation(Violation::kOpenWriters, name, context));
-    ASSAY_TRY(recorder->Record({*digest, name, context}));
-    return {};
+    return Record(job, *digest, name, context);
   };
   Result<> done = record();
   if (held) Release(fd.get());
@@ -206,6 +260,7 @@ MeasurePool::MeasurePool(Recorder& recorder, const MeasurePoolOptions& options)
     : state_(std::make_shared<State>()) {
   state_->recorder = &recorder;
   state_->options = options;
+  state_->quota.emplace(options.quota);
   std::lock_guard lock(state_->mutex);
   for (unsigned i = 0; i < kWorkers; ++i) AddWorker(state_);
   std::thread([state = state_] {
@@ -213,6 +268,7 @@ MeasurePool::MeasurePool(Recorder& recorder, const MeasurePoolOptions& options)
     while (!state->stopping) {
       state->quiet.wait_for(ticking, kTick, [&] { return state->stopping; });
       state->Tick();
+      state->TellLimits(ticking, false);
       const bool stuck = !state->waiting.empty() && state->finished == state->finished_at_tick;
       if (stuck && state->workers < kMaxWorkers && !state->stopping) AddWorker(state);
       state->finished_at_tick = state->finished;
@@ -252,9 +308,18 @@ void MeasurePool::Stop() {
   s.waiting.clear();
   s.work.notify_all();
   s.quiet.notify_all();
+  s.TellLimits(lock, true);
   s.quiet.wait(lock, [&] { return s.recording == 0; });
-  if (!s.quiet.wait_for(lock, kStopPatience, [&] { return s.workers == 0 && !s.ticking; }))
-    log::Warn("measure: {} threads hang in file systems and are left behind", s.workers);
+  const auto back = [&] {
+    return s.quiet.wait_for(lock, kStopPatience, [&] { return s.workers == 0 && !s.ticking; });
+  };
+  if (back()) return;
+  // The last means: whoever waits for such a server goes on with an error, and so can we.
+  for (const JobPtr& job : s.running)
+    if (AbortFuse(job->device)) log::Error("measure: a server did not answer: its connection is ended");
+  if (back()) return;
+  log::Warn("measure: {} threads hang in file systems and are left behind", s.workers);
+  CountLeftBehind(s.workers);
 }
 
 }  // namespace assay::measure

@@ -6,7 +6,11 @@
 //
 // Contract: each answer is given once, in `deadline` or little more, whatever the file system with the file
 // does: a worker that hangs there is left alone and another one takes its place, up to a bound, and no user
-// can hold more than a part of them. After Stop() no answer is given any more and nothing is recorded.
+// can hold more than a part of them. After Stop() no answer is given any more and nothing is recorded. Users
+// other than root cause no more records than their quota lets them (EDQUOT; an `assay-limit` record says how
+// many were refused); what they show is recorded under a name that says so ("measure:UID:/path"), since
+// nothing loaded it, and only what nobody can write to meanwhile (ETXTBSY), since a violation is for what was
+// loaded.
 #pragma once
 
 #include <chrono>
@@ -15,6 +19,7 @@
 #include <memory>
 #include <vector>
 
+#include "measure/measure_quota.h"
 #include "measure/measure_request.h"
 #include "measure/recorder.h"
 
@@ -23,6 +28,7 @@ namespace assay::measure {
 struct MeasurePoolOptions {
   std::chrono::milliseconds deadline{30'000};
   dev_t own_device = 0;  // files of /run/assay itself are refused
+  QuotaOptions quota{};
 };
 
 class MeasurePool {

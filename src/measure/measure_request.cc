@@ -7,6 +7,7 @@
 
 #include <charconv>
 
+#include "measure/fanotify_marks.h"
 #include "measure/file.h"
 
 namespace assay::measure {
@@ -17,14 +18,16 @@ constexpr int kReadOnly = O_RDONLY | O_NONBLOCK | O_NOCTTY;
 // A description of its own of the same file, with an offset and leases apart from the caller's.
 Result<UniqueFd> Reopen(int fd) { return Open("/proc/self/fd/" + std::to_string(fd), kReadOnly); }
 
-Result<> MustBeRegular(int fd) {
-  struct stat st{};
-  if (fstat(fd, &st) != 0) return Fail(OsError("fstat", "", errno));
-  if (!S_ISREG(st.st_mode)) return Fail(StateError("measure.not-a-file", "not a regular file"));
+// Asks no file system: it may never answer.
+Result<> MustBeRegular(int fd, std::atomic<dev_t>* device) {
+  const std::optional<struct statx> st = StatOf(fd);
+  if (!st) return Fail(OsError("statx", "", errno));
+  if (!S_ISREG(st->stx_mode)) return Fail(StateError("measure.not-a-file", "not a regular file"));
+  if (device != nullptr) *device = DeviceOf(*st);
   return {};
 }
 
-Result<UniqueFd> OpenDescriptor(int number, const Caller& caller) {
+Result<UniqueFd> OpenDescriptor(int number, const Caller& caller, std::atomic<dev_t>* device) {
   // The caller waits for our answer, so its process is there and the number is still its own.
   const pid_t process = ContextOf(caller.tid, "").pid;
   const UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, process, 0)));
@@ -35,13 +38,13 @@ Result<UniqueFd> OpenDescriptor(int number, const Caller& caller) {
   if (flags < 0) return Fail(OsError("fcntl", "", errno));
   if ((flags & O_PATH) != 0 || (flags & O_ACCMODE) == O_WRONLY)
     return Fail(OsError("read", "a descriptor that is not open for reading", EBADF));
-  ASSAY_TRY(MustBeRegular(theirs.get()));
+  ASSAY_TRY(MustBeRegular(theirs.get(), device));
   // A server may refuse us what it granted the caller: then the caller's own description has to do.
   if (Result<UniqueFd> own = Reopen(theirs.get()); own) return own;
   return theirs;
 }
 
-Result<UniqueFd> OpenPath(const std::string& path, const Caller& caller) {
+Result<UniqueFd> OpenPath(const std::string& path, const Caller& caller, std::atomic<dev_t>* device) {
   if (caller.uid != 0)
     return Fail(StateError("measure.no-right", "only root may name a path: open it and hand the descriptor"));
   ASSAY_ASSIGN(const UniqueFd root,
@@ -51,7 +54,7 @@ Result<UniqueFd> OpenPath(const std::string& path, const Caller& caller) {
   how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
   const UniqueFd found(static_cast<int>(syscall(SYS_openat2, root.get(), path.c_str(), &how, sizeof(how))));
   if (!found) return Fail(OsError("openat2", path, errno));
-  ASSAY_TRY(MustBeRegular(found.get()));
+  ASSAY_TRY(MustBeRegular(found.get(), device));
   return Reopen(found.get());
 }
 
@@ -97,10 +100,12 @@ Result<std::vector<RequestLine>> LineSplitter::Take(std::string_view written) {
   return lines;
 }
 
-Result<UniqueFd> OpenForCaller(const MeasureRequest& request, const Caller& caller) {
+Result<UniqueFd> OpenForCaller(const MeasureRequest& request, const Caller& caller,
+                               std::atomic<dev_t>* device) {
   if (caller.tid <= 0)
     return Fail(StateError("measure.no-right", "the caller can't be seen from this PID namespace"));
-  return request.fd >= 0 ? OpenDescriptor(request.fd, caller) : OpenPath(request.path, caller);
+  return request.fd >= 0 ? OpenDescriptor(request.fd, caller, device)
+                         : OpenPath(request.path, caller, device);
 }
 
 }  // namespace assay::measure

@@ -13,6 +13,7 @@
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -54,7 +55,8 @@ struct Caller {
 };
 
 // May block for as long as the file system that holds the file does. StateError "measure.not-a-file",
-// "measure.no-right"; OsError otherwise.
-Result<UniqueFd> OpenForCaller(const MeasureRequest& request, const Caller& caller);
+// "measure.no-right"; OsError otherwise. device: set before that, if it can be told.
+Result<UniqueFd> OpenForCaller(const MeasureRequest& request, const Caller& caller,
+                               std::atomic<dev_t>* device = nullptr);
 
 }  // namespace assay::measure
