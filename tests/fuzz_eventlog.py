@@ -76,8 +76,9 @@ def altered(rng, log):
 
 def main(folder, runs, seed="1"):
     rng = random.Random(int(seed))
-    seeds = [p.read_bytes() for p in sorted([*HERE.glob("data/eventlogs/*.bin"), *HERE.glob("data/boot/*/binary_bios_measurements"),
-                                             *HERE.glob("data/eventlogs/keylime-*measurements*")])]
+    real = Path(os.environ.get("ASSAY_REAL_DATA") or HERE.parent.parent / "shared/data")
+    seeds = [p.read_bytes() for p in sorted([*HERE.glob("data/boot/*/binary_bios_measurements"),
+                                             *(p for p in real.glob("eventlogs/*") if not p.name.endswith("-bogus"))])]
     counts, fields, bad = collections.Counter(), 0, 0
     with tempfile.TemporaryDirectory(prefix="assay-eventlog.") as work:
         for number in range(int(runs)):

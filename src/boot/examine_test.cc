@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/fd.h"
+#include "base/real_data.h"
 #include "boot/log_builder.h"
 #include "boot/replay.h"
 #include "boot/story.h"
@@ -280,11 +281,38 @@ TEST(Story, ControlCharactersDoNotReachTheTerminal) {
   for (const StoryLine& line : story) EXPECT_EQ(line.text.find('\x1B'), std::string::npos);
 }
 
-TEST(Story, TellsOfARealMachine) {
-  auto bytes = ReadFile(
-      std::string(ASSAY_TEST_DATA) + "/eventlogs/keylime-binary_bios_measurements-secureboot", kMaxLog);
+TEST(Story, TellsOfTheProjectsOwnGuest) {
+  auto bytes =
+      ReadFile(std::string(ASSAY_TEST_DATA) + "/boot/secure-boot-6.12/binary_bios_measurements", kMaxLog);
   ASSERT_TRUE(bytes);
   const Looked looked = Look(*bytes);
+  EXPECT_THAT(looked.names, IsEmpty());
+  EXPECT_EQ(LineOf(looked.story, "secure-boot"), "proven: on");
+  EXPECT_EQ(LineOf(looked.story, "kernel"), "partly: UKI section .linux");
+  EXPECT_EQ(LineOf(looked.story, "initrd"), "partly: UKI section .initrd");
+  EXPECT_THAT(LineOf(looked.story, "key"), HasSubstr("PK: 1 certificate"));
+}
+
+TEST(Story, WhatGrubLoaded) {
+  LogBuilder b = Good();
+  for (const char* command : {"linux /vmlinuz-1 root=/dev/sda1", "initrd /initrd-1"})
+    b.Add(8, kIpl, BytesOf(std::string("grub_cmd: ") + command + std::string(1, '\0')), BytesOf(command));
+  b.Add(8, kIpl, BytesOf("kernel_cmdline: /vmlinuz-1 root=/dev/sda1" + std::string(1, '\0')),
+        BytesOf("/vmlinuz-1 root=/dev/sda1"));
+  for (const char* file : {"(hd0,gpt2)/grub.cfg", "(hd0,gpt2)/vmlinuz-1", "(hd0,gpt2)/initrd-1"})
+    b.Add(9, kIpl, BytesOf(file), BytesOf(std::string("content of ") + file));
+  const auto story = Look(b.bytes()).story;
+  EXPECT_EQ(LineOf(story, "loader"), "partly: GRUB, 3 commands measured");
+  EXPECT_EQ(LineOf(story, "kernel"), "unproven: (hd0,gpt2)/vmlinuz-1");
+  EXPECT_EQ(LineOf(story, "initrd"), "unproven: (hd0,gpt2)/initrd-1");
+  EXPECT_EQ(LineOf(story, "loader-file"), "unproven: (hd0,gpt2)/grub.cfg");
+  EXPECT_EQ(LineOf(story, "command-line"), "partly: /vmlinuz-1 root=/dev/sda1");
+}
+
+TEST(Story, TellsOfARealMachine) {
+  const Bytes bytes = RealData("eventlogs/keylime-binary_bios_measurements-secureboot");
+  if (bytes.empty()) GTEST_SKIP() << NoRealData();
+  const Looked looked = Look(bytes);
   EXPECT_THAT(looked.names, IsEmpty());
   EXPECT_EQ(LineOf(looked.story, "secure-boot"), "proven: on");
   EXPECT_EQ(LineOf(looked.story, "kernel"), "unproven: (hd0,gpt2)/vmlinuz-5.14.0-503.11.1.el9_5.x86_64");

@@ -1,0 +1,36 @@
+// Test support: data of real machines that other projects publish. It is not a part of this tree.
+//
+//   const Bytes log = RealData("eventlogs/debian-10.bin");
+//   if (log.empty()) GTEST_SKIP() << NoRealData();
+//
+// Contract: the folder is the one that the environment variable ASSAY_REAL_DATA names, else ../shared/data
+// beside the repository. A file that is not there is empty. Only for tests: the build gives them
+// ASSAY_TEST_DATA.
+#pragma once
+
+#include <cstdlib>
+#include <string>
+
+#include "base/bytes.h"
+#include "base/fd.h"
+
+#ifndef ASSAY_TEST_DATA
+#define ASSAY_TEST_DATA "tests/data"
+#endif
+
+namespace assay {
+
+inline std::string RealDataFolder() {
+  const char* named = std::getenv("ASSAY_REAL_DATA");
+  return named != nullptr ? named : std::string(ASSAY_TEST_DATA) + "/../../../shared/data";
+}
+
+inline Bytes RealData(const std::string& name) {
+  constexpr std::size_t kMax = std::size_t{64} << 20;
+  auto bytes = ReadFile(RealDataFolder() + "/" + name, kMax);
+  return bytes ? std::move(*bytes) : Bytes();
+}
+
+inline std::string NoRealData() { return "the file is not in " + RealDataFolder(); }
+
+}  // namespace assay
