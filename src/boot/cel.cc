@@ -144,7 +144,8 @@ Result<EventLog> ParseCel(ByteView data, const ParseOptions& options) {
     if (!numbering.Follows(e.cel->record, e.index))
       return Fail(r.BadAt(e.offset, "record number out of order"));
     e.number = log.events.size();
-    for (const LogDigest& d : e.digests) {
+    // The digest of an event that is not extended is of no bank: a Spec ID header carried over has a SHA-1.
+    for (const LogDigest& d : e.measured() ? e.digests : std::vector<LogDigest>()) {
       const auto same = [&](const AlgorithmSize& a) { return a.alg == d.alg; };
       if (std::none_of(log.algorithms.begin(), log.algorithms.end(), same))
         log.algorithms.push_back({d.alg, static_cast<std::uint16_t>(d.bytes.size())});

@@ -59,25 +59,35 @@ void CheckLog(const EventLog& log, Problems& out) {
             "all digests are SHA-1: events with chosen content may collide", {});
 }
 
-void CheckDigests(const EventLog& log, const Event& e, Problems& out) {
+void CheckDigests(const Examined& x, std::size_t i, Problems& out) {
+  const EventLog& log = *x.log;
+  const Event& e = x.event(i);
   if (!e.measured()) {
     if (std::any_of(e.digests.begin(), e.digests.end(), [](const LogDigest& d) { return !IsZero(d.bytes); }))
       out.Add("no-action.digest", Severity::kWarning, "EV_NO_ACTION is not extended, but has a digest",
               {e.number});
     return;
   }
-  if (e.digests.size() < log.algorithms.size())
-    out.Add("digest.missing", Severity::kError, "the event lacks the digest of a bank of the log",
+  // The register of the bank that is judged has a digest that nobody can name, or it was not extended;
+  // another bank's lack says nothing of this one.
+  if (e.Find(x.bank) == nullptr)
+    out.Add("digest.missing", Severity::kError, "the event lacks the digest of the bank that is judged",
             {e.number});
-  bool covered = false, not_covered = false;
+  else if (e.digests.size() < log.algorithms.size())
+    out.Add("digest.missing", Severity::kNote, "the event lacks the digest of a bank that is not judged",
+            {e.number});
+  const auto covers = [](Grade grade) { return grade == Grade::kProven || grade == Grade::kPartly; };
+  const bool judged = covers(x.proofs[i].grade);
   for (HashAlg bank : log.Banks()) {
-    if (e.Find(bank) == nullptr) continue;
-    const Grade grade = Prove(log, e, bank).grade;
-    (grade == Grade::kProven || grade == Grade::kPartly ? covered : not_covered) = true;
+    if (bank == x.bank || e.Find(bank) == nullptr || covers(Prove(log, e, bank).grade) == judged) continue;
+    // Data that only the other bank's digest fits was written by somebody who does not care for this one.
+    out.Add("digest.banks-differ", judged ? Severity::kWarning : Severity::kError,
+            judged
+                ? "the data is proven by the bank that is judged, and not by another's digest"
+                : "the data is proven by another bank's digest, and not by that of the bank that is judged",
+            {e.number});
+    return;
   }
-  if (covered && not_covered)
-    out.Add("digest.banks-differ", Severity::kError,
-            "the data is proven by one bank's digest and not by another's", {e.number});
 }
 
 void CheckRegister(const EventLog& log, const Event& e, Problems& out) {
@@ -179,7 +189,7 @@ std::vector<Problem> Check(const Examined& x) {
   Problems out;
   CheckLog(*x.log, out);
   for (std::size_t i = 0; i < x.size(); ++i) {
-    CheckDigests(*x.log, x.event(i), out);
+    CheckDigests(x, i, out);
     CheckRegister(*x.log, x.event(i), out);
     CheckContent(x, i, out);
   }

@@ -50,7 +50,7 @@ void GiveMeaning(Variable& v) {
   if (global && IsOneOf(v.name, {"SecureBoot", "SetupMode", "AuditMode", "DeployedMode", "VendorKeys"})) {
     if (v.value.size() == 1 && v.value[0] <= 1)
       v.meaning = v.value[0] == 1;
-    else
+    else if (!v.value.empty())  // an absent one is measured with no value
       v.fault = "not one byte of 0 or 1";
   } else if (global && IsOneOf(v.name, {"BootOrder", "DriverOrder", "SysPrepOrder"})) {
     BootOrder order;

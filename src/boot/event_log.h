@@ -116,7 +116,7 @@ struct EventLog {
   Format format = Format::kCryptoAgile;
   Registers registers = Registers::kPcr;
   std::optional<SpecId> spec_id;
-  std::vector<AlgorithmSize> algorithms;  // the banks the log claims; kCelTlv: those that occur
+  std::vector<AlgorithmSize> algorithms;  // the banks the log claims; kCelTlv: those of measured events
   std::vector<Event> events;
   std::optional<Padding> padding;
   // The banks whose hash can be computed here, in the log's order.

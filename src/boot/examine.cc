@@ -16,28 +16,31 @@ bool Holds(const std::string_view (&names)[N], std::string_view name) {
   return std::find(std::begin(names), std::end(names), name) != std::end(names);
 }
 
-// UEFI_VARIABLE_DATA of the global variable SecureBoot.
-Bytes SecureBootData(bool on) {
+// UEFI_VARIABLE_DATA of the global variable SecureBoot. nullopt: EDK2 measures an absent one with no value.
+Bytes SecureBootData(std::optional<bool> on) {
   constexpr std::string_view kName = "SecureBoot";
   Writer w;
   w.U32Le(0x8be4df61).U16Le(0x93ca).U16Le(0x11d2).U64Be(0xaa0d00e098032b8c);
-  w.U64Le(kName.size()).U64Le(1);
+  w.U64Le(kName.size()).U64Le(on ? 1 : 0);
   for (char c : kName) w.U16Le(static_cast<unsigned char>(c));
-  w.U8(on ? 1 : 0);
+  if (on) w.U8(*on ? 1 : 0);
   return w.Take();
 }
 
 struct KnownDigests {
   std::vector<Digest> separators;
-  Digest secure_boot_off, secure_boot_on;
+  Digest error_separator;
+  Digest secure_boot_off, secure_boot_on, secure_boot_absent;
 };
 
 KnownDigests KnownIn(HashAlg bank) {
   KnownDigests known;
-  for (std::uint32_t value : {0x00000000U, 0xFFFFFFFFU, 0x00000001U})
+  for (std::uint32_t value : {0x00000000U, 0xFFFFFFFFU})
     known.separators.push_back(Hash(bank, Writer().U32Le(value).bytes()));
+  known.error_separator = Hash(bank, Writer().U32Le(1).bytes());
   known.secure_boot_off = Hash(bank, SecureBootData(false));
   known.secure_boot_on = Hash(bank, SecureBootData(true));
+  known.secure_boot_absent = Hash(bank, SecureBootData(std::nullopt));
   return known;
 }
 
@@ -46,18 +49,47 @@ bool IsFirmwareRegister(const EventLog& log, std::uint32_t index) {
   return index <= (log.registers == Registers::kPcr ? 7U : 2U);
 }
 
-void LookAtDigest(const Event& e, const KnownDigests& known, std::set<std::uint32_t>& separated,
-                  Examined& x) {
-  const LogDigest* logged = e.Find(x.bank);
-  const auto is = [&](const Digest& d) { return logged != nullptr && Equal(d.view(), logged->bytes); };
-  const bool firmware = e.measured() && IsFirmwareRegister(*x.log, e.index);
-  x.separator.push_back(firmware && std::any_of(known.separators.begin(), known.separators.end(), is));
-  x.secure_boot.push_back(!e.measured()               ? std::nullopt
-                          : is(known.secure_boot_on)  ? std::optional<bool>(true)
-                          : is(known.secure_boot_off) ? std::optional<bool>(false)
-                                                      : std::nullopt);
-  x.after_separator.push_back(separated.contains(e.index));
-  if (x.separator.back()) separated.insert(e.index);
+// BootOrder 0001, 0000 is the four bytes of an error separator, and firmware measures settings by their value
+// alone. Such an event is what the log calls it if its register has a separator besides: whoever renames an
+// error separator gains nothing then, because the other one still separates.
+bool IsSetting(const Examined& x, std::size_t i) {
+  const Event& e = x.event(i);
+  const Grade grade = x.proofs[i].grade;
+  const bool setting = e.type == kEfiVariableBoot || e.type == kEfiVariableBoot2 ||
+                       e.type == kPlatformConfigFlags || e.type == kTableOfDevices ||
+                       e.type == kNonhostConfig;
+  return setting && x.In(i, 1) && (grade == Grade::kProven || grade == Grade::kPartly);
+}
+
+void LookAtDigests(const KnownDigests& known, Examined& x) {
+  std::set<std::uint32_t> has_separator, separated;
+  const auto is = [&](const Event& e, const Digest& d) {
+    const LogDigest* logged = e.Find(x.bank);
+    return logged != nullptr && Equal(d.view(), logged->bytes);
+  };
+  const auto is_separator = [&](const Event& e) {
+    return e.measured() && IsFirmwareRegister(*x.log, e.index) &&
+           std::any_of(known.separators.begin(), known.separators.end(),
+                       [&](const Digest& d) { return is(e, d); });
+  };
+  for (const Event& e : x.log->events) {
+    if (is_separator(e)) has_separator.insert(e.index);
+  }
+  for (std::size_t i = 0; i < x.log->events.size(); ++i) {
+    const Event& e = x.event(i);
+    const bool firmware = e.measured() && IsFirmwareRegister(*x.log, e.index);
+    const bool error = firmware && is(e, known.error_separator);
+    const bool setting = error && IsSetting(x, i) && has_separator.contains(e.index);
+    x.separator.push_back((error && !setting) || is_separator(e));
+    x.separator_bytes.push_back(setting);
+    const bool off = is(e, known.secure_boot_off) || is(e, known.secure_boot_absent);
+    x.secure_boot.push_back(!e.measured()                 ? std::nullopt
+                            : is(e, known.secure_boot_on) ? std::optional<bool>(true)
+                            : off                         ? std::optional<bool>(false)
+                                                          : std::nullopt);
+    x.after_separator.push_back(separated.contains(e.index));
+    if (x.separator.back()) separated.insert(e.index);
+  }
 }
 
 }  // namespace
@@ -80,13 +112,11 @@ Examined Examine(const EventLog& log, HashAlg bank) {
   x.bank = bank;
   x.decoded.reserve(log.events.size());
   x.proofs.reserve(log.events.size());
-  const KnownDigests known = KnownIn(bank);
-  std::set<std::uint32_t> separated;
   for (const Event& e : log.events) {
     x.decoded.push_back(DecodeEvent(log, e));
     x.proofs.push_back(Prove(log, e, bank));
-    LookAtDigest(e, known, separated, x);
   }
+  LookAtDigests(KnownIn(bank), x);
   return x;
 }
 
@@ -118,7 +148,8 @@ bool IsVariableEvent(std::uint32_t type) {
 
 SecureBootState FindSecureBoot(const Examined& x) {
   SecureBootState out;
-  bool late = false, called_so = false;
+  bool late = false, called_so = false, absent = false;
+  const Digest no_value = Hash(x.bank, SecureBootData(std::nullopt));
   std::vector<bool> values;
   for (std::size_t i = 0; i < x.size(); ++i) {
     const auto* v = std::get_if<Variable>(&x.decoded[i].body);
@@ -129,8 +160,10 @@ SecureBootState FindSecureBoot(const Examined& x) {
       called_so = true;
     else if (x.after_separator[i])
       late = true;
-    else
+    else {
       values.push_back(*x.secure_boot[i]);
+      absent = Equal(x.event(i).Find(x.bank)->bytes, no_value.view());
+    }
   }
   if (late)
     out.reason = "measured after the separator of its register, where anyone can";
@@ -143,6 +176,7 @@ SecureBootState FindSecureBoot(const Examined& x) {
     out.reason = "another event says it is SecureBoot too";
   else
     out.state = values[0] ? SecureBoot::kOn : SecureBoot::kOff;
+  out.absent = out.state == SecureBoot::kOff && absent;
   return out;
 }
 

@@ -5,10 +5,11 @@
 //   for (const Problem& p : Check(x)) Print(p.name, p.text);         // "secure-boot.repeated", ...
 //
 // Contract: pure, never fails. Problems have stable dotted names (docs/formats/eventlog.md lists them all)
-// and the numbers of the events concerned. kError: somebody bends the log, or the firmware does not keep the
-// profile where it matters for what the log says; kWarning: odd, seen on real machines; kNote: for the
-// reader. A log without an error is not thereby true: its replay must match a quote. Source: TCG PC Client
-// Platform Firmware Profile 1.06, sections 3.3.4, 8 and 10.4.
+// and the numbers of the events concerned. The severity says what somebody who can edit the log, or extend
+// registers after the firmware, gains by it; not how rare it is. kError: it lets the log say something else
+// than what was measured; kWarning: odd, but nothing is gained by it; kNote: for the reader. A log without an
+// error is not thereby true: its replay must match a quote. Source: TCG PC Client Platform Firmware
+// Profile 1.06, sections 3.3.4, 8 and 10.4.
 #pragma once
 
 #include <cstdint>
@@ -29,8 +30,9 @@ struct Examined {
   std::vector<Proof> proofs;
   // Told by the digest, whatever type and data the log gives the event: types are not measured, and a
   // separator or a SecureBoot variable must not be hidden behind another one.
-  std::vector<bool> separator;                   // EV_SEPARATOR's of 0, 0xFFFFFFFF or 1 (error)
-  std::vector<std::optional<bool>> secure_boot;  // the variable SecureBoot with this value
+  std::vector<bool> separator;        // EV_SEPARATOR's of 0, 0xFFFFFFFF or 1 (error)
+  std::vector<bool> separator_bytes;  // the digest is that of 1, and a setting's value accounts for it
+  std::vector<std::optional<bool>> secure_boot;  // the variable SecureBoot with this value; absent is off
   std::vector<bool> after_separator;             // of its own register
   std::size_t size() const { return decoded.size(); }
   const Event& event(std::size_t i) const { return log->events[i]; }
@@ -57,7 +59,8 @@ std::vector<Problem> Check(const Examined& x);
 enum class SecureBoot { kOff, kOn, kUnknown };
 struct SecureBootState {
   SecureBoot state = SecureBoot::kUnknown;
-  std::string reason;  // of kUnknown
+  bool absent = false;  // kOff: firmware measured that there is no such variable
+  std::string reason;   // of kUnknown
   std::vector<std::uint64_t> events;
 };
 SecureBootState FindSecureBoot(const Examined& x);

@@ -198,12 +198,115 @@ TEST(Check, Digests) {
   };
   EXPECT_THAT(add({Hash(HashAlg::kSha1, data), Hash(kBank, BytesOf("another"))}),
               Contains("digest.banks-differ"));
-  EXPECT_THAT(add({Hash(kBank, data)}), Contains("digest.missing"));
+  EXPECT_THAT(add({Hash(HashAlg::kSha1, data)}), Contains("digest.missing"));
   EXPECT_THAT(
       Look(Good().AddDigests(0, kNoAction, data, {Hash(HashAlg::kSha1, data), Hash(kBank, data)}).bytes())
           .names,
       Contains("no-action.digest"));
 }
+
+TEST(Check, ABootOrderWithTheBytesOfAnErrorSeparator) {
+  const auto with = [](const char* name, const Bytes& value, bool separated) {
+    LogBuilder b({kBank});
+    b.Firmware();
+    b.Add(1, kEfiVariableBoot, VariableData(kGlobalGuid, name, value), value);
+    b.Separators({0, 2, 3, 4, 5, 6});
+    if (separated) b.Separators({1});
+    return Look(b.bytes()).names;
+  };
+  EXPECT_THAT(with("BootOrder", {1, 0, 0, 0}, true), IsEmpty());
+  EXPECT_THAT(with("DriverOrder", {1, 0, 0, 0}, true), IsEmpty());
+  // The only separator of its register, or one that separates: renamed.
+  EXPECT_THAT(with("BootOrder", {1, 0, 0, 0}, false), Contains("separator.hidden"));
+  EXPECT_THAT(with("BootOrder", {0, 0, 0, 0}, true), Contains("separator.hidden"));
+  // Data that does not account for the digest.
+  LogBuilder b({kBank});
+  b.Firmware().Add(1, kEfiVariableBoot, VariableData(kGlobalGuid, "BootOrder", {0, 0, 1, 0}), {1, 0, 0, 0});
+  EXPECT_THAT(Look(b.ReadyToBoot().bytes()).names, Contains("separator.hidden"));
+  // In PCR 7 nothing is a setting.
+  LogBuilder c({kBank});
+  c.Add(7, kEfiVariableBoot, VariableData(kGlobalGuid, "BootOrder", {1, 0, 0, 0}), {1, 0, 0, 0}).Firmware();
+  EXPECT_THAT(Look(c.ReadyToBoot().bytes()).names, Contains("separator.hidden"));
+}
+
+TEST(Check, AnAbsentSecureBootVariableIsOff) {
+  LogBuilder b({kBank});
+  b.Add(7, kEfiVariableDriverConfig, VariableData(kGlobalGuid, "SecureBoot", {}))
+      .Separators({7})
+      .ReadyToBoot();
+  EXPECT_THAT(Look(b.bytes()).names, IsEmpty());
+  EXPECT_EQ(StateOf(b.bytes()).state, SecureBoot::kOff);
+  EXPECT_TRUE(StateOf(b.bytes()).absent);
+  for (const StoryLine& line : Look(b.bytes()).story) {
+    if (line.topic == "secure-boot") {
+      EXPECT_EQ(line.text, "off (there is no such variable)");
+      EXPECT_EQ(line.grade, Grade::kProven);
+    }
+  }
+  // Measured again as on, after the separator: not on.
+  b.Add(7, kEfiVariableDriverConfig, kOn);
+  EXPECT_EQ(StateOf(b.bytes()).state, SecureBoot::kUnknown);
+  // Renamed, it is found all the same.
+  LogBuilder c({kBank});
+  c.Add(7, kIpl, BytesOf("x"), VariableData(kGlobalGuid, "SecureBoot", {})).Firmware().ReadyToBoot();
+  EXPECT_EQ(StateOf(c.bytes()).state, SecureBoot::kUnknown);
+}
+
+TEST(Check, AnActionInTheRegisterWhereOlderFirmwarePutsIt) {
+  EXPECT_THAT(
+      Look(Good().Add(5, kEfiAction, BytesOf("Calling EFI Application from Boot Option")).bytes()).names,
+      IsEmpty());
+  EXPECT_THAT(
+      Look(Good().Add(3, kEfiAction, BytesOf("Calling EFI Application from Boot Option")).bytes()).names,
+      Contains("action.register"));
+}
+
+// Errors are what --strict counts.
+std::vector<std::string> ErrorsOf(const Bytes& bytes, std::optional<HashAlg> bank = std::nullopt) {
+  std::vector<std::string> names;
+  const auto log = ParseEventLog(bytes);
+  EXPECT_TRUE(log) << log.error().Message();
+  if (!log) return names;
+  for (const Problem& p : Check(Examine(*log, bank ? *bank : *log->DefaultBank()))) {
+    if (p.severity == Severity::kError) names.push_back(p.name);
+  }
+  return names;
+}
+
+TEST(Check, ADigestMissingInABankThatIsNotJudged) {
+  const Bytes data = BytesOf("one thing");
+  const Bytes bytes = Good().AddDigests(5, kEfiAction, data, {Hash(kBank, data)}).bytes();
+  EXPECT_THAT(ErrorsOf(bytes, kBank), IsEmpty());
+  EXPECT_THAT(ErrorsOf(bytes, HashAlg::kSha1), Contains("digest.missing"));
+  const Bytes differs =
+      Good().AddDigests(5, kEfiAction, data, {Hash(HashAlg::kSha1, BytesOf("x")), Hash(kBank, data)}).bytes();
+  EXPECT_THAT(ErrorsOf(differs, kBank), IsEmpty());
+  EXPECT_THAT(ErrorsOf(differs, HashAlg::kSha1), Contains("digest.banks-differ"));
+}
+
+TEST(Check, HealthyMachinesHaveNoErrors) {
+  for (const char* guest : {"bios-6.12", "uefi-6.1", "uefi-6.12", "secure-boot-6.12"}) {
+    const auto bytes =
+        ReadFile(std::string(ASSAY_TEST_DATA) + "/boot/" + guest + "/binary_bios_measurements", kMaxLog);
+    ASSERT_TRUE(bytes);
+    EXPECT_THAT(ErrorsOf(*bytes), IsEmpty()) << guest;
+  }
+}
+
+class OthersLog : public testing::TestWithParam<const char*> {};
+TEST_P(OthersLog, HasNoErrorsWhereNobodyAlteredIt) {
+  const Bytes bytes = RealData(GetParam());
+  if (bytes.empty()) GTEST_SKIP() << NoRealData();
+  EXPECT_THAT(ErrorsOf(bytes), IsEmpty());
+}
+INSTANTIATE_TEST_SUITE_P(
+    All, OthersLog,
+    testing::Values("eventlogs/cos-85-amd-sev.bin", "eventlogs/debian-10.bin", "eventlogs/rhel8-uefi.bin",
+                    "eventlogs/keylime-binary_bios_measurements",
+                    "eventlogs/keylime-binary_bios_measurements-secureboot",
+                    "../trials/r1-bootorder-0001-0000.bin", "../trials/r1-control-bootorder-0000-0001.bin",
+                    "../trials/r2-secureboot-absent.bin", "../trials/r7-calling-app-pcr5.bin",
+                    "../trials/r6-control-recnum-8-bytes.bin"));
 
 TEST(Check, RegistersAndTypes) {
   EXPECT_THAT(Look(Good().Add(24, kIpl, BytesOf("x")).bytes()).names, Contains("register.out-of-range"));

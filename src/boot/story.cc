@@ -61,6 +61,7 @@ void TellSecureBoot(const Examined& x, Teller& teller) {
     StoryLine line;
     line.topic = "secure-boot";
     line.text = state.state == SecureBoot::kOn    ? "on"
+                : state.absent                    ? "off (there is no such variable)"
                 : state.state == SecureBoot::kOff ? "off"
                                                   : "could not tell";
     line.grade = state.state == SecureBoot::kUnknown ? Grade::kUnproven : Grade::kProven;
