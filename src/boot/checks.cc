@@ -115,6 +115,12 @@ void CheckContent(const Examined& x, std::size_t i, Problems& out) {
   if (!x.decoded[i].fault.empty())
     out.Add("data.malformed", Severity::kWarning,
             fmt::format("{}: {}", EventTypeName(e.type), Printable(x.decoded[i].fault)), {e.number});
+  const ByteView trailing = x.decoded[i].trailing;
+  if (!trailing.empty())
+    out.Add("data.trailing", IsZero(trailing) ? Severity::kNote : Severity::kWarning,
+            fmt::format("{}: {} {}bytes follow the data", EventTypeName(e.type), trailing.size(),
+                        IsZero(trailing) ? "zero " : ""),
+            {e.number});
   const auto* v = std::get_if<Variable>(&x.decoded[i].body);
   if (v == nullptr) return;
   if (!v->fault.empty())

@@ -25,10 +25,14 @@ void CheckSeparatorValue(const Examined& x, std::size_t i, Problems& out) {
             {e.number});
     return;
   }
-  if (separator == nullptr || (separator->value != 0 && separator->value != 0xFFFFFFFF))
+  const Grade grade = x.proofs[i].grade;
+  const bool covers = grade == Grade::kProven || grade == Grade::kPartly;
+  // The data may be padded, what is measured may not.
+  if (separator == nullptr || (separator->value != 0 && separator->value != 0xFFFFFFFF) ||
+      (covers && x.proofs[i].covered.size() != sizeof(separator->value)))
     out.Add("separator.value", Severity::kError,
             fmt::format("{}: a separator is four bytes of 0x00 or 0xFF", where), {e.number});
-  if (x.proofs[i].grade != Grade::kProven)
+  if (!covers)
     out.Add("separator.unproven", Severity::kError, fmt::format("{}: {}", where, x.proofs[i].how),
             {e.number});
 }

@@ -108,6 +108,7 @@ struct Partition {
 struct Gpt {  // UEFI_GPT_DATA
   Guid disk;
   std::vector<Partition> partitions;
+  ByteView trailing;  // bytes after the partitions
 };
 Result<Gpt> ParseGpt(ByteView data);
 
@@ -125,6 +126,7 @@ struct HandoffTables {  // UEFI_HANDOFF_TABLE_POINTERS and _POINTERS2
     std::uint64_t address = 0;
   };
   std::vector<Table> tables;
+  ByteView trailing;  // bytes after the tables
 };
 Result<HandoffTables> ParseHandoffTables(ByteView data);
 Result<HandoffTables> ParseHandoffTables2(ByteView data);

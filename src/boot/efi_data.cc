@@ -163,7 +163,7 @@ Result<Gpt> ParseGpt(ByteView data) {
     p.name = FromUtf16(name);
     gpt.partitions.push_back(std::move(p));
   }
-  if (!r.done()) return Fail(r.Bad("bytes after the partitions"));
+  gpt.trailing = r.rest();
   return gpt;
 }
 
@@ -191,13 +191,13 @@ Result<HandoffTables> ParseHandoffTables(ByteView data) {
   Reader r(data, kFormat);
   HandoffTables out;
   ASSAY_ASSIGN(const std::uint64_t count, r.U64Le("number of tables"));
-  if (count != r.remaining() / kTable || r.remaining() % kTable != 0)
-    return Fail(r.BadAt(0, "number of tables"));
-  while (!r.done()) {
+  if (count > r.remaining() / kTable) return Fail(r.BadAt(0, "number of tables"));
+  for (std::uint64_t i = 0; i < count; ++i) {
     ASSAY_ASSIGN(const ByteView guid, r.Take(16, "table GUID"));
     ASSAY_ASSIGN(const std::uint64_t address, r.U64Le("table address"));
     out.tables.push_back({GuidFrom(guid), address});
   }
+  out.trailing = r.rest();
   return out;
 }
 

@@ -23,6 +23,12 @@ constexpr TagName kTags[] = {
     {kTagSmbiosType1, "SMBIOS type 1"},
     {kTagSmbiosType2, "SMBIOS type 2"},
     {kTagSmbiosType11, "SMBIOS type 11"},
+    {0x40010001, "Windows, trust boundary"},
+    {0x40010002, "Windows, early launch of anti-malware"},
+    {0x40010003, "Windows, loaded modules"},
+    {kTagWindowsTrustPoint, "Windows, trust point"},
+    {0x40010005, "Windows, kernel soft reboot"},
+    {0x40010006, "Windows, signed kernel soft reboot"},
 };
 
 // GRUB 2.06 and later, and the fork that RHEL 8 and Fedora shipped before.
@@ -37,19 +43,46 @@ bool PlainAscii(ByteView b) {
   });
 }
 
-// UTF-16 with mostly Latin characters: every second byte zero at the start.
-bool LooksUtf16(ByteView b) {
-  return b.size() >= 4 && b.size() % 2 == 0 && b[0] != 0 && b[1] == 0 && b[3] == 0;
+bool AllZero(ByteView b) {
+  return std::all_of(b.begin(), b.end(), [](std::uint8_t c) { return c == 0; });
 }
 
-std::optional<Text> AsTextEvent(ByteView data) {
-  if (LooksUtf16(data)) return Text{FromUtf16(data), "", true};
-  ByteView body = data;
-  while (!body.empty() && body.back() == 0) body = body.first(body.size() - 1);
-  if (!PlainAscii(body)) return std::nullopt;
-  const std::string_view text = AsText(body);
-  const std::string_view prefix = GrubPrefix(text);
-  return Text{std::string(text.substr(prefix.size())), std::string(prefix), false};
+// UTF-16 with mostly Latin characters: every second byte zero at the start.
+bool LooksUtf16(ByteView b) { return b.size() >= 4 && b[0] != 0 && b[1] == 0 && b[3] == 0; }
+
+struct FoundText {
+  Text text;
+  ByteView trailing;  // after the NUL; empty if it is all zero
+};
+
+FoundText Utf16Event(ByteView data) {
+  std::size_t end = 0;
+  while (end + 1 < data.size() && (data[end] != 0 || data[end + 1] != 0)) end += 2;
+  const ByteView rest = data.subspan(std::min(end + 2, data.size()));
+  const ByteView after = end + 1 < data.size() ? rest : data.subspan(end);  // no NUL: at most an odd byte
+  return {Text{FromUtf16(data.first(end)), "", true}, AllZero(after) ? ByteView() : after};
+}
+
+// A text ends at its first NUL, whatever follows: GRUB and shim have logged more than the text, and what they
+// hash is the text. A few letters in front of other bytes are no text, unless GRUB's prefix says so.
+std::optional<FoundText> AsTextEvent(ByteView data) {
+  constexpr std::size_t kShortest = 3;
+  if (LooksUtf16(data)) return Utf16Event(data);
+  const std::size_t nul = std::min(AsText(data).find('\0'), data.size());
+  const ByteView body = data.first(nul), rest = data.subspan(std::min(nul + 1, data.size()));
+  const std::string_view text = AsText(body), prefix = GrubPrefix(text);
+  const bool stray = !AllZero(rest);
+  if (prefix.empty() && (!PlainAscii(body) || (stray && body.size() < kShortest))) return std::nullopt;
+  return FoundText{Text{std::string(text.substr(prefix.size())), std::string(prefix), false},
+                   stray ? rest : ByteView()};
+}
+
+bool SetText(ByteView data, Decoded& out) {
+  auto found = AsTextEvent(data);
+  if (!found) return false;
+  out.body = std::move(found->text);
+  out.trailing = found->trailing;
+  return true;
 }
 
 Result<std::string> SizedText(Reader& r, std::string_view what) {
@@ -100,7 +133,13 @@ Result<TaggedEvent> ParseTagged(ByteView data) {
   for (const TagName& known : kTags) {
     if (known.id == t.id) t.name = known.name;
   }
-  if (const auto text = AsTextEvent(t.data)) t.description = text->prefix + text->text;
+  // Most tags of others hold bytes, of which some read like a text.
+  const auto found = IsWindowsTag(t.id) ? std::nullopt : AsTextEvent(t.data);
+  const auto is_clean = [](unsigned char c) { return c >= 0x20 && c < 0x7F; };
+  if (found && (!t.name.empty() || (found->trailing.empty() &&
+                                    std::all_of(found->text.text.begin(), found->text.text.end(), is_clean))))
+    t.description = found->text.prefix + found->text.text;
+  t.trailing = r.rest();
   return t;
 }
 
@@ -120,9 +159,10 @@ Result<ImaTemplate> ParseImaTemplate(ByteView data) {
 
 template <typename T>
 void Set(Result<T> parsed, Decoded& out) {
-  if (parsed)
+  if (parsed) {
+    if constexpr (requires { parsed->trailing.data(); }) out.trailing = parsed->trailing;
     out.body = std::move(*parsed);
-  else
+  } else
     out.fault = parsed.error().Message();
 }
 
@@ -132,47 +172,62 @@ void DecodeNoAction(ByteView data, Decoded& out) {
   if (text.starts_with("Spec ID Event")) {
     Set(ParseSpecId(data), out);
   } else if (text.starts_with(std::string_view("StartupLocality\0", kSignature))) {
-    if (data.size() == kLocalityEvent)
+    if (data.size() >= kLocalityEvent) {
       out.body = StartupLocality{data[kSignature]};
-    else
-      out.fault = "StartupLocality is not 17 bytes long";
+      out.trailing = data.subspan(kLocalityEvent);
+    } else {
+      out.fault = "StartupLocality has no locality";
+    }
   } else if (text.starts_with("SP800-155 Event")) {
     Set(ParseReferenceManifest(data), out);
   } else if (text.starts_with("H-CRTM CompMeas")) {
     Set(ParseHcrtmComponent(data), out);
-  } else if (auto plain = AsTextEvent(data)) {
-    out.body = std::move(*plain);
+  } else {
+    SetText(data, out);
   }
 }
 
 void DecodeSeparator(ByteView data, Decoded& out) {
   Reader r(data, kFormat);
   const auto value = r.U32Le("separator");
-  if (value && r.done())
+  const bool known = value && (*value == 0 || *value == 0xFFFFFFFF || *value == 1);
+  if (value && (r.done() || known)) {
     out.body = Separator{*value};
-  else
+    out.trailing = r.rest();
+  } else
     out.fault = "a separator is not four bytes long";
 }
 
 // Firmware volumes, POST code and S-CRTM contents: an address and a length, the same with a name, or a text
 // alone. Some firmware logs one under the number of the other.
 void DecodeBlob(ByteView data, bool named, Decoded& out) {
+  constexpr std::size_t kBlob = 16;
   ByteView body = data;
   while (!body.empty() && body.back() == 0) body = body.first(body.size() - 1);
   auto plain = ParseFirmwareBlob(data), with_name = ParseFirmwareBlob2(data);
+  const std::size_t named_size = 1 + std::size_t{data.empty() ? std::uint8_t{0} : data[0]} + kBlob;
+  const auto padded = [&](std::size_t size) {
+    return data.size() > size && AllZero(data.subspan(size)) && !AllZero(data.first(size));
+  };
   if (PlainAscii(body))
     out.body = Text{std::string(AsText(body)), "", false};
   else if (with_name)
     out.body = std::move(*with_name);
   else if (plain)
     out.body = std::move(*plain);
-  else if (auto text = AsTextEvent(data))
-    out.body = std::move(*text);
-  else
+  else if (named && padded(named_size))
+    Set(ParseFirmwareBlob2(data.first(named_size)), out), out.trailing = data.subspan(named_size);
+  else if (!named && padded(kBlob))
+    Set(ParseFirmwareBlob(data.first(kBlob)), out), out.trailing = data.subspan(kBlob);
+  else if (!SetText(data, out))
     out.fault = (named ? with_name : plain).error().Message();
 }
 
 }  // namespace
+
+bool IsWindowsTag(std::uint32_t id) {
+  return (id >= kTagWindowsFirst && id <= kTagWindowsLast) || id == kTagWindowsTrustPoint;
+}
 
 std::string_view GrubPrefix(std::string_view text) {
   for (std::string_view prefix : kGrubPrefixes) {
@@ -187,8 +242,8 @@ Decoded DecodeEvent(const EventLog& log, const Event& event) {
   if (log.format == Format::kCelTlv && event.type == kNoCelType) {
     if (event.cel->content_type == kCelImaTemplate)
       Set(ParseImaTemplate(data), out);
-    else if (auto text = AsTextEvent(data))
-      out.body = std::move(*text);
+    else
+      SetText(data, out);
     return out;
   }
   switch (event.type) {
@@ -232,7 +287,7 @@ Decoded DecodeEvent(const EventLog& log, const Event& event) {
       Set(ParseHandoffTables2(data), out);
       break;
     default:
-      if (auto text = AsTextEvent(data)) out.body = std::move(*text);
+      SetText(data, out);
       break;
   }
   return out;

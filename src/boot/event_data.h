@@ -6,10 +6,11 @@
 //   stays
 //
 // Contract: never fails; event data that is not what its type promises leaves `body` empty and says so in
-// `fault`. Texts are UTF-8 as found, control characters included: print them through Printable(). Views point
-// into the log's input. Nothing here says whether the data is what was measured: that is proof.h. Source: TCG
-// PC Client Platform Firmware Profile 1.06, sections 10.2 and 10.4; for the tags systemd's
-// src/fundamental/tpm2-pcr.h and Linux's drivers/firmware/efi/libstub/efistub.h.
+// `fault`. Structures are read by their content: what firmware pads them with is in `trailing`. Texts are
+// UTF-8 as found, control characters included: print them through Printable(). Views point into the log's
+// input. Nothing here says whether the data is what was measured: that is proof.h. Source: TCG PC Client
+// Platform Firmware Profile 1.06, sections 10.2 and 10.4; for the tags systemd's src/fundamental/tpm2-pcr.h
+// and Linux's drivers/firmware/efi/libstub/efistub.h.
 #pragma once
 
 #include <string>
@@ -46,6 +47,7 @@ struct TaggedEvent {  // TCG_PCClientTaggedEvent
   std::string_view name;    // "initrd", "loader.conf", ...; empty: not one we know
   std::string description;  // the tagged data as text, UTF-16 or ASCII
   ByteView data;
+  ByteView trailing;
 };
 struct ImaTemplate {  // CEL
   std::string name;
@@ -64,13 +66,17 @@ struct Decoded {
                TaggedEvent, Text, Variable, ImageLoad, Gpt, FirmwareBlob, HandoffTables, ImaTemplate>
       body;
   std::string fault;
+  ByteView trailing;  // what follows the body: padding, or stray bytes; the zeros behind a text are left out
 };
 Decoded DecodeEvent(const EventLog& log, const Event& event);
 
 // Prefixes that GRUB logs, and does not measure, in front of commands and command lines.
 std::string_view GrubPrefix(std::string_view text);
 
-// Known tags of EV_EVENT_TAG.
+// Known tags of EV_EVENT_TAG. Windows' are of its own log (SIPA events), and hold no text.
+inline constexpr std::uint32_t kTagWindowsFirst = 0x40010001, kTagWindowsLast = 0x40010006,
+                               kTagWindowsTrustPoint = 0xC0010004;
+bool IsWindowsTag(std::uint32_t id);
 inline constexpr std::uint32_t kTagInitrd = 0x8F3B22EC, kTagLoadOptions = 0x8F3B22ED,
                                kTagLoaderConf = 0xF5BC582A, kTagDevicetreeAddon = 0x6C46F751,
                                kTagInitrdAddon = 0x49DFFE0F, kTagUcodeAddon = 0xDAC08E1A,

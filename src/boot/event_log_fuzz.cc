@@ -94,6 +94,20 @@ void CheckCelWritten(const EventLog& log) {
   }
 }
 
+// No event that a loader or the system measured is left out.
+void CheckStory(const Examined& x) {
+  std::vector<bool> told(x.size());
+  for (const StoryLine& line : TellBoot(x)) {
+    Require(Printable(line.text) == line.text);
+    for (const std::string& detail : line.details) Require(Printable(detail) == detail);
+    for (const std::uint64_t number : line.events) told.at(number) = true;
+  }
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const bool firmware = x.event(i).index <= (x.log->registers == Registers::kPcr ? 7U : 2U);
+    Require(firmware || !x.event(i).measured() || told[i]);
+  }
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
@@ -120,7 +134,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
       Require(covers || p.covered.empty());
     }
     (void)Check(x);
-    for (const StoryLine& line : TellBoot(x)) Require(Printable(line.text) == line.text);
+    CheckStory(x);
   }
   return 0;
 }

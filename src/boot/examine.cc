@@ -114,7 +114,7 @@ Examined Examine(const EventLog& log, HashAlg bank) {
   x.proofs.reserve(log.events.size());
   for (const Event& e : log.events) {
     x.decoded.push_back(DecodeEvent(log, e));
-    x.proofs.push_back(Prove(log, e, bank));
+    x.proofs.push_back(Prove(log, e, bank, x.decoded.back()));
   }
   LookAtDigests(KnownIn(bank), x);
   return x;

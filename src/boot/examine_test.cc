@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "base/fd.h"
 #include "base/real_data.h"
 #include "boot/log_builder.h"
@@ -340,6 +342,142 @@ std::string LineOf(const std::vector<StoryLine>& story, std::string_view topic) 
     if (line.topic == topic) return std::string(GradeName(line.grade)) + ": " + line.text;
   }
   return "none";
+}
+
+const StoryLine* Find(const std::vector<StoryLine>& story, std::string_view topic) {
+  const auto it =
+      std::find_if(story.begin(), story.end(), [&](const StoryLine& l) { return l.topic == topic; });
+  return it == story.end() ? nullptr : &*it;
+}
+
+Bytes Join(Bytes first, const Bytes& second) {
+  first.insert(first.end(), second.begin(), second.end());
+  return first;
+}
+
+TEST(Padded, AStartupLocalityCounts) {
+  for (const Bytes& more : {Bytes(3), Bytes{1, 2}}) {
+    LogBuilder b({kBank});
+    b.Add(0, kNoAction, Join(StartupLocalityData(3), more)).Firmware().ReadyToBoot();
+    const auto log = ParseEventLog(b.bytes());
+    ASSERT_TRUE(log);
+    EXPECT_EQ(Replay(*log).startup_locality, 3);
+    EXPECT_EQ(!Look(b.bytes()).names.empty(), more[0] != 0);  // zeros are a note
+  }
+  const Bytes padded = RealData("../trials/locality3-padded-zero.bin");
+  if (padded.empty()) GTEST_SKIP() << NoRealData();
+  EXPECT_EQ(Replay(*ParseEventLog(padded)).Value(kBank, 0)->hex(),
+            "d4b03a7d653bafaee216220e1f7e3377e15202ba828d007285016969ffc0547b");
+}
+
+TEST(Padded, ASeparatorIsItsFirstFourBytes) {
+  const auto pcr6 = [](const Bytes& data, const Bytes& hashed) {
+    LogBuilder b({kBank});
+    b.Firmware().Separators({0, 1, 2, 3, 4, 5}).Add(6, kSeparator, data, hashed);
+    return Look(b.bytes()).names;
+  };
+  EXPECT_THAT(pcr6(Bytes(16), Bytes(4)), IsEmpty());
+  EXPECT_THAT(pcr6({0, 0, 0, 0, 7}, Bytes(4)), testing::ElementsAre("data.trailing"));
+  EXPECT_THAT(pcr6(Bytes(16), Bytes(16)), Contains("separator.value"));
+}
+
+TEST(Padded, StructuresAreReadByTheirContent) {
+  Writer gpt;
+  gpt.Put("EFI PART").Put(Bytes(76)).U32Le(128).Put(Bytes(4)).U64Le(0);
+  const Bytes tables = Writer().U64Le(1).Put(Bytes(24, 1)).Take(), blob = Writer().U64Le(1).U64Le(2).Take();
+  const Bytes tag = Writer().U32Le(kTagInitrd).U32Le(4).Put("abcd").Take();
+  LogBuilder b = Good();
+  b.Add(5, kEfiGptEvent, Join(gpt.bytes(), Bytes(8)), gpt.bytes());
+  b.Add(1, kEfiHandoffTables, Join(tables, Bytes(8)), BytesOf("x"));
+  b.Add(0, kEfiPlatformFirmwareBlob, Join(blob, Bytes(8)), BytesOf("code"));
+  b.Add(9, kEventTag, Join(tag, {1}), BytesOf("abcd"));
+  const auto log = ParseEventLog(b.bytes());
+  ASSERT_TRUE(log);
+  const Examined x = Examine(*log, kBank);
+  for (std::size_t i = x.size() - 4; i < x.size(); ++i) {
+    EXPECT_EQ(x.decoded[i].fault, "") << i;
+    EXPECT_EQ(x.decoded[i].trailing.size(), i + 1 == x.size() ? 1U : 8U) << i;
+  }
+  EXPECT_EQ(x.proofs[x.size() - 4].grade, Grade::kPartly);
+  EXPECT_EQ(x.proofs[x.size() - 1].grade, Grade::kPartly);
+}
+
+TEST(StrayBytes, ATextEndsAtItsNul) {
+  const auto text = [](std::string_view prefix, std::string_view rest) {
+    return BytesOf(std::string(prefix) + "root=/dev/sda1 quiet" + std::string(1, '\0') + std::string(rest));
+  };
+  const Bytes hashed = BytesOf("root=/dev/sda1 quiet");
+  for (const Bytes& measured : {hashed, Join(hashed, {0})}) {
+    const auto story = Look(Good().Add(8, kIpl, text("kernel_cmdline: ", "Z"), measured).bytes()).story;
+    EXPECT_EQ(LineOf(story, "command-line"), "partly: root=/dev/sda1 quiet");
+    EXPECT_THAT(Find(story, "command-line")->details, Contains(HasSubstr("1 bytes follow: Z")));
+  }
+  // UTF-16, as systemd logs a command line.
+  const auto story =
+      Look(Good()
+               .Add(12, kIpl, Join(Utf16("root=/dev/sda1 quiet"), {7}), Utf16("root=/dev/sda1 quiet"))
+               .bytes())
+          .story;
+  EXPECT_THAT(LineOf(story, "addon"), HasSubstr("root=/dev/sda1 quiet"));
+  EXPECT_THAT(Look(Good().Add(8, kIpl, text("kernel_cmdline: ", "Z"), hashed).bytes()).names,
+              Contains("data.trailing"));
+  EXPECT_THAT(Look(Good().Add(8, kIpl, text("kernel_cmdline: ", std::string(3, '\0')), hashed).bytes()).names,
+              IsEmpty());
+}
+
+// Whoever edits the log chooses type and data; the event itself can't go.
+TEST(Story, WhatIsNotUnderstoodIsShown) {
+  const Bytes cmdline = BytesOf("init=/evil");
+  const struct {
+    std::uint32_t index, type;
+    Bytes data;
+    std::string_view shown;
+  } cases[] = {
+      {8, kIpl, BytesOf("init=/evil"), "init=/evil"},  // without GRUB's prefix
+      {8, kIpl, {1, 2, 'i', 'n', 'i', 't'}, "init"},
+      {8, kIpl, {}, "no data"},
+      {8, 0x12345678, {0xFF}, "0x12345678"},
+      {8, kEfiHandoffTables, Bytes(8), "EV_EFI_HANDOFF_TABLES"},
+      {8, kSeparator, BytesOf("x"), "EV_SEPARATOR"},
+      {12, kEventTag, {1}, "EV_EVENT_TAG"},
+      {4, kEfiBootServicesApplication, {1, 2, 3}, "EV_EFI_BOOT_SERVICES_APPLICATION"},
+      {4, kEfiAction, BytesOf("Calling EFI Application"), "Calling EFI Application"},
+      {4, kEfiPlatformFirmwareBlob, BytesOf("x1"), "EV_EFI_PLATFORM_FIRMWARE_BLOB"},
+      {7, kEfiVariableAuthority, {1}, "EV_EFI_VARIABLE_AUTHORITY"},
+  };
+  for (const auto& c : cases) {
+    const Bytes measured = c.data == cmdline ? cmdline : BytesOf("something else");
+    LogBuilder b =
+        Good().Add(8, kIpl, BytesOf("grub_cmd: ls"), BytesOf("ls")).Add(c.index, c.type, c.data, measured);
+    const auto story = Look(b.bytes()).story;
+    const std::uint64_t number = ParseEventLog(b.bytes())->events.size() - 1;
+    const auto it = std::find_if(story.begin(), story.end(), [&](const StoryLine& l) {
+      return std::find(l.events.begin(), l.events.end(), number) != l.events.end();
+    });
+    ASSERT_NE(it, story.end()) << c.shown;
+    std::string all = it->text;
+    for (const std::string& d : it->details) all += d;
+    EXPECT_THAT(all, HasSubstr(std::string(c.shown)));
+    EXPECT_THAT(it->topic, testing::AnyOf("other", "not-understood"));
+  }
+  // A control character in GRUB's command line does not make it bytes.
+  const Bytes odd = BytesOf("kernel_cmdline: a\x01 init=/evil");
+  EXPECT_EQ(LineOf(Look(Good().Add(8, kIpl, odd, BytesOf("a\x01 init=/evil")).bytes()).story, "command-line"),
+            "partly: a\\x01 init=/evil");
+}
+
+TEST(Story, AHealthyLogLeavesNothingUntold) {
+  const auto story = Look(Good().Exit().bytes()).story;
+  EXPECT_EQ(Find(story, "other"), nullptr);
+  EXPECT_EQ(Find(story, "not-understood"), nullptr);
+}
+
+TEST(Story, OthersStrayBytesAreTold) {
+  const Bytes bytes = RealData("../trials/r3-grub-stray-byte.bin");
+  if (bytes.empty()) GTEST_SKIP() << NoRealData();
+  const Looked looked = Look(bytes);
+  EXPECT_THAT(looked.names, Contains("data.trailing"));
+  EXPECT_NE(Find(looked.story, "command-line"), nullptr);
 }
 
 TEST(Story, AUnifiedKernelImage) {

@@ -1,5 +1,7 @@
 #include "boot/proof.h"
 
+#include <algorithm>
+
 namespace assay::boot {
 namespace {
 
@@ -96,27 +98,37 @@ void TryVariable(const Event& event, Prover& prover) {
 // systemd-stub measures a section's name as ASCII with its NUL and logs it as UTF-16.
 void TryAsciiName(const Event& event, Prover& prover) {
   const std::string name = FromUtf16(event.data);
-  if (name.empty() || event.data.size() != 2 * name.size() + 2) return;
+  if (name.empty() || event.data.size() < 2 * name.size() + 2) return;
   prover.TryAs({reinterpret_cast<const std::uint8_t*>(name.c_str()), name.size() + 1}, "digest of the name");
 }
 
-void TryText(const Event& event, Prover& prover) {
-  const ByteView data = event.data;
+// The text with and without its NUL, and both without GRUB's prefix. Bytes behind the NUL are not covered.
+void TryText(const Event& event, ByteView trailing, Prover& prover) {
+  const ByteView data = event.data.first(event.data.size() - trailing.size());
   const std::string_view text = AsText(data);
-  const std::size_t end = data.empty() || data.back() != 0 ? data.size() : data.size() - 1;
-  prover.Try(0, end, Grade::kProven, "digest of the text");
+  const std::size_t nul = std::min(text.find('\0'), data.size());
+  const std::size_t with_nul = std::min(nul + 1, data.size());
+  const Grade grade = trailing.empty() ? Grade::kProven : Grade::kPartly;
+  const std::string_view how = trailing.empty()
+                                   ? "digest of the text"
+                                   : "digest of the text; the bytes after its NUL are not measured";
+  for (const std::size_t end : {nul, with_nul, data.size() - (data.empty() ? 0 : 1), data.size()})
+    prover.Try(0, end, grade, how);
+  if (data.size() > 2) prover.Try(0, data.size() - 2, grade, how);  // UTF-16
   const std::size_t prefix = GrubPrefix(text).size();
   if (prefix == 0) return;
   constexpr std::string_view kHow = "digest of the text after the prefix; the prefix is not measured";
-  prover.Try(prefix, end - prefix, Grade::kPartly, kHow);
-  prover.Try(prefix, data.size() - prefix, Grade::kPartly, kHow);
+  for (const std::size_t end : {nul, with_nul, data.size()})
+    prover.Try(prefix, end - prefix, Grade::kPartly, kHow);
 }
 
-void TryTagged(const Event& event, Prover& prover) {
+void TryTagged(const Event& event, ByteView trailing, Prover& prover) {
   constexpr std::size_t kTagHeader = 8;
-  if (event.data.size() > kTagHeader)
-    prover.Try(kTagHeader, event.data.size() - kTagHeader, Grade::kPartly,
-               "digest of the tagged data; the tag is not measured");
+  constexpr std::string_view kHow = "digest of the tagged data; the tag is not measured";
+  if (event.data.size() <= kTagHeader) return;
+  prover.Try(kTagHeader, event.data.size() - kTagHeader, Grade::kPartly, kHow);
+  if (!trailing.empty() && trailing.size() <= event.data.size() - kTagHeader)
+    prover.Try(kTagHeader, event.data.size() - kTagHeader - trailing.size(), Grade::kPartly, kHow);
 }
 
 // CEL content other than PCCLIENT_STD: over the whole TLV, or an IMA template's data.
@@ -157,6 +169,10 @@ bool DigestIs(const Event& event, HashAlg bank, ByteView bytes) {
 }
 
 Proof Prove(const EventLog& log, const Event& event, HashAlg bank) {
+  return Prove(log, event, bank, DecodeEvent(log, event));
+}
+
+Proof Prove(const EventLog& log, const Event& event, HashAlg bank, const Decoded& decoded) {
   if (!event.measured()) return {Grade::kNotMeasured, {}, "not extended into any register"};
   if (event.Find(bank) == nullptr) return {Grade::kUnproven, {}, "the event has no digest in this bank"};
   if (!CanHash(bank)) return {Grade::kUnproven, {}, "this bank's hash can't be computed here"};
@@ -177,11 +193,11 @@ Proof Prove(const EventLog& log, const Event& event, HashAlg bank) {
         TryVariable(event, prover);
         break;
       case kEventTag:
-        TryTagged(event, prover);
+        TryTagged(event, decoded.trailing, prover);
         break;
       case kIpl:
         TryAsciiName(event, prover);
-        TryText(event, prover);
+        TryText(event, decoded.trailing, prover);
         break;
       case kAction:
       case kEfiAction:
@@ -192,12 +208,15 @@ Proof Prove(const EventLog& log, const Event& event, HashAlg bank) {
       case kPlatformConfigFlags:
       case kOmitBootDeviceEvents:
       case kCompactHash:
-        TryText(event, prover);
+        TryText(event, decoded.trailing, prover);
         break;
       default:
         break;
     }
   }
+  if (!decoded.trailing.empty())
+    prover.Try(0, event.data.size() - decoded.trailing.size(), Grade::kPartly,
+               "digest of the data without what follows it, which is not measured");
   if (prover.found()) return prover.proof();
   return {Grade::kUnproven, {}, UnprovenReason(event)};
 }

@@ -33,6 +33,8 @@ struct Proof {
   std::string_view how;  // a sentence without its full stop
 };
 Proof Prove(const EventLog& log, const Event& event, HashAlg bank);
+// The same where the event is decoded already.
+Proof Prove(const EventLog& log, const Event& event, HashAlg bank, const Decoded& decoded);
 
 // Is the event's digest in this bank the hash of `bytes`? For what the log does not hold but the caller
 // knows.

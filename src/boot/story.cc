@@ -158,6 +158,11 @@ std::string OneLine(std::string_view text) {
   return out;
 }
 
+std::string Head(ByteView data) {
+  constexpr std::size_t kShown = 64;
+  return Printable(AsText(data.first(std::min(data.size(), kShown)))) + (data.size() > kShown ? "..." : "");
+}
+
 StoryLine& Teller::Tell(std::string topic, std::string_view text, std::size_t i, bool with_digest) {
   const Event& e = x_.event(i);
   StoryLine line;
@@ -172,6 +177,8 @@ StoryLine& Teller::Tell(std::string topic, std::string_view text, std::size_t i,
     line.grade = Grade::kUnproven;
     line.reason = "measured after the separator of its register, where anyone can";
   }
+  if (const ByteView rest = x_.decoded[i].trailing; !rest.empty())
+    line.details.push_back(fmt::format("{} bytes follow: {}", rest.size(), Head(rest)));
   if (with_digest) {
     if (const LogDigest* d = e.Find(x_.bank))
       line.digest = std::string(HashName(x_.bank)) + ":" + Hex(d->bytes);
@@ -194,6 +201,7 @@ std::vector<StoryLine> TellBoot(const Examined& x) {
     if (const auto* gpt = std::get_if<Gpt>(&x.decoded[i].body)) TellGpt(*gpt, i, teller);
   }
   TellLoaders(x, teller);
+  TellRest(x, teller);
   return teller.Take();
 }
 

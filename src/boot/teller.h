@@ -1,4 +1,4 @@
-// Inside this room: what the two halves of TellBoot() (story.h) share.
+// Inside this room: what the parts of TellBoot() (story.h) share.
 //
 //   teller.Tell("boot-entry", v.name, i).details.push_back(path);   // grade and reason are those of event i
 //
@@ -19,6 +19,7 @@ class Teller {
   // A line about event i. with_digest: the text only names what was measured.
   StoryLine& Tell(std::string topic, std::string_view text, std::size_t i, bool with_digest = false);
   void Add(StoryLine line) { lines_.push_back(std::move(line)); }
+  const std::vector<StoryLine>& lines() const { return lines_; }
   std::vector<StoryLine> Take() { return std::move(lines_); }
 
  private:
@@ -28,6 +29,13 @@ class Teller {
 
 // Line ends become spaces, NULs go.
 std::string OneLine(std::string_view text);
+
+// The first bytes, printable.
+std::string Head(ByteView data);
+
+// What no other line is about: whoever edits a log can give an event a type, or data, that nobody
+// understands, and must not hide it by that.
+void TellRest(const Examined& x, Teller& teller);
 
 // Option ROMs, images, shim, boot loader, kernel, command line, initrd, UKI, ExitBootServices.
 void TellLoaders(const Examined& x, Teller& teller);
