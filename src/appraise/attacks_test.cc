@@ -126,7 +126,11 @@ TEST_F(AttacksTest, ClockSetBack) {
   ExpectOnly(Judge(Collect()), {"clock.back"});
   host_.clock -= 1'000'000;
   host_.restart_count += 1;
-  ExpectOnly(Judge(Collect()), {"clock.back"});
+  const Appraisal restarted = Judge(Collect());
+  ExpectOnly(restarted, {"clock.back"});
+  EXPECT_TRUE(std::any_of(restarted.findings.begin(), restarted.findings.end(), [](const Finding& f) {
+    return f.name == "clock.back" && f.text.find("restart count went from") != std::string::npos;
+  }));
   host_.restart_count -= 1;
   host_.reset_count += 1;
   ExpectOnly(Judge(Collect()), {"clock.reset-count"});

@@ -212,7 +212,10 @@ bool CheckClock(Round& r) {
     good = false;
   } else if (!reset && (now.clock < before.clock || now.restart_count < before.restart_count)) {
     r.Add("clock.back", Verdict::kNotTrusted,
-          fmt::format("the TPM's clock went from {} ms back to {} ms", before.clock, now.clock));
+          now.clock < before.clock
+              ? fmt::format("the TPM's clock went from {} ms back to {} ms", before.clock, now.clock)
+              : fmt::format("the TPM's restart count went from {} back to {}, without a reset",
+                            before.restart_count, now.restart_count));
     good = false;
   } else if (reset || now.restart_count != before.restart_count) {
     // A restart may be a resume, which keeps the PCRs, or not: the clock does not tell. In both cases the

@@ -136,8 +136,17 @@ void CheckStartup(const Examined& x, Problems& out) {
   bool extended = false, seen = false, hcrtm = false;
   for (std::size_t i = 0; i < x.size(); ++i) {
     const Event& e = x.event(i);
-    if (i > 0 && std::holds_alternative<SpecId>(x.decoded[i].body))
-      out.Add("spec-id.repeated", Severity::kError, "a Spec ID header in the middle of the log", {e.number});
+    if (const auto* id = std::get_if<SpecId>(&x.decoded[i].body)) {
+      if (i > 0)
+        out.Add("spec-id.repeated", Severity::kError, "a Spec ID header in the middle of the log",
+                {e.number});
+      const int major = id->signature == "Spec ID Event03" ? 2 : 1;
+      if (id->version_major != major)
+        out.Add("spec-id.version", Severity::kWarning,
+                fmt::format("\"{}\" of version {}.{}: read as one of version {}", id->signature,
+                            id->version_major, id->version_minor, major),
+                {e.number});
+    }
     if (const auto* locality = std::get_if<StartupLocality>(&x.decoded[i].body)) {
       if (e.index != 0)
         out.Add("startup-locality.register", Severity::kError, "StartupLocality belongs to PCR 0",

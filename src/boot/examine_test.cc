@@ -480,6 +480,53 @@ TEST(Story, OthersStrayBytesAreTold) {
   EXPECT_NE(Find(looked.story, "command-line"), nullptr);
 }
 
+TEST(Story, AListOfShimsIsToldOnce) {
+  LogBuilder b({HashAlg::kSha384});
+  b.Separators({1, 2});
+  b.Add(3, kIpl, BytesOf("kernel_cmdline: a"), BytesOf("a"))
+      .Add(3, kIpl, BytesOf("MokList"), BytesOf("keys"));
+  const auto story = Look(b.bytes()).story;
+  EXPECT_NE(Find(story, "shim"), nullptr);
+  EXPECT_EQ(Find(story, "loader-file"), nullptr);
+}
+
+TEST(Story, ATagOfBytesHasNoText) {
+  const auto tag = [](std::uint32_t id, const Bytes& data) {
+    return Writer().U32Le(id).U32Le(static_cast<std::uint32_t>(data.size())).Put(data).Take();
+  };
+  const Bytes bytes = {2, 0, 5, 0, 7, 0, 0xC4, 0x30};
+  EXPECT_EQ(LineOf(Look(Good().Add(12, kEventTag, tag(0x40010001, bytes)).bytes()).story, "loader"),
+            "proven: Windows, trust boundary, 8 bytes");
+  EXPECT_EQ(LineOf(Look(Good().Add(12, kEventTag, tag(0x11223344, bytes)).bytes()).story, "addon"),
+            "proven: tag 0x11223344, 8 bytes");
+  EXPECT_EQ(LineOf(Look(Good().Add(12, kEventTag, tag(0x11223344, BytesOf("words"))).bytes()).story, "addon"),
+            "proven: tag 0x11223344: words");
+}
+
+TEST(Story, WhatIsEmptyIsSaidToBe) {
+  LogBuilder b({kBank});
+  b.Add(0, kSCrtmVersion, Utf16(""));
+  const Bytes option = Writer().U32Le(1).U16Le(0).Put(Utf16("Setup")).Take();
+  b.Add(1, kEfiVariableBoot2, VariableData(kGlobalGuid, "Boot0001", option));
+  const auto story = Look(b.Firmware().ReadyToBoot().bytes()).story;
+  EXPECT_EQ(LineOf(story, "firmware"), "proven: S-CRTM version \"\"");
+  ASSERT_NE(Find(story, "boot-entry"), nullptr);
+  EXPECT_EQ(Find(story, "boot-entry")->text, "Boot0001: Setup");
+  EXPECT_THAT(Find(story, "boot-entry")->details, IsEmpty());
+}
+
+TEST(Check, AHeaderOfAnotherVersionIsNamed) {
+  const auto with = [](std::size_t at, std::uint8_t version) {
+    Bytes bytes = Good().bytes();
+    bytes[32 + at] = version;
+    return Look(bytes).names;
+  };
+  constexpr std::size_t kMajor = 21;
+  EXPECT_THAT(with(kMajor, 2), IsEmpty());
+  EXPECT_THAT(with(kMajor, 3), testing::ElementsAre("spec-id.version"));
+  EXPECT_THAT(with(kMajor, 1), testing::ElementsAre("spec-id.version"));
+}
+
 TEST(Story, AUnifiedKernelImage) {
   LogBuilder b = Good();
   const auto tag = [](std::uint32_t id, const Bytes& text) {

@@ -23,9 +23,11 @@ void TellFirmware(const Examined& x, std::size_t i, Teller& teller) {
   if (e.type == kSCrtmVersion) {
     constexpr std::size_t kGuid = 16;
     const std::string text = x.TextOf(i);
-    const std::string version = !text.empty()            ? "\"" + text + "\""
-                                : e.data.size() == kGuid ? GuidFrom(e.data).ToString()
-                                                         : Hex(e.data);
+    const bool is_empty = e.data.size() <= 2 &&
+                          std::all_of(e.data.begin(), e.data.end(), [](std::uint8_t b) { return b == 0; });
+    const std::string version = !text.empty() || is_empty ? "\"" + text + "\""
+                                : e.data.size() == kGuid  ? GuidFrom(e.data).ToString()
+                                                          : Hex(e.data);
     teller.Tell("firmware", "S-CRTM version " + version, i);
   } else if (e.type == kEfiHcrtmEvent) {
     teller.Tell("firmware", "started by a hardware root of trust for measurement (H-CRTM)", i, true);
@@ -107,7 +109,7 @@ void TellVariable(const Examined& x, std::size_t i, const Variable& v, Teller& t
     teller.Tell("boot-order", v.name + ": " + text, i);
   } else if (const auto* option = std::get_if<LoadOption>(&v.meaning)) {
     StoryLine& line = teller.Tell("boot-entry", fmt::format("{}: {}", v.name, option->description), i);
-    line.details.push_back(DevicePathText(option->device_path));
+    if (!option->device_path.empty()) line.details.push_back(DevicePathText(option->device_path));
   }
 }
 

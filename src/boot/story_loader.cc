@@ -48,13 +48,18 @@ void TellImages(const Examined& x, Teller& teller) {
   }
 }
 
+bool IsShims(const Examined& x, std::size_t i) {
+  if (x.event(i).type != kIpl || !x.In(i, kShimPcr)) return false;
+  const std::string name = x.TextOf(i);
+  return name.starts_with("Mok") || name == "Shim" || name.starts_with("Sbat");
+}
+
 // shim's lists are measured by content under a name; the states are single bytes, whose value the digest
 // gives away.
 void TellShim(const Examined& x, Teller& teller) {
   for (std::size_t i = 0; i < x.size(); ++i) {
-    if (x.event(i).type != kIpl || !x.In(i, kShimPcr)) continue;
+    if (!IsShims(x, i)) continue;
     const std::string name = x.TextOf(i);
-    if (!name.starts_with("Mok") && name != "Shim" && !name.starts_with("Sbat")) continue;
     std::optional<int> value;
     for (std::uint8_t v : {0, 1}) {
       if (DigestIs(x.event(i), x.bank, ByteView(&v, 1))) value = v;
@@ -137,7 +142,7 @@ void TellGrub(const Examined& x, Teller& teller) {
       teller.Tell("command-line", text->text, i);
     else if (text->prefix == "module_cmdline: ")
       teller.Tell("loader", "module " + text->text, i);
-    else if (text->prefix.empty() && x.In(i, 9) && !text->utf16)
+    else if (text->prefix.empty() && x.In(i, 9) && !text->utf16 && !IsShims(x, i))
       TellGrubFile(files, text->text, i, teller);
   }
 }
@@ -172,7 +177,8 @@ void TellSystemd(const Examined& x, Teller& teller) {
     if (const auto* tag = std::get_if<TaggedEvent>(&x.decoded[i].body)) {
       const std::string what =
           tag->name.empty() ? fmt::format("tag {:#010x}", tag->id) : std::string(tag->name);
-      const std::string text = tag->description.empty() ? what : what + ": " + tag->description;
+      const std::string text = tag->description.empty() ? fmt::format("{}, {} bytes", what, tag->data.size())
+                                                        : what + ": " + tag->description;
       switch (tag->id) {
         case kTagInitrd:
           teller.Tell("initrd", "measured by the kernel's EFI stub", i, true);
@@ -185,7 +191,7 @@ void TellSystemd(const Examined& x, Teller& teller) {
           teller.Tell("loader", "systemd-boot: loader.conf", i, true);
           break;
         default:
-          teller.Tell("addon", text, i, true);
+          teller.Tell(IsWindowsTag(tag->id) ? "loader" : "addon", text, i, true);
           break;
       }
       continue;
