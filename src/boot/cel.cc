@@ -8,8 +8,9 @@ namespace {
 
 constexpr std::string_view kFormat = "cel";
 constexpr std::uint8_t kRecordNumber = 0, kDigests = 3;
-constexpr std::uint8_t kEventType = 0, kEventData = 1;  // inside kCelPcClientStd
-constexpr std::size_t kHeader = 5;                      // type and length
+constexpr std::uint8_t kEventType = 0, kEventData = 1;         // inside kCelPcClientStd
+constexpr std::size_t kHeader = 5;                             // type and length
+constexpr std::size_t kMaxRecordNumber = 8, kMaxRegister = 4;  // bytes
 
 struct Tlv {
   std::uint8_t type = 0;
@@ -33,7 +34,7 @@ bool IsRegisterType(std::uint8_t type) {
   return type == kCelPcr || type == kCelNvIndex || type == kCelCcRegister;
 }
 
-// Integers are written with one, four or eight bytes by different tools.
+// Different tools write integers with as many bytes as they need, with four, or with eight.
 Result<std::uint64_t> Number(const Reader& r, const Tlv& tlv, std::size_t max, std::string_view what) {
   if (tlv.value.empty() || tlv.value.size() > max) return Fail(r.BadAt(tlv.offset + 1, what));
   std::uint64_t v = 0;
@@ -81,11 +82,11 @@ Result<Event> TakeRecord(Reader& r) {
   e.offset = r.offset();
   ASSAY_ASSIGN(const Tlv number, TakeTlv(r, "record number"));
   if (number.type != kRecordNumber) return Fail(r.BadAt(number.offset, "record number"));
-  ASSAY_ASSIGN(e.cel->record, Number(r, number, 8, "record number"));
+  ASSAY_ASSIGN(e.cel->record, Number(r, number, kMaxRecordNumber, "record number"));
   ASSAY_ASSIGN(const Tlv index, TakeTlv(r, "register"));
   if (!IsRegisterType(index.type)) return Fail(r.BadAt(index.offset, "register"));
   e.cel->register_type = index.type;
-  ASSAY_ASSIGN(const std::uint64_t register_index, Number(r, index, 4, "register"));
+  ASSAY_ASSIGN(const std::uint64_t register_index, Number(r, index, kMaxRegister, "register"));
   e.index = static_cast<std::uint32_t>(register_index);
   ASSAY_ASSIGN(const Tlv digests, TakeTlv(r, "digests"));
   if (digests.type != kDigests) return Fail(r.BadAt(digests.offset, "digests"));
@@ -117,13 +118,19 @@ class Numbering {
 
 }  // namespace
 
-// A TCG log may begin with the same five bytes (PCR 0, EV_S_CRTM_VERSION), so look at the second field too.
+// A TCG log may begin with the same bytes (PCR 0, EV_SEPARATOR or EV_S_CRTM_VERSION), so look at the next two
+// fields too: for them a TCG log would need a digest of chosen bytes.
 bool LooksLikeCel(ByteView data) {
   Reader r(data, kFormat);
   const auto number = TakeTlv(r, "");
-  if (!number || number->type != kRecordNumber || number->value.size() != 8) return false;
+  if (!number || number->type != kRecordNumber || number->value.empty() ||
+      number->value.size() > kMaxRecordNumber)
+    return false;
   const auto index = TakeTlv(r, "");
-  return index && IsRegisterType(index->type) && (index->value.size() == 1 || index->value.size() == 4);
+  if (!index || !IsRegisterType(index->type) || index->value.empty() || index->value.size() > kMaxRegister)
+    return false;
+  const auto digests = TakeTlv(r, "");
+  return digests && digests->type == kDigests;
 }
 
 Result<EventLog> ParseCel(ByteView data, const ParseOptions& options) {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "list/list.h"
+
 namespace assay::boot {
 namespace {
 
@@ -151,8 +153,28 @@ Result<ImaTemplate> ParseImaTemplate(ByteView data) {
     ASSAY_ASSIGN(const std::uint8_t type, r.U8("field"));
     ASSAY_ASSIGN(const std::uint32_t size, r.U32Be("field size"));
     ASSAY_ASSIGN(const ByteView value, r.Take(size, "field"));
-    if (type == kName) t.name = std::string(AsText(value));
+    if (type == kName) t.name = std::string(UpToNul(AsText(value)));
     if (type == kData) t.data = value;
+  }
+  ima::RecordView record;
+  record.template_name = t.name;
+  record.data = t.data;
+  if (const auto entry = ima::Decode(record)) t.path = entry->path;
+  return t;
+}
+
+// CEL 1.0, section 5.1: IMA_TLV.
+Result<ImaTemplate> ParseImaTlv(ByteView data) {
+  constexpr std::uint8_t kPath = 0;
+  Reader r(data, kFormat);
+  ImaTemplate t;
+  t.name = "ima-tlv";
+  t.data = data;
+  while (!r.done()) {
+    ASSAY_ASSIGN(const std::uint8_t type, r.U8("field"));
+    ASSAY_ASSIGN(const std::uint32_t size, r.U32Be("field size"));
+    ASSAY_ASSIGN(const ByteView value, r.Take(size, "field"));
+    if (type == kPath) t.path = std::string(UpToNul(AsText(value)));
   }
   return t;
 }
@@ -242,6 +264,8 @@ Decoded DecodeEvent(const EventLog& log, const Event& event) {
   if (log.format == Format::kCelTlv && event.type == kNoCelType) {
     if (event.cel->content_type == kCelImaTemplate)
       Set(ParseImaTemplate(data), out);
+    else if (event.cel->content_type == kCelImaTlv)
+      Set(ParseImaTlv(data), out);
     else
       SetText(data, out);
     return out;

@@ -49,9 +49,10 @@ struct TaggedEvent {  // TCG_PCClientTaggedEvent
   ByteView data;
   ByteView trailing;
 };
-struct ImaTemplate {  // CEL
+struct ImaTemplate {  // CEL: an IMA record, as a template or as TLVs (name "ima-tlv")
   std::string name;
   ByteView data;
+  std::string path;  // empty: the data can't be opened
 };
 // A text: EV_ACTION, EV_IPL, EV_S_CRTM_VERSION and others. `prefix` is what GRUB puts in front of what it
 // measured.

@@ -89,8 +89,11 @@ Result<EventLog> ParseTcg(ByteView data, const ParseOptions& options) {
   log.algorithms = {{static_cast<std::uint16_t>(HashAlg::kSha1), kSha1Size}};
   const std::uint64_t data_offset = r.offset() - first.data.size();
   const bool header = first.type == kNoAction && AsText(first.data).starts_with(kSpecId);
+  const bool agile = header && AsText(first.data).starts_with(kSpecId03) && options.format != Format::kTcg12;
+  if (!agile && options.format == Format::kCryptoAgile)
+    return Fail(r.BadAt(0, "not a crypto-agile log: it has no Spec ID header"));
   auto spec_id = header ? ParseSpecId(first.data, data_offset) : Result<SpecId>(SpecId());
-  if (header && AsText(first.data).starts_with(kSpecId03)) {
+  if (agile) {
     if (!spec_id) return Fail(spec_id.error());
     log.format = Format::kCryptoAgile;
     log.algorithms = spec_id->algorithms;
@@ -177,7 +180,8 @@ Result<EventLog> ParseEventLog(ByteView data, const ParseOptions& options) {
   if (data.empty()) return Fail(ParseError(std::string(kFormat), 0, "empty"));
   if (data.size() > kMaxLog)
     return Fail(ParseError(std::string(kFormat), kMaxLog, "larger than any event log"));
-  return LooksLikeCel(data) ? ParseCel(data, options) : ParseTcg(data, options);
+  const bool cel = options.format ? *options.format == Format::kCelTlv : LooksLikeCel(data);
+  return cel ? ParseCel(data, options) : ParseTcg(data, options);
 }
 
 Bytes EncodeEvent(Format format, const Event& event, bool first) {

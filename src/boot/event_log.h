@@ -34,6 +34,7 @@ inline constexpr std::uint32_t kCcRegisterCount = 5;  // MRTD, RTMR[0..3]
 
 enum class Format { kTcg12, kCryptoAgile, kCelTlv };
 std::string_view FormatName(Format format);  // "tcg-1.2", "crypto-agile", "cel-tlv"
+std::optional<Format> FormatFromName(std::string_view name);
 
 // What an event's index counts: PCRs of a TPM, or CC measurement registers (0 MRTD, 1 to 4 RTMR[0] to
 // RTMR[3]).
@@ -128,7 +129,9 @@ struct EventLog {
 struct ParseOptions {
   // A TCG log does not say what its indices count. nullopt: kCc if the only bank is SHA-384 and no event
   // names a register above 4 (a TPM's log has separators for PCR 5 to 7).
-  std::optional<Registers> registers;
+  std::optional<Registers> registers = std::nullopt;
+  // nullopt: told by the first bytes. Else the log is read as this, or refused.
+  std::optional<Format> format = std::nullopt;
 };
 Result<EventLog> ParseEventLog(ByteView data, const ParseOptions& options = {});
 Result<SpecId> ParseSpecId(ByteView event_data, std::uint64_t offset = 0);

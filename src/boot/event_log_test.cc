@@ -270,6 +270,67 @@ TEST(CelLog, IsReadAndReplayed) {
   EXPECT_EQ(replayed.Value(HashAlg::kSha256, 10), ExtendPcr(zero, Hash(HashAlg::kSha256, BytesOf("data"))));
 }
 
+// The same log with record numbers of other sizes, and registers of up to four bytes.
+Bytes WithNumbersOf(std::size_t number_size, std::size_t register_size) {
+  Bytes out;
+  const Bytes log = CanonicalLog(1);
+  const auto parsed = ParseEventLog(log);
+  for (const Event& e : parsed->events) {
+    Writer w;
+    w.U8(0)
+        .U32Be(static_cast<std::uint32_t>(number_size))
+        .Put(Bytes(number_size - 1))
+        .U8(static_cast<std::uint8_t>(e.number));
+    w.U8(kCelPcr).U32Be(static_cast<std::uint32_t>(register_size)).Put(Bytes(register_size - 1));
+    w.U8(static_cast<std::uint8_t>(e.index));
+    constexpr std::size_t kFront = 13 + 6;  // number and register as EncodeEvent() writes them
+    w.Put(e.raw.subspan(kFront));
+    out.insert(out.end(), w.bytes().begin(), w.bytes().end());
+  }
+  return out;
+}
+
+TEST(CelLog, NumbersOfOneToEightBytesAreDetected) {
+  for (std::size_t size = 1; size <= 8; ++size) {
+    for (std::size_t register_size = 1; register_size <= 4; ++register_size) {
+      const Bytes bytes = WithNumbersOf(size, register_size);
+      const auto log = ParseEventLog(bytes);
+      ASSERT_TRUE(log) << size << " " << log.error().Message();
+      EXPECT_EQ(log->format, Format::kCelTlv);
+      EXPECT_EQ(log->events.size(), 2U);
+    }
+  }
+  EXPECT_FALSE(ParseEventLog(WithNumbersOf(9, 1)));
+  // Logs that begin as a record number of four or eight bytes would.
+  for (const std::uint32_t type : {kSeparator, kSCrtmVersion}) {
+    LogBuilder b({});
+    EXPECT_EQ(ParseEventLog(b.Add(0, type, Bytes(4)).Separators({1}).bytes())->format, Format::kTcg12);
+  }
+  const Bytes others = RealData("../trials/r6-cel-recnum-4-bytes.bin");
+  if (others.empty()) GTEST_SKIP() << NoRealData();
+  EXPECT_TRUE(ParseEventLog(others));
+}
+
+TEST(EventLog, AFormatCanBeForced) {
+  LogBuilder agile({HashAlg::kSha256}), first({});
+  first.Separators({0});
+  const Bytes cel = CanonicalLog(1);
+  const auto parse = [](const Bytes& bytes, std::string_view name) {
+    ParseOptions options;
+    options.format = FormatFromName(name);
+    EXPECT_TRUE(options.format);
+    return ParseEventLog(bytes, options);
+  };
+  EXPECT_TRUE(parse(cel, "cel-tlv"));
+  EXPECT_TRUE(parse(first.bytes(), "tcg-1.2"));
+  EXPECT_TRUE(parse(agile.bytes(), "crypto-agile"));
+  EXPECT_EQ(parse(agile.bytes(), "tcg-1.2")->format, Format::kTcg12);
+  EXPECT_FALSE(parse(first.bytes(), "crypto-agile"));
+  EXPECT_FALSE(parse(first.bytes(), "cel-tlv"));
+  EXPECT_FALSE(parse(cel, "tcg-1.2"));
+  EXPECT_EQ(FormatFromName("auto"), std::nullopt);
+}
+
 TEST(CelLog, NumbersMayCountTheLogOrEachRegisterButNotJump) {
   EXPECT_TRUE(ParseEventLog(CanonicalLog(0)));
   EXPECT_TRUE(ParseEventLog(CanonicalLog(1)));

@@ -80,6 +80,13 @@ std::string_view FormatName(Format format) {
   return "unknown";
 }
 
+std::optional<Format> FormatFromName(std::string_view name) {
+  for (const Format format : {Format::kTcg12, Format::kCryptoAgile, Format::kCelTlv}) {
+    if (FormatName(format) == name) return format;
+  }
+  return std::nullopt;
+}
+
 std::string RegisterName(Registers registers, std::uint32_t index) {
   if (registers == Registers::kPcr) return fmt::format("PCR {}", index);
   return index == 0 ? "MRTD" : fmt::format("RTMR[{}]", index - 1);

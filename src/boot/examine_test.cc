@@ -7,6 +7,7 @@
 
 #include "base/fd.h"
 #include "base/real_data.h"
+#include "boot/expected.h"
 #include "boot/log_builder.h"
 #include "boot/replay.h"
 #include "boot/story.h"
@@ -525,6 +526,41 @@ TEST(Check, AHeaderOfAnotherVersionIsNamed) {
   EXPECT_THAT(with(kMajor, 2), IsEmpty());
   EXPECT_THAT(with(kMajor, 3), testing::ElementsAre("spec-id.version"));
   EXPECT_THAT(with(kMajor, 1), testing::ElementsAre("spec-id.version"));
+}
+
+TEST(Story, ImaRecordsOfACanonicalLog) {
+  const auto sized = [](const Bytes& value) {
+    return Writer().U32Le(static_cast<std::uint32_t>(value.size())).Put(value).Take();
+  };
+  const Bytes ng = Join(sized(Join(BytesOf(std::string_view("sha256:\0", 8)), Bytes(32, 5))),
+                        sized(BytesOf(std::string_view("/bin/tool\0", 10))));
+  const Bytes content =
+      Writer().U8(0).U32Be(6).Put("ima-ng").U8(1).U32Be(static_cast<std::uint32_t>(ng.size())).Put(ng).Take();
+  const Bytes tlv = Writer().U8(0).U32Be(8).Put("/bin/two").Take();
+  const Digest first = Hash(kBank, ng), second = Hash(kBank, BytesOf("something else"));
+  Bytes bytes;
+  const auto add = [&](std::uint64_t number, std::uint8_t type, const Bytes& data, const Digest& digest) {
+    Event e;
+    e.index = 10;
+    e.data = data;
+    e.digests = {{0x000B, digest.view()}};
+    e.cel = CelFields{number, kCelPcr, type, {}};
+    bytes = Join(std::move(bytes), EncodeEvent(Format::kCelTlv, e));
+  };
+  add(0, kCelImaTemplate, content, first);
+  add(1, kCelImaTemplate, content, second);
+  add(2, kCelImaTlv, tlv, second);
+  const auto log = ParseEventLog(bytes);
+  ASSERT_TRUE(log) << log.error().Message();
+  const Examined x = Examine(*log, kBank);
+  EXPECT_EQ(EventLabel(x, 0), "ima-ng /bin/tool");
+  EXPECT_EQ(EventLabel(x, 2), "ima-tlv /bin/two");
+  const auto story = TellBoot(x);
+  ASSERT_NE(Find(story, "ima"), nullptr);
+  EXPECT_THAT(Find(story, "ima")->text, HasSubstr("PCR 10: 1 records of IMA"));
+  // One whose digest is of something else is not hidden among them.
+  ASSERT_NE(Find(story, "other"), nullptr);
+  EXPECT_EQ(Find(story, "other")->events, std::vector<std::uint64_t>{1});
 }
 
 TEST(Story, AUnifiedKernelImage) {

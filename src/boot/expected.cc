@@ -71,6 +71,7 @@ std::string EventLabel(const Examined& x, std::size_t i) {
   if (const auto* blob = std::get_if<FirmwareBlob>(&body); blob != nullptr && blob->description.empty())
     return fmt::format("{} bytes at {:#x}", blob->length, blob->base);
   if (const auto* text = std::get_if<Text>(&body)) return Printable(text->prefix + text->text);
+  if (const auto* ima = std::get_if<ImaTemplate>(&body)) return Printable(ima->name + " " + ima->path);
   return Printable(x.TextOf(i));
 }
 

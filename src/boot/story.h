@@ -24,7 +24,7 @@ namespace assay::boot {
 struct StoryLine {
   std::string topic;  // "firmware", "secure-boot", "key", "option-rom", "boot-order", "boot-entry", "shim",
                       // "image", "loader", "loader-file", "kernel", "command-line", "initrd", "uki-section",
-                      // "addon", "partition-table", "platform", "exit-boot-services"; "other" and
+                      // "addon", "partition-table", "platform", "exit-boot-services", "ima"; "other" and
                       // "not-understood": of events that no other line is about
   std::string text;
   std::vector<std::string> details;

@@ -38,6 +38,28 @@ struct Group {
   std::vector<std::size_t> events;
 };
 
+// A record of IMA whose digest covers what it says.
+bool IsImaRecord(const Examined& x, std::size_t i) {
+  const auto* ima = std::get_if<ImaTemplate>(&x.decoded[i].body);
+  const Grade grade = x.proofs[i].grade;
+  return ima != nullptr && !ima->path.empty() && (grade == Grade::kProven || grade == Grade::kPartly);
+}
+
+void TellIma(const Examined& x, Teller& teller) {
+  std::map<std::uint32_t, StoryLine> lines;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    if (IsImaRecord(x, i)) lines[x.event(i).index].events.push_back(x.event(i).number);
+  }
+  for (auto& [index, line] : lines) {
+    line.topic = "ima";
+    line.text = fmt::format("{}: {} records of IMA (assay log show lists them)",
+                            RegisterName(x.log->registers, index), line.events.size());
+    line.grade = Grade::kPartly;
+    line.reason = "digest of each record's data; the template's name is not measured";
+    teller.Add(std::move(line));
+  }
+}
+
 void TellGroup(const Examined& x, const Group& group, Teller& teller) {
   StoryLine line;
   line.topic = group.understood ? "other" : "not-understood";
@@ -57,6 +79,7 @@ void TellGroup(const Examined& x, const Group& group, Teller& teller) {
 }  // namespace
 
 void TellRest(const Examined& x, Teller& teller) {
+  TellIma(x, teller);
   std::vector<bool> told(x.size());
   for (const StoryLine& line : teller.lines()) {
     for (const std::uint64_t number : line.events) told[number] = true;
@@ -66,8 +89,8 @@ void TellRest(const Examined& x, Teller& teller) {
   for (std::size_t i = 0; i < x.size(); ++i) {
     const Event& e = x.event(i);
     const bool understood = IsUnderstood(x, i);
-    // The header is the first event.
-    if (told[i] || x.separator[i] || i == 0 && std::holds_alternative<SpecId>(x.decoded[i].body)) continue;
+    const bool header = i == 0 && std::holds_alternative<SpecId>(x.decoded[i].body);
+    if (told[i] || x.separator[i] || header) continue;
     if (e.measured() && !IsFirmwareRegister(x, e.index)) {
       single.push_back(i);
       continue;

@@ -92,7 +92,7 @@ json Of(const boot::HandoffTables& t) {
   return {{"kind", "handoff-tables"}, {"description", t.description}, {"tables", tables}};
 }
 json Of(const boot::ImaTemplate& t) {
-  return {{"kind", "ima-template"}, {"name", t.name}, {"data", Hex(t.data)}};
+  return {{"kind", "ima-template"}, {"name", t.name}, {"path", t.path}, {"data", Hex(t.data)}};
 }
 json Of(const std::monostate&) { return nullptr; }
 

@@ -26,6 +26,7 @@ Result<std::unique_ptr<LoadedLog>> Load(const BootOptions& o) {
   boot::ParseOptions options;
   if (o.registers == "pcr") options.registers = boot::Registers::kPcr;
   if (o.registers == "cc") options.registers = boot::Registers::kCc;
+  options.format = boot::FormatFromName(o.format);
   auto log = boot::ParseEventLog(loaded->bytes, options);
   if (!log) return Fail(log.error().In(o.file));
   loaded->log = std::move(*log);
@@ -211,6 +212,9 @@ void AddBoot(CLI::App& app, Session& session) {
     sub->add_option("file", options->file, "The event log")->capture_default_str();
     sub->add_option("--registers", options->registers, "What its indices count")
         ->check(CLI::IsMember({"auto", "pcr", "cc"}))
+        ->capture_default_str();
+    sub->add_option("--format", options->format, "How it is written")
+        ->check(CLI::IsMember({"auto", "tcg-1.2", "crypto-agile", "cel-tlv"}))
         ->capture_default_str();
   };
   CLI::App* show = boot->add_subcommand("show", "Say what a log tells, and how far it is proven");

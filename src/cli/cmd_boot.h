@@ -22,6 +22,7 @@ struct BootOptions {
   std::string file;
   std::string bank;
   std::string registers = "auto";
+  std::string format = "auto";
   bool events = false;
   bool all = false;
   bool strict = false;

@@ -6,6 +6,8 @@
 #include <algorithm>
 
 #include "base/fd.h"
+#include "boot/cel.h"
+#include "boot/event_data.h"
 #include "list/list.h"
 
 namespace assay::cli {
@@ -77,7 +79,39 @@ Result<std::optional<HashAlg>> ParseOptionalBank(const std::string& name) {
   return std::optional(bank);
 }
 
+// The columns are the log's digests, of the bank given or else of the log's best.
+Result<ListFile> ListFile::OfCel(ByteView content, std::optional<HashAlg> bank) {
+  boot::ParseOptions options;
+  options.format = boot::Format::kCelTlv;
+  ASSAY_ASSIGN(const boot::EventLog log, boot::ParseEventLog(content, options));
+  const auto chosen = bank ? bank : log.DefaultBank();
+  if (!chosen) return Fail(StateError("boot.no-bank", "the log has no bank whose hash can be computed here"));
+  ListFile file;
+  file.bank_ = *chosen;
+  for (const boot::Event& e : log.events) {
+    const bool imas = e.cel && e.cel->content_type == boot::kCelImaTemplate;
+    if (!imas) {
+      ++file.not_imas_;
+      continue;
+    }
+    const boot::Decoded decoded = boot::DecodeEvent(log, e);
+    const auto* record = std::get_if<boot::ImaTemplate>(&decoded.body);
+    const boot::LogDigest* logged = e.Find(file.bank_);
+    if (record == nullptr || logged == nullptr)
+      return Fail(ParseError("cel", e.offset,
+                             record == nullptr ? "an IMA record that can't be opened"
+                                               : "an IMA record without this bank's digest"));
+    ASSAY_ASSIGN(const Digest column, Digest::Of(file.bank_, logged->bytes));
+    const Bytes one = ima::EncodeRecord(e.index, column, record->name, record->data);
+    file.list_.insert(file.list_.end(), one.begin(), one.end());
+  }
+  if (file.list_.empty())
+    return Fail(StateError("log.unknown-format", "is an event log without records of IMA: assay boot show"));
+  return file;
+}
+
 Result<ListFile> ListFile::Of(Bytes content, const std::string& name, std::optional<HashAlg> bank) {
+  if (boot::LooksLikeCel(content)) return OfCel(content, bank);
   ListFile file;
   file.ascii_ = LooksAscii(content);
   if (!file.ascii_) {

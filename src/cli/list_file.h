@@ -1,4 +1,5 @@
-// A measurement list as a user has it: binary or ASCII, of any bank, carried over a kexec or not.
+// A measurement list as a user has it: binary or ASCII, of any bank, carried over a kexec or not, or the IMA
+// records of a canonical event log (CEL).
 //
 //   ASSAY_ASSIGN(ListFile file, ListFile::Read("binary_runtime_measurements_sha256", std::nullopt));
 //   ima::ListReader reader(file.list(), file.bank());
@@ -23,11 +24,14 @@ class ListFile {
   ByteView list() const { return list_; }
   HashAlg bank() const { return bank_; }
   bool ascii() const { return ascii_; }
+  std::size_t not_imas() const { return not_imas_; }  // of a canonical event log: records left out
 
  private:
+  static Result<ListFile> OfCel(ByteView content, std::optional<HashAlg> bank);
   Bytes list_;
   HashAlg bank_ = HashAlg::kSha256;
   bool ascii_ = false;
+  std::size_t not_imas_ = 0;
 };
 
 // "-" is standard output. Anything but a regular file is written to, not replaced.

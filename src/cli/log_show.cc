@@ -182,6 +182,8 @@ Result<int> ShowLog(const ShowOptions& o, const Session& session) {
     }
   }
   if (session.json) fmt::print("\n]}}\n");
+  if (file.not_imas() > 0)
+    fmt::print(stderr, "{} records of the log are not IMA's: assay boot show\n", file.not_imas());
   return kExitOk;
 }
 
