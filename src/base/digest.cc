@@ -5,6 +5,7 @@
 
 #include "base/digest.h"
 
+#include <openssl/evp.h>
 #include <openssl/sha.h>
 
 #include <cassert>
@@ -35,14 +36,30 @@ const AlgInfo& Info(HashAlg alg) {
   return kAlgs[1];
 }
 
-// A caller that did not ask CanHash() has no digest to go on with.
+// A caller that did not ask CanHash() or CanReplay() has no digest to go on with.
 [[noreturn]] void NotComputed() { std::abort(); }
 
 union State {
   SHA_CTX sha1;
   SHA256_CTX sha256;
   SHA512_CTX sha512;  // SHA-384 too
+  EVP_MD_CTX* sm3;    // from Begin() to End() or Drop()
 };
+
+// OpenSSL has no low-level functions for it, and can be built without it.
+const EVP_MD* Sm3() {
+  static const EVP_MD* const md = EVP_MD_fetch(nullptr, "SM3", nullptr);
+  return md;
+}
+
+void BeginSm3(State& s) {
+  s.sm3 = Sm3() != nullptr ? EVP_MD_CTX_new() : nullptr;
+  if (s.sm3 == nullptr || EVP_DigestInit_ex(s.sm3, Sm3(), nullptr) != 1) NotComputed();
+}
+
+void Drop(HashAlg alg, State& s) {
+  if (alg == HashAlg::kSm3_256) EVP_MD_CTX_free(s.sm3);
+}
 
 void Begin(HashAlg alg, State& s) {
   switch (alg) {
@@ -57,6 +74,9 @@ void Begin(HashAlg alg, State& s) {
       return;
     case HashAlg::kSha512:
       SHA512_Init(&s.sha512);
+      return;
+    case HashAlg::kSm3_256:
+      BeginSm3(s);
       return;
     default:
       NotComputed();
@@ -77,6 +97,9 @@ void Add(HashAlg alg, State& s, ByteView data) {
     case HashAlg::kSha512:
       SHA512_Update(&s.sha512, data.data(), data.size());
       return;
+    case HashAlg::kSm3_256:
+      if (EVP_DigestUpdate(s.sm3, data.data(), data.size()) != 1) NotComputed();
+      return;
     default:
       NotComputed();
   }
@@ -96,6 +119,10 @@ Digest End(HashAlg alg, State& s) {
       break;
     case HashAlg::kSha512:
       SHA512_Final(d.data(), &s.sha512);
+      break;
+    case HashAlg::kSm3_256:
+      if (EVP_DigestFinal_ex(s.sm3, d.data(), nullptr) != 1) NotComputed();
+      Drop(alg, s);
       break;
     default:
       NotComputed();
@@ -126,6 +153,7 @@ std::size_t DigestSize(HashAlg alg) {
 }
 std::string_view HashName(HashAlg alg) { return Info(alg).name; }
 bool CanHash(HashAlg alg) { return Info(alg).computed; }
+bool CanReplay(HashAlg alg) { return CanHash(alg) || (alg == HashAlg::kSm3_256 && Sm3() != nullptr); }
 
 std::optional<HashAlg> HashFromName(std::string_view name) {
   for (const AlgInfo& i : kAlgs)
@@ -170,12 +198,13 @@ bool Digest::AllBytes(std::uint8_t byte) const {
 struct Hasher::Impl {
   HashAlg alg;
   State state;
+  explicit Impl(HashAlg a) : alg(a) { Begin(alg, state); }
+  ~Impl() { Drop(alg, state); }
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
 };
 
-Hasher::Hasher(HashAlg alg) : impl_(std::make_unique<Impl>()) {
-  impl_->alg = alg;
-  Begin(alg, impl_->state);
-}
+Hasher::Hasher(HashAlg alg) : impl_(std::make_unique<Impl>(alg)) {}
 Hasher::~Hasher() = default;
 Hasher::Hasher(Hasher&&) noexcept = default;
 Hasher& Hasher::operator=(Hasher&&) noexcept = default;

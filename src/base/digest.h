@@ -4,8 +4,8 @@
 //   Hasher h(HashAlg::kSha256); h.Update(a).Update(b); Digest d = h.Finish();
 //
 // Contract: a Digest is a plain value of at most 64 bytes, comparable and hashable. Algorithms that are
-// recognised but not computed here (SM3, SHA-3) have names, sizes and identifiers; CanHash() is false for
-// them.
+// recognised but not computed here (SHA-3) have names, sizes and identifiers; CanHash() is false for
+// them, and for SM3, which only logs are replayed with (CanReplay()).
 #pragma once
 
 #include <array>
@@ -38,6 +38,8 @@ std::string_view HashName(HashAlg alg);  // the kernel's name: "sha256", "sm3_25
 std::optional<HashAlg> HashFromName(std::string_view name);  // also accepts "sha-256"/"sm3"
 std::optional<HashAlg> HashFromTpmAlg(std::uint16_t tpm_alg);
 bool CanHash(HashAlg alg);  // SHA-1, SHA-256, SHA-384, SHA-512
+// These, and SM3 where OpenSSL has it: for logs of others. Nothing here is measured or quoted by SM3.
+bool CanReplay(HashAlg alg);
 
 class Digest {
  public:
@@ -69,7 +71,7 @@ class Digest {
 // thread-safe.
 class Hasher {
  public:
-  explicit Hasher(HashAlg alg);  // CanHash(alg) must hold: else the program ends
+  explicit Hasher(HashAlg alg);  // CanReplay(alg) must hold: else the program ends
   ~Hasher();
   Hasher(Hasher&&) noexcept;
   Hasher& operator=(Hasher&&) noexcept;
@@ -82,7 +84,7 @@ class Hasher {
   std::unique_ptr<Impl> impl_;
 };
 
-Digest Hash(HashAlg alg, ByteView data);  // CanHash(alg) must hold, as for Hasher
+Digest Hash(HashAlg alg, ByteView data);  // CanReplay(alg) must hold, as for Hasher
 // H(old || event): what TPM2_PCR_Extend does to one bank (TPM 2.0 part 3, section 22.2).
 Digest ExtendPcr(const Digest& old, const Digest& event);
 

@@ -66,8 +66,8 @@ Result<Event> CryptoAgileEvent(Reader& r, const std::vector<AlgorithmSize>& algo
 }
 
 Registers GuessRegisters(const EventLog& log) {
-  if (log.algorithms.size() != 1 || log.algorithms[0].alg != static_cast<std::uint16_t>(HashAlg::kSha384))
-    return Registers::kPcr;
+  const auto only = log.algorithms.size() == 1 ? HashFromTpmAlg(log.algorithms[0].alg) : std::nullopt;
+  if (only != HashAlg::kSha384 && only != HashAlg::kSm3_256) return Registers::kPcr;
   bool any = false;
   for (const Event& e : log.events) {
     if (!e.measured()) continue;
@@ -126,14 +126,15 @@ std::vector<HashAlg> EventLog::Banks() const {
   std::vector<HashAlg> banks;
   for (const AlgorithmSize& a : algorithms) {
     const auto alg = HashFromTpmAlg(a.alg);
-    if (alg && CanHash(*alg)) banks.push_back(*alg);
+    if (alg && CanReplay(*alg)) banks.push_back(*alg);
   }
   return banks;
 }
 
 std::optional<HashAlg> EventLog::DefaultBank() const {
   const std::vector<HashAlg> banks = Banks();
-  for (HashAlg alg : {HashAlg::kSha256, HashAlg::kSha512, HashAlg::kSha384, HashAlg::kSha1}) {
+  for (HashAlg alg :
+       {HashAlg::kSha256, HashAlg::kSha512, HashAlg::kSha384, HashAlg::kSm3_256, HashAlg::kSha1}) {
     if (std::find(banks.begin(), banks.end(), alg) != banks.end()) return alg;
   }
   return std::nullopt;

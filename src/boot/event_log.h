@@ -127,8 +127,8 @@ struct EventLog {
 };
 
 struct ParseOptions {
-  // A TCG log does not say what its indices count. nullopt: kCc if the only bank is SHA-384 and no event
-  // names a register above 4 (a TPM's log has separators for PCR 5 to 7).
+  // A TCG log does not say what its indices count. nullopt: kCc if the only bank is SHA-384 or SM3 and no
+  // event names a register above 4 (a TPM's log has separators for PCR 5 to 7).
   std::optional<Registers> registers = std::nullopt;
   // nullopt: told by the first bytes. Else the log is read as this, or refused.
   std::optional<Format> format = std::nullopt;

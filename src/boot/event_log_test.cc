@@ -209,6 +209,36 @@ TEST(EventLog, SpecIdIsCheckedFieldByField) {
   EXPECT_THAT(with(std::vector<AlgorithmSize>(17, {0x7000, 1})).what, HasSubstr("number of algorithms"));
 }
 
+TEST(Sm3, ALogOfThisBankAloneIsReplayed) {
+  if (!CanReplay(HashAlg::kSm3_256)) GTEST_SKIP() << "this OpenSSL has no SM3";
+  // GB/T 32905-2016, example 1.
+  EXPECT_EQ(Hash(HashAlg::kSm3_256, BytesOf("abc")).hex(),
+            "66c7f0f462eeedd9d1f2d46bdc10e4e24167c4875cf2f7a2297da02b8f4ba8e0");
+  EXPECT_FALSE(CanHash(HashAlg::kSm3_256));
+  LogBuilder b({HashAlg::kSm3_256});
+  b.Add(1, kEfiVariableDriverConfig, VariableData(kGlobalGuid, "SecureBoot", {0})).Separators({1, 2});
+  const auto log = ParseEventLog(b.bytes());
+  ASSERT_TRUE(log) << log.error().Message();
+  EXPECT_EQ(log->registers, Registers::kCc);
+  EXPECT_EQ(log->DefaultBank(), HashAlg::kSm3_256);
+  const Digest zero = Digest::Filled(HashAlg::kSm3_256, 0);
+  EXPECT_EQ(Replay(*log).Value(HashAlg::kSm3_256, 2), ExtendPcr(zero, Hash(HashAlg::kSm3_256, Bytes(4))));
+  const Bytes others = RealData("eventlogs/ccel-sm3-only.bin");
+  if (others.empty()) GTEST_SKIP() << NoRealData();
+  const auto real = ParseEventLog(others);
+  ASSERT_TRUE(real);
+  EXPECT_EQ(real->registers, Registers::kCc);
+  EXPECT_FALSE(Replay(*real).banks.at(HashAlg::kSm3_256).empty());
+}
+
+TEST(Sm3, AHasherIsUsedAgainAndDropped) {
+  if (!CanReplay(HashAlg::kSm3_256)) GTEST_SKIP() << "this OpenSSL has no SM3";
+  Hasher h(HashAlg::kSm3_256);
+  const Digest first = h.Update("abc").Finish();
+  EXPECT_EQ(h.Update("abc").Finish(), first);
+  h.Update("dropped in the middle");
+}
+
 TEST(EventLog, LengthsBeyondTheInputAreRefusedWhereTheyStand) {
   Writer w;
   w.U32Le(0).U32Le(kSCrtmVersion).Put(Bytes(20)).U32Le(0xFFFFFFFF).U8(1);

@@ -165,7 +165,7 @@ std::string_view GradeName(Grade grade) {
 
 bool DigestIs(const Event& event, HashAlg bank, ByteView bytes) {
   const LogDigest* digest = event.Find(bank);
-  return digest != nullptr && CanHash(bank) && Equal(Hash(bank, bytes).view(), digest->bytes);
+  return digest != nullptr && CanReplay(bank) && Equal(Hash(bank, bytes).view(), digest->bytes);
 }
 
 Proof Prove(const EventLog& log, const Event& event, HashAlg bank) {
@@ -175,7 +175,7 @@ Proof Prove(const EventLog& log, const Event& event, HashAlg bank) {
 Proof Prove(const EventLog& log, const Event& event, HashAlg bank, const Decoded& decoded) {
   if (!event.measured()) return {Grade::kNotMeasured, {}, "not extended into any register"};
   if (event.Find(bank) == nullptr) return {Grade::kUnproven, {}, "the event has no digest in this bank"};
-  if (!CanHash(bank)) return {Grade::kUnproven, {}, "this bank's hash can't be computed here"};
+  if (!CanReplay(bank)) return {Grade::kUnproven, {}, "this bank's hash can't be computed here"};
   Prover prover(event, bank);
   if (event.data.empty()) return {Grade::kUnproven, {}, "the event has no data"};
   prover.Try(0, event.data.size(), Grade::kProven, "digest of the event data");

@@ -107,7 +107,7 @@ std::vector<Comparison> Compare(const Replayed& replayed, const tpm::PcrValues& 
       const auto alg = HashFromTpmAlg(bank);
       if (!alg || value.alg() != *alg || value.size() != DigestSize(*alg))
         c.reason = "the value is not one of its bank";
-      else if (!CanHash(*alg))
+      else if (!CanReplay(*alg))
         c.reason = "this bank's hash can't be computed here";
       else if (!replayed.banks.contains(*alg))
         c.reason = "there are no digests of this bank";
@@ -129,7 +129,7 @@ std::vector<Comparison> Compare(const Replayed& replayed, const tpm::PcrValues& 
 
 std::vector<Digest> BootAggregates(HashAlg bank, const std::map<std::uint32_t, Digest>& pcrs) {
   std::vector<Digest> out;
-  if (!CanHash(bank)) return out;
+  if (!CanReplay(bank)) return out;
   const auto over = [&](std::uint32_t last) {
     Hasher hasher(bank);
     for (std::uint32_t i = 0; i <= last; ++i) {

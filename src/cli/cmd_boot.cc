@@ -148,12 +148,24 @@ Result<tpm::PcrValues> GivenValues(const BootOptions& o, boot::Registers registe
 // The log is judged by the digests of a bank that was compared: the others are only the log's word.
 std::optional<HashAlg> ComparedBank(const std::vector<boot::Comparison>& comparisons,
                                     const boot::EventLog& log) {
-  for (HashAlg bank : {HashAlg::kSha256, HashAlg::kSha512, HashAlg::kSha384, HashAlg::kSha1}) {
+  for (HashAlg bank :
+       {HashAlg::kSha256, HashAlg::kSha512, HashAlg::kSha384, HashAlg::kSm3_256, HashAlg::kSha1}) {
     for (const boot::Comparison& c : comparisons) {
       if (c.bank == static_cast<std::uint16_t>(bank) && c.outcome != boot::Outcome::kUnknown) return bank;
     }
   }
   return log.DefaultBank();
+}
+
+// SM3 proves something only to those who accept it: by --bank.
+void AcceptOnly(std::optional<HashAlg> given, std::vector<boot::Comparison>& comparisons) {
+  for (boot::Comparison& c : comparisons) {
+    if (c.bank != static_cast<std::uint16_t>(HashAlg::kSm3_256) || given == HashAlg::kSm3_256 ||
+        c.outcome != boot::Outcome::kMatch)
+      continue;
+    c.outcome = boot::Outcome::kUnknown;
+    c.reason = "it matches, but this bank is not accepted: --bank sm3_256 accepts it";
+  }
 }
 
 Result<int> Verify(const BootOptions& o, bool as_json) {
@@ -167,15 +179,21 @@ Result<int> Verify(const BootOptions& o, bool as_json) {
   const boot::Replayed replayed = expected ? boot::Replay(*expected) : boot::Replay(loaded->log);
   ASSAY_ASSIGN(const tpm::PcrValues given,
                GivenValues(o, replayed.registers, expected ? std::optional(expected->bank) : std::nullopt));
-  const std::vector<boot::Comparison> comparisons = boot::Compare(replayed, given);
+  const auto judged = o.bank.empty() ? std::nullopt : HashFromName(o.bank);
+  if (!o.bank.empty() && !judged) return Fail(UsageError("--bank: unknown hash algorithm " + o.bank));
+  std::vector<boot::Comparison> comparisons = boot::Compare(replayed, given);
+  AcceptOnly(judged, comparisons);
   const auto has = [&](boot::Outcome outcome) {
     return std::any_of(comparisons.begin(), comparisons.end(),
                        [outcome](const boot::Comparison& c) { return c.outcome == outcome; });
   };
   std::vector<boot::Problem> problems;
   if (loaded) {
-    if (const auto bank = ComparedBank(comparisons, loaded->log))
-      problems = boot::Check(boot::Examine(loaded->log, *bank));
+    std::optional<HashAlg> bank = ComparedBank(comparisons, loaded->log);
+    if (judged) {
+      ASSAY_ASSIGN(bank, BankOf(o, loaded->log));
+    }
+    if (bank) problems = boot::Check(boot::Examine(loaded->log, *bank));
   }
   const bool bent = std::any_of(problems.begin(), problems.end(),
                                 [](const boot::Problem& p) { return p.severity == boot::Severity::kError; });
@@ -229,6 +247,7 @@ void AddBoot(CLI::App& app, Session& session) {
   verify->add_option("--pcrs", options->pcrs, "A file of values, as tpm2_pcrread prints them");
   verify->add_flag("--all", options->all,
                    "Of --pcrs, compare also registers that the system extends after the log ends");
+  verify->add_option("--bank", options->bank, "Judge the log by this bank's digests; accepts sm3_256");
   verify->add_flag("--strict", options->strict, "An error in the log's order or content is a mismatch");
   CLI::App* learn = boot->add_subcommand("learn", "Write down what a boot measured, as JSON");
   common(learn);
