@@ -98,6 +98,7 @@ struct Policy {
   std::set<std::string> allowed;           // "sha256:..." of local content that is good
   std::vector<std::string> allowed_paths;  // globs whose entries are not judged (stated in the result)
   bool require_secure_boot = false;        // as the event log proves it
+  bool allow_missing_exit = false;         // an event log without the two events of ExitBootServices
   bool require_early_start = false;        // the attester was started in the initramfs
   bool violations_fail = true;
   bool vulnerable_fails = true;

@@ -123,7 +123,7 @@ class BootCheck {
   bool Replays(const boot::EventLog& log, HashAlg bank) {
     const boot::Replayed replayed = boot::Replay(log);
     const auto& quoted = r_.pcrs.at(static_cast<std::uint16_t>(bank));
-    std::string missing, wrong;
+    std::string missing, wrong, exit_text;
     for (const std::uint32_t pcr : kBootPcrs) {
       if (!IsBootPcr(pcr, r_.policy)) continue;
       const auto value = quoted.find(pcr);
@@ -134,8 +134,19 @@ class BootCheck {
       const std::optional<Digest> told = replayed.Value(bank, pcr);
       const bool same =
           told && (*told == value->second || (pcr == kUkiPcr && MeetsAfterPhases(*told, value->second)));
-      if (!same) wrong += fmt::format("{}{}", wrong.empty() ? "" : ", ", pcr);
+      if (same) continue;
+      // A difference of exactly these two events is named, and may be tolerated.
+      const std::vector<Digest> exit = boot::MissingExit(log, replayed, bank, pcr, value->second);
+      if (!exit.empty())
+        exit_text = fmt::format(
+            "the event log leaves out what the firmware measured of ExitBootServices: with the digests {} "
+            "and "
+            "{} it replays to the quoted PCR {}",
+            exit[0].hex(), exit[1].hex(), pcr);
+      if (exit.empty() || !r_.policy.allow_missing_exit)
+        wrong += fmt::format("{}{}", wrong.empty() ? "" : ", ", pcr);
     }
+    if (!exit_text.empty()) r_.Add("boot.exit-missing", Verdict::kTrusted, exit_text);
     if (!wrong.empty())
       r_.Add("boot.log-mismatch", Verdict::kNotTrusted,
              "the event log does not replay to the quoted PCR " + wrong);

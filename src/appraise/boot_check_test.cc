@@ -98,6 +98,19 @@ TEST_F(BootCheckTest, PhasesOfARunningSystemdAreKnown) {
   EXPECT_THAT(Judge(boot, {boot.expected}), ElementsAre("boot.log-mismatch"));
 }
 
+TEST_F(BootCheckTest, ALogWithoutExitBootServicesIsNamedAndMayBeAllowed) {
+  MeasuredBoot boot = MeasureBoot({.exit_logged = false});
+  for (const std::string_view text : {boot::kExitInvocation, boot::kExitSuccess})
+    boot.pcrs[5] = ExtendPcr(boot.pcrs[5], Hash(HashAlg::kSha256, AsBytes(text)));
+  EXPECT_THAT(Judge(boot, {boot.expected}), ElementsAre("boot.log-mismatch"));
+  EXPECT_THAT(appraisal_.findings, Contains(::testing::Field(&Finding::name, "boot.exit-missing")));
+  policy_.allow_missing_exit = true;
+  EXPECT_THAT(Judge(boot, {boot.expected}), IsEmpty());
+  // Exactly these two.
+  boot.pcrs[5] = ExtendPcr(boot.pcrs[5], boot.pcrs[5]);
+  EXPECT_THAT(Judge(boot, {boot.expected}), ElementsAre("boot.log-mismatch"));
+}
+
 TEST_F(BootCheckTest, WhatAPredictionLeavesOpenIsNotTrusted) {
   const MeasuredBoot boot = MeasureBoot();
   boot::ExpectedBoot predicted = boot.expected;

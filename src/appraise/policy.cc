@@ -155,6 +155,7 @@ Result<Policy> ParsePolicy(std::string_view text) {
                            "allowed",
                            "allowed_paths",
                            "require_secure_boot",
+                           "allow_missing_exit",
                            "require_early_start",
                            "violations_fail",
                            "vulnerable_fails"}));
@@ -196,6 +197,7 @@ Result<Policy> ParsePolicy(std::string_view text) {
   ASSAY_TRY(CheckDigests("attester_policies", p.attester_policies));
   ASSAY_TRY(CheckDigests("allowed", p.allowed));
   ASSAY_TRY(ReadBool(root, "require_secure_boot", p.require_secure_boot));
+  ASSAY_TRY(ReadBool(root, "allow_missing_exit", p.allow_missing_exit));
   ASSAY_TRY(ReadBool(root, "require_early_start", p.require_early_start));
   ASSAY_TRY(ReadBool(root, "violations_fail", p.violations_fail));
   ASSAY_TRY(ReadBool(root, "vulnerable_fails", p.vulnerable_fails));
@@ -222,6 +224,7 @@ std::string EncodePolicy(const Policy& p) {
                   {"allowed", p.allowed},
                   {"allowed_paths", p.allowed_paths},
                   {"require_secure_boot", p.require_secure_boot},
+                  {"allow_missing_exit", p.allow_missing_exit},
                   {"require_early_start", p.require_early_start},
                   {"violations_fail", p.violations_fail},
                   {"vulnerable_fails", p.vulnerable_fails}};

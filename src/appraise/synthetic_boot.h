@@ -20,6 +20,7 @@ struct UkiBoot {
   std::string firmware = "v1", order = "0001", keys = "db", command_line = "root=/dev/vda", kernel = "kernel",
               initrd = "initrd", system = "os", shim = "shim";
   std::string loader{}, addon{};  // measured into PCR 8 and 12 unless empty
+  bool exit_logged = true;        // else the log leaves ExitBootServices out
 };
 struct MeasuredBoot {
   Bytes log;
@@ -48,7 +49,7 @@ inline MeasuredBoot MeasureBoot(const UkiBoot& b = {}) {
     log.Add(11, kIpl, Utf16(name), BytesOf(content));
   }
   if (!b.addon.empty()) log.Add(12, kIpl, Utf16(b.addon));
-  log.Exit();
+  if (b.exit_logged) log.Exit();
   MeasuredBoot out;
   out.log = log.bytes();
   const EventLog parsed = *ParseEventLog(out.log);

@@ -171,8 +171,6 @@ void CheckStartup(const Examined& x, Problems& out) {
 }
 
 void CheckExit(const Examined& x, Problems& out) {
-  constexpr std::string_view kInvocation = "Exit Boot Services Invocation",
-                             kSuccess = "Exit Boot Services Returned with Success";
   bool invoked = false, done = false;
   std::vector<std::uint64_t> after;
   for (std::size_t i = 0; i < x.size(); ++i) {
@@ -181,9 +179,9 @@ void CheckExit(const Examined& x, Problems& out) {
     if (done && e.measured() && firmware) after.push_back(e.number);
     if (e.type != kEfiAction || !x.In(i, 5)) continue;
     const std::string text = x.TextOf(i);
-    if (text == kInvocation) {
+    if (text == kExitInvocation) {
       invoked = true;
-    } else if (text == kSuccess) {
+    } else if (text == kExitSuccess) {
       if (!invoked)
         out.Add("exit-boot-services.order", Severity::kError,
                 "ExitBootServices returned before it was called", {e.number});

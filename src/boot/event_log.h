@@ -60,6 +60,9 @@ inline constexpr std::uint32_t kEfiVariableDriverConfig = 0x80000001, kEfiVariab
                                kEfiVariableAuthority = 0x800000E0, kEfiSpdmFirmwareBlob = 0x800000E1,
                                kEfiSpdmFirmwareConfig = 0x800000E2, kEfiSpdmDevicePolicy = 0x800000E3,
                                kEfiSpdmDeviceAuthority = 0x800000E4;
+// What firmware measures of ExitBootServices, PFP 1.06 section 10.4.5.
+inline constexpr std::string_view kExitInvocation = "Exit Boot Services Invocation",
+                                  kExitSuccess = "Exit Boot Services Returned with Success";
 std::string EventTypeName(std::uint32_t type);  // "EV_SEPARATOR"; "0x12345678" for one that is not known
 bool IsKnownEventType(std::uint32_t type);
 

@@ -427,6 +427,27 @@ TEST(Compare, WhatCantBeToldIsNeverAMatch) {
   }
 }
 
+TEST(MissingExit, NamesTheTwoDigestsThatWouldExplainPcr5) {
+  const std::vector<HashAlg> banks = {HashAlg::kSha256};
+  LogBuilder whole(banks), without(banks), half(banks);
+  for (LogBuilder* b : {&whole, &without, &half}) b->Firmware().ReadyToBoot();
+  whole.Exit();
+  half.Add(5, kEfiAction, BytesOf(kExitInvocation));
+  const auto log = ParseEventLog(without.bytes()), all = ParseEventLog(whole.bytes()),
+             some = ParseEventLog(half.bytes());
+  ASSERT_TRUE(log && all && some);
+  const Digest held = *Replay(*all).Value(HashAlg::kSha256, 5);
+  const auto digests = MissingExit(*log, Replay(*log), HashAlg::kSha256, 5, held);
+  ASSERT_EQ(digests.size(), 2U);
+  EXPECT_EQ(digests[0], Hash(HashAlg::kSha256, BytesOf(kExitInvocation)));
+  EXPECT_EQ(digests[1], Hash(HashAlg::kSha256, BytesOf(kExitSuccess)));
+  // Exactly these: not another register, not one of them, not something more.
+  EXPECT_TRUE(MissingExit(*log, Replay(*log), HashAlg::kSha256, 4, held).empty());
+  EXPECT_TRUE(MissingExit(*some, Replay(*some), HashAlg::kSha256, 5, held).empty());
+  EXPECT_TRUE(MissingExit(*all, Replay(*all), HashAlg::kSha256, 5, held).empty());
+  EXPECT_TRUE(MissingExit(*log, Replay(*log), HashAlg::kSha256, 5, ExtendPcr(held, held)).empty());
+}
+
 TEST(BootAggregate, CoversPcr8And9OnlyWhereTheKernelDoes) {
   std::map<std::uint32_t, Digest> sha1, sha256;
   Bytes eight, ten;

@@ -127,6 +127,29 @@ std::vector<Comparison> Compare(const Replayed& replayed, const tpm::PcrValues& 
   return out;
 }
 
+std::vector<Digest> MissingExit(const EventLog& log, const Replayed& replayed, HashAlg bank,
+                                std::uint32_t index, const Digest& given) {
+  constexpr std::uint32_t kExitPcr = 5;
+  const std::uint32_t exit_register =
+      log.registers == Registers::kPcr ? kExitPcr : *CcRegisterOfPcr(kExitPcr);
+  if (index != exit_register || !CanReplay(bank) || given.alg() != bank) return {};
+  const std::optional<Digest> value = replayed.Value(bank, index);
+  if (!value) return {};
+  std::vector<Digest> digests;
+  Digest extended = *value;
+  for (const std::string_view text : {kExitInvocation, kExitSuccess}) {
+    digests.push_back(Hash(bank, AsBytes(text)));
+    extended = ExtendPcr(extended, digests.back());
+  }
+  const bool logged = std::any_of(log.events.begin(), log.events.end(), [&](const Event& e) {
+    const LogDigest* d = e.Find(bank);
+    return e.measured() && e.index == index && d != nullptr &&
+           std::any_of(digests.begin(), digests.end(),
+                       [d](const Digest& m) { return Equal(m.view(), d->bytes); });
+  });
+  return !logged && extended == given ? digests : std::vector<Digest>();
+}
+
 std::vector<Digest> BootAggregates(HashAlg bank, const std::map<std::uint32_t, Digest>& pcrs) {
   std::vector<Digest> out;
   if (!CanReplay(bank)) return out;

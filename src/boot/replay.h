@@ -49,9 +49,16 @@ struct Comparison {
   Digest given;
   std::optional<Digest> replayed;
   Outcome outcome = Outcome::kUnknown;
-  std::string reason;  // of kUnknown and kMismatch
+  std::string reason;                // of kUnknown and kMismatch
+  std::vector<Digest> missing_exit;  // MissingExit(): what would explain a mismatch
 };
 std::vector<Comparison> Compare(const Replayed& replayed, const tpm::PcrValues& given);
+
+// Some firmware measures ExitBootServices into PCR 5 (RTMR[1]) and leaves it out of the log. The digests of
+// "Exit Boot Services Invocation" and "... Returned with Success", if the log has neither there, and the
+// register as it replays, extended with these two, has the value given; else empty.
+std::vector<Digest> MissingExit(const EventLog& log, const Replayed& replayed, HashAlg bank,
+                                std::uint32_t index, const Digest& given);
 
 // The values that IMA's first record may hold for these PCRs: SHA-1 over PCR 0 to 7; other banks over PCR 0
 // to 9 since Linux 5.8, over 0 to 7 before (in that order). Empty when a PCR is not there.

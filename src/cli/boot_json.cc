@@ -262,6 +262,7 @@ std::string ComparisonJson(const std::vector<boot::Comparison>& comparisons,
                     {"replayed", c.replayed ? json(c.replayed->hex()) : json(nullptr)},
                     {"outcome", boot::OutcomeName(c.outcome)},
                     {"reason", c.reason}});
+    for (const Digest& d : c.missing_exit) list.back()["missing_exit"].push_back(d.hex());
   }
   return Dump({{"outcome", outcome}, {"registers", list}, {"problems", Of(problems)}});
 }

@@ -168,6 +168,21 @@ void AcceptOnly(std::optional<HashAlg> given, std::vector<boot::Comparison>& com
   }
 }
 
+void ExplainByExit(const boot::EventLog& log, const boot::Replayed& replayed, bool allowed,
+                   std::vector<boot::Comparison>& comparisons) {
+  for (boot::Comparison& c : comparisons) {
+    const auto bank = HashFromTpmAlg(c.bank);
+    if (c.outcome != boot::Outcome::kMismatch || !bank) continue;
+    c.missing_exit = boot::MissingExit(log, replayed, *bank, c.index, c.given);
+    if (c.missing_exit.empty()) continue;
+    c.reason = fmt::format(
+        "the log leaves out what the firmware measured of ExitBootServices: with the digests {} and {} it "
+        "replays to this value{}",
+        c.missing_exit[0].hex(), c.missing_exit[1].hex(), allowed ? "" : " (--allow-missing-exit)");
+    if (allowed) c.outcome = boot::Outcome::kMatch;
+  }
+}
+
 Result<int> Verify(const BootOptions& o, bool as_json) {
   if (o.values.empty() && o.pcrs.empty())
     return Fail(UsageError("boot verify: against which values? --pcr-value ALG:INDEX:HEX or --pcrs FILE"));
@@ -182,6 +197,7 @@ Result<int> Verify(const BootOptions& o, bool as_json) {
   const auto judged = o.bank.empty() ? std::nullopt : HashFromName(o.bank);
   if (!o.bank.empty() && !judged) return Fail(UsageError("--bank: unknown hash algorithm " + o.bank));
   std::vector<boot::Comparison> comparisons = boot::Compare(replayed, given);
+  if (loaded) ExplainByExit(loaded->log, replayed, o.allow_missing_exit, comparisons);
   AcceptOnly(judged, comparisons);
   const auto has = [&](boot::Outcome outcome) {
     return std::any_of(comparisons.begin(), comparisons.end(),
@@ -248,6 +264,8 @@ void AddBoot(CLI::App& app, Session& session) {
   verify->add_flag("--all", options->all,
                    "Of --pcrs, compare also registers that the system extends after the log ends");
   verify->add_option("--bank", options->bank, "Judge the log by this bank's digests; accepts sm3_256");
+  verify->add_flag("--allow-missing-exit", options->allow_missing_exit,
+                   "A log without the two events of ExitBootServices matches, if with them it would");
   verify->add_flag("--strict", options->strict, "An error in the log's order or content is a mismatch");
   CLI::App* learn = boot->add_subcommand("learn", "Write down what a boot measured, as JSON");
   common(learn);

@@ -26,6 +26,7 @@ struct BootOptions {
   bool events = false;
   bool all = false;
   bool strict = false;
+  bool allow_missing_exit = false;
   std::vector<std::string> values;
   std::string pcrs;
   std::vector<std::string> boots;                          // diff: expected ones, and last the one to judge
