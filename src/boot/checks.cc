@@ -79,7 +79,9 @@ void CheckDigests(const Examined& x, std::size_t i, Problems& out) {
   const auto covers = [](Grade grade) { return grade == Grade::kProven || grade == Grade::kPartly; };
   const bool judged = covers(x.proofs[i].grade);
   for (HashAlg bank : log.Banks()) {
-    if (bank == x.bank || e.Find(bank) == nullptr || covers(Prove(log, e, bank).grade) == judged) continue;
+    if (bank == x.bank || e.Find(bank) == nullptr ||
+        covers(Prove(log, e, bank, x.decoded[i]).grade) == judged)
+      continue;
     // Data that only the other bank's digest fits was written by somebody who does not care for this one.
     out.Add("digest.banks-differ", judged ? Severity::kWarning : Severity::kError,
             judged

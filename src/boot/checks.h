@@ -6,6 +6,7 @@
 // found first.
 #pragma once
 
+#include <map>
 #include <utility>
 
 #include "boot/examine.h"
@@ -15,18 +16,19 @@ namespace assay::boot {
 class Problems {
  public:
   void Add(std::string name, Severity severity, std::string text, std::vector<std::uint64_t> events) {
-    for (Problem& p : list_) {
-      if (p.name == name && p.text == text) {
-        p.events.insert(p.events.end(), events.begin(), events.end());
-        return;
-      }
+    const auto [it, is_new] = places_.try_emplace({name, text}, list_.size());
+    if (is_new) {
+      list_.push_back({std::move(name), severity, std::move(text), std::move(events)});
+    } else {
+      Problem& p = list_[it->second];
+      p.events.insert(p.events.end(), events.begin(), events.end());
     }
-    list_.push_back({std::move(name), severity, std::move(text), std::move(events)});
   }
   std::vector<Problem> Take() { return std::move(list_); }
 
  private:
   std::vector<Problem> list_;
+  std::map<std::pair<std::string, std::string>, std::size_t> places_;  // by name and text
 };
 
 void CheckSeparators(const Examined& x, Problems& out);

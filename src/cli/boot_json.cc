@@ -1,7 +1,9 @@
 #include "cli/boot_json.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/json.h"
@@ -137,54 +139,108 @@ json Of(const boot::Variable& v) {
   return out;
 }
 
-json OfEvent(const boot::Examined& x, std::size_t i) {
-  const boot::Event& e = x.event(i);
-  json digests = json::object();
-  for (const boot::LogDigest& d : e.digests) digests[BankName(d.alg)] = Hex(d.bytes);
-  const boot::Proof& proof = x.proofs[i];
-  json out = {
-      {"number", e.number},
-      {"offset", e.offset},
-      {"index", e.index},
-      {"register", e.measured() ? json(boot::RegisterName(x.log->registers, e.index)) : json(nullptr)},
-      {"type", e.type == boot::kNoCelType ? fmt::format("cel-content-{}", e.cel->content_type)
-                                          : boot::EventTypeName(e.type)},
-      {"type_id", e.type},
-      {"digests", digests},
-      {"size", e.data.size()},
-      {"data", Hex(e.data)},
-      {"proof",
-       {{"grade", boot::GradeName(proof.grade)}, {"how", proof.how}, {"covered", proof.covered.size()}}},
-      {"decoded", std::visit([](const auto& body) { return Of(body); }, x.decoded[i].body)}};
-  if (!x.decoded[i].fault.empty()) out["fault"] = x.decoded[i].fault;
-  if (e.cel) out["record"] = e.cel->record;
+// On one line.
+std::string Line(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace); }
+
+// A string as JSON has it. Most need no escape.
+std::string Quoted(std::string_view text) {
+  const bool plain = std::all_of(text.begin(), text.end(),
+                                 [](char c) { return c >= 0x20 && c < 0x7F && c != '"' && c != '\\'; });
+  if (!plain) return Line(json(text));
+  std::string out;
+  out.reserve(text.size() + 2);
+  out += '"';
+  out += text;
+  out += '"';
   return out;
 }
 
+// What there may be a hundred thousand of is written by hand.
+std::string BodyLine(const boot::Decoded& decoded) {
+  if (const auto* t = std::get_if<boot::Text>(&decoded.body))
+    return fmt::format(R"({{"kind":"text","prefix":{},"text":{},"utf16":{}}})", Quoted(t->prefix),
+                       Quoted(t->text), t->utf16);
+  return Line(std::visit([](const auto& body) { return Of(body); }, decoded.body));
+}
+
+// By hand, too: there are as many as the log has events, and each has ten members.
+std::string EventLine(const boot::Examined& x, std::size_t i) {
+  const boot::Event& e = x.event(i);
+  const boot::Proof& proof = x.proofs[i];
+  const boot::Decoded& decoded = x.decoded[i];
+  std::string digests;
+  for (const boot::LogDigest& d : e.digests)
+    digests += fmt::format("{}\"{}\":\"{}\"", digests.empty() ? "" : ",", BankName(d.alg), Hex(d.bytes));
+  std::string out = fmt::format(
+      R"({{"number":{},"offset":{},"index":{},"register":{},"type":"{}","type_id":{},"digests":{{{}}},)",
+      e.number, e.offset, e.index,
+      e.measured() ? "\"" + boot::RegisterName(x.log->registers, e.index) + "\"" : std::string("null"),
+      e.type == boot::kNoCelType ? fmt::format("cel-content-{}", e.cel->content_type)
+                                 : boot::EventTypeName(e.type),
+      e.type, digests);
+  out += fmt::format(R"("size":{},"data":"{}","proof":{{"grade":"{}","how":{},"covered":{}}},"decoded":)",
+                     e.data.size(), Hex(e.data), boot::GradeName(proof.grade), Quoted(proof.how),
+                     proof.covered.size());
+  out += BodyLine(decoded);
+  if (!decoded.fault.empty()) out += ",\"fault\":" + Quoted(decoded.fault);
+  if (!decoded.trailing.empty()) out += ",\"trailing\":\"" + Hex(decoded.trailing) + "\"";
+  if (e.cel) out += fmt::format(",\"record\":{}", e.cel->record);
+  return out + "}";
+}
+
+json Of(const boot::Problem& p) {
+  return {
+      {"name", p.name}, {"severity", boot::SeverityName(p.severity)}, {"text", p.text}, {"events", p.events}};
+}
 json Of(const std::vector<boot::Problem>& problems) {
   json out = json::array();
-  for (const boot::Problem& p : problems)
-    out.push_back({{"name", p.name},
-                   {"severity", boot::SeverityName(p.severity)},
-                   {"text", p.text},
-                   {"events", p.events}});
+  for (const boot::Problem& p : problems) out.push_back(Of(p));
   return out;
 }
 
-json OfStory(const std::vector<boot::StoryLine>& story) {
-  json out = json::array();
-  for (const boot::StoryLine& line : story) {
-    json one = {{"topic", line.topic},
-                {"text", line.text},
-                {"grade", boot::GradeName(line.grade)},
-                {"reason", line.reason},
-                {"events", line.events}};
-    if (!line.details.empty()) one["details"] = line.details;
-    if (!line.digest.empty()) one["digest"] = line.digest;
-    out.push_back(std::move(one));
-  }
-  return out;
+std::string StoryText(const boot::StoryLine& line) {
+  std::string details;
+  for (const std::string& d : line.details) details += (details.empty() ? "" : ",") + Quoted(d);
+  std::string out = fmt::format(R"({{"topic":{},"text":{},"grade":"{}","reason":{},"events":[{}])",
+                                Quoted(line.topic), Quoted(line.text), boot::GradeName(line.grade),
+                                Quoted(line.reason), fmt::join(line.events, ","));
+  if (!line.details.empty()) out += ",\"details\":[" + details + "]";
+  if (!line.digest.empty()) out += ",\"digest\":" + Quoted(line.digest);
+  return out + "}";
 }
+
+// One object, a member after the other.
+class Document {
+ public:
+  explicit Document(std::FILE* out) : out_(out) {}
+  void Member(std::string_view name, const json& value) {
+    Name(name);
+    Put(Line(value));
+  }
+  // line(i): an element, on one line.
+  template <typename F>
+  void Array(std::string_view name, std::size_t size, F line) {
+    Name(name);
+    Put("[");
+    for (std::size_t i = 0; i < size; ++i) {
+      Put(i == 0 ? "\n  " : ",\n  ");
+      Put(line(i));
+    }
+    Put("]");
+  }
+  void End() { Put("\n}\n"); }
+
+ private:
+  void Name(std::string_view name) {
+    Put(first_ ? "{\n \"" : ",\n \"");
+    first_ = false;
+    Put(name);
+    Put("\": ");
+  }
+  void Put(std::string_view text) { std::fwrite(text.data(), 1, text.size(), out_); }
+  std::FILE* out_;
+  bool first_ = true;
+};
 
 json OfReplay(const boot::Replayed& replayed) {
   json out = json::object();
@@ -226,30 +282,31 @@ std::string Dump(const json& document) {
 
 }  // namespace
 
-std::string BootJson(const boot::EventLog& log, const boot::Examined& x) {
+void WriteBootJson(const boot::EventLog& log, const boot::Examined& x, std::FILE* out) {
   const boot::Replayed replayed = boot::Replay(log);
   json algorithms = json::array();
   for (const boot::AlgorithmSize& a : log.algorithms)
     algorithms.push_back({{"name", BankName(a.alg)}, {"id", a.alg}, {"size", a.size}});
-  json events = json::array();
-  for (std::size_t i = 0; i < x.size(); ++i) events.push_back(OfEvent(x, i));
-  json out = {{"format", boot::FormatName(log.format)},
-              {"registers", log.registers == boot::Registers::kPcr ? "pcr" : "cc"},
-              {"bank", HashName(x.bank)},
-              {"algorithms", algorithms},
-              {"padding", nullptr},
-              {"events", events},
-              {"replay", OfReplay(replayed)},
-              {"problems", Of(boot::Check(x))},
-              {"story", OfStory(boot::TellBoot(x))}};
+  Document document(out);
+  document.Member("format", boot::FormatName(log.format));
+  document.Member("registers", log.registers == boot::Registers::kPcr ? "pcr" : "cc");
+  document.Member("bank", HashName(x.bank));
+  document.Member("algorithms", algorithms);
+  json padding;
   if (log.padding)
-    out["padding"] = {
-        {"offset", log.padding->offset}, {"size", log.padding->size}, {"byte", log.padding->byte}};
+    padding = {{"offset", log.padding->offset}, {"size", log.padding->size}, {"byte", log.padding->byte}};
+  document.Member("padding", padding);
   if (log.registers == boot::Registers::kPcr) {
-    out["startup_locality"] = replayed.startup_locality;
-    out["boot_aggregate"] = OfAggregates(replayed);
+    document.Member("startup_locality", replayed.startup_locality);
+    document.Member("boot_aggregate", OfAggregates(replayed));
   }
-  return Dump(out);
+  document.Member("replay", OfReplay(replayed));
+  document.Array("events", x.size(), [&](std::size_t i) { return EventLine(x, i); });
+  const std::vector<boot::Problem> problems = boot::Check(x);
+  document.Array("problems", problems.size(), [&](std::size_t i) { return Line(Of(problems[i])); });
+  const std::vector<boot::StoryLine> story = boot::TellBoot(x);
+  document.Array("story", story.size(), [&](std::size_t i) { return StoryText(story[i]); });
+  document.End();
 }
 
 std::string ComparisonJson(const std::vector<boot::Comparison>& comparisons,

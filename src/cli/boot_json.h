@@ -1,11 +1,13 @@
 // A boot event log as one JSON document: docs/formats/eventlog.md, "As JSON".
 //
-//   fmt::print("{}\n", BootJson(log, Examine(log, bank)));
+//   WriteBootJson(log, Examine(log, bank), stdout);
 //
-// Contract: everything the log holds is in it, event data as hexadecimal digits besides what it decodes to.
+// Contract: the document of a whole log is written event by event: a log of 12 MB would be a gigabyte as one
+// value. Everything the log holds is in it, event data as hexadecimal digits besides what it decodes to.
 // Texts are UTF-8; bytes that are none become U+FFFD.
 #pragma once
 
+#include <cstdio>
 #include <string>
 
 #include "boot/examine.h"
@@ -14,7 +16,7 @@
 
 namespace assay::cli {
 
-std::string BootJson(const boot::EventLog& log, const boot::Examined& x);
+void WriteBootJson(const boot::EventLog& log, const boot::Examined& x, std::FILE* out);
 std::string ComparisonJson(const std::vector<boot::Comparison>& comparisons,
                            const std::vector<boot::Problem>& problems, std::string_view outcome);
 

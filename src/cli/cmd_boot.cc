@@ -90,7 +90,7 @@ Result<int> Show(const BootOptions& o, bool as_json) {
   ASSAY_ASSIGN(const HashAlg bank, BankOf(o, log));
   const boot::Examined x = boot::Examine(log, bank);
   if (as_json) {
-    fmt::print("{}\n", BootJson(log, x));
+    WriteBootJson(log, x, stdout);
     return kExitOk;
   }
   std::string banks;
