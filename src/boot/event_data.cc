@@ -245,6 +245,13 @@ void DecodeBlob(ByteView data, bool named, Decoded& out) {
     out.fault = (named ? with_name : plain).error().Message();
 }
 
+// Types whose data is a text by the profile, or by what loaders write. Of the others the data is only looked
+// at: a maker's structure may begin with a name.
+bool IsTextType(std::uint32_t type) {
+  return type == kIpl || type == kAction || type == kEfiAction || type == kSCrtmVersion ||
+         type == kOmitBootDeviceEvents || type == kCompactHash;
+}
+
 }  // namespace
 
 bool IsWindowsTag(std::uint32_t id) {
@@ -312,6 +319,9 @@ Decoded DecodeEvent(const EventLog& log, const Event& event) {
       break;
     default:
       SetText(data, out);
+      if (const auto* text = std::get_if<Text>(&out.body);
+          text != nullptr && text->prefix.empty() && !out.trailing.empty() && !IsTextType(event.type))
+        out = Decoded();
       break;
   }
   return out;
