@@ -185,12 +185,17 @@ StoryLine& Teller::Tell(std::string topic, std::string_view text, std::size_t i,
     if (const LogDigest* d = e.Find(x_.bank))
       line.digest = std::string(HashName(x_.bank)) + ":" + Hex(d->bytes);
   }
-  lines_.push_back(std::move(line));
-  return lines_.back();
+  return Add(std::move(line));
 }
 
 std::vector<StoryLine> TellBoot(const Examined& x) {
-  Teller teller(x);
+  std::vector<StoryLine> lines;
+  TellBoot(x, [&](StoryLine line) { lines.push_back(std::move(line)); });
+  return lines;
+}
+
+void TellBoot(const Examined& x, const std::function<void(StoryLine)>& sink) {
+  Teller teller(x, sink);
   for (std::size_t i = 0; i < x.size(); ++i) TellFirmware(x, i, teller);
   TellBlobs(x, teller);
   for (std::size_t i = 0; i < x.size(); ++i) TellPlatform(x, i, teller);
@@ -204,7 +209,7 @@ std::vector<StoryLine> TellBoot(const Examined& x) {
   }
   TellLoaders(x, teller);
   TellRest(x, teller);
-  return teller.Take();
+  teller.Flush();
 }
 
 }  // namespace assay::boot

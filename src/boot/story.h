@@ -14,6 +14,7 @@
 // event types and prefixes, which are not measured.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -34,5 +35,7 @@ struct StoryLine {
   std::vector<std::uint64_t> events;
 };
 std::vector<StoryLine> TellBoot(const Examined& x);
+// The same line by line: a log can have a hundred thousand events.
+void TellBoot(const Examined& x, const std::function<void(StoryLine)>& sink);
 
 }  // namespace assay::boot

@@ -80,17 +80,14 @@ void TellGroup(const Examined& x, const Group& group, Teller& teller) {
 
 void TellRest(const Examined& x, Teller& teller) {
   TellIma(x, teller);
-  std::vector<bool> told(x.size());
-  for (const StoryLine& line : teller.lines()) {
-    for (const std::uint64_t number : line.events) told[number] = true;
-  }
+  teller.Flush();
   std::map<std::pair<std::string, bool>, Group> groups;
   std::vector<std::size_t> single;
   for (std::size_t i = 0; i < x.size(); ++i) {
     const Event& e = x.event(i);
     const bool understood = IsUnderstood(x, i);
     const bool header = i == 0 && std::holds_alternative<SpecId>(x.decoded[i].body);
-    if (told[i] || x.separator[i] || header) continue;
+    if (teller.told(i) || x.separator[i] || header) continue;
     if (e.measured() && !IsFirmwareRegister(x, e.index)) {
       single.push_back(i);
       continue;

@@ -5,6 +5,8 @@
 // Contract: a reference that Tell() gives is good until the next Tell() or Add().
 #pragma once
 
+#include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,16 +17,29 @@ namespace assay::boot {
 
 class Teller {
  public:
-  explicit Teller(const Examined& x) : x_(x) {}
+  // sink is given each line once nobody adds to it any more.
+  Teller(const Examined& x, std::function<void(StoryLine)> sink)
+      : x_(x), sink_(std::move(sink)), told_(x.size()) {}
   // A line about event i. with_digest: the text only names what was measured.
   StoryLine& Tell(std::string topic, std::string_view text, std::size_t i, bool with_digest = false);
-  void Add(StoryLine line) { lines_.push_back(std::move(line)); }
-  const std::vector<StoryLine>& lines() const { return lines_; }
-  std::vector<StoryLine> Take() { return std::move(lines_); }
+  StoryLine& Add(StoryLine line) {
+    Flush();
+    return last_.emplace(std::move(line));
+  }
+  void Flush() {
+    if (!last_) return;
+    for (const std::uint64_t number : last_->events) told_[number] = true;
+    sink_(std::move(*last_));
+    last_.reset();
+  }
+  // Whether a line that was flushed is about event i.
+  bool told(std::size_t i) const { return told_[i]; }
 
  private:
   const Examined& x_;
-  std::vector<StoryLine> lines_;
+  std::function<void(StoryLine)> sink_;
+  std::optional<StoryLine> last_;
+  std::vector<bool> told_;
 };
 
 // Line ends become spaces, NULs go.

@@ -228,6 +228,19 @@ class Document {
     }
     Put("]");
   }
+  // each(element): calls element(line) for each of them.
+  template <typename F>
+  void Stream(std::string_view name, F each) {
+    Name(name);
+    Put("[");
+    bool first = true;
+    each([&](std::string_view line) {
+      Put(first ? "\n  " : ",\n  ");
+      Put(line);
+      first = false;
+    });
+    Put("]");
+  }
   void End() { Put("\n}\n"); }
 
  private:
@@ -304,8 +317,9 @@ void WriteBootJson(const boot::EventLog& log, const boot::Examined& x, std::FILE
   document.Array("events", x.size(), [&](std::size_t i) { return EventLine(x, i); });
   const std::vector<boot::Problem> problems = boot::Check(x);
   document.Array("problems", problems.size(), [&](std::size_t i) { return Line(Of(problems[i])); });
-  const std::vector<boot::StoryLine> story = boot::TellBoot(x);
-  document.Array("story", story.size(), [&](std::size_t i) { return StoryText(story[i]); });
+  document.Stream("story", [&](const auto& element) {
+    boot::TellBoot(x, [&](const boot::StoryLine& line) { element(StoryText(line)); });
+  });
   document.End();
 }
 

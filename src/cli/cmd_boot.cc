@@ -64,14 +64,12 @@ void PrintProblems(const std::vector<boot::Problem>& problems) {
                p.events.empty() ? "" : fmt::format(" (event {})", EventNumbers(p.events)));
 }
 
-void PrintStory(const std::vector<boot::StoryLine>& story) {
-  for (const boot::StoryLine& line : story) {
-    fmt::print("  {:<18} {:<12} {}\n", line.topic, boot::GradeName(line.grade), line.text);
-    for (const std::string& detail : line.details) fmt::print("  {:<18} {:<12}   {}\n", "", "", detail);
-    if (!line.digest.empty()) fmt::print("  {:<18} {:<12}   {}\n", "", "", line.digest);
-    if (line.grade != boot::Grade::kProven && !line.reason.empty())
-      fmt::print("  {:<18} {:<12}   ({})\n", "", "", line.reason);
-  }
+void PrintStoryLine(const boot::StoryLine& line) {
+  fmt::print("  {:<18} {:<12} {}\n", line.topic, boot::GradeName(line.grade), line.text);
+  for (const std::string& detail : line.details) fmt::print("  {:<18} {:<12}   {}\n", "", "", detail);
+  if (!line.digest.empty()) fmt::print("  {:<18} {:<12}   {}\n", "", "", line.digest);
+  if (line.grade != boot::Grade::kProven && !line.reason.empty())
+    fmt::print("  {:<18} {:<12}   ({})\n", "", "", line.reason);
 }
 
 void PrintEvents(const boot::Examined& x) {
@@ -101,7 +99,7 @@ Result<int> Show(const BootOptions& o, bool as_json) {
   }
   fmt::print("{}: {} events, {} ({}), judged by {}\n\n", boot::Printable(o.file), log.events.size(),
              boot::FormatName(log.format), banks, HashName(bank));
-  PrintStory(boot::TellBoot(x));
+  boot::TellBoot(x, PrintStoryLine);
   if (o.events) {
     fmt::print("\nevents\n");
     PrintEvents(x);
