@@ -195,4 +195,6 @@ struct ovl_inode {
 #define PTRACE_MODE_ATTACH 2U
 #define SIGCONT 18
 #define READING_MODULE 2
+#define READING_KEXEC 3
+#define READING_KEXEC_INITRAMFS 4
 #define LOADING_KEXEC_IMAGE 3
