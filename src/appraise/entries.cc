@@ -240,7 +240,7 @@ class Judge {
 
   void JudgeContent(JudgedEntry& e, const ima::Entry& entry) {
     const bool component = components_.contains(e.path);
-    if (AllowedCgroup(e.cgroup)) {
+    if (!component && AllowedCgroup(e.cgroup)) {
       e.state = EntryState::kTrusted;
       ++not_judged_;
     } else if (r_.policy.allowed.contains(e.digest) ||

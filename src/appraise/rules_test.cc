@@ -455,6 +455,8 @@ TEST_F(RulesTest, WhatThePolicyLeavesUnjudgedIsSaid) {
   ExpectInfo(Judge(), "policy.not-judged");
   host_.File("anything", "/var/cache/x", "/user.slice/system.slice/docker-1.scope");
   ExpectOnly(Judge(), {"entry.unknown"});
+  host_.File("another", "/usr/sbin/assayd", "/system.slice/docker-1.scope");  // the attester's parts are
+  ExpectOnly(Judge(), {"entry.unknown", "entry.changed", "own.unknown-binary"});
 }
 
 TEST_F(RulesTest, FindingsAreKeptWithinBounds) {
