@@ -49,6 +49,15 @@ enum class Verdict {
 };  // 'could not tell' is 2, as the exit code
 std::string_view VerdictName(Verdict v);  // "trusted", "not-trusted", "could-not-tell"
 
+// How far a verdict reaches: what was measured of all that could have run.
+enum class Reach {
+  kUnknown,
+  kNamespace,  // a mount namespace, not the machine
+  kStart,      // the machine, since the attester's start
+  kBoot,       // the machine since its boot, which was an expected one
+};
+std::string_view ReachName(Reach r);  // "unknown", "namespace", "start", "boot"
+
 struct Finding {
   std::string name;                       // "quote.nonce", "list.removed", "entry.changed", ...
   Verdict weight = Verdict::kNotTrusted;  // what it makes of the verdict (kTrusted: for information)
@@ -92,15 +101,20 @@ struct Policy {
   std::set<std::string>
       attester_digests;  // "sha256:..." of assayd builds that are known (besides reference values)
   std::set<std::string>
-      attester_policies;  // digests of engine policies that are accepted; empty: any, stated
+      attester_policies;  // digests of `assay-policy` records that are accepted; empty: they are judged
+  std::string measures_at_least = "default";  // a built-in measuring policy
+  std::uint64_t max_group_ms = 50;            // that content of a manifest may wait for its extend
+  std::set<std::string> attester_manifests;   // digests of manifests that are accepted
+  std::vector<std::string> manifest_keys;     // or who signs them: SubjectPublicKeyInfo in base64
   std::set<std::string>
       interpreters;  // paths that must be a known build, as "/usr/bin/bash": unknown there is worse
-  std::set<std::string> allowed;           // "sha256:..." of local content that is good
-  std::vector<std::string> allowed_paths;  // globs whose entries are not judged (stated in the result)
-  bool require_secure_boot = false;        // as the event log proves it
-  bool allow_missing_exit = false;         // an event log without the two events of ExitBootServices
-  bool require_early_start = false;        // the attester was started in the initramfs
-  bool violations_fail = true;
+  std::set<std::string> allowed;             // "sha256:..." of local content that is good
+  std::vector<std::string> allowed_cgroups;  // globs: entries whose record names such a group aren't judged
+  bool require_secure_boot = false;          // as the event log proves it
+  bool allow_missing_exit = false;           // an event log without the two events of ExitBootServices
+  bool require_early_start = false;          // the attester was started in the initramfs
+  Reach require_reach = Reach::kUnknown;     // what a verdict must reach at least
+  std::map<std::string, std::set<std::string>> allowed_violations;  // a program's digest -> kinds
   bool vulnerable_fails = true;
 };
 Result<Policy> ParsePolicy(std::string_view json);  // docs/formats/policy.md
@@ -140,6 +154,7 @@ struct Appraisal {
   HostState host;         // to keep for the next round
   attest::Claims claims;  // as parsed; empty if they could not be
   bool rebooted = false;  // since the last round
+  Reach reach = Reach::kUnknown;
 };
 // boots: what may have been booted, as learned from earlier boots (boot/expected.h); it must be one of them.
 // Empty: what was booted is not judged, and the result says so.

@@ -98,7 +98,7 @@ class AttacksTest : public ::testing::Test {
                               {"executable", "/usr/sbin/assayd"},
                               {"components", {"/usr/sbin/assayd"}}});
     Record("assayd", "/usr/sbin/assayd");
-    RecordOwn("assay-policy", nlohmann::json::object());
+    RecordOwn("assay-policy", Measuring());
     RecordOwn("assay-engine", {{"engine", "fanotify"}, {"scope", "host"}});
     attest::CollectorOptions collect;
     collect.engine = [] { return std::pair<std::string, std::string>("fanotify", "ok"); };

@@ -61,6 +61,8 @@ bool CheckQuote(Round& round);
 void CheckBoot(Round& round, const std::vector<boot::ExpectedBoot>& boots);
 bool CheckList(Round& round);
 void JudgeEntries(Round& round);
+// After all else: whether the boot was an expected one is known by then.
+void JudgeReach(Round& round, bool boot_expected);
 // Names what was done to a list that does not replay, by the values that the attester noted along the way
 // (and that its AK signed). start: the PCR's value before the first record.
 void NameTampering(Round& round, const Digest& start);

@@ -1,21 +1,39 @@
 // Validation: each entry against the reference values, and the attester's own records against the policy.
 #include <fmt/format.h>
-#include <fnmatch.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "appraise/checks.h"
+#include "appraise/measuring.h"
 #include "base/json.h"
+#include "measure/policy.h"
+#include "measure/violation_record.h"
 
 namespace assay::appraise {
 namespace {
 
 constexpr std::size_t kMaxOwnBuffer = 1 << 20;
 constexpr std::string_view kKernelIma = "kernel-ima";
+constexpr std::string_view kKernelsKexec =
+    "kexec-cmdline";  // its buffer's name; security/integrity/ima/ima_kexec.c
 constexpr std::string_view kComponent = "component:";  // in HostState::own: path -> digest, empty until seen
 
 std::string EntryName(const JudgedEntry& e) {
   return e.path.empty() ? fmt::format("record {}", e.record) : e.path;
+}
+
+// The service of the system's that a control group is; empty: it is none. What a user's own manager starts,
+// and what a container's does, has paths of its own choosing.
+std::string_view ServiceOf(std::string_view cgroup) {
+  if (cgroup.starts_with("/user.slice/") || !attest::ContainerOf(cgroup).empty()) return {};
+  while (!cgroup.empty()) {
+    const std::size_t slash = cgroup.rfind('/');
+    if (slash == std::string_view::npos) return {};
+    if (cgroup.ends_with(".service")) return cgroup.substr(slash + 1);
+    cgroup = cgroup.substr(0, slash);
+  }
+  return {};
 }
 
 class Judge {
@@ -26,10 +44,17 @@ class Judge {
     ReadContext();
     FindComponents();
     r_.out.entries.reserve(r_.records.size());
-    for (const ima::RecordView& record : r_.records) JudgeRecord(record);
+    for (std::size_t i = 0; i < r_.records.size(); ++i) {
+      next_ = i + 1 < r_.records.size() ? &r_.records[i + 1] : nullptr;
+      is_beside_ = std::exchange(next_is_beside_, false);
+      JudgeRecord(r_.records[i]);
+    }
     if (not_judged_ > 0)
       r_.Add("policy.not-judged", Verdict::kTrusted,
-             fmt::format("{} entries lie at paths that the policy leaves unjudged", not_judged_));
+             fmt::format("{} entries are of control groups that the policy leaves unjudged", not_judged_));
+    if (allowed_violations_ > 0)
+      r_.Add("policy.violations-allowed", Verdict::kTrusted,
+             fmt::format("{} violations are by programs that the policy allows them", allowed_violations_));
     if (r_.policy.require_attester_records) CheckOwn();
     if (r_.made.contains(Check::kList)) r_.made.insert(Check::kEntries);
   }
@@ -64,9 +89,11 @@ class Judge {
       if (record.template_name != "ima-buf" || record.violation()) continue;
       const Result<ima::Entry> entry = ima::Decode(record);
       if (!entry || entry->path != "assay-start") continue;
+      writer_ = ima::ListWriter::kAttester;
       const Result<JsonDoc> doc = JsonDoc::Parse(AsText(entry->buffer), "own-record", kMaxOwnBuffer);
       if (doc) (void)ReadComponents(doc->root());  // what is wrong with it is named when the record is judged
     }
+    if (own_.contains("runs")) writer_ = ima::ListWriter::kAttester;
     for (const auto& [key, digest] : own_)
       if (key.starts_with(kComponent)) components_.insert(key.substr(kComponent.size()));
   }
@@ -87,6 +114,7 @@ class Judge {
       r_.AddAt("entry.malformed", Verdict::kNotTrusted, entry.error().Message(), record.index);
       return;
     }
+    if (!HasTemplate(record)) return;
     if (!record.violation() && entry->path == ima::kGroupName && record.template_name == "ima-buf") {
       JudgeGroup(record, *entry);
       return;
@@ -111,13 +139,27 @@ class Judge {
     for (const ima::InnerRecord& i : *inner) {
       const auto [view, entry] = ima::OpenInner(record, i);
       if (entry) {
-        JudgeEntry(view, sub, *entry);
+        if (HasTemplate(view, sub)) JudgeEntry(view, sub, *entry);
       } else {
         r_.AddAt("entry.malformed", Verdict::kNotTrusted, entry.error().Message(), record.index);
         r_.out.findings.back().sub = sub;
       }
       ++sub;
     }
+  }
+
+  // The PCR does not prove a template's name. boot_aggregate may be the kernel's, in a list of the
+  // attester's.
+  bool HasTemplate(const ima::RecordView& record, std::uint32_t sub = 0) {
+    if (ima::HasTemplate(writer_, record.template_name) ||
+        (record.index == 0 && ima::HasTemplate(ima::ListWriter::kKernel, record.template_name)))
+      return true;
+    r_.AddAt("entry.malformed", Verdict::kNotTrusted,
+             fmt::format("record {}: a list of this kind has no template '{}'", record.index,
+                         record.template_name),
+             record.index);
+    r_.out.findings.back().sub = sub;
+    return false;
   }
 
   static bool BufferMatches(const ima::Entry& e) {
@@ -137,9 +179,10 @@ class Judge {
     const bool buffer = record.template_name == "ima-buf";
     if (record.violation()) {
       judged.state = EntryState::kViolation;
-      const std::string cause = judged.context ? judged.context->hook : "unknown cause";
-      Report("entry.violation", r_.policy.violations_fail ? Verdict::kNotTrusted : Verdict::kTrusted, judged,
-             fmt::format("{} could not be measured reliably ({})", EntryName(judged), cause));
+      JudgeViolation(judged, sub.has_value());
+    } else if (entry.path.empty()) {
+      Report("entry.malformed", Verdict::kNotTrusted, judged,
+             fmt::format("record {} has no name: where its content was can't be told", record.index));
     } else if (entry.path == "boot_aggregate") {
       judged.state = EntryState::kOwn;
       if (record.index != 0 || sub)
@@ -153,15 +196,51 @@ class Judge {
       Report("entry.malformed", Verdict::kNotTrusted, judged,
              fmt::format("{}: the digest is not that of the buffer", EntryName(judged)));
     } else {
+      if (buffer && entry.path == kKernelsKexec) ReportKexec(judged, EntryName(judged));
       JudgeContent(judged, entry);
     }
     ++r_.out.counts[judged.state];
     r_.out.entries.push_back(std::move(judged));
   }
 
+  // The record beside it says by which program, and is part of the list as the violation itself is.
+  std::optional<measure::ViolationRecord> Beside(const JudgedEntry& violation) {
+    if (next_ == nullptr || next_->violation() || next_->template_name != "ima-buf") return std::nullopt;
+    const Result<ima::Entry> entry = ima::Decode(*next_);
+    if (!entry || entry->path != measure::kViolationRecord || !BufferMatches(*entry)) return std::nullopt;
+    Result<measure::ViolationRecord> record = measure::ParseViolation(AsText(entry->buffer));
+    if (!record || record->path != violation.path) return std::nullopt;
+    next_is_beside_ = true;
+    return std::move(*record);
+  }
+
+  void JudgeViolation(const JudgedEntry& e, bool grouped) {
+    const std::optional<measure::ViolationRecord> by = grouped ? std::nullopt : Beside(e);
+    if (!by) {
+      Report("entry.violation", Verdict::kNotTrusted, e,
+             fmt::format("{} could not be measured reliably ({})", EntryName(e),
+                         e.context ? e.context->hook : "unknown cause"));
+      return;
+    }
+    const auto allowed = r_.policy.allowed_violations.find(by->program.ToString());
+    if (allowed != r_.policy.allowed_violations.end() && allowed->second.contains(by->violation)) {
+      ++allowed_violations_;
+      return;
+    }
+    Report("entry.violation", Verdict::kNotTrusted, e,
+           fmt::format("{} could not be measured reliably ({} by the program {})", EntryName(e),
+                       by->violation, by->program.ToString()));
+  }
+
+  void ReportKexec(const JudgedEntry& e, const std::string& image) {
+    Report("entry.kexec", Verdict::kNotTrusted, e,
+           fmt::format("{} was loaded to take this kernel's place: with which command line is not known",
+                       image));
+  }
+
   void JudgeContent(JudgedEntry& e, const ima::Entry& entry) {
     const bool component = components_.contains(e.path);
-    if (AllowedPath(e.path)) {
+    if (!component && AllowedCgroup(e.cgroup)) {
       e.state = EntryState::kTrusted;
       ++not_judged_;
     } else if (r_.policy.allowed.contains(e.digest) ||
@@ -194,12 +273,15 @@ class Judge {
     }
     std::vector<Origin> origins = r_.references.Find(*entry.file_digest->digest);
     const std::string here = NormalisePath(e.path);
+    const bool in_place = std::any_of(origins.begin(), origins.end(),
+                                      [&](const Origin& o) { return NormalisePath(o.path) == here; });
     const std::size_t best = Best(origins, here);
     if (best == origins.size()) {
       JudgeUnknown(e);
     } else {
       e.origin = std::move(origins[best]);
       JudgeKnown(e, NormalisePath(e.origin->path) == here);
+      if (e.state == EntryState::kTrusted && !in_place) JudgePlace(e);
     }
   }
 
@@ -220,9 +302,23 @@ class Judge {
     return best;
   }
 
-  bool AllowedPath(const std::string& path) const {
-    return std::any_of(r_.policy.allowed_paths.begin(), r_.policy.allowed_paths.end(),
-                       [&](const std::string& glob) { return fnmatch(glob.c_str(), path.c_str(), 0) == 0; });
+  // Only of the record itself: a path is what the task says, and the context is the attester's word.
+  bool AllowedCgroup(const std::string& cgroup) const {
+    return !cgroup.empty() &&
+           std::any_of(r_.policy.allowed_cgroups.begin(), r_.policy.allowed_cgroups.end(),
+                       [&](const std::string& glob) { return measure::GlobMatches(glob, cgroup); });
+  }
+
+  // What a service of the system's runs stands where its package has it.
+  void JudgePlace(JudgedEntry& e) {
+    const std::string& cgroup = !e.cgroup.empty() || !e.context ? e.cgroup : e.context->cgroup;
+    const std::string_view service = ServiceOf(cgroup);
+    if (service.empty() || !e.path.starts_with('/')) return;
+    e.state = EntryState::kChanged;
+    Report("entry.misplaced", Verdict::kNotTrusted, e,
+           fmt::format("{} is {} of {} {}, and runs in {} ({})", e.path, e.origin->path, e.origin->package,
+                       e.origin->version, service,
+                       e.cgroup.empty() ? "as the attester says" : "as its record says"));
   }
 
   // By a user, through the `measure` node: it says what is in a file of his, not that anything loaded it.
@@ -300,11 +396,12 @@ class Judge {
     ASSAY_ASSIGN(const JsonDoc doc, JsonDoc::Parse(AsText(entry.buffer), "own-record", kMaxOwnBuffer));
     if (e.path == "assay-start") return Started(e, doc.root());
     if (e.path == "assay-engine") return EngineRuns(e, doc.root());
-    if (e.path == "assay-policy") {
-      own_["policy"] = e.digest;
-      if (!r_.policy.attester_policies.empty() && !r_.policy.attester_policies.contains(e.digest))
-        Report("own.policy", Verdict::kNotTrusted, e,
-               "the attester measures by a policy that is not accepted: " + e.digest);
+    if (e.path == "assay-policy") return PolicyRules(e, doc.root());
+    if (e.path == measure::kViolationRecord) {
+      if (!is_beside_) return Fail(StateError("own.malformed", "it belongs to no violation"));
+    } else if (e.path == "assay-kexec") {
+      ASSAY_ASSIGN(const std::string image, doc.root().Str("path"));
+      ReportKexec(e, image);
     } else if (e.path == "assay-limit") {
       ASSAY_ASSIGN(const std::uint64_t refused, doc.root().U64("refused"));
       Report(
@@ -312,10 +409,31 @@ class Judge {
           fmt::format("{} requests of users to measure something were refused: over their limit", refused));
     } else if (e.path == "assay-manifest") {
       ASSAY_ASSIGN(own_["manifest"], doc.root().Str("sha256"));
+      ASSAY_ASSIGN(const std::string refused, ManifestRefused(doc.root(), r_.policy));
+      if (!refused.empty()) Report("own.manifest", Verdict::kNotTrusted, e, refused);
     } else {
       Report("own.unknown-record", Verdict::kUnknown, e,
              fmt::format("the attester says something that this verifier does not know: {}", e.path));
     }
+    return {};
+  }
+
+  // What is measured, and when. One that the verifier's policy names is not looked into.
+  Result<> PolicyRules(const JudgedEntry& e, const JsonValue& record) {
+    const auto former = own_.find("policy");
+    const bool changed = former != own_.end() && former->second != e.digest;
+    own_["policy"] = e.digest;
+    if (r_.policy.attester_policies.contains(e.digest)) return {};
+    if (!r_.policy.attester_policies.empty()) {
+      Report("own.policy", Verdict::kNotTrusted, e,
+             "the attester measures by a policy that is not accepted: " + e.digest);
+      return {};
+    }
+    if (changed)
+      Report("own.policy-changed", Verdict::kNotTrusted, e,
+             "the attester measures by another policy than before: " + e.digest);
+    ASSAY_ASSIGN(const std::vector<Fault> faults, JudgeMeasuring(record, r_.policy));
+    for (const Fault& f : faults) Report(f.name, Verdict::kNotTrusted, e, f.text);
     return {};
   }
 
@@ -328,6 +446,12 @@ class Judge {
     if (!r_.policy.engines.contains(engine))
       Report("own.engine", Verdict::kNotTrusted, e,
              fmt::format("the engine is '{}', which the policy does not accept", engine));
+    if (!record.Has("mounts")) return {};
+    ASSAY_ASSIGN(const JsonValue mounts, record.Array("mounts"));
+    ASSAY_ASSIGN(const bool whole, IsWholeScope(mounts));
+    // With a policy that was accepted by its digest, its mounts were.
+    if (!whole && r_.policy.attester_policies.empty())
+      Report("own.mounts", Verdict::kNotTrusted, e, "not all mounts of the scope are measured");
     return {};
   }
 
@@ -343,6 +467,7 @@ class Judge {
     }
     const bool first = !own_.contains("runs");
     own_["runs"] = std::to_string(run);
+    own_["early"] = first && run == 1 && early && e.record == 1 ? "yes" : "no";
     if (first && e.record != 1)
       Report("own.late-start", Verdict::kNotTrusted, e, "the attester's records do not begin the list");
     if (!first || run > 1)
@@ -406,7 +531,10 @@ class Judge {
   std::map<std::string, std::string>& own_;
   std::vector<attest::ContextEntry> context_;  // by record and position
   std::set<std::string, std::less<>> components_;
-  std::uint64_t not_judged_ = 0;
+  ima::ListWriter writer_ = ima::ListWriter::kKernel;
+  const ima::RecordView* next_ = nullptr;            // the record after the one that is judged
+  bool is_beside_ = false, next_is_beside_ = false;  // it belongs to the violation before it
+  std::uint64_t not_judged_ = 0, allowed_violations_ = 0;
 };
 
 }  // namespace

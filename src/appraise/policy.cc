@@ -1,9 +1,14 @@
+#include "measure/policy.h"
+
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "appraise/appraise.h"
+#include "base/crypto.h"
 #include "base/json.h"
+#include "measure/recorder.h"
 
 namespace assay::appraise {
 namespace {
@@ -60,6 +65,91 @@ Result<> CheckDigests(std::string_view key, const std::set<std::string>& digests
           fmt::format("policy: {}: not a digest as 'sha256:' and lower-case hex: '{}'", key, text)));
   }
   return {};
+}
+
+// Members that there were once: whoever relied on them must learn what came in their place.
+Result<> RefuseFormer(const JsonValue& root) {
+  if (root.Has("allowed_paths"))
+    return Fail(
+        UsageError("policy: allowed_paths is gone, since a path is what the task says, and anyone can name a "
+                   "file so: give "
+                   "digests ('allowed'), or control groups that the records name ('allowed_cgroups')"));
+  if (root.Has("violations_fail"))
+    return Fail(
+        UsageError("policy: violations_fail is gone: 'allowed_violations' says which program (by its digest) "
+                   "may do what"));
+  return {};
+}
+
+// A key that can't be read would never have signed anything.
+Result<> ReadMeasuring(const JsonValue& root, Policy& p) {
+  if (root.Has("measures_at_least")) {
+    ASSAY_ASSIGN(p.measures_at_least, root.Str("measures_at_least"));
+    if (!measure::Policy::BuiltIn(p.measures_at_least))
+      return Fail(
+          UsageError("policy: measures_at_least: not a built-in measuring policy: " + p.measures_at_least));
+  }
+  if (root.Has("max_group_ms")) {
+    ASSAY_ASSIGN(p.max_group_ms, root.U64("max_group_ms"));
+  }
+  ASSAY_TRY(ReadStrings(root, "attester_manifests", p.attester_manifests));
+  ASSAY_TRY(ReadStrings(root, "manifest_keys", p.manifest_keys));
+  for (const std::string& key : p.manifest_keys) {
+    const Result<PublicKey> read =
+        PublicKey::FromPem("-----BEGIN PUBLIC KEY-----\n" + key + "\n-----END PUBLIC KEY-----\n");
+    if (!read)
+      return Fail(
+          UsageError("policy: manifest_keys: not a public key (SubjectPublicKeyInfo, base64): " + key));
+  }
+  return {};
+}
+
+constexpr std::string_view kAnyReach = "any";
+
+Result<> ReadReach(const JsonValue& root, Reach& out) {
+  if (!root.Has("require_reach")) return {};
+  ASSAY_ASSIGN(const std::string name, root.Str("require_reach"));
+  if (name == kAnyReach) {
+    out = Reach::kUnknown;
+    return {};
+  }
+  for (const Reach reach : {Reach::kNamespace, Reach::kStart, Reach::kBoot}) {
+    if (name != ReachName(reach)) continue;
+    out = reach;
+    return {};
+  }
+  return Fail(UsageError("policy: require_reach: not any, namespace, start or boot: " + name));
+}
+
+// Deeds of a program on memory and devices. What says that content is not known, or that something reached
+// for the attester or the kernel, is nobody's to allow.
+bool MayBeAllowed(std::string_view kind) {
+  using measure::Violation;
+  constexpr Violation kDeeds[] = {Violation::kMprotect,      Violation::kModifiedCode,
+                                  Violation::kAnonymousCode, Violation::kWritableCode,
+                                  Violation::kProcessAccess, Violation::kRawDevice};
+  return std::any_of(std::begin(kDeeds), std::end(kDeeds),
+                     [&](Violation v) { return kind == measure::ViolationName(v); });
+}
+
+Result<> ReadAllowedViolations(const JsonValue& root, std::map<std::string, std::set<std::string>>& out) {
+  if (!root.Has("allowed_violations")) return {};
+  ASSAY_ASSIGN(const JsonValue array, root.Array("allowed_violations"));
+  return array.Each([&](const JsonValue& v) -> Result<> {
+    ASSAY_TRY(v.OnlyKeys({"program", "kinds"}));
+    ASSAY_ASSIGN(const std::string program, v.Str("program"));
+    ASSAY_TRY(CheckDigests("allowed_violations", {program}));
+    std::set<std::string>& kinds = out[program];
+    ASSAY_ASSIGN(const JsonValue names, v.Array("kinds"));
+    return names.Each([&](const JsonValue& name) -> Result<> {
+      ASSAY_ASSIGN(std::string kind, name.AsStr());
+      if (!MayBeAllowed(kind))
+        return Fail(
+            UsageError("policy: allowed_violations: not a kind that a program can be allowed: " + kind));
+      kinds.insert(std::move(kind));
+      return {};
+    });
+  });
 }
 
 // nameAlg and a SHA-256.
@@ -136,6 +226,7 @@ Result<Policy> ParsePolicy(std::string_view text) {
   Policy p;
   ASSAY_ASSIGN(const JsonDoc doc, JsonDoc::Parse(text, "policy", kMaxPolicy));
   const JsonValue root = doc.root();
+  ASSAY_TRY(RefuseFormer(root));
   ASSAY_TRY(root.OnlyKeys({"pcr",
                            "quote_banks",
                            "file_algs",
@@ -151,13 +242,18 @@ Result<Policy> ParsePolicy(std::string_view text) {
                            "allow_kernel_policy",
                            "attester_digests",
                            "attester_policies",
+                           "measures_at_least",
+                           "max_group_ms",
+                           "attester_manifests",
+                           "manifest_keys",
                            "interpreters",
                            "allowed",
-                           "allowed_paths",
+                           "allowed_cgroups",
                            "require_secure_boot",
                            "allow_missing_exit",
                            "require_early_start",
-                           "violations_fail",
+                           "require_reach",
+                           "allowed_violations",
                            "vulnerable_fails"}));
   if (root.Has("pcr")) {
     ASSAY_ASSIGN(const std::uint64_t pcr, root.U64("pcr"));
@@ -190,44 +286,60 @@ Result<Policy> ParsePolicy(std::string_view text) {
   ASSAY_TRY(ReadBool(root, "allow_kernel_policy", p.allow_kernel_policy));
   ASSAY_TRY(ReadStrings(root, "attester_digests", p.attester_digests));
   ASSAY_TRY(ReadStrings(root, "attester_policies", p.attester_policies));
+  ASSAY_TRY(ReadMeasuring(root, p));
   ASSAY_TRY(ReadStrings(root, "interpreters", p.interpreters));
   ASSAY_TRY(ReadStrings(root, "allowed", p.allowed));
-  ASSAY_TRY(ReadStrings(root, "allowed_paths", p.allowed_paths));
+  ASSAY_TRY(ReadStrings(root, "allowed_cgroups", p.allowed_cgroups));
+  for (const std::string& glob : p.allowed_cgroups)
+    if (!glob.starts_with('/'))
+      return Fail(
+          UsageError("policy: allowed_cgroups: a glob begins with /, the root of the hierarchy: " + glob));
   ASSAY_TRY(CheckDigests("attester_digests", p.attester_digests));
   ASSAY_TRY(CheckDigests("attester_policies", p.attester_policies));
+  ASSAY_TRY(CheckDigests("attester_manifests", p.attester_manifests));
   ASSAY_TRY(CheckDigests("allowed", p.allowed));
   ASSAY_TRY(ReadBool(root, "require_secure_boot", p.require_secure_boot));
   ASSAY_TRY(ReadBool(root, "allow_missing_exit", p.allow_missing_exit));
   ASSAY_TRY(ReadBool(root, "require_early_start", p.require_early_start));
-  ASSAY_TRY(ReadBool(root, "violations_fail", p.violations_fail));
+  ASSAY_TRY(ReadReach(root, p.require_reach));
+  ASSAY_TRY(ReadAllowedViolations(root, p.allowed_violations));
   ASSAY_TRY(ReadBool(root, "vulnerable_fails", p.vulnerable_fails));
   return p;
 }
 
 std::string EncodePolicy(const Policy& p) {
-  const json j = {{"pcr", p.pcr},
-                  {"quote_banks", AlgNames(p.quote_banks)},
-                  {"file_algs", AlgNames(p.file_algs)},
-                  {"allow_software_tpm", p.allow_software_tpm},
-                  {"allow_first_use", p.allow_first_use},
-                  {"pinned_ak", p.pinned_ak},
-                  {"allowed_eks", p.allowed_eks},
-                  {"allow_unquoted_tail", p.allow_unquoted_tail},
-                  {"allow_gaps", p.allow_gaps},
-                  {"allow_what_ran_before", p.allow_what_ran_before},
-                  {"require_attester_records", p.require_attester_records},
-                  {"engines", p.engines},
-                  {"allow_kernel_policy", p.allow_kernel_policy},
-                  {"attester_digests", p.attester_digests},
-                  {"attester_policies", p.attester_policies},
-                  {"interpreters", p.interpreters},
-                  {"allowed", p.allowed},
-                  {"allowed_paths", p.allowed_paths},
-                  {"require_secure_boot", p.require_secure_boot},
-                  {"allow_missing_exit", p.allow_missing_exit},
-                  {"require_early_start", p.require_early_start},
-                  {"violations_fail", p.violations_fail},
-                  {"vulnerable_fails", p.vulnerable_fails}};
+  json violations = json::array();
+  for (const auto& [program, kinds] : p.allowed_violations)
+    violations.push_back({{"program", program}, {"kinds", kinds}});
+  const json j = {
+      {"pcr", p.pcr},
+      {"quote_banks", AlgNames(p.quote_banks)},
+      {"file_algs", AlgNames(p.file_algs)},
+      {"allow_software_tpm", p.allow_software_tpm},
+      {"allow_first_use", p.allow_first_use},
+      {"pinned_ak", p.pinned_ak},
+      {"allowed_eks", p.allowed_eks},
+      {"allow_unquoted_tail", p.allow_unquoted_tail},
+      {"allow_gaps", p.allow_gaps},
+      {"allow_what_ran_before", p.allow_what_ran_before},
+      {"require_attester_records", p.require_attester_records},
+      {"engines", p.engines},
+      {"allow_kernel_policy", p.allow_kernel_policy},
+      {"attester_digests", p.attester_digests},
+      {"attester_policies", p.attester_policies},
+      {"measures_at_least", p.measures_at_least},
+      {"max_group_ms", p.max_group_ms},
+      {"attester_manifests", p.attester_manifests},
+      {"manifest_keys", p.manifest_keys},
+      {"interpreters", p.interpreters},
+      {"allowed", p.allowed},
+      {"allowed_cgroups", p.allowed_cgroups},
+      {"require_secure_boot", p.require_secure_boot},
+      {"allow_missing_exit", p.allow_missing_exit},
+      {"require_early_start", p.require_early_start},
+      {"require_reach", p.require_reach == Reach::kUnknown ? kAnyReach : ReachName(p.require_reach)},
+      {"allowed_violations", violations},
+      {"vulnerable_fails", p.vulnerable_fails}};
   return j.dump(1) + "\n";
 }
 
@@ -239,7 +351,7 @@ Result<HostState> ParseHostState(std::string_view text) {
       root.OnlyKeys({"version", "ak_name", "ek_name", "identity", "tpm_software", "clock", "reset_count",
                      "restart_count", "records", "prefix", "boot_id", "standing", "rounds", "own"}));
   ASSAY_ASSIGN(const std::uint64_t version, root.U64("version"));
-  if (version != 1 && version != 2)
+  if (version < 1 || version > 3)
     return Fail(ParseError("host-state", 0, "version " + std::to_string(version)));
   ASSAY_ASSIGN(s.ak_name, root.Str("ak_name"));
   ASSAY_ASSIGN(s.ek_name, root.Str("ek_name"));
@@ -276,6 +388,13 @@ Result<HostState> ParseHostState(std::string_view text) {
     ASSAY_ASSIGN(s.own[std::string(key)], v.AsStr());
     return {};
   }));
+  if (version < 3) {
+    // By a verifier that judged less of what the attester says of itself: the list is judged anew.
+    s.records = 0;
+    s.prefix.clear();
+    s.standing.clear();
+    s.own.clear();
+  }
   return s;
 }
 
@@ -284,7 +403,7 @@ std::string EncodeHostState(const HostState& s) {
   for (const auto& [alg, value] : s.prefix) prefix[std::string(HashName(alg))] = value.hex();
   json standing = json::array();
   for (const Finding& f : s.standing) standing.push_back(FindingJson(f));
-  const json j = {{"version", 2},
+  const json j = {{"version", 3},
                   {"ak_name", s.ak_name},
                   {"ek_name", s.ek_name},
                   {"identity", s.identity},

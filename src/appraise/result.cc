@@ -19,12 +19,20 @@ constexpr std::size_t kMaxJwt = std::size_t{16} << 20;
 constexpr std::size_t kMaxDescribed = 100;  // findings of one name that are printed for people
 
 // Trustworthiness tiers, draft-ietf-rats-ar4si.
-int Status(Verdict v) { return v == Verdict::kTrusted ? 2 : v == Verdict::kNotTrusted ? 96 : 0; }
+constexpr int kNone = 0, kAffirming = 2, kWarning = 32, kContraindicated = 96;
+int Tier(Verdict v) {
+  return v == Verdict::kTrusted ? kAffirming : v == Verdict::kNotTrusted ? kContraindicated : kNone;
+}
+
+// What was there before anybody measured was not judged: good as far as it reaches is not simply good.
+int Status(const Appraisal& a) {
+  return a.verdict == Verdict::kTrusted && a.reach != Reach::kBoot ? kWarning : Tier(a.verdict);
+}
 
 // Nobody vouched for a key that was believed when it was first seen: no claim is made of it.
 int InstanceIdentity(const Appraisal& a) {
   const bool vouched = !a.host.identity.empty() && a.host.identity != kByFirstUse;
-  return vouched || a.verdict == Verdict::kNotTrusted ? Status(a.verdict) : 0;
+  return vouched || a.verdict == Verdict::kNotTrusted ? Tier(a.verdict) : kNone;
 }
 
 std::string Dump(const json& j) { return j.dump(-1, ' ', false, json::error_handler_t::replace); }
@@ -35,6 +43,26 @@ std::string Time(std::uint64_t ms) {
   ms = std::min(ms, kLastTime);
   const auto seconds = static_cast<std::time_t>(ms / 1000);
   return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z", fmt::gmtime(seconds), ms % 1000);
+}
+
+std::string ReachText(const Appraisal& a) {
+  switch (a.reach) {
+    case Reach::kBoot:
+      return "since boot";
+    case Reach::kStart:
+      return "since " + Time(a.claims.started_ms);
+    case Reach::kNamespace:
+      return "namespace";
+    case Reach::kUnknown:
+      break;
+  }
+  return "reach unknown";
+}
+
+json ReachJson(const Appraisal& a) {
+  json j = {{"from", ReachName(a.reach)}, {"text", ReachText(a)}};
+  if (a.reach == Reach::kStart) j["since"] = Time(a.claims.started_ms);
+  return j;
 }
 
 // Paths and names come from the machine that is judged: no control bytes of theirs reach a terminal. U+0080
@@ -118,6 +146,21 @@ std::string Line(const Finding& f) {
   return fmt::format("{:<4} {}: {}\n", mark, f.name, Printable(f.text));
 }
 
+// The first line says what the verdict is, and how far it reaches.
+std::string VerdictLine(const Appraisal& a, bool colour) {
+  std::string counted;
+  for (const auto& [state, n] : a.counts)
+    counted += fmt::format("{}{} {}", counted.empty() ? "" : ", ", n, EntryStateName(state));
+  std::string out = fmt::format("{}{}{}, {}", colour ? Tint(a.verdict) : "", VerdictName(a.verdict),
+                                colour ? "\x1b[0m" : "", ReachText(a));
+  if (!a.claims.hostname.empty()) out += "; " + Printable(a.claims.hostname);
+  if (!counted.empty()) out += ": " + counted;
+  if (!a.host.identity.empty())
+    out += fmt::format(" (identity: {}{})", Printable(a.host.identity),
+                       a.claims.tpm_software || a.host.tpm_software ? ", software" : "");
+  return out + "\n";
+}
+
 }  // namespace
 
 Result<std::string> SignEar(const Appraisal& a, const EarContext& c, const PrivateKey& key) {
@@ -129,10 +172,11 @@ Result<std::string> SignEar(const Appraisal& a, const EarContext& c, const Priva
                        {"ear.verifier-id", {{"build", c.verifier_build}, {"developer", "assay"}}},
                        {"submods",
                         {{c.host,
-                          {{"ear.status", Status(a.verdict)},
+                          {{"ear.status", Status(a)},
                            {"ear.trustworthiness-vector",
-                            {{"instance-identity", InstanceIdentity(a)}, {"executables", Status(a.verdict)}}},
+                            {{"instance-identity", InstanceIdentity(a)}, {"executables", Status(a)}}},
                            {"assay.verdict", VerdictName(a.verdict)},
+                           {"assay.reach", ReachJson(a)},
                            {"assay.findings", Findings(a)},
                            {"assay.entries", Counts(a)},
                            {"assay.ak", a.host.ak_name},
@@ -166,7 +210,7 @@ Result<std::string> VerifyEar(std::string_view jwt, const PublicKey& key) {
 }
 
 std::string Describe(const Appraisal& a, bool entries, bool colour) {
-  std::string out;
+  std::string out = VerdictLine(a, colour);
   if (entries) {
     for (const JudgedEntry& e : a.entries) {
       out += fmt::format("{:>6}  {:<10} {}", e.record, EntryStateName(e.state), Printable(e.path));
@@ -188,21 +232,12 @@ std::string Describe(const Appraisal& a, bool entries, bool colour) {
   }
   for (const auto& [name, n] : printed)
     if (n > kMaxDescribed) out += fmt::format("     {}: {} more\n", name, n - kMaxDescribed);
-  std::string counted;
-  for (const auto& [state, n] : a.counts)
-    counted += fmt::format("{}{} {}", counted.empty() ? "" : ", ", n, EntryStateName(state));
-  out +=
-      fmt::format("{}{}{}", colour ? Tint(a.verdict) : "", VerdictName(a.verdict), colour ? "\x1b[0m" : "");
-  if (!a.claims.hostname.empty()) out += " " + Printable(a.claims.hostname);
-  if (!counted.empty()) out += ": " + counted;
-  if (!a.host.identity.empty())
-    out += fmt::format(" (identity: {}{})", Printable(a.host.identity),
-                       a.claims.tpm_software || a.host.tpm_software ? ", software" : "");
-  return out + "\n";
+  return out;
 }
 
 std::string ToJson(const Appraisal& a, bool entries) {
   json j = {{"verdict", VerdictName(a.verdict)},
+            {"reach", ReachJson(a)},
             {"findings", Findings(a)},
             {"counts", Counts(a)},
             {"rebooted", a.rebooted},

@@ -4,6 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "appraise/synthetic.h"
+
 namespace assay::appraise {
 namespace {
 
@@ -86,6 +88,60 @@ TEST(PolicyTest, RoundTripAndRefusals) {
   EXPECT_FALSE(ParsePolicy(R"({"allowed": ["00"]})"));
   EXPECT_FALSE(ParsePolicy(R"({"attester_policies": ["sha256:)" + std::string(64, 'A') + R"("]})"));
   EXPECT_TRUE(ParsePolicy(R"({"allowed": ["sha256:)" + std::string(64, 'a') + R"("]})"));
+}
+
+TEST(PolicyTest, WhatIsAcceptedOfTheAttester) {
+  Policy p;
+  const std::string digest = DigestOf("x").ToString(), quoted = '"' + digest + '"';
+  p.measures_at_least = "exec";
+  p.max_group_ms = 7;
+  p.attester_manifests = {digest};
+  p.manifest_keys = {Base64(PrivateKey::GenerateP256()->Public().Der())};
+  p.allowed_cgroups = {"/system.slice/x.service"};
+  p.require_reach = Reach::kBoot;
+  p.allowed_violations[digest] = {"anonymous_code", "mprotect"};
+  const auto again = ParsePolicy(EncodePolicy(p));
+  ASSERT_TRUE(again) << again.error().Message();
+  EXPECT_EQ(EncodePolicy(*again), EncodePolicy(p));
+  EXPECT_EQ(again->require_reach, Reach::kBoot);
+  EXPECT_FALSE(ParsePolicy(R"({"measures_at_least": "nothing"})"));
+  EXPECT_FALSE(ParsePolicy(R"({"manifest_keys": ["AAAA"]})"));
+  EXPECT_FALSE(ParsePolicy(R"({"allowed_cgroups": ["*"]})"));
+  EXPECT_FALSE(ParsePolicy(R"({"require_reach": "moon"})"));
+  for (const char* kind :
+       {"open_writers", "ToMToU", "unmeasurable", "unanswered", "kexec_load", "guarded", "typo"})
+    EXPECT_FALSE(ParsePolicy(R"({"allowed_violations": [{"program": )" + quoted + R"(, "kinds": [")" + kind +
+                             R"("]}]})"))
+        << kind;
+  EXPECT_FALSE(
+      ParsePolicy(R"({"allowed_violations": [{"program": "/usr/bin/java", "kinds": ["mprotect"]}]})"));
+}
+
+// What there was once is refused by a sentence that says what came in its place.
+TEST(PolicyTest, FormerMembers) {
+  const auto paths = ParsePolicy(R"({"allowed_paths": ["*"]})");
+  ASSERT_FALSE(paths);
+  EXPECT_NE(paths.error().Message().find("allowed_cgroups"), std::string::npos);
+  const auto violations = ParsePolicy(R"({"violations_fail": false})");
+  ASSERT_FALSE(violations);
+  EXPECT_NE(violations.error().Message().find("allowed_violations"), std::string::npos);
+}
+
+// What an earlier verifier was content with is judged anew: the keys are kept, the list is asked for again.
+TEST(PolicyTest, StateOfAnEarlierVersion) {
+  HostState s;
+  s.ak_name = "000b";
+  s.records = 7;
+  s.rounds = 3;
+  s.own["policy"] = "sha256:00";
+  std::string text = EncodeHostState(s);
+  text.replace(text.find("\"version\": 3"), 12, "\"version\": 2");
+  const auto read = ParseHostState(text);
+  ASSERT_TRUE(read) << read.error().Message();
+  EXPECT_EQ(read->ak_name, "000b");
+  EXPECT_EQ(read->rounds, 3U);
+  EXPECT_EQ(read->records, 0U);
+  EXPECT_TRUE(read->own.empty());
 }
 
 }  // namespace

@@ -15,13 +15,31 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <unordered_map>
 
 #include "appraise/appraise.h"
 #include "base/crypto.h"
 #include "list/list.h"
+#include "measure/engine.h"
 
 namespace assay::appraise {
+
+// What an `assay-policy` record holds under the usual configuration.
+inline nlohmann::json Measuring() {
+  const measure::EngineOptions usual;
+  return {{"engine",
+           {{"scope", "host"},
+            {"mounts", {"/"}},
+            {"extensions", usual.extensions},
+            {"appraise", "off"},
+            {"rules", std::string(measure::Policy::BuiltIn("default").value_or(""))},
+            {"guard", false},
+            {"deadline_ms", usual.deadline.count()},
+            {"expiry", "allow"}}},
+          {"record", {{"pcr", 10}, {"synchronous", false}, {"group_ms", 50}, {"max_records", 1'000'000}}}};
+}
+inline std::string MeasuringPolicy() { return Measuring().dump(); }
 
 inline Digest DigestOf(std::string_view s) { return Hash(HashAlg::kSha256, AsBytes(s)); }
 
@@ -48,7 +66,7 @@ class SyntheticHost : public ReferenceValues {
             R"("tasks_before":{},"run":{},"executable":"/usr/sbin/assayd","components":[{}]}})",
             initramfs, before, run, components));
     File("assayd", "/usr/sbin/assayd");
-    Own("assay-policy", R"({"engine":{},"record":{}})");
+    Own("assay-policy", MeasuringPolicy());
     Own("assay-engine", R"({"engine":"fanotify","scope":"host","mounts":["/"]})");
   }
 

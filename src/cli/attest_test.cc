@@ -8,6 +8,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "appraise/synthetic.h"
 #include "attest/channel.h"
 #include "base/fd.h"
 #include "cli/commands.h"
@@ -64,7 +65,7 @@ class AttestTest : public ::testing::Test {
                         {"executable", dir_ + "/app/assayd"},
                         {"components", {dir_ + "/app/assayd"}}});
     Load("app/assayd");
-    Own("assay-policy", json::object());
+    Own("assay-policy", appraise::Measuring());
     Own("assay-engine", {{"engine", "fanotify"}, {"scope", "host"}});
     attest::CollectorOptions collect;
     collect.engine = [] { return std::pair<std::string, std::string>("fanotify", "ok"); };
@@ -210,6 +211,9 @@ TEST_F(AttestTest, SignedResult) {
   EXPECT_EQ(Attest({"--ear-key", dir_ + "/ear.key", "--ear-out", dir_ + "/ear.jwt"}), kExitOk)
       << out_ << err_;
   std::vector<std::string> verify{"result", "verify", dir_ + "/ear.jwt", "--key", dir_ + "/ear.pub"};
+  EXPECT_EQ(Assay({"result", "verify", dir_ + "/ear.jwt", "--key", dir_ + "/ear.pub", "--affirming"}),
+            kExitUnknown)
+      << "nothing proves that it reaches back to the boot";
   EXPECT_EQ(Assay(verify), kExitOk) << out_ << err_;
   auto other = verify;
   other.back() = dir_ + "/other.pub";

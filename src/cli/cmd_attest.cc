@@ -33,6 +33,7 @@ struct AttestOptions {
   bool entries = false, full = false;
   std::string folder, list;        // appraise
   std::string result, nonce, pub;  // result verify
+  bool affirming = false;
 };
 
 Result<reference::Indexes> LoadReferences(const std::vector<std::string>& paths) {
@@ -160,8 +161,9 @@ Result<int> AppraiseSaved(const AttestOptions& o, const Session& session) {
   return static_cast<int>(a.verdict);
 }
 
-// The worst of the result's attesters, as an exit code.
-Result<int> ExitCodeOf(const JsonValue& claims) {
+// The worst of the result's attesters, as an exit code. affirming: what does not reach back to the boot is
+// not enough.
+Result<int> ExitCodeOf(const JsonValue& claims, bool affirming) {
   ASSAY_ASSIGN(const JsonValue submods, claims.Object("submods"));
   int worst = kExitOk;
   bool any = false;
@@ -170,7 +172,7 @@ Result<int> ExitCodeOf(const JsonValue& claims) {
     any = true;
     if (status == 96)
       worst = kExitNotTrusted;
-    else if (status != 2 && worst == kExitOk)
+    else if (status != 2 && (status != 32 || affirming) && worst == kExitOk)
       worst = kExitUnknown;
     return {};
   }));
@@ -187,7 +189,7 @@ Result<int> VerifyResult(const AttestOptions& o, const Session& session) {
   ASSAY_ASSIGN(const JsonDoc doc, JsonDoc::Parse(*claims, "ear", kMaxResult));
   ASSAY_ASSIGN(const std::uint64_t issued, doc.root().U64("iat"));
   ASSAY_ASSIGN(const std::uint64_t expires, doc.root().U64("exp"));
-  ASSAY_ASSIGN(int code, ExitCodeOf(doc.root()));
+  ASSAY_ASSIGN(int code, ExitCodeOf(doc.root(), o.affirming));
   std::string why;
   if (const std::uint64_t now = NowMs() / 1000; now >= expires)
     why = fmt::format("it expired {} s ago", now - expires);
@@ -242,6 +244,7 @@ void AddAttest(CLI::App& app, Session& session) {
   verify->add_option("file", o->result, "The result")->required();
   verify->add_option("--key", o->pub, "The verifier's public key (PEM)")->required();
   verify->add_option("--nonce", o->nonce, "The nonce that it must answer (hex)");
+  verify->add_flag("--affirming", o->affirming, "Take only a verdict that reaches back to the boot");
   verify->callback([o, &session] { session.Finish(VerifyResult(*o, session)); });
 }
 

@@ -276,7 +276,7 @@ Result<int> Sign(const ReferenceOptions& o, const Session& session) {
 Result<int> Verify(const ReferenceOptions& o, const Session& session) {
   ASSAY_ASSIGN(const Bytes pem, ReadFile(o.key, kMaxKey));
   ASSAY_ASSIGN(const PublicKey key, PublicKey::FromPem(AsText(pem)));
-  const Result<> verified = reference::VerifyManifest(o.index, key);
+  const Result<Bytes> verified = reference::VerifyManifest(o.index, key);
   if (!verified && verified.error().code() != "manifest.signature") return Fail(verified.error());
   if (session.json)
     fmt::print("{}\n", Dump({{"verified", verified.has_value()}}));

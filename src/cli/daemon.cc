@@ -116,6 +116,7 @@ struct Daemon::Impl {
   std::unique_ptr<tpm::Tpm> tpm;
   tpm::TpmInfo tpm_info;
   std::unique_ptr<reference::Index> manifest;
+  json manifest_record;                         // which one it is, and who signed it
   std::unique_ptr<measure::Recorder> recorder;  // null: the kernel records
   std::unique_ptr<measure::KernelList> kernel;
   std::unique_ptr<OwnNamespace> own_namespace;
@@ -184,8 +185,11 @@ Result<> Daemon::Impl::OpenManifest() {
   if (config.manifest.empty()) return {};
   ASSAY_ASSIGN(Bytes pem, ReadFile(config.manifest_key, 64 << 10));
   ASSAY_ASSIGN(PublicKey key, PublicKey::FromPem(AsText(pem)));
-  ASSAY_TRY(reference::VerifyManifest(config.manifest, key));
+  ASSAY_ASSIGN(const Bytes signature, reference::VerifyManifest(config.manifest, key));
   ASSAY_ASSIGN(manifest, reference::Index::Open(config.manifest));
+  manifest_record = {{"sha256", manifest->ContentDigest().hex()},
+                     {"signature", Base64(signature)},
+                     {"key", Base64(key.Der())}};
   return {};
 }
 
@@ -243,7 +247,7 @@ Result<> Daemon::Impl::RecordSelf() {
   for (const std::string& path : components) ASSAY_TRY(measure::MeasurePath(path, OwnContext(), *recorder));
   const std::string policy = EnginePolicy(config);
   ASSAY_TRY(recorder->RecordBuffer("assay-policy", AsBytes(policy), OwnContext()));
-  if (manifest) ASSAY_TRY(RecordJson("assay-manifest", {{"sha256", manifest->ContentDigest().hex()}}));
+  if (manifest) ASSAY_TRY(RecordJson("assay-manifest", manifest_record));
   return {};
 }
 

@@ -95,6 +95,11 @@ struct Entry {
 };
 Result<Entry> Decode(const RecordView& record);
 
+// Whose list it is: by that its templates are known. A record's template hash is not over the template's
+// name, so that whoever hands a list over can call a template otherwise, and hide a field.
+enum class ListWriter { kKernel, kAttester };
+bool HasTemplate(ListWriter writer, std::string_view template_name);
+
 // H(template data) as the kernel forms it for this template name and bank (for "ima": SHA1(digest || name
 // padded)).
 Digest TemplateDigest(HashAlg bank, std::string_view template_name, ByteView data);

@@ -337,5 +337,20 @@ TEST(Group, RoundTripAndBounds) {
   }
 }
 
+TEST(TemplateTest, EachListHasItsTemplates) {
+  for (const char* name : {"ima-ng", "ima-buf"})
+    for (const ListWriter writer : {ListWriter::kKernel, ListWriter::kAttester})
+      EXPECT_TRUE(HasTemplate(writer, name)) << name;
+  EXPECT_TRUE(HasTemplate(ListWriter::kAttester, kNgCgroupName));
+  EXPECT_FALSE(HasTemplate(ListWriter::kKernel, kNgCgroupName));
+  for (const char* name : {"ima", "ima-sig", "ima-ngv2", "ima-sigv2", "ima-modsig", "evm-sig"}) {
+    EXPECT_TRUE(HasTemplate(ListWriter::kKernel, name)) << name;
+    EXPECT_FALSE(HasTemplate(ListWriter::kAttester, name)) << name;
+  }
+  for (const char* name : {"", "d-ng|cgpath", "d-ng|n-ng", "d-ng|sig|n-ng", "no-such"})
+    for (const ListWriter writer : {ListWriter::kKernel, ListWriter::kAttester})
+      EXPECT_FALSE(HasTemplate(writer, name)) << name;
+}
+
 }  // namespace
 }  // namespace assay::ima

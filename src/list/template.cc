@@ -38,6 +38,15 @@ std::string_view FormatOf(std::string_view name) {
 
 }  // namespace
 
+// A kernel's built-in templates all have a digest and a name. One that was given by its format only
+// (ima_template_fmt=) can't be told from a built-in one that was renamed.
+bool HasTemplate(ListWriter writer, std::string_view template_name) {
+  if (writer == ListWriter::kAttester)
+    return template_name == "ima-ng" || template_name == "ima-buf" || template_name == kNgCgroupName;
+  return std::any_of(std::begin(kBuiltin), std::end(kBuiltin),
+                     [&](const auto& t) { return t.first == template_name; });
+}
+
 std::optional<std::vector<FieldSpec>> FieldsOf(std::string_view template_name) {
   std::vector<FieldSpec> specs;
   const std::string_view format = FormatOf(template_name);

@@ -212,4 +212,6 @@ enum ovl_inode_flag { OVL_UPPERDATA = 3 };
 #define PTRACE_MODE_ATTACH 2U
 #define SIGCONT 18
 #define READING_MODULE 2
+#define READING_KEXEC 3
+#define READING_KEXEC_INITRAMFS 4
 #define LOADING_KEXEC_IMAGE 3

@@ -13,9 +13,11 @@ static __always_inline int measure(struct assay_control* c, struct file* file, u
   struct look l = {};
   l.state = bpf_inode_storage_get(&inodes, inode, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
   if (!l.state) return unasked(c);
+  /* A kernel that takes over is told each time, also one that is clean. */
+  bool kexec = kind == ASSAY_KERNEL_READ && (detail == READING_KEXEC || detail == READING_KEXEC_INITRAMFS);
   /* Measured when it was opened or mapped, but what sort of program it is has not been asked. */
   bool new_program = kind == ASSAY_EXEC && !l.state->program;
-  if (!new_program && is_clean(l.state, c, inode)) {
+  if (!kexec && !new_program && is_clean(l.state, c, inode)) {
     __sync_fetch_and_add(&c->clean_hits, 1);
     return 0;
   }

@@ -88,6 +88,8 @@ class Policy {
   bool Appraises() const { return appraises_; }
   bool Asks(Func func) const;         // whether any rule could say yes to it
   bool AsksInterpretersOnly() const;  // of opened files: nothing is ruled of what other programs open
+  // Whether it measures whatever the other one measures, as its rules' words alone prove. False: perhaps not.
+  bool AtLeast(const Policy& other) const;
   const std::string& text() const { return text_; }
 
   // A rule as it was parsed.
@@ -113,6 +115,7 @@ class Policy {
     char op;               // '=', '<' or '>'
     std::uint64_t number;  // of a numeric key; 1 or 0 for yes or no
     std::string text;      // of the others
+    friend bool operator==(const Condition&, const Condition&) = default;
   };
   struct Line {
     Action action;

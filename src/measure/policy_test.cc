@@ -172,5 +172,44 @@ TEST(Policy, FactsOfAFile) {
   EXPECT_FALSE(GatherFacts(fd.get(), name, gettid(), 0).path);
 }
 
+Policy BuiltInPolicy(std::string_view name) { return *Policy::Parse(*Policy::BuiltIn(name)); }
+
+TEST(PolicyTest, MeasuresAtLeastWhatAnotherDoes) {
+  const Policy base = BuiltInPolicy("default"), exec = BuiltInPolicy("exec"), tcb = BuiltInPolicy("tcb");
+  const std::string text = base.text();
+  const auto at_least = [&](const std::string& rules) {
+    const Result<Policy> policy = Policy::Parse(rules);
+    EXPECT_TRUE(policy) << rules;
+    return policy && policy->AtLeast(base);
+  };
+  EXPECT_TRUE(base.AtLeast(base));
+  EXPECT_TRUE(tcb.AtLeast(tcb));
+  EXPECT_TRUE(base.AtLeast(exec));
+  EXPECT_TRUE(BuiltInPolicy("all_files").AtLeast(base));
+  EXPECT_FALSE(exec.AtLeast(base));
+  EXPECT_FALSE(tcb.AtLeast(base));
+  EXPECT_FALSE(base.AtLeast(BuiltInPolicy("all_files")));
+  EXPECT_TRUE(at_least("measure\n"));
+  EXPECT_TRUE(at_least("# as built in\n\n" + text));
+  EXPECT_TRUE(at_least(text + "dont_measure path=/opt/**\n"));
+  EXPECT_TRUE(at_least("dont_appraise uid=0\n" + text + "appraise func=BPRM_CHECK\n"));
+  EXPECT_TRUE(at_least("measure func=BPRM_CHECK template=d-ng|n-ng|cgpath\n" + text));
+  EXPECT_FALSE(at_least("dont_measure path=/opt/**\n" + text));
+  EXPECT_FALSE(at_least("dont_measure fsmagic=0x9fa0\n" + text));
+  EXPECT_FALSE(at_least("measure func=POLICY_CHECK\n"));
+  EXPECT_FALSE(at_least("appraise\n"));
+  // Each rule is needed, and none may be narrower.
+  for (std::size_t at = 0; at < text.size(); at = text.find('\n', at) + 1) {
+    const std::size_t end = text.find('\n', at);
+    EXPECT_FALSE(at_least(text.substr(0, at) + text.substr(end + 1))) << text.substr(at, end - at);
+    EXPECT_FALSE(at_least(text.substr(0, end) + " uid=0" + text.substr(end))) << text.substr(at, end - at);
+  }
+  // An exception of the other one's may be made here, also a narrower one; not a wider one.
+  const std::string kernel = tcb.text();
+  EXPECT_TRUE(Policy::Parse("dont_measure fsmagic=0x9fa0 uid=0\n" + kernel)
+                  ->AtLeast(*Policy::Parse("dont_measure fsmagic=0x9fa0\n" + kernel)));
+  EXPECT_FALSE(Policy::Parse("dont_measure\n" + kernel)->AtLeast(tcb));
+}
+
 }  // namespace
 }  // namespace assay::measure

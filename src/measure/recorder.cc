@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "base/log.h"
 #include "measure/list_stream.h"
@@ -14,6 +15,14 @@ namespace assay::measure {
 namespace {
 
 constexpr char kForeign[] = "recorder.pcr-foreign";
+constexpr char kKexecName[] = "assay-kexec";
+
+// Names of hooks: what is then a part of the kernel, or takes its place.
+bool IsKexec(std::string_view hook) { return hook == "kexec" || hook == "initramfs"; }
+bool IsForKernel(std::string_view hook) {
+  return IsKexec(hook) || hook == "module" || hook == "bpf" || hook == "firmware" || hook == "policy" ||
+         hook == "x509" || hook == "kernel";
+}
 
 }  // namespace
 
@@ -101,22 +110,31 @@ Result<std::unique_ptr<Recorder>> Recorder::Open(RecorderOptions options, tpm::T
 
 Result<Recorded> Recorder::Record(const Measurement& m) {
   Impl& d = *impl_;
-  const bool grouped =
-      !d.options.synchronous && (m.context.late || (d.options.known && d.options.known(m.digest)));
+  const bool kernels = IsForKernel(m.context.hook);
+  const bool grouped = !d.options.synchronous && !kernels &&
+                       (m.context.late || (d.options.known && d.options.known(m.digest)));
   const Key content = d.ContentKey(m.digest.view());
   const std::string& cgroup = m.context.cgroup;
-  if (m.with_cgroup)
-    return d.Add(ima::kNgCgroupName, ima::EncodeNgCgroup(m.digest, m.path, cgroup), false, grouped,
-                 std::pair{d.PathKey(m.path, cgroup), content}, m.context, m.path, false);
-  return d.Add(kNg, ima::EncodeNg(m.digest, m.path), false, grouped, std::pair{d.PathKey(m.path), content},
-               m.context, m.path, false);
+  const Result<Recorded> recorded =
+      m.with_cgroup ? d.Add(ima::kNgCgroupName, ima::EncodeNgCgroup(m.digest, m.path, cgroup), false, grouped,
+                            std::pair{d.PathKey(m.path, cgroup), content}, m.context, m.path, false)
+                    : d.Add(kNg, ima::EncodeNg(m.digest, m.path), false, grouped,
+                            std::pair{d.PathKey(m.path), content}, m.context, m.path, false);
+  if (!recorded || !IsKexec(m.context.hook)) return recorded;
+  // The image may have been measured before, as a file that somebody reads.
+  const nlohmann::json kexec{{"hook", m.context.hook}, {"path", m.path}, {"digest", m.digest.ToString()}};
+  const std::string text = kexec.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  ASSAY_TRY(RecordBuffer(kKexecName, AsBytes(text), m.context));
+  return recorded;
 }
 
-Result<Recorded> Recorder::RecordViolation(Violation v, const std::string& path, const Context& context) {
+Result<Recorded> Recorder::RecordViolation(Violation v, const std::string& path, const Context& context,
+                                           const std::optional<Digest>& program) {
   Impl& d = *impl_;
   Context named = context;
   named.hook = ViolationName(v);
   const Digest none = Digest::Filled(d.options.list_bank, 0);
+  if (program) return d.AddWithProgram({named.hook, path, *program}, named);
   const bool grouped = context.late && !d.options.synchronous;
   return d.Add(kNg, ima::EncodeNg(none, path), true, grouped, std::pair{d.PathKey(path), d.ContentKey({})},
                named, path, false);

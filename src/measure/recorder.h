@@ -5,6 +5,9 @@
 //   task may go on ASSAY_TRY(rec->Quiesce([&](const RecorderState& s) { return quote(s); }));   // flushed,
 //   and nothing commits meanwhile
 //
+// What the kernel takes for itself (modules, firmware, BPF programs, kexec images) has a record of its own; a
+// kexec image has an `assay-kexec` beside it, each time.
+//
 // Contract: a record is in the list file before its extend is sent to the TPM; a call returns when its record
 // is extended (or, for a grouped one, when it is in the write-ahead file of the open group). One recorder per
 // PCR: a lock and the PCR itself are checked. A kill at any instant loses nothing and duplicates nothing:
@@ -18,6 +21,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -99,7 +103,10 @@ class Recorder final : public ListSource {
   ~Recorder() override;  // flushes
 
   Result<Recorded> Record(const Measurement& m);
-  Result<Recorded> RecordViolation(Violation v, const std::string& path, const Context& context);
+  // program: the digest of what did it, where the kernel could tell: a record beside the violation says so,
+  // and each program, kind and path is recorded once.
+  Result<Recorded> RecordViolation(Violation v, const std::string& path, const Context& context,
+                                   const std::optional<Digest>& program = std::nullopt);
   // An ima-buf record, always synchronous: "assay-start", "assay-policy", an application's own data.
   Result<Recorded> RecordBuffer(const std::string& name, ByteView buffer, const Context& context);
 

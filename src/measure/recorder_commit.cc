@@ -42,6 +42,12 @@ Key Recorder::Impl::ContentKey(ByteView digest) const {
   return digest.empty() ? kViolationKey : KeyOf(salt, "content", digest);
 }
 
+// Never overwritten: two programs that take turns at one path's name are recorded once each.
+std::pair<Key, Key> Recorder::Impl::ViolationContent(const ViolationRecord& r) const {
+  const std::string name = r.violation + '\0' + r.program.ToString() + '\0' + r.path;
+  return {KeyOf(salt, "violation", AsBytes(name)), kViolationKey};
+}
+
 Result<Values> Recorder::Impl::ReadPcr() {
   tpm::PcrSelection selection;
   for (const HashAlg bank : banks)
@@ -343,7 +349,8 @@ Result<std::optional<Recorded>> Recorder::Impl::AddToGroup(const Step& step, Byt
   }
 }
 
-Result<Recorded> Recorder::Impl::AddAlone(Step step, const std::string& path) {
+// beside: a record that follows at once; nothing comes between, not even a group.
+Result<Recorded> Recorder::Impl::AddAlone(Step step, const std::string& path, std::optional<Step> beside) {
   std::lock_guard lock(commit);
   std::unique_lock open(grouping);
   ASSAY_ASSIGN(const std::optional<Recorded> known, Known(step, path));
@@ -356,7 +363,11 @@ Result<Recorded> Recorder::Impl::AddAlone(Step step, const std::string& path) {
     done = Write(std::move(step));
     in_list = done.has_value();
   }
-  if (in_list) {
+  if (done && beside) {
+    done = Finish();
+    if (done) done = Write(std::move(*beside));
+  }
+  if (done) {
     open.unlock();
     done = Finish();
   }
@@ -387,6 +398,25 @@ Result<Recorded> Recorder::Impl::Add(std::string_view name, const Bytes& data, b
     if (recorded) return *recorded;
   }
   return AddAlone(described(MakeStep(name, data, violation)), path);
+}
+
+// A violation and who did it, one record after the other.
+Result<Recorded> Recorder::Impl::AddWithProgram(ViolationRecord record, const Context& context) {
+  std::replace(record.path.begin(), record.path.end(), ' ', '_');
+  const std::pair<Key, Key> content = ViolationContent(record);
+  {
+    std::lock_guard guard(look);
+    if (Present(content) && !degraded) return Recorded{.is_new = false, .index = count};
+  }
+  const Digest none = Digest::Filled(options.list_bank, 0);
+  Step step = MakeStep(kNg, ima::EncodeNg(none, record.path), true);
+  step.paths.push_back(content);
+  step.journal.push_back({.index = 0, .sub = 0, .context = context});
+  const std::string buffer = EncodeViolation(record);
+  const Digest digest = Hash(options.list_bank, AsBytes(buffer));
+  Step beside = MakeStep(kBuf, ima::EncodeBuf(digest, kViolationRecord, AsBytes(buffer)), false);
+  beside.journal.push_back({.index = 0, .sub = 0, .context = context});
+  return AddAlone(std::move(step), record.path, std::move(beside));
 }
 
 void Recorder::Impl::TimerLoop() {

@@ -33,6 +33,7 @@
 #include "list/list.h"
 #include "measure/journal.h"
 #include "measure/recorder.h"
+#include "measure/violation_record.h"
 
 namespace assay::measure {
 
@@ -133,7 +134,9 @@ struct Recorder::Impl {
                        const std::string& path, bool start);
   Result<std::optional<Recorded>> Known(const Step& step, const std::string& path);
   Result<std::optional<Recorded>> AddToGroup(const Step& step, ByteView encoded, const std::string& path);
-  Result<Recorded> AddAlone(Step step, const std::string& path);
+  Result<Recorded> AddAlone(Step step, const std::string& path, std::optional<Step> beside = std::nullopt);
+  Result<Recorded> AddWithProgram(ViolationRecord record, const Context& context);
+  std::pair<Key, Key> ViolationContent(const ViolationRecord& record) const;
   void TimerLoop();
 
   // recorder.cc

@@ -98,6 +98,13 @@ void Recorder::Impl::Account(const ima::RecordView& record, Step& step) const {
     step.violations += r.violation() ? 1 : 0;
     if (!entry) return;  // our own lists decode; a foreign record proves nothing about a path
     if (entry->path == kStartName && r.template_name == kBuf) step.start = true;
+    if (entry->path == kViolationRecord && r.template_name == kBuf) {
+      // The violation before it is this program's: another one's at the same path is not recorded yet.
+      if (const Result<ViolationRecord> v = ParseViolation(AsText(entry->buffer))) {
+        step.paths.push_back(ViolationContent(*v));
+        step.paths.emplace_back(PathKey(v->path), ContentKey(v->program.view()));
+      }
+    }
     const bool with_cgroup = r.template_name == ima::kNgCgroupName;
     if ((r.template_name != kNg && !with_cgroup) || !entry->file_digest) return;
     step.paths.emplace_back(with_cgroup ? PathKey(entry->path, entry->cgroup) : PathKey(entry->path),

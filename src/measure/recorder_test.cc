@@ -11,6 +11,7 @@
 
 #include "measure/journal.h"
 #include "measure/recorder_testing.h"
+#include "measure/violation_record.h"
 
 namespace assay::measure {
 namespace {
@@ -67,6 +68,93 @@ TEST_F(RecorderTest, ViolationsAreAllOnesInThePcr) {
   ASSERT_TRUE(recorder_->Flush());
   EXPECT_EQ(CheckedPaths().size(), 4U);
   EXPECT_EQ(recorder_->State().violations, 1U);
+}
+
+// The record beside says which program and what; nothing comes between the two.
+TEST_F(RecorderTest, ViolationsOfAProgramNameIt) {
+  options_.group_ms = 60'000;
+  options_.known = [](const Digest&) { return true; };
+  Open();
+  const Digest one = DigestOf("one"), two = DigestOf("two");
+  const auto violate = [&](Violation v, const std::optional<Digest>& program) {
+    const auto r = recorder_->RecordViolation(v, "anonymous_code:/usr/bin/a b", {}, program);
+    EXPECT_TRUE(r) << r.error().Message();
+    return r && r->is_new;
+  };
+  Add("/before", "1");
+  for (int i = 0; i < 3; ++i) {  // also taking turns, each is recorded once
+    EXPECT_EQ(violate(Violation::kAnonymousCode, one), i == 0);
+    EXPECT_EQ(violate(Violation::kAnonymousCode, two), i == 0);
+    EXPECT_EQ(violate(Violation::kWritableCode, one), i == 0);
+    Add("/between" + std::to_string(i), "1");
+  }
+  EXPECT_TRUE(violate(Violation::kAnonymousCode, std::nullopt)) << "by whom is not known: another one";
+  EXPECT_EQ(recorder_->State().violations, 4U);
+  const std::string violation = "anonymous_code:/usr/bin/a_b", beside(kViolationRecord);
+  EXPECT_EQ(CheckedPaths(),
+            (std::vector<std::string>{"boot_aggregate", "/before", violation, beside, violation, beside,
+                                      violation, beside, "/between0", "/between1", "/between2", violation}));
+  Close();
+  Open();
+  EXPECT_FALSE(violate(Violation::kAnonymousCode, one));  // a restart knows
+  EXPECT_FALSE(violate(Violation::kWritableCode, one));
+  EXPECT_TRUE(violate(Violation::kWritableCode, two));
+}
+
+// A violation that a verifier may allow must not hide one of an unknown program, not even after a restart.
+TEST_F(RecorderTest, AViolationOfAProgramHidesNoOther) {
+  Open();
+  ASSERT_TRUE(recorder_->RecordViolation(Violation::kAnonymousCode, "code:x", {}, DigestOf("one")));
+  Close();
+  Open();
+  const auto unknown = recorder_->RecordViolation(Violation::kAnonymousCode, "code:x", {});
+  ASSERT_TRUE(unknown);
+  EXPECT_TRUE(unknown->is_new);
+}
+
+TEST_F(RecorderTest, AnswersTheViolationEvenIfItsProgramIsLost) {
+  Open();
+  int writes = 0;
+  options_.fault = [&](std::string_view at) -> Result<> {
+    if (at == "list.write" && ++writes == 3) return Fail(OsError("write", "list", ENOSPC));
+    return {};
+  };
+  Close();
+  Open();
+  writes = 1;
+  EXPECT_FALSE(recorder_->RecordViolation(Violation::kAnonymousCode, "code:x", {}, DigestOf("one")));
+  ASSERT_TRUE(recorder_->Recover());
+  const auto paths = CheckedPaths();
+  EXPECT_EQ(std::count(paths.begin(), paths.end(), "code:x"), 1);
+  EXPECT_EQ(std::count(paths.begin(), paths.end(), kViolationRecord), 0);
+}
+
+// Write-ahead files can be deleted: what becomes a part of the kernel is in the PCR before it runs.
+TEST_F(RecorderTest, WhatTheKernelTakesIsNeverGrouped) {
+  options_.group_ms = 60'000;
+  options_.known = [](const Digest&) { return true; };
+  Open();
+  std::uint64_t records = 1;
+  for (const char* hook : {"module", "bpf", "firmware", "policy", "x509", "kernel"}) {
+    Context context;
+    context.hook = hook;
+    ASSERT_TRUE(recorder_->Record({DigestOf(hook), std::string("/") + hook, context}));
+    EXPECT_EQ(recorder_->State().count, ++records) << hook;
+  }
+  Add("/usr/bin/ls", "ls");
+  EXPECT_EQ(recorder_->State().count, records) << "this one is";
+}
+
+TEST_F(RecorderTest, AKexecIsSaidEachTime) {
+  Open();
+  Context context;
+  Add("/boot/vmlinuz", "kernel");  // known before, as a file that somebody reads
+  context.hook = "kexec";
+  for (int i = 0; i < 2; ++i) ASSERT_TRUE(recorder_->Record({DigestOf("kernel"), "/boot/vmlinuz", context}));
+  context.hook = "initramfs";
+  ASSERT_TRUE(recorder_->Record({DigestOf("initrd"), "/boot/initrd", context}));
+  EXPECT_EQ(CheckedPaths(), (std::vector<std::string>{"boot_aggregate", "/boot/vmlinuz", "assay-kexec",
+                                                      "assay-kexec", "/boot/initrd", "assay-kexec"}));
 }
 
 TEST_F(RecorderTest, GroupsKnownContentAndKeepsTheOrder) {

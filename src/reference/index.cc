@@ -190,15 +190,15 @@ Result<> SignManifest(const std::string& index_path, const PrivateKey& key) {
   return WriteFileAtomic(index_path + ".sig", AsBytes(Base64(signature) + "\n"), 0644);
 }
 
-Result<> VerifyManifest(const std::string& index_path, const PublicKey& key) {
+Result<Bytes> VerifyManifest(const std::string& index_path, const PublicKey& key) {
   ASSAY_ASSIGN(const Bytes text, ReadFile(index_path + ".sig", 4096));
   std::string_view line = AsText(text);
   while (line.ends_with('\n')) line.remove_suffix(1);
-  ASSAY_ASSIGN(const Bytes signature, FromBase64(line));
+  ASSAY_ASSIGN(Bytes signature, FromBase64(line));
   ASSAY_ASSIGN(const MappedFile file, MappedFile::Open(index_path));
   if (!key.VerifyEs256(Hash(HashAlg::kSha256, file.view()).view(), signature))
     return Fail(StateError("manifest.signature", index_path + " is not signed by this key"));
-  return {};
+  return signature;
 }
 
 }  // namespace assay::reference

@@ -105,6 +105,7 @@ Result<Owners> OwnersOf(const std::vector<std::string>& paths);
 
 // Signs and checks a manifest: index.sig beside the index holds base64 of ES256 over its SHA-256.
 Result<> SignManifest(const std::string& index_path, const PrivateKey& key);
-Result<> VerifyManifest(const std::string& index_path, const PublicKey& key);
+// The signature, which is good.
+Result<Bytes> VerifyManifest(const std::string& index_path, const PublicKey& key);
 
 }  // namespace assay::reference

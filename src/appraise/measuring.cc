@@ -1,0 +1,127 @@
+#include "appraise/measuring.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/crypto.h"
+#include "measure/engine.h"
+
+namespace assay::appraise {
+namespace {
+
+// A task is held so long at most and runs then, where expiry is 'allow'.
+constexpr std::uint64_t kMaxDeadlineMs = 60'000;
+constexpr std::uint64_t kMinRecords = 1000;  // a shorter list is full before the machine has booted
+constexpr std::size_t kMaxRules = measure::kMaxPolicy;
+
+Result<std::vector<std::string>> Strings(const JsonValue& array) {
+  std::vector<std::string> out;
+  ASSAY_TRY(array.Each([&](const JsonValue& v) -> Result<> {
+    ASSAY_ASSIGN(std::string text, v.AsStr());
+    out.push_back(std::move(text));
+    return {};
+  }));
+  return out;
+}
+
+bool Contains(const std::vector<std::string>& all, const std::string& one) {
+  return std::find(all.begin(), all.end(), one) != all.end();
+}
+
+Result<> JudgeRules(const JsonValue& engine, const Policy& policy, std::vector<Fault>& faults) {
+  ASSAY_ASSIGN(const std::string text, engine.Str("rules"));
+  if (text.size() > kMaxRules) return Fail(ParseError("own-record", 0, "/engine/rules: too long"));
+  ASSAY_ASSIGN(const measure::Policy rules, measure::Policy::Parse(text));
+  const std::optional<std::string_view> least = measure::Policy::BuiltIn(policy.measures_at_least);
+  if (!least) return Fail(UsageError("policy: measures_at_least: no such built-in policy"));
+  ASSAY_ASSIGN(const measure::Policy base, measure::Policy::Parse(*least));
+  if (!rules.AtLeast(base))
+    faults.push_back({"own.measures-less",
+                      fmt::format("the rules do not measure all that the built-in policy '{}' measures",
+                                  policy.measures_at_least)});
+  return {};
+}
+
+Result<> JudgeEngine(const JsonValue& engine, const Policy& policy, std::vector<Fault>& faults) {
+  ASSAY_TRY(engine.OnlyKeys(
+      {"scope", "mounts", "extensions", "appraise", "rules", "guard", "deadline_ms", "expiry"}));
+  ASSAY_TRY(JudgeRules(engine, policy, faults));
+  ASSAY_ASSIGN(const JsonValue mounts, engine.Array("mounts"));
+  ASSAY_ASSIGN(const bool whole, IsWholeScope(mounts));
+  if (!whole) faults.push_back({"own.mounts", "not all mounts of the scope are measured"});
+  ASSAY_ASSIGN(const JsonValue array, engine.Array("extensions"));
+  ASSAY_ASSIGN(const std::vector<std::string> extensions, Strings(array));
+  for (const std::string& usual : measure::EngineOptions{}.extensions)
+    if (!Contains(extensions, usual))
+      faults.push_back({"own.options", fmt::format("files that end in {} are not taken for code", usual)});
+  ASSAY_ASSIGN(const std::string expiry, engine.Str("expiry"));
+  ASSAY_ASSIGN(const std::uint64_t deadline, engine.U64("deadline_ms"));
+  if (expiry != "refuse" && deadline > kMaxDeadlineMs)
+    faults.push_back({"own.options",
+                      fmt::format("deadline_ms is {}: a file may keep its measuring from ending for so long, "
+                                  "and what waits runs then",
+                                  deadline)});
+  return {};
+}
+
+Result<> JudgeRecorder(const JsonValue& record, const Policy& policy, std::vector<Fault>& faults) {
+  ASSAY_TRY(record.OnlyKeys({"pcr", "synchronous", "group_ms", "max_records"}));
+  ASSAY_ASSIGN(const std::uint64_t pcr, record.U64("pcr"));
+  if (pcr != policy.pcr)
+    faults.push_back({"own.options", fmt::format("it records in PCR {}, not in {}", pcr, policy.pcr)});
+  ASSAY_ASSIGN(const bool synchronous, record.Bool("synchronous"));
+  ASSAY_ASSIGN(const std::uint64_t group_ms, record.U64("group_ms"));
+  if (!synchronous && group_ms > policy.max_group_ms)
+    faults.push_back(
+        {"own.options",
+         fmt::format("what a manifest names may run {} ms before it is in the PCR, not {} ms at most",
+                     group_ms, policy.max_group_ms)});
+  ASSAY_ASSIGN(const std::uint64_t max_records, record.U64("max_records"));
+  if (max_records < kMinRecords)
+    faults.push_back({"own.options", fmt::format("the list is full after {} records", max_records)});
+  return {};
+}
+
+Result<PublicKey> KeyFromBase64(const std::string& der) {
+  return PublicKey::FromPem("-----BEGIN PUBLIC KEY-----\n" + der + "\n-----END PUBLIC KEY-----\n");
+}
+
+}  // namespace
+
+Result<bool> IsWholeScope(const JsonValue& mounts) {
+  ASSAY_ASSIGN(const std::vector<std::string> points, Strings(mounts));
+  return Contains(points, "/");
+}
+
+Result<std::vector<Fault>> JudgeMeasuring(const JsonValue& record, const Policy& policy) {
+  std::vector<Fault> faults;
+  ASSAY_TRY(record.OnlyKeys({"engine", "record"}));
+  ASSAY_ASSIGN(const JsonValue engine, record.Object("engine"));
+  ASSAY_TRY(JudgeEngine(engine, policy, faults));
+  ASSAY_ASSIGN(const JsonValue recorder, record.Object("record"));
+  ASSAY_TRY(JudgeRecorder(recorder, policy, faults));
+  return faults;
+}
+
+// The signature is over the index's digest, as `assay reference sign` makes it.
+Result<std::string> ManifestRefused(const JsonValue& record, const Policy& policy) {
+  ASSAY_ASSIGN(const std::string hex, record.Str("sha256"));
+  ASSAY_ASSIGN(const Bytes bytes, FromHex(hex));
+  ASSAY_ASSIGN(const Digest digest, Digest::Of(HashAlg::kSha256, bytes));
+  if (policy.attester_manifests.contains(digest.ToString())) return std::string();
+  if (policy.manifest_keys.empty() || !record.Has("signature"))
+    return fmt::format("the attester groups what is in a manifest that the policy does not name: {}",
+                       digest.ToString());
+  ASSAY_ASSIGN(const std::string text, record.Str("signature"));
+  ASSAY_ASSIGN(const Bytes signature, FromBase64(text));
+  for (const std::string& der : policy.manifest_keys) {
+    ASSAY_ASSIGN(const PublicKey key, KeyFromBase64(der));
+    if (key.VerifyEs256(digest.view(), signature)) return std::string();
+  }
+  return fmt::format(
+      "the attester groups what is in a manifest that none of the policy's keys has signed: {}",
+      digest.ToString());
+}
+
+}  // namespace assay::appraise

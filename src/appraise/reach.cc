@@ -1,0 +1,56 @@
+// How far the verdict reaches, by what the list's own records proved so far and by what was booted.
+#include <algorithm>
+
+#include "appraise/checks.h"
+
+namespace assay::appraise {
+namespace {
+
+std::string Own(const Round& r, const char* key) {
+  const auto found = r.out.host.own.find(key);
+  return found == r.out.host.own.end() ? std::string() : found->second;
+}
+
+// What ran before the attester came out of the initramfs then, which is part of the boot.
+bool BootProven(const Round& r, bool boot_expected) {
+  return boot_expected && r.made.contains(Check::kBoot) &&
+         std::none_of(r.out.findings.begin(), r.out.findings.end(), [](const Finding& f) {
+           return f.name.starts_with("boot.") && f.weight != Verdict::kTrusted;
+         });
+}
+
+Reach ReachOf(const Round& r, bool boot_expected) {
+  const std::string scope = Own(r, "scope");
+  if (!r.made.contains(Check::kList) || Own(r, "runs").empty() || scope.empty()) return Reach::kUnknown;
+  if (scope != "host") return Reach::kNamespace;
+  return Own(r, "early") == "yes" && BootProven(r, boot_expected) ? Reach::kBoot : Reach::kStart;
+}
+
+}  // namespace
+
+std::string_view ReachName(Reach r) {
+  switch (r) {
+    case Reach::kNamespace:
+      return "namespace";
+    case Reach::kStart:
+      return "start";
+    case Reach::kBoot:
+      return "boot";
+    case Reach::kUnknown:
+      break;
+  }
+  return "unknown";
+}
+
+void JudgeReach(Round& r, bool boot_expected) {
+  r.out.reach = ReachOf(r, boot_expected);
+  if (r.policy.require_early_start && !boot_expected)
+    r.Add("own.early-unproven", Verdict::kUnknown,
+          "that the attester was started in the initramfs is its own word: no boot was given as expected");
+  if (r.out.reach < r.policy.require_reach)
+    r.Add("own.reach", Verdict::kNotTrusted,
+          "the verdict reaches less far than the policy demands: '" + std::string(ReachName(r.out.reach)) +
+              "', not '" + std::string(ReachName(r.policy.require_reach)) + "'");
+}
+
+}  // namespace assay::appraise

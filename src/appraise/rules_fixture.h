@@ -1,0 +1,67 @@
+// Internal, for tests: evidence that is good in everything, to break one rule of the verifier's at a time.
+//
+//   TEST_F(RulesTest, X) { host_.File("unknown", "/x"); ExpectStays({"entry.unknown"}); }
+//
+// Contract: the AK (a key of the test's own) has signed all of it, so that what is judged is the rule and not
+// the signature.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include "appraise/result.h"
+#include "appraise/synthetic.h"
+
+namespace assay::appraise {
+
+using Names = std::set<std::string>;
+
+class RulesTest : public ::testing::Test {
+ protected:
+  RulesTest() {
+    policy_.allow_first_use = true;
+    for (int i = 0; i < 5; ++i) {
+      host_.Know(fmt::format("content {}", i), fmt::format("/usr/bin/p{}", i));
+      host_.File(fmt::format("content {}", i), fmt::format("/usr/bin/p{}", i));
+    }
+  }
+  Appraisal Judge(const attest::Evidence& e, std::uint64_t first = 0) const {
+    return Appraise(host_.Ask(e, nonce_, first), state_, host_, policy_);
+  }
+  Appraisal Judge(const std::function<void(attest::Claims&)>& edit = {}) const {
+    return Judge(host_.Quote(nonce_, 0, edit));
+  }
+  // The round after this one, from where it ended.
+  Appraisal Next() const { return Judge(host_.Quote(nonce_, state_.records), state_.records); }
+  static Names Of(const Appraisal& a, bool weighing) {
+    Names names;
+    for (const Finding& f : a.findings)
+      if ((f.weight != Verdict::kTrusted) == weighing) names.insert(f.name);
+    return names;
+  }
+  static void ExpectOnly(const Appraisal& a, const Names& names) {
+    EXPECT_EQ(Of(a, true), names) << Describe(a, false, false);
+    EXPECT_EQ(a.verdict == Verdict::kTrusted, names.empty());
+  }
+  static void ExpectInfo(const Appraisal& a, const std::string& name) {
+    ExpectOnly(a, {});
+    EXPECT_TRUE(Of(a, false).contains(name)) << Describe(a, false, false);
+  }
+  // A weighing finding stays through rounds that bring nothing new, and goes with the next whole list.
+  void ExpectStays(const Names& names) {
+    const Appraisal a = Judge();
+    ExpectOnly(a, names);
+    state_ = a.host;
+    for (int i = 0; i < 2; ++i) {
+      const Appraisal next = Next();
+      ExpectOnly(next, names);
+      state_ = next.host;
+    }
+  }
+
+  SyntheticHost host_;
+  HostState state_;
+  Policy policy_;
+  Bytes nonce_ = Bytes(32, 7);
+};
+
+}  // namespace assay::appraise

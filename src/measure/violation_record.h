@@ -1,0 +1,28 @@
+// The record beside a violation: which program did it, so that a verifier can allow this one that deed.
+//
+//   std::string buffer = EncodeViolation({"anonymous_code", "anonymous_code:/usr/bin/java", digest});
+//   ASSAY_ASSIGN(ViolationRecord r, ParseViolation(AsText(entry.buffer)));
+//
+// Contract: the buffer of an ima-buf record that follows its violation at once. A path that is not UTF-8 does
+// not come back as it was: such a record belongs to no violation. docs/formats/own-records.md
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/digest.h"
+#include "base/result.h"
+
+namespace assay::measure {
+
+inline constexpr std::string_view kViolationRecord = "assay-violation";
+
+struct ViolationRecord {
+  std::string violation;  // "anonymous_code"
+  std::string path;       // of the violation's record, with '_' for a blank as there
+  Digest program;
+};
+std::string EncodeViolation(const ViolationRecord& record);
+Result<ViolationRecord> ParseViolation(std::string_view json);
+
+}  // namespace assay::measure
