@@ -23,7 +23,7 @@ struct way {
   const char* what; /* for the table */
   int (*run)(void);
 };
-extern const struct way kExecWays[], kMemoryWays[], kKernelWays[]; /* end with a null name */
+extern const struct way kExecWays[], kMemoryWays[], kKernelWays[], kUnaskedWays[]; /* end with a null name */
 
 extern const char* way_name;
 
