@@ -42,6 +42,7 @@ static __always_inline int measure(struct assay_control* c, struct file* file, u
   int result = decide(c, r, &answer, &key);
   if (result) return result;
   remember(&l, answer.flags);
+  keep_digest(&l, &answer);
   if (kind == ASSAY_EXEC || kind == ASSAY_KERNEL_READ) {
     struct task_state* t = my_state(true);
     if (!t) return 0;
@@ -57,7 +58,7 @@ static __always_inline int measure(struct assay_control* c, struct file* file, u
 
 /* Memory that holds code no file vouches for: once for each program and kind. */
 static __always_inline void tell_memory(struct assay_control* c, u32 kind, u64 address) {
-  if (!in_scope(c) || reported_before(kind)) return;
+  if (!in_scope(c) || reported_before(kind, 0)) return;
   struct assay_event* e = new_event(c, kind, 0);
   if (!e) return;
   fill_program(e);
@@ -70,7 +71,7 @@ int BPF_PROG(on_exec, struct linux_binprm* bprm, int ret) {
   struct assay_control* c = the_control();
   if (ret || !is_active(c)) return ret;
   struct task_state* t = my_state(false);
-  if (t) t->reported = 0; /* another program from now on */
+  if (t) t->reported = t->reported_reasons = 0; /* another program from now on */
   return measure(c, bprm->file, ASSAY_EXEC, 0);
 }
 
@@ -99,6 +100,8 @@ int BPF_PROG(on_mprotect, struct vm_area_struct* vma, unsigned long reqprot, uns
   if (ret || !(prot & PROT_EXEC) || !is_active(c)) return ret;
   if (prot & PROT_WRITE) tell_memory(c, ASSAY_WRITABLE_CODE, vma->vm_start);
   if (vma->vm_flags & VM_EXEC) return 0;
+  if (bpf_core_field_exists(vma->vm_userfaultfd_ctx.ctx) && vma->vm_userfaultfd_ctx.ctx)
+    tell_memory(c, ASSAY_MODIFIED_CODE, vma->vm_start);
   struct file* file = vma->vm_file;
   if (!file) {
     if (!(prot & PROT_WRITE)) tell_memory(c, ASSAY_ANONYMOUS_CODE, vma->vm_start);

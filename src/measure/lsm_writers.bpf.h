@@ -33,6 +33,15 @@ static __always_inline void raw_device_opened(struct assay_control* c, struct fi
   if (c->active) tell_file(c, ASSAY_RAW_DEVICE, 0, file);
 }
 
+/* Of a hibernation image, which replaces the kernel's memory: /dev/snapshot. */
+#define DEVICE_SNAPSHOT (10U << 20 | 231)
+
+/* A character device for raw commands to a disk, for which it need not be open for writing. */
+static __always_inline bool takes_commands(const struct assay_control* c, u32 device) {
+  u32 major = MAJOR(device);
+  return major && (major == c->bsg_major || major == c->nvme_major);
+}
+
 static __always_inline bool is_named_mem(struct dentry* dentry) {
   char name[8] = {};
   bpf_probe_read_kernel_str(name, sizeof(name), dentry->d_name.name);
@@ -45,6 +54,7 @@ int BPF_PROG(on_open, struct file* file, int ret) {
   if (ret || !c) return ret;
   struct inode* inode = file->f_inode;
   u32 type = inode->i_mode & S_IFMT;
+  if (type == S_IFCHR && takes_commands(c, inode->i_rdev)) raw_device_opened(c, file);
   if (file->f_mode & FMODE_WRITE) {
     if (type == S_IFBLK) {
       raw_device_opened(c, file);
@@ -52,12 +62,14 @@ int BPF_PROG(on_open, struct file* file, int ret) {
       u32 device = inode->i_rdev;
       if (MAJOR(device) == MAJOR_SCSI_GENERIC) raw_device_opened(c, file);
       bool memory =
-          MAJOR(device) == MAJOR_MEM && (MINOR(device) == 1 || MINOR(device) == 2 || MINOR(device) == 4);
+          device == DEVICE_SNAPSHOT ||
+          (MAJOR(device) == MAJOR_MEM && (MINOR(device) == 1 || MINOR(device) == 2 || MINOR(device) == 4));
       if (memory && c->active) tell_file(c, ASSAY_KERNEL_MEMORY, 0, file);
     } else if (type == S_IFREG) {
       if (inode->i_sb->s_magic == MAGIC_PROC) {
         if (c->active && is_named_mem(file->f_path.dentry) && !my_role())
           tell_file(c, ASSAY_PROCESS_ACCESS, 0, file);
+        proc_opened(c, file);
       } else {
         opened_for_writing(c, file);
       }
@@ -73,10 +85,10 @@ int BPF_PROG(on_open, struct file* file, int ret) {
 
 SEC("lsm/file_release")
 int BPF_PROG(on_release, struct file* file) {
-  if (!(file->f_mode & FMODE_WRITE)) return 0;
   u32 type = file->f_inode->i_mode & S_IFMT;
   if (type != S_IFBLK && type != S_IFCHR) return 0;
   struct assay_control* c = the_control();
+  if (!(file->f_mode & FMODE_WRITE) && !(c && takes_commands(c, file->f_inode->i_rdev))) return 0;
   u64 address = (u64)file;
   if (!c || bpf_map_delete_elem(&raw_files, &address)) return 0;
   __sync_fetch_and_add(&c->raw_seq, 1);
@@ -122,10 +134,21 @@ void BPF_PROG(on_inode_free, struct inode* inode) {
 /* Two inodes' data change places without either being opened for writing. Source: EXT4_IOC_SWAP_BOOT. */
 #define IOCTL_SWAP_BOOT 0x6611
 
+/* A task that registers memory with userfaultfd supplies its pages from then on, executable ones too. Which
+ * memory can't be told here: the arguments may be changed after they were looked at. */
+#define IOCTL_USERFAULT_REGISTER 0xc020aa00
+
+static __always_inline void told_by_ioctl(struct file* file, unsigned int command) {
+  if (command == IOCTL_SWAP_BOOT) raise(file->f_inode);
+  if (command != IOCTL_USERFAULT_REGISTER) return;
+  struct assay_control* c = the_control();
+  if (is_active(c)) tell_memory(c, ASSAY_USERFAULT, 0);
+}
+
 SEC("lsm.s/file_ioctl")
 int BPF_PROG(on_ioctl, struct file* file, unsigned int command, unsigned long argument, int ret) {
   if (ret) return ret;
-  if (command == IOCTL_SWAP_BOOT) raise(file->f_inode);
+  told_by_ioctl(file, command);
   if (command != ASSAY_IDENTIFY || !(my_role() & ASSAY_ROLE_AGENT)) return 0;
   u32 tid = argument;
   struct assay_request* r = bpf_map_lookup_elem(&requests, &tid);

@@ -43,6 +43,14 @@ std::string_view ViolationName(Violation v) {
       return "unanswered";
     case Violation::kGuarded:
       return "guarded";
+    case Violation::kUserfault:
+      return "userfault";
+    case Violation::kIdentity:
+      return "identity";
+    case Violation::kHooksOff:
+      return "hooks_off";
+    case Violation::kLockdown:
+      return "lockdown";
     case Violation::kUnmeasurable:
       break;
   }
@@ -110,7 +118,8 @@ Result<Recorded> Recorder::Record(const Measurement& m) {
                m.context, m.path, false);
 }
 
-Result<Recorded> Recorder::RecordViolation(Violation v, const std::string& path, const Context& context) {
+Result<Recorded> Recorder::RecordViolation(Violation v, const std::string& path, const Context& context,
+                                           const std::optional<Digest>& /*program*/) {
   Impl& d = *impl_;
   Context named = context;
   named.hook = ViolationName(v);

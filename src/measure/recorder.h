@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -64,6 +65,10 @@ enum class Violation {
   kKexecLoad,      // a kernel that the present one does not look at
   kUnanswered,     // it ran while no attester answered
   kGuarded,        // somebody reached for the attester, and was refused
+  kUserfault,      // a program supplies the pages of memory itself
+  kIdentity,       // a process changes what its program seems to be
+  kHooksOff,       // the switch of the engine's hooks opened for writing
+  kLockdown,       // allowed what lockdown=integrity would refuse
 };
 std::string_view ViolationName(Violation v);  // "open_writers", "ToMToU", "unmeasurable", "mprotect", ...
 
@@ -97,7 +102,9 @@ class Recorder final : public ListSource {
   ~Recorder() override;  // flushes
 
   Result<Recorded> Record(const Measurement& m);
-  Result<Recorded> RecordViolation(Violation v, const std::string& path, const Context& context);
+  // program: of the program that did it, where the kernel could tell soundly.
+  Result<Recorded> RecordViolation(Violation v, const std::string& path, const Context& context,
+                                   const std::optional<Digest>& program = std::nullopt);
   // An ima-buf record, always synchronous: "assay-start", "assay-policy", an application's own data.
   Result<Recorded> RecordBuffer(const std::string& name, ByteView buffer, const Context& context);
 
