@@ -25,12 +25,13 @@ static __always_inline void opened_for_writing(struct assay_control* c, struct f
 }
 
 static __always_inline void raw_device_opened(struct assay_control* c, struct file* file) {
+  /* First: the program that does it is not clean any more afterwards, and its digest not known. */
+  if (c->active) tell_file(c, ASSAY_RAW_DEVICE, 0, file);
   u64 address = (u64)file;
   u32 one = 1;
   if (bpf_map_update_elem(&raw_files, &address, &one, BPF_NOEXIST) == 0)
     __sync_fetch_and_add(&c->raw_writers, 1);
   __sync_fetch_and_add(&c->raw_seq, 1);
-  if (c->active) tell_file(c, ASSAY_RAW_DEVICE, 0, file);
 }
 
 /* Of a hibernation image, which replaces the kernel's memory: /dev/snapshot. */
