@@ -253,5 +253,7 @@ enum lockdown_reason {
 #define SIGCONT 18
 #define SIGIO 29
 #define PR_SET_MM 35
+#define PR_SET_MM_EXE_FILE 13
+#define PR_SET_MM_MAP 14
 #define READING_MODULE 2
 #define LOADING_KEXEC_IMAGE 3

@@ -39,11 +39,11 @@ int BPF_PROG(on_mmap_addr, unsigned long address) {
   return 0;
 }
 
-/* /proc/PID/exe, arguments and the like can be set to another program's. It is told before, with the program
- * that does it. The hook's answer for 'go on' is ENOSYS. */
+/* /proc/PID/exe can be set to another program's. (Arguments alone, as systemd does, change no more than a
+ * title.) It is told before, with the program that does it. The hook's answer for 'go on' is ENOSYS. */
 SEC("lsm/task_prctl")
-int BPF_PROG(on_prctl, int option) {
-  if (option != PR_SET_MM) return -ENOSYS;
+int BPF_PROG(on_prctl, int option, unsigned long what) {
+  if (option != PR_SET_MM || (what != PR_SET_MM_EXE_FILE && what != PR_SET_MM_MAP)) return -ENOSYS;
   struct assay_control* c = the_control();
   if (is_active(c)) tell_memory(c, ASSAY_IDENTITY, 0);
   return -ENOSYS;

@@ -179,15 +179,27 @@ static int stack_of_32_bits(void) {
 
 /* What a process calls its program is what /proc and the kernel's own events say of it. */
 static int other_identity(void) {
-  unsigned long begin = 0;
   FILE* f = fopen("/proc/self/stat", "r");
   char text[2048] = {0};
   must(f && fread(text, 1, sizeof(text) - 1, f) > 0, "stat");
   fclose(f);
-  char* p = strrchr(text, ')');
-  for (int field = 2; p && field < 48; ++field) p = strchr(p + 1, ' '); /* 48: arg_start */
-  must(p && sscanf(p, "%lu", &begin) == 1, "arg_start");
-  must(prctl(PR_SET_MM, PR_SET_MM_ARG_START, begin, 0, 0) == 0, "PR_SET_MM");
+  unsigned long long fields[64] = {0};
+  int n = 3;
+  for (char* p = strrchr(text, ')') + 4; n < 52; ++n) fields[n + 1] = strtoull(p, &p, 10);
+  struct prctl_mm_map map = {.start_code = fields[26],
+                             .end_code = fields[27],
+                             .start_data = fields[45],
+                             .end_data = fields[46],
+                             .start_brk = fields[47],
+                             .brk = (uintptr_t)sbrk(0),
+                             .start_stack = fields[28],
+                             .arg_start = fields[48],
+                             .arg_end = fields[49],
+                             .env_start = fields[50],
+                             .env_end = fields[51],
+                             .exe_fd = (uint32_t)-1};
+  if (prctl(PR_SET_MM, PR_SET_MM_MAP, &map, sizeof(map), 0) != 0)
+    return unsupported("PR_SET_MM_MAP is refused");
   ran_if(1);
   return 0;
 }
