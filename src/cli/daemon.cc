@@ -278,6 +278,16 @@ Result<measure::EngineChoice> Daemon::Impl::NewEngine(const measure::EngineOptio
   return std::move(*choice);
 }
 
+// "[none] integrity confidentiality": the one in brackets. Where it is not told: "unknown".
+std::string Lockdown() {
+  const Result<Bytes> file = ReadFile("/sys/kernel/security/lockdown", 4096);
+  if (!file) return "unknown";
+  const std::string_view text = AsText(*file);
+  const std::size_t begin = text.find('['), end = text.find(']');
+  if (begin >= end || end == std::string_view::npos) return "unknown";
+  return std::string(text.substr(begin + 1, end - begin - 1));
+}
+
 Result<> Daemon::Impl::StartEngine() {
   if (config.scope == Scope::kNone) {
     log::Warn("no engine: only what applications hand to the measure node is recorded");
@@ -303,7 +313,8 @@ Result<> Daemon::Impl::StartEngine() {
   return RecordJson("assay-engine", {{"engine", name},
                                      {"scope", ScopeName(config.scope)},
                                      {"mounts", options.mounts},
-                                     {"passed_over", passed_over}});
+                                     {"passed_over", passed_over},
+                                     {"lockdown", Lockdown()}});
 }
 
 // The policy is in the list before it rules. An engine that can't follow it is replaced: the new one is there

@@ -6,10 +6,12 @@
  *   lsm_maps.bpf.h          maps, and the states of inodes and tasks
  *   lsm_state.bpf.h         clean or not
  *   lsm_sha256.bpf.h        digests of buffers in the kernel
+ *   lsm_program.bpf.h       who did it
  *   lsm_upcall.bpf.h        asking and telling
  *   lsm_opens.bpf.h         who opens files, and what for
  *   lsm_load.bpf.h          hooks: exec, mmap, mprotect
  *   lsm_kernel_reads.bpf.h  hooks: modules, firmware, kexec, BPF programs
+ *   lsm_lockdown.bpf.h      hooks: ways around the kernel
  *   lsm_writers.bpf.h       hooks: opens, truncation, renames, raw devices
  *   lsm_process.bpf.h       hooks: ptrace and its like
  *   lsm_guard.bpf.h         hooks: the attester's own objects, when asked for
@@ -30,10 +32,12 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #include "lsm_maps.bpf.h"
 #include "lsm_state.bpf.h"
 #include "lsm_sha256.bpf.h"
+#include "lsm_program.bpf.h"
 #include "lsm_upcall.bpf.h"
 #include "lsm_opens.bpf.h"
 #include "lsm_load.bpf.h"
 #include "lsm_kernel_reads.bpf.h"
+#include "lsm_lockdown.bpf.h"
 #include "lsm_writers.bpf.h"
 #include "lsm_process.bpf.h"
 #include "lsm_guard.bpf.h"

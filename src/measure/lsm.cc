@@ -108,6 +108,7 @@ class Lsm : public Engine, public std::enable_shared_from_this<Lsm> {
   void SettleFile(Held& held, const RequestedFile& file, Use& use, Rules& rules, const Result<Digest>& digest,
                   const Doubts& doubts, const Context& context);
   void MeasureDigest(Held& held);
+  void RecordTaken(const assay_event& event, const Context& context);
   void Finish(Held& held, const Result<Recorded>& recorded, std::uint32_t flags, const Digest* digest,
               const std::string& path);
   void Answer(Held& held, std::uint32_t flags, const Digest* digest);
@@ -200,6 +201,7 @@ Result<> CheckIdentify() {
 }
 
 Result<> Lsm::Start() {
+  signal(SIGIO, SIG_IGN);  // guard_sigio lets it through: by default it would end the process
   ASSAY_TRY(MakeDirs(options_.run_dir, 0700));
   ASSAY_ASSIGN(programs_, LsmPrograms::Open({.pin_dir = options_.run_dir + kPins,
                                              .guard = options_.guard,
@@ -218,9 +220,12 @@ Result<> Lsm::Start() {
   control.own_dev = options_.own_device == 0 ? 0 : KernelDev(options_.own_device);
   control.opens = OpensOf(rules_->policy());
   control.refuse = options_.expiry == Expiry::kRefuse ? 1 : 0;
+  programs_->FindCommandDevices();
   ASSAY_TRY(StartGate());
   __atomic_store_n(&control.active, 1, __ATOMIC_SEQ_CST);
-  ASSAY_ASSIGN(events_, LsmEvents::Start(*programs_, cgroups_, recorder_));
+  ASSAY_ASSIGN(events_,
+               LsmEvents::Start(*programs_, cgroups_, recorder_,
+                                [this](const assay_event& e, const Context& c) { RecordTaken(e, c); }));
   watchdog_ = std::thread([this] { WatchLoop(); });
   if (options_.guard) ASSAY_TRY(programs_->Guard());
   if (programs_->adopted()) log::Info("lsm: took over the programs of an earlier attester");
@@ -365,11 +370,16 @@ void Lsm::SettleFile(Held& held, const RequestedFile& file, Use& use, Rules& rul
            allowed ? 0 : ASSAY_ANSWER_REFUSE, nullptr, path);
     return;
   }
+  const std::uint32_t kind = held.request.kind;
+  const MemoryHeaders headers =
+      kind == ASSAY_EXEC || kind == ASSAY_MMAP ? MemoryHeadersOf(fd) : MemoryHeaders{};
   Result<Recorded> recorded = Recorded{};
   if (writers) recorded = recorder_.RecordViolation(Violation::kOpenWriters, path, context);
   if (pinned) recorded = recorder_.RecordViolation(Violation::kSharedWritable, path, context);
-  if (recorded && held.request.kind == ASSAY_EXEC && WantsExecutableStack(fd))
+  if (recorded && kind == ASSAY_EXEC && headers.executable_stack)
     recorded = recorder_.RecordViolation(Violation::kAnonymousCode, "stack:" + path, context);
+  if (recorded && headers.executable_memory)
+    recorded = recorder_.RecordViolation(Violation::kAnonymousCode, "bss:" + path, context);
   if (recorded) recorded = recorder_.Record({*digest, path, context, use.ruling.cgroup});
   {
     const std::lock_guard lock(mutex_);
@@ -399,6 +409,24 @@ void Lsm::MeasureDigest(Held& held) {
     Finish(held, recorder_.Record({*digest, path, context, use.ruling.cgroup}), flags, &*digest, path);
   else
     Answer(held, flags, nullptr);
+}
+
+// Also where the load fails: code of it may have run. Where it does not, MeasureDigest() has the same record.
+void Lsm::RecordTaken(const assay_event& event, const Context& context) {
+  const std::string path = "memory:" + context.hook;
+  const Result<Digest> digest = Digest::Of(HashAlg::kSha256, ByteView(event.digest));
+  if (!digest || digest->AllBytes(0)) {
+    if (const auto r = recorder_.RecordViolation(Violation::kUnmeasurable, path, context); !r)
+      log::Error("{}: {}", path, r.error().Message());
+    return;
+  }
+  assay_request as_request{};
+  as_request.kind = ASSAY_BUFFER;
+  as_request.detail = event.detail;
+  const Use use = CurrentRules()->Look(-1, path, static_cast<pid_t>(event.tid), {HookOf(as_request)});
+  if (!use.ruling.measure) return;
+  if (const auto r = recorder_.Record({*digest, path, context, use.ruling.cgroup}); !r)
+    log::Error("{} is not recorded: {}", path, r.error().Message());
 }
 
 // The end of every measurement: answer, then count.

@@ -23,6 +23,7 @@ namespace assay::measure {
 namespace {
 
 constexpr int kPollMs = 100;
+constexpr auto kDevices = std::chrono::seconds(1);     // a driver may be loaded at any time
 constexpr auto kLastWords = std::chrono::seconds(20);  // shorter than a service manager's patience
 constexpr auto kStopPatience = std::chrono::seconds(1);
 
@@ -57,6 +58,14 @@ std::optional<Violation> ViolationOf(std::uint32_t kind) {
       return Violation::kKexecLoad;
     case ASSAY_GUARDED:
       return Violation::kGuarded;
+    case ASSAY_USERFAULT:
+      return Violation::kUserfault;
+    case ASSAY_IDENTITY:
+      return Violation::kIdentity;
+    case ASSAY_HOOKS_OFF:
+      return Violation::kHooksOff;
+    case ASSAY_LOCKDOWN:
+      return Violation::kLockdown;
     default:
       return std::nullopt;
   }
@@ -65,13 +74,29 @@ std::optional<Violation> ViolationOf(std::uint32_t kind) {
 // The event's path is that of the program that did it.
 bool IsDeed(std::uint32_t kind) {
   return kind == ASSAY_WRITABLE_CODE || kind == ASSAY_ANONYMOUS_CODE || kind == ASSAY_MODIFIED_CODE ||
-         kind == ASSAY_GUARDED;
+         kind == ASSAY_GUARDED || kind == ASSAY_USERFAULT || kind == ASSAY_IDENTITY ||
+         kind == ASSAY_HOOKS_OFF || kind == ASSAY_LOCKDOWN || kind == ASSAY_KEXEC_LOAD;
 }
 
 // The recorder keeps one record for each name in a row: what a process did is told apart from its other
 // deeds, and from its file.
 std::string Deed(Violation v, const std::string& program) {
   return std::string(ViolationName(v)) + ":" + program;
+}
+
+// By the kernel's own words for it, in lower case.
+std::string_view ReasonName(std::uint32_t reason) {
+  static constexpr std::array<std::string_view, ASSAY_REASONS> kNames = {
+      "",       "efi-test",    "pci",        "ioport",    "msr",       "acpi",    "device-tree",
+      "pcmcia", "serial-port", "parameters", "mmiotrace", "bpf-write", "debugger"};
+  return reason < kNames.size() ? kNames[reason] : "";
+}
+
+std::optional<Digest> ProgramOfEvent(const assay_event& event) {
+  if ((event.flags & ASSAY_EVENT_PROGRAM) == 0) return std::nullopt;
+  Result<Digest> digest = Digest::Of(HashAlg::kSha256, ByteView(event.program));
+  if (!digest || digest->AllBytes(0)) return std::nullopt;
+  return *digest;
 }
 
 }  // namespace
@@ -87,11 +112,13 @@ struct LsmEvents::Impl {
   Cgroups* cgroups = nullptr;
   Recorder* recorder = nullptr;
   std::function<void(const assay_event&)> on_event;
+  OnBuffer on_buffer;
   bpf::RingPtr ring;
   std::atomic<bool> stop{false}, take_missed{true};
   std::chrono::steady_clock::time_point stopped;  // set before stop
   std::atomic<std::uint64_t> violations{0};
   std::uint64_t lost = 0, unnamed = 0, unasked = 0, unanswered = 0;
+  std::chrono::steady_clock::time_point devices_found;
   std::thread thread;
   Lane lane{{.workers = 1}};
   UseGate uses;
@@ -101,14 +128,16 @@ struct LsmEvents::Impl {
   void Handle(const assay_event& event);
   void HandleMissed();
   void CountLosses();
-  void Report(Violation v, const std::string& path, const Context& context);
+  void Report(Violation v, const std::string& path, const Context& context,
+              const std::optional<Digest>& program = std::nullopt);
   void MeasureLate(const std::string& path, const Context& context);
   void MeasureLate(std::shared_ptr<const UniqueFd> place, const Context& context);
 };
 
-void LsmEvents::Impl::Report(Violation v, const std::string& path, const Context& context) {
+void LsmEvents::Impl::Report(Violation v, const std::string& path, const Context& context,
+                             const std::optional<Digest>& program) {
   ++violations;
-  if (const Result<Recorded> r = recorder->RecordViolation(v, path, context); !r)
+  if (const Result<Recorded> r = recorder->RecordViolation(v, path, context, program); !r)
     log::Error("{}: {}", path, r.error().Message());
 }
 
@@ -151,6 +180,10 @@ void LsmEvents::Impl::Handle(const assay_event& event) {
     MeasureLate(event.path, context);
     return;
   }
+  if (event.kind == ASSAY_BUFFER_TAKEN) {
+    if (on_buffer) on_buffer(event, context);
+    return;
+  }
   const std::optional<Violation> violation = ViolationOf(event.kind);
   if (!violation) return;
   std::string path = event.path;
@@ -168,9 +201,12 @@ void LsmEvents::Impl::Handle(const assay_event& event) {
     const pid_t target = event.target != 0 ? static_cast<pid_t>(event.target) : ProcessIn(path);
     path = Deed(*violation, ProgramOf(target, event.comm));
   } else if (IsDeed(event.kind) || path.empty()) {
-    path = Deed(*violation, ProgramOf(context.pid, path.empty() ? event.comm : path.c_str()));
+    // The name that the hook saw stands: the process may call itself otherwise by now.
+    path = Deed(*violation, path.empty() ? ProgramOf(context.pid, event.comm) : path);
+    if (event.kind == ASSAY_LOCKDOWN)
+      path.insert(ViolationName(*violation).size(), ":" + std::string(ReasonName(event.detail)));
   }
-  Report(*violation, path, context);
+  Report(*violation, path, context, ProgramOfEvent(event));
   if (mapped) {
     context.hook = "mprotect";
     MeasureLate(std::make_shared<const UniqueFd>(std::move(*mapped)), context);
@@ -236,6 +272,10 @@ void LsmEvents::Impl::Loop() {
     }
     CountLosses();
     lane.Tick();
+    if (const auto now = std::chrono::steady_clock::now(); now > devices_found + kDevices) {
+      programs->FindCommandDevices();
+      devices_found = now;
+    }
   }
   // What the programs said last, and what nobody has named yet; they are gone by now.
   ring_buffer__consume(ring.get());
@@ -253,12 +293,13 @@ void LsmEvents::Impl::Loop() {
 LsmEvents::LsmEvents(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 Result<std::unique_ptr<LsmEvents>> LsmEvents::Start(const LsmPrograms& programs, Cgroups& cgroups,
-                                                    Recorder& recorder) {
+                                                    Recorder& recorder, OnBuffer on_buffer) {
   auto impl = std::make_unique<Impl>();
   Impl& d = *impl;
   d.programs = &programs;
   d.cgroups = &cgroups;
   d.recorder = &recorder;
+  d.on_buffer = std::move(on_buffer);
   d.on_event = [&d](const assay_event& event) { d.Handle(event); };
   ASSAY_ASSIGN(d.ring, programs.OpenEvents(&d.on_event));
   d.thread = std::thread([&d] { d.Loop(); });

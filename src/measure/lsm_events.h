@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 
 #include "base/result.h"
@@ -18,10 +19,13 @@
 
 namespace assay::measure {
 
+// What the kernel took from memory, whether or not it refuses it afterwards.
+using OnBuffer = std::function<void(const assay_event&, const Context&)>;
+
 class LsmEvents {
  public:
   static Result<std::unique_ptr<LsmEvents>> Start(const LsmPrograms& programs, Cgroups& cgroups,
-                                                  Recorder& recorder);
+                                                  Recorder& recorder, OnBuffer on_buffer = {});
   ~LsmEvents();
   void TakeMissed();  // soon, on its thread
   std::uint64_t violations() const;

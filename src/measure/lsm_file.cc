@@ -26,7 +26,6 @@ namespace assay::measure {
 namespace {
 
 constexpr int kOpenFlags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
-constexpr std::uint64_t kMaxProgramHeaders = 64;
 constexpr std::size_t kResidentPages = 1 << 18;
 
 // Measuring leaves no trace in the file's times, and costs no write of its inode. Not to be had of a file
@@ -101,6 +100,7 @@ std::string HookName(std::uint32_t kind, std::uint32_t detail) {
       return "open";
     case ASSAY_KERNEL_READ:
     case ASSAY_BUFFER:
+    case ASSAY_BUFFER_TAKEN:
     case ASSAY_CHANGED_BUFFER:
       return detail < std::size(kReads) ? kReads[detail] : "kernel";
     case ASSAY_BPF:
@@ -141,21 +141,40 @@ bool DropPages(int fd) {
   return true;
 }
 
-bool WantsExecutableStack(int fd) {
-  Elf64_Ehdr header;
-  if (pread(fd, &header, sizeof(header), 0) != static_cast<ssize_t>(sizeof(header))) return false;
-  if (std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_ident[EI_CLASS] != ELFCLASS64)
-    return false;
-  if (header.e_phentsize != sizeof(Elf64_Phdr)) return false;
-  for (std::uint64_t i = 0; i < std::min<std::uint64_t>(header.e_phnum, kMaxProgramHeaders); ++i) {
-    Elf64_Phdr segment;
+namespace {
+
+template <class Header, class Segment>
+MemoryHeaders ReadHeaders(int fd) {
+  constexpr std::uint64_t kPage = 4096;
+  MemoryHeaders wanted;
+  Header header;
+  if (pread(fd, &header, sizeof(header), 0) != static_cast<ssize_t>(sizeof(header))) return wanted;
+  if (header.e_phentsize != sizeof(Segment)) return wanted;  // the kernel refuses it too
+  for (std::uint64_t i = 0; i < header.e_phnum; ++i) {
+    Segment segment;
     const std::uint64_t at = header.e_phoff + i * sizeof(segment);
-    if (at > INT64_MAX) return false;
+    if (at > INT64_MAX) return wanted;
     if (pread(fd, &segment, sizeof(segment), static_cast<off_t>(at)) != static_cast<ssize_t>(sizeof(segment)))
-      return false;
-    if (segment.p_type == PT_GNU_STACK) return (segment.p_flags & PF_X) != 0;
+      return wanted;
+    if ((segment.p_flags & PF_X) == 0) continue;
+    if (segment.p_type == PT_GNU_STACK) wanted.executable_stack = true;
+    const std::uint64_t in_page = segment.p_vaddr % kPage;
+    const auto pages = [&](std::uint64_t size) { return (in_page + size + kPage - 1) / kPage; };
+    if (segment.p_type == PT_LOAD && pages(segment.p_memsz) > pages(segment.p_filesz))
+      wanted.executable_memory = true;
   }
-  return false;
+  return wanted;
+}
+
+}  // namespace
+
+MemoryHeaders MemoryHeadersOf(int fd) {
+  std::array<unsigned char, EI_NIDENT> ident{};
+  if (pread(fd, ident.data(), ident.size(), 0) != static_cast<ssize_t>(ident.size())) return {};
+  if (std::memcmp(ident.data(), ELFMAG, SELFMAG) != 0) return {};
+  // Each kernel goes by e_machine and its own sizes; the class tells them.
+  return ident[EI_CLASS] == ELFCLASS32 ? ReadHeaders<Elf32_Ehdr, Elf32_Phdr>(fd)
+                                       : ReadHeaders<Elf64_Ehdr, Elf64_Phdr>(fd);
 }
 
 std::string ProgramOf(pid_t tgid, const char* otherwise) {

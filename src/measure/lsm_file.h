@@ -32,8 +32,13 @@ bool IsUnsealedMemory(int fd);
 // holds one that he could still write to. Not so for files that are nowhere else (tmpfs), or that somebody
 // has mapped.
 bool DropPages(int fd);
-// An ELF program whose headers ask for an executable stack: the kernel makes one without asking any hook.
-bool WantsExecutableStack(int fd);
+// Executable memory that an ELF file's headers ask for besides its content: the kernel makes it without
+// asking any hook.
+struct MemoryHeaders {
+  bool executable_stack = false;
+  bool executable_memory = false;  // a segment that is longer in memory than in the file
+};
+MemoryHeaders MemoryHeadersOf(int fd);
 // An executable file's name; what is known of it otherwise, where the process is gone.
 std::string ProgramOf(pid_t tgid, const char* otherwise);
 // The files that a process has mapped executable: names, for those that still have one.

@@ -31,6 +31,7 @@ typedef unsigned long size_t;
 #define EEXIST 17
 #define EXDEV 18
 #define EINVAL 22
+#define ENOSYS 38
 
 /* bpf.h, as far as it is used; the values are part of the system call interface. */
 enum {
@@ -41,7 +42,8 @@ enum {
   BPF_MAP_TYPE_TASK_STORAGE = 29,
 };
 enum { BPF_ANY = 0, BPF_NOEXIST = 1 };
-enum { BPF_LINK_GET_FD_BY_ID = 30 };
+enum { BPF_LINK_CREATE = 28, BPF_LINK_GET_FD_BY_ID = 30 };
+enum { BPF_TRACE_UPROBE_MULTI = 48 };
 enum { BPF_F_NO_PREALLOC = 1U << 0, BPF_F_MMAPABLE = 1U << 10 };
 enum { BPF_LOCAL_STORAGE_GET_F_CREATE = 1 };
 
@@ -50,6 +52,7 @@ struct bpf_dynptr {
   __u64 opaque[2];
 } __attribute__((aligned(8)));
 struct kernel_siginfo;
+struct fown_struct;
 struct mnt_idmap;
 struct iattr;
 struct cred;
@@ -65,6 +68,7 @@ typedef struct {
 
 struct block_device;
 struct anon_vma;
+struct userfaultfd_ctx;
 
 struct super_block {
   u32 s_dev;
@@ -123,11 +127,16 @@ struct linux_binprm {
   struct file* file;
 };
 
+struct vm_userfaultfd_ctx {
+  struct userfaultfd_ctx* ctx;
+};
+
 struct vm_area_struct {
   unsigned long vm_start;
   unsigned long vm_flags;
   struct anon_vma* anon_vma;
   struct file* vm_file;
+  struct vm_userfaultfd_ctx vm_userfaultfd_ctx;
 };
 
 struct fs_struct {
@@ -141,9 +150,40 @@ struct mm_struct {
 struct task_struct {
   struct mm_struct* mm;
   int pid, tgid;
+  unsigned personality;
   unsigned in_execve : 1;
   struct fs_struct* fs;
   struct task_struct* group_leader;
+};
+
+/* A type that a kernel function's prototype names must be whole, with whatever field. */
+struct cgroup {
+  int level;
+};
+
+struct upid {
+  int nr;
+};
+
+struct pid {
+  struct upid numbers[1];
+};
+
+struct proc_inode {
+  struct pid* pid;
+  struct inode vfs_inode;
+};
+
+struct pt_regs {
+  unsigned long orig_ax;
+};
+
+struct pmu {
+  const char* name;
+};
+
+struct perf_event {
+  struct pmu* pmu;
 };
 
 struct bpf_map {
@@ -189,6 +229,21 @@ struct ovl_inode {
 
 /* Numbers of bits in ovl_inode.flags. */
 enum ovl_inode_flag { OVL_UPPERDATA = 3 };
+/* Found by name; the values are the running kernel's. */
+enum lockdown_reason {
+  LOCKDOWN_EFI_TEST = 1,
+  LOCKDOWN_PCI_ACCESS,
+  LOCKDOWN_IOPORT,
+  LOCKDOWN_MSR,
+  LOCKDOWN_ACPI_TABLES,
+  LOCKDOWN_DEVICE_TREE,
+  LOCKDOWN_PCMCIA_CIS,
+  LOCKDOWN_TIOCSSERIAL,
+  LOCKDOWN_MODULE_PARAMETERS,
+  LOCKDOWN_MMIOTRACE,
+  LOCKDOWN_BPF_WRITE_USER,
+  LOCKDOWN_DBG_WRITE_KERNEL,
+};
 
 /* Constants of the kernel's interfaces. */
 #define S_IFMT 0170000
@@ -203,6 +258,7 @@ enum ovl_inode_flag { OVL_UPPERDATA = 3 };
 #define VM_WRITE 2UL
 #define VM_EXEC 4UL
 #define VM_SHARED 8UL
+#define READ_IMPLIES_EXEC 0x0400000U
 #define MAP_PRIVATE 2UL
 #define MAP_TYPE 15UL
 #define ATTR_SIZE (1U << 3)
@@ -211,6 +267,10 @@ enum ovl_inode_flag { OVL_UPPERDATA = 3 };
 #define SB_KERNMOUNT (1UL << 22)
 #define PTRACE_MODE_ATTACH 2U
 #define SIGCONT 18
+#define SIGIO 29
+#define PR_SET_MM 35
+#define PR_SET_MM_EXE_FILE 13
+#define PR_SET_MM_MAP 14
 #define READING_MODULE 2
 #define READING_KEXEC 3
 #define READING_KEXEC_INITRAMFS 4

@@ -45,11 +45,15 @@ int BPF_PROG(on_load_data, int id, bool contents, int ret) {
   struct assay_control* c = the_control();
   if (ret || contents || !is_active(c) || !in_scope(c)) return ret;
   struct assay_event* e = new_event(c, ASSAY_KEXEC_LOAD, id);
-  if (e) bpf_ringbuf_submit(e, 0);
+  if (e) {
+    fill_program(e);
+    bpf_ringbuf_submit(e, 0);
+  }
   return c->refuse && id == LOADING_KEXEC_IMAGE ? -EACCES : 0;
 }
 
-/* Can't sleep either: the digest is kept for on_kernfs. */
+/* Can't sleep either: the digest is kept for on_kernfs. A module that is refused before, after code of its
+ * own has handled its parameters, never comes there: so the digest is told in any case. */
 SEC("lsm/kernel_post_load_data")
 int BPF_PROG(after_load_data, char* buffer, long size, int id, char* description, int ret) {
   struct assay_control* c = the_control();
@@ -61,6 +65,12 @@ int BPF_PROG(after_load_data, char* buffer, long size, int id, char* description
   t->buffer_size = size;
   t->buffer_detail = id;
   t->buffer = 1;
+  struct assay_event* e = new_event(c, ASSAY_BUFFER_TAKEN, id);
+  if (!e) return 0;
+  e->size = size;
+  __builtin_memcpy(e->digest, t->buffer_digest, sizeof(e->digest));
+  fill_doer(e, false);
+  bpf_ringbuf_submit(e, 0);
   return 0;
 }
 

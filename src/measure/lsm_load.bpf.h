@@ -52,6 +52,7 @@ static __always_inline int measure(struct assay_control* c, struct file* file, u
   if (answer.program && kind == ASSAY_OPEN && !detail) learn_program(answer.program);
   if (result) return result;
   remember(&l, answer.flags);
+  keep_digest(&l, &answer);
   if (answer.flags & ASSAY_ANSWER_DIGEST && begin_use(&l)) tell_file(c, ASSAY_TOMTOU, 0, file);
   if (kind == ASSAY_EXEC || kind == ASSAY_KERNEL_READ) {
     struct task_state* t = my_state(true);
@@ -85,7 +86,7 @@ static __always_inline int open_to_read(struct assay_control* c, struct file* fi
 
 /* Memory that holds code no file vouches for: once for each program and kind. */
 static __always_inline void tell_memory(struct assay_control* c, u32 kind, u64 address) {
-  if (!in_scope(c) || reported_before(kind)) return;
+  if (!in_scope(c) || reported_before(kind, 0)) return;
   struct assay_event* e = new_event(c, kind, 0);
   if (!e) return;
   fill_program(e);
@@ -97,7 +98,7 @@ SEC("lsm.s/bprm_check_security")
 int BPF_PROG(on_exec, struct linux_binprm* bprm, int ret) {
   struct assay_control* c = the_control();
   struct task_state* t = my_state(false);
-  if (t) t->reported = 0, t->cover = 0; /* another program from now on */
+  if (t) t->reported = t->reported_reasons = 0, t->cover = 0; /* another program from now on */
   if (ret || !is_active(c)) return ret;
   return measure(c, bprm->file, ASSAY_EXEC, 0);
 }
@@ -149,6 +150,8 @@ int BPF_PROG(on_mprotect, struct vm_area_struct* vma, unsigned long reqprot, uns
   if (ret || !(prot & PROT_EXEC) || !is_active(c)) return ret;
   if (prot & PROT_WRITE) tell_memory(c, ASSAY_WRITABLE_CODE, vma->vm_start);
   if (vma->vm_flags & VM_EXEC) return 0;
+  if (bpf_core_field_exists(vma->vm_userfaultfd_ctx.ctx) && vma->vm_userfaultfd_ctx.ctx)
+    tell_memory(c, ASSAY_MODIFIED_CODE, vma->vm_start);
   struct file* file = vma->vm_file;
   if (!file) {
     if (!(prot & PROT_WRITE)) tell_memory(c, ASSAY_ANONYMOUS_CODE, vma->vm_start);

@@ -26,6 +26,10 @@ struct inode_state {
   struct stamp no_script; /* nor is it to interpreters that take any file for code */
   u32 program;            /* what sort of interpreter it is: ASSAY_PROGRAM_*; 0: not known */
   u32 used;               /* it was measured, and nobody has been told of a writer since */
+  u32 digest_busy;        /* somebody writes what follows */
+  u32 reserved;
+  struct stamp digest_at;
+  u64 digest[ASSAY_DIGEST / 8]; /* of what was measured then */
 };
 
 /* Of an inode that holds the data of an overlayfs one, or that was mapped shared and writable. */
@@ -44,8 +48,9 @@ struct sha256 {
 };
 
 struct task_state {
-  u32 role;      /* ASSAY_ROLE_*: on the thread group's leader */
-  u32 reported;  /* kinds of events that this program has caused already: on the leader */
+  u32 role;             /* ASSAY_ROLE_*: on the thread group's leader */
+  u32 reported;         /* kinds of events that this program has caused already: on the leader */
+  u32 reported_reasons; /* ... and reasons of ASSAY_LOCKDOWN */
   u64 cover;     /* this inode was measured in the exec that is going on, though it can't become clean */
   u64 cover_seq; /* its write_seq + 1 then */
   u64 read;      /* the kernel reads this inode; its measured digest: */
@@ -169,14 +174,18 @@ static __always_inline u32 role_of(struct task_struct* task) {
 
 static __always_inline u32 my_role(void) { return role_of(bpf_get_current_task_btf()); }
 
-/* Whether this program caused an event of this kind before: one of each is enough. */
-static __always_inline bool reported_before(u32 kind) {
+/* Whether this program caused an event of this kind (and for this reason, if it has one) before: one of each
+ * is enough. */
+static __always_inline bool reported_before(u32 kind, u32 reason) {
   bool before = false;
   bpf_rcu_read_lock();
   struct task_struct* leader = bpf_get_current_task_btf()->group_leader;
   if (leader) {
     struct task_state* t = bpf_task_storage_get(&tasks, leader, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
-    if (t) before = __sync_fetch_and_or(&t->reported, 1U << kind) & 1U << kind;
+    if (t && reason)
+      before = __sync_fetch_and_or(&t->reported_reasons, 1U << (reason & 31)) & 1U << (reason & 31);
+    else if (t)
+      before = __sync_fetch_and_or(&t->reported, 1U << (kind & 31)) & 1U << (kind & 31);
   }
   bpf_rcu_read_unlock();
   return before;

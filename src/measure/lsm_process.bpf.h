@@ -27,3 +27,31 @@ int BPF_PROG(on_traceme, struct task_struct* parent, int ret) {
   bpf_ringbuf_submit(e, 0);
   return 0;
 }
+
+/* Memory that becomes executable though nobody asks for it: under READ_IMPLIES_EXEC, which personality() sets
+ * and 32-bit programs without a header for their stack have, brk() and the stack come by no other hook than
+ * the one for addresses. */
+SEC("lsm/mmap_addr")
+int BPF_PROG(on_mmap_addr, unsigned long address) {
+  if (!(bpf_get_current_task_btf()->personality & READ_IMPLIES_EXEC)) return 0;
+  struct assay_control* c = the_control();
+  if (is_active(c)) tell_memory(c, ASSAY_WRITABLE_CODE, address);
+  return 0;
+}
+
+/* /proc/PID/exe can be set to another program's. (Arguments alone, as systemd does, change no more than a
+ * title.) It is told before, with the program that does it. The hook's answer for 'go on' is ENOSYS. */
+SEC("lsm/task_prctl")
+int BPF_PROG(on_prctl, int option, unsigned long what) {
+  if (option != PR_SET_MM || (what != PR_SET_MM_EXE_FILE && what != PR_SET_MM_MAP)) return -ENOSYS;
+  struct assay_control* c = the_control();
+  if (is_active(c)) tell_memory(c, ASSAY_IDENTITY, 0);
+  return -ENOSYS;
+}
+
+/* From a 32-bit system call; on_ioctl sees the others. */
+SEC("lsm/file_ioctl_compat")
+int BPF_PROG(on_ioctl_compat, struct file* file, unsigned int command) {
+  told_by_ioctl(file, command);
+  return 0;
+}

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 
@@ -245,6 +246,20 @@ void LsmPrograms::EndPolicy(std::string_view policy) {
   // A state that was looked for before has the former number, whenever it is written.
   __atomic_add_fetch(&control_->epoch, 1, __ATOMIC_SEQ_CST);
   std::memcpy(control_->object, Identity().view().data(), ASSAY_DIGEST);
+}
+
+void LsmPrograms::FindCommandDevices() const {
+  const Result<Bytes> devices = ReadFile("/proc/devices", std::size_t{64} << 10);
+  if (!devices) return;
+  const auto number_of = [text = "\n" + std::string(AsText(*devices))](const std::string& name) {
+    const std::size_t end = text.find(" " + name + "\n");
+    const std::size_t line = end == std::string::npos ? end : text.rfind('\n', end);
+    return line == std::string::npos
+               ? 0U
+               : static_cast<std::uint32_t>(std::strtoul(text.c_str() + line + 1, nullptr, 10));
+  };
+  __atomic_store_n(&control_->bsg_major, number_of("bsg"), __ATOMIC_RELAXED);
+  __atomic_store_n(&control_->nvme_major, number_of("nvme-generic"), __ATOMIC_RELAXED);
 }
 
 Result<> LsmPrograms::AddOwnFile(const std::string& path) const {

@@ -52,6 +52,8 @@ class LsmPrograms {
   // Each is forgotten only when `record` has returned; false: the rest stays.
   void TakeMissed(const std::function<bool(const assay_missed&)>& record) const;
   Result<bpf::RingPtr> OpenEvents(std::function<void(const assay_event&)>* on_event) const;
+  // Character devices that take raw commands for disks: their drivers may be loaded at any time.
+  void FindCommandDevices() const;
   Result<> AddOwnFile(const std::string& path) const;  // it may be loaded also when nobody answers
   // From now on nobody but us reaches the objects, while this process lives. Only with LsmSetup::guard.
   Result<> Guard() const;

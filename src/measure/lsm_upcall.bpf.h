@@ -161,6 +161,7 @@ static __always_inline struct assay_event* new_event(struct assay_control* c, u3
   e->kind = kind;
   e->detail = detail;
   __builtin_memset(e->digest, 0, sizeof(e->digest));
+  __builtin_memset(e->program, 0, sizeof(e->program));
   e->path[0] = 0;
   fill_who(&e->tid, &e->tgid, &e->uid, e->comm);
   return e;
@@ -182,18 +183,22 @@ static __always_inline void fill_name(struct assay_event* e, struct file* file) 
   fill_last_name(e, BPF_CORE_READ(file, f_path.dentry));
 }
 
-/* What the present task runs, for deeds without a file: it may be gone when the event is read. */
-static __always_inline void fill_program(struct assay_event* e) {
+/* What the present task runs: it may be gone when the event is read. For deeds without a file its name is the
+ * event's. Not from an interrupt, nor where a lock of the task's is held. */
+static __always_inline void fill_doer(struct assay_event* e, bool named) {
   struct file* program = bpf_get_task_exe_file(bpf_get_current_task_btf());
   if (!program) return;
-  if (bpf_path_d_path(&program->f_path, e->path, sizeof(e->path)) < 0) e->path[0] = 0;
+  if (named && bpf_path_d_path(&program->f_path, e->path, sizeof(e->path)) < 0) e->path[0] = 0;
+  fill_digest(e, program->f_inode);
   bpf_put_file(program);
 }
+static __always_inline void fill_program(struct assay_event* e) { fill_doer(e, true); }
 
 static __always_inline void tell_file(struct assay_control* c, u32 kind, u32 detail, struct file* file) {
   struct assay_event* e = new_event(c, kind, detail);
   if (!e) return;
   fill_inode(e, file->f_inode);
   if (bpf_path_d_path(&file->f_path, e->path, sizeof(e->path)) < 0) fill_name(e, file);
+  fill_doer(e, false);
   bpf_ringbuf_submit(e, 0);
 }

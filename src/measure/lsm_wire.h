@@ -51,8 +51,14 @@ enum assay_kind {
   ASSAY_KEXEC_LOAD,     /* a kernel image that the kernel takes without looking at it */
   ASSAY_CHANGED_BUFFER, /* what the kernel read is not what was measured: digest is of what it read */
   ASSAY_GUARDED,        /* a task reached for the attester and was refused: detail is an assay_guard */
+  ASSAY_USERFAULT,      /* a task supplies the pages of memory itself (userfaultfd) */
+  ASSAY_IDENTITY,       /* a task changes what its program seems to be (PR_SET_MM) */
+  ASSAY_HOOKS_OFF,      /* kernel.ftrace_enabled opened for writing: these hooks hang on it */
+  ASSAY_LOCKDOWN,       /* what lockdown would refuse was allowed: detail is an assay_reason */
+  ASSAY_BUFFER_TAKEN,   /* the kernel took a buffer, and may refuse it yet: digest and size are set */
   ASSAY_KINDS
 };
+ASSAY_ASSERT(ASSAY_KINDS <= 32); /* sets of them are words of 32 bits */
 
 /* By which way. */
 enum assay_guard {
@@ -60,7 +66,30 @@ enum assay_guard {
   ASSAY_GUARD_PTRACE,
   ASSAY_GUARD_BPF,
   ASSAY_GUARD_PINS,
-  ASSAY_GUARD_UMOUNT
+  ASSAY_GUARD_UMOUNT,
+  ASSAY_GUARD_SIGIO,   /* a signal by F_SETOWN */
+  ASSAY_GUARD_MADVISE, /* process_madvise */
+  ASSAY_GUARD_PROBE,   /* uprobes and kprobes */
+  ASSAY_GUARD_PROC,    /* its files in /proc, kcore, sysrq-trigger */
+  ASSAY_GUARD_CGROUP,  /* cgroup.freeze, cgroup.kill */
+  ASSAY_GUARD_HOOKS    /* kernel.ftrace_enabled */
+};
+
+/* Of ASSAY_LOCKDOWN: the kernel's enum lockdown_reason, whose numbers differ from kernel to kernel. */
+enum assay_reason {
+  ASSAY_REASON_EFI_TEST = 1,
+  ASSAY_REASON_PCI_ACCESS,
+  ASSAY_REASON_IOPORT,
+  ASSAY_REASON_MSR,
+  ASSAY_REASON_ACPI_TABLES,
+  ASSAY_REASON_DEVICE_TREE,
+  ASSAY_REASON_PCMCIA_CIS,
+  ASSAY_REASON_TIOCSSERIAL,
+  ASSAY_REASON_MODULE_PARAMETERS,
+  ASSAY_REASON_MMIOTRACE,
+  ASSAY_REASON_BPF_WRITE_USER,
+  ASSAY_REASON_DBG_WRITE_KERNEL,
+  ASSAY_REASONS
 };
 
 /* Of a request. */
@@ -117,6 +146,9 @@ struct assay_answer {
 };
 ASSAY_ASSERT(sizeof(struct assay_answer) == 40);
 
+/* Of an event. */
+#define ASSAY_EVENT_PROGRAM 1U /* program is set */
+
 struct assay_event {
   __u64 inode;
   __u64 address; /* of the memory concerned */
@@ -131,9 +163,10 @@ struct assay_event {
   __u32 target;
   char comm[ASSAY_COMM];
   __u8 digest[ASSAY_DIGEST];
-  char path[ASSAY_PATH]; /* or only the last name, where a hook can't have more */
+  char path[ASSAY_PATH];      /* or only the last name, where a hook can't have more */
+  __u8 program[ASSAY_DIGEST]; /* of the program that did it: as measured, where it is clean now */
 };
-ASSAY_ASSERT(sizeof(struct assay_event) == 72 + 16 + 32 + ASSAY_PATH);
+ASSAY_ASSERT(sizeof(struct assay_event) == 72 + 16 + 32 + ASSAY_PATH + 32);
 
 /* What ran while nobody answered: one for each file. */
 struct assay_missed_key {
@@ -181,16 +214,18 @@ ASSAY_ASSERT(sizeof(struct assay_object) == 8);
 
 /* The one entry of the map `control`, mapped by the attester. */
 struct assay_control {
-  __u32 version;             /* ASSAY_WIRE_VERSION */
-  __u32 active;              /* 0: every hook returns at once */
-  __u32 gate;                /* thread group of the gate; 0: nobody answers */
-  __u32 refuse;              /* what happens when nobody answers: 0 the load goes on and is noted, 1 EACCES */
-  __u32 opens;               /* of files opened for reading, ask about: ASSAY_OPENS_* */
-  __u32 raw_writers;         /* block devices open for writing at present */
-  __u32 attester;            /* its thread group */
-  __u32 guarded;             /* 1: nobody else may reach the attester's objects */
-  __u32 guard_dev;           /* the kernel's dev_t of the file system with the pins */
-  __u32 own_dev;             /* the kernel's dev_t of the file system that the attester serves; 0: none */
+  __u32 version;     /* ASSAY_WIRE_VERSION */
+  __u32 active;      /* 0: every hook returns at once */
+  __u32 gate;        /* thread group of the gate; 0: nobody answers */
+  __u32 refuse;      /* what happens when nobody answers: 0 the load goes on and is noted, 1 EACCES */
+  __u32 opens;       /* of files opened for reading, ask about: ASSAY_OPENS_* */
+  __u32 raw_writers; /* block devices open for writing at present */
+  __u32 attester;    /* its thread group */
+  __u32 guarded;     /* 1: nobody else may reach the attester's objects */
+  __u32 guard_dev;   /* the kernel's dev_t of the file system with the pins */
+  __u32 own_dev;     /* the kernel's dev_t of the file system that the attester serves; 0: none */
+  __u32 bsg_major;   /* character devices that take raw commands; 0: none */
+  __u32 nvme_major;
   __u64 raw_seq;             /* raised with each of them */
   __u64 epoch;               /* raised with each change of policy: what was judged before is asked again */
   __u64 scope;               /* a cgroup's id: only its tasks are measured; 0: all */
@@ -203,6 +238,6 @@ struct assay_control {
   __u64 unasked;             /* loads that went on (or were refused) without a question: no memory */
   __u8 object[ASSAY_DIGEST]; /* SHA-256 of the BPF object and the policy */
 };
-ASSAY_ASSERT(sizeof(struct assay_control) == 40 + 80 + 32);
+ASSAY_ASSERT(sizeof(struct assay_control) == 48 + 80 + 32);
 
 #endif /* ASSAY_MEASURE_LSM_WIRE_H */

@@ -16,6 +16,8 @@ static __always_inline bool raise(struct inode* inode, u64 by) {
 }
 
 static __always_inline void raw_device_opened(struct assay_control* c, struct file* file) {
+  /* First: the program that does it is not clean any more afterwards, and its digest not known. */
+  if (c->active) tell_file(c, ASSAY_RAW_DEVICE, 0, file);
   u64 address = (u64)file;
   u32 one = 1;
   /* What finds no place in the map is never seen to be closed: nothing becomes clean again. */
@@ -23,7 +25,15 @@ static __always_inline void raw_device_opened(struct assay_control* c, struct fi
   if (added != -EEXIST) __sync_fetch_and_add(&c->raw_writers, 1);
   if (added && added != -EEXIST) unasked(c);
   __sync_fetch_and_add(&c->raw_seq, 1);
-  if (c->active) tell_file(c, ASSAY_RAW_DEVICE, 0, file);
+}
+
+/* Of a hibernation image, which replaces the kernel's memory: /dev/snapshot. */
+#define DEVICE_SNAPSHOT (10U << 20 | 231)
+
+/* A character device for raw commands to a disk, for which it need not be open for writing. */
+static __always_inline bool takes_commands(const struct assay_control* c, u32 device) {
+  u32 major = MAJOR(device);
+  return major && (major == c->bsg_major || major == c->nvme_major);
 }
 
 static __always_inline bool is_named_mem(struct dentry* dentry) {
@@ -41,12 +51,14 @@ static __always_inline void opened_for_writing(struct assay_control* c, struct f
     u32 device = inode->i_rdev;
     if (MAJOR(device) == MAJOR_SCSI_GENERIC) raw_device_opened(c, file);
     bool memory =
-        MAJOR(device) == MAJOR_MEM && (MINOR(device) == 1 || MINOR(device) == 2 || MINOR(device) == 4);
+        device == DEVICE_SNAPSHOT ||
+        (MAJOR(device) == MAJOR_MEM && (MINOR(device) == 1 || MINOR(device) == 2 || MINOR(device) == 4));
     if (memory && c->active) tell_file(c, ASSAY_KERNEL_MEMORY, 0, file);
   } else if (type == S_IFREG) {
     if (inode->i_sb->s_magic == MAGIC_PROC) {
       if (c->active && is_named_mem(file->f_path.dentry) && !my_role())
         tell_file(c, ASSAY_PROCESS_ACCESS, 0, file);
+      proc_opened(c, file);
     } else if (raise(inode, NEW_CONTENT) && c->active) {
       tell_file(c, ASSAY_TOMTOU, 0, file);
     }
@@ -58,6 +70,7 @@ int BPF_PROG(on_open, struct file* file, int ret) {
   struct assay_control* c = the_control();
   if (ret || !c) return ret;
   struct inode* inode = file->f_inode;
+  if ((inode->i_mode & S_IFMT) == S_IFCHR && takes_commands(c, inode->i_rdev)) raw_device_opened(c, file);
   if (file->f_mode & FMODE_WRITE) {
     opened_for_writing(c, file);
     /* It may be read, too; what is empty has nothing that could be interpreted. */
@@ -72,10 +85,10 @@ int BPF_PROG(on_open, struct file* file, int ret) {
 
 SEC("lsm/file_release")
 int BPF_PROG(on_release, struct file* file) {
-  if (!(file->f_mode & FMODE_WRITE)) return 0;
   u32 type = file->f_inode->i_mode & S_IFMT;
   if (type != S_IFBLK && type != S_IFCHR) return 0;
   struct assay_control* c = the_control();
+  if (!(file->f_mode & FMODE_WRITE) && !(c && takes_commands(c, file->f_inode->i_rdev))) return 0;
   u64 address = (u64)file;
   if (!c || bpf_map_delete_elem(&raw_files, &address)) return 0;
   __sync_fetch_and_add(&c->raw_seq, 1);
@@ -126,13 +139,25 @@ void BPF_PROG(on_inode_free, struct inode* inode) {
 /* Two inodes' data change places without either being opened for writing. Source: EXT4_IOC_SWAP_BOOT. */
 #define IOCTL_SWAP_BOOT 0x6611
 
+/* A task that registers memory with userfaultfd supplies its pages from then on, executable ones too. Which
+ * memory can't be told here: the arguments may be changed after they were looked at. */
+#define IOCTL_USERFAULT_REGISTER 0xc020aa00
+
+static __always_inline void told_by_ioctl(struct file* file, unsigned int command) {
+  bool swapped = command == IOCTL_SWAP_BOOT && raise(file->f_inode, NEW_CONTENT);
+  if (!swapped && command != IOCTL_USERFAULT_REGISTER) return;
+  struct assay_control* c = the_control();
+  if (!is_active(c)) return;
+  if (swapped)
+    tell_file(c, ASSAY_TOMTOU, 0, file);
+  else
+    tell_memory(c, ASSAY_USERFAULT, 0);
+}
+
 SEC("lsm.s/file_ioctl")
 int BPF_PROG(on_ioctl, struct file* file, unsigned int command, unsigned long argument, int ret) {
   if (ret) return ret;
-  if (command == IOCTL_SWAP_BOOT && raise(file->f_inode, NEW_CONTENT)) {
-    struct assay_control* c = the_control();
-    if (is_active(c)) tell_file(c, ASSAY_TOMTOU, 0, file);
-  }
+  told_by_ioctl(file, command);
   if (command != ASSAY_IDENTIFY || !(my_role() & ASSAY_ROLE_AGENT)) return 0;
   u32 tid = argument;
   struct assay_request* r = bpf_map_lookup_elem(&requests, &tid);

@@ -54,6 +54,14 @@ std::string_view ViolationName(Violation v) {
       return "guarded";
     case Violation::kSharedWritable:
       return "shared_writable";
+    case Violation::kUserfault:
+      return "userfault";
+    case Violation::kIdentity:
+      return "identity";
+    case Violation::kHooksOff:
+      return "hooks_off";
+    case Violation::kLockdown:
+      return "lockdown";
     case Violation::kUnmeasurable:
       break;
   }

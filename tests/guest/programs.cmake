@@ -19,7 +19,8 @@ foreach(payload program dynamic library)
   list(APPEND payloads ${ways_out}/payload_${payload})
 endforeach()
 set(ways_sources ${ways_dir}/ways.c ${ways_dir}/ways_exec.c ${ways_dir}/ways_interpreters.c ${ways_dir}/ways_writers.c
-    ${ways_dir}/ways_memory.c ${ways_dir}/ways_kernel.c ${ways_dir}/ways_fuse.c ${ways_dir}/ways_uring.c)
+    ${ways_dir}/ways_memory.c ${ways_dir}/ways_kernel.c ${ways_dir}/ways_unasked.c ${ways_dir}/ways_fuse.c
+    ${ways_dir}/ways_uring.c)
 add_custom_command(
   OUTPUT ${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/ways
   COMMAND ${CMAKE_C_COMPILER} -O1 -Wall -Wextra -Werror -Wno-unused-result

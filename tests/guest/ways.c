@@ -142,7 +142,7 @@ void in_user_namespace(void) {
 }
 
 int main(int argc, char** argv) {
-  const struct way* tables[] = {kExecWays, kInterpreterWays, kMemoryWays, kKernelWays, kWriterWays};
+  const struct way* tables[] = {kExecWays, kInterpreterWays, kMemoryWays, kKernelWays, kUnaskedWays, kWriterWays};
   for (size_t t = 0; t < sizeof(tables) / sizeof(*tables); ++t) {
     for (const struct way* w = tables[t]; w->name; ++w) {
       if (argc == 2 && strcmp(argv[1], "list") == 0) printf("%s\t%s\n", w->name, w->what);

@@ -23,8 +23,8 @@ struct way {
   const char* what; /* for the table */
   int (*run)(void);
 };
-extern const struct way kExecWays[], kInterpreterWays[], kWriterWays[], kMemoryWays[],
-    kKernelWays[]; /* end with a null name */
+extern const struct way kExecWays[], kInterpreterWays[], kMemoryWays[], kKernelWays[], kUnaskedWays[],
+    kWriterWays[]; /* end with a null name */
 
 extern const char* way_name;
 
