@@ -8,14 +8,10 @@
 #include <charconv>
 
 #include "measure/file.h"
+#include "measure/regular_file.h"
 
 namespace assay::measure {
 namespace {
-
-constexpr int kReadOnly = O_RDONLY | O_NONBLOCK | O_NOCTTY;
-
-// A description of its own of the same file, with an offset and leases apart from the caller's.
-Result<UniqueFd> Reopen(int fd) { return Open("/proc/self/fd/" + std::to_string(fd), kReadOnly); }
 
 Result<> MustBeRegular(int fd) {
   struct stat st{};
@@ -37,7 +33,7 @@ Result<UniqueFd> OpenDescriptor(int number, const Caller& caller) {
     return Fail(OsError("read", "a descriptor that is not open for reading", EBADF));
   ASSAY_TRY(MustBeRegular(theirs.get()));
   // A server may refuse us what it granted the caller: then the caller's own description has to do.
-  if (Result<UniqueFd> own = Reopen(theirs.get()); own) return own;
+  if (Result<UniqueFd> own = ReopenRegular(theirs.get()); own) return own;
   return theirs;
 }
 
@@ -51,8 +47,7 @@ Result<UniqueFd> OpenPath(const std::string& path, const Caller& caller) {
   how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
   const UniqueFd found(static_cast<int>(syscall(SYS_openat2, root.get(), path.c_str(), &how, sizeof(how))));
   if (!found) return Fail(OsError("openat2", path, errno));
-  ASSAY_TRY(MustBeRegular(found.get()));
-  return Reopen(found.get());
+  return ReopenRegular(found.get());
 }
 
 }  // namespace
