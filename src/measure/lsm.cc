@@ -26,6 +26,8 @@
 #include "measure/lsm_events.h"
 #include "measure/lsm_file.h"
 #include "measure/lsm_programs.h"
+#include "measure/lsm_self.h"
+#include "measure/lsm_storage.h"
 #include "measure/rules.h"
 
 namespace assay::measure {
@@ -35,6 +37,7 @@ using Clock = std::chrono::steady_clock;
 constexpr std::uint64_t kLarge = std::uint64_t{32} << 20;  // bytes: such files have workers of their own
 constexpr char kPins[] = "/bpf";
 constexpr auto kWatchdog = std::chrono::milliseconds(100);
+constexpr unsigned kAskEach = 10;  // rounds of the watchdog
 constexpr auto kStalled = std::chrono::seconds(5);
 constexpr auto kRestartPause = std::chrono::seconds(1);
 
@@ -79,6 +82,8 @@ class Lsm : public Engine {
   void WatchLoop();
   void Expire();
   void KeepGate();
+  void AskHooks();
+  void TellHook(const std::string& what);
   void Handle(const HeldPtr& held);
   void MeasureFile(Held& held, const RequestedFile& file);
   void MeasureDigest(Held& held);
@@ -92,6 +97,8 @@ class Lsm : public Engine {
   std::uint64_t refused_before_ = 0;  // by former policies
   Cgroups cgroups_;
   std::unique_ptr<LsmPrograms> programs_;
+  std::unique_ptr<LsmStorage> storage_;
+  std::unique_ptr<LsmSelf> self_;
   std::unique_ptr<LsmEvents> events_;
   std::unique_ptr<Gate> gate_;  // the watchdog's, after Start()
   std::thread retired_;         // ends the one before: one of its threads may still be at work
@@ -103,7 +110,8 @@ class Lsm : public Engine {
   Lane quick_, slow_;
   std::list<std::weak_ptr<Held>> held_;  // in order of arrival, for the deadline
   bool stopping_ = false, stopped_ = false, stalled_ = false;
-  std::string failure_;  // of the gate: reported by Health()
+  std::string failure_;           // of the gate: reported by Health()
+  std::set<std::string> silent_;  // hooks that the kernel does not call
   Clock::time_point progress_ = Clock::now();
   std::condition_variable stop_;
   EngineStats stats_;
@@ -152,6 +160,8 @@ Result<> CheckIdentify() {
 
 Result<> Lsm::Start() {
   ASSAY_TRY(MakeDirs(options_.run_dir, 0700));
+  ASSAY_ASSIGN(storage_, LsmStorage::Open());
+  ASSAY_ASSIGN(self_, LsmSelf::Start(options_.run_dir));
   ASSAY_ASSIGN(programs_, LsmPrograms::Open({.pin_dir = options_.run_dir + kPins,
                                              .guard = options_.guard,
                                              .policy = std::string(rules_->policy().text())}));
@@ -176,6 +186,9 @@ Result<> Lsm::Start() {
   ASSAY_TRY(StartGate());
   __atomic_store_n(&control.active, 1, __ATOMIC_SEQ_CST);
   ASSAY_ASSIGN(events_, LsmEvents::Start(*programs_, cgroups_, recorder_));
+  // What lay there in place of our programs: they have not seen what ran.
+  if (!programs_->unfit().empty())
+    TellHook("hooks_silent:" + programs_->unfit().substr(0, programs_->unfit().find(':')));
   watchdog_ = std::thread([this] { WatchLoop(); });
   if (options_.guard) ASSAY_TRY(programs_->Guard());
   if (programs_->adopted()) log::Info("lsm: took over the programs of an earlier attester");
@@ -247,7 +260,8 @@ void Lsm::Handle(const HeldPtr& held) {
     MeasureDigest(*held);
     return;
   }
-  const Result<RequestedFile> file = OpenRequested(held->request);
+  if ((held->request.flags & ASSAY_UNJUDGED) != 0) storage_->Judge(*programs_);
+  const Result<RequestedFile> file = OpenRequested(held->request, *programs_);
   if (!file) {
     const Context context = ContextOf(held->request);
     const std::string path = held->request.path[0] != 0 ? held->request.path : "unknown";
@@ -416,14 +430,48 @@ void Lsm::KeepGate() {
   if (started) events_->TakeMissed();
 }
 
+void Lsm::TellHook(const std::string& what) {
+  const Context context{
+      .time_ms = NowMs(), .pid = getpid(), .uid = getuid(), .comm = "assayd", .hook = "hooks_silent"};
+  if (const auto r = recorder_.RecordViolation(Violation::kHooksSilent, what, context); !r)
+    log::Error("{}: {}", what, r.error().Message());
+  const std::lock_guard lock(mutex_);
+  ++stats_.violations;
+}
+
+// Whoever can switch them off (kernel.ftrace_enabled, a pin removed) does so without a word. As long as one
+// is silent, and when it is back, nothing is clean: who wrote what meanwhile is not known.
+void Lsm::AskHooks() {
+  std::set<std::string> silent = self_->Ask(*programs_, gate_ ? gate_->pid() : -1);
+  std::set<std::string> before;
+  {
+    const std::lock_guard lock(mutex_);
+    if (stopped_) return;  // they are being removed
+    before = std::exchange(silent_, silent);
+  }
+  if (silent.empty() && before.empty()) return;
+  programs_->ForgetClean();
+  for (const std::string& name : silent) {
+    if (before.contains(name)) continue;
+    log::Error("lsm: the kernel does not call {}", name);
+    TellHook("hooks_silent:" + name);
+  }
+  for (const std::string& name : before) {
+    if (silent.contains(name)) continue;
+    log::Warn("lsm: the kernel calls {} again", name);
+    TellHook("hooks_answer:" + name);
+  }
+}
+
 void Lsm::WatchLoop() {
-  while (true) {
+  for (unsigned round = 0; true; ++round) {
     {
       std::unique_lock lock(mutex_);
       if (stop_.wait_for(lock, kWatchdog, [this] { return stopping_; })) return;
     }
     Expire();
     KeepGate();
+    if (round % kAskEach == 0) AskHooks();
   }
 }
 
@@ -441,6 +489,11 @@ Result<> Lsm::Health() const {
   const std::lock_guard lock(mutex_);
   if (stopping_) return Fail(StateError("engine.stopped", "the engine is stopped"));
   if (!failure_.empty()) return Fail(StateError("engine.lsm-gate", "nobody is asked: " + failure_));
+  if (!silent_.empty()) {
+    std::string names;
+    for (const std::string& name : silent_) names += " " + name;
+    return Fail(StateError("engine.hooks-silent", "hooks are not called:" + names));
+  }
   if (stalled_) return Fail(StateError("engine.stalled", "no held task was answered for some seconds"));
   return {};
 }

@@ -43,6 +43,8 @@ std::string_view ViolationName(Violation v) {
       return "unanswered";
     case Violation::kGuarded:
       return "guarded";
+    case Violation::kHooksSilent:
+      return "hooks_silent";
     case Violation::kUnmeasurable:
       break;
   }

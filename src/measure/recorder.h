@@ -64,6 +64,7 @@ enum class Violation {
   kKexecLoad,      // a kernel that the present one does not look at
   kUnanswered,     // it ran while no attester answered
   kGuarded,        // somebody reached for the attester, and was refused
+  kHooksSilent,    // a hook of the lsm engine was not called; or is again
 };
 std::string_view ViolationName(Violation v);  // "open_writers", "ToMToU", "unmeasurable", "mprotect", ...
 

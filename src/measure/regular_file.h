@@ -2,11 +2,11 @@
 //
 //   ASSAY_ASSIGN(UniqueFd fd, OpenRegular("/proc/812/root/opt/program", O_NOFOLLOW));
 //
-// Contract: whoever may name a path may put there whatever he likes, until the last moment: a pipe whose other end
-// notices, a device that acts when it is opened (a watchdog, a tape). So the path is only located (O_PATH), its
-// type is asked of what was located, without asking a file system's server, and that is opened for reading.
-// StateError "measure.not-a-file" else. Never waits for a pipe's other end or a lease. Access times are left alone
-// where the file's owner has a number here.
+// Contract: whoever may name a path may put there whatever he likes, until the last moment: a pipe whose
+// other end notices, a device that acts when it is opened (a watchdog, a tape). So the path is only located
+// (O_PATH), its type is asked of what was located, without asking a file system's server, and that is opened
+// for reading. StateError "measure.not-a-file" else. Never waits for a pipe's other end or a lease. Access
+// times are left alone where the file's owner has a number here.
 #pragma once
 
 #include <cstdint>

@@ -31,7 +31,8 @@ bool IsNumber(std::string_view text) {
 
 bool IsDeviceNumber(std::string_view text) {
   const std::size_t colon = text.find(':');
-  return colon != std::string_view::npos && IsNumber(text.substr(0, colon)) && IsNumber(text.substr(colon + 1));
+  return colon != std::string_view::npos && IsNumber(text.substr(0, colon)) &&
+         IsNumber(text.substr(colon + 1));
 }
 
 // "nvme" and a number.
@@ -49,14 +50,14 @@ std::vector<std::string> Split(std::string_view path) {
   return parts;
 }
 
-// Whether the kernel drives it itself, by where it is attached: a bus that hardware (or a hypervisor) is on, and on
-// the way from there nothing that a program or another machine plays.
+// Whether the kernel drives it itself, by where it is attached: a bus that hardware (or a hypervisor) is on,
+// and on the way from there nothing that a program or another machine plays.
 bool IsHardware(const std::vector<std::string>& place) {
-  static constexpr std::string_view kBuses[] = {"pci", "LNXSYSTM:", "platform", "soc",  "amba",
-                                                "css", "vio",       "vbd-",     "virtio-mmio-cmdline"};
-  // iSCSI, FCoE, USB over a network, USB played by a program, virtio played by a program, NVMe over a network, SCSI
-  // from files or from nothing.
-  static constexpr std::string_view kPlayed[] = {"session",  "ctlr_",        "vhci_hcd",  "dummy_hcd", "vduse",
+  static constexpr std::string_view kBuses[] = {
+      "pci", "LNXSYSTM:", "platform", "soc", "amba", "css", "vio", "vbd-", "virtio-mmio-cmdline"};
+  // iSCSI, FCoE, USB over a network, USB played by a program, virtio played by a program, NVMe over a
+  // network, SCSI from files or from nothing.
+  static constexpr std::string_view kPlayed[] = {"session", "ctlr_",        "vhci_hcd", "dummy_hcd", "vduse",
                                                  "vdpasim", "nvme-fabrics", "tcm_loop", "scsi_debug"};
   if (place.size() < 2) return false;
   const auto begins = [](const std::string& part) {
@@ -64,8 +65,8 @@ bool IsHardware(const std::vector<std::string>& place) {
   };
   if (!std::ranges::any_of(kBuses, begins(place[0]))) return false;
   if (place[0] == "platform" && place[1].starts_with("host")) return false;  // a SCSI host without hardware
-  return std::ranges::none_of(place,
-                              [&](const std::string& part) { return std::ranges::any_of(kPlayed, begins(part)); });
+  return std::ranges::none_of(
+      place, [&](const std::string& part) { return std::ranges::any_of(kPlayed, begins(part)); });
 }
 
 class Walk {
@@ -108,7 +109,8 @@ class Walk {
     while (const dirent* entry = readdir(dir.get())) {
       const std::string_view name = entry->d_name;
       if (name == "." || name == "..") continue;
-      if (names.size() == kMaxEntries) return Fail(StateError("storage.device", folder + " has too many entries"));
+      if (names.size() == kMaxEntries)
+        return Fail(StateError("storage.device", folder + " has too many entries"));
       names.emplace_back(name);
     }
     return names;
@@ -193,7 +195,9 @@ class Walk {
   std::deque<std::string> waiting_;
 };
 
-Storage Not(std::string why, bool served = false) { return {.steady = false, .served = served, .why = std::move(why)}; }
+Storage Not(std::string why, bool served = false) {
+  return {.steady = false, .served = served, .why = std::move(why)};
+}
 
 // Nothing tells which of them a superblock's anonymous device number belongs to: all, or none.
 Storage JudgeBtrfs(int sysfs) {
@@ -212,8 +216,8 @@ Storage JudgeBtrfs(int sysfs) {
 
 // The real-time device, which file content may be on, is told by nothing but the options.
 bool HasOneDevice(const FileSystem& fs, std::span<const Mount> mounts) {
-  const auto mount = std::ranges::find_if(
-      mounts, [&](const Mount& m) { return m.device == fs.device && m.type == "xfs"; });
+  const auto mount =
+      std::ranges::find_if(mounts, [&](const Mount& m) { return m.device == fs.device && m.type == "xfs"; });
   return mount != mounts.end() && mount->options.find("rtdev=") == std::string::npos;
 }
 

@@ -5,10 +5,10 @@
 //   if (!s.steady) log::Info("never clean: {}", s.why);
 //
 // Contract: steady only if every device under the file system was found, down to disks that the kernel drives
-// itself: through partitions, device-mapper (LVM, LUKS, verity), md and NVMe multipath. A loop device, a disk that
-// a program or another machine serves, and whatever is not known make it unsteady, as does an error. At most 256
-// devices are looked at; each is looked at once. Only what is already in place is judged: whoever changes it must
-// have it judged anew. docs/notes/2026-11-24-lsm-engine.md, "Storage".
+// itself: through partitions, device-mapper (LVM, LUKS, verity), md and NVMe multipath. A loop device, a disk
+// that a program or another machine serves, and whatever is not known make it unsteady, as does an error. At
+// most 256 devices are looked at; each is looked at once. Only what is already in place is judged: whoever
+// changes it must have it judged anew. docs/notes/2026-11-24-lsm-engine.md, "Storage".
 #pragma once
 
 #include <cstdint>

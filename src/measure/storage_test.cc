@@ -66,8 +66,8 @@ TEST_F(StorageStack, DisksAndTheirPartitionsAreSteady) {
 }
 
 TEST_F(StorageStack, WhatIsMappedOverDisksIsSteady) {
-  Stacked("dm-0", "253:0", "dm", {std::string(kPci) + "sda/sda1"});                  // LUKS
-  Stacked("dm-1", "253:1", "dm", {std::string(kVirtual) + "dm-0"});                  // LVM on it
+  Stacked("dm-0", "253:0", "dm", {std::string(kPci) + "sda/sda1"});  // LUKS
+  Stacked("dm-1", "253:1", "dm", {std::string(kVirtual) + "dm-0"});  // LVM on it
   Stacked("md0", "9:0", "md", {std::string(kVirtual) + "dm-1", std::string(kPci) + "sda"});
   EXPECT_TRUE(IsSteady("253:0"));
   EXPECT_TRUE(IsSteady("253:1"));
@@ -89,18 +89,19 @@ TEST_F(StorageStack, ALoopDeviceAnywhereIsNot) {
 }
 
 TEST_F(StorageStack, WhatAProgramOrAnotherMachineServesIsNotAndMayBlock) {
-  const char* const places[] = {"devices/virtual/block/nbd0",
-                                "devices/virtual/block/ublkb0",
-                                "devices/virtual/block/drbd0",
-                                "devices/virtual/block/bcache0",
-                                "devices/virtual/nvme-fabrics/ctl/nvme0/nvme0n1",
-                                "devices/virtual/vduse/control/vda/virtio3/block/vdb",
-                                "devices/platform/host2/session1/target2:0:0/2:0:0:0/block/sdb",
-                                "devices/pci0000:00/0000:00:02.0/host3/session2/target3:0:0/3:0:0:0/block/sdc",
-                                "devices/platform/vhci_hcd.0/usb3/3-1/3-1:1.0/host4/target4:0:0/4:0:0:0/block/sdd",
-                                "devices/tcm_loop_0/tcm_loop_adapter_0/host5/target5:0:1/5:0:1:0/block/sde",
-                                "devices/pseudo_0/adapter0/host6/target6:0:0/6:0:0:0/block/sdf",
-                                "devices/something-new/block/xyz"};
+  const char* const places[] = {
+      "devices/virtual/block/nbd0",
+      "devices/virtual/block/ublkb0",
+      "devices/virtual/block/drbd0",
+      "devices/virtual/block/bcache0",
+      "devices/virtual/nvme-fabrics/ctl/nvme0/nvme0n1",
+      "devices/virtual/vduse/control/vda/virtio3/block/vdb",
+      "devices/platform/host2/session1/target2:0:0/2:0:0:0/block/sdb",
+      "devices/pci0000:00/0000:00:02.0/host3/session2/target3:0:0/3:0:0:0/block/sdc",
+      "devices/platform/vhci_hcd.0/usb3/3-1/3-1:1.0/host4/target4:0:0/4:0:0:0/block/sdd",
+      "devices/tcm_loop_0/tcm_loop_adapter_0/host5/target5:0:1/5:0:1:0/block/sde",
+      "devices/pseudo_0/adapter0/host6/target6:0:0/6:0:0:0/block/sdf",
+      "devices/something-new/block/xyz"};
   int minor = 0;
   for (const char* place : places) {
     const std::string number = "100:" + std::to_string(minor++);
@@ -118,7 +119,8 @@ TEST_F(StorageStack, NvmeWithSeveralPathsIsAsItsControllersAre) {
                      root_ / "devices/virtual/nvme-subsystem/nvme-subsys0/nvme0");
   EXPECT_TRUE(IsSteady("259:1"));
   fs::create_directories(root_ / "devices/virtual/nvme-fabrics/ctl/nvme1");
-  fs::create_symlink("../../nvme-fabrics/ctl/nvme1", root_ / "devices/virtual/nvme-subsystem/nvme-subsys0/nvme1");
+  fs::create_symlink("../../nvme-fabrics/ctl/nvme1",
+                     root_ / "devices/virtual/nvme-subsystem/nvme-subsys0/nvme1");
   EXPECT_FALSE(IsSteady("259:1"));
 }
 
@@ -160,14 +162,16 @@ TEST_F(StorageStack, BtrfsIsAsAllItsDevicesAre) {
   fs::create_symlink(std::string("../../../../") + kPci + "sda", root_ / "fs/btrfs/1111-22/devices/sda");
   EXPECT_TRUE(Judge(btrfs).steady);
   Device(std::string(kVirtual) + "loop0", "7:0");
-  fs::create_symlink(std::string("../../../../") + kVirtual + "loop0", root_ / "fs/btrfs/1111-22/devices/loop0");
+  fs::create_symlink(std::string("../../../../") + kVirtual + "loop0",
+                     root_ / "fs/btrfs/1111-22/devices/loop0");
   EXPECT_FALSE(Judge(btrfs).steady);
 }
 
 TEST_F(StorageStack, SomeFileSystemsHaveMoreThanTheirDevice) {
   EXPECT_FALSE(Judge({.magic = EROFS_SUPER_MAGIC_V1, .device = "8:1"}).steady);
   EXPECT_FALSE(Judge({.magic = F2FS_SUPER_MAGIC, .device = "8:1"}).steady);
-  EXPECT_FALSE(Judge({.magic = EROFS_SUPER_MAGIC_V1, .device = "0:44"}).steady);  // an image file, without a loop device
+  EXPECT_FALSE(Judge({.magic = EROFS_SUPER_MAGIC_V1, .device = "0:44"})
+                   .steady);  // an image file, without a loop device
   EXPECT_FALSE(Judge({.magic = kExt4, .device = "0:44"}).steady);
   const FileSystem xfs{.magic = kXfs, .device = "8:1"};
   EXPECT_FALSE(Judge(xfs).steady);
