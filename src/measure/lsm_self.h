@@ -35,8 +35,9 @@ class LsmSelf {
   bool Files(unsigned pulse) const;
 
   UniqueFd dir_;
-  UniqueFd no_program_;  // a file in memory that no program can be made of
-  std::array<bool, ASSAY_PULSES> heard_{};
+  UniqueFd no_program_;                               // a file in memory that no program can be made of
+  std::array<bool, ASSAY_PULSES> heard_{}, quiet_{};  // ever; when it was asked last
+  unsigned rounds_ = 0;
 };
 
 }  // namespace assay::measure
