@@ -193,7 +193,10 @@ Result<> LsmPrograms::Adopt() {
   const Result<> maps =
       UseMaps([&](const std::string& name) { return bpf::OpenPinned(setup_.pin_dir + "/map_" + name); });
   if (!maps) return Fail(StateError("engine.lsm-pins", "map: " + maps.error().Message()));
-  if (control_->version != ASSAY_WIRE_VERSION || !Equal(Identity().view(), ByteView(control_->object)))
+  const bool known = control_->version == ASSAY_WIRE_VERSION;
+  // Its hooks are asked about what is loaded here, and nobody answers.
+  if (known) ASSAY_TRY(Mark(getpid(), ASSAY_ROLE_EXEMPT));
+  if (!known || !Equal(Identity().view(), ByteView(control_->object)))
     return Fail(StateError("engine.lsm-other", "the pinned programs are of another build or policy"));
   ASSAY_ASSIGN(const bpf::ObjectPtr fresh, LoadObject(setup_.guard));
   ASSAY_TRY(CheckPins(setup_.pin_dir, *fresh, kMaps));
