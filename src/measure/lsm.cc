@@ -83,7 +83,7 @@ class Lsm : public Engine {
   void Expire();
   void KeepGate();
   void AskHooks();
-  void TellHook(const std::string& what);
+  void TellHook(const std::string& hook);
   void Handle(const HeldPtr& held);
   void MeasureFile(Held& held, const RequestedFile& file);
   void MeasureDigest(Held& held);
@@ -430,7 +430,11 @@ void Lsm::KeepGate() {
   if (started) events_->TakeMissed();
 }
 
-void Lsm::TellHook(const std::string& what) {
+// With the time since the boot: the recorder keeps one record for each name in a row.
+void Lsm::TellHook(const std::string& hook) {
+  timespec now{};
+  clock_gettime(CLOCK_BOOTTIME, &now);
+  const std::string what = hook + "@" + std::to_string(now.tv_sec);
   const Context context{
       .time_ms = NowMs(), .pid = getpid(), .uid = getuid(), .comm = "assayd", .hook = "hooks_silent"};
   if (const auto r = recorder_.RecordViolation(Violation::kHooksSilent, what, context); !r)
