@@ -1,6 +1,11 @@
 #include "measure/bpf.h"
 
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <cstdarg>
+#include <cstddef>
+#include <cstdint>
 #include <cstdio>
 
 namespace assay::measure::bpf {
@@ -44,7 +49,9 @@ Error Failed(const char* call, const std::string& subject, int err) {
 
 Result<ObjectPtr> OpenObject(ByteView elf) {
   Begin();
-  ObjectPtr object(bpf_object__open_mem(elf.data(), elf.size(), nullptr));
+  // Without a name its maps of constants are named by an address.
+  LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = "assay");
+  ObjectPtr object(bpf_object__open_mem(elf.data(), elf.size(), &options));
   if (!object) return Fail(Failed("bpf_object__open_mem", "", errno));
   return object;
 }
@@ -66,6 +73,22 @@ Result<UniqueFd> OpenPinned(const std::string& path) {
   const int fd = bpf_obj_get(path.c_str());
   if (fd < 0) return Fail(OsError("bpf_obj_get", path, -fd));
   return UniqueFd(fd);
+}
+
+UniqueFd OpenPinnedAt(int dir, const std::string& name) {
+  // bpf_attr's members for BPF_OBJ_GET, of which older headers know the first three. Source:
+  // include/uapi/linux/bpf.h.
+  struct {
+    std::uint64_t pathname;
+    std::uint32_t bpf_fd, file_flags;
+    std::int32_t path_fd;
+    std::uint32_t rest;
+  } attr{};
+  constexpr std::uint32_t kPathFd = 1U << 14;  // BPF_F_PATH_FD
+  attr.pathname = reinterpret_cast<std::uintptr_t>(name.c_str());
+  attr.file_flags = kPathFd;
+  attr.path_fd = dir;
+  return UniqueFd(static_cast<int>(syscall(SYS_bpf, BPF_OBJ_GET, &attr, offsetof(decltype(attr), rest))));
 }
 
 }  // namespace assay::measure::bpf

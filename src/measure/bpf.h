@@ -35,5 +35,7 @@ Result<ObjectPtr> OpenObject(ByteView elf);
 Result<> Load(bpf_object& object);
 Result<LinkPtr> Attach(bpf_program& program);
 Result<UniqueFd> OpenPinned(const std::string& path);
+// The same within a folder (Linux 6.5 and later); none where there is none.
+UniqueFd OpenPinnedAt(int dir, const std::string& name);
 
 }  // namespace assay::measure::bpf

@@ -20,6 +20,7 @@
 #include "measure/cgroup.h"
 #include "measure/engine.h"
 #include "measure/maps.h"
+#include "measure/regular_file.h"
 
 namespace assay::measure {
 namespace {
@@ -201,7 +202,7 @@ Result<Recorded> MeasureFd(int fd, const Context& context, Recorder& recorder, U
 
 Result<Recorded> MeasurePath(const std::string& path, const Context& context, Recorder& recorder,
                              UseGate* uses) {
-  ASSAY_ASSIGN(const UniqueFd fd, Open(path, O_RDONLY | O_NONBLOCK));
+  ASSAY_ASSIGN(const UniqueFd fd, OpenRegular(path));
   return MeasureFd(fd.get(), context, recorder, uses);
 }
 

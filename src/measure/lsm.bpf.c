@@ -4,6 +4,7 @@
  *   lsm_wire.h              what goes between here and the attester
  *   lsm_kernel.bpf.h        the kernel's types
  *   lsm_maps.bpf.h          maps, and the states of inodes and tasks
+ *   lsm_storage.bpf.h       what file systems lie on
  *   lsm_state.bpf.h         clean or not
  *   lsm_sha256.bpf.h        digests of buffers in the kernel
  *   lsm_program.bpf.h       who did it
@@ -30,6 +31,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 /* Each part uses what stands before it. */
 /* clang-format off */
 #include "lsm_maps.bpf.h"
+#include "lsm_storage.bpf.h"
 #include "lsm_state.bpf.h"
 #include "lsm_sha256.bpf.h"
 #include "lsm_program.bpf.h"

@@ -29,6 +29,8 @@
 #include "measure/lsm_events.h"
 #include "measure/lsm_file.h"
 #include "measure/lsm_programs.h"
+#include "measure/lsm_self.h"
+#include "measure/lsm_storage.h"
 #include "measure/rules.h"
 #include "measure/served.h"
 
@@ -40,6 +42,7 @@ constexpr std::uint64_t kLarge = std::uint64_t{32} << 20;  // bytes: such files 
 constexpr char kPins[] = "/bpf";
 constexpr unsigned kQuickShare = 8;  // of one user, of the workers for small files
 constexpr auto kWatchdog = std::chrono::milliseconds(100);
+constexpr unsigned kAskEach = 10;  // rounds of the watchdog
 constexpr auto kStalled = std::chrono::seconds(5);
 constexpr auto kRestartPause = std::chrono::seconds(1);
 constexpr auto kLossLasts = std::chrono::minutes(10);  // in the engine's health
@@ -102,6 +105,8 @@ class Lsm : public Engine, public std::enable_shared_from_this<Lsm> {
   void LetGo(const HeldPtr& held);
   void KeepGate();
   void LookForLosses();
+  void AskHooks();
+  void TellHook(const std::string& hook);
   void Handle(const HeldPtr& held);
   void MeasureFile(Held& held, const RequestedFile& file);
   Opener OpenerOf(Held& held);
@@ -120,6 +125,8 @@ class Lsm : public Engine, public std::enable_shared_from_this<Lsm> {
   Cgroups cgroups_;
   Programs interpreters_;
   std::unique_ptr<LsmPrograms> programs_;
+  std::unique_ptr<LsmStorage> storage_;
+  std::unique_ptr<LsmSelf> self_;
   std::unique_ptr<LsmEvents> events_;
   std::unique_ptr<Gate> gate_;  // the watchdog's, after Start()
   std::thread retired_;         // ends the one before: one of its threads may still be at work
@@ -132,7 +139,8 @@ class Lsm : public Engine, public std::enable_shared_from_this<Lsm> {
   std::list<std::weak_ptr<Held>> held_;      // in order of arrival, for the deadline
   std::list<std::weak_ptr<Held>> given_up_;  // late ones; who is at work on one now may hang
   bool stopping_ = false, stopped_ = false, stalled_ = false;
-  std::string failure_;  // of the gate: reported by Health()
+  std::string failure_;           // of the gate: reported by Health()
+  std::set<std::string> silent_;  // hooks that the kernel does not call
   Clock::time_point progress_ = Clock::now();
   std::uint64_t losses_ = 0;  // what the kernel's side could not ask or tell, and when that was last
   std::optional<Clock::time_point> last_loss_;
@@ -203,6 +211,8 @@ Result<> CheckIdentify() {
 Result<> Lsm::Start() {
   signal(SIGIO, SIG_IGN);  // guard_sigio lets it through: by default it would end the process
   ASSAY_TRY(MakeDirs(options_.run_dir, 0700));
+  ASSAY_ASSIGN(storage_, LsmStorage::Open());
+  ASSAY_ASSIGN(self_, LsmSelf::Start(options_.run_dir));
   ASSAY_ASSIGN(programs_, LsmPrograms::Open({.pin_dir = options_.run_dir + kPins,
                                              .guard = options_.guard,
                                              .policy = std::string(rules_->policy().text())}));
@@ -226,6 +236,9 @@ Result<> Lsm::Start() {
   ASSAY_ASSIGN(events_,
                LsmEvents::Start(*programs_, cgroups_, recorder_,
                                 [this](const assay_event& e, const Context& c) { RecordTaken(e, c); }));
+  // What lay there in place of our programs: they have not seen what ran.
+  if (!programs_->unfit().empty())
+    TellHook("hooks_silent:" + programs_->unfit().substr(0, programs_->unfit().find(':')));
   watchdog_ = std::thread([this] { WatchLoop(); });
   if (options_.guard) ASSAY_TRY(programs_->Guard());
   if (programs_->adopted()) log::Info("lsm: took over the programs of an earlier attester");
@@ -285,7 +298,8 @@ void Lsm::Handle(const HeldPtr& held) {
     uses_.Leave();
     return;
   }
-  const Result<RequestedFile> file = OpenRequested(held->request);
+  if ((held->request.flags & ASSAY_UNJUDGED) != 0) storage_->Judge(*programs_);
+  const Result<RequestedFile> file = OpenRequested(held->request, *programs_);
   if (file) {
     MeasureFile(*held, *file);
     return;
@@ -560,8 +574,45 @@ void Lsm::LookForLosses() {
              dropped);
 }
 
+// With the time since the boot: the recorder keeps one record for each name in a row.
+void Lsm::TellHook(const std::string& hook) {
+  timespec now{};
+  clock_gettime(CLOCK_BOOTTIME, &now);
+  const std::string what = hook + "@" + std::to_string(now.tv_sec);
+  const Context context{
+      .time_ms = NowMs(), .pid = getpid(), .uid = getuid(), .comm = "assayd", .hook = "hooks_silent"};
+  if (const auto r = recorder_.RecordViolation(Violation::kHooksSilent, what, context); !r)
+    log::Error("{}: {}", what, r.error().Message());
+  const std::lock_guard lock(mutex_);
+  ++stats_.violations;
+}
+
+// Whoever can switch them off (kernel.ftrace_enabled, a pin removed) does so without a word. As long as one
+// is silent, and when it is back, nothing is clean: who wrote what meanwhile is not known.
+void Lsm::AskHooks() {
+  std::set<std::string> silent = self_->Ask(*programs_, gate_ ? gate_->pid() : -1);
+  std::set<std::string> before;
+  {
+    const std::lock_guard lock(mutex_);
+    if (stopped_) return;  // they are being removed
+    before = std::exchange(silent_, silent);
+  }
+  if (silent.empty() && before.empty()) return;
+  programs_->ForgetClean();
+  for (const std::string& name : silent) {
+    if (before.contains(name)) continue;
+    log::Error("lsm: the kernel does not call {}", name);
+    TellHook("hooks_silent:" + name);
+  }
+  for (const std::string& name : before) {
+    if (silent.contains(name)) continue;
+    log::Warn("lsm: the kernel calls {} again", name);
+    TellHook("hooks_answer:" + name);
+  }
+}
+
 void Lsm::WatchLoop() {
-  while (true) {
+  for (unsigned round = 0; true; ++round) {
     {
       std::unique_lock lock(mutex_);
       if (stop_.wait_for(lock, kWatchdog, [this] { return stopping_; })) return;
@@ -571,6 +622,7 @@ void Lsm::WatchLoop() {
     for (Lane* lane : {&quick_, &slow_}) lane->Tick();
     KeepGate();
     LookForLosses();
+    if (round % kAskEach == 0) AskHooks();
   }
 }
 
@@ -597,6 +649,11 @@ Result<> Lsm::Health() const {
   if (last_loss_ && Clock::now() - *last_loss_ < kLossLasts)
     return Fail(StateError("engine.lsm-loss", "the kernel's side could not ask about or tell " +
                                                   std::to_string(losses_) + " load(s) or event(s)"));
+  if (!silent_.empty()) {
+    std::string names;
+    for (const std::string& name : silent_) names += " " + name;
+    return Fail(StateError("engine.hooks-silent", "hooks are not called:" + names));
+  }
   if (stalled_) return Fail(StateError("engine.stalled", "no held task was answered for some seconds"));
   return HealthOf(late_);
 }

@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <elf.h>
 #include <limits.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,11 +10,13 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/log.h"
 #include "measure/file.h"
 #include "measure/maps.h"
+#include "measure/regular_file.h"
 
 #ifndef F_GET_SEALS
 #define F_GET_SEALS 1034
@@ -25,24 +26,13 @@
 namespace assay::measure {
 namespace {
 
-constexpr int kOpenFlags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
 constexpr std::size_t kResidentPages = 1 << 18;
 
-// Measuring leaves no trace in the file's times, and costs no write of its inode. Not to be had of a file
-// whose owner has no number here (an idmapped mount).
-UniqueFd OpenCandidate(const std::string& path, int flags) {
-  UniqueFd fd(open(path.c_str(), flags | O_NOATIME));
-  if (!fd && errno == EPERM) fd.Reset(open(path.c_str(), flags));
-  return fd;
-}
-
 // Nothing where it is another file.
-UniqueFd OpenIfRequested(const std::string& path, int flags, const assay_request& request) {
-  UniqueFd fd = OpenCandidate(path, flags);
-  // The hook answers EXDEV for any other file; for this one the file system answers, and knows no such ioctl.
-  const bool same =
-      fd && ioctl(fd.get(), ASSAY_IDENTIFY, static_cast<unsigned long>(request.tid)) != 0 && errno != EXDEV;
-  return same ? std::move(fd) : UniqueFd();
+UniqueFd OpenIfRequested(const std::string& path, int flags, std::optional<std::uint64_t> mount,
+                         const assay_request& request, const LsmPrograms& programs) {
+  Result<UniqueFd> fd = OpenRegular(path, flags, mount);
+  return fd && programs.IsRequested(fd->get(), request) ? std::move(*fd) : UniqueFd();
 }
 
 RequestedFile Named(UniqueFd file, const assay_request& request) {
@@ -52,12 +42,15 @@ RequestedFile Named(UniqueFd file, const assay_request& request) {
 
 }  // namespace
 
-Result<RequestedFile> OpenRequested(const assay_request& request) {
+Result<RequestedFile> OpenRequested(const assay_request& request, const LsmPrograms& programs) {
   const std::string process = "/proc/" + std::to_string(request.tid);
   if (request.path[0] == '/') {
     const bool ours = (request.flags & ASSAY_OUR_ROOT) != 0;
     const std::string path = ours ? request.path : process + "/root" + request.path;
-    UniqueFd fd = OpenIfRequested(path, kOpenFlags | O_NOFOLLOW, request);
+    // With the same root the same path leads to the same mount, unless another one covers it now.
+    const std::optional<std::uint64_t> mount =
+        ours ? std::optional<std::uint64_t>(request.mount) : std::nullopt;
+    UniqueFd fd = OpenIfRequested(path, O_NOFOLLOW, mount, request, programs);
     if (fd && ours) return RequestedFile{std::move(fd), path};
     if (fd) return Named(std::move(fd), request);
   }
@@ -69,7 +62,7 @@ Result<RequestedFile> OpenRequested(const assay_request& request) {
     if (entry == nullptr) break;
     const Result<FdInfo> info = FdInfoOf(process, entry->d_name);
     if (!info || info->mount != request.mount || info->inode != request.ino) continue;
-    UniqueFd fd = OpenIfRequested(folder + "/" + entry->d_name, kOpenFlags, request);
+    UniqueFd fd = OpenIfRequested(folder + "/" + entry->d_name, 0, std::nullopt, request, programs);
     if (fd) return Named(std::move(fd), request);
   }
   return Fail(StateError("engine.lsm-file", "the file can't be reached any more"));

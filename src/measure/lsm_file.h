@@ -1,10 +1,11 @@
 // Internal: from a request of the lsm engine to a descriptor of exactly that file, and the names of things.
 //
-//   ASSAY_ASSIGN(RequestedFile file, OpenRequested(request));
+//   ASSAY_ASSIGN(RequestedFile file, OpenRequested(request, programs));
 //
 // Contract: what is returned is the file that the waiting thread is about to load: the kernel itself compared
-// the inodes (ASSAY_IDENTIFY). Of the waiting thread only /proc/TID/root, fd and fdinfo are used, and of what
-// it has open only what can be the file: others may be on a file system whose server never answers.
+// the inodes and said so (ASSAY_IDENTIFY). Nothing but regular files is opened. Of the waiting thread only
+// /proc/TID/root, fd and fdinfo are used, and of what it has open only what can be the file: others may be on
+// a file system whose server never answers.
 #pragma once
 
 #include <set>
@@ -12,6 +13,7 @@
 
 #include "base/fd.h"
 #include "base/result.h"
+#include "measure/lsm_programs.h"
 #include "measure/lsm_wire.h"
 #include "measure/recorder.h"
 
@@ -23,7 +25,7 @@ struct RequestedFile {
 };
 // Whether the task that waits has the file open already: it is its own.
 bool HasOpen(const assay_request& request);
-Result<RequestedFile> OpenRequested(const assay_request& request);
+Result<RequestedFile> OpenRequested(const assay_request& request, const LsmPrograms& programs);
 // "exec", "mmap", "open", "module", "firmware", ...: the hook's name in the journal.
 std::string HookName(std::uint32_t kind, std::uint32_t detail);
 // A memfd that somebody may still write to: no count of writers tells.

@@ -37,6 +37,7 @@ typedef unsigned long size_t;
 enum {
   BPF_MAP_TYPE_HASH = 1,
   BPF_MAP_TYPE_ARRAY = 2,
+  BPF_MAP_TYPE_LRU_HASH = 9,
   BPF_MAP_TYPE_RINGBUF = 27,
   BPF_MAP_TYPE_INODE_STORAGE = 28,
   BPF_MAP_TYPE_TASK_STORAGE = 29,
@@ -154,6 +155,7 @@ struct task_struct {
   unsigned in_execve : 1;
   struct fs_struct* fs;
   struct task_struct* group_leader;
+  struct task_struct* real_parent;
 };
 
 /* A type that a kernel function's prototype names must be whole, with whatever field. */
@@ -208,6 +210,21 @@ struct bpf_prog {
 /* iattr of another name: the field is all that is needed. */
 struct iattr___assay {
   u32 ia_valid;
+};
+
+/* What a task may do; the field is a structure since Linux 6.3. */
+struct kernel_cap___assay {
+  u64 val;
+};
+struct user_namespace___assay {
+  int level;
+};
+struct cred___assay {
+  struct kernel_cap___assay cap_effective;
+  struct user_namespace___assay* user_ns;
+};
+struct task_struct___cred {
+  struct cred___assay* cred;
 };
 
 /* The overlay module's, if it is there when the programs are loaded. */
@@ -275,3 +292,18 @@ enum lockdown_reason {
 #define READING_KEXEC 3
 #define READING_KEXEC_INITRAMFS 4
 #define LOADING_KEXEC_IMAGE 3
+
+#define MAGIC_OVERLAY 0x794c7630
+#define MAGIC_TMPFS 0x01021994
+#define MAGIC_RAMFS 0x858458f6
+#define MAGIC_PROC 0x9fa0
+#define MAGIC_SYSFS 0x62656572
+#define MAGIC_BTRFS 0x9123683E
+#define MAGIC_BPF 0xcafe4a11
+
+#define MAJOR(dev) ((dev) >> 20)
+#define MINOR(dev) ((dev) & 0xfffff)
+#define MAJOR_MEM 1
+#define MAJOR_SCSI_GENERIC 21
+#define DEV_NULL (MAJOR_MEM << 20 | 3)
+#define DEV_MAPPER_CONTROL (10 << 20 | 236)

@@ -43,7 +43,8 @@ int BPF_PROG(after_kernel_read, struct file* file, char* buffer, long size, int 
 SEC("lsm/kernel_load_data")
 int BPF_PROG(on_load_data, int id, bool contents, int ret) {
   struct assay_control* c = the_control();
-  if (ret || contents || !is_active(c) || !in_scope(c)) return ret;
+  if (ret || is_probe(c, ASSAY_PULSE_LOAD_DATA)) return ret;
+  if (contents || !is_active(c) || !in_scope(c)) return ret;
   struct assay_event* e = new_event(c, ASSAY_KEXEC_LOAD, id);
   if (e) {
     fill_program(e);
@@ -94,7 +95,7 @@ int BPF_PROG(on_kernfs, struct kernfs_node* parent, struct kernfs_node* node, in
 SEC("lsm.s/bpf_prog_load")
 int BPF_PROG(on_bpf, struct bpf_prog* prog) {
   struct assay_control* c = the_control();
-  if (!is_active(c) || !in_scope(c) || my_role()) return 0;
+  if (is_probe(c, ASSAY_PULSE_BPF) || !is_active(c) || !in_scope(c) || my_role()) return 0;
   struct task_state* t = my_state(true);
   if (!t) return unasked(c);
   struct assay_request* r = new_request(ASSAY_BPF, 0);

@@ -27,6 +27,7 @@ static __always_inline int measure(struct assay_control* c, struct file* file, u
   if (!in_scope(c)) return 0;
   u32 role = my_role();
   if (role) {
+    if (kind == ASSAY_MMAP && is_probe(c, ASSAY_PULSE_MMAP)) return 0;
     /* The gate's program is a part of the attester's, and on its file system: it would open its own file. */
     if (kind != ASSAY_OPEN && !(role & ASSAY_ROLE_GATE)) tell_file(c, ASSAY_OWN_LOAD, kind, file);
     return 0;
@@ -100,6 +101,7 @@ int BPF_PROG(on_exec, struct linux_binprm* bprm, int ret) {
   struct task_state* t = my_state(false);
   if (t) t->reported = t->reported_reasons = 0, t->cover = 0; /* another program from now on */
   if (ret || !is_active(c)) return ret;
+  if (is_probe_child(c, ASSAY_PULSE_EXEC)) return 0;
   return measure(c, bprm->file, ASSAY_EXEC, 0);
 }
 
@@ -148,6 +150,7 @@ SEC("lsm/file_mprotect")
 int BPF_PROG(on_mprotect, struct vm_area_struct* vma, unsigned long reqprot, unsigned long prot, int ret) {
   struct assay_control* c = the_control();
   if (ret || !(prot & PROT_EXEC) || !is_active(c)) return ret;
+  if (is_probe(c, ASSAY_PULSE_MPROTECT)) return 0;
   if (prot & PROT_WRITE) tell_memory(c, ASSAY_WRITABLE_CODE, vma->vm_start);
   if (vma->vm_flags & VM_EXEC) return 0;
   if (bpf_core_field_exists(vma->vm_userfaultfd_ctx.ctx) && vma->vm_userfaultfd_ctx.ctx)

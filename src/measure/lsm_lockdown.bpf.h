@@ -5,18 +5,6 @@
  */
 #pragma once
 
-#define MAX_NAME 24
-
-static __always_inline bool is_named(struct dentry* dentry, const char* name, u32 size) {
-  char found[MAX_NAME] = {};
-  bpf_probe_read_kernel_str(found, sizeof(found), BPF_CORE_READ(dentry, d_name.name));
-#pragma clang loop unroll(full)
-  for (u32 i = 0; i < size && i < MAX_NAME; ++i)
-    if (found[i] != name[i]) return false;
-  return true;
-}
-#define IS_NAMED(dentry, name) is_named(dentry, name, sizeof(name))
-
 /* kernel.ftrace_enabled, on any mount of any proc. */
 static __always_inline bool is_hooks_switch(struct dentry* dentry) {
   struct dentry* parent = BPF_CORE_READ(dentry, d_parent);

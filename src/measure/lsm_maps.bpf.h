@@ -174,6 +174,27 @@ static __always_inline u32 role_of(struct task_struct* task) {
 
 static __always_inline u32 my_role(void) { return role_of(bpf_get_current_task_btf()); }
 
+/* Whether the attester does this only to learn that the hook is called; counted if so. */
+static __always_inline bool is_probe(struct assay_control* c, u32 pulse) {
+  if (!c || !c->probe || c->probe != (u32)bpf_get_current_pid_tgid()) return false;
+  if (!(my_role() & ASSAY_ROLE_AGENT)) return false; /* a dead one's number has a new owner */
+  __sync_fetch_and_add(&c->pulses[pulse], 1);
+  return true;
+}
+
+/* The same of a child that has no mark yet: the thread that asks has no other. */
+static __always_inline bool is_probe_child(struct assay_control* c, u32 pulse) {
+  u32 asking = c->probe;
+  if (!asking || (u32)BPF_CORE_READ(bpf_get_current_task_btf(), real_parent, pid) != asking) return false;
+  struct task_struct* parent = bpf_task_from_pid(asking);
+  if (!parent) return false;
+  u32 role = role_of(parent);
+  bpf_task_release(parent);
+  if (!(role & ASSAY_ROLE_AGENT)) return false;
+  __sync_fetch_and_add(&c->pulses[pulse], 1);
+  return true;
+}
+
 /* Whether this program caused an event of this kind (and for this reason, if it has one) before: one of each
  * is enough. */
 static __always_inline bool reported_before(u32 kind, u32 reason) {

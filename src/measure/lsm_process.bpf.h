@@ -7,6 +7,7 @@
 SEC("lsm/ptrace_access_check")
 int BPF_PROG(on_ptrace, struct task_struct* child, unsigned int mode, int ret) {
   struct assay_control* c = the_control();
+  if (is_probe(c, ASSAY_PULSE_PTRACE)) return ret;
   if (ret || !(mode & PTRACE_MODE_ATTACH) || !is_active(c) || !in_scope(c) || my_role()) return ret;
   struct assay_event* e = new_event(c, ASSAY_PROCESS_ACCESS, mode);
   if (!e) return 0;

@@ -1,6 +1,7 @@
 #include "measure/lsm_programs.h"
 
 #include <linux/magic.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -10,14 +11,18 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <tuple>
 
+#include "base/crypto.h"
 #include "base/digest.h"
 #include "base/log.h"
 #include "measure/embedded.h"
+#include "measure/lsm_pins.h"
 
 namespace assay::measure {
 namespace {
@@ -25,12 +30,15 @@ namespace {
 constexpr char kKernelTypes[] = "/sys/kernel/btf/vmlinux";
 constexpr ino_t kInitialPidNamespace = 0xEFFFFFFC;  // PROC_PID_INIT_INO
 constexpr unsigned kMaxTaskState = 1024;
-constexpr std::size_t kMaxMissed = 100'000;  // at once: the map may be filled while it is emptied
+constexpr std::size_t kMaxStorages = 20'000;  // the map may be filled while it is read
+constexpr std::size_t kMaxMissed = 100'000;   // at once: the map may be filled while it is emptied
 // The kernel functions that the programs call. bpf_get_task_exe_file is the youngest: Linux 6.12.
 constexpr const char* kFunctions[] = {"bpf_get_task_exe_file", "bpf_path_d_path", "bpf_get_file_xattr",
                                       "bpf_task_from_pid", "bpf_put_file"};
 
 constexpr std::string_view kGuardPrograms = "guard_";
+const std::vector<std::string> kMaps{"control",   "requests",    "tasks",    "missed",         "events",
+                                     "own_files", "own_objects", "storages", "storage_answers"};
 
 bool IsWanted(const bpf_program* program, bool guard) {
   return guard || !std::string_view(bpf_program__name(program)).starts_with(kGuardPrograms);
@@ -50,13 +58,19 @@ struct Attached {
   std::vector<std::pair<std::string, bpf::LinkPtr>> links;
 };
 
+Result<bpf::ObjectPtr> LoadObject(bool guard) {
+  ASSAY_ASSIGN(bpf::ObjectPtr object, bpf::OpenObject(EmbeddedLsmObject()));
+  bpf_program* program = nullptr;
+  bpf_object__for_each_program(program, object.get())
+      bpf_program__set_autoload(program, IsWanted(program, guard));
+  ASSAY_TRY(bpf::Load(*object));
+  return object;
+}
+
 Result<Attached> TryLoadAndAttach(bool guard) {
   Attached a;
-  ASSAY_ASSIGN(a.object, bpf::OpenObject(EmbeddedLsmObject()));
+  ASSAY_ASSIGN(a.object, LoadObject(guard));
   bpf_program* program = nullptr;
-  bpf_object__for_each_program(program, a.object.get())
-      bpf_program__set_autoload(program, IsWanted(program, guard));
-  ASSAY_TRY(bpf::Load(*a.object));
   bpf_object__for_each_program(program, a.object.get()) {
     if (!IsWanted(program, guard)) continue;
     ASSAY_ASSIGN(bpf::LinkPtr link, bpf::Attach(*program));
@@ -129,7 +143,12 @@ Result<std::unique_ptr<LsmPrograms>> LsmPrograms::Open(LsmSetup setup) {
   ASSAY_TRY(CheckNamespace());
   // First, since it is quick: nobody is measured until it is done.
   if (const Result<> adopted = p->Adopt(); !adopted) {
-    log::Debug("lsm: nothing to take over: {}", adopted.error().Message());
+    if (adopted.error().code() == "engine.lsm-pins") {
+      p->unfit_ = adopted.error().Message();
+      log::Error("lsm: what an earlier attester left is not taken over: {}", p->unfit_);
+    } else {
+      log::Debug("lsm: nothing to take over: {}", adopted.error().Message());
+    }
     ASSAY_TRY(CheckKernel());
     ASSAY_TRY(EnsureBpffs(p->setup_.pin_dir));
     ASSAY_TRY(p->Load());
@@ -149,6 +168,8 @@ Result<> LsmPrograms::UseMaps(const std::function<Result<UniqueFd>(const std::st
   ASSAY_ASSIGN(events_, open("events"));
   ASSAY_ASSIGN(own_files_, open("own_files"));
   ASSAY_ASSIGN(own_objects_, open("own_objects"));
+  ASSAY_ASSIGN(storages_, open("storages"));
+  ASSAY_ASSIGN(storage_answers_, open("storage_answers"));
   if (control_ != nullptr) munmap(control_, sizeof(assay_control));
   control_ = nullptr;
   void* shared =
@@ -168,19 +189,82 @@ Digest LsmPrograms::Identity() const {
 }
 
 Result<> LsmPrograms::Adopt() {
-  ASSAY_ASSIGN(const std::vector<std::string> names, ProgramNames(setup_.guard));
-  for (const std::string& name : names) ASSAY_TRY(bpf::OpenPinned(setup_.pin_dir + "/link_" + name));
-  ASSAY_TRY(
-      UseMaps([&](const std::string& name) { return bpf::OpenPinned(setup_.pin_dir + "/map_" + name); }));
-  if (control_->version != ASSAY_WIRE_VERSION || !Equal(Identity().view(), ByteView(control_->object)))
+  std::error_code none;
+  const bool empty = std::filesystem::is_empty(setup_.pin_dir, none) || none;
+  if (empty) return Fail(StateError("engine.lsm-other", "nothing is pinned"));
+  const Result<> maps =
+      UseMaps([&](const std::string& name) { return bpf::OpenPinned(setup_.pin_dir + "/map_" + name); });
+  if (!maps) return Fail(StateError("engine.lsm-pins", "map: " + maps.error().Message()));
+  const bool known = control_->version == ASSAY_WIRE_VERSION;
+  // Its hooks are asked about what is loaded here, and nobody answers.
+  if (known) ASSAY_TRY(Mark(getpid(), ASSAY_ROLE_EXEMPT));
+  if (!known || !Equal(Identity().view(), ByteView(control_->object)))
     return Fail(StateError("engine.lsm-other", "the pinned programs are of another build or policy"));
+  ASSAY_ASSIGN(const bpf::ObjectPtr fresh, LoadObject(setup_.guard));
+  ASSAY_TRY(CheckPins(setup_.pin_dir, *fresh, kMaps));
+  ForgetClean();
   adopted_ = true;
+  return NoteLinks();
+}
+
+// A number that nobody can have written into a state beforehand.
+void LsmPrograms::ForgetClean() {
+  const Result<Bytes> random = RandomBytes(sizeof(std::uint64_t));
+  std::uint64_t epoch = control_->epoch + 1;
+  if (random) std::memcpy(&epoch, random->data(), sizeof(epoch));
+  __atomic_store_n(&control_->epoch, epoch, __ATOMIC_SEQ_CST);
+}
+
+Result<> LsmPrograms::NoteLinks() {
+  ASSAY_ASSIGN(const std::vector<std::string> names, ProgramNames(setup_.guard));
+  links_.clear();
+  // By descriptor: after an early start the path leads elsewhere.
+  ASSAY_ASSIGN(pins_, assay::Open(setup_.pin_dir, O_PATH | O_DIRECTORY));
+  for (const std::string& name : names) {
+    const std::string pin = setup_.pin_dir + "/link_" + name;
+    ASSAY_ASSIGN(const UniqueFd link, bpf::OpenPinned(pin));
+    bpf_link_info info{};
+    std::uint32_t length = sizeof(info);
+    if (const int r = bpf_obj_get_info_by_fd(link.get(), &info, &length); r != 0)
+      return Fail(OsError("bpf_obj_get_info_by_fd", pin, -r));
+    links_.emplace_back(name, info.id);
+  }
   return {};
+}
+
+std::vector<std::string> LsmPrograms::MissingLinks() const {
+  std::vector<std::string> missing;
+  for (const auto& [name, id] : links_) {
+    const UniqueFd link = bpf::OpenPinnedAt(pins_.get(), "link_" + name);
+    bpf_link_info info{};
+    std::uint32_t length = sizeof(info);
+    if (!link || bpf_obj_get_info_by_fd(link.get(), &info, &length) != 0 || info.id != id)
+      missing.push_back(name);
+  }
+  return missing;
+}
+
+// What an earlier attester's programs noted while nobody answered.
+void LsmPrograms::KeepMissed(int from) const {
+  assay_missed_key key;
+  const assay_missed_key* last = nullptr;
+  for (std::size_t n = 0; n < kMaxMissed && bpf_map_get_next_key(from, last, &key) == 0; ++n) {
+    last = &key;
+    assay_missed value;
+    if (bpf_map_lookup_elem(from, &key, &value) == 0)
+      std::ignore = bpf_map_update_elem(missed_.get(), &key, &value, BPF_NOEXIST);
+  }
 }
 
 Result<> LsmPrograms::Load() {
   ASSAY_ASSIGN(Attached fresh, LoadAndAttach(setup_.guard));
   // What an attester of another build left goes only now: there is no gap in between.
+  const UniqueFd earlier = std::move(missed_);
+  bpf_map_info form{};
+  std::uint32_t length = sizeof(form);
+  const bool alike = earlier && bpf_obj_get_info_by_fd(earlier.get(), &form, &length) == 0 &&
+                     form.type == BPF_MAP_TYPE_HASH && form.key_size == sizeof(assay_missed_key) &&
+                     form.value_size == sizeof(assay_missed);
   Remove();
   ASSAY_TRY(UseMaps([&](const std::string& name) -> Result<UniqueFd> {
     const bpf_map* map = bpf_object__find_map_by_name(fresh.object.get(), name.c_str());
@@ -201,7 +285,8 @@ Result<> LsmPrograms::Load() {
       return Fail(OsError("bpf_link__pin", pin, -r));
     }
   }
-  return {};
+  if (alike) KeepMissed(earlier.get());
+  return NoteLinks();
 }
 
 // All that is pinned, and the programs behind the links.
@@ -244,7 +329,7 @@ void LsmPrograms::BeginPolicy() { std::memset(control_->object, 0, ASSAY_DIGEST)
 void LsmPrograms::EndPolicy(std::string_view policy) {
   setup_.policy = policy;
   // A state that was looked for before has the former number, whenever it is written.
-  __atomic_add_fetch(&control_->epoch, 1, __ATOMIC_SEQ_CST);
+  ForgetClean();
   std::memcpy(control_->object, Identity().view().data(), ASSAY_DIGEST);
 }
 
@@ -332,6 +417,16 @@ std::size_t LsmPrograms::DropStaleRequests(std::chrono::nanoseconds older) const
   return dropped;
 }
 
+bool LsmPrograms::IsRequested(int fd, const assay_request& request) const {
+  static std::atomic<std::uint32_t> last{0};
+  const std::uint32_t mark = ++last;
+  if (mark == 0) return false;  // once in 2^32: what a request has at first
+  // Only the hook that knows the inode can put the mark into the request. What the call returns says nothing.
+  std::ignore = ioctl(fd, ASSAY_IDENTIFY, std::uint64_t{mark} << 32 | request.tid);
+  const std::optional<assay_request> now = Request(static_cast<pid_t>(request.tid));
+  return now && now->since == request.since && now->mark == mark;
+}
+
 void LsmPrograms::TakeMissed(const std::function<bool(const assay_missed&)>& record) const {
   assay_missed_key key;
   assay_missed value;
@@ -345,6 +440,24 @@ void LsmPrograms::TakeMissed(const std::function<bool(const assay_missed&)>& rec
     if (bpf_map_lookup_and_delete_elem(missed_.get(), &key, &last) != 0) continue;
     // Loaded once more meanwhile, maybe with another content.
     if (last.count != value.count) record(value);
+  }
+}
+
+void LsmPrograms::AnswerStorages(const std::function<std::uint32_t(const assay_storage&)>& judge) const {
+  // Before anything is looked at: what changes meanwhile raises it, and the answer is void.
+  const std::uint64_t raw_seq = __atomic_load_n(&control_->raw_seq, __ATOMIC_SEQ_CST);
+  std::uint64_t key = 0;
+  const std::uint64_t* from = nullptr;
+  for (std::size_t n = 0; n < kMaxStorages && bpf_map_get_next_key(storages_.get(), from, &key) == 0; ++n) {
+    from = &key;
+    assay_storage storage;
+    if (bpf_map_lookup_elem(storages_.get(), &key, &storage) != 0) continue;
+    assay_storage_answer answer;
+    if (bpf_map_lookup_elem(storage_answers_.get(), &storage.id, &answer) == 0 && answer.raw_seq == raw_seq)
+      continue;
+    answer = {.raw_seq = raw_seq, .flags = judge(storage), .reserved = 0};
+    if (const int r = bpf_map_update_elem(storage_answers_.get(), &storage.id, &answer, BPF_ANY); r != 0)
+      log::Error("lsm: {}", OsError("bpf_map_update_elem", "storage_answers", -r).Message());
   }
 }
 

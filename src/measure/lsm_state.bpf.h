@@ -4,19 +4,6 @@
  */
 #pragma once
 
-#define MAGIC_OVERLAY 0x794c7630
-#define MAGIC_TMPFS 0x01021994
-#define MAGIC_RAMFS 0x858458f6
-#define MAGIC_PROC 0x9fa0
-#define MAGIC_BPF 0xcafe4a11
-
-#define MAJOR(dev) ((dev) >> 20)
-#define MINOR(dev) ((dev) & 0xfffff)
-#define MAJOR_MEM 1
-#define MAJOR_LOOP 7
-#define MAJOR_SCSI_GENERIC 21
-#define MAJOR_NBD 43
-
 /* Every change of a file's content passes the hooks in lsm_writers.bpf.h. Source: include/uapi/linux/magic.h.
  */
 static __always_inline bool is_watched_magic(unsigned long magic) {
@@ -99,10 +86,7 @@ static __always_inline u32 flags_of(struct super_block* sb) {
   if (!is_watched_magic(magic)) return ASSAY_VOLATILE;
   /* memfd and SysV shared memory: they are written to without ever being opened. */
   if (BPF_CORE_READ(sb, s_flags) & SB_KERNMOUNT) return ASSAY_VOLATILE;
-  u32 major = MAJOR(BPF_CORE_READ(sb, s_dev));
-  if (major == MAJOR_LOOP) return ASSAY_VOLATILE;
-  if (major == MAJOR_NBD) return ASSAY_VOLATILE | ASSAY_SERVED;
-  return 0;
+  return magic == MAGIC_TMPFS || magic == MAGIC_RAMFS ? 0 : storage_flags(sb, magic);
 }
 
 /* The inode under an overlayfs one that holds the data; null if that can't be told. It is only looked at. */

@@ -27,8 +27,9 @@
 #define ASSAY_XATTR "user.assay"
 /* Bytes of a command line. */
 #define ASSAY_WORDS 512
-#define ASSAY_IDENTIFY \
-  0x41535359 /* ioctl(candidate, ASSAY_IDENTIFY, thread id): ENOTTY if it is the file, else EXDEV */
+/* ioctl(candidate, ASSAY_IDENTIFY, mark << 32 | thread id): always EXDEV; if it is the file that the thread
+ * waits for, its request has the mark then. */
+#define ASSAY_IDENTIFY 0x41535359
 
 /* What is about to happen. */
 enum assay_kind {
@@ -93,11 +94,12 @@ enum assay_reason {
 };
 
 /* Of a request. */
-#define ASSAY_WRITERS 1U  /* somebody had the file open for writing */
-#define ASSAY_VOLATILE 2U /* it can't become clean: what the file system does is not seen */
-#define ASSAY_SERVED 4U   /* another program serves the file system: reading may block */
-#define ASSAY_OUR_ROOT 8U /* the task's root is the attester's: the path means the same to both */
-#define ASSAY_SHARED 16U  /* it was mapped shared and writable: somebody may still hold its pages */
+#define ASSAY_WRITERS 1U   /* somebody had the file open for writing */
+#define ASSAY_VOLATILE 2U  /* it can't become clean: what the file system does is not seen */
+#define ASSAY_SERVED 4U    /* another program serves the file system: reading may block */
+#define ASSAY_OUR_ROOT 8U  /* the task's root is the attester's: the path means the same to both */
+#define ASSAY_SHARED 16U   /* it was mapped shared and writable: somebody may still hold its pages */
+#define ASSAY_UNJUDGED 32U /* what its file system lies on is not known yet; besides VOLATILE and SERVED */
 /* The task's command line is longer than `words`. */
 #define ASSAY_WORDS_CUT 256U
 
@@ -112,7 +114,7 @@ struct assay_request {
   __u32 flags;
   __u32 tid, tgid, uid;
   __u32 mount; /* the number of the mount that the file was reached by, as in /proc/PID/fdinfo */
-  __u32 reserved;
+  __u32 mark;  /* of the last ASSAY_IDENTIFY that found the file */
   char comm[ASSAY_COMM];
   __u8 digest[ASSAY_DIGEST];
   char path[ASSAY_PATH]; /* as the task sees it; empty if it is too long */
@@ -196,6 +198,21 @@ struct assay_own_file {
 };
 ASSAY_ASSERT(sizeof(struct assay_own_file) == 16);
 
+/* A file system on devices, and what the attester says of it. */
+struct assay_storage {
+  __u64 id; /* no other file system ever has it */
+  __u32 dev;
+  __u32 magic;
+};
+ASSAY_ASSERT(sizeof(struct assay_storage) == 16);
+
+struct assay_storage_answer {
+  __u64 raw_seq; /* assay_control.raw_seq, before it was looked at */
+  __u32 flags;   /* ASSAY_VOLATILE, ASSAY_SERVED */
+  __u32 reserved;
+};
+ASSAY_ASSERT(sizeof(struct assay_storage_answer) == 16);
+
 /* The attester's objects in the kernel, guarded when asked for: by type and number. */
 enum assay_object_type { ASSAY_OBJECT_MAP = 1, ASSAY_OBJECT_PROG, ASSAY_OBJECT_LINK };
 struct assay_object {
@@ -211,6 +228,24 @@ ASSAY_ASSERT(sizeof(struct assay_object) == 8);
 /* All, whoever opens them; what an interpreter opens, or a program that is not known. */
 #define ASSAY_OPENS_ALL 1U
 #define ASSAY_OPENS_INTERPRETERS 2U
+/* The hooks that the attester can ask whether they are still called: by a deed of its own that comes by
+ * there. */
+enum assay_pulse {
+  ASSAY_PULSE_EXEC,
+  ASSAY_PULSE_MMAP,
+  ASSAY_PULSE_MPROTECT,
+  ASSAY_PULSE_OPEN,
+  ASSAY_PULSE_RELEASE,
+  ASSAY_PULSE_SETATTR,
+  ASSAY_PULSE_RENAME,
+  ASSAY_PULSE_LINK,
+  ASSAY_PULSE_INODE_FREE,
+  ASSAY_PULSE_IOCTL,
+  ASSAY_PULSE_PTRACE,
+  ASSAY_PULSE_BPF,
+  ASSAY_PULSE_LOAD_DATA,
+  ASSAY_PULSES
+};
 
 /* The one entry of the map `control`, mapped by the attester. */
 struct assay_control {
@@ -237,7 +272,10 @@ struct assay_control {
   __u64 wait_ns;             /* time spent waiting for answers */
   __u64 unasked;             /* loads that went on (or were refused) without a question: no memory */
   __u8 object[ASSAY_DIGEST]; /* SHA-256 of the BPF object and the policy */
+  __u64 storages;            /* file systems seen so far */
+  __u32 probe;               /* the attester's thread that asks the hooks at present; 0: none does */
+  __u32 pulses[ASSAY_PULSES]; /* raised by each hook that it comes by */
 };
-ASSAY_ASSERT(sizeof(struct assay_control) == 48 + 80 + 32);
+ASSAY_ASSERT(sizeof(struct assay_control) == 48 + 80 + 32 + 8 + 4 * (1 + ASSAY_PULSES));
 
 #endif /* ASSAY_MEASURE_LSM_WIRE_H */

@@ -36,12 +36,6 @@ static __always_inline bool takes_commands(const struct assay_control* c, u32 de
   return major && (major == c->bsg_major || major == c->nvme_major);
 }
 
-static __always_inline bool is_named_mem(struct dentry* dentry) {
-  char name[8] = {};
-  bpf_probe_read_kernel_str(name, sizeof(name), dentry->d_name.name);
-  return name[0] == 'm' && name[1] == 'e' && name[2] == 'm' && name[3] == 0;
-}
-
 static __always_inline void opened_for_writing(struct assay_control* c, struct file* file) {
   struct inode* inode = file->f_inode;
   u32 type = inode->i_mode & S_IFMT;
@@ -53,12 +47,15 @@ static __always_inline void opened_for_writing(struct assay_control* c, struct f
     bool memory =
         device == DEVICE_SNAPSHOT ||
         (MAJOR(device) == MAJOR_MEM && (MINOR(device) == 1 || MINOR(device) == 2 || MINOR(device) == 4));
+    if (device == DEV_NULL) is_probe(c, ASSAY_PULSE_OPEN);
     if (memory && c->active) tell_file(c, ASSAY_KERNEL_MEMORY, 0, file);
   } else if (type == S_IFREG) {
     if (inode->i_sb->s_magic == MAGIC_PROC) {
-      if (c->active && is_named_mem(file->f_path.dentry) && !my_role())
+      if (c->active && IS_NAMED(file->f_path.dentry, "mem") && !my_role())
         tell_file(c, ASSAY_PROCESS_ACCESS, 0, file);
       proc_opened(c, file);
+    } else if (inode->i_sb->s_magic == MAGIC_SYSFS) {
+      if (is_md_setting(file)) raw_device_opened(c, file);
     } else if (raise(inode, NEW_CONTENT) && c->active) {
       tell_file(c, ASSAY_TOMTOU, 0, file);
     }
@@ -85,12 +82,12 @@ int BPF_PROG(on_open, struct file* file, int ret) {
 
 SEC("lsm/file_release")
 int BPF_PROG(on_release, struct file* file) {
-  u32 type = file->f_inode->i_mode & S_IFMT;
-  if (type != S_IFBLK && type != S_IFCHR) return 0;
   struct assay_control* c = the_control();
-  if (!(file->f_mode & FMODE_WRITE) && !(c && takes_commands(c, file->f_inode->i_rdev))) return 0;
+  if (!c) return 0;
+  if (c->probe) is_probe(c, ASSAY_PULSE_RELEASE);
+  if (!c->raw_writers) return 0;
   u64 address = (u64)file;
-  if (!c || bpf_map_delete_elem(&raw_files, &address)) return 0;
+  if (bpf_map_delete_elem(&raw_files, &address)) return 0;
   __sync_fetch_and_add(&c->raw_seq, 1);
   __sync_fetch_and_sub(&c->raw_writers, 1);
   return 0;
@@ -104,6 +101,7 @@ int BPF_PROG(on_setattr, struct mnt_idmap* idmap, struct dentry* dentry, struct 
   struct inode* inode = dentry->d_inode;
   if (ret || !(what & ATTR_SIZE) || !inode) return ret;
   struct assay_control* c = the_control();
+  if (is_probe(c, ASSAY_PULSE_SETATTR)) return 0;
   if (!raise(inode, NEW_CONTENT) || what & ATTR_FILE || !is_active(c)) return 0;
   struct assay_event* e = new_event(c, ASSAY_TOMTOU, 0);
   if (!e) return 0;
@@ -118,14 +116,14 @@ SEC("lsm.s/inode_rename")
 int BPF_PROG(on_rename, struct inode* old_dir, struct dentry* old_dentry, struct inode* new_dir,
              struct dentry* new_dentry, int ret) {
   struct inode* inode = old_dentry->d_inode;
-  if (ret == 0 && inode) raise(inode, NEW_NAME);
+  if (ret == 0 && inode && !is_probe(the_control(), ASSAY_PULSE_RENAME)) raise(inode, NEW_NAME);
   return ret;
 }
 
 SEC("lsm/inode_link")
 int BPF_PROG(on_link, struct dentry* old_dentry, struct inode* dir, struct dentry* new_dentry, int ret) {
   struct inode* inode = old_dentry->d_inode;
-  if (ret == 0 && inode) raise(inode, NEW_NAME);
+  if (ret == 0 && inode && !is_probe(the_control(), ASSAY_PULSE_LINK)) raise(inode, NEW_NAME);
   return ret;
 }
 
@@ -133,6 +131,7 @@ int BPF_PROG(on_link, struct dentry* old_dentry, struct inode* dir, struct dentr
 SEC("lsm/inode_free_security")
 void BPF_PROG(on_inode_free, struct inode* inode) {
   u64 address = (u64)inode;
+  is_probe(the_control(), ASSAY_PULSE_INODE_FREE);
   bpf_map_delete_elem(&real_inodes, &address);
 }
 
@@ -143,10 +142,21 @@ void BPF_PROG(on_inode_free, struct inode* inode) {
  * memory can't be told here: the arguments may be changed after they were looked at. */
 #define IOCTL_USERFAULT_REGISTER 0xc020aa00
 
-static __always_inline void told_by_ioctl(struct file* file, unsigned int command) {
+/* From here until the file is closed: when the call itself is done can't be seen. */
+static __always_inline void storage_changes(struct assay_control* c, struct file* file) {
+  u64 address = (u64)file;
+  if (bpf_map_lookup_elem(&raw_files, &address))
+    __sync_fetch_and_add(&c->raw_seq, 1);
+  else
+    raw_device_opened(c, file);
+}
+
+static __always_inline void told_by_ioctl(struct file* file, u32 command) {
+  struct assay_control* c = the_control();
+  if (!c) return;
+  if (changes_storage(file, command)) storage_changes(c, file);
   bool swapped = command == IOCTL_SWAP_BOOT && raise(file->f_inode, NEW_CONTENT);
   if (!swapped && command != IOCTL_USERFAULT_REGISTER) return;
-  struct assay_control* c = the_control();
   if (!is_active(c)) return;
   if (swapped)
     tell_file(c, ASSAY_TOMTOU, 0, file);
@@ -157,9 +167,14 @@ static __always_inline void told_by_ioctl(struct file* file, unsigned int comman
 SEC("lsm.s/file_ioctl")
 int BPF_PROG(on_ioctl, struct file* file, unsigned int command, unsigned long argument, int ret) {
   if (ret) return ret;
-  told_by_ioctl(file, command);
-  if (command != ASSAY_IDENTIFY || !(my_role() & ASSAY_ROLE_AGENT)) return 0;
+  if (command != ASSAY_IDENTIFY) {
+    told_by_ioctl(file, command);
+    return 0;
+  }
+  if (!(my_role() & ASSAY_ROLE_AGENT)) return 0;
+  is_probe(the_control(), ASSAY_PULSE_IOCTL);
   u32 tid = argument;
   struct assay_request* r = bpf_map_lookup_elem(&requests, &tid);
-  return r && r->inode == (u64)file->f_inode ? 0 : -EXDEV;
+  if (r && r->inode == (u64)file->f_inode) r->mark = argument >> 32;
+  return -EXDEV; /* it is not the file system's to answer */
 }

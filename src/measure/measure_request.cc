@@ -9,14 +9,10 @@
 
 #include "measure/fanotify_marks.h"
 #include "measure/file.h"
+#include "measure/regular_file.h"
 
 namespace assay::measure {
 namespace {
-
-constexpr int kReadOnly = O_RDONLY | O_NONBLOCK | O_NOCTTY;
-
-// A description of its own of the same file, with an offset and leases apart from the caller's.
-Result<UniqueFd> Reopen(int fd) { return Open("/proc/self/fd/" + std::to_string(fd), kReadOnly); }
 
 // Asks no file system: it may never answer.
 Result<> MustBeRegular(int fd, std::atomic<dev_t>* device) {
@@ -40,7 +36,7 @@ Result<UniqueFd> OpenDescriptor(int number, const Caller& caller, std::atomic<de
     return Fail(OsError("read", "a descriptor that is not open for reading", EBADF));
   ASSAY_TRY(MustBeRegular(theirs.get(), device));
   // A server may refuse us what it granted the caller: then the caller's own description has to do.
-  if (Result<UniqueFd> own = Reopen(theirs.get()); own) return own;
+  if (Result<UniqueFd> own = ReopenRegular(theirs.get()); own) return own;
   return theirs;
 }
 
@@ -55,7 +51,7 @@ Result<UniqueFd> OpenPath(const std::string& path, const Caller& caller, std::at
   const UniqueFd found(static_cast<int>(syscall(SYS_openat2, root.get(), path.c_str(), &how, sizeof(how))));
   if (!found) return Fail(OsError("openat2", path, errno));
   ASSAY_TRY(MustBeRegular(found.get(), device));
-  return Reopen(found.get());
+  return ReopenRegular(found.get());
 }
 
 }  // namespace

@@ -55,6 +55,8 @@ Result<Mount> ParseLine(std::string_view line, std::uint64_t offset) {
   for (std::size_t i = 6; i + 1 < words.size(); ++i) {
     if (words[i] == "-") {
       mount.type = words[i + 1];
+      mount.device = words[2];
+      mount.options = words.back();
       return mount;
     }
   }

@@ -23,6 +23,8 @@ struct Mount {
   std::uint64_t id = 0;  // mount ID
   std::string point;     // as seen in this namespace, octal escapes undone
   std::string type;      // "ext4"
+  std::string device;    // "8:1": of the file system
+  std::string options;   // the file system's own, "rw,errors=remount-ro"
 };
 // Bounded reading of mountinfo's text; lines that are not of its form are errors.
 Result<std::vector<Mount>> ParseMountInfo(std::string_view text);

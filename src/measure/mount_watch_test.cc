@@ -9,13 +9,15 @@ namespace {
 TEST(MountInfo, ReadsPointsAndTypes) {
   auto mounts = ParseMountInfo(
       "22 27 0:21 / /proc rw,relatime - proc proc rw\n"
-      "36 35 98:0 /mnt1 /a\\040b rw,noatime master:1 shared:2 - ext3 /dev/root rw\n");
+      "36 35 98:0 /mnt1 /a\\040b rw,noatime master:1 shared:2 - ext3 /dev/root rw,errors=continue\n");
   ASSERT_TRUE(mounts) << mounts.error().Message();
   ASSERT_EQ(mounts->size(), 2u);
   EXPECT_FALSE(HoldsFiles((*mounts)[0]));
   EXPECT_EQ((*mounts)[1].id, 36u);
   EXPECT_EQ((*mounts)[1].point, "/a b");
   EXPECT_EQ((*mounts)[1].type, "ext3");
+  EXPECT_EQ((*mounts)[1].device, "98:0");
+  EXPECT_EQ((*mounts)[1].options, "rw,errors=continue");
   EXPECT_TRUE(HoldsFiles((*mounts)[1]));
 }
 

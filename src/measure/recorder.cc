@@ -62,6 +62,8 @@ std::string_view ViolationName(Violation v) {
       return "hooks_off";
     case Violation::kLockdown:
       return "lockdown";
+    case Violation::kHooksSilent:
+      return "hooks_silent";
     case Violation::kUnmeasurable:
       break;
   }

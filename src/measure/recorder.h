@@ -74,6 +74,7 @@ enum class Violation {
   kIdentity,       // a process changes what its program seems to be
   kHooksOff,       // the switch of the engine's hooks opened for writing
   kLockdown,       // allowed what lockdown=integrity would refuse
+  kHooksSilent,    // a hook of the lsm engine was not called; or is again
 };
 std::string_view ViolationName(Violation v);  // "open_writers", "ToMToU", "unmeasurable", "mprotect", ...
 

@@ -19,7 +19,7 @@ COPIES = Path("/var/tmp/ways-programs")  # a program for each way: a recorder na
 IMA = Path("/sys/kernel/security/ima/binary_runtime_measurements_sha256")
 RUN = Path("/run/engine")
 VIOLATIONS = """open_writers ToMToU unmeasurable mprotect modified_code anonymous_code writable_code process_access raw_device
-kernel_memory kexec_load unanswered guarded shared_writable userfault identity hooks_off lockdown""".split()
+kernel_memory kexec_load unanswered guarded shared_writable userfault identity hooks_off hooks_silent lockdown""".split()
 
 
 def field(data, at):

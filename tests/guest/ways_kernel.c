@@ -160,6 +160,38 @@ static int raw_device(void) {
   must(system(command) == 0, "rewriting the device");
   return run_program(path);
 }
+/* The device that is mounted is a partition: not a loop device by its number. */
+static int loop_partition(void) {
+  struct content first = program("1"), second = program("2");
+  must(mkdir(at("tree"), 0755) == 0, "mkdir");
+  write_file(at("tree/program"), first);
+  say_digest(first);
+  must(chmod(at("tree/program"), 0755) == 0, "chmod");
+  char command[1024];
+  snprintf(command, sizeof(command),
+           "modprobe loop; cd %s && truncate -s 16M image && mke2fs -q -t ext4 -E offset=1048576 -d tree "
+           "image 14m && "
+           "python3 -c \"import struct; d=open('image','r+b'); d.seek(446); "
+           "d.write(struct.pack('<B3xB3xII',0,0x83,2048,28672)"
+           "+bytes(48)+bytes((0x55,0xaa)))\" && mkdir mount && "
+           "d=$(losetup -r -P -f --show image) && sleep 1 && mount -o ro,noload ${d}p1 mount",
+           at(""));
+  if (system(command) != 0) return unsupported("no partition of a loop device");
+  const char* path = at("mount/program");
+  run_program(path);
+  say_digest(second);
+  write_file(at("new"), second);
+  write_file(at("old"), first);
+  snprintf(command, sizeof(command),
+           "python3 -c \"d=open('%1$s/image','r+b'); b=d.read(); o=open('%1$s/old','rb').read(); "
+           "n=open('%1$s/new','rb').read(); at=b.index(o); d.seek(at); d.write(n)\" && sync",
+           at(""));
+  must(system(command) == 0, "rewriting the image");
+  int fd = open(path, O_RDONLY);
+  must(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) == 0, "posix_fadvise");
+  close(fd);
+  return run_program(path);
+}
 static int kernel_memory(void) {
   int fd = open("/dev/mem", O_RDWR);
   if (fd < 0) return unsupported("/dev/mem can't be opened");
@@ -196,6 +228,8 @@ const struct way kKernelWays[] = {
     {"kexec-file", "kexec_file_load", kexec_file},
     {"kexec-load", "kexec_load", kexec_memory},
     {"raw-device", "run; its block is rewritten on the device; run again", raw_device},
+    {"loop-partition", "run; the image under a partition of a loop device is rewritten; run again",
+     loop_partition},
     {"dev-mem", "/dev/mem opened for writing", kernel_memory},
     {"io-uring", "run; opened for writing by io_uring and rewritten; run again", uring},
     {NULL, NULL, NULL}};

@@ -29,7 +29,8 @@ def add_machine_options(parser):
     parser.add_argument("--tpm-delay", type=float, default=0, metavar="MS", help="added to each PCR extend: 6 is like a chip")
     parser.add_argument("--tpm-state", metavar="DIR", help="keep the TPM's state here")
     parser.add_argument("--files", action="append", default=[], metavar="DIR[:NAME]", help="a copy of DIR is at /files/NAME")
-    parser.add_argument("--disk", action="append", default=[], metavar="IMAGE", help="a disk, /dev/disk/disk0 and so on; writes stay")
+    parser.add_argument("--disk", action="append", default=[], metavar="IMAGE",
+                        help="a disk, /dev/disk/disk0 and so on; writes stay. 64M: an empty one of that size, thrown away")
     parser.add_argument("--uefi", action="store_true",
                         help="boot a unified kernel image through UEFI firmware, which fills the TPM's event log")
     parser.add_argument("--secure-boot", action="store_true", help="--uefi with Secure Boot on and the kernel signed for it")

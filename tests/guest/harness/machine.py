@@ -179,7 +179,12 @@ class Machine:
             disks.append((f"files{index}", image, True))
             mounts.append((f"files{index}", f"/files/{name}", "rw"))
         for index, image in enumerate(self.options.disks):
-            disks.append((f"disk{index}", Path(image).absolute(), False))
+            path = Path(image).absolute()
+            if re.fullmatch("[0-9]+M", image):
+                path = self.work / f"disk{index}.img"
+                with open(path, "wb") as empty:
+                    empty.truncate(int(image[:-1]) << 20)
+            disks.append((f"disk{index}", path, False))
         return disks, mounts
 
     def _more_devices(self):
