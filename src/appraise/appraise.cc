@@ -119,6 +119,8 @@ Appraisal Appraise(const Request& request, const HostState& host, const Referenc
   if (CheckQuote(r)) {
     CheckBoot(r, boots);
     if (CheckList(r)) JudgeEntries(r);
+    CheckRun(r);
+    CheckCap(r);
     JudgeReach(r, !boots.empty());
   }
   const bool proven = r.sound && r.made.contains(Check::kList);

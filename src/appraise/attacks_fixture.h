@@ -17,6 +17,7 @@
 #include "attest/collector.h"
 #include "list/list.h"
 #include "measure/recorder.h"
+#include "tpm/run_key.h"
 #include "tpm/software_tpm.h"
 
 namespace assay::appraise {
@@ -61,6 +62,7 @@ class AttacksTest : public ::testing::Test {
   void TearDown() override {
     collector_.reset();
     recorder_.reset();
+    run_key_.reset();
     tpm_.reset();
     EXPECT_TRUE(swtpm_.Stop());
     std::filesystem::remove_all(dir_);
@@ -78,6 +80,7 @@ class AttacksTest : public ::testing::Test {
   void Start(std::uint64_t run = 1) {
     collector_.reset();
     recorder_.reset();
+    run_key_.reset();
     auto tpm = tpm::Tpm::Connect(swtpm_.tcti());
     ASSERT_TRUE(tpm) << tpm.error().Message();
     tpm_ = std::move(*tpm);
@@ -88,6 +91,9 @@ class AttacksTest : public ::testing::Test {
     auto recorder = measure::Recorder::Open(options, *tpm_);
     ASSERT_TRUE(recorder) << recorder.error().Message();
     recorder_ = std::move(*recorder);
+    auto run_key = tpm::RunKey::Create(*tpm_);
+    ASSERT_TRUE(run_key) << run_key.error().Message();
+    run_key_ = std::move(*run_key);
     RecordOwn("assay-start", {{"version", "0.1.0"},
                               {"pid", 1},
                               {"boot_id", "b"},
@@ -95,6 +101,7 @@ class AttacksTest : public ::testing::Test {
                               {"scope", "host"},
                               {"tasks_before", 0},
                               {"run", run},
+                              {"run_key", Hex(run_key_->public_area())},
                               {"executable", "/usr/sbin/assayd"},
                               {"components", {"/usr/sbin/assayd"}}});
     Record("assayd", "/usr/sbin/assayd");
@@ -102,6 +109,7 @@ class AttacksTest : public ::testing::Test {
     RecordOwn("assay-engine", {{"engine", "fanotify"}, {"scope", "host"}});
     attest::CollectorOptions collect;
     collect.engine = [] { return std::pair<std::string, std::string>("fanotify", "ok"); };
+    collect.run = [this](ByteView statement) { return run_key_->Sign(statement); };
     auto collector = attest::Collector::Create(std::move(collect), *recorder_, *tpm_, tpm::AkKind::kEccP256);
     ASSERT_TRUE(collector) << collector.error().Message();
     collector_ = std::move(*collector);
@@ -166,6 +174,7 @@ class AttacksTest : public ::testing::Test {
   std::string dir_;
   tpm::SoftwareTpm swtpm_;
   std::unique_ptr<tpm::Tpm> tpm_;
+  std::unique_ptr<tpm::RunKey> run_key_;
   std::unique_ptr<measure::Recorder> recorder_;
   std::unique_ptr<attest::Collector> collector_;
   measure::RecorderOptions options_;

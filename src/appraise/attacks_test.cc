@@ -48,11 +48,13 @@ TEST_F(AttacksTest, RelayedEvidence) {
 
 TEST_F(AttacksTest, OtherAk) {
   host_ = Judge(Collect()).host;
+  ASSERT_TRUE(tpm_->Reconnect());  // a TPM has room for three keys
   auto other = attest::Collector::Create(
       {.event_log = "",
        .started_ms = 0,
        .engine = [] { return std::pair<std::string, std::string>("fanotify", "ok"); },
-       .kernel_policy = ""},
+       .kernel_policy = "",
+       .run = [this](ByteView statement) { return run_key_->Sign(statement); }},
       *recorder_, *tpm_, tpm::AkKind::kRsa2048);
   ASSERT_TRUE(other);
   collector_ = std::move(*other);
@@ -102,6 +104,7 @@ TEST_F(AttacksTest, RebootBetweenTwoRounds) {
   host_ = Judge(Collect()).host;
   collector_.reset();
   recorder_.reset();
+  run_key_.reset();
   tpm_.reset();
   ASSERT_TRUE(swtpm_.Stop());
   StartTpm();
@@ -189,7 +192,12 @@ constexpr std::uint32_t kRestrictedSigning = SyntheticHost::kRestrictedSigning;
 class ForgedTest : public AttacksTest {
  protected:
   Bytes Public(std::uint32_t attributes) const { return forger_.Public(attributes); }
-  void Sign(attest::Evidence& e) const { forger_.Sign(e); }
+  void Sign(attest::Evidence& e) const {
+    forger_.SignAk(e);
+    const Result<Bytes> by_run = run_key_->Sign(attest::RunStatement(e.attest));
+    EXPECT_TRUE(by_run) << by_run.error().Message();
+    if (by_run) e.run_signature = *by_run;
+  }
   // The honest quote with another selection; its other fields stay.
   static Bytes Reselected(const Bytes& attest, const tpm::PcrSelection& selection, const Digest& digest) {
     const auto q = tpm::ParseQuote(attest);

@@ -1,7 +1,8 @@
 // Internal: one appraisal in progress, shared by the stages of Appraise().
 //
 //   Round round{.request = request, ...};
-//   if (CheckQuote(round)) { CheckBoot(round, boots); if (CheckList(round)) JudgeEntries(round); }
+//   if (CheckQuote(round)) { CheckBoot(round, boots); if (CheckList(round)) JudgeEntries(round);
+//   CheckRun(round); }
 //
 // Contract: each stage adds its findings and says whether what it verified may be built upon.
 #pragma once
@@ -23,6 +24,7 @@ enum class Check {
   kList,
   kEntries,
   kOwnRecords,
+  kRun,
   kCount
 };
 
@@ -61,6 +63,10 @@ bool CheckQuote(Round& round);
 void CheckBoot(Round& round, const std::vector<boot::ExpectedBoot>& boots);
 bool CheckList(Round& round);
 void JudgeEntries(Round& round);
+// The run that the list is of must have signed the answer. After the entries, whose records name its key.
+void CheckRun(Round& round);
+// Names a boot that was capped. After CheckRun().
+void CheckCap(Round& round);
 // After all else: whether the boot was an expected one is known by then.
 void JudgeReach(Round& round, bool boot_expected);
 // Names what was done to a list that does not replay, by the values that the attester noted along the way

@@ -7,6 +7,7 @@
 #include "appraise/checks.h"
 #include "appraise/measuring.h"
 #include "base/json.h"
+#include "list/cap.h"
 #include "measure/policy.h"
 #include "measure/violation_record.h"
 
@@ -17,6 +18,7 @@ constexpr std::size_t kMaxOwnBuffer = 1 << 20;
 constexpr std::string_view kKernelIma = "kernel-ima";
 constexpr std::string_view kKernelsKexec =
     "kexec-cmdline";  // its buffer's name; security/integrity/ima/ima_kexec.c
+constexpr const char* kStopped = "stopped";            // in HostState::own: the last run has said its end
 constexpr std::string_view kComponent = "component:";  // in HostState::own: path -> digest, empty until seen
 
 std::string EntryName(const JudgedEntry& e) {
@@ -177,6 +179,7 @@ class Judge {
     if (entry.file_digest) judged.digest = entry.file_digest->alg_name + ":" + Hex(entry.file_digest->bytes);
     judged.context = ContextOf(record.index, judged.sub);
     const bool buffer = record.template_name == "ima-buf";
+    NoteAfterStop(judged);
     if (record.violation()) {
       judged.state = EntryState::kViolation;
       JudgeViolation(judged, sub.has_value());
@@ -395,6 +398,16 @@ class Judge {
   Result<> ReadOwn(const JudgedEntry& e, const ima::Entry& entry) {
     ASSAY_ASSIGN(const JsonDoc doc, JsonDoc::Parse(AsText(entry.buffer), "own-record", kMaxOwnBuffer));
     if (e.path == "assay-start") return Started(e, doc.root());
+    if (e.path == "assay-stop") {
+      own_[kStopped] = "yes";
+      return {};
+    }
+    if (e.path == ima::kCapName) {
+      Report("own.capped", Verdict::kNotTrusted, e,
+             "this boot was capped: no attester was started in the initramfs, and what ran before this "
+             "record is not known");
+      return {};
+    }
     if (e.path == "assay-engine") return EngineRuns(e, doc.root());
     if (e.path == "assay-policy") return PolicyRules(e, doc.root());
     if (e.path == measure::kViolationRecord) {
@@ -437,6 +450,18 @@ class Judge {
     return {};
   }
 
+  // Of a run that has said its end nothing more is known to be measured; what its engine still had in hand
+  // may follow.
+  void NoteAfterStop(const JudgedEntry& e) {
+    const auto stopped = own_.find(kStopped);
+    if (stopped == own_.end() || stopped->second != "yes" || e.path == "assay-start" ||
+        e.path == ima::kCapName)
+      return;
+    stopped->second = "and more followed";
+    Report("own.after-stop", r_.policy.allow_gaps ? Verdict::kTrusted : Verdict::kNotTrusted, e,
+           "the attester had said that it stops when this was recorded");
+  }
+
   Result<> EngineRuns(const JudgedEntry& e, const JsonValue& record) {
     ASSAY_ASSIGN(const std::string engine, record.Str("engine"));
     ASSAY_ASSIGN(const std::string scope, record.Str("scope"));
@@ -456,6 +481,11 @@ class Judge {
   }
 
   Result<> Started(const JudgedEntry& e, const JsonValue& start) {
+    // Of the run before nothing holds for this one, whatever else this record says.
+    for (const char* key : {"run_key", "engine", "engine_run", kStopped}) own_.erase(key);
+    if (start.Has("run_key")) {
+      ASSAY_ASSIGN(own_["run_key"], start.Str("run_key"));
+    }
     ASSAY_ASSIGN(const std::uint64_t run, start.U64("run"));
     ASSAY_ASSIGN(const std::uint64_t before, start.U64("tasks_before"));
     ASSAY_ASSIGN(own_["executable"], start.Str("executable"));
@@ -468,7 +498,7 @@ class Judge {
     const bool first = !own_.contains("runs");
     own_["runs"] = std::to_string(run);
     own_["early"] = first && run == 1 && early && e.record == 1 ? "yes" : "no";
-    if (first && e.record != 1)
+    if ((first || early) && e.record != 1)
       Report("own.late-start", Verdict::kNotTrusted, e, "the attester's records do not begin the list");
     if (!first || run > 1)
       Report(
@@ -510,6 +540,9 @@ class Judge {
       else if (own_["scope"] != "host")
         r_.Add("own.scope", Verdict::kTrusted,
                fmt::format("what is measured is not the whole machine: the scope is '{}'", own_["scope"]));
+      if (own_.contains(kStopped))
+        r_.Add("own.stopped", Verdict::kNotTrusted,
+               "the attester has said that it stops: nothing measures any more");
       if (!own_.contains("policy"))
         r_.Add("own.no-policy", Verdict::kNotTrusted, "the list does not say what is measured");
     }

@@ -1,7 +1,9 @@
 // The verifier as a whole, against an attester that lies. The PCRs are the TPM's: the input can't change
 // them. Input: mode | part | bytes. Mode even: one part of good evidence is replaced, nothing is signed
 // again: 'trusted' only if nothing changed. Mode odd: claims, context or list are replaced and the quote is
-// made anew, as root on the attester can: 'trusted' only with the list that the PCR holds.
+// made anew, as root on the attester can: 'trusted' only with the list that the PCR holds. Mode 2 of 4: the
+// same by somebody who has the AK but not the key of the run, once the attester has ended: 'trusted' only if
+// nothing changed.
 #include <algorithm>
 
 #include "appraise/result.h"
@@ -40,10 +42,10 @@ struct Seed {
   }
 };
 
-constexpr Bytes attest::Evidence::* kParts[] = {&attest::Evidence::attest,    &attest::Evidence::signature,
-                                                &attest::Evidence::ak_public, &attest::Evidence::claims,
-                                                &attest::Evidence::context,   &attest::Evidence::list,
-                                                &attest::Evidence::ek_public, &attest::Evidence::event_log};
+constexpr Bytes attest::Evidence::* kParts[] = {
+    &attest::Evidence::attest,    &attest::Evidence::signature, &attest::Evidence::ak_public,
+    &attest::Evidence::claims,    &attest::Evidence::context,   &attest::Evidence::list,
+    &attest::Evidence::ek_public, &attest::Evidence::event_log, &attest::Evidence::run_signature};
 
 // The log is not signed: what is in its place must replay to the same PCRs.
 bool SameBoot(const Bytes& event_log, const tpm::PcrValues& pcrs) {
@@ -72,9 +74,9 @@ std::vector<Bytes> Content(const Bytes& list) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static const Seed seed;
   if (size < 2) return 0;
-  const bool lies = data[0] % 2 != 0;
+  const bool lies = data[0] % 2 != 0, impostor = data[0] % 4 == 2;
   // What can be forged by root there is what it hands over besides the quote.
-  const std::size_t part = lies ? 3 + data[1] % 3 : data[1] % std::size(kParts);
+  const std::size_t part = lies || impostor ? 3 + data[1] % 3 : data[1] % std::size(kParts);
   attest::Evidence e = seed.good;
   const Bytes& before = seed.good.*kParts[part];
   if (size >= 6) {
@@ -88,6 +90,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (lies) {
     seed.host.Attest(e, seed.nonce, seed.host.Selection());
     seed.host.Sign(e);
+  } else if (impostor) {
+    seed.host.Attest(e, seed.nonce, seed.host.Selection());
+    seed.host.SignAk(e);
   }
   const Appraisal a = seed.Judge(e);
   (void)Describe(a, true, true);
@@ -95,13 +100,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto state = ParseHostState(EncodeHostState(a.host));
   Require(state.has_value());
   if (a.verdict != Verdict::kTrusted) return 0;
-  if (lies) {
+  if (impostor) {
+    Require(e.attest == seed.good.attest);
+  } else if (lies) {
     Require(Content(e.list) == Content(seed.good.list));
   } else if (kParts[part] == &attest::Evidence::event_log) {
     Require(SameBoot(e.event_log, seed.host.pcrs));
   } else if (e.*kParts[part] != before && kParts[part] != &attest::Evidence::ek_public) {
     // A signature's other encoding (leading zeros) is still the AK's over the same bytes.
-    Require(kParts[part] == &attest::Evidence::signature);
+    Require(kParts[part] == &attest::Evidence::signature || kParts[part] == &attest::Evidence::run_signature);
   }
   return 0;
 }

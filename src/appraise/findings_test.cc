@@ -15,7 +15,7 @@ bool IsName(std::string_view s) {
   const std::size_t dot = s.find('.');
   static const std::set<std::string_view> kinds{"ak",    "ek",     "tpm",      "quote",   "claims",
                                                 "clock", "list",   "evidence", "context", "entry",
-                                                "own",   "policy", "internal", "boot"};
+                                                "own",   "policy", "internal", "boot",    "run"};
   return dot != std::string_view::npos && dot + 1 < s.size() && kinds.contains(s.substr(0, dot)) &&
          s.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-", dot + 1) == std::string_view::npos;
 }

@@ -15,6 +15,7 @@ namespace {
 
 using nlohmann::json;
 constexpr std::size_t kMaxPolicy = 1 << 20;
+constexpr std::uint64_t kStateVersion = 3, kRunKeyVersion = 3;
 constexpr std::size_t kMaxState = std::size_t{16} << 20;
 constexpr std::size_t kMaxStanding = 10'000;
 
@@ -351,7 +352,7 @@ Result<HostState> ParseHostState(std::string_view text) {
       root.OnlyKeys({"version", "ak_name", "ek_name", "identity", "tpm_software", "clock", "reset_count",
                      "restart_count", "records", "prefix", "boot_id", "standing", "rounds", "own"}));
   ASSAY_ASSIGN(const std::uint64_t version, root.U64("version"));
-  if (version < 1 || version > 3)
+  if (version < 1 || version > kStateVersion)
     return Fail(ParseError("host-state", 0, "version " + std::to_string(version)));
   ASSAY_ASSIGN(s.ak_name, root.Str("ak_name"));
   ASSAY_ASSIGN(s.ek_name, root.Str("ek_name"));
@@ -388,8 +389,9 @@ Result<HostState> ParseHostState(std::string_view text) {
     ASSAY_ASSIGN(s.own[std::string(key)], v.AsStr());
     return {};
   }));
-  if (version < 3) {
-    // By a verifier that judged less of what the attester says of itself: the list is judged anew.
+  if (version < kRunKeyVersion) {
+    // By a verifier that knew no run key, and judged less of what the attester says of itself: the list is
+    // judged from its start again.
     s.records = 0;
     s.prefix.clear();
     s.standing.clear();
@@ -403,7 +405,7 @@ std::string EncodeHostState(const HostState& s) {
   for (const auto& [alg, value] : s.prefix) prefix[std::string(HashName(alg))] = value.hex();
   json standing = json::array();
   for (const Finding& f : s.standing) standing.push_back(FindingJson(f));
-  const json j = {{"version", 3},
+  const json j = {{"version", kStateVersion},
                   {"ak_name", s.ak_name},
                   {"ek_name", s.ek_name},
                   {"identity", s.identity},

@@ -160,7 +160,9 @@ TEST_F(RulesTest, AnotherHistoryInTheSameBoot) {
   host_.File("unknown", "/tmp/x");
   state_ = Judge().host;
   SyntheticHost again = host_;  // as if the PCR had been reset behind the clock's back
-  again.RecordAgain(SyntheticHost().records);
+  const SyntheticHost other;
+  again.RecordAgain(other.records);
+  again.run_key = other.run_key;
   ExpectOnly(Appraise(again.Ask(again.Quote(nonce_), nonce_), state_, host_, policy_), {"list.history"});
 }
 
@@ -330,8 +332,7 @@ TEST_F(RulesTest, KernelsOwnList) {
 
 TEST_F(RulesTest, EngineOfThisRun) {
   policy_.allow_gaps = true;
-  host_.Own("assay-start", R"({"tasks_before":0,"run":2,"executable":"/usr/sbin/assayd","version":"0.1.0",)"
-                           R"("components":["/usr/sbin/assayd"]})");
+  host_.OwnStart(2);
   ExpectOnly(Judge(), {"own.no-engine"});  // the former run's engine is not this one's
   host_.Own("assay-engine", R"({"engine":"none","scope":"none"})");
   ExpectOnly(Judge(), {"own.engine"});
@@ -369,8 +370,14 @@ TEST_F(RulesTest, WhatRanBeforeIsSaid) {
 }
 
 TEST_F(RulesTest, OwnRecordsThatAreNone) {
-  host_.Own("assay-start", "{}");
+  host_.Own("assay-engine", "{}");
   ExpectStays({"own.malformed"});
+}
+
+// Whatever it says: it ends the run before it.
+TEST_F(RulesTest, StartThatIsNone) {
+  host_.Own("assay-start", "{}");
+  ExpectStays({"own.malformed", "own.no-engine", "run.missing"});
 }
 
 TEST_F(RulesTest, OwnRecordUnderAnothersDigest) {

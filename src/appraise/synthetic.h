@@ -1,5 +1,5 @@
-// Internal, for tests, fuzz targets and benchmarks: an attester without a TPM, whose AK is a key of the
-// test's own.
+// Internal, for tests, fuzz targets and benchmarks: an attester without a TPM, whose AK and run key
+// are keys of the test's own.
 //
 //   SyntheticHost host;                                   // has booted, the attester runs
 //   host.File("content", "/usr/bin/ls");
@@ -60,14 +60,19 @@ class SyntheticHost : public ReferenceValues {
   // The attester's own records, as assayd writes them.
   void Start(unsigned run, std::string_view components = R"("/usr/sbin/assayd")", unsigned before = 0,
              bool initramfs = false) {
-    Own("assay-start",
-        fmt::format(
-            R"({{"version":"0.1.0","pid":1,"boot_id":"b","uptime_ms":1,"scope":"host","initramfs":{},)"
-            R"("tasks_before":{},"run":{},"executable":"/usr/sbin/assayd","components":[{}]}})",
-            initramfs, before, run, components));
+    OwnStart(run, components, before, initramfs);
     File("assayd", "/usr/sbin/assayd");
     Own("assay-policy", MeasuringPolicy());
     Own("assay-engine", R"({"engine":"fanotify","scope":"host","mounts":["/"]})");
+  }
+  void OwnStart(unsigned run, std::string_view components = R"("/usr/sbin/assayd")", unsigned before = 0,
+                bool initramfs = false) {
+    run_key = std::make_shared<const PrivateKey>(*PrivateKey::GenerateP256());
+    Own("assay-start",
+        fmt::format(
+            R"({{"version":"0.1.0","pid":1,"boot_id":"b","uptime_ms":1,"scope":"host","initramfs":{},)"
+            R"("tasks_before":{},"run":{},"run_key":"{}","executable":"/usr/sbin/assayd","components":[{}]}})",
+            initramfs, before, run, Hex(EccPublic(*run_key, kRunSigning, {})), components));
   }
 
   void Extend(std::string_view name, const Bytes& data, bool violation = false, std::uint32_t pcr = 10) {
@@ -157,23 +162,37 @@ class SyntheticHost : public ReferenceValues {
     w.U16Be(32).Put(digest ? digest->view() : DigestOf("").view());
     e.attest = w.Take();
   }
+  // By the AK, and by the key of the run.
   void Sign(attest::Evidence& e) const {
-    const Result<Bytes> signature = key->SignEs256(e.attest);
-    if (!signature) return;
+    SignAk(e);
+    e.run_signature = Signature(*run_key, attest::RunStatement(e.attest));
+  }
+  void SignAk(attest::Evidence& e) const { e.signature = Signature(*key, e.attest); }
+  // TPMT_SIGNATURE
+  static Bytes Signature(const PrivateKey& by, ByteView over) {
+    const Result<Bytes> signature = by.SignEs256(over);
+    if (!signature) return {};
     Writer w;
     w.U16Be(0x0018).U16Be(0x000B);
     w.U16Be(32).Put(ByteView(*signature).first(32)).U16Be(32).Put(ByteView(*signature).last(32));
-    e.signature = w.Take();
+    return w.Take();
   }
 
   // TPMT_PUBLIC. sign, restricted | noDA | adminWithPolicy, sensitiveDataOrigin, fixedParent, fixedTPM
   static constexpr std::uint32_t kRestrictedSigning = 0x000504B2;
-  Bytes Public(std::uint32_t attributes) const {
+  Bytes Public(std::uint32_t attributes) const { return EccPublic(*key, attributes, kPolicy); }
+  // sign, noDA, userWithAuth, sensitiveDataOrigin, fixedParent, fixedTPM
+  static constexpr std::uint32_t kRunSigning = 0x00040472;
+  static Bytes EccPublic(const PrivateKey& of, std::uint32_t attributes, ByteView policy) {
     // SubjectPublicKeyInfo of P-256 ends in 04 || x || y.
-    const Bytes der = key->Public().Der();
+    const Bytes der = of.Public().Der();
     const ByteView point = ByteView(der).last(64);
     Writer w;
-    w.U16Be(0x0023).U16Be(0x000B).U32Be(attributes).U16Be(32).Put(kPolicy);
+    w.U16Be(0x0023)
+        .U16Be(0x000B)
+        .U32Be(attributes)
+        .U16Be(static_cast<std::uint16_t>(policy.size()))
+        .Put(policy);
     w.U16Be(0x0010).U16Be(0x0018).U16Be(0x000B);  // no symmetric cipher, ECDSA, SHA-256
     w.U16Be(0x0003).U16Be(0x0010);                // P-256, no KDF
     w.U16Be(32).Put(point.first(32)).U16Be(32).Put(point.last(32));
@@ -217,6 +236,7 @@ class SyntheticHost : public ReferenceValues {
       0xEA, 0x54, 0xC6, 0x6D, 0x4B, 0x3A, 0x0F, 0x1D, 0xB8, 0xE8, 0x2C, 0x9A, 0x5A, 0x59, 0x3A, 0x4C};
   static constexpr std::uint16_t kBank = 0x000B;  // SHA-256
   std::shared_ptr<const PrivateKey> key = std::make_shared<const PrivateKey>(*PrivateKey::GenerateP256());
+  std::shared_ptr<const PrivateKey> run_key;  // of the last Start()
   std::vector<Bytes> records;
   tpm::PcrValues pcrs;
   std::uint64_t checkpoint_stride = 1;

@@ -229,6 +229,13 @@ Result<Collected> Collector::Prepare(const Challenge& challenge, const Binding& 
   if (!done && (done.error().code() == "recorder.degraded" || done.error().code().starts_with("kernel-ima.")))
     return Fail(StateError("attest.degraded", done.error().Message()));
   ASSAY_TRY(done);
+  if (d.options.run) {
+    Result<Bytes> signature = d.options.run(RunStatement(e.attest));
+    if (!signature && signature.error().code() == "run-key.lost")
+      return Fail(StateError("attest.degraded", signature.error().Message()));
+    ASSAY_TRY(signature);
+    e.run_signature = std::move(*signature);
+  }
   e.ak_public = d.ak.public_area();
   e.ek_public = d.ek.public_area;
   if (with_list) {

@@ -8,7 +8,8 @@
 // Contract: one collection at a time, and the recorder is quiesced for the quote only: the list, which grows
 // and never changes, is left in its file; most of the context is read before. After a collection the recorder
 // has at least as much time to itself. An attester whose recorder is degraded refuses (StateError
-// "attest.degraded"), it never quotes around a gap; a list that grows faster than can be quoted is
+// "attest.degraded"), it never quotes around a gap; so does
+// one that has lost the key of its run; a list that grows faster than can be quoted is
 // "attest.busy"; what is larger than a message may be is
 // "attest.too-large". What a level does not show is not in the claims either: checkpoints come with the list
 // only.
@@ -28,6 +29,9 @@ struct CollectorOptions {
   std::uint64_t started_ms = 0;                                 // of the attester, since the epoch
   std::function<std::pair<std::string, std::string>()> engine;  // name, state
   std::string kernel_policy;  // what the kernel was told to measure, where it measures by itself; else empty
+  // By the key of this run (tpm/run_key.h). Empty: evidence has no signature of a run, as the kernel's own
+  // list needs none.
+  std::function<Result<Bytes>(ByteView statement)> run;
 };
 
 // Evidence whose list is list_bytes bytes of `list` from list_at on; evidence.list is empty.

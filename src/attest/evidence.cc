@@ -29,6 +29,8 @@ Bytes Qualifying(ByteView nonce, const Binding& binding, ByteView claims, ByteVi
   return ToBytes(Hash(HashAlg::kSha256, w.bytes()).view());
 }
 
+Bytes RunStatement(ByteView attest) { return Writer().Put("assay-run-v1").U8(0).Put(attest).Take(); }
+
 std::string_view LevelName(Level level) {
   switch (level) {
     case Level::kQuote:

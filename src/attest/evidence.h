@@ -4,8 +4,8 @@
 //   ASSAY_ASSIGN(Claims claims, ParseClaims(evidence.claims));
 //
 // Contract: claims and context are bytes that are hashed as they stand; parsing them never changes them. They
-// are what the attester says, vouched for by the AK only; the list is what the PCR says.
-// docs/formats/challenge.md
+// are what the attester says, vouched for by the AK, and by the key of the run that the list names; the list
+// is what the PCR says. docs/formats/challenge.md
 #pragma once
 
 #include <cstdint>
@@ -29,6 +29,10 @@ struct Binding {
 // SHA-256("assay-challenge-v1" 0x00 | nonce[32] | u16be len | type | u16be len | value | SHA-256(claims) |
 // SHA-256(context)).
 Bytes Qualifying(ByteView nonce, const Binding& binding, ByteView claims, ByteView context);
+
+// What the run key signs: "assay-run-v1" 0x00 | attest. The quote carries Qualifying() as its extraData, so
+// that this is over nonce, binding, claims and context too.
+Bytes RunStatement(ByteView attest);
 
 enum class Level { kQuote, kList, kFull };  // what a challenger is shown: claims only, + list, + context
 std::string_view LevelName(Level level);    // "quote", "list", "full"
@@ -79,10 +83,12 @@ Result<std::vector<ContextEntry>> ParseContext(ByteView lines);
 std::string ContainerOf(std::string_view cgroup);
 
 struct Evidence {
-  Bytes attest;     // TPMS_ATTEST
-  Bytes signature;  // TPMT_SIGNATURE
-  Bytes ak_public;  // TPMT_PUBLIC
-  Bytes ek_public;  // TPMT_PUBLIC, may be empty
+  Bytes attest;         // TPMS_ATTEST
+  Bytes signature;      // TPMT_SIGNATURE
+  Bytes run_signature;  // TPMT_SIGNATURE over RunStatement(attest), by the key of the last assay-start; may
+                        // be empty
+  Bytes ak_public;      // TPMT_PUBLIC
+  Bytes ek_public;      // TPMT_PUBLIC, may be empty
   Bytes claims;
   Bytes context;    // JSON lines from first_record on; empty below Level::kFull
   Bytes list;       // binary list in claims.list_bank, from claims.first_record on; empty at Level::kQuote

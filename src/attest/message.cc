@@ -22,10 +22,15 @@ struct Part {
   std::size_t max;
 };
 constexpr Part kParts[] = {
-    {"attest", &Evidence::attest, 4096},       {"signature", &Evidence::signature, 4096},
-    {"ak_public", &Evidence::ak_public, 4096}, {"ek_public", &Evidence::ek_public, 4096},
-    {"claims", &Evidence::claims, 1 << 20},    {"context", &Evidence::context, kMaxContextPart},
-    {"list", &Evidence::list, kMaxListPart},   {"event_log", &Evidence::event_log, kMaxEventLogPart},
+    {"attest", &Evidence::attest, 4096},
+    {"signature", &Evidence::signature, 4096},
+    {"run_signature", &Evidence::run_signature, 4096},
+    {"ak_public", &Evidence::ak_public, 4096},
+    {"ek_public", &Evidence::ek_public, 4096},
+    {"claims", &Evidence::claims, 1 << 20},
+    {"context", &Evidence::context, kMaxContextPart},
+    {"list", &Evidence::list, kMaxListPart},
+    {"event_log", &Evidence::event_log, kMaxEventLogPart},
 };
 
 constexpr Bytes Identity::* kIdentityBytes[] = {&Identity::ak_public, &Identity::ek_public,

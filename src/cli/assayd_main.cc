@@ -66,7 +66,7 @@ int main(int argc, char** argv) {
   using namespace assay;
   CLI::App app{"assayd: measures the code that this machine loads and answers challenges"};
   std::string config = "/etc/assay/assayd.json";
-  bool check = false, early_files = false;
+  bool check = false, early_files = false, early_settings = false;
   cli::Mode mode;
   app.set_version_flag("--version", ASSAY_VERSION);
   app.add_option("--config", config, "Configuration file")->capture_default_str();
@@ -74,12 +74,19 @@ int main(int argc, char** argv) {
   auto* early =
       app.add_flag("--early", mode.early, "In an initramfs: measure from here on, in the background");
   app.add_flag("--early-files", early_files, "Print what an initramfs must hold for --early");
+  app.add_flag("--early-settings", early_settings,
+               "Print what an initramfs' script has to know for a start that fails");
   app.add_flag("--standby", mode.standby, "While an attester from the initramfs runs, wait for its end")
       ->excludes(early);
   CLI11_PARSE(app, argc, argv);
   Result<> outcome;
   if (check) {
     if (auto parsed = cli::ReadConfig(config); !parsed) outcome = Fail(parsed.error());
+  } else if (early_settings) {
+    if (auto parsed = cli::ReadConfig(config); !parsed)
+      outcome = Fail(parsed.error());
+    else
+      fmt::print("{}", cli::EarlySettings(*parsed));
   } else if (early_files) {
     if (auto parsed = cli::ReadConfig(config); !parsed)
       outcome = Fail(parsed.error());

@@ -15,6 +15,7 @@
 #include "list/list.h"
 #include "measure/recorder.h"
 #include "reference/index.h"
+#include "tpm/run_key.h"
 #include "tpm/software_tpm.h"
 
 namespace assay::cli {
@@ -38,6 +39,7 @@ class AttestTest : public ::testing::Test {
   }
   void TearDown() override {
     StopAttester();
+    run_key_.reset();
     tpm_.reset();
     EXPECT_TRUE(swtpm_.Stop());
     std::filesystem::remove_all(dir_);
@@ -58,10 +60,15 @@ class AttestTest : public ::testing::Test {
     auto recorder = measure::Recorder::Open(options, *tpm_);
     ASSERT_TRUE(recorder) << recorder.error().Message();
     recorder_ = std::move(*recorder);
+    run_key_.reset();
+    auto run_key = tpm::RunKey::Create(*tpm_);
+    ASSERT_TRUE(run_key) << run_key.error().Message();
+    run_key_ = std::move(*run_key);
     Own("assay-start", {{"version", "0.1.0"},
                         {"scope", "host"},
                         {"tasks_before", 0},
                         {"run", run},
+                        {"run_key", Hex(run_key_->public_area())},
                         {"executable", dir_ + "/app/assayd"},
                         {"components", {dir_ + "/app/assayd"}}});
     Load("app/assayd");
@@ -69,6 +76,7 @@ class AttestTest : public ::testing::Test {
     Own("assay-engine", {{"engine", "fanotify"}, {"scope", "host"}});
     attest::CollectorOptions collect;
     collect.engine = [] { return std::pair<std::string, std::string>("fanotify", "ok"); };
+    collect.run = [this](ByteView statement) { return run_key_->Sign(statement); };
     auto collector = attest::Collector::Create(std::move(collect), *recorder_, *tpm_, tpm::AkKind::kEccP256);
     ASSERT_TRUE(collector) << collector.error().Message();
     collector_ = std::move(*collector);
@@ -81,6 +89,7 @@ class AttestTest : public ::testing::Test {
   void StopAttester() {
     server_.reset();
     collector_.reset();
+    run_key_.reset();
     recorder_.reset();
   }
   std::string Socket() const { return dir_ + "/challenge.sock"; }
@@ -137,6 +146,7 @@ class AttestTest : public ::testing::Test {
   std::string dir_, out_, err_;
   tpm::SoftwareTpm swtpm_;
   std::unique_ptr<tpm::Tpm> tpm_;
+  std::unique_ptr<tpm::RunKey> run_key_;
   std::unique_ptr<measure::Recorder> recorder_;
   std::unique_ptr<attest::Collector> collector_;
   std::unique_ptr<attest::Server> server_;

@@ -142,6 +142,16 @@ Result<> ParseServe(const JsonValue& v, Config& c) {
   });
 }
 
+Result<> ParseEarly(const JsonValue& v, Config& c) {
+  ASSAY_TRY(v.OnlyKeys({"on_failure"}));
+  std::string on_failure = "cap";
+  ASSAY_TRY(Get(v, "on_failure", on_failure));
+  if (on_failure != "cap" && on_failure != "halt")
+    return Fail(UsageError("early/on_failure: not cap or halt: " + on_failure));
+  c.halt_without_start = on_failure == "halt";
+  return {};
+}
+
 Result<> ParseLog(const JsonValue& v, Config& c) {
   ASSAY_TRY(v.OnlyKeys({"level", "json", "file"}));
   std::string level = "info";
@@ -174,8 +184,8 @@ std::string_view ScopeName(Scope scope) {
 Result<Config> ParseConfig(std::string_view json) {
   ASSAY_ASSIGN(JsonDoc doc, JsonDoc::Parse(json, "assayd-config", kMaxConfig));
   JsonValue root = doc.root();
-  ASSAY_TRY(root.OnlyKeys(
-      {"state_dir", "run_dir", "mount_point", "tpm", "record", "engine", "manifest", "serve", "log"}));
+  ASSAY_TRY(root.OnlyKeys({"state_dir", "run_dir", "mount_point", "tpm", "record", "engine", "manifest",
+                           "serve", "log", "early"}));
   Config c;
   ASSAY_TRY(Get(root, "state_dir", c.state_dir));
   ASSAY_TRY(Get(root, "run_dir", c.run_dir));
@@ -184,8 +194,9 @@ Result<Config> ParseConfig(std::string_view json) {
     std::string_view name;
     Result<> (*parse)(const JsonValue&, Config&);
   };
-  for (const Section& section : {Section{"tpm", ParseTpm}, Section{"record", ParseRecord},
-                                 Section{"serve", ParseServe}, Section{"log", ParseLog}}) {
+  for (const Section& section :
+       {Section{"tpm", ParseTpm}, Section{"record", ParseRecord}, Section{"serve", ParseServe},
+        Section{"log", ParseLog}, Section{"early", ParseEarly}}) {
     if (!root.Has(section.name)) continue;
     ASSAY_ASSIGN(JsonValue v, root.Object(section.name));
     ASSAY_TRY(section.parse(v, c));

@@ -52,6 +52,9 @@ struct Config {
   std::string manifest;      // an index; its content may be recorded in groups
   std::string manifest_key;  // PEM of who signs it
 
+  bool halt_without_start =
+      false;  // early/on_failure: a boot whose attester does not start ends there, and is not only capped
+
   bool serve_unix = true;
   attest::Level unix_level = attest::Level::kQuote;
   std::string listen;                          // "127.0.0.1:7443"; empty: no TLS

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "cli/early.h"
+
 namespace assay::cli {
 namespace {
 
@@ -66,6 +68,18 @@ TEST(Config, PolicyIsTheSameForTheSameConfiguration) {
   auto c = ParseConfig(R"({"engine":{"scope":"host","policy":"all_files"}})");
   ASSERT_TRUE(c);
   EXPECT_NE(EnginePolicy(*a), EnginePolicy(*c));
+}
+
+TEST(Config, WhatAFailedEarlyStartMeans) {
+  const auto settings = [](const char* json) {
+    const auto c = ParseConfig(json);
+    return c ? EarlySettings(*c) : c.error().Message();
+  };
+  EXPECT_EQ(settings(R"({"engine":{"scope":"host"}})"), "pcr=10\non_failure=cap\n");
+  EXPECT_EQ(settings(R"({"engine":{"scope":"host"},"record":{"pcr":12},"early":{"on_failure":"halt"}})"),
+            "pcr=12\non_failure=halt\n");
+  EXPECT_FALSE(ParseConfig(R"({"engine":{"scope":"host"},"early":{"on_failure":"reboot"}})"));
+  EXPECT_FALSE(ParseConfig(R"({"engine":{"scope":"host"},"early":{"halt":true}})"));
 }
 
 }  // namespace

@@ -27,6 +27,7 @@
 #include "measure/maps.h"
 #include "measure/recorder.h"
 #include "reference/index.h"
+#include "tpm/run_key.h"
 #include "tpm/software_tpm.h"
 #include "tpm/tpm.h"
 
@@ -114,23 +115,33 @@ struct Daemon::Impl {
   bool mounted_run_dir = false;
   std::optional<tpm::SoftwareTpm> software;
   std::unique_ptr<tpm::Tpm> tpm;
+  std::shared_ptr<tpm::RunKey> run_key;  // null: none could be made, or the kernel records; under `mutex`
   tpm::TpmInfo tpm_info;
   std::unique_ptr<reference::Index> manifest;
   json manifest_record;                         // which one it is, and who signed it
   std::unique_ptr<measure::Recorder> recorder;  // null: the kernel records
   std::unique_ptr<measure::KernelList> kernel;
   std::unique_ptr<OwnNamespace> own_namespace;
-  std::mutex load_mutex;     // one policy at a time
-  mutable std::mutex mutex;  // of the next two, of the server's place, and of config.serve_unix
+  std::mutex load_mutex;  // one policy at a time
+  mutable std::mutex
+      mutex;  // of the next three, of the server's and the run key's place, and of config.serve_unix
+  std::string
+      keys_error;  // why challenges are not answered: EK or AK; empty: they are there, or not asked for yet
   std::shared_ptr<measure::Engine> engine;
   std::string refusals;  // JSON lines, up to kMaxRefusals
   std::unique_ptr<attest::Collector> collector;
   std::unique_ptr<attest::Server> server;
   std::unique_ptr<measure::Fs> fs;
+  std::string server_error;   // as said last: it is tried again each second
+  bool run_recorded = false;  // there is an assay-start of ours
   std::atomic<bool> started{false}, tpm_gone{false};
   std::atomic<std::uint64_t> recoveries{0}, refusals_lost{0};
 
   Result<> StartTpm();
+  void AskWhoTheTpmIs();
+  Result<> MakeRunKey();
+  Result<Bytes> SignForRun(ByteView statement) const;
+  void RenewRunKey();
   Result<> OpenManifest();
   Result<> OpenRecorder();
   Result<> OpenKernelList();
@@ -138,6 +149,7 @@ struct Daemon::Impl {
     return kernel ? static_cast<measure::ListSource&>(*kernel) : *recorder;
   }
   Result<> RecordSelf();
+  Result<> RecordStart(std::set<std::string>& components);
   Result<> StartEngine();
   std::function<bool(const Digest&)> Known() const {  // in the manifest; empty without one
     if (!manifest) return {};
@@ -175,10 +187,68 @@ Result<> Daemon::Impl::StartTpm() {
   }
   ASSAY_ASSIGN(tpm, tpm::Tpm::Connect(tcti));
   ASSAY_ASSIGN(tpm_info, tpm->Info());
-  ASSAY_TRY(tpm->Identity());  // deriving an EK takes a chip seconds: now, while no task waits for the TPM
   if (tpm_info.software)
     log::Warn("this TPM is software ({}): its word is only as good as this machine", tpm_info.vendor);
   return {};
+}
+
+// Deriving an EK takes a chip seconds: before the engine is there, while no task waits for the TPM. Whoever
+// has the endorsement hierarchy's password decides whether it can be done, so it comes after the list has
+// begun, and measuring does not depend on it: the collector asks again.
+void Daemon::Impl::AskWhoTheTpmIs() {
+  const auto identity = tpm->Identity();
+  if (identity) return;
+  log::Error("the TPM's EK can't be used: {} ({})", identity.error().Message(), identity.error().code());
+  const std::lock_guard lock(mutex);
+  keys_error = identity.error().Message();
+}
+
+Result<> Daemon::Impl::MakeRunKey() {
+  {
+    const std::lock_guard lock(mutex);
+    run_key.reset();
+  }
+  ASSAY_ASSIGN(std::unique_ptr<tpm::RunKey> made, tpm::RunKey::Create(*tpm));
+  const std::lock_guard lock(mutex);
+  run_key = std::move(made);
+  return {};
+}
+
+Result<Bytes> Daemon::Impl::SignForRun(ByteView statement) const {
+  std::shared_ptr<tpm::RunKey> key;
+  {
+    const std::lock_guard lock(mutex);
+    key = run_key;
+  }
+  // The list says that this run has none, and so does the answer.
+  if (!key) return Bytes();
+  return key->Sign(statement);
+}
+
+// Without its key a run can't answer any more: what goes on is another run, which the list says.
+void Daemon::Impl::RenewRunKey() {
+  {
+    const std::lock_guard lock(mutex);
+    if (run_key && !run_key->lost()) return;
+  }
+  const auto renew = [&]() -> Result<> {
+    ASSAY_TRY(MakeRunKey());
+    std::set<std::string> components;
+    ASSAY_TRY(RecordStart(components));
+    const std::lock_guard loading(load_mutex);
+    ASSAY_TRY(recorder->RecordBuffer("assay-policy", AsBytes(EnginePolicy(config)), OwnContext()));
+    const std::string name = Engine() ? Engine()->Name() : "none";
+    return RecordJson(
+        "assay-engine",
+        {{"engine", name}, {"scope", ScopeName(config.scope)}, {"mounts", config.engine.mounts}});
+  };
+  const Result<> renewed = renew();
+  if (renewed) {
+    log::Warn("this run has a new key: the list says so, as a start");
+  } else {
+    log::Error("this run has no key: challenges are answered without: {} ({})", renewed.error().Message(),
+               renewed.error().code());
+  }
 }
 
 Result<> Daemon::Impl::OpenManifest() {
@@ -223,8 +293,8 @@ Result<> Daemon::Impl::RecordJson(const std::string& name, const json& content) 
   return {};
 }
 
-Result<> Daemon::Impl::RecordSelf() {
-  std::set<std::string> components;
+// The first thing of a run that is recorded, with the key that vouches for its answers.
+Result<> Daemon::Impl::RecordStart(std::set<std::string>& components) {
   for (const auto& [path, link] : ExecutableMappings("self")) components.insert(path);
   char exe[PATH_MAX];
   const ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe));
@@ -234,16 +304,28 @@ Result<> Daemon::Impl::RecordSelf() {
   components.insert(attest::DefaultNetProgram());
   const measure::RecorderState state = recorder->State();
   const double uptime = std::strtod(FirstLine("/proc/uptime").c_str(), nullptr);
-  ASSAY_TRY(RecordJson("assay-start", {{"version", ASSAY_VERSION},
-                                       {"pid", getpid()},
-                                       {"boot_id", FirstLine("/proc/sys/kernel/random/boot_id")},
-                                       {"uptime_ms", static_cast<std::uint64_t>(uptime * 1000)},
-                                       {"scope", ScopeName(config.scope)},
-                                       {"tasks_before", config.scope == Scope::kHost ? CountProcesses() : 0},
-                                       {"initramfs", in_initramfs.load()},
-                                       {"run", state.gaps + 1},
-                                       {"executable", self},
-                                       {"components", components}}));
+  json start = {{"version", ASSAY_VERSION},
+                {"pid", getpid()},
+                {"boot_id", FirstLine("/proc/sys/kernel/random/boot_id")},
+                {"uptime_ms", static_cast<std::uint64_t>(uptime * 1000)},
+                {"scope", ScopeName(config.scope)},
+                {"tasks_before", config.scope == Scope::kHost ? CountProcesses() : 0},
+                {"initramfs", in_initramfs.load()},
+                {"run", state.gaps + 1},
+                {"executable", self},
+                {"components", components}};
+  {
+    const std::lock_guard lock(mutex);
+    if (run_key) start["run_key"] = Hex(run_key->public_area());
+  }
+  ASSAY_TRY(RecordJson("assay-start", start));
+  run_recorded = true;
+  return {};
+}
+
+Result<> Daemon::Impl::RecordSelf() {
+  std::set<std::string> components;
+  ASSAY_TRY(RecordStart(components));
   for (const std::string& path : components) ASSAY_TRY(measure::MeasurePath(path, OwnContext(), *recorder));
   const std::string policy = EnginePolicy(config);
   ASSAY_TRY(recorder->RecordBuffer("assay-policy", AsBytes(policy), OwnContext()));
@@ -410,8 +492,16 @@ Result<> Daemon::Impl::StartServer() {
   attest::CollectorOptions options;
   options.engine = [this] { return EngineState(); };
   options.started_ms = started_ms;
+  if (!kernel) options.run = [this](ByteView statement) { return SignForRun(statement); };
   if (kernel) options.kernel_policy = measure::KernelList::PolicyOptions();
-  ASSAY_ASSIGN(collector, attest::Collector::Create(std::move(options), List(), *tpm, config.ak));
+  Result<std::unique_ptr<attest::Collector>> made =
+      attest::Collector::Create(std::move(options), List(), *tpm, config.ak);
+  {
+    const std::lock_guard lock(mutex);
+    keys_error = made ? "" : made.error().Message();
+  }
+  if (!made) return Fail(made.error());
+  collector = std::move(*made);
   attest::ServerOptions serve;
   if (config.serve_unix) serve.unix_path = config.run_dir + "/challenge.sock";
   serve.unix_level = config.unix_level;
@@ -479,9 +569,13 @@ void Daemon::Impl::Supervise() {
     if (Result<> r = FollowRoot(); !r)
       log::Error("after the change of root: {} ({})", r.error().Message(), r.error().code());
   }
+  if (recorder && started && !recorder->State().degraded) RenewRunKey();
   if (!in_initramfs && !server) {
-    if (Result<> r = StartServer(); !r)
-      log::Error("challenges are not answered: {} ({})", r.error().Message(), r.error().code());
+    const Result<> r = StartServer();
+    const std::string error = r ? "" : r.error().Message();
+    if (error != server_error && !r)
+      log::Error("challenges are not answered: {} ({})", error, r.error().code());
+    server_error = error;
   }
   if (software && !tpm_gone && !software->Alive()) {
     tpm_gone = true;  // its PCRs are lost with it: nothing can go on but a new start
@@ -509,16 +603,20 @@ std::string Daemon::Impl::Status() const {
   json banks = json::object();
   for (const auto& [alg, value] : s.pcr_values) banks[std::string(HashName(alg))] = value.hex();
   const auto [engine_name, engine_state] = EngineState();
+  std::string keys = "ok";
+  bool has_run_key = kernel != nullptr;
   const attest::Server* serves = nullptr;  // stays until this file system is gone
   bool serves_unix = false;
   {
     const std::lock_guard lock(mutex);
     serves = server.get();
     serves_unix = serves != nullptr && config.serve_unix;
+    if (!keys_error.empty()) keys = keys_error;
+    if (run_key) has_run_key = !run_key->lost();
   }
   const std::optional<attest::NetworkState> network = serves != nullptr ? serves->Network() : std::nullopt;
-  const bool well = !s.degraded && !tpm_gone && engine_state == "ok" && (!network || network->serving) &&
-                    (serves != nullptr || in_initramfs);
+  const bool well = !s.degraded && !tpm_gone && keys == "ok" && has_run_key && engine_state == "ok" &&
+                    (!network || network->serving) && (serves != nullptr || in_initramfs);
   json j = {{"version", ASSAY_VERSION},
             {"pid", getpid()},
             {"started_ms", started_ms},
@@ -541,6 +639,8 @@ std::string Daemon::Impl::Status() const {
               {"vendor", tpm_info.vendor},
               {"firmware", tpm_info.firmware},
               {"software", tpm_info.software},
+              {"keys", keys},
+              {"run_key", has_run_key ? "ok" : "none"},
               {"state", tpm_gone ? "gone" : "ok"}}}};
   if (const auto present = Engine()) {
     const measure::EngineStats e = present->Stats();
@@ -569,11 +669,17 @@ std::string Daemon::Impl::Status() const {
 }
 
 void Daemon::Impl::Stop() {
+  // Before anything is let go.
+  if (recorder && run_recorded) {
+    if (Result<> r = RecordJson("assay-stop", {{"run", recorder->State().gaps + 1}}); !r)
+      log::Warn("the list does not say that the attester stops: {}", r.error().Message());
+  }
   if (const auto present = Engine()) present->Stop();
   fs.reset();
   if (const auto present = Engine()) present->Stop();  // one that a last policy brought
   server.reset();
   collector.reset();
+  run_key.reset();
   engine.reset();
   own_namespace.reset();
   recorder.reset();
@@ -615,15 +721,25 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(const Config& config, std::optiona
   ASSAY_TRY(d.OpenManifest());
   if (config.engine.engine == kKernelIma) {
     ASSAY_TRY(d.OpenKernelList());
+    d.AskWhoTheTpmIs();
     ASSAY_TRY(d.StartFs());
   } else {
     ASSAY_TRY(d.OpenRecorder());
+    if (Result<> r = d.MakeRunKey(); !r)
+      log::Error("this run has no key: challenges are answered without: {} ({})", r.error().Message(),
+                 r.error().code());
     ASSAY_TRY(d.RecordSelf());
+    d.AskWhoTheTpmIs();
     ASSAY_TRY(d.StartFs());
     ASSAY_TRY(d.StartEngine());
     ASSAY_TRY(d.MeasureRunning());
   }
-  if (!d.early) ASSAY_TRY(d.StartServer());
+  if (!d.early) {
+    if (Result<> r = d.StartServer(); !r) {
+      if (r.error().As<tpm::TpmError>() == nullptr) return Fail(r.error());
+      log::Error("challenges are not answered yet: {} ({})", r.error().Message(), r.error().code());
+    }
+  }
   d.started = true;
   return daemon;
 }

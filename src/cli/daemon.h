@@ -4,9 +4,10 @@
 //   ASSAY_ASSIGN(std::unique_ptr<Daemon> daemon, Daemon::Start(config, std::nullopt, path));
 //   daemon->Run(stop_fd);            // returns when stop_fd becomes readable
 //
-// Contract: the list's own records come first: assay-start, the attester's components, assay-policy,
-// assay-engine and assay-manifest (docs/formats/own-records.md). What goes wrong after the start is reported
-// in `status` and to every challenger, tried again each second where that can help, and never hidden.
+// Contract: the list's own records come first, before any work with EK or AK: assay-start with the key of
+// this run, the attester's components, assay-policy, assay-engine and assay-manifest; assay-stop comes before
+// anything is let go (docs/formats/own-records.md). What goes wrong after the start is reported in `status`
+// and to every challenger, tried again each second where that can help, and never hidden.
 #pragma once
 
 #include <memory>

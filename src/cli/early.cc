@@ -150,6 +150,11 @@ std::vector<std::string> EarlyFiles(const std::string& config_path, const Config
   return files;
 }
 
+std::string EarlySettings(const Config& config) {
+  return "pcr=" + std::to_string(config.pcr) +
+         "\non_failure=" + (config.halt_without_start ? "halt" : "cap") + "\n";
+}
+
 Result<bool> StandBy(const Config& config, int stop_fd, const std::function<void(pid_t)>& found) {
   ASSAY_ASSIGN(const std::optional<Holder> holder, FindHolder(config.run_dir + "/list/lock"));
   if (!holder) return true;

@@ -46,6 +46,10 @@ class Background {
 // What must lie in an initramfs besides the program itself and its libraries, by the configuration.
 std::vector<std::string> EarlyFiles(const std::string& config_path, const Config& config);
 
+// What the initramfs' script has to know of it without the attester, as a shell reads it: what to cap, and
+// whether to go on.
+std::string EarlySettings(const Config& config);
+
 // While another attester holds the list (found() is told which process): waits, and returns true when that
 // one has ended by itself. False: stop_fd became readable, and the other one was told to stop and has ended.
 // At once true: there is none.

@@ -17,10 +17,15 @@ struct Part {
   Bytes attest::Evidence::* bytes;
 };
 constexpr Part kParts[] = {
-    {"attest.bin", &attest::Evidence::attest},       {"signature.bin", &attest::Evidence::signature},
-    {"ak_public.bin", &attest::Evidence::ak_public}, {"ek_public.bin", &attest::Evidence::ek_public},
-    {"claims.json", &attest::Evidence::claims},      {"context.jsonl", &attest::Evidence::context},
-    {"list.bin", &attest::Evidence::list},           {"event_log.bin", &attest::Evidence::event_log},
+    {"attest.bin", &attest::Evidence::attest},
+    {"signature.bin", &attest::Evidence::signature},
+    {"run_signature.bin", &attest::Evidence::run_signature},
+    {"ak_public.bin", &attest::Evidence::ak_public},
+    {"ek_public.bin", &attest::Evidence::ek_public},
+    {"claims.json", &attest::Evidence::claims},
+    {"context.jsonl", &attest::Evidence::context},
+    {"list.bin", &attest::Evidence::list},
+    {"event_log.bin", &attest::Evidence::event_log},
 };
 
 }  // namespace
@@ -30,7 +35,7 @@ Result<> SaveRound(const Round& r, const std::string& folder) {
   for (const Part& part : kParts)
     ASSAY_TRY(WriteFileAtomic(folder + "/" + part.file, r.evidence.*part.bytes, 0600));
   ASSAY_TRY(WriteFileAtomic(folder + "/state.json", AsBytes(appraise::EncodeHostState(r.before)), 0600));
-  const nlohmann::json head = {{"version", 1},
+  const nlohmann::json head = {{"version", 2},
                                {"nonce", Hex(r.nonce)},
                                {"binding", {{"type", r.binding.type}, {"value", Hex(r.binding.value)}}},
                                {"peer", r.peer},
@@ -47,7 +52,7 @@ Result<Round> LoadRound(const std::string& folder) {
   const JsonValue root = doc.root();
   ASSAY_TRY(root.OnlyKeys({"version", "nonce", "binding", "peer", "selection", "first_record", "time_ms"}));
   ASSAY_ASSIGN(const std::uint64_t version, root.U64("version"));
-  if (version != 1) return Fail(ParseError("round", 0, "unknown version"));
+  if (version != 1 && version != 2) return Fail(ParseError("round", 0, "unknown version"));
   ASSAY_ASSIGN(const std::string nonce, root.Str("nonce"));
   ASSAY_ASSIGN(r.nonce, FromHex(nonce));
   if (r.nonce.size() != attest::kNonceSize) return Fail(ParseError("round", 0, "/nonce: not 32 bytes"));
@@ -64,6 +69,7 @@ Result<Round> LoadRound(const std::string& folder) {
   ASSAY_ASSIGN(const Bytes state, ReadFile(folder + "/state.json", kMaxState));
   ASSAY_ASSIGN(r.before, appraise::ParseHostState(AsText(state)));
   for (const Part& part : kParts) {
+    if (version == 1 && part.bytes == &attest::Evidence::run_signature) continue;  // there was none
     ASSAY_ASSIGN(r.evidence.*part.bytes, ReadFile(folder + "/" + part.file, attest::kMaxEvidence));
   }
   return r;

@@ -152,6 +152,10 @@ struct Recorder::Impl {
   Result<> ReadOverflow(const Values& present);
   Result<> AdoptPending();
   Result<> Begin(const Values& present);
+  std::size_t CapsBetween(const Values& from, const Values& present) const;
+  Result<> AdoptCaps(std::size_t caps);
+  std::optional<Values> FirstExtends(const ima::RecordView& first, const Values& present,
+                                     std::size_t caps) const;
   Result<> AdoptBootAggregate(const Values& present);
   Result<> Retire();
   Result<> ReadJournal();

@@ -11,6 +11,7 @@
 #include "base/crypto.h"
 #include "base/log.h"
 #include "base/mapped.h"
+#include "list/cap.h"
 #include "measure/list_stream.h"
 #include "measure/recorder_impl.h"
 #include "measure/state_files.h"
@@ -165,6 +166,10 @@ Result<> Recorder::Impl::Reconcile() {
     ASSAY_TRY(tpm->Extend(tpm::RawExtend::ForRecorder(), options.pcr, extends));
     return agreed();
   }
+  if (const std::size_t caps = CapsBetween(values, present); caps > 0) {
+    ASSAY_TRY(agreed());
+    return AdoptCaps(caps);
+  }
   if (AllZero(present) && options.allow_retire) return Retire();
   if (AllZero(present))
     return Fail(
@@ -216,6 +221,51 @@ Result<> Recorder::Impl::Retire() {
   return Begin(present);
 }
 
+// How often the PCR was capped since it was `from`; 0: that is not what happened to it.
+std::size_t Recorder::Impl::CapsBetween(const Values& from, const Values& present) const {
+  const Step cap = MakeStep(kBuf, ima::CapData(), false);
+  Values value = from;
+  for (std::size_t caps = 1; caps <= ima::kMaxCaps; ++caps) {
+    value = After(value, cap.extends);
+    if (value == present) return caps;
+  }
+  return 0;
+}
+
+// The PCR was capped before us: the list says so, and explains the PCR again. Nothing is extended.
+Result<> Recorder::Impl::AdoptCaps(std::size_t caps) {
+  if (caps > 0)
+    log::Warn("recorder: the PCR was capped {} time(s): no attester was started in the initramfs", caps);
+  for (std::size_t i = 0; i < caps; ++i) {
+    Step step = MakeStep(kBuf, ima::CapData(), false);
+    step.next = After(values, step.extends);
+    ASSAY_TRY(PWriteAll(list.get(), step.record, static_cast<off_t>(bytes)));
+    Note(step);
+  }
+  return {};
+}
+
+// What the kernel extended for its first record, if the PCR holds that and then so many caps. A bank whose
+// hash the kernel lacks got the SHA-1 value, padded.
+std::optional<Values> Recorder::Impl::FirstExtends(const ima::RecordView& first, const Values& present,
+                                                   std::size_t caps) const {
+  Values extends;
+  for (std::size_t i = 0; i < banks.size(); ++i) {
+    bool met = false;
+    for (const ima::BankHash how : {ima::BankHash::kOwn, ima::BankHash::kPaddedSha1}) {
+      const Digest extend = ima::ExtendValue(banks[i], first, how);
+      Digest value = ExtendPcr(values[i], extend);
+      for (std::size_t n = 0; n < caps; ++n) value = ExtendPcr(value, ima::CapExtend(banks[i]));
+      if (value != present[i]) continue;
+      extends.push_back(extend);
+      met = true;
+      break;
+    }
+    if (!met) return std::nullopt;
+  }
+  return extends;
+}
+
 // An empty list begins with boot_aggregate: the kernel's own record, where its IMA has made one and nothing
 // else.
 Result<> Recorder::Impl::Begin(const Values& present) {
@@ -235,6 +285,7 @@ Result<> Recorder::Impl::Begin(const Values& present) {
 }
 
 Result<> Recorder::Impl::AdoptBootAggregate(const Values& present) {
+  if (const std::size_t caps = CapsBetween(values, present); caps > 0) return AdoptCaps(caps);
   const Result<Bytes> kernel = ReadFile(options.kernel_list, ima::kMaxRecord);
   if (!kernel && kernel.error().code() != "io.too-large")
     return Fail(StateError("recorder.pcr-in-use",
@@ -252,23 +303,24 @@ Result<> Recorder::Impl::AdoptBootAggregate(const Values& present) {
   ASSAY_ASSIGN(const std::optional<ima::RecordView> second, reader.Next());
   if (second) return Fail(busy);
   Step step = MakeStep(first->template_name, first->data, first->violation());
+  std::size_t caps = 0;
+  std::optional<Values> extends = FirstExtends(*first, present, caps);
+  while (!extends && caps < ima::kMaxCaps) extends = FirstExtends(*first, present, ++caps);
+  if (!extends)
+    return Fail(StateError("recorder.pcr-in-use",
+                           fmt::format("PCR {} holds more than the kernel's boot_aggregate", options.pcr)));
   std::string names;
-  for (std::size_t i = 0; i < banks.size(); ++i) {
-    if (ExtendPcr(values[i], step.extends[i]) == present[i]) continue;
-    step.extends[i] = ima::ExtendValue(banks[i], *first, ima::BankHash::kPaddedSha1);
-    if (ExtendPcr(values[i], step.extends[i]) != present[i])
-      return Fail(StateError("recorder.pcr-in-use",
-                             fmt::format("PCR {} holds more than the kernel's boot_aggregate", options.pcr)));
-    names += fmt::format("{}\n", HashName(banks[i]));
-  }
+  for (std::size_t i = 0; i < banks.size(); ++i)
+    if ((*extends)[i] != step.extends[i]) names += fmt::format("{}\n", HashName(banks[i]));
+  step.extends = *extends;
   if (!names.empty()) {
     ASSAY_TRY(WriteFileAtomic(File("padded"), AsBytes(names)));
     ASSAY_TRY(ReadPadded());
   }
   ASSAY_TRY(PWriteAll(list.get(), step.record, 0));
-  step.next = present;
+  step.next = After(values, step.extends);
   Note(step);
-  return {};
+  return AdoptCaps(caps);
 }
 
 // A group that was open when the process died: complete entries are committed, a torn one was never answered

@@ -15,7 +15,7 @@ constexpr std::uint16_t kAlgRsassa = 0x0014, kAlgRsapss = 0x0016, kAlgEcdsa = 0x
 constexpr std::uint16_t kCurveP256 = 0x0003;
 constexpr std::size_t kMaxBanks = 16, kMaxSelect = 32, kMaxBuffer = 1024;
 constexpr std::uint32_t kFixedTpm = 1U << 1, kFixedParent = 1U << 4, kSensitiveDataOrigin = 1U << 5;
-constexpr std::uint32_t kAdminWithPolicy = 1U << 7, kNoDa = 1U << 10;
+constexpr std::uint32_t kUserWithAuth = 1U << 6, kAdminWithPolicy = 1U << 7, kNoDa = 1U << 10;
 constexpr std::uint32_t kRestricted = 1U << 16, kDecrypt = 1U << 17, kSign = 1U << 18;
 constexpr std::uint16_t kAlgAes = 0x0006, kAlgCfb = 0x0043;
 
@@ -239,6 +239,16 @@ Result<> CheckAkAttributes(const KeyPublic& ak) {
   if (ak.symmetric != kAlgNull || ak.kdf != kAlgNull || ak.scheme == kAlgRsapss ||
       (ak.type == kAlgRsa && ak.rsa_exponent != 65537))
     return Fail(Other("ak.template", "the AK has other parameters than the template"));
+  return {};
+}
+
+Result<> CheckRunKey(const KeyPublic& key) {
+  constexpr std::uint32_t kAttributes =
+      kFixedTpm | kFixedParent | kSensitiveDataOrigin | kUserWithAuth | kNoDa | kSign;
+  if (key.kind != KeyPublic::Kind::kEccP256 || key.name_alg != kAlgSha256 || key.attributes != kAttributes ||
+      !key.auth_policy.empty() || key.scheme != kAlgEcdsa || key.scheme_hash != kAlgSha256 ||
+      key.symmetric != kAlgNull || key.kdf != kAlgNull)
+    return Fail(Other("run.template", "the key of the attester's run is none of the run key's template"));
   return {};
 }
 

@@ -69,6 +69,8 @@ Result<KeyPublic> ParsePublic(ByteView tpmt_public);
 // ak.decrypts, ak.weak. Then all else that the AK's template has (docs/formats/tpm.md): ak.template. So one
 // key has one public area, and with it one name.
 Result<> CheckAkAttributes(const KeyPublic& ak);
+// The run key's template and nothing else (docs/formats/tpm.md, "The run key"). StateError "run.template".
+Result<> CheckRunKey(const KeyPublic& key);
 // The default EK and nothing else (TCG EK Credential Profile 2.5, templates L-1 and L-2). StateError
 // "ek.template".
 Result<> CheckEkTemplate(const KeyPublic& ek);

@@ -88,4 +88,20 @@ TPM2B_PUBLIC AkTemplate(AkKind kind) {
   return t;
 }
 
+TPM2B_PUBLIC RunKeyTemplate() {
+  TPM2B_PUBLIC t{};
+  TPMT_PUBLIC& p = t.publicArea;
+  p.type = TPM2_ALG_ECC;
+  p.nameAlg = TPM2_ALG_SHA256;
+  p.objectAttributes = TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT | TPMA_OBJECT_SENSITIVEDATAORIGIN |
+                       TPMA_OBJECT_USERWITHAUTH | TPMA_OBJECT_NODA | TPMA_OBJECT_SIGN_ENCRYPT;
+  TPMS_ECC_PARMS& e = p.parameters.eccDetail;
+  e.symmetric.algorithm = TPM2_ALG_NULL;
+  e.scheme.scheme = TPM2_ALG_ECDSA;
+  e.scheme.details.ecdsa.hashAlg = TPM2_ALG_SHA256;
+  e.curveID = TPM2_ECC_NIST_P256;
+  e.kdf.scheme = TPM2_ALG_NULL;
+  return t;
+}
+
 }  // namespace assay::tpm

@@ -29,5 +29,6 @@ AkPolicy MakeAkPolicy();
 // TCG EK Credential Profile 2.5, appendix B.3.3 (L-1: RSA 2048) and B.3.4 (L-2: ECC NIST P-256).
 TPM2B_PUBLIC EkTemplate(EkKind kind);
 TPM2B_PUBLIC AkTemplate(AkKind kind);
+TPM2B_PUBLIC RunKeyTemplate();  // without what makes each one another
 
 }  // namespace assay::tpm

@@ -96,6 +96,7 @@ void Tpm::Impl::Close() {
   aks.clear();
   ek = kNone;
   rsa_ek = kNone;
+  run.handle = kNone;
   esys.reset();
   tcti.reset();
   gone = true;
@@ -118,6 +119,7 @@ Result<> Tpm::Impl::Open() {
   }));
   // No resource manager stands before a software TPM: what a killed process left there is taken away.
   if (tcti_name.starts_with("swtpm:")) ASSAY_TRY(FlushLeftovers());
+  FindRunKey();
   return {};
 }
 
@@ -131,6 +133,7 @@ Result<> Tpm::Impl::FlushLeftovers() {
     }));
     const TPML_HANDLE& handles = data->data.handles;
     for (UINT32 i = 0; i < handles.count; ++i) {
+      if (!run.name.empty() && handles.handle[i] == run.tpm_handle) continue;
       // A session's type is part of the handle under which it is flushed, not of the one that is listed.
       ESYS_TR object = kNone;
       TSS2_RC rc = Esys_TR_FromTPMPublic(ctx(), handles.handle[i], kNone, kNone, kNone, &object);

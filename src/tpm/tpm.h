@@ -111,6 +111,7 @@ class Tpm {
   Result<> Shutdown();  // TPM2_Shutdown(CLEAR)
 
  private:
+  friend class RunKey;
   struct Impl;
   explicit Tpm(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;

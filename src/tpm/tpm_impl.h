@@ -67,6 +67,20 @@ struct Tpm::Impl {
   Result<std::optional<Bytes>> ReadNv(std::uint32_t index, std::size_t max);
   Result<std::optional<Bytes>> ReadCertificate(EkKind kind);
   Result<Bytes> Activate(ESYS_TR ak, ESYS_TR ek_handle, ByteView credential, ByteView secret);
+
+  // run_key.cc
+  struct RunKeyState {
+    ESYS_TR handle = kNone;
+    TPM2_HANDLE tpm_handle = 0;  // to find it again on another connection
+    Bytes auth, name;            // empty: there is none
+  };
+  RunKeyState run;
+  Result<Bytes> CreateRunKey();  // TPMT_PUBLIC
+  Result<Bytes> NameOf(ESYS_TR handle);
+  Result<> GiveAuth();
+  void FindRunKey();
+  Result<Bytes> SignWithRunKey(ByteView statement);
+  void ForgetRunKey();
 };
 
 }  // namespace assay::tpm

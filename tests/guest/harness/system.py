@@ -63,6 +63,9 @@ class System:
         shutil.copy(self.kernel.image, self.tree / f"boot/vmlinuz-{self.kernel.release}")
         images.run(["cmake", "--install", self.build, "--prefix", self.tree / "usr", "--strip"])
         self._configure(configuration, keys)
+        # What root runs once nothing measures, or in the attester's place: in no reference.
+        shutil.copy(self.build / "bin/impostor", self.tree / "opt/impostor")
+        self._write("/opt/unknown", "#!/bin/sh\necho unknown code runs\n", 0o755)
         self.make_initrd(self.initrd)
         images.make_ext4(self.tree, self.disk, slack=256 << 20, options=["-L", "root"])
 

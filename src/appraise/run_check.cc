@@ -1,0 +1,121 @@
+// Whether the attester whose list this is still answers, and whether it was ever started early: what the run
+// key and the cap say.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "appraise/checks.h"
+#include "boot/event_log.h"
+#include "boot/replay.h"
+#include "list/cap.h"
+
+namespace assay::appraise {
+namespace {
+
+constexpr std::string_view kKernelIma = "kernel-ima";
+constexpr int kMaxTried = 2;  // caps that are looked for within a list
+
+// The AK is anybody's who is root. The key of the run is its process's alone, and the PCR proves which one it
+// is.
+void CheckSignature(Round& r, const std::map<std::string, std::string>& own) {
+  const attest::Evidence& e = r.request.evidence;
+  const auto named = own.find("run_key");
+  if (named == own.end()) {
+    r.Add("run.missing", Verdict::kNotTrusted,
+          "the list's last start names no key of its run: anybody may answer for it");
+    return;
+  }
+  if (e.run_signature.empty()) {
+    r.Add("run.missing", Verdict::kNotTrusted,
+          "the answer is not signed by the key of the attester's run: the attester has ended, and somebody "
+          "answers for it");
+    return;
+  }
+  const Result<Bytes> area = FromHex(named->second);
+  const Result<tpm::KeyPublic> key =
+      area ? tpm::ParsePublic(*area) : Result<tpm::KeyPublic>(Fail(area.error()));
+  const Result<> fits = key ? tpm::CheckRunKey(*key) : Result<>(Fail(key.error()));
+  if (!fits) {
+    r.Add("run.template", Verdict::kNotTrusted, "the key of the attester's run: " + fits.error().Message());
+    return;
+  }
+  if (!tpm::VerifyQuoteSignature(*key, attest::RunStatement(e.attest), e.run_signature))
+    r.Add("run.signature", Verdict::kNotTrusted,
+          "the answer is signed by another key than that of the attester's run: the attester has ended, and "
+          "somebody answers for "
+          "it");
+}
+
+// Is `value` what becomes of `from` by caps alone?
+bool Capped(HashAlg bank, Digest from, const Digest& value) {
+  for (std::size_t n = 0; n < ima::kMaxCaps; ++n) {
+    from = ExtendPcr(from, ima::CapExtend(bank));
+    if (from == value) return true;
+  }
+  return false;
+}
+
+// The PCR beside the list's: nothing but the firmware's part of a boot extends it.
+bool OtherPcrIsCapped(const Round& r) {
+  const Result<boot::EventLog> log = boot::ParseEventLog(r.request.evidence.event_log);
+  for (const auto& [id, values] : r.pcrs) {
+    const std::optional<HashAlg> bank = HashFromTpmAlg(id);
+    const auto value = values.find(ima::kCapPcr);
+    if (!bank || !CanHash(*bank) || value == values.end()) continue;
+    if (Capped(*bank, Digest::Filled(*bank, 0), value->second)) return true;
+    if (!log) continue;
+    const auto booted = boot::Replay(*log).Value(*bank, ima::kCapPcr);
+    if (booted && Capped(*bank, *booted, value->second)) return true;
+  }
+  return false;
+}
+
+// A list that is silent about a cap: it explains the PCR with caps before its first record, before its second
+// one or at its end.
+bool ListHidesCap(const Round& r) {
+  const attest::Claims& c = r.out.claims;
+  const auto quoted = r.pcrs.find(static_cast<std::uint16_t>(c.list_bank));
+  if (quoted == r.pcrs.end() || !quoted->second.contains(r.policy.pcr)) return false;
+  const Digest& value = quoted->second.at(r.policy.pcr);
+  const auto prefix = r.host.prefix.find(c.list_bank);
+  const Digest start =
+      c.first_record > 0 && prefix != r.host.prefix.end() ? prefix->second : Digest::Filled(c.list_bank, 0);
+  const auto replayed = [&](std::size_t at, int caps) {
+    Digest v = start;
+    for (std::size_t i = 0; i <= r.extends.size(); ++i) {
+      for (int n = 0; i == at && n < caps; ++n) v = ExtendPcr(v, ima::CapExtend(c.list_bank));
+      if (i < r.extends.size()) v = ExtendPcr(v, r.extends[i]);
+    }
+    return v;
+  };
+  for (int caps = 1; caps <= kMaxTried; ++caps)
+    for (const std::size_t at : {std::size_t{0}, std::size_t{1}, r.extends.size()})
+      if (at <= r.extends.size() && replayed(at, caps) == value) return true;
+  return false;
+}
+
+}  // namespace
+
+void CheckRun(Round& r) {
+  const std::map<std::string, std::string>& own = r.out.host.own;
+  if (own.contains("runs"))
+    CheckSignature(r, own);
+  else if (r.out.claims.engine == kKernelIma)
+    r.Add("run.none", Verdict::kTrusted,
+          "the kernel records by itself and has no key of a run: the list is proven, what the attester says "
+          "besides is the AK's word");
+  r.made.insert(Check::kRun);
+}
+
+void CheckCap(Round& r) {
+  if (!r.made.contains(Check::kPcrValues)) return;
+  const bool said = std::any_of(r.out.findings.begin(), r.out.findings.end(),
+                                [](const Finding& f) { return f.name == "own.capped"; });
+  if (said) return;
+  if ((!r.made.contains(Check::kList) && ListHidesCap(r)) || OtherPcrIsCapped(r))
+    r.Add("own.capped", Verdict::kNotTrusted,
+          "this boot was capped: no attester was started in the initramfs, and a list that says otherwise is "
+          "somebody's own");
+}
+
+}  // namespace assay::appraise

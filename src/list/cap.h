@@ -1,0 +1,23 @@
+// The cap: what is extended into the list's PCR where no attester was started in the initramfs, so that no
+// list of a boot that was measured from its beginning fits this boot any more.
+//
+//   RecordView of it: template "ima-buf", data CapData();  PCR after it: ExtendPcr(before, CapExtend(bank))
+//
+// Contract: one record, always the same bytes, so that a list can explain a PCR that holds it. What extends
+// it is a program that needs no attester, no key and no configuration (cli/cap_process.c): TPM2_PCR_Event
+// with CapData().
+#pragma once
+
+#include "base/digest.h"
+#include "list/cap_text.h"
+
+namespace assay::ima {
+
+inline constexpr std::string_view kCapName = ASSAY_CAP_NAME;
+inline constexpr std::uint32_t kCapPcr = ASSAY_CAP_PCR;
+inline constexpr std::size_t kMaxCaps = 8;  // in a row: each failed start may add one
+
+Bytes CapData();  // the record's template data
+Digest CapExtend(HashAlg bank);
+
+}  // namespace assay::ima

@@ -1,0 +1,148 @@
+#include "tpm/run_key.h"
+
+#include <cstring>
+
+#include "base/crypto.h"
+#include "base/log.h"
+#include "tpm/tpm_impl.h"
+
+namespace assay::tpm {
+namespace {
+
+constexpr std::size_t kAuthSize = 32;
+
+}  // namespace
+
+bool HasResourceManager(std::string_view tcti) {
+  return tcti.starts_with("device:/dev/tpmrm") || tcti == "tabrmd" || tcti.starts_with("tabrmd:");
+}
+
+Result<Bytes> Tpm::Impl::CreateRunKey() {
+  ASSAY_ASSIGN(const Bytes auth, RandomBytes(kAuthSize));
+  TPM2B_PUBLIC wanted = RunKeyTemplate();
+  // The template is what a primary key is derived from: with what nobody knows in it, nobody derives this one
+  // again.
+  ASSAY_ASSIGN(const Bytes x, RandomBytes(kAuthSize));
+  ASSAY_ASSIGN(const Bytes y, RandomBytes(kAuthSize));
+  Fill(wanted.publicArea.unique.ecc.x, x);
+  Fill(wanted.publicArea.unique.ecc.y, y);
+  TPM2B_SENSITIVE_CREATE sensitive{};
+  Fill(sensitive.sensitive.userAuth, auth);
+  const TPM2B_DATA outside{};
+  const TPML_PCR_SELECTION creation_pcrs{};
+  EsysPtr<TPM2B_PUBLIC> pub;
+  EsysPtr<TPM2B_CREATION_DATA> creation;
+  EsysPtr<TPM2B_DIGEST> creation_hash;
+  EsysPtr<TPMT_TK_CREATION> ticket;
+  ESYS_TR handle = kNone;
+  ASSAY_TRY(Run("TPM2_CreatePrimary", [&] {
+    return Esys_CreatePrimary(ctx(), ESYS_TR_RH_NULL, ESYS_TR_PASSWORD, kNone, kNone, &sensitive, &wanted,
+                              &outside, &creation_pcrs, &handle, Out(pub), Out(creation), Out(creation_hash),
+                              Out(ticket));
+  }));
+  run.handle = handle;
+  run.auth = auth;
+  ASSAY_TRY(
+      Run("the run key's handle", [&] { return Esys_TR_GetTpmHandle(ctx(), handle, &run.tpm_handle); }));
+  ASSAY_ASSIGN(run.name, NameOf(handle));
+  ASSAY_TRY(GiveAuth());
+  ASSAY_ASSIGN(Bytes area, Marshalled(pub->publicArea, Tss2_MU_TPMT_PUBLIC_Marshal, "the run key"));
+  ASSAY_ASSIGN(const KeyPublic parsed, ParsePublic(area));
+  ASSAY_TRY(CheckRunKey(parsed));
+  return area;
+}
+
+Result<Bytes> Tpm::Impl::NameOf(ESYS_TR handle) {
+  EsysPtr<TPM2B_NAME> name;
+  ASSAY_TRY(Run("an object's name", [&] { return Esys_TR_GetName(ctx(), handle, Out(name)); }));
+  return Bytes(name->name, name->name + name->size);
+}
+
+Result<> Tpm::Impl::GiveAuth() {
+  TPM2B_AUTH auth{};
+  Fill(auth, run.auth);
+  return Run("the run key's authorisation", [&] { return Esys_TR_SetAuth(ctx(), run.handle, &auth); });
+}
+
+// After Open(): where connections share their objects, the key is still there. What has its handle may be
+// another one's.
+void Tpm::Impl::FindRunKey() {
+  if (run.name.empty()) return;
+  ESYS_TR handle = kNone;
+  const auto found = [&]() -> Result<> {
+    ASSAY_TRY(Run("TPM2_ReadPublic", [&] {
+      return Esys_TR_FromTPMPublic(ctx(), run.tpm_handle, kNone, kNone, kNone, &handle);
+    }));
+    ASSAY_ASSIGN(const Bytes name, NameOf(handle));
+    if (name != run.name) return Fail(StateError("run-key.lost", "another object has the run key's handle"));
+    run.handle = handle;
+    return GiveAuth();
+  };
+  const Result<> done = found();
+  if (done) return;
+  if (run.handle == kNone && handle != kNone) Esys_TR_Close(ctx(), &handle);
+  run.handle = kNone;
+  log::Warn("tpm: the run key is not there any more: {}", done.error().Message());
+}
+
+Result<Bytes> Tpm::Impl::SignWithRunKey(ByteView statement) {
+  if (run.handle == kNone)
+    return Fail(gone ? Error(TpmError(TpmError::Kind::kGone, "TPM2_Sign", TSS2_TCTI_RC_NO_CONNECTION))
+                     : Error(StateError("run-key.lost", "the TPM has lost the key of this run")));
+  TPM2B_DIGEST digest{};
+  Fill(digest, Hash(HashAlg::kSha256, statement).view());
+  const TPMT_SIG_SCHEME scheme = {.scheme = TPM2_ALG_NULL, .details = {}};  // the key's own
+  // Not restricted: no ticket is asked for.
+  const TPMT_TK_HASHCHECK validation = {.tag = TPM2_ST_HASHCHECK, .hierarchy = TPM2_RH_NULL, .digest = {}};
+  EsysPtr<TPMT_SIGNATURE> signature;
+  ASSAY_TRY(Run("TPM2_Sign", [&] {
+    return Esys_Sign(ctx(), run.handle, ESYS_TR_PASSWORD, kNone, kNone, &digest, &scheme, &validation,
+                     Out(signature));
+  }));
+  return Marshalled(*signature, Tss2_MU_TPMT_SIGNATURE_Marshal, "the run key's signature");
+}
+
+void Tpm::Impl::ForgetRunKey() {
+  if (run.handle != kNone && !gone) Esys_FlushContext(ctx(), run.handle);
+  explicit_bzero(run.auth.data(), run.auth.size());
+  run = {};
+}
+
+Result<std::unique_ptr<RunKey>> RunKey::Create(Tpm& tpm) {
+  std::unique_ptr<RunKey> key(new RunKey());
+  key->tpm_ = &tpm;
+  if (HasResourceManager(tpm.tcti())) {
+    ASSAY_ASSIGN(key->own_, Tpm::Connect(tpm.tcti()));
+    key->tpm_ = key->own_.get();
+  }
+  Tpm::Impl& impl = *key->tpm_->impl_;
+  const std::lock_guard lock(impl.mutex);
+  if (!impl.run.name.empty()) return Fail(UsageError("a connection has one run key"));
+  Result<Bytes> made = impl.CreateRunKey();
+  if (!made) {
+    impl.ForgetRunKey();
+    return Fail(made.error());
+  }
+  key->public_ = std::move(*made);
+  return key;
+}
+
+RunKey::~RunKey() {
+  Tpm::Impl& impl = *tpm_->impl_;
+  const std::lock_guard lock(impl.mutex);
+  if (!public_.empty()) impl.ForgetRunKey();
+}
+
+Result<Bytes> RunKey::Sign(ByteView statement) {
+  if (lost_) return Fail(StateError("run-key.lost", "the TPM has lost the key of this run"));
+  Tpm::Impl& impl = *tpm_->impl_;
+  const std::lock_guard lock(impl.mutex);
+  Result<Bytes> signature = impl.SignWithRunKey(statement);
+  if (signature) return signature;
+  // A connection of its own that broke took the key with it. The shared one may come back, and the key with
+  // it.
+  if (own_ != nullptr || !impl.gone) lost_ = true;
+  return signature;
+}
+
+}  // namespace assay::tpm

@@ -1,0 +1,111 @@
+#include "tpm/run_key.h"
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <filesystem>
+
+#include "tpm/software_tpm.h"
+
+namespace assay::tpm {
+namespace {
+
+class RunKeyTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    char name[] = "/tmp/assay-run.XXXXXX";
+    dir_ = mkdtemp(name);
+    auto started =
+        SoftwareTpm::Start({.state_dir = dir_ + "/state", .run_dir = dir_ + "/run", .preload = ""});
+    ASSERT_TRUE(started) << started.error().Message();
+    swtpm_ = std::move(*started);
+    Connect();
+  }
+  void TearDown() override {
+    key_.reset();
+    tpm_.reset();
+    EXPECT_TRUE(swtpm_.Stop());
+    std::filesystem::remove_all(dir_);
+  }
+  void Connect() {
+    auto tpm = Tpm::Connect(swtpm_.tcti());
+    ASSERT_TRUE(tpm) << tpm.error().Message();
+    tpm_ = std::move(*tpm);
+  }
+  void Make() {
+    auto key = RunKey::Create(*tpm_);
+    ASSERT_TRUE(key) << key.error().Message();
+    key_ = std::move(*key);
+  }
+  bool Signs(std::string_view statement) {
+    const Result<Bytes> signature = key_->Sign(AsBytes(statement));
+    EXPECT_TRUE(signature) << signature.error().Message();
+    const Result<KeyPublic> area = ParsePublic(key_->public_area());
+    return signature && area && CheckRunKey(*area) &&
+           VerifyQuoteSignature(*area, AsBytes(statement), *signature) &&
+           !VerifyQuoteSignature(*area, AsBytes("another"), *signature);
+  }
+  std::string dir_;
+  SoftwareTpm swtpm_;
+  std::unique_ptr<Tpm> tpm_;
+  std::unique_ptr<RunKey> key_;
+};
+
+TEST_F(RunKeyTest, SignsBesideTheOtherKeys) {
+  ASSERT_TRUE(tpm_->CreateAk(AkKind::kEccP256));
+  ASSERT_TRUE(tpm_->Identity());
+  ASSERT_NO_FATAL_FAILURE(Make());
+  EXPECT_TRUE(Signs("a statement"));
+  const auto ak = tpm_->CreateAk(AkKind::kEccP256);
+  ASSERT_TRUE(ak) << ak.error().Message();
+  const PcrSelection pcr{{.bank = 0x000B, .pcrs = {10}}};
+  EXPECT_TRUE(tpm_->MakeQuote(*ak, pcr, Bytes(32, 1)));
+  EXPECT_TRUE(Signs("another one"));
+}
+
+TEST_F(RunKeyTest, IsAnotherOneEachTime) {
+  ASSERT_NO_FATAL_FAILURE(Make());
+  const Bytes first = key_->public_area();
+  EXPECT_FALSE(RunKey::Create(*tpm_));  // one for each connection
+  key_.reset();
+  ASSERT_NO_FATAL_FAILURE(Make());
+  EXPECT_NE(key_->public_area(), first);
+}
+
+TEST_F(RunKeyTest, OutlivesABrokenConnectionAndNotAReset) {
+  ASSERT_NO_FATAL_FAILURE(Make());
+  ASSERT_TRUE(tpm_->Reconnect());
+  EXPECT_TRUE(Signs("a statement"));
+  EXPECT_FALSE(key_->lost());
+  ASSERT_TRUE(swtpm_.Stop());
+  EXPECT_FALSE(key_->Sign(AsBytes("x")));
+  EXPECT_FALSE(key_->lost());  // nobody knows yet
+  auto started = SoftwareTpm::Start({.state_dir = dir_ + "/state", .run_dir = dir_ + "/run", .preload = ""});
+  ASSERT_TRUE(started) << started.error().Message();
+  swtpm_ = std::move(*started);
+  ASSERT_TRUE(tpm_->Reconnect());
+  const Result<Bytes> signature = key_->Sign(AsBytes("x"));
+  ASSERT_FALSE(signature);
+  EXPECT_EQ(signature.error().code(), "run-key.lost");
+  EXPECT_TRUE(key_->lost());
+}
+
+TEST_F(RunKeyTest, TheAkIsNone) {
+  const auto ak = tpm_->CreateAk(AkKind::kEccP256);
+  ASSERT_TRUE(ak);
+  const Result<KeyPublic> area = ParsePublic(ak->public_area());
+  ASSERT_TRUE(area);
+  const Result<> checked = CheckRunKey(*area);
+  ASSERT_FALSE(checked);
+  EXPECT_EQ(checked.error().code(), "run.template");
+}
+
+TEST(ResourceManager, IsKnownByTheTcti) {
+  for (const char* with : {"device:/dev/tpmrm0", "device:/dev/tpmrm1", "tabrmd", "tabrmd:bus_type=system"})
+    EXPECT_TRUE(HasResourceManager(with)) << with;
+  for (const char* without : {"device:/dev/tpm0", "device", "swtpm:path=/x", "mssim", "tabrmdx", ""})
+    EXPECT_FALSE(HasResourceManager(without)) << without;
+}
+
+}  // namespace
+}  // namespace assay::tpm
