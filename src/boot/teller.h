@@ -6,7 +6,6 @@
 #pragma once
 
 #include <functional>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -24,13 +23,14 @@ class Teller {
   StoryLine& Tell(std::string topic, std::string_view text, std::size_t i, bool with_digest = false);
   StoryLine& Add(StoryLine line) {
     Flush();
-    return last_.emplace(std::move(line));
+    has_line_ = true;
+    return last_ = std::move(line);
   }
   void Flush() {
-    if (!last_) return;
-    for (const std::uint64_t number : last_->events) told_[number] = true;
-    sink_(std::move(*last_));
-    last_.reset();
+    if (!has_line_) return;
+    has_line_ = false;
+    for (const std::uint64_t number : last_.events) told_[number] = true;
+    sink_(std::exchange(last_, {}));
   }
   // Whether a line that was flushed is about event i.
   bool told(std::size_t i) const { return told_[i]; }
@@ -38,7 +38,8 @@ class Teller {
  private:
   const Examined& x_;
   std::function<void(StoryLine)> sink_;
-  std::optional<StoryLine> last_;
+  bool has_line_ = false;
+  StoryLine last_;
   std::vector<bool> told_;
 };
 
