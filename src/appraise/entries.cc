@@ -17,8 +17,8 @@ namespace {
 constexpr std::size_t kMaxOwnBuffer = 1 << 20;
 constexpr std::string_view kKernelIma = "kernel-ima";
 constexpr std::string_view kKernelsKexec =
-    "kexec-cmdline";  // its buffer's name; security/integrity/ima/ima_kexec.c
-constexpr const char* kStopped = "stopped";            // in HostState::own: the last run has said its end
+    "kexec-cmdline";                         // its buffer's name; security/integrity/ima/ima_kexec.c
+constexpr const char* kStopped = "stopped";  // in HostState::own: the last run has said its end
 constexpr std::string_view kComponent = "component:";  // in HostState::own: path -> digest, empty until seen
 
 std::string EntryName(const JudgedEntry& e) {

@@ -45,8 +45,8 @@ constexpr auto kWatchdog = std::chrono::milliseconds(100);
 constexpr unsigned kAskEach = 10;  // rounds of the watchdog
 constexpr auto kStalled = std::chrono::seconds(5);
 constexpr auto kRestartPause = std::chrono::seconds(1);
-constexpr auto kLossLasts = std::chrono::minutes(10);  // in the engine's health
-constexpr auto kStale = std::chrono::seconds(5);       // longer than anything takes that has its own limit
+constexpr auto kLossLasts = std::chrono::minutes(10);    // in the engine's health
+constexpr auto kStale = std::chrono::seconds(5);         // longer than anything takes that has its own limit
 constexpr auto kDrain = std::chrono::seconds(2);         // at the end, for what waits already
 constexpr auto kStopPatience = std::chrono::seconds(1);  // with each lane's threads
 

@@ -261,19 +261,19 @@ struct assay_control {
   __u32 own_dev;     /* the kernel's dev_t of the file system that the attester serves; 0: none */
   __u32 bsg_major;   /* character devices that take raw commands; 0: none */
   __u32 nvme_major;
-  __u64 raw_seq;             /* raised with each of them */
-  __u64 epoch;               /* raised with each change of policy: what was judged before is asked again */
-  __u64 scope;               /* a cgroup's id: only its tasks are measured; 0: all */
-  __u64 missed;              /* loads that nobody answered */
-  __u64 missed_unnamed;      /* ... and that had no place in the map */
-  __u64 events_lost;         /* the ring buffer was full */
-  __u64 clean_hits;          /* loads of clean files */
-  __u64 requests;            /* questions asked */
-  __u64 wait_ns;             /* time spent waiting for answers */
-  __u64 unasked;             /* loads that went on (or were refused) without a question: no memory */
-  __u8 object[ASSAY_DIGEST]; /* SHA-256 of the BPF object and the policy */
-  __u64 storages;            /* file systems seen so far */
-  __u32 probe;               /* the attester's thread that asks the hooks at present; 0: none does */
+  __u64 raw_seq;              /* raised with each of them */
+  __u64 epoch;                /* raised with each change of policy: what was judged before is asked again */
+  __u64 scope;                /* a cgroup's id: only its tasks are measured; 0: all */
+  __u64 missed;               /* loads that nobody answered */
+  __u64 missed_unnamed;       /* ... and that had no place in the map */
+  __u64 events_lost;          /* the ring buffer was full */
+  __u64 clean_hits;           /* loads of clean files */
+  __u64 requests;             /* questions asked */
+  __u64 wait_ns;              /* time spent waiting for answers */
+  __u64 unasked;              /* loads that went on (or were refused) without a question: no memory */
+  __u8 object[ASSAY_DIGEST];  /* SHA-256 of the BPF object and the policy */
+  __u64 storages;             /* file systems seen so far */
+  __u32 probe;                /* the attester's thread that asks the hooks at present; 0: none does */
   __u32 pulses[ASSAY_PULSES]; /* raised by each hook that it comes by */
 };
 ASSAY_ASSERT(sizeof(struct assay_control) == 48 + 80 + 32 + 8 + 4 * (1 + ASSAY_PULSES));

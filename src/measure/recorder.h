@@ -70,11 +70,11 @@ enum class Violation {
   kGuarded,        // somebody reached for the attester, and was refused
   // It was mapped shared and writable before: its pages may be written to though nobody has it open.
   kSharedWritable,
-  kUserfault,      // a program supplies the pages of memory itself
-  kIdentity,       // a process changes what its program seems to be
-  kHooksOff,       // the switch of the engine's hooks opened for writing
-  kLockdown,       // allowed what lockdown=integrity would refuse
-  kHooksSilent,    // a hook of the lsm engine was not called; or is again
+  kUserfault,    // a program supplies the pages of memory itself
+  kIdentity,     // a process changes what its program seems to be
+  kHooksOff,     // the switch of the engine's hooks opened for writing
+  kLockdown,     // allowed what lockdown=integrity would refuse
+  kHooksSilent,  // a hook of the lsm engine was not called; or is again
 };
 std::string_view ViolationName(Violation v);  // "open_writers", "ToMToU", "unmeasurable", "mprotect", ...
 
