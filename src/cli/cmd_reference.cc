@@ -5,7 +5,9 @@
 #include <atomic>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <thread>
+#include <tuple>
 
 #include "base/fd.h"
 #include "cli/commands.h"
@@ -21,11 +23,13 @@ using reference::Index;
 
 constexpr std::size_t kMaxKey = 64 << 10;
 constexpr std::size_t kNamed = 20;  // paths without an owner that are printed for people
+constexpr const char* kPython = "/usr/bin/python3";
 
 struct ReferenceOptions {
   std::string out, folder, package, version, fetch_to, index, key, find;
   std::vector<std::string> debs, owning, vulnerable, revoked;
   bool installed = false;
+  bool no_byte_code = false;
 };
 
 std::string_view StandingName(appraise::Standing s) {
@@ -134,6 +138,28 @@ void SayUnowned(const std::vector<std::string>& unowned) {
   if (unowned.size() > kNamed) fmt::print(stderr, "  and {} more\n", unowned.size() - kNamed);
 }
 
+void SayByteCode(const reference::ByteCodeReport& r) {
+  if (r.unknown > 0)
+    fmt::print(stderr, "assay: {}: byte code of {} Python source(s) will be unknown\n", r.unavailable,
+               r.unknown);
+  if (r.other_python > 0)
+    fmt::print(
+        stderr,
+        "assay: {} Python source(s) are for another Python than this machine's: their byte code will be "
+        "unknown\n",
+        r.other_python);
+  if (!r.failed.empty())
+    fmt::print(stderr, "assay: {} Python source(s) could not be compiled and have no byte code, first {}\n",
+               r.failed.size(), r.failed.front());
+}
+
+// A package with byte code has a second row.
+std::size_t PackageCount(const std::vector<reference::IndexedPackage>& rows) {
+  std::set<std::tuple<std::string, std::string, std::string>> packages;
+  for (const reference::IndexedPackage& p : rows) packages.emplace(p.package, p.version, p.architecture);
+  return packages.size();
+}
+
 // The packages of this machine, as files from the archive. report: for JSON.
 Result<std::vector<std::string>> InstalledDebs(const ReferenceOptions& o, const Session& session,
                                                TemporaryFolder& temporary, json& report) {
@@ -180,6 +206,7 @@ Result<int> Build(const ReferenceOptions& o, const Session& session) {
   if (!o.folder.empty() && (o.package.empty() || o.version.empty()))
     return Fail(UsageError("reference build: a folder's content needs a name: --package and --version"));
   Builder builder;
+  if (!o.no_byte_code) builder.UseByteCode(kPython);
   json report = json::object();
   TemporaryFolder temporary;
   std::vector<std::string> debs = o.debs;
@@ -195,13 +222,23 @@ Result<int> Build(const ReferenceOptions& o, const Session& session) {
   ASSAY_ASSIGN(const std::unique_ptr<Index> index, Index::Open(o.out));
   report["files"] = index->files();
   report["digests"] = index->size();
-  report["packages"] = index->Packages().size();
+  report["packages"] = PackageCount(index->Packages());
   report["sha256"] = index->ContentDigest().hex();
+  const reference::ByteCodeReport byte_code = builder.ByteCode();
+  if (!o.no_byte_code)
+    report["byte_code"] = {{"known", byte_code.known},
+                           {"unknown", byte_code.unknown},
+                           {"other_python", byte_code.other_python},
+                           {"failed", byte_code.failed},
+                           {"unavailable", byte_code.unavailable}};
+  SayByteCode(byte_code);
   if (session.json)
     fmt::print("{}\n", Dump(report));
   else
-    fmt::print("{}: {} files of {} package(s), {} different contents\n", o.out, index->files(),
-               index->Packages().size(), index->size());
+    fmt::print(
+        "{}: {} files of {} package(s), {} different contents{}\n", o.out, index->files(),
+        PackageCount(index->Packages()), index->size(),
+        byte_code.known == 0 ? "" : fmt::format(", {} files of byte code among them", byte_code.known));
   return kExitOk;
 }
 
@@ -257,7 +294,7 @@ Result<int> Show(const ReferenceOptions& o, const Session& session) {
                              {"sha256", index->ContentDigest().hex()}}));
   else
     fmt::print("{} files of {} package(s), {} different contents, sha256:{}\n", index->files(),
-               packages.size(), index->size(), index->ContentDigest().hex());
+               PackageCount(index->Packages()), index->size(), index->ContentDigest().hex());
   return kExitOk;
 }
 
@@ -302,6 +339,7 @@ void AddReference(CLI::App& app, Session& session) {
   build->add_option("--fetch-to", o->fetch_to, "Where their files are kept; else they are fetched anew")
       ->needs(installed);
   build->add_option("--owning", o->owning, "Only the packages that own these files")->needs(installed);
+  build->add_flag("--no-byte-code", o->no_byte_code, "Not the byte code of Python sources");
   build->add_option("--vulnerable", o->vulnerable, "PKG=VERSION:NOTE, that version is vulnerable");
   build->add_option("--revoked", o->revoked, "PKG=VERSION:NOTE, that version is revoked");
   build->callback([o, &session] { session.Finish(Build(*o, session)); });

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/fd.h"
+#include "reference/byte_code.h"
 #include "reference/format.h"
 #include "reference/index.h"
 #include "reference/package_file.h"
@@ -16,6 +17,7 @@ namespace {
 
 constexpr std::size_t kBlock = 1 << 20;
 constexpr std::uint64_t kMaxTable = UINT32_MAX;
+constexpr const char* kByteCode = "byte code, calculated from the packaged source";
 
 struct Marked {
   std::string package, version, note;
@@ -33,6 +35,18 @@ Result<Digest> HashFile(const std::string& path) {
     if (n == 0) return hasher.Finish();
     hasher.Update(ByteView(block).first(static_cast<std::size_t>(n)));
   }
+}
+
+Result<std::optional<PackagedFile>> CompileFile(const std::string& path, ByteCompiler& compiler) {
+  ASSAY_ASSIGN(const UniqueFd fd, Open(path, O_RDONLY | O_NOFOLLOW));
+  struct stat st{};
+  if (fstat(fd.get(), &st) != 0) return Fail(OsError("fstat", path, errno));
+  if (static_cast<std::uint64_t>(st.st_size) > kMaxSource) {
+    compiler.LeaveOut(path);
+    return std::optional<PackagedFile>();
+  }
+  ASSAY_ASSIGN(const Bytes source, ReadAll(fd.get(), kMaxSource));
+  return compiler.Compile(path, st.st_mtime, source);
 }
 
 class Strings {
@@ -57,10 +71,22 @@ struct Builder::Impl {
   std::mutex mutex;
   std::vector<PackageContent> packages;
   std::vector<Marked> marks;
+  std::optional<Python> python;  // there: byte code is wanted
+  ByteCodeReport report;
 
   void Add(PackageContent content) {
     const std::lock_guard lock(mutex);
     packages.push_back(std::move(content));
+  }
+  // Byte code is content of its own, so that its note says what it is.
+  void AddByteCode(const PackageContent& of, std::vector<PackagedFile> files, const ByteCodeReport& more) {
+    const std::lock_guard lock(mutex);
+    report.known += more.known;
+    report.unknown += more.unknown;
+    report.other_python += more.other_python;
+    for (const std::string& path : more.failed) report.failed.push_back(of.package + ": " + path);
+    if (files.empty()) return;
+    packages.push_back({of.package, of.version, of.architecture, std::move(files), kByteCode});
   }
   appraise::Standing StandingOf(const PackageContent& p, std::string& note) const {
     appraise::Standing worst = appraise::Standing::kGood;
@@ -70,6 +96,7 @@ struct Builder::Impl {
       worst = m.standing;
       note = m.note;
     }
+    if (!p.note.empty()) note += (note.empty() ? "" : "; ") + p.note;
     return worst;
   }
 };
@@ -78,7 +105,15 @@ Builder::Builder() : impl_(std::make_unique<Impl>()) {}
 Builder::~Builder() = default;
 
 Result<> Builder::AddDeb(const std::string& path) {
-  ASSAY_ASSIGN(PackageContent content, ReadDeb(path));
+  if (!impl_->python) {
+    ASSAY_ASSIGN(PackageContent content, ReadDeb(path));
+    impl_->Add(std::move(content));
+    return {};
+  }
+  ByteCompiler compiler(*impl_->python);
+  std::vector<PackagedFile> byte_code;
+  ASSAY_ASSIGN(PackageContent content, ReadDeb(path, &compiler, &byte_code));
+  impl_->AddByteCode(content, std::move(byte_code), compiler.report());
   impl_->Add(std::move(content));
   return {};
 }
@@ -88,6 +123,9 @@ Result<> Builder::AddFolder(const std::string& path, const std::string& package,
   std::error_code error;
   const std::filesystem::path root = std::filesystem::canonical(path, error);
   if (error) return Fail(OsError("realpath", path, error.value()));
+  std::optional<ByteCompiler> compiler;
+  std::vector<PackagedFile> byte_code;
+  if (impl_->python) compiler.emplace(*impl_->python);
   std::filesystem::recursive_directory_iterator it(root, error);
   for (; !error && it != std::filesystem::recursive_directory_iterator(); it.increment(error)) {
     if (!it->is_regular_file(error) || it->is_symlink(error)) continue;
@@ -97,9 +135,14 @@ Result<> Builder::AddFolder(const std::string& path, const std::string& package,
       ASSAY_ASSIGN(const Bytes packed, ReadFile(file.path, kMaxModule));
       if (auto unpacked = UnpackedModule(file.path, packed)) content.files.push_back(std::move(*unpacked));
     }
+    if (compiler && compiler->Takes(file.path)) {
+      ASSAY_ASSIGN(auto compiled, CompileFile(file.path, *compiler));
+      if (compiled) byte_code.push_back(std::move(*compiled));
+    }
     content.files.push_back(std::move(file));
   }
   if (error) return Fail(OsError("readdir", path, error.value()));
+  if (compiler) impl_->AddByteCode(content, std::move(byte_code), compiler->report());
   impl_->Add(std::move(content));
   return {};
 }
@@ -111,6 +154,18 @@ Result<> Builder::AddFile(const std::string& path_on_disk, const std::string& pa
   content.files.push_back({path, digest});
   impl_->Add(std::move(content));
   return {};
+}
+
+void Builder::UseByteCode(const std::string& python) {
+  impl_->python = FindPython(python);
+  impl_->report.unavailable = impl_->python->unavailable;
+}
+
+ByteCodeReport Builder::ByteCode() const {
+  const std::lock_guard lock(impl_->mutex);
+  ByteCodeReport report = impl_->report;
+  std::sort(report.failed.begin(), report.failed.end());  // packages come in any order
+  return report;
 }
 
 void Builder::Mark(const std::string& package, const std::string& version, appraise::Standing standing,
@@ -138,8 +193,8 @@ Result<> Builder::Write(const std::string& path) const {
   for (PackageContent& p : impl_->packages) packages.push_back(&p);
   // In an order of its own, so that the same content gives the same file.
   std::sort(packages.begin(), packages.end(), [](const PackageContent* a, const PackageContent* b) {
-    return std::tie(a->package, a->version, a->architecture) <
-           std::tie(b->package, b->version, b->architecture);
+    return std::tie(a->package, a->version, a->architecture, a->note) <
+           std::tie(b->package, b->version, b->architecture, b->note);
   });
   for (std::uint32_t i = 0; i < packages.size(); ++i)
     for (const PackagedFile& f : packages[i]->files) rows.push_back({f.digest, i, f.path});

@@ -20,6 +20,16 @@
 
 namespace assay::reference {
 
+// Byte code of packaged Python sources: it is in no package, py3compile or Python itself writes it on each
+// machine.
+struct ByteCodeReport {
+  std::string unavailable;          // why there is none; empty: there is
+  std::size_t known = 0;            // files of byte code
+  std::size_t unknown = 0;          // sources without, because it is unavailable
+  std::size_t other_python = 0;     // sources for a Python of another version than this machine's
+  std::vector<std::string> failed;  // "PACKAGE: PATH" of sources that could not be compiled, sorted
+};
+
 class Builder {
  public:
   Builder();
@@ -28,6 +38,10 @@ class Builder {
   Result<> AddFolder(const std::string& path, const std::string& package, const std::string& version);
   Result<> AddFile(const std::string& path_on_disk, const std::string& path, const std::string& package,
                    const std::string& version);
+  // From here on packages and folders also give the byte code of their Python sources, calculated by this
+  // program.
+  void UseByteCode(const std::string& python);
+  ByteCodeReport ByteCode() const;
   // Marks all content of a package's version as vulnerable or revoked. version empty: all versions.
   void Mark(const std::string& package, const std::string& version, appraise::Standing standing,
             const std::string& note);

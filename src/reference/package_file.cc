@@ -5,9 +5,12 @@
 #include <sys/stat.h>
 
 #include <array>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <utility>
+
+#include "reference/byte_code.h"
 
 namespace assay::reference {
 namespace {
@@ -16,6 +19,18 @@ constexpr std::size_t kBlock = 256 << 10;
 constexpr std::size_t kMaxControl = 1 << 20;
 constexpr std::size_t kMaxFiles = 1'000'000;
 constexpr std::uint64_t kMaxUnpacked = std::uint64_t{64} << 30;
+
+// Where the byte code of a package's Python sources goes. links: other names of sources, which are compiled
+// under each.
+struct Sources {
+  ByteCompiler& compiler;
+  std::vector<PackagedFile>& byte_code;
+  std::multimap<std::string, std::string> links;  // the source -> the other name
+
+  void Compile(const std::string& path, std::int64_t mtime, ByteView source) {
+    if (auto compiled = compiler.Compile(path, mtime, source)) byte_code.push_back(std::move(*compiled));
+  }
+};
 
 struct ArchiveDelete {
   void operator()(archive* a) const { archive_read_free(a); }
@@ -130,7 +145,18 @@ Result<Digest> HashEntry(archive* a, const std::string& path, std::uint64_t& lef
   }
 }
 
-Result<> ReadData(Member& member, const std::string& path, PackageContent& out) {
+// An entry that is another name of a source: a hard link, or a symbolic one.
+void TakeLink(archive_entry* entry, const std::string& name, Sources& sources) {
+  const char* hard = archive_entry_hardlink(entry);
+  const char* symbolic = archive_entry_filetype(entry) == AE_IFLNK ? archive_entry_symlink(entry) : nullptr;
+  if ((hard == nullptr && symbolic == nullptr) || !sources.compiler.Takes(name)) return;
+  std::string target = hard != nullptr ? Absolute(hard) : std::string(symbolic);
+  if (!target.starts_with('/'))
+    target = (std::filesystem::path(name).parent_path() / target).lexically_normal().string();
+  sources.links.emplace(std::move(target), name);
+}
+
+Result<> ReadData(Member& member, const std::string& path, PackageContent& out, Sources* sources) {
   ASSAY_ASSIGN(const ArchivePtr inner, OpenInner(member, path));
   std::map<std::string, std::size_t> by_path;  // for hard links
   std::uint64_t left = kMaxUnpacked;
@@ -140,19 +166,27 @@ Result<> ReadData(Member& member, const std::string& path, PackageContent& out) 
     if (!more) return {};
     const char* name = archive_entry_pathname(entry);
     if (name == nullptr) continue;
-    if (out.files.size() >= kMaxFiles) return Fail(ParseError("deb", 0, path + ": too many files"));
+    if (out.files.size() + (sources != nullptr ? sources->links.size() : 0) >= kMaxFiles)
+      return Fail(ParseError("deb", 0, path + ": too many files"));
     PackagedFile file{.path = Absolute(name), .digest = {}};
+    if (sources != nullptr) TakeLink(entry, file.path, *sources);
     if (const char* link = archive_entry_hardlink(entry); link != nullptr) {
       const auto target = by_path.find(Absolute(link));
       if (target == by_path.end())
         return Fail(ParseError("deb", 0, path + ": hard link to nothing: " + file.path));
       file.digest = out.files[target->second].digest;
     } else if (archive_entry_filetype(entry) == AE_IFREG) {
-      Bytes packed;
+      Bytes content;
       const bool module = IsPackedModule(file.path);
-      ASSAY_ASSIGN(file.digest, HashEntry(inner.get(), path, left, module ? &packed : nullptr));
-      if (auto unpacked = module ? UnpackedModule(file.path, packed) : std::nullopt)
+      bool source = sources != nullptr && sources->compiler.Takes(file.path);
+      if (source && archive_entry_size(entry) > static_cast<la_int64_t>(kMaxSource)) {
+        sources->compiler.LeaveOut(file.path);
+        source = false;
+      }
+      ASSAY_ASSIGN(file.digest, HashEntry(inner.get(), path, left, module || source ? &content : nullptr));
+      if (auto unpacked = module ? UnpackedModule(file.path, content) : std::nullopt)
         out.files.push_back(std::move(*unpacked));
+      if (source) sources->Compile(file.path, archive_entry_mtime(entry), content);
     } else {
       continue;
     }
@@ -161,7 +195,45 @@ Result<> ReadData(Member& member, const std::string& path, PackageContent& out) 
   }
 }
 
-Result<PackageContent> ReadOuter(archive* outer, const std::string& path) {
+// What other names lead to, read again: a link may come before what it leads to.
+Result<> ReadLinked(Member& member, const std::string& path, Sources& sources) {
+  ASSAY_ASSIGN(const ArchivePtr inner, OpenInner(member, path));
+  std::uint64_t left = kMaxUnpacked;
+  while (!sources.links.empty()) {
+    archive_entry* entry = nullptr;
+    ASSAY_ASSIGN(const bool more, NextEntry(inner.get(), &entry, path));
+    if (!more) break;
+    const char* name = archive_entry_pathname(entry);
+    if (name == nullptr || archive_entry_filetype(entry) != AE_IFREG ||
+        archive_entry_hardlink(entry) != nullptr ||
+        archive_entry_size(entry) > static_cast<la_int64_t>(kMaxSource))
+      continue;
+    const auto [from, to] = sources.links.equal_range(Absolute(name));
+    if (from == to) continue;
+    Bytes content;
+    ASSAY_TRY(HashEntry(inner.get(), path, left, &content));
+    for (auto link = from; link != to; ++link)
+      sources.Compile(link->second, archive_entry_mtime(entry), content);
+    sources.links.erase(from, to);
+  }
+  for (const auto& [target, link] : sources.links) sources.compiler.LeaveOut(link);  // in another package
+  return {};
+}
+
+Result<> FollowLinks(archive* outer, const std::string& path, Sources& sources) {
+  while (true) {
+    archive_entry* entry = nullptr;
+    ASSAY_ASSIGN(const bool more, NextEntry(outer, &entry, path));
+    if (!more) return {};
+    const char* name = archive_entry_pathname(entry);
+    if (name == nullptr || !std::string_view(name).starts_with("data.tar")) continue;
+    const auto member = std::make_unique<Member>();
+    member->outer = outer;
+    return ReadLinked(*member, path, sources);
+  }
+}
+
+Result<PackageContent> ReadOuter(archive* outer, const std::string& path, Sources* sources) {
   PackageContent out;
   bool control = false;
   bool data = false;
@@ -181,11 +253,19 @@ Result<PackageContent> ReadOuter(archive* outer, const std::string& path) {
     if (is_control) {
       ASSAY_TRY(ReadControl(*member, path, out));
     } else {
-      ASSAY_TRY(ReadData(*member, path, out));
+      ASSAY_TRY(ReadData(*member, path, out, sources));
     }
   }
   if (!control || !data) return Fail(ParseError("deb", 0, path + ": not a Debian package"));
   return out;
+}
+
+Result<ArchivePtr> OpenDeb(const std::string& path) {
+  ArchivePtr outer(archive_read_new());
+  archive_read_support_format_ar(outer.get());
+  if (archive_read_open_filename(outer.get(), path.c_str(), kBlock) != ARCHIVE_OK)
+    return Fail(ArchiveError(outer.get(), path));
+  return outer;
 }
 
 }  // namespace
@@ -208,12 +288,17 @@ std::optional<PackagedFile> UnpackedModule(const std::string& path, ByteView pac
   return PackagedFile{path.substr(0, path.rfind('.')), *digest};
 }
 
-Result<PackageContent> ReadDeb(const std::string& path) {
-  const ArchivePtr outer(archive_read_new());
-  archive_read_support_format_ar(outer.get());
-  if (archive_read_open_filename(outer.get(), path.c_str(), kBlock) != ARCHIVE_OK)
-    return Fail(ArchiveError(outer.get(), path));
-  return ReadOuter(outer.get(), path);
+Result<PackageContent> ReadDeb(const std::string& path, ByteCompiler* compiler,
+                               std::vector<PackagedFile>* byte_code) {
+  ASSAY_ASSIGN(const ArchivePtr outer, OpenDeb(path));
+  if (compiler == nullptr || byte_code == nullptr) return ReadOuter(outer.get(), path, nullptr);
+  Sources sources{.compiler = *compiler, .byte_code = *byte_code, .links = {}};
+  ASSAY_ASSIGN(PackageContent content, ReadOuter(outer.get(), path, &sources));
+  if (!sources.links.empty()) {
+    ASSAY_ASSIGN(const ArchivePtr again, OpenDeb(path));
+    ASSAY_TRY(FollowLinks(again.get(), path, sources));
+  }
+  return content;
 }
 
 Result<PackageContent> ReadDebBytes(ByteView bytes, const std::string& name) {
@@ -221,7 +306,7 @@ Result<PackageContent> ReadDebBytes(ByteView bytes, const std::string& name) {
   archive_read_support_format_ar(outer.get());
   if (archive_read_open_memory(outer.get(), bytes.data(), bytes.size()) != ARCHIVE_OK)
     return Fail(ArchiveError(outer.get(), name));
-  return ReadOuter(outer.get(), name);
+  return ReadOuter(outer.get(), name, nullptr);
 }
 
 }  // namespace assay::reference

@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "base/fd.h"
+#include "reference/byte_code.h"
 #include "reference/index.h"
 #include "reference/package_file.h"
 #include "reference/process.h"
@@ -227,6 +228,158 @@ TEST_F(ReferenceTest, PackageWithTwoDataMembers) {
   const auto read = ReadDeb(deb);
   ASSERT_FALSE(read);
   EXPECT_EQ(read.error().code(), "parse.deb");
+}
+
+constexpr const char* kPython = "/usr/bin/python3";
+
+// py_compile's own answer: there is a python3, and it is of a version that is the same in each process.
+#define ASSAY_NEED_PYTHON() \
+  if (const Python p = FindPython(kPython); !p.unavailable.empty()) GTEST_SKIP() << p.unavailable
+
+TEST_F(ReferenceTest, ByteCodeIsWhatPyCompileWrites) {
+  ASSAY_NEED_PYTHON();
+  Put("/app/m.py", "import os\nx = {'a', 'b'}\ndef f(y):\n  'docs'\n  return y in {'c', 'd'}\n");
+  Put("/app/sub/latin.py", "# coding: latin-1\nx = '\xe9'\n");
+  Put("/app/data.txt", "x = 1\n");
+  std::filesystem::create_symlink("m.py", dir_ + "/app/link.py");
+  Builder b;
+  b.UseByteCode(kPython);
+  ASSERT_TRUE(b.AddFolder(dir_ + "/app", "app", "1"));
+  EXPECT_EQ(b.ByteCode().known, 2U);
+  EXPECT_TRUE(b.ByteCode().failed.empty());
+  const auto index = Written(b);
+  const auto o =
+      RunProgram({kPython, "-m", "py_compile", dir_ + "/app/m.py", dir_ + "/app/sub/latin.py"}, dir_);
+  ASSERT_TRUE(o && o->exit_code == 0) << (o ? o->err : o.error().Message());
+  std::size_t written = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(dir_ + "/app")) {
+    if (entry.path().extension() != ".pyc") continue;
+    ++written;
+    const Digest digest = Hash(HashAlg::kSha256, *ReadFile(entry.path(), 1 << 20));
+    const auto origins = index->Find(digest);
+    ASSERT_EQ(origins.size(), 1U) << entry.path();
+    EXPECT_EQ(origins[0].path, entry.path());
+    EXPECT_EQ(origins[0].package, "app");
+    EXPECT_EQ(origins[0].note, "byte code, calculated from the packaged source");
+  }
+  EXPECT_EQ(written, 2U);
+}
+
+// As unpacked and compiled at installation; other names of a source are sources too.
+TEST_F(ReferenceTest, ByteCodeOfPackages) {
+  ASSAY_NEED_PYTHON();
+  Put("/one/usr/lib/python3/dist-packages/m.py", "x = 1\n");
+  Put("/one/usr/lib/python3/dist-packages/python2.py", "print 'x'\n");
+  Put("/one/usr/lib/python3.2/other.py", "x = 1\n");
+  Put("/one/usr/share/doc/one/example.py", "x = 1\n");
+  Put("/one/usr/share/one/private.py", "x = 2\n");
+  Put("/one/usr/share/one/large.py", std::string(kMaxSource, '#') + "\n");
+  std::filesystem::create_symlink("private.py", dir_ + "/one/usr/share/one/before.py");
+  std::filesystem::create_symlink("../elsewhere.py", dir_ + "/one/usr/share/one/outside.py");
+  std::filesystem::create_hard_link(dir_ + "/one/usr/share/one/private.py",
+                                    dir_ + "/one/usr/share/one/second.py");
+  const std::string deb = MakeDeb("one", "1", "tool");
+  Builder b;
+  b.UseByteCode(kPython);
+  ASSERT_TRUE(b.AddDeb(deb));
+  b.Mark("one", "1", appraise::Standing::kVulnerable, "advisory 1");
+  EXPECT_EQ(b.ByteCode().known, 4U);
+  EXPECT_EQ(b.ByteCode().other_python, 1U);
+  EXPECT_EQ(b.ByteCode().failed,
+            (std::vector<std::string>{"one: /usr/lib/python3/dist-packages/python2.py",
+                                      "one: /usr/share/one/large.py", "one: /usr/share/one/outside.py"}));
+  const auto index = Written(b);
+  const Digest first = index->ContentDigest();
+  const std::string cached = "__pycache__/m." + FindPython(kPython).tag + ".pyc";
+  const auto origin = index->FindPath("/usr/lib/python3/dist-packages/" + cached);
+  ASSERT_TRUE(origin);
+  EXPECT_EQ(origin->package, "one");
+  EXPECT_EQ(origin->version, "1");
+  EXPECT_EQ(origin->standing, appraise::Standing::kVulnerable);
+  EXPECT_EQ(origin->note, "advisory 1; byte code, calculated from the packaged source");
+  for (const char* name : {"private", "before", "second"})
+    EXPECT_TRUE(index->FindPath("/usr/share/one/__pycache__/" + std::string(name) + "." +
+                                FindPython(kPython).tag + ".pyc"))
+        << name;
+  EXPECT_FALSE(index->FindPath("/usr/share/doc/one/__pycache__/example." + FindPython(kPython).tag + ".pyc"));
+  Builder again;
+  again.UseByteCode(kPython);
+  ASSERT_TRUE(again.AddDeb(deb));
+  again.Mark("one", "1", appraise::Standing::kVulnerable, "advisory 1");
+  EXPECT_EQ(Written(again)->ContentDigest(), first);
+  Builder without;
+  ASSERT_TRUE(without.AddDeb(deb));
+  EXPECT_FALSE(Written(without)->FindPath("/usr/lib/python3/dist-packages/" + cached));
+}
+
+TEST_F(ReferenceTest, ByteCodeWithoutPythonIsCounted) {
+  Put("/app/a.py", "x = 1\n");
+  Put("/app/b.py", "x = 2\n");
+  Put("/not-python", "#!/bin/sh\nexit 0\n");
+  Put("/old-python", "#!/bin/sh\nprintf 'cpython-39%22s'; read x\n");
+  std::filesystem::permissions(dir_, std::filesystem::perms(0755));
+  for (const char* name : {"/not-python", "/old-python"})
+    std::filesystem::permissions(dir_ + name, std::filesystem::perms(0755));
+  for (const char* name : {"/no-python", "/not-python", "/old-python"}) {
+    Builder b;
+    b.UseByteCode(dir_ + name);
+    ASSERT_TRUE(b.AddFolder(dir_ + "/app", "app", "1")) << name;
+    EXPECT_FALSE(b.ByteCode().unavailable.empty()) << name;
+    EXPECT_EQ(b.ByteCode().unknown, 2U) << name;
+    EXPECT_EQ(b.ByteCode().known, 0U) << name;
+    EXPECT_TRUE(Written(b)->FindPath(dir_ + "/app/a.py")) << name;
+  }
+}
+
+// compile() dies of some sources. The rest of the package has byte code, until it happens too often.
+TEST_F(ReferenceTest, SourcesThatEndPythonAreLeftOut) {
+  // Says what Python says, answers like it, and dies of the one that says "die".
+  Put("/python", R"(#!/bin/sh
+printf 'cpython-311\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0'
+while IFS= read -r line; do
+  case $line in
+    *die*) kill -SEGV $$ ;;
+    *spin*) while :; do :; done ;;
+    *) printf '\1%s' 0123456789abcdef0123456789abcdef ;;
+  esac
+done
+)");
+  std::filesystem::permissions(dir_, std::filesystem::perms(0755));
+  std::filesystem::permissions(dir_ + "/python", std::filesystem::perms(0755));
+  Python python = FindPython(dir_ + "/python");
+  ASSERT_EQ(python.unavailable, "");
+  python.cpu_seconds = 1;
+  ByteCompiler compiler(python);
+  auto compile = [&](std::string_view source) {
+    return compiler.Compile("/p/m.py", 0x61616161, AsBytes(source)).has_value();
+  };
+  EXPECT_TRUE(compile("good\n"));
+  EXPECT_FALSE(compile("die\n"));
+  EXPECT_TRUE(compile("good\n"));
+  EXPECT_FALSE(compile("spin\n"));
+  EXPECT_TRUE(compile("good\n"));
+  EXPECT_FALSE(compile("die\n"));
+  EXPECT_FALSE(compile("good\n"));  // given up
+  EXPECT_EQ(compiler.report().known, 3U);
+  EXPECT_EQ(compiler.report().failed.size(), 4U);
+}
+
+// What is compiled is not run, and what compiles can't touch anything.
+TEST_F(ReferenceTest, SourcesAreNotRun) {
+  ASSAY_NEED_PYTHON();
+  std::filesystem::permissions(dir_, std::filesystem::perms(0777));
+  Put("/app/evil.py", "open('" + dir_ + "/ran', 'w')\n");
+  Put("/app/deep.py", std::string(100'000, '(') + "\n");
+  Put("/app/sum.py", "x = 0" + std::string(400'000, '-') + "1\n");
+  Put("/app/zero.py", std::string("x = '\0'\n", 8));
+  Put("/app/codec.py", "# coding: no-such\n");
+  Put("/app/good.py", "x = 1\n");
+  Builder b;
+  b.UseByteCode(kPython);
+  ASSERT_TRUE(b.AddFolder(dir_ + "/app", "app", "1"));
+  EXPECT_FALSE(std::filesystem::exists(dir_ + "/ran"));
+  EXPECT_EQ(b.ByteCode().known, 2U);
+  EXPECT_EQ(b.ByteCode().failed.size(), 4U);
 }
 
 }  // namespace
