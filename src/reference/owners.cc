@@ -22,8 +22,18 @@ std::string Literal(const std::string& path) {
   return out;
 }
 
+// "/a/m.py" of "/a/__pycache__/m.cpython-311.pyc": no package has the byte code itself. Else the path.
+std::string SourceOf(const std::string& path) {
+  constexpr std::string_view kFolder = "/__pycache__/";
+  const std::size_t folder = path.rfind(kFolder);
+  if (folder == std::string::npos || !path.ends_with(".pyc")) return path;
+  const std::size_t name = folder + kFolder.size();
+  return path.substr(0, folder + 1) + path.substr(name, path.find('.', name) - name) + ".py";
+}
+
 // The names that a package may know a file by, on a machine whose /bin is /usr/bin.
-std::vector<std::string> Names(const std::string& path) {
+std::vector<std::string> Names(const std::string& file) {
+  const std::string path = SourceOf(file);
   std::vector<std::string> names{path};
   const std::string merged = appraise::NormalisePath(path);
   if (merged.starts_with("/usr/") && appraise::NormalisePath(merged.substr(4)) == merged)

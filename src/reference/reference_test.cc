@@ -187,6 +187,14 @@ TEST(OwnersTest, LinksAndDiversions) {
   EXPECT_EQ(owners->packages.size(), 1U);
 }
 
+TEST(OwnersTest, OfByteCode) {
+  const auto source = OwnersOf({"/usr/lib/python3.11/json/decoder.py"});
+  const auto compiled = OwnersOf({"/usr/lib/python3.11/json/__pycache__/decoder.cpython-311.pyc"});
+  ASSERT_TRUE(source && compiled);
+  EXPECT_EQ(Names(compiled->packages), Names(source->packages));
+  EXPECT_EQ(compiled->packages.size(), 1U);
+}
+
 TEST_F(ReferenceTest, SeveralIndexesAnswerAsOne) {
   Builder a, b;
   ASSERT_TRUE(a.AddDeb(MakeDeb("one", "1", "1")));
