@@ -50,7 +50,9 @@ Error Failed(const char* call, const std::string& subject, int err) {
 Result<ObjectPtr> OpenObject(ByteView elf) {
   Begin();
   // Without a name its maps of constants are named by an address.
-  LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = "assay");
+  bpf_object_open_opts options{};
+  options.sz = sizeof(options);
+  options.object_name = "assay";
   ObjectPtr object(bpf_object__open_mem(elf.data(), elf.size(), &options));
   if (!object) return Fail(Failed("bpf_object__open_mem", "", errno));
   return object;
