@@ -26,7 +26,7 @@ std::string TypeText(const Event& e) {
 
 std::string Content(const Examined& x, std::size_t i) {
   const Event& e = x.event(i);
-  const std::string label = EventLabel(x, i);
+  std::string label = EventLabel(x, i);
   if (IsUnderstood(x, i) && !label.empty()) return label;
   return e.data.empty() ? "no data" : fmt::format("{} bytes: {}", e.data.size(), Head(e.data));
 }

@@ -125,7 +125,7 @@ Result<Recorded> Recorder::Record(const Measurement& m) {
                        (m.context.late || (d.options.known && d.options.known(m.digest)));
   const Key content = d.ContentKey(m.digest.view());
   const std::string& cgroup = m.context.cgroup;
-  const Result<Recorded> recorded =
+  Result<Recorded> recorded =
       m.with_cgroup ? d.Add(ima::kNgCgroupName, ima::EncodeNgCgroup(m.digest, m.path, cgroup), false, grouped,
                             std::pair{d.PathKey(m.path, cgroup), content}, m.context, m.path, false)
                     : d.Add(kNg, ima::EncodeNg(m.digest, m.path), false, grouped,
