@@ -184,7 +184,9 @@ static int loop_partition(void) {
   write_file(at("old"), first);
   snprintf(command, sizeof(command),
            "python3 -c \"d=open('%1$s/image','r+b'); b=d.read(); o=open('%1$s/old','rb').read(); "
-           "n=open('%1$s/new','rb').read(); at=b.index(o); d.seek(at); d.write(n)\" && sync",
+           "n=open('%1$s/new','rb').read(); "
+           /* Blocks of zeros have no place in the image: only the mark is looked for. */
+           "i=next(k for k in range(len(o)) if o[k]!=n[k])-12; d.seek(b.index(o[i:])); d.write(n[i:])\" && sync",
            at(""));
   must(system(command) == 0, "rewriting the image");
   int fd = open(path, O_RDONLY);
