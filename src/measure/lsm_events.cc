@@ -26,6 +26,7 @@ constexpr int kPollMs = 100;
 constexpr auto kDevices = std::chrono::seconds(1);     // a driver may be loaded at any time
 constexpr auto kLastWords = std::chrono::seconds(20);  // shorter than a service manager's patience
 constexpr auto kStopPatience = std::chrono::seconds(1);
+constexpr auto kLatePatience = std::chrono::seconds(1);  // with one file that ran unanswered
 
 // The number in "/proc/123/mem"; 0 for others.
 pid_t ProcessIn(std::string_view path) {
@@ -220,7 +221,10 @@ void LsmEvents::Impl::Handle(const assay_event& event) {
   }
 }
 
+// The kernel forgets a name when this has returned: its content is measured by then, so that a kill loses
+// nothing. Where a file's server never answers, the name alone has to do, also of those that come after it.
 void LsmEvents::Impl::HandleMissed() {
+  bool hangs = false;
   programs->TakeMissed([&](const assay_missed& missed) {
     if (stop && std::chrono::steady_clock::now() > stopped + kLastWords) {
       Report(Violation::kUnanswered, "unnamed:rest",
@@ -238,6 +242,7 @@ void LsmEvents::Impl::HandleMissed() {
     Report(Violation::kUnanswered, path, context);
     if ((missed.kinds & (1U << ASSAY_EXEC | 1U << ASSAY_MMAP | 1U << ASSAY_KERNEL_READ)) != 0)
       MeasureLate(path, context);
+    hangs = hangs || !lane.WaitIdle(kLatePatience);
     return true;
   });
 }
