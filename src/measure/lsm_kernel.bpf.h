@@ -272,7 +272,6 @@ enum lockdown_reason {
 #define FMODE_EXEC 32U
 #define PROT_WRITE 2UL
 #define PROT_EXEC 4UL
-#define VM_WRITE 2UL
 #define VM_EXEC 4UL
 #define VM_SHARED 8UL
 #define READ_IMPLIES_EXEC 0x0400000U
@@ -288,7 +287,6 @@ enum lockdown_reason {
 #define PR_SET_MM 35
 #define PR_SET_MM_EXE_FILE 13
 #define PR_SET_MM_MAP 14
-#define READING_MODULE 2
 #define READING_KEXEC 3
 #define READING_KEXEC_INITRAMFS 4
 #define LOADING_KEXEC_IMAGE 3

@@ -8,6 +8,17 @@ Digest PolicyStep(const Digest& from, std::uint32_t command, ByteView arguments)
   return Hash(HashAlg::kSha256, Writer().Put(from.view()).U32Be(command).Put(arguments).bytes());
 }
 
+// An ECDSA key on NIST P-256 with SHA-256.
+void SignsByP256(TPMT_PUBLIC& p) {
+  p.type = TPM2_ALG_ECC;
+  TPMS_ECC_PARMS& e = p.parameters.eccDetail;
+  e.symmetric.algorithm = TPM2_ALG_NULL;
+  e.scheme.scheme = TPM2_ALG_ECDSA;
+  e.scheme.details.ecdsa.hashAlg = TPM2_ALG_SHA256;
+  e.curveID = TPM2_ECC_NIST_P256;
+  e.kdf.scheme = TPM2_ALG_NULL;
+}
+
 }  // namespace
 
 AkPolicy MakeAkPolicy() {
@@ -68,13 +79,7 @@ TPM2B_PUBLIC AkTemplate(AkKind kind) {
   // What makes this primary key ours, and none that another program derives.
   constexpr std::string_view kLabel = "assay-ak-v1";
   if (kind == AkKind::kEccP256) {
-    p.type = TPM2_ALG_ECC;
-    TPMS_ECC_PARMS& e = p.parameters.eccDetail;
-    e.symmetric.algorithm = TPM2_ALG_NULL;
-    e.scheme.scheme = TPM2_ALG_ECDSA;
-    e.scheme.details.ecdsa.hashAlg = TPM2_ALG_SHA256;
-    e.curveID = TPM2_ECC_NIST_P256;
-    e.kdf.scheme = TPM2_ALG_NULL;
+    SignsByP256(p);
     Fill(p.unique.ecc.x, AsBytes(kLabel));
   } else {
     p.type = TPM2_ALG_RSA;
@@ -91,16 +96,10 @@ TPM2B_PUBLIC AkTemplate(AkKind kind) {
 TPM2B_PUBLIC RunKeyTemplate() {
   TPM2B_PUBLIC t{};
   TPMT_PUBLIC& p = t.publicArea;
-  p.type = TPM2_ALG_ECC;
   p.nameAlg = TPM2_ALG_SHA256;
   p.objectAttributes = TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT | TPMA_OBJECT_SENSITIVEDATAORIGIN |
                        TPMA_OBJECT_USERWITHAUTH | TPMA_OBJECT_NODA | TPMA_OBJECT_SIGN_ENCRYPT;
-  TPMS_ECC_PARMS& e = p.parameters.eccDetail;
-  e.symmetric.algorithm = TPM2_ALG_NULL;
-  e.scheme.scheme = TPM2_ALG_ECDSA;
-  e.scheme.details.ecdsa.hashAlg = TPM2_ALG_SHA256;
-  e.curveID = TPM2_ECC_NIST_P256;
-  e.kdf.scheme = TPM2_ALG_NULL;
+  SignsByP256(p);
   return t;
 }
 
