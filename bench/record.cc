@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "base/log.h"
-#include "measure/recorder.h"
+#include "measure/record/recorder.h"
 #include "tpm/software_tpm.h"
 
 namespace assay {

@@ -1,6 +1,7 @@
 # assay_room(NAME DEPS rooms... LIBS libraries... TEST_DEPS rooms that only the tests look into...)
 # A room is a folder of src/: x.cc goes into the library assay_NAME; x_test.cc into assay_NAME_test; x_root_test.cc
 # (needs root) into assay_NAME_root_test; x_bench.cc into assay_NAME_bench; x_fuzz.cc each into a fuzz program;
+# A sub-room's NAME is its path, "measure/record"; its targets have "_" for "/".
 # x_main.cc is left to the room's own CMakeLists.txt. Tests and benchmarks are left out with -DBUILD_TESTING=OFF.
 # ASSAY_WARNINGS is for C sources outside the rooms, which do not link assay_flags.
 find_package(Threads REQUIRED)
@@ -42,8 +43,11 @@ if(MOLD AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   add_link_options(-fuse-ld=mold)
 endif()
 
-function(assay_room name)
+function(assay_room path)
   cmake_parse_arguments(ARG "" "" "DEPS;LIBS;TEST_DEPS" ${ARGN})
+  string(REPLACE "/" "_" name ${path})
+  string(REPLACE "/" "_" ARG_DEPS "${ARG_DEPS}")
+  string(REPLACE "/" "_" ARG_TEST_DEPS "${ARG_TEST_DEPS}")
   file(GLOB all CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
   set(lib ${all})
   list(FILTER lib EXCLUDE REGEX "_(test|bench|fuzz|main)\\.cc$")

@@ -18,9 +18,9 @@
 #include <string>
 #include <vector>
 
-#include "attest/evidence.h"
 #include "base/digest.h"
 #include "boot/expected.h"
+#include "evidence/evidence.h"
 #include "tpm/attest_data.h"
 
 namespace assay::appraise {
@@ -66,7 +66,7 @@ struct Finding {
   std::uint32_t sub = 0;                  // position within a group
   std::string path, digest;               // of the entry, if it is about one
   std::string cgroup;                     // that its record names
-  std::optional<attest::ContextEntry> context;
+  std::optional<evidence::ContextEntry> context;
 };
 
 enum class EntryState { kTrusted, kVulnerable, kRevoked, kChanged, kUnknown, kViolation, kOwn };
@@ -78,7 +78,7 @@ struct JudgedEntry {
   std::string path, digest;  // "sha256:..."
   std::string cgroup;        // that the record names (template d-ng|n-ng|cgpath): proven by the PCR
   std::optional<Origin> origin;
-  std::optional<attest::ContextEntry> context;
+  std::optional<evidence::ContextEntry> context;
 };
 
 struct Policy {
@@ -139,8 +139,8 @@ Result<HostState> ParseHostState(std::string_view json);
 std::string EncodeHostState(const HostState& state);
 
 struct Request {
-  const attest::Evidence& evidence;
-  attest::Binding binding;  // of this side's connection
+  const evidence::Evidence& evidence;
+  evidence::Binding binding;  // of this side's connection
   Bytes nonce;
   tpm::PcrSelection selection;     // asked for; must be met exactly
   std::uint64_t first_record = 0;  // asked for
@@ -151,9 +151,9 @@ struct Appraisal {
   std::vector<Finding> findings;
   std::vector<JudgedEntry> entries;  // of this round
   std::map<EntryState, std::uint64_t> counts;
-  HostState host;         // to keep for the next round
-  attest::Claims claims;  // as parsed; empty if they could not be
-  bool rebooted = false;  // since the last round
+  HostState host;           // to keep for the next round
+  evidence::Claims claims;  // as parsed; empty if they could not be
+  bool rebooted = false;    // since the last round
   Reach reach = Reach::kUnknown;
 };
 // boots: what may have been booted, as learned from earlier boots (boot/expected.h); it must be one of them.

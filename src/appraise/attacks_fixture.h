@@ -16,7 +16,7 @@
 #include "appraise/synthetic.h"
 #include "attest/collector.h"
 #include "list/list.h"
-#include "measure/recorder.h"
+#include "measure/record/recorder.h"
 #include "tpm/run_key.h"
 #include "tpm/software_tpm.h"
 
@@ -124,16 +124,17 @@ class AttacksTest : public ::testing::Test {
     ASSERT_TRUE(r) << r.error().Message();
   }
 
-  attest::Evidence Collect(const attest::Binding& binding = {"unix", {}}, const std::string& selection = "") {
-    attest::Challenge c;
+  evidence::Evidence Collect(const evidence::Binding& binding = {"unix", {}},
+                             const std::string& selection = "") {
+    evidence::Challenge c;
     c.nonce = nonce_;
     c.first_record = first_;
     if (!selection.empty()) c.selection = *tpm::ParseSelectionText(selection);
     auto e = collector_->Collect(c, binding, level_);
     EXPECT_TRUE(e) << e.error().Message();
-    return e ? *e : attest::Evidence{};
+    return e ? *e : evidence::Evidence{};
   }
-  Appraisal Judge(const attest::Evidence& e) {
+  Appraisal Judge(const evidence::Evidence& e) {
     const Request request{.evidence = e,
                           .binding = {"unix", {}},
                           .nonce = nonce_,
@@ -153,7 +154,7 @@ class AttacksTest : public ::testing::Test {
   }
   // The evidence with its list edited: records are cut apart, changed and put together.
   template <typename Edit>
-  attest::Evidence WithList(attest::Evidence e, Edit edit) {
+  evidence::Evidence WithList(evidence::Evidence e, Edit edit) {
     std::vector<Bytes> records;
     ima::ListReader reader(e.list, HashAlg::kSha256);
     while (true) {
@@ -183,7 +184,7 @@ class AttacksTest : public ::testing::Test {
   HostState host_;
   Bytes nonce_ = Bytes(32, 7);
   std::uint64_t first_ = 0;
-  attest::Level level_ = attest::Level::kFull;
+  evidence::Level level_ = evidence::Level::kFull;
   std::string asked_ = "sha256:0,1,2,3,4,5,6,7,8,9,10";
 };
 

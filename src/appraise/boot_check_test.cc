@@ -19,9 +19,9 @@ class BootCheckTest : public ::testing::Test {
   }
   // The names of what weighs about a boot that was to be as the expected ones.
   std::vector<std::string> Judge(const MeasuredBoot& now, const std::vector<boot::ExpectedBoot>& expected,
-                                 const std::function<void(SyntheticHost&, attest::Evidence&)>& edit = {}) {
+                                 const std::function<void(SyntheticHost&, evidence::Evidence&)>& edit = {}) {
     SyntheticHost host(now.pcrs, initramfs_);
-    attest::Evidence e = host.Quote(nonce_);
+    evidence::Evidence e = host.Quote(nonce_);
     e.event_log = now.log;
     if (edit) edit(host, e);
     appraisal_ = Appraise(host.Ask(e, nonce_), HostState{}, host, policy_, expected);
@@ -75,12 +75,13 @@ TEST_F(BootCheckTest, NothingIsDemandedNothingIsJudged) {
 TEST_F(BootCheckTest, ALogMustReplayToTheQuote) {
   const MeasuredBoot good = MeasureBoot(), bad = MeasureBoot({.secure_boot = false, .initrd = "other"});
   EXPECT_THAT(
-      Judge(bad, {good.expected}, [&](SyntheticHost&, attest::Evidence& e) { e.event_log = good.log; }),
+      Judge(bad, {good.expected}, [&](SyntheticHost&, evidence::Evidence& e) { e.event_log = good.log; }),
       ElementsAre("boot.log-mismatch"));
-  EXPECT_THAT(Judge(good, {good.expected}, [](SyntheticHost&, attest::Evidence& e) { e.event_log.clear(); }),
-              ElementsAre("boot.no-log"));
   EXPECT_THAT(
-      Judge(good, {good.expected}, [](SyntheticHost&, attest::Evidence& e) { e.event_log.resize(40); }),
+      Judge(good, {good.expected}, [](SyntheticHost&, evidence::Evidence& e) { e.event_log.clear(); }),
+      ElementsAre("boot.no-log"));
+  EXPECT_THAT(
+      Judge(good, {good.expected}, [](SyntheticHost&, evidence::Evidence& e) { e.event_log.resize(40); }),
       ElementsAre("boot.log-malformed"));
 }
 
@@ -129,7 +130,7 @@ TEST_F(BootCheckTest, OtherBanksCanNotBeCompared) {
   boot::LogBuilder old({HashAlg::kSha1});
   old.Firmware();
   EXPECT_THAT(
-      Judge(boot, {boot.expected}, [&](SyntheticHost&, attest::Evidence& e) { e.event_log = old.bytes(); }),
+      Judge(boot, {boot.expected}, [&](SyntheticHost&, evidence::Evidence& e) { e.event_log = old.bytes(); }),
       ElementsAre("boot.no-bank"));
 }
 

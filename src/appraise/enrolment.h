@@ -9,7 +9,7 @@
 #pragma once
 
 #include "appraise/appraise.h"
-#include "attest/enrol.h"
+#include "evidence/enrol.h"
 #include "tpm/ek_certificate.h"
 
 namespace assay::appraise {
@@ -19,7 +19,7 @@ inline constexpr std::string_view kByCertificate = "certificate", kByList = "lis
                                   kByFirstUse = "first-use";
 
 struct EnrolRequest {
-  const attest::Identity& identity;
+  const evidence::Identity& identity;
   bool proven = false;  // the TPM with this EK proved that the AK is its own
   std::string why;      // not proven
   const tpm::EkTrust& trust;

@@ -11,7 +11,7 @@
 #include "appraise/synthetic.h"
 #include "attest/collector.h"
 #include "base/fd.h"
-#include "measure/recorder.h"
+#include "measure/record/recorder.h"
 #include "tpm/ek_testing.h"
 #include "tpm/software_tpm.h"
 
@@ -63,7 +63,7 @@ struct Machine {
   std::unique_ptr<attest::Collector> collector;
 };
 
-const attest::Binding kUnix{"unix", {}};
+const evidence::Binding kUnix{"unix", {}};
 
 class EnrolmentTest : public ::testing::Test {
  protected:
@@ -87,9 +87,9 @@ class EnrolmentTest : public ::testing::Test {
     }
   }
   // What `shown` says is asked of `who`, as the network would do it.
-  static EnrolRequest Ask(const attest::Identity& shown, Machine& who, const tpm::EkTrust& trust) {
+  static EnrolRequest Ask(const evidence::Identity& shown, Machine& who, const tpm::EkTrust& trust) {
     EnrolRequest r{.identity = shown, .proven = false, .why = "", .trust = trust, .now_s = kNow};
-    const auto asked = attest::AskToActivate(shown);
+    const auto asked = evidence::AskToActivate(shown);
     if (!asked) {
       r.why = asked.error().Message();
       return r;
@@ -97,13 +97,13 @@ class EnrolmentTest : public ::testing::Test {
     const auto proof = who.collector->Activate(asked->message, kUnix);
     r.why = proof ? "" : proof.error().code();
     if (proof) {
-      const auto checked = attest::CheckProof(*asked, kUnix, *proof);
+      const auto checked = evidence::CheckProof(*asked, kUnix, *proof);
       r.proven = checked.has_value();
       if (!checked) r.why = checked.error().Message();
     }
     return r;
   }
-  Enrolment Run(const attest::Identity& shown, Machine& who) const {
+  Enrolment Run(const evidence::Identity& shown, Machine& who) const {
     return Enrol(Ask(shown, who, trust_), host_, policy_);
   }
   static Names Of(const std::vector<Finding>& findings, bool weighing = true) {
@@ -118,16 +118,16 @@ class EnrolmentTest : public ::testing::Test {
     EXPECT_EQ(e.host.ak_name.empty(), !names.empty());
   }
   // The identity with a certificate of the test's own making, for its EK.
-  static attest::Identity Recertified(const tpm::TestCa& ca, const tpm::TestCa::Options& o = {}) {
-    attest::Identity id = a_->collector->Identify();
+  static evidence::Identity Recertified(const tpm::TestCa& ca, const tpm::TestCa::Options& o = {}) {
+    evidence::Identity id = a_->collector->Identify();
     id.ek_certificate = ca.Issue(tpm::ParsePublic(id.ek_public)->Key()->get(), o);
     return id;
   }
   Appraisal Attest(Machine& m, std::uint64_t first = 0) {
-    attest::Challenge c;
+    evidence::Challenge c;
     c.nonce = Bytes(32, ++nonce_);
     c.first_record = first;
-    const auto e = m.collector->Collect(c, kUnix, attest::Level::kFull);
+    const auto e = m.collector->Collect(c, kUnix, evidence::Level::kFull);
     EXPECT_TRUE(e) << e.error().Message();
     return Appraise({.evidence = *e,
                      .binding = kUnix,
@@ -185,7 +185,7 @@ TEST_F(EnrolmentTest, NobodyIsBelievedUnasked) {
 }
 
 TEST_F(EnrolmentTest, WithoutACertificate) {
-  attest::Identity id = a_->collector->Identify();
+  evidence::Identity id = a_->collector->Identify();
   const std::string ek = Hex(tpm::ParsePublic(id.ek_public)->name);
   id.ek_certificate.clear();
   ExpectOnly(Run(id, *a_), {"ek.not-vouched"});
@@ -204,24 +204,24 @@ TEST_F(EnrolmentTest, WithoutACertificate) {
 }
 
 TEST_F(EnrolmentTest, WrongCredential) {
-  const attest::Identity id = a_->collector->Identify();
-  auto asked = attest::AskToActivate(id);
+  const evidence::Identity id = a_->collector->Identify();
+  auto asked = evidence::AskToActivate(id);
   ASSERT_TRUE(asked);
   asked->message.credential.back() ^= 1;
   EXPECT_EQ(a_->collector->Activate(asked->message, kUnix).error().code(), "attest.wrong-credential");
   // One that was recorded: the proof is for another nonce, and for another connection.
-  const auto first = attest::AskToActivate(id), second = attest::AskToActivate(id);
+  const auto first = evidence::AskToActivate(id), second = evidence::AskToActivate(id);
   const auto proof = a_->collector->Activate(first->message, kUnix);
   ASSERT_TRUE(proof);
-  EXPECT_TRUE(attest::CheckProof(*first, kUnix, *proof));
-  EXPECT_EQ(attest::CheckProof(*second, kUnix, *proof).error().code(), "ek.not-proven");
-  EXPECT_EQ(attest::CheckProof(*first, {"tls-exporter", Bytes(32, 1)}, *proof).error().code(),
+  EXPECT_TRUE(evidence::CheckProof(*first, kUnix, *proof));
+  EXPECT_EQ(evidence::CheckProof(*second, kUnix, *proof).error().code(), "ek.not-proven");
+  EXPECT_EQ(evidence::CheckProof(*first, {"tls-exporter", Bytes(32, 1)}, *proof).error().code(),
             "ek.not-proven");
-  EXPECT_EQ(attest::CheckProof(*first, kUnix, {}).error().code(), "ek.not-proven");
+  EXPECT_EQ(evidence::CheckProof(*first, kUnix, {}).error().code(), "ek.not-proven");
 }
 
 TEST_F(EnrolmentTest, AkOfAnotherTpm) {
-  attest::Identity id = a_->collector->Identify();
+  evidence::Identity id = a_->collector->Identify();
   id.ak_public = b_->collector->Identify().ak_public;
   ExpectOnly(Run(id, *a_), {"ek.not-proven"});  // A's TPM does not hold that AK
   ExpectOnly(Run(id, *b_), {"ek.not-proven"});  // B's can't open what is for A's EK
@@ -229,7 +229,7 @@ TEST_F(EnrolmentTest, AkOfAnotherTpm) {
 
 TEST_F(EnrolmentTest, AkThatIsNoTpmKeyOrNotRestricted) {
   const SyntheticHost forger;
-  attest::Identity id = a_->collector->Identify();
+  evidence::Identity id = a_->collector->Identify();
   id.ak_public = forger.Public(SyntheticHost::kRestrictedSigning);
   ExpectOnly(Run(id, *a_), {"ek.not-proven"});
   // The true AK, called otherwise: its name is another one then.
@@ -244,7 +244,7 @@ TEST_F(EnrolmentTest, AkThatIsNoTpmKeyOrNotRestricted) {
 }
 
 TEST_F(EnrolmentTest, EkCertificateOfAnotherKey) {
-  attest::Identity id = a_->collector->Identify();
+  evidence::Identity id = a_->collector->Identify();
   id.ek_certificate = b_->collector->Identify().ek_certificate;
   ExpectOnly(Run(id, *a_), {"ek.certificate-other-key"});
   // B's certificate and B's EK: A can't prove it.
@@ -255,7 +255,7 @@ TEST_F(EnrolmentTest, EkCertificateOfAnotherKey) {
 }
 
 TEST_F(EnrolmentTest, EkThatIsNoneOfTheTemplates) {
-  attest::Identity id = a_->collector->Identify();
+  evidence::Identity id = a_->collector->Identify();
   id.ek_public[5] ^= 4;  // also signs
   ExpectOnly(Run(id, *a_), {"ek.template", "ek.not-proven"});
   id.ek_public.pop_back();
@@ -267,7 +267,7 @@ TEST_F(EnrolmentTest, ChainsThatAreExpiredSelfMadeOrOfNoUse) {
   ASSERT_TRUE(trust_.AddCertificates(ca.pem()));
   ExpectOnly(Run(Recertified(ca), *a_), {});
   ExpectOnly(Run(Recertified(other), *a_), {"ek.untrusted-chain"});
-  attest::Identity own = Recertified(other);  // brings its own root along
+  evidence::Identity own = Recertified(other);  // brings its own root along
   own.ek_chain = other.der();
   ExpectOnly(Run(own, *a_), {"ek.untrusted-chain"});
   ExpectOnly(Run(Recertified(ca, {.until = kNow - 1}), *a_), {"ek.certificate-expired"});
@@ -277,7 +277,7 @@ TEST_F(EnrolmentTest, ChainsThatAreExpiredSelfMadeOrOfNoUse) {
   ExpectOnly(Run(Recertified(ca, {.ca = true}), *a_), {"ek.certificate-usage"});
   ExpectOnly(Run(Recertified(ca, {.unknown_critical = true}), *a_), {"ek.untrusted-chain"});
   ExpectOnly(Run(Recertified(ca, {.digest = EVP_sha1()}), *a_), {"ek.untrusted-chain"});
-  attest::Identity none = a_->collector->Identify();
+  evidence::Identity none = a_->collector->Identify();
   none.ek_certificate = Bytes(100, 0x30);
   ExpectOnly(Run(none, *a_), {"ek.certificate-malformed"});
 }
@@ -293,7 +293,7 @@ TEST_F(EnrolmentTest, RevokedCertificates) {
   ExpectOnly(Run(a_->collector->Identify(), *a_), {"ek.no-crl"});
   tpm::EkTrust old;
   ASSERT_TRUE(old.AddCertificates(ca.pem()) && old.AddCrls(ca.Crl(7, 1'700'000'000, kNow - 1)));
-  const attest::Identity id = Recertified(ca);
+  const evidence::Identity id = Recertified(ca);
   EXPECT_EQ(Of(Enrol(Ask(id, *a_, old), host_, policy_).findings), Names{"ek.no-crl"});
   EXPECT_FALSE(old.AddCrls("nothing"));
   EXPECT_FALSE(old.AddCertificates("nothing"));
@@ -320,7 +320,7 @@ TEST_F(EnrolmentTest, AkOfTheTpmThatIsNotRestricted) {
     tpm::SoftwareTpm swtpm;
   } running{*started};
   const tpm::SoftwareTpm& swtpm = running.swtpm;
-  attest::Identity id;
+  evidence::Identity id;
   {
     auto tpm = tpm::Tpm::Connect(swtpm.tcti());
     ASSERT_TRUE(tpm);
@@ -341,7 +341,7 @@ TEST_F(EnrolmentTest, AkOfTheTpmThatIsNotRestricted) {
   const auto ak = ReadFile(dir + "/ak.pub", 4096);
   ASSERT_TRUE(ak);
   id.ak_public = *ak;
-  const auto asked = attest::AskToActivate(id);
+  const auto asked = evidence::AskToActivate(id);
   ASSERT_TRUE(asked) << asked.error().Message();
   const Bytes file = Writer()  // as tpm2-tools keep a credential
                          .U32Be(0xBADCC0DE)
@@ -362,8 +362,8 @@ TEST_F(EnrolmentTest, AkOfTheTpmThatIsNotRestricted) {
   ASSERT_TRUE(opened);
   EXPECT_EQ(*opened, asked->secret);
   const Bytes proof =
-      attest::EnrolProof(*opened, asked->message.nonce, kUnix, asked->ak_name, asked->ek_name);
-  EXPECT_TRUE(attest::CheckProof(*asked, kUnix, proof));
+      evidence::EnrolProof(*opened, asked->message.nonce, kUnix, asked->ak_name, asked->ek_name);
+  EXPECT_TRUE(evidence::CheckProof(*asked, kUnix, proof));
   const Enrolment e =
       Enrol({.identity = id, .proven = true, .why = "", .trust = trust_, .now_s = kNow}, host_, policy_);
   ExpectOnly(e, {"ak.not-restricted"});

@@ -8,8 +8,8 @@
 #include "appraise/measuring.h"
 #include "base/json.h"
 #include "list/cap.h"
-#include "measure/policy.h"
-#include "measure/violation_record.h"
+#include "measure/policy/policy.h"
+#include "measure/system/violation_record.h"
 
 namespace assay::appraise {
 namespace {
@@ -28,7 +28,7 @@ std::string EntryName(const JudgedEntry& e) {
 // The service of the system's that a control group is; empty: it is none. What a user's own manager starts,
 // and what a container's does, has paths of its own choosing.
 std::string_view ServiceOf(std::string_view cgroup) {
-  if (cgroup.starts_with("/user.slice/") || !attest::ContainerOf(cgroup).empty()) return {};
+  if (cgroup.starts_with("/user.slice/") || !evidence::ContainerOf(cgroup).empty()) return {};
   while (!cgroup.empty()) {
     const std::size_t slash = cgroup.rfind('/');
     if (slash == std::string_view::npos) return {};
@@ -63,7 +63,7 @@ class Judge {
 
  private:
   void ReadContext() {
-    Result<std::vector<attest::ContextEntry>> lines = attest::ParseContext(r_.request.evidence.context);
+    Result<std::vector<evidence::ContextEntry>> lines = evidence::ParseContext(r_.request.evidence.context);
     if (!lines) {
       r_.Add("context.malformed", Verdict::kNotTrusted, lines.error().Message());
       return;
@@ -73,11 +73,11 @@ class Judge {
               [](const auto& a, const auto& b) { return Place(a) < Place(b); });
   }
 
-  static std::pair<std::uint64_t, std::uint32_t> Place(const attest::ContextEntry& c) {
+  static std::pair<std::uint64_t, std::uint32_t> Place(const evidence::ContextEntry& c) {
     return {c.index, c.sub};
   }
 
-  std::optional<attest::ContextEntry> ContextOf(std::uint64_t record, std::uint32_t sub) const {
+  std::optional<evidence::ContextEntry> ContextOf(std::uint64_t record, std::uint32_t sub) const {
     const std::pair place{record, sub};
     const auto found = std::lower_bound(context_.begin(), context_.end(), place,
                                         [](const auto& c, const auto& at) { return Place(c) < at; });
@@ -516,7 +516,7 @@ class Judge {
   // The kernel's own list says nothing of what measures. That it measures, and from the boot on, is in it
   // (boot_aggregate is checked with the list); by which policy is only the attester's word.
   void CheckKernelIma() {
-    const attest::Claims& c = r_.out.claims;
+    const evidence::Claims& c = r_.out.claims;
     if (!r_.policy.engines.contains(std::string(kKernelIma)))
       r_.Add("own.engine", Verdict::kNotTrusted,
              fmt::format("the engine is '{}', which the policy does not accept", kKernelIma));
@@ -562,7 +562,7 @@ class Judge {
 
   Round& r_;
   std::map<std::string, std::string>& own_;
-  std::vector<attest::ContextEntry> context_;  // by record and position
+  std::vector<evidence::ContextEntry> context_;  // by record and position
   std::set<std::string, std::less<>> components_;
   ima::ListWriter writer_ = ima::ListWriter::kKernel;
   const ima::RecordView* next_ = nullptr;            // the record after the one that is judged

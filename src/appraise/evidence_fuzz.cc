@@ -21,14 +21,14 @@ struct Seed {
   SyntheticHost host{boot.pcrs};
   Policy policy;
   Bytes nonce = Bytes(32, 7);
-  attest::Evidence good;
+  evidence::Evidence good;
   Seed() {
     for (int i = 0; i < 4; ++i) host.Know(fmt::format("content {}", i), fmt::format("/usr/bin/p{}", i));
     host.File("content 0", "/usr/bin/p0");
     host.Group({ima::EncodeNg(DigestOf("content 1"), "/usr/bin/p1"),
                 ima::EncodeNg(DigestOf("content 2"), "/usr/bin/p2")});
     host.File("content 3", "/usr/bin/p3");
-    host.context = attest::EncodeContextLine(
+    host.context = evidence::EncodeContextLine(
         {.index = 5, .sub = 0, .time_ms = 1, .pid = 2, .uid = 3, .comm = "sh", .hook = "exec"});
     good = host.Quote(nonce);
     good.event_log = boot.log;
@@ -37,15 +37,15 @@ struct Seed {
     policy.pinned_ak = Hex(tpm::ParsePublic(good.ak_public)->name);
     Require(Judge(good).verdict == Verdict::kTrusted);
   }
-  Appraisal Judge(const attest::Evidence& e) const {
+  Appraisal Judge(const evidence::Evidence& e) const {
     return Appraise(host.Ask(e, nonce), HostState{}, host, policy, {boot.expected});
   }
 };
 
-constexpr Bytes attest::Evidence::* kParts[] = {
-    &attest::Evidence::attest,    &attest::Evidence::signature, &attest::Evidence::ak_public,
-    &attest::Evidence::claims,    &attest::Evidence::context,   &attest::Evidence::list,
-    &attest::Evidence::ek_public, &attest::Evidence::event_log, &attest::Evidence::run_signature};
+constexpr Bytes evidence::Evidence::* kParts[] = {
+    &evidence::Evidence::attest,    &evidence::Evidence::signature, &evidence::Evidence::ak_public,
+    &evidence::Evidence::claims,    &evidence::Evidence::context,   &evidence::Evidence::list,
+    &evidence::Evidence::ek_public, &evidence::Evidence::event_log, &evidence::Evidence::run_signature};
 
 // The log is not signed: what is in its place must replay to the same PCRs.
 bool SameBoot(const Bytes& event_log, const tpm::PcrValues& pcrs) {
@@ -77,7 +77,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const bool lies = data[0] % 2 != 0, impostor = data[0] % 4 == 2;
   // What can be forged by root there is what it hands over besides the quote.
   const std::size_t part = lies || impostor ? 3 + data[1] % 3 : data[1] % std::size(kParts);
-  attest::Evidence e = seed.good;
+  evidence::Evidence e = seed.good;
   const Bytes& before = seed.good.*kParts[part];
   if (size >= 6) {
     const std::size_t at = std::min<std::size_t>(data[2] | data[3] << 8, before.size());
@@ -104,11 +104,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     Require(e.attest == seed.good.attest);
   } else if (lies) {
     Require(Content(e.list) == Content(seed.good.list));
-  } else if (kParts[part] == &attest::Evidence::event_log) {
+  } else if (kParts[part] == &evidence::Evidence::event_log) {
     Require(SameBoot(e.event_log, seed.host.pcrs));
-  } else if (e.*kParts[part] != before && kParts[part] != &attest::Evidence::ek_public) {
+  } else if (e.*kParts[part] != before && kParts[part] != &evidence::Evidence::ek_public) {
     // A signature's other encoding (leading zeros) is still the AK's over the same bytes.
-    Require(kParts[part] == &attest::Evidence::signature || kParts[part] == &attest::Evidence::run_signature);
+    Require(kParts[part] == &evidence::Evidence::signature ||
+            kParts[part] == &evidence::Evidence::run_signature);
   }
   return 0;
 }

@@ -114,7 +114,7 @@ class OldRecordTest : public AttacksTest {
     ASSERT_EQ(Judge(honest_).verdict, Verdict::kTrusted);
   }
   // The one finding, and that its text names a range around this record.
-  void Expect(const attest::Evidence& e, const std::string& name, std::uint64_t record) {
+  void Expect(const evidence::Evidence& e, const std::string& name, std::uint64_t record) {
     const Appraisal a = Judge(e);
     ExpectOnly(a, {name});
     std::size_t found = 0;
@@ -128,7 +128,7 @@ class OldRecordTest : public AttacksTest {
     EXPECT_EQ(found, 1U);
   }
   static constexpr int kMore = 900;
-  attest::Evidence honest_;
+  evidence::Evidence honest_;
 };
 
 TEST_F(OldRecordTest, Removed) {
@@ -164,7 +164,7 @@ TEST(TamperingTest, AbsurdCounts) {
   const Bytes nonce(32, 1);
   for (const std::uint64_t count :
        {std::uint64_t{0}, std::uint64_t{1} << 40, ~std::uint64_t{0}, ~std::uint64_t{0} - 5}) {
-    attest::Evidence e = host.Quote(nonce, 0, [&](attest::Claims& c) {
+    evidence::Evidence e = host.Quote(nonce, 0, [&](evidence::Claims& c) {
       c.list_count = count;
       c.pcrs[0].second[10].second = ToBytes(DigestOf("x").view());
       for (const std::uint64_t at : {std::uint64_t{3}, count - 1, count})

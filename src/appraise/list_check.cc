@@ -17,7 +17,7 @@ std::optional<Digest> Quoted(const Round& r, HashAlg bank, std::uint32_t pcr) {
 
 // False: what follows the records read is none.
 bool ReadRecords(Round& r) {
-  const attest::Claims& c = r.out.claims;
+  const evidence::Claims& c = r.out.claims;
   ima::ListReader reader(r.request.evidence.list, c.list_bank, c.first_record);
   while (true) {
     Result<std::optional<ima::RecordView>> record = reader.Next();
@@ -103,7 +103,7 @@ void CheckBootAggregate(Round& r) {
 // A full list does not explain the PCR; it is good as far as it goes when the attester's value at its end is
 // met.
 bool FullListReplays(const Round& r, const Digest& value, std::uint64_t count) {
-  const attest::Claims& c = r.out.claims;
+  const evidence::Claims& c = r.out.claims;
   return c.overflow > 0 && std::any_of(c.checkpoints.begin(), c.checkpoints.end(), [&](const auto& point) {
            return point.first == count && Equal(point.second, value.view());
          });
@@ -111,7 +111,7 @@ bool FullListReplays(const Round& r, const Digest& value, std::uint64_t count) {
 
 // In the same boot a list only grows: from its start it must begin with what was seen the last time.
 bool SameHistory(Round& r, HashAlg bank, const std::optional<Digest>& then) {
-  const attest::Claims& c = r.out.claims;
+  const evidence::Claims& c = r.out.claims;
   const auto prefix = r.host.prefix.find(bank);
   // Of another key's machine nothing is known.
   if (c.first_record != 0 || r.out.rebooted || !r.made.contains(Check::kAk) || r.host.records == 0 ||
@@ -126,7 +126,7 @@ bool SameHistory(Round& r, HashAlg bank, const std::optional<Digest>& then) {
 }
 
 bool CheckBank(Round& r, HashAlg bank, const Digest& quoted) {
-  const attest::Claims& c = r.out.claims;
+  const evidence::Claims& c = r.out.claims;
   const auto prefix = r.host.prefix.find(bank);
   if (c.first_record > 0 && prefix == r.host.prefix.end()) {
     r.Add("list.no-prefix", Verdict::kUnknown,
@@ -184,7 +184,7 @@ bool Replays(Round& r) {
 }  // namespace
 
 bool CheckList(Round& r) {
-  const attest::Claims& c = r.out.claims;
+  const evidence::Claims& c = r.out.claims;
   if (c.first_record != r.request.first_record) {
     r.Add("list.start", Verdict::kNotTrusted,
           fmt::format("asked for records from {}, given from {}", r.request.first_record, c.first_record));
@@ -199,7 +199,7 @@ bool CheckList(Round& r) {
     r.Add("list.full", Verdict::kUnknown,
           fmt::format("the list reached its maximum: {} further entries are in the PCR only", c.overflow));
   if (r.request.evidence.list.empty() && c.list_count != c.first_record) {
-    if (c.level == attest::Level::kQuote)
+    if (c.level == evidence::Level::kQuote)
       r.Add("evidence.no-list", Verdict::kUnknown, "the attester's owner does not show the list");
     else
       r.Add("list.truncated", Verdict::kNotTrusted, "the list did not come along");

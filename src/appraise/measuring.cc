@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "base/crypto.h"
-#include "measure/engine.h"
+#include "measure/policy/policy.h"
 
 namespace assay::appraise {
 namespace {
@@ -52,8 +52,8 @@ Result<> JudgeEngine(const JsonValue& engine, const Policy& policy, std::vector<
   if (!whole) faults.push_back({"own.mounts", "not all mounts of the scope are measured"});
   ASSAY_ASSIGN(const JsonValue array, engine.Array("extensions"));
   ASSAY_ASSIGN(const std::vector<std::string> extensions, Strings(array));
-  for (const std::string& usual : measure::EngineOptions{}.extensions)
-    if (!Contains(extensions, usual))
+  for (const std::string_view usual : measure::kUsualExtensions)
+    if (!Contains(extensions, std::string(usual)))
       faults.push_back({"own.options", fmt::format("files that end in {} are not taken for code", usual)});
   ASSAY_ASSIGN(const std::string expiry, engine.Str("expiry"));
   ASSAY_ASSIGN(const std::uint64_t deadline, engine.U64("deadline_ms"));

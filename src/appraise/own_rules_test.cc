@@ -3,7 +3,7 @@
 
 #include "appraise/rules_fixture.h"
 #include "appraise/synthetic_boot.h"
-#include "measure/violation_record.h"
+#include "measure/system/violation_record.h"
 
 namespace assay::appraise {
 namespace {
@@ -249,7 +249,8 @@ TEST_F(ViolationTest, InAGroupNobodyVouches) {
 class ReachTest : public OwnRulesTest {
  protected:
   Appraisal Of(const SyntheticHost& host, bool expected) {
-    attest::Evidence e = host.Quote(nonce_, 0, [](attest::Claims& c) { c.started_ms = 1'764'021'600'000; });
+    evidence::Evidence e =
+        host.Quote(nonce_, 0, [](evidence::Claims& c) { c.started_ms = 1'764'021'600'000; });
     e.event_log = boot_.log;
     std::vector<boot::ExpectedBoot> boots;
     if (expected) boots.push_back(boot_.expected);
@@ -376,9 +377,9 @@ TEST_F(OwnRulesTest, ServicesRunWhatStandsInItsPlace) {
   ExpectOnly(Judge(), {});
   // Without a group in the record, the context says which.
   host_.File("content 2", "/opt/two");
-  attest::ContextEntry line{.index = host_.records.size() - 1, .comm = "sh", .hook = "exec"};
+  evidence::ContextEntry line{.index = host_.records.size() - 1, .comm = "sh", .hook = "exec"};
   line.cgroup = "/system.slice/web.service";
-  host_.context = attest::EncodeContextLine(line);
+  host_.context = evidence::EncodeContextLine(line);
   const Appraisal a = Judge();
   ExpectOnly(a, {"entry.misplaced"});
   EXPECT_NE(a.findings.back().text.find("as the attester says"), std::string::npos);

@@ -1,4 +1,4 @@
-#include "measure/policy.h"
+#include "measure/policy/policy.h"
 
 #include <fmt/format.h>
 
@@ -8,7 +8,7 @@
 #include "appraise/appraise.h"
 #include "base/crypto.h"
 #include "base/json.h"
-#include "measure/recorder.h"
+#include "measure/system/measurement.h"
 
 namespace assay::appraise {
 namespace {
@@ -177,7 +177,7 @@ json FindingJson(const Finding& f) {
             {"path", f.path}, {"digest", f.digest}};
   if (f.record) j["record"] = *f.record;
   if (f.context) {
-    const attest::ContextEntry& c = *f.context;
+    const evidence::ContextEntry& c = *f.context;
     j["context"] = {{"index", c.index}, {"sub", c.sub},   {"time_ms", c.time_ms}, {"pid", c.pid},
                     {"uid", c.uid},     {"comm", c.comm}, {"hook", c.hook}};
   }
@@ -190,8 +190,8 @@ Result<std::uint32_t> Small(const JsonValue& v, std::string_view key) {
   return static_cast<std::uint32_t>(n);
 }
 
-Result<attest::ContextEntry> ReadContext(const JsonValue& v) {
-  attest::ContextEntry c;
+Result<evidence::ContextEntry> ReadContext(const JsonValue& v) {
+  evidence::ContextEntry c;
   ASSAY_ASSIGN(c.index, v.U64("index"));
   ASSAY_ASSIGN(c.sub, Small(v, "sub"));
   ASSAY_ASSIGN(c.time_ms, v.U64("time_ms"));

@@ -76,9 +76,9 @@ void CheckEk(Round& r) {
 
 // True: the claims are what the AK signed, for this challenge or for the one that they name.
 bool CheckFresh(Round& r) {
-  const attest::Evidence& e = r.request.evidence;
-  Result<attest::Claims> claims = attest::ParseClaims(e.claims);
-  const Bytes expected = attest::Qualifying(r.request.nonce, r.request.binding, e.claims, e.context);
+  const evidence::Evidence& e = r.request.evidence;
+  Result<evidence::Claims> claims = evidence::ParseClaims(e.claims);
+  const Bytes expected = evidence::Qualifying(r.request.nonce, r.request.binding, e.claims, e.context);
   r.fresh = Equal(r.quote.extra_data, expected);
   if (!claims) {
     if (!r.fresh)
@@ -91,7 +91,7 @@ bool CheckFresh(Round& r) {
     r.made.insert(Check::kFresh);
     return true;
   }
-  const Bytes as_told = attest::Qualifying(claims->nonce, claims->binding, e.claims, e.context);
+  const Bytes as_told = evidence::Qualifying(claims->nonce, claims->binding, e.claims, e.context);
   if (!Equal(r.quote.extra_data, as_told)) {
     r.Add("quote.qualifying", Verdict::kNotTrusted,
           "the quote does not cover the claims and the context that came with it");
@@ -247,7 +247,7 @@ bool CheckClock(Round& r) {
 }  // namespace
 
 bool CheckQuote(Round& r) {
-  const attest::Evidence& e = r.request.evidence;
+  const evidence::Evidence& e = r.request.evidence;
   r.out.host = r.host;
   tpm::KeyPublic ak;
   const bool ak_good = CheckAk(r, ak);

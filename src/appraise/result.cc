@@ -85,10 +85,10 @@ std::string Printable(std::string_view s) {
 
 void PutCgroup(json& j, const std::string& cgroup) {
   if (!cgroup.empty()) j["cgroup"] = cgroup;
-  if (std::string id = attest::ContainerOf(cgroup); !id.empty()) j["container"] = std::move(id);
+  if (std::string id = evidence::ContainerOf(cgroup); !id.empty()) j["container"] = std::move(id);
 }
 
-json ContextJson(const attest::ContextEntry& c) {
+json ContextJson(const evidence::ContextEntry& c) {
   json j = {{"time", Time(c.time_ms)}, {"pid", c.pid}, {"uid", c.uid}, {"comm", c.comm}, {"hook", c.hook}};
   PutCgroup(j, c.cgroup);
   return j;

@@ -57,7 +57,7 @@ TEST(ResultTest, NoControlCharacterReachesATerminal) {
   f.text =
       "\x1b[2J \x07 \x7f \xc2\x9b"
       "1m \xc3\xa4 \n";
-  attest::ContextEntry context;
+  evidence::ContextEntry context;
   context.time_ms = ~std::uint64_t{0};
   context.comm = "\r";
   f.context = context;

@@ -24,10 +24,10 @@ class RulesTest : public ::testing::Test {
       host_.File(fmt::format("content {}", i), fmt::format("/usr/bin/p{}", i));
     }
   }
-  Appraisal Judge(const attest::Evidence& e, std::uint64_t first = 0) const {
+  Appraisal Judge(const evidence::Evidence& e, std::uint64_t first = 0) const {
     return Appraise(host_.Ask(e, nonce_, first), state_, host_, policy_);
   }
-  Appraisal Judge(const std::function<void(attest::Claims&)>& edit = {}) const {
+  Appraisal Judge(const std::function<void(evidence::Claims&)>& edit = {}) const {
     return Judge(host_.Quote(nonce_, 0, edit));
   }
   // The round after this one, from where it ended.

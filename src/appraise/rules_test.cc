@@ -20,7 +20,7 @@ TEST_F(RulesTest, KeysOfAnotherHost) {
   // The same key, but not the same TPM behind it.
   state_.ek_name = "000b00";
   ExpectOnly(Judge(), {"ek.missing"});
-  attest::Evidence e = host_.Quote(nonce_);
+  evidence::Evidence e = host_.Quote(nonce_);
   e.ek_public = e.ak_public;
   ExpectOnly(Judge(e), {"ek.changed"});
   state_.ek_name.clear();
@@ -30,7 +30,7 @@ TEST_F(RulesTest, KeysOfAnotherHost) {
 }
 
 TEST_F(RulesTest, ClaimsThatAreNone) {
-  attest::Evidence e = host_.Quote(nonce_);
+  evidence::Evidence e = host_.Quote(nonce_);
   e.claims = ToBytes(AsBytes("{}"));
   host_.Attest(e, nonce_, host_.Selection());
   host_.Sign(e);
@@ -45,13 +45,13 @@ TEST_F(RulesTest, ContextThatIsNone) {
 }
 
 TEST_F(RulesTest, PcrValuesLeftOut) {
-  ExpectOnly(Judge([](attest::Claims& c) { c.pcrs[0].second.pop_back(); }), {"quote.pcr-values"});
-  ExpectOnly(Judge([](attest::Claims& c) { c.pcrs.clear(); }), {"quote.pcr-values"});
+  ExpectOnly(Judge([](evidence::Claims& c) { c.pcrs[0].second.pop_back(); }), {"quote.pcr-values"});
+  ExpectOnly(Judge([](evidence::Claims& c) { c.pcrs.clear(); }), {"quote.pcr-values"});
 }
 
 TEST_F(RulesTest, EntriesAreJudgedAlsoWhenNothingProvesThem) {
   host_.File("trojan", "/usr/bin/p1");
-  const Appraisal a = Judge([](attest::Claims& c) { c.pcrs.clear(); });
+  const Appraisal a = Judge([](evidence::Claims& c) { c.pcrs.clear(); });
   ExpectOnly(a, {"quote.pcr-values", "entry.changed"});
   EXPECT_EQ(a.host.records, 0U);  // and nothing is learnt
 }
@@ -67,7 +67,7 @@ TEST_F(RulesTest, ARecordsControlGroupIsInTheResult) {
 }
 
 TEST_F(RulesTest, AListOfAnotherPcr) {
-  ExpectOnly(Judge([](attest::Claims& c) { c.pcr = 9; }), {"quote.other-pcr"});
+  ExpectOnly(Judge([](evidence::Claims& c) { c.pcr = 9; }), {"quote.other-pcr"});
 }
 
 TEST_F(RulesTest, ThePolicysOwnPcrMustNotBeResettable) {
@@ -144,12 +144,12 @@ TEST_F(RulesTest, ListFromAnotherRecordThanAsked) {
 }
 
 TEST_F(RulesTest, RecordsCountedWrongly) {
-  ExpectOnly(Judge([](attest::Claims& c) { ++c.list_count; }), {"list.count"});
+  ExpectOnly(Judge([](evidence::Claims& c) { ++c.list_count; }), {"list.count"});
 }
 
 // Where the attester noted no values along the way, it can only be said that the list is not the PCR's.
 TEST_F(RulesTest, ListOfAnotherPcrValue) {
-  attest::Evidence e = host_.Quote(nonce_, 0, [](attest::Claims& c) { c.checkpoints.clear(); });
+  evidence::Evidence e = host_.Quote(nonce_, 0, [](evidence::Claims& c) { c.checkpoints.clear(); });
   host_.records[7] = host_.records[6];
   e.list.clear();
   for (const Bytes& r : host_.records) e.list.insert(e.list.end(), r.begin(), r.end());
@@ -270,7 +270,7 @@ TEST_F(RulesTest, WrongColumnsStay) {
 }
 
 TEST_F(RulesTest, TailThatTheQuoteDoesNotCover) {
-  attest::Evidence e = host_.Quote(nonce_);
+  evidence::Evidence e = host_.Quote(nonce_);
   host_.File("trojan", "/usr/bin/p1");
   e.list.insert(e.list.end(), host_.records.back().begin(), host_.records.back().end());
   ExpectOnly(Judge(e), {"list.beyond-quote", "entry.changed"});
@@ -310,7 +310,7 @@ TEST_F(RulesTest, KernelsOwnList) {
     std::vector<Bytes> records;
     for (const std::size_t i : kept) records.push_back(host_.records[i]);
     host.RecordAgain(records);
-    const attest::Evidence e = host.Quote(nonce_, 0, [](attest::Claims& c) {
+    const evidence::Evidence e = host.Quote(nonce_, 0, [](evidence::Claims& c) {
       c.engine = "kernel-ima";
       c.kernel_policy = "ima_policy=tcb";
     });
@@ -351,7 +351,7 @@ TEST_F(RulesTest, PartsSaidLaterThanMeasured) {
 }
 
 TEST_F(RulesTest, EngineThatIsNotWell) {
-  const Appraisal a = Judge([](attest::Claims& c) { c.engine_state = "queue overflow"; });
+  const Appraisal a = Judge([](evidence::Claims& c) { c.engine_state = "queue overflow"; });
   ExpectOnly(a, {"own.engine-state"});
   EXPECT_EQ(a.verdict, Verdict::kUnknown);
 }

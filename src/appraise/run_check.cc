@@ -18,7 +18,7 @@ constexpr int kMaxTried = 2;  // caps that are looked for within a list
 // The AK is anybody's who is root. The key of the run is its process's alone, and the PCR proves which one it
 // is.
 void CheckSignature(Round& r, const std::map<std::string, std::string>& own) {
-  const attest::Evidence& e = r.request.evidence;
+  const evidence::Evidence& e = r.request.evidence;
   const auto named = own.find("run_key");
   if (named == own.end()) {
     r.Add("run.missing", Verdict::kNotTrusted,
@@ -39,7 +39,7 @@ void CheckSignature(Round& r, const std::map<std::string, std::string>& own) {
     r.Add("run.template", Verdict::kNotTrusted, "the key of the attester's run: " + fits.error().Message());
     return;
   }
-  if (!tpm::VerifyQuoteSignature(*key, attest::RunStatement(e.attest), e.run_signature))
+  if (!tpm::VerifyQuoteSignature(*key, evidence::RunStatement(e.attest), e.run_signature))
     r.Add("run.signature", Verdict::kNotTrusted,
           "the answer is signed by another key than that of the attester's run: the attester has ended, and "
           "somebody answers for "
@@ -73,7 +73,7 @@ bool OtherPcrIsCapped(const Round& r) {
 // A list that is silent about a cap: it explains the PCR with caps before its first record, before its second
 // one or at its end.
 bool ListHidesCap(const Round& r) {
-  const attest::Claims& c = r.out.claims;
+  const evidence::Claims& c = r.out.claims;
   const auto quoted = r.pcrs.find(static_cast<std::uint16_t>(c.list_bank));
   if (quoted == r.pcrs.end() || !quoted->second.contains(r.policy.pcr)) return false;
   const Digest& value = quoted->second.at(r.policy.pcr);

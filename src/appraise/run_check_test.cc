@@ -25,19 +25,21 @@ class RunCheckTest : public ::testing::Test {
       if ((f.weight != Verdict::kTrusted) == weighing) names.insert(f.name);
     return names;
   }
-  Appraisal Judge(const attest::Evidence& e, std::uint64_t first = 0) const {
+  Appraisal Judge(const evidence::Evidence& e, std::uint64_t first = 0) const {
     return Appraise(host_.Ask(e, nonce_, first), state_, host_, policy_);
   }
-  Names Found(const attest::Evidence& e, std::uint64_t first = 0) const { return Of(Judge(e, first), true); }
+  Names Found(const evidence::Evidence& e, std::uint64_t first = 0) const {
+    return Of(Judge(e, first), true);
+  }
   Names Found() const { return Found(host_.Quote(nonce_)); }
   void Learn() { state_ = Judge(host_.Quote(nonce_)).host; }
   // From where the last round ended.
-  Names FoundNext(const std::function<void(attest::Evidence&)>& edit = {}) const {
-    attest::Evidence e = host_.Quote(nonce_, state_.records);
+  Names FoundNext(const std::function<void(evidence::Evidence&)>& edit = {}) const {
+    evidence::Evidence e = host_.Quote(nonce_, state_.records);
     if (edit) edit(e);
     return Found(e, state_.records);
   }
-  static attest::Evidence Without(attest::Evidence e) {
+  static evidence::Evidence Without(evidence::Evidence e) {
     e.run_signature.clear();
     return e;
   }
@@ -56,7 +58,7 @@ TEST_F(RunCheckTest, AnswerWithoutTheRun) {
   EXPECT_EQ(Found(Without(host_.Quote(nonce_))), Names{"run.missing"});
   Learn();
   EXPECT_EQ(FoundNext(), Names{});
-  EXPECT_EQ(FoundNext([](attest::Evidence& e) { e.run_signature.clear(); }), Names{"run.missing"});
+  EXPECT_EQ(FoundNext([](evidence::Evidence& e) { e.run_signature.clear(); }), Names{"run.missing"});
 }
 
 TEST_F(RunCheckTest, AnswerByAnotherKey) {
@@ -64,22 +66,22 @@ TEST_F(RunCheckTest, AnswerByAnotherKey) {
   Impersonate(host_);
   EXPECT_EQ(Found(), Names{"run.signature"});
   EXPECT_EQ(FoundNext(), Names{"run.signature"});
-  attest::Evidence e = host_.Quote(nonce_);
+  evidence::Evidence e = host_.Quote(nonce_);
   e.run_signature = Bytes(40, 1);
   EXPECT_EQ(Found(e), Names{"run.signature"});
 }
 
 // The one before's signature is of another quote.
 TEST_F(RunCheckTest, SignatureOfAnotherAnswer) {
-  attest::Evidence e = host_.Quote(nonce_);
+  evidence::Evidence e = host_.Quote(nonce_);
   e.run_signature = host_.Quote(Bytes(32, 8)).run_signature;
   EXPECT_EQ(Found(e), Names{"run.signature"});
 }
 
 TEST_F(RunCheckTest, WhoSeesNoListKnowsTheKeyFromBefore) {
   const auto shown = [this] {
-    attest::Evidence e = host_.Quote(nonce_, 0, [](attest::Claims& c) {
-      c.level = attest::Level::kQuote;
+    evidence::Evidence e = host_.Quote(nonce_, 0, [](evidence::Claims& c) {
+      c.level = evidence::Level::kQuote;
       c.checkpoints.clear();
     });
     e.list.clear();
@@ -141,8 +143,8 @@ TEST_F(RunCheckTest, WhatNoAttesterRecordsHasNoRun) {
   policy_.allow_kernel_policy = true;
   SyntheticHost kernel = host_;
   kernel.RecordAgain({host_.records.front(), host_.records.back()});
-  const attest::Evidence e =
-      Without(kernel.Quote(nonce_, 0, [](attest::Claims& c) { c.engine = "kernel-ima"; }));
+  const evidence::Evidence e =
+      Without(kernel.Quote(nonce_, 0, [](evidence::Claims& c) { c.engine = "kernel-ima"; }));
   const Appraisal a = Appraise(kernel.Ask(e, nonce_), state_, host_, policy_);
   EXPECT_EQ(Of(a, true), Names{});
   EXPECT_TRUE(Of(a, false).contains("run.none"));
@@ -211,7 +213,7 @@ TEST_F(CapTest, TheOtherPcrAfterWhatTheBootLeftThere) {
   Digest& pcr = host.pcrs[SyntheticHost::kBank][ima::kCapPcr];
   if (pcr.size() == 0) pcr = Digest::Filled(HashAlg::kSha256, 0);
   const auto found = [&] {
-    attest::Evidence e = host.Quote(nonce_);
+    evidence::Evidence e = host.Quote(nonce_);
     e.event_log = boot.log;
     return Of(Appraise(host.Ask(e, nonce_), state_, host, policy_), true).contains("own.capped");
   };

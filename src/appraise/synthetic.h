@@ -3,7 +3,7 @@
 //
 //   SyntheticHost host;                                   // has booted, the attester runs
 //   host.File("content", "/usr/bin/ls");
-//   attest::Evidence e = host.Quote(nonce);               // consistent: list, PCR values, claims, quote,
+//   evidence::Evidence e = host.Quote(nonce);               // consistent: list, PCR values, claims, quote,
 //   signature Appraise(host.Ask(e, nonce), HostState{}, host, policy);
 //
 // Contract: what Quote() gives is good evidence; tests break it, and may sign it again with Sign(). The host
@@ -21,21 +21,20 @@
 #include "appraise/appraise.h"
 #include "base/crypto.h"
 #include "list/list.h"
-#include "measure/engine.h"
+#include "measure/policy/policy.h"
 
 namespace assay::appraise {
 
 // What an `assay-policy` record holds under the usual configuration.
 inline nlohmann::json Measuring() {
-  const measure::EngineOptions usual;
   return {{"engine",
            {{"scope", "host"},
             {"mounts", {"/"}},
-            {"extensions", usual.extensions},
+            {"extensions", measure::kUsualExtensions},
             {"appraise", "off"},
             {"rules", std::string(measure::Policy::BuiltIn("default").value_or(""))},
             {"guard", false},
-            {"deadline_ms", usual.deadline.count()},
+            {"deadline_ms", 30'000},
             {"expiry", "allow"}}},
           {"record", {{"pcr", 10}, {"synchronous", false}, {"group_ms", 50}, {"max_records", 1'000'000}}}};
 }
@@ -114,10 +113,10 @@ class SyntheticHost : public ReferenceValues {
     Extend("ima-buf", ima::EncodeBuf(Hash(HashAlg::kSha256, buffer), ima::kGroupName, buffer));
   }
 
-  attest::Evidence Quote(const Bytes& nonce, std::uint64_t first = 0,
-                         const std::function<void(attest::Claims&)>& edit = {}) const {
-    attest::Evidence e;
-    attest::Claims c;
+  evidence::Evidence Quote(const Bytes& nonce, std::uint64_t first = 0,
+                           const std::function<void(evidence::Claims&)>& edit = {}) const {
+    evidence::Evidence e;
+    evidence::Claims c;
     c.hostname = "synthetic";
     c.boot_id = "b";
     c.first_record = first;
@@ -137,7 +136,7 @@ class SyntheticHost : public ReferenceValues {
     if (edit) edit(c);
     for (std::size_t i = first; i < records.size(); ++i)
       e.list.insert(e.list.end(), records[i].begin(), records[i].end());
-    e.claims = attest::EncodeClaims(c);
+    e.claims = evidence::EncodeClaims(c);
     e.context = context;
     e.ak_public = Public(kRestrictedSigning);
     Attest(e, nonce, Selection());
@@ -146,8 +145,8 @@ class SyntheticHost : public ReferenceValues {
   }
 
   // TPMS_ATTEST over the present PCR values.
-  void Attest(attest::Evidence& e, const Bytes& nonce, const tpm::PcrSelection& selection) const {
-    const Bytes qualifying = attest::Qualifying(nonce, {"unix", {}}, e.claims, e.context);
+  void Attest(evidence::Evidence& e, const Bytes& nonce, const tpm::PcrSelection& selection) const {
+    const Bytes qualifying = evidence::Qualifying(nonce, {"unix", {}}, e.claims, e.context);
     const Result<Digest> digest = tpm::PcrDigest(selection, pcrs);
     Writer w;
     w.U32Be(0xFF544347).U16Be(0x8018).U16Be(0);
@@ -163,11 +162,11 @@ class SyntheticHost : public ReferenceValues {
     e.attest = w.Take();
   }
   // By the AK, and by the key of the run.
-  void Sign(attest::Evidence& e) const {
+  void Sign(evidence::Evidence& e) const {
     SignAk(e);
-    e.run_signature = Signature(*run_key, attest::RunStatement(e.attest));
+    e.run_signature = Signature(*run_key, evidence::RunStatement(e.attest));
   }
-  void SignAk(attest::Evidence& e) const { e.signature = Signature(*key, e.attest); }
+  void SignAk(evidence::Evidence& e) const { e.signature = Signature(*key, e.attest); }
   // TPMT_SIGNATURE
   static Bytes Signature(const PrivateKey& by, ByteView over) {
     const Result<Bytes> signature = by.SignEs256(over);
@@ -207,7 +206,7 @@ class SyntheticHost : public ReferenceValues {
     }
     return out;
   }
-  Request Ask(const attest::Evidence& e, const Bytes& nonce, std::uint64_t first = 0) const {
+  Request Ask(const evidence::Evidence& e, const Bytes& nonce, std::uint64_t first = 0) const {
     return {.evidence = e,
             .binding = {"unix", {}},
             .nonce = nonce,

@@ -177,7 +177,7 @@ class Tampering {
 }  // namespace
 
 void NameTampering(Round& r, const Digest& start) {
-  const attest::Claims& c = r.out.claims;
+  const evidence::Claims& c = r.out.claims;
   if (c.list_count < c.first_record || c.list_count - c.first_record > kMaxRecords)
     r.Add("list.mismatch", Verdict::kNotTrusted, "the list does not replay to the quoted PCR");
   else

@@ -12,7 +12,7 @@
 
 #include "base/log.h"
 #include "base/mapped.h"
-#include "measure/journal.h"
+#include "measure/record/journal.h"
 
 namespace assay::attest {
 namespace {
@@ -58,17 +58,17 @@ Result<> ContextReader::ReadUpTo(std::uint64_t journal_bytes) {
     if (part.whole == 0) break;
     at_ += part.whole;
     for (const measure::JournalEntry& e : part.entries) {
-      const Bytes line = EncodeContextLine({.index = e.index,
-                                            .sub = e.sub,
-                                            .time_ms = e.context.time_ms,
-                                            .pid = static_cast<std::uint32_t>(e.context.pid),
-                                            .uid = e.context.uid,
-                                            .comm = e.context.comm,
-                                            .hook = e.context.hook,
-                                            .cgroup = e.context.cgroup});
+      const Bytes line = evidence::EncodeContextLine({.index = e.index,
+                                                      .sub = e.sub,
+                                                      .time_ms = e.context.time_ms,
+                                                      .pid = static_cast<std::uint32_t>(e.context.pid),
+                                                      .uid = e.context.uid,
+                                                      .comm = e.context.comm,
+                                                      .hook = e.context.hook,
+                                                      .cgroup = e.context.cgroup});
       lines_.insert(lines_.end(), line.begin(), line.end());
     }
-    if (lines_.size() > kMaxContextPart)
+    if (lines_.size() > evidence::kMaxContextPart)
       return Fail(StateError("attest.too-large", "the context is too large for one message"));
   }
   return {};
@@ -87,14 +87,15 @@ struct Collector::Impl {
   std::mutex one_at_a_time;
   std::chrono::steady_clock::time_point not_before;  // of the next collection: the recorder's turn first
 
-  Claims ClaimsOf(const measure::RecorderState& s, const Challenge& challenge, const Binding& binding,
-                  Level level) const;
-  tpm::PcrSelection Selection(const Challenge& challenge) const;
+  evidence::Claims ClaimsOf(const measure::RecorderState& s, const evidence::Challenge& challenge,
+                            const evidence::Binding& binding, evidence::Level level) const;
+  tpm::PcrSelection Selection(const evidence::Challenge& challenge) const;
 };
 
-Claims Collector::Impl::ClaimsOf(const measure::RecorderState& s, const Challenge& challenge,
-                                 const Binding& binding, Level level) const {
-  Claims c;
+evidence::Claims Collector::Impl::ClaimsOf(const measure::RecorderState& s,
+                                           const evidence::Challenge& challenge,
+                                           const evidence::Binding& binding, evidence::Level level) const {
+  evidence::Claims c;
   c.version = ASSAY_VERSION;
   c.hostname = HostName();
   c.boot_id = BootId();
@@ -116,14 +117,14 @@ Claims Collector::Impl::ClaimsOf(const measure::RecorderState& s, const Challeng
   c.tpm_software = info.software;
   c.level = level;
   // A PCR value after each record lets guesses at single records be tested: only for who sees them anyway.
-  if (level != Level::kQuote && challenge.want_list) {
+  if (level != evidence::Level::kQuote && challenge.want_list) {
     for (const auto& [records, value] : s.checkpoints)
       c.checkpoints.emplace_back(records, ToBytes(value.view()));
   }
   return c;
 }
 
-tpm::PcrSelection Collector::Impl::Selection(const Challenge& challenge) const {
+tpm::PcrSelection Collector::Impl::Selection(const evidence::Challenge& challenge) const {
   if (!challenge.selection.empty()) return challenge.selection;
   tpm::PcrSelection selection{{.bank = static_cast<std::uint16_t>(HashAlg::kSha256), .pcrs = {}}};
   for (std::uint32_t i = 0; i <= list->Pcr(); ++i) selection[0].pcrs.push_back(i);
@@ -148,7 +149,7 @@ Result<std::unique_ptr<Collector>> Collector::Create(CollectorOptions options, m
   return std::unique_ptr<Collector>(new Collector(std::move(impl)));
 }
 
-Identity Collector::Identify() const {
+evidence::Identity Collector::Identify() const {
   const Impl& d = *impl_;
   return {.ak_public = d.ak.public_area(),
           .ek_public = d.ek.public_area,
@@ -160,7 +161,7 @@ Identity Collector::Identify() const {
           .tpm_software = d.info.software};
 }
 
-Result<Bytes> Collector::Activate(const attest::Activate& activate, const Binding& binding) {
+Result<Bytes> Collector::Activate(const evidence::Activate& activate, const evidence::Binding& binding) {
   Impl& d = *impl_;
   std::lock_guard lock(d.one_at_a_time);
   std::this_thread::sleep_until(d.not_before);
@@ -172,10 +173,11 @@ Result<Bytes> Collector::Activate(const attest::Activate& activate, const Bindin
   if (!secret && secret.error().code() == "tpm.refused")
     return Fail(StateError("attest.wrong-credential", secret.error().Message()));
   ASSAY_TRY(secret);
-  return EnrolProof(*secret, activate.nonce, binding, d.ak.name(), d.ek_name);
+  return evidence::EnrolProof(*secret, activate.nonce, binding, d.ak.name(), d.ek_name);
 }
 
-Result<Collected> Collector::Prepare(const Challenge& challenge, const Binding& binding, Level level) {
+Result<Collected> Collector::Prepare(const evidence::Challenge& challenge, const evidence::Binding& binding,
+                                     evidence::Level level) {
   Impl& d = *impl_;
   std::lock_guard lock(d.one_at_a_time);
   std::this_thread::sleep_until(d.not_before);
@@ -186,10 +188,10 @@ Result<Collected> Collector::Prepare(const Challenge& challenge, const Binding& 
                      [&](const auto& a) { return static_cast<std::uint16_t>(a.first) == bank.bank; }))
       return Fail(StateError("attest.no-such-bank", "there is no bank " + tpm::SelectionText({bank})));
   }
-  const bool with_list = level != Level::kQuote && challenge.want_list;
-  const bool with_context = level == Level::kFull && challenge.want_context;
+  const bool with_list = level != evidence::Level::kQuote && challenge.want_list;
+  const bool with_context = level == evidence::Level::kFull && challenge.want_context;
   Collected out;
-  Evidence& e = out.evidence;
+  evidence::Evidence& e = out.evidence;
   std::optional<ContextReader> context;
   if (with_context) {
     ASSAY_ASSIGN(UniqueFd journal, d.list->OpenJournal());
@@ -201,7 +203,7 @@ Result<Collected> Collector::Prepare(const Challenge& challenge, const Binding& 
     if (challenge.first_record > s.count)
       return Fail(StateError("attest.no-such-record", "the list is shorter: was the machine restarted?"));
     list_end = s.list_bytes;
-    Claims c = d.ClaimsOf(s, challenge, binding, level);
+    evidence::Claims c = d.ClaimsOf(s, challenge, binding, level);
     ASSAY_ASSIGN(const tpm::PcrValues values, d.tpm->ReadPcrs(selection));
     for (const auto& [bank, of_bank] : values) {
       c.pcrs.emplace_back(bank, std::vector<std::pair<std::uint32_t, Bytes>>{});
@@ -212,10 +214,10 @@ Result<Collected> Collector::Prepare(const Challenge& challenge, const Binding& 
       ASSAY_TRY(context->ReadUpTo(s.journal_bytes));
       e.context = context->Take();
     }
-    e.claims = EncodeClaims(c);
-    ASSAY_ASSIGN(
-        tpm::SignedQuote made,
-        d.tpm->MakeQuote(d.ak, selection, Qualifying(challenge.nonce, binding, e.claims, e.context)));
+    e.claims = evidence::EncodeClaims(c);
+    ASSAY_ASSIGN(tpm::SignedQuote made,
+                 d.tpm->MakeQuote(d.ak, selection,
+                                  evidence::Qualifying(challenge.nonce, binding, e.claims, e.context)));
     e.attest = std::move(made.attest);
     e.signature = std::move(made.signature);
     return {};
@@ -230,7 +232,7 @@ Result<Collected> Collector::Prepare(const Challenge& challenge, const Binding& 
     return Fail(StateError("attest.degraded", done.error().Message()));
   ASSAY_TRY(done);
   if (d.options.run) {
-    Result<Bytes> signature = d.options.run(RunStatement(e.attest));
+    Result<Bytes> signature = d.options.run(evidence::RunStatement(e.attest));
     if (!signature && signature.error().code() == "run-key.lost")
       return Fail(StateError("attest.degraded", signature.error().Message()));
     ASSAY_TRY(signature);
@@ -241,12 +243,12 @@ Result<Collected> Collector::Prepare(const Challenge& challenge, const Binding& 
   if (with_list) {
     ASSAY_ASSIGN(out.list_at, d.list->OffsetOf(challenge.first_record));
     out.list_bytes = list_end - out.list_at;
-    if (out.list_bytes > kMaxListPart)
+    if (out.list_bytes > evidence::kMaxListPart)
       return Fail(StateError("attest.too-large", "the list is too large for one message"));
     ASSAY_ASSIGN(out.list, d.list->OpenList());
   }
-  if (challenge.want_event_log && level != Level::kQuote) {
-    if (Result<Bytes> log = ReadFile(d.options.event_log, kMaxEventLogPart); log) {
+  if (challenge.want_event_log && level != evidence::Level::kQuote) {
+    if (Result<Bytes> log = ReadFile(d.options.event_log, evidence::kMaxEventLogPart); log) {
       e.event_log = std::move(*log);
     } else if (const auto* os = log.error().As<OsError>(); os == nullptr || os->err != ENOENT) {
       log::Warn("challenge: no event log: {}", log.error().Message());
@@ -255,7 +257,8 @@ Result<Collected> Collector::Prepare(const Challenge& challenge, const Binding& 
   return out;
 }
 
-Result<Evidence> Collector::Collect(const Challenge& challenge, const Binding& binding, Level level) {
+Result<evidence::Evidence> Collector::Collect(const evidence::Challenge& challenge,
+                                              const evidence::Binding& binding, evidence::Level level) {
   ASSAY_ASSIGN(Collected c, Prepare(challenge, binding, level));
   c.evidence.list.resize(c.list_bytes);
   if (c.list_bytes > 0)

@@ -17,9 +17,9 @@
 
 #include <functional>
 
-#include "attest/message.h"
 #include "base/fd.h"
-#include "measure/list_source.h"
+#include "evidence/message.h"
+#include "measure/lists/list_source.h"
 #include "tpm/tpm.h"
 
 namespace assay::attest {
@@ -36,7 +36,7 @@ struct CollectorOptions {
 
 // Evidence whose list is list_bytes bytes of `list` from list_at on; evidence.list is empty.
 struct Collected {
-  Evidence evidence;
+  evidence::Evidence evidence;
   UniqueFd list;
   std::uint64_t list_at = 0, list_bytes = 0;
 };
@@ -46,12 +46,14 @@ class Collector {
   static Result<std::unique_ptr<Collector>> Create(CollectorOptions options, measure::ListSource& list,
                                                    tpm::Tpm& tpm, tpm::AkKind kind);
   ~Collector();
-  Result<Collected> Prepare(const Challenge& challenge, const Binding& binding, Level level);
+  Result<Collected> Prepare(const evidence::Challenge& challenge, const evidence::Binding& binding,
+                            evidence::Level level);
   // Who the TPM is, as it was at the start.
-  Identity Identify() const;
+  evidence::Identity Identify() const;
   // The proof for a credential of this AK and EK. StateError "attest.wrong-credential" for any other.
-  Result<Bytes> Activate(const attest::Activate& activate, const Binding& binding);
-  Result<Evidence> Collect(const Challenge& challenge, const Binding& binding, Level level);
+  Result<Bytes> Activate(const evidence::Activate& activate, const evidence::Binding& binding);
+  Result<evidence::Evidence> Collect(const evidence::Challenge& challenge, const evidence::Binding& binding,
+                                     evidence::Level level);
   const tpm::Ak& ak() const;
 
  private:

@@ -35,14 +35,14 @@ Result<> Done(const Reader& r) {
 // "ANE1" | fingerprint[32] | exporter[32] | nonce[32] | u16 n | credential[n] | u16 m | secret[m]
 Bytes EncodeNetRequest(const NetRequest& q) {
   Writer w;
-  if (std::get_if<Identify>(&q.question) != nullptr)
+  if (std::get_if<evidence::Identify>(&q.question) != nullptr)
     return w.Put(kIdentifyMagic).Put(q.fingerprint).Put(q.exporter).Take();
-  if (const auto* a = std::get_if<Activate>(&q.question)) {
+  if (const auto* a = std::get_if<evidence::Activate>(&q.question)) {
     w.Put(kActivateMagic).Put(q.fingerprint).Put(q.exporter).Put(a->nonce);
     w.U16Be(static_cast<std::uint16_t>(a->credential.size())).Put(a->credential);
     return w.U16Be(static_cast<std::uint16_t>(a->secret.size())).Put(a->secret).Take();
   }
-  const auto& c = std::get<Challenge>(q.question);
+  const auto& c = std::get<evidence::Challenge>(q.question);
   w.Put(kRequestMagic).Put(q.fingerprint).Put(q.exporter).Put(c.nonce).U64Be(c.first_record);
   w.U8(static_cast<std::uint8_t>((c.want_list ? kWantList : 0) | (c.want_context ? kWantContext : 0) |
                                  (c.want_event_log ? kWantEventLog : 0)));
@@ -59,9 +59,9 @@ Bytes EncodeNetRequest(const NetRequest& q) {
 namespace {
 
 // The part of "ANQ1" after the exporter.
-Result<Challenge> TakeChallenge(Reader& r) {
-  Challenge c;
-  ASSAY_ASSIGN(const ByteView nonce, r.Take(kNonceSize, "nonce"));
+Result<evidence::Challenge> TakeChallenge(Reader& r) {
+  evidence::Challenge c;
+  ASSAY_ASSIGN(const ByteView nonce, r.Take(evidence::kNonceSize, "nonce"));
   c.nonce = ToBytes(nonce);
   ASSAY_ASSIGN(c.first_record, r.U64Be("first record"));
   ASSAY_ASSIGN(const std::uint8_t want, r.U8("want"));
@@ -99,9 +99,9 @@ Result<Bytes> TakeSized(Reader& r, std::size_t max, std::string_view what) {
 }
 
 // The part of "ANE1" after the exporter.
-Result<Activate> TakeActivate(Reader& r) {
-  Activate a;
-  ASSAY_ASSIGN(const ByteView nonce, r.Take(kNonceSize, "nonce"));
+Result<evidence::Activate> TakeActivate(Reader& r) {
+  evidence::Activate a;
+  ASSAY_ASSIGN(const ByteView nonce, r.Take(evidence::kNonceSize, "nonce"));
   a.nonce = ToBytes(nonce);
   ASSAY_ASSIGN(a.credential, TakeSized(r, tpm::kMaxCredential, "credential"));
   ASSAY_ASSIGN(a.secret, TakeSized(r, tpm::kMaxEncryptedSecret, "secret"));
@@ -123,7 +123,7 @@ Result<NetRequest> ParseNetRequest(ByteView packet) {
   } else if (AsText(magic) == kActivateMagic) {
     ASSAY_ASSIGN(q.question, TakeActivate(r));
   } else if (AsText(magic) == kIdentifyMagic) {
-    q.question = Identify{};
+    q.question = evidence::Identify{};
   } else {
     return Fail(r.BadAt(0, "another kind of message"));
   }
@@ -137,7 +137,7 @@ Result<std::uint64_t> ParseNetAnswer(ByteView packet) {
   Reader r(packet, "net-answer");
   ASSAY_TRY(TakeMagic(r, kAnswerMagic));
   ASSAY_ASSIGN(const std::uint64_t total, r.U64Be("total"));
-  if (total > kMaxEvidence) return Fail(r.BadAt(4, "longer than a message may be"));
+  if (total > evidence::kMaxEvidence) return Fail(r.BadAt(4, "longer than a message may be"));
   ASSAY_TRY(Done(r));
   return total;
 }

@@ -12,8 +12,8 @@
 #include <cstdint>
 #include <string>
 
-#include "attest/message.h"
 #include "base/fd.h"
+#include "evidence/message.h"
 
 namespace assay::attest {
 
@@ -26,7 +26,7 @@ inline constexpr unsigned kMaxSlots = 128;          // connections served at a t
 struct NetRequest {
   std::array<std::uint8_t, 32> fingerprint{};  // SHA-256 of the peer's certificate
   std::array<std::uint8_t, 32> exporter{};     // RFC 9266
-  Question question;
+  evidence::Question question;
 };
 Bytes EncodeNetRequest(const NetRequest& request);
 Result<NetRequest> ParseNetRequest(ByteView packet);

@@ -5,8 +5,8 @@
 
 #include <thread>
 
-#include "attest/stream.h"
-#include "attest/tls.h"
+#include "channel/stream.h"
+#include "channel/tls.h"
 
 namespace assay::attest {
 namespace {
@@ -15,8 +15,8 @@ NetRequest Sample() {
   NetRequest q;
   q.fingerprint.fill(1);
   q.exporter.fill(2);
-  Challenge c;
-  c.nonce = Bytes(kNonceSize, 3);
+  evidence::Challenge c;
+  c.nonce = Bytes(evidence::kNonceSize, 3);
   c.first_record = 4;
   c.want_context = false;
   c.selection = {{.bank = 0x000B, .pcrs = {0, 10, 23}}, {.bank = 0x0004, .pcrs = {10}}};
@@ -34,8 +34,8 @@ TEST(NetRequests, GoBothWays) {
   EXPECT_EQ(wire.size(), 158U);
   const auto q = ParseNetRequest(wire);
   ASSERT_TRUE(q) << q.error().Message();
-  const auto& c = std::get<Challenge>(q->question);
-  EXPECT_EQ(c.selection, std::get<Challenge>(Sample().question).selection);
+  const auto& c = std::get<evidence::Challenge>(q->question);
+  EXPECT_EQ(c.selection, std::get<evidence::Challenge>(Sample().question).selection);
   EXPECT_EQ(c.first_record, 4U);
   EXPECT_FALSE(c.want_context);
   EXPECT_EQ(EncodeNetRequest(*q), wire);
@@ -63,14 +63,14 @@ TEST(NetRequests, EveryOtherFormIsAnErrorWithItsOffset) {
 
 TEST(NetRequests, EnrolmentGoesBothWays) {
   NetRequest q = Sample();
-  q.question = Identify{};
+  q.question = evidence::Identify{};
   Bytes wire = EncodeNetRequest(q);
   EXPECT_EQ(wire.size(), 68U);
   ASSERT_TRUE(ParseNetRequest(wire));
   EXPECT_EQ(EncodeNetRequest(*ParseNetRequest(wire)), wire);
-  q.question = Activate{.nonce = Bytes(kNonceSize, 1),
-                        .credential = Bytes(tpm::kMaxCredential, 2),
-                        .secret = Bytes(tpm::kMaxEncryptedSecret, 3)};
+  q.question = evidence::Activate{.nonce = Bytes(evidence::kNonceSize, 1),
+                                  .credential = Bytes(tpm::kMaxCredential, 2),
+                                  .secret = Bytes(tpm::kMaxEncryptedSecret, 3)};
   wire = EncodeNetRequest(q);
   EXPECT_EQ(wire.size(), kNetRequestMax);
   ASSERT_TRUE(ParseNetRequest(wire));
@@ -91,7 +91,7 @@ TEST(NetReports, GoBothWays) {
   EXPECT_LE(told.size(), kNetReportMax);
   EXPECT_EQ(ParseNetReport(told)->text.substr(0, 3), "xxx");
   EXPECT_EQ(ParseNetAnswer(EncodeNetAnswer(77)).value(), 77U);
-  EXPECT_EQ(ParseNetAnswer(EncodeNetAnswer(kMaxEvidence + 1)).error().code(), "parse.net-answer");
+  EXPECT_EQ(ParseNetAnswer(EncodeNetAnswer(evidence::kMaxEvidence + 1)).error().code(), "parse.net-answer");
   NetSetup setup{
       .parent = 1, .uid = 2, .gid = 3, .slots = 4, .timeout_ms = 5, .certificate_pem = "c", .key_pem = "k"};
   const auto parsed = ParseNetSetup(EncodeNetSetup(setup));
@@ -117,11 +117,11 @@ TEST(Packets, AreWholeOrErrors) {
 
 TEST(Deadlines, AreEarnedByProgressButNotSaved) {
   using namespace std::chrono_literals;
-  Deadline d(1s);
+  channel::Deadline d(1s);
   EXPECT_GT(d.RemainingMs(), 900);
   d.Progress(std::size_t{1} << 30);
   EXPECT_LE(d.RemainingMs(), 1000);
-  Deadline over(0s);
+  channel::Deadline over(0s);
   EXPECT_EQ(over.RemainingMs(), 0);
   EXPECT_EQ(over.Wait(0, 0).error().code(), "attest.timeout");
 }
@@ -132,19 +132,20 @@ TEST(Tls, AStalledWriterIsTimedOut) {
   ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
   const UniqueFd left(fds[0]), right(fds[1]);
   const PrivateKey key = PrivateKey::GenerateP256().value();
-  const TlsIdentity own{MakeCertificatePem(key, {.common_name = "x"}, nullptr, "").value(), key.Pem()};
+  const channel::TlsIdentity own{MakeCertificatePem(key, {.common_name = "x"}, nullptr, "").value(),
+                                 key.Pem()};
   const Digest pin = CertificateFingerprint(CertificateFromPem(own.certificate_pem).value().get());
   std::thread client([&] {
-    const SslCtxPtr context = TlsClientContext(own).value();
-    EXPECT_TRUE(TlsStream::Connect(context.get(), left.get(), pin, Deadline(30s)));
+    const SslCtxPtr context = channel::TlsClientContext(own).value();
+    EXPECT_TRUE(channel::TlsStream::Connect(context.get(), left.get(), pin, channel::Deadline(30s)));
   });
-  const SslCtxPtr context = TlsServerContext(own).value();
-  auto tls = TlsStream::Accept(context.get(), right.get(), Deadline(30s));
+  const SslCtxPtr context = channel::TlsServerContext(own).value();
+  auto tls = channel::TlsStream::Accept(context.get(), right.get(), channel::Deadline(30s));
   client.join();
   ASSERT_TRUE(tls) << tls.error().Message();
   EXPECT_EQ(tls->peer(), pin);
   EXPECT_EQ(tls->exporter().size(), 32U);
-  Deadline deadline(200ms);
+  channel::Deadline deadline(200ms);
   EXPECT_EQ(tls->Write(Bytes(8 << 20, 1), deadline).error().code(), "attest.timeout");
 }
 

@@ -24,8 +24,8 @@
 
 #include "attest/inner.h"
 #include "attest/sandbox.h"
-#include "attest/stream.h"
-#include "attest/tls.h"
+#include "channel/stream.h"
+#include "channel/tls.h"
 
 namespace assay::attest {
 namespace {
@@ -118,9 +118,9 @@ class Net {
  private:
   [[noreturn]] void Loop(Slot& slot);
   void Serve(Slot& slot, int fd);
-  Result<> Exchange(Slot& slot, TlsStream& tls, Deadline& deadline);
-  Result<Question> Hear(TlsStream& tls, const Deadline& deadline) const;
-  Result<> HandOn(Slot& slot, TlsStream& tls, Deadline& deadline) const;
+  Result<> Exchange(Slot& slot, channel::TlsStream& tls, channel::Deadline& deadline);
+  Result<evidence::Question> Hear(channel::TlsStream& tls, const channel::Deadline& deadline) const;
+  Result<> HandOn(Slot& slot, channel::TlsStream& tls, channel::Deadline& deadline) const;
   bool Place(UniqueFd& fd);
   void MakeRoom();
 
@@ -130,16 +130,16 @@ class Net {
 };
 
 // The whole message, decoded here, where a fault in a parser harms the least.
-Result<Question> Net::Hear(TlsStream& tls, const Deadline& deadline) const {
-  ASSAY_ASSIGN(
-      const Bytes frame,
-      ReceiveFrame([&](std::span<std::uint8_t> out) { return tls.Read(out, deadline); }, kMaxChallenge));
-  return DecodeQuestion(frame);
+Result<evidence::Question> Net::Hear(channel::TlsStream& tls, const channel::Deadline& deadline) const {
+  ASSAY_ASSIGN(const Bytes frame,
+               channel::ReceiveFrame([&](std::span<std::uint8_t> out) { return tls.Read(out, deadline); },
+                                     evidence::kMaxChallenge));
+  return evidence::DecodeQuestion(frame);
 }
 
 // The privileged process's answer, packet by packet. It is read to its end also when the peer is gone or too
 // slow, so that the slot is clean for the next one.
-Result<> Net::HandOn(Slot& slot, TlsStream& tls, Deadline& deadline) const {
+Result<> Net::HandOn(Slot& slot, channel::TlsStream& tls, channel::Deadline& deadline) const {
   const Result<Bytes> head = ReceivePacket(slot.ask.get(), kNetRequestMax);
   if (!head) _exit(kParentGone);
   const Result<std::uint64_t> total = ParseNetAnswer(*head);
@@ -154,8 +154,8 @@ Result<> Net::HandOn(Slot& slot, TlsStream& tls, Deadline& deadline) const {
   return sent;
 }
 
-Result<> Net::Exchange(Slot& slot, TlsStream& tls, Deadline& deadline) {
-  Result<Question> question = Hear(tls, deadline);
+Result<> Net::Exchange(Slot& slot, channel::TlsStream& tls, channel::Deadline& deadline) {
+  Result<evidence::Question> question = Hear(tls, deadline);
   {
     std::lock_guard lock(slot.mutex);
     slot.phase = Slot::Phase::kAnswering;
@@ -163,7 +163,7 @@ Result<> Net::Exchange(Slot& slot, TlsStream& tls, Deadline& deadline) {
   if (!question) {
     if (question.error().As<ParseError>() == nullptr && question.error().As<UsageError>() == nullptr)
       return Fail(question.error());  // no message, so nobody to tell
-    return tls.Write(EncodeRefusal({"bad-request", question.error().Message()}), deadline);
+    return tls.Write(evidence::EncodeRefusal({"bad-request", question.error().Message()}), deadline);
   }
   NetRequest request;
   std::copy(tls.peer().view().begin(), tls.peer().view().end(), request.fingerprint.begin());
@@ -173,13 +173,13 @@ Result<> Net::Exchange(Slot& slot, TlsStream& tls, Deadline& deadline) {
   // The TPM's time is not the peer's: its own begins anew with the answer.
   pollfd answer{.fd = slot.ask.get(), .events = POLLIN, .revents = 0};
   poll(&answer, 1, -1);
-  deadline = Deadline(std::chrono::milliseconds(given_.setup.timeout_ms));
+  deadline = channel::Deadline(std::chrono::milliseconds(given_.setup.timeout_ms));
   return HandOn(slot, tls, deadline);
 }
 
 void Net::Serve(Slot& slot, int fd) {
-  Deadline deadline(std::chrono::milliseconds(given_.setup.timeout_ms));
-  Result<TlsStream> tls = TlsStream::Accept(context_.get(), fd, deadline);
+  channel::Deadline deadline(std::chrono::milliseconds(given_.setup.timeout_ms));
+  Result<channel::TlsStream> tls = channel::TlsStream::Accept(context_.get(), fd, deadline);
   if (tls && Exchange(slot, *tls, deadline)) tls->Close(deadline);
 }
 
@@ -252,7 +252,8 @@ Result<> RunNet() {
   // The configuration file could weaken what is promised here.
   OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG, nullptr);
   ASSAY_ASSIGN(Given given, ReceiveSetup());
-  ASSAY_ASSIGN(SslCtxPtr context, TlsServerContext({given.setup.certificate_pem, given.setup.key_pem}));
+  ASSAY_ASSIGN(SslCtxPtr context,
+               channel::TlsServerContext({given.setup.certificate_pem, given.setup.key_pem}));
   explicit_bzero(given.setup.key_pem.data(), given.setup.key_pem.size());
   mallopt(M_ARENA_MAX, 2);
   pthread_attr_t attributes;

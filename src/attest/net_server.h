@@ -10,8 +10,8 @@
 
 #include <memory>
 
-#include "attest/channel.h"
 #include "attest/responder.h"
+#include "attest/server.h"
 
 namespace assay::attest {
 

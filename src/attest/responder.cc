@@ -19,12 +19,12 @@ Reply Reply::Of(Bytes message) {
   return reply;
 }
 
-Reply Reply::Refuse(const Refusal& refusal) { return Of(EncodeRefusal(refusal)); }
+Reply Reply::Refuse(const evidence::Refusal& refusal) { return Of(evidence::EncodeRefusal(refusal)); }
 
 Result<> Reply::Send(const Sink& sink) const {
   ASSAY_TRY(sink(head_));
-  for (const auto part : EvidenceParts()) {
-    if (part != &Evidence::list) {
+  for (const auto part : evidence::EvidenceParts()) {
+    if (part != &evidence::Evidence::list) {
       const Bytes& bytes = collected_.evidence.*part;
       if (!bytes.empty()) ASSAY_TRY(sink(bytes));
       continue;
@@ -40,19 +40,22 @@ Result<> Reply::Send(const Sink& sink) const {
   return {};
 }
 
-Reply Responder::Respond(const Question& question, const Binding& binding, Level level) {
-  if (const auto* challenge = std::get_if<Challenge>(&question))
+Reply Responder::Respond(const evidence::Question& question, const evidence::Binding& binding,
+                         evidence::Level level) {
+  if (const auto* challenge = std::get_if<evidence::Challenge>(&question))
     return Challenged(*challenge, binding, level);
-  if (std::get_if<Identify>(&question) != nullptr) return Reply::Of(EncodeIdentity(collector_.Identify()));
-  const Result<Bytes> proof = collector_.Activate(std::get<Activate>(question), binding);
-  if (proof) return Reply::Of(EncodeActivation({*proof}));
+  if (std::get_if<evidence::Identify>(&question) != nullptr)
+    return Reply::Of(evidence::EncodeIdentity(collector_.Identify()));
+  const Result<Bytes> proof = collector_.Activate(std::get<evidence::Activate>(question), binding);
+  if (proof) return Reply::Of(evidence::EncodeActivation({*proof}));
   if (proof.error().code() == "attest.wrong-credential")
     return Reply::Refuse({"wrong-credential", proof.error().Message()});
   log::Error("enrolment: {} ({})", proof.error().Message(), proof.error().code());
   return Reply::Refuse({"internal", "the attester's log says more"});
 }
 
-Reply Responder::Challenged(const Challenge& challenge, const Binding& binding, Level level) {
+Reply Responder::Challenged(const evidence::Challenge& challenge, const evidence::Binding& binding,
+                            evidence::Level level) {
   Result<Collected> collected = collector_.Prepare(challenge, binding, level);
   if (!collected) {
     const std::string code = collected.error().code();
@@ -66,14 +69,14 @@ Reply Responder::Challenged(const Challenge& challenge, const Binding& binding, 
     return Reply::Refuse({"internal", "the attester's log says more"});
   }
   std::uint64_t bytes = 0;
-  for (const auto part : EvidenceParts()) bytes += (collected->evidence.*part).size();
+  for (const auto part : evidence::EvidenceParts()) bytes += (collected->evidence.*part).size();
   if (held_->fetch_add(bytes) + bytes > kMaxHeld) {
     held_->fetch_sub(bytes);
     return Reply::Refuse({"busy", "too many large answers are being sent"});
   }
   Reply reply;
   reply.held_ = std::shared_ptr<void>(nullptr, [held = held_, bytes](void*) { held->fetch_sub(bytes); });
-  reply.head_ = EncodeEvidenceHeader(collected->evidence, collected->list_bytes);
+  reply.head_ = evidence::EncodeEvidenceHeader(collected->evidence, collected->list_bytes);
   reply.size_ = reply.head_.size() + bytes + collected->list_bytes;
   reply.collected_ = std::move(*collected);
   return reply;

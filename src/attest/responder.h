@@ -20,7 +20,7 @@ namespace assay::attest {
 class Reply {
  public:
   using Sink = std::function<Result<>(ByteView)>;
-  static Reply Refuse(const Refusal& refusal);
+  static Reply Refuse(const evidence::Refusal& refusal);
   static Reply Of(Bytes message);  // a whole one
   std::uint64_t size() const { return size_; }
   Result<> Send(const Sink& sink) const;
@@ -37,10 +37,11 @@ class Responder {
  public:
   explicit Responder(Collector& collector) : collector_(collector) {}
   // level: how much of the evidence is shown; who may challenge may also enrol.
-  Reply Respond(const Question& question, const Binding& binding, Level level);
+  Reply Respond(const evidence::Question& question, const evidence::Binding& binding, evidence::Level level);
 
  private:
-  Reply Challenged(const Challenge& challenge, const Binding& binding, Level level);
+  Reply Challenged(const evidence::Challenge& challenge, const evidence::Binding& binding,
+                   evidence::Level level);
   Collector& collector_;
   std::shared_ptr<std::atomic<std::uint64_t>> held_ = std::make_shared<std::atomic<std::uint64_t>>(0);
 };

@@ -1,6 +1,7 @@
+#include "attest/server.h"
+
 #include <unistd.h>
 
-#include "attest/channel.h"
 #include "attest/net_server.h"
 #include "attest/unix_server.h"
 

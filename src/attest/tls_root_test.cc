@@ -20,13 +20,14 @@
 #include <fstream>
 #include <thread>
 
-#include "attest/channel.h"
 #include "attest/inner.h"
 #include "attest/sandbox.h"
-#include "attest/stream.h"
-#include "attest/tls.h"
+#include "attest/server.h"
 #include "base/log.h"
-#include "measure/recorder.h"
+#include "channel/client.h"
+#include "channel/stream.h"
+#include "channel/tls.h"
+#include "measure/record/recorder.h"
 #include "tpm/software_tpm.h"
 
 namespace assay::attest {
@@ -85,9 +86,9 @@ class TlsTest : public ::testing::Test {
     options_.certificate_pem = attester_.certificate;
     options_.key_pem = attester_.key;
     options_.net_program = std::string(ASSAY_BIN_DIR) + "/assay-net";
-    options_.allow = {{verifier_.fingerprint, Level::kFull},
-                      {lister_.fingerprint, Level::kList},
-                      {curious_.fingerprint, Level::kQuote}};
+    options_.allow = {{verifier_.fingerprint, evidence::Level::kFull},
+                      {lister_.fingerprint, evidence::Level::kList},
+                      {curious_.fingerprint, evidence::Level::kQuote}};
   }
   void TearDown() override {
     server_.reset();
@@ -102,16 +103,16 @@ class TlsTest : public ::testing::Test {
     ASSERT_TRUE(server) << server.error().Message();
     server_ = std::move(*server);
   }
-  Result<Answer> Ask(const Party& who, const std::string& pinned = "") {
-    Challenge c;
+  Result<channel::Answer> Ask(const Party& who, const std::string& pinned = "") {
+    evidence::Challenge c;
     c.nonce = nonce_;
-    return ChallengeTls({.host = "127.0.0.1",
-                         .port = server_->port(),
-                         .certificate_pem = who.certificate,
-                         .key_pem = who.key,
-                         .pinned = pinned.empty() ? attester_.fingerprint : pinned,
-                         .timeout = 60s},
-                        c);
+    return channel::ChallengeTls({.host = "127.0.0.1",
+                                  .port = server_->port(),
+                                  .certificate_pem = who.certificate,
+                                  .key_pem = who.key,
+                                  .pinned = pinned.empty() ? attester_.fingerprint : pinned,
+                                  .timeout = 60s},
+                                 c);
   }
   UniqueFd Connect() {
     UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -124,34 +125,35 @@ class TlsTest : public ::testing::Test {
     return fd;
   }
   // What comes back for these bytes, sent as this party over TLS.
-  Result<Message> Exchange(const Party& who, ByteView bytes) {
-    Deadline deadline(30s);
-    ASSAY_ASSIGN(const SslCtxPtr context, TlsClientContext({who.certificate, who.key}));
+  Result<evidence::Message> Exchange(const Party& who, ByteView bytes) {
+    channel::Deadline deadline(30s);
+    ASSAY_ASSIGN(const SslCtxPtr context, channel::TlsClientContext({who.certificate, who.key}));
     const UniqueFd fd = Connect();
     ASSAY_ASSIGN(const Digest pinned, Digest::Of(HashAlg::kSha256, FromHex(attester_.fingerprint).value()));
-    ASSAY_ASSIGN(TlsStream tls, TlsStream::Connect(context.get(), fd.get(), pinned, deadline));
+    ASSAY_ASSIGN(channel::TlsStream tls,
+                 channel::TlsStream::Connect(context.get(), fd.get(), pinned, deadline));
     ASSAY_TRY(tls.Write(bytes, deadline));
-    ASSAY_ASSIGN(
-        const Bytes frame,
-        ReceiveFrame([&](std::span<std::uint8_t> out) { return tls.Read(out, deadline); }, kMaxEvidence));
-    return DecodeMessage(frame, kMaxEvidence);
+    ASSAY_ASSIGN(const Bytes frame,
+                 channel::ReceiveFrame([&](std::span<std::uint8_t> out) { return tls.Read(out, deadline); },
+                                       evidence::kMaxEvidence));
+    return evidence::DecodeMessage(frame, evidence::kMaxEvidence);
   }
   std::string RefusalFor(ByteView bytes) {
-    const Result<Message> m = Exchange(verifier_, bytes);
+    const Result<evidence::Message> m = Exchange(verifier_, bytes);
     if (!m) return m.error().code();
-    const auto* refusal = std::get_if<Refusal>(&*m);
+    const auto* refusal = std::get_if<evidence::Refusal>(&*m);
     return refusal != nullptr ? refusal->code : "no refusal";
   }
-  static std::string CodeOf(const Result<Answer>& a) {
+  static std::string CodeOf(const Result<channel::Answer>& a) {
     if (a) return "answered";
-    const auto* refused = a.error().As<RefusedError>();
+    const auto* refused = a.error().As<channel::RefusedError>();
     return refused != nullptr ? refused->reason : a.error().code();
   }
 
   const Party attester_ = MakeParty("attester"), verifier_ = MakeParty("verifier"),
               lister_ = MakeParty("lister"), curious_ = MakeParty("curious"),
               stranger_ = MakeParty("stranger");
-  const Bytes nonce_ = Bytes(kNonceSize, 0x11);
+  const Bytes nonce_ = Bytes(evidence::kNonceSize, 0x11);
   std::string dir_;
   tpm::SoftwareTpm swtpm_;
   std::unique_ptr<tpm::Tpm> tpm_;
@@ -163,29 +165,29 @@ class TlsTest : public ::testing::Test {
 
 TEST_F(TlsTest, EachSeesWhatItsLevelShows) {
   Serve();
-  const Result<Answer> full = Ask(verifier_);
+  const Result<channel::Answer> full = Ask(verifier_);
   ASSERT_TRUE(full) << full.error().Message();
   EXPECT_FALSE(full->evidence.list.empty());
-  EXPECT_EQ(ParseContext(full->evidence.context)->size(), 5U);
+  EXPECT_EQ(evidence::ParseContext(full->evidence.context)->size(), 5U);
   EXPECT_EQ(full->binding.type, "tls-exporter");
   EXPECT_EQ(full->peer, attester_.fingerprint);
   // The quote is over exactly what came, for this connection.
   const tpm::Quote quote = tpm::ParseQuote(full->evidence.attest).value();
   EXPECT_EQ(quote.extra_data,
-            Qualifying(nonce_, full->binding, full->evidence.claims, full->evidence.context));
-  EXPECT_FALSE(ParseClaims(full->evidence.claims)->checkpoints.empty());
+            evidence::Qualifying(nonce_, full->binding, full->evidence.claims, full->evidence.context));
+  EXPECT_FALSE(evidence::ParseClaims(full->evidence.claims)->checkpoints.empty());
 
-  const Result<Answer> list = Ask(lister_);
+  const Result<channel::Answer> list = Ask(lister_);
   ASSERT_TRUE(list) << list.error().Message();
   EXPECT_EQ(list->evidence.list, full->evidence.list);
   EXPECT_TRUE(list->evidence.context.empty());
 
-  const Result<Answer> quote_only = Ask(curious_);
+  const Result<channel::Answer> quote_only = Ask(curious_);
   ASSERT_TRUE(quote_only) << quote_only.error().Message();
   EXPECT_TRUE(quote_only->evidence.list.empty());
   EXPECT_TRUE(quote_only->evidence.context.empty());
   EXPECT_TRUE(quote_only->evidence.event_log.empty());
-  EXPECT_TRUE(ParseClaims(quote_only->evidence.claims)->checkpoints.empty());
+  EXPECT_TRUE(evidence::ParseClaims(quote_only->evidence.claims)->checkpoints.empty());
 
   EXPECT_EQ(CodeOf(Ask(stranger_)), "forbidden");
 }
@@ -196,10 +198,10 @@ TEST_F(TlsTest, LongListsTravelWhole) {
     ASSERT_TRUE(recorder_->Record({Hash(HashAlg::kSha256, AsBytes(path)), path, {}}));
   }
   Serve();
-  const Result<Answer> answer = Ask(verifier_);
+  const Result<channel::Answer> answer = Ask(verifier_);
   ASSERT_TRUE(answer) << answer.error().Message();
   EXPECT_EQ(answer->evidence.list, ReadFile(dir_ + "/list/list", 64 << 20).value());
-  EXPECT_EQ(ParseContext(answer->evidence.context)->size(), 20'005U);
+  EXPECT_EQ(evidence::ParseContext(answer->evidence.context)->size(), 20'005U);
 }
 
 TEST_F(TlsTest, AnotherCertificateThanThePinnedOneIsRefused) {
@@ -239,21 +241,21 @@ TEST_F(TlsTest, WhatIsNoChallengeIsRefusedByName) {
   EXPECT_EQ(RefusalFor(Writer().Put("ASY1").U32Be(1 << 20).Put(std::string(4000, '{')).bytes()),
             "bad-request");
   EXPECT_EQ(RefusalFor(Writer().Put("ASY1").U32Be(4).Put("{}{}").bytes()), "bad-request");
-  EXPECT_EQ(RefusalFor(EncodeRefusal({"busy", "me too"})), "bad-request");
+  EXPECT_EQ(RefusalFor(evidence::EncodeRefusal({"busy", "me too"})), "bad-request");
   EXPECT_EQ(RefusalFor(Bytes(200'000, 0xAA)), "bad-request") << "more than is read";
-  Challenge c;
+  evidence::Challenge c;
   c.nonce = Bytes(8, 1);
-  EXPECT_EQ(RefusalFor(EncodeChallenge(c)), "bad-request");
+  EXPECT_EQ(RefusalFor(evidence::EncodeChallenge(c)), "bad-request");
   c.nonce = nonce_;
   c.first_record = 1000;
-  EXPECT_EQ(RefusalFor(EncodeChallenge(c)), "bad-request");
+  EXPECT_EQ(RefusalFor(evidence::EncodeChallenge(c)), "bad-request");
   c.first_record = 0;
   c.selection = {{.bank = 0x0012, .pcrs = {10}}};  // a bank that this TPM does not have
-  EXPECT_EQ(RefusalFor(EncodeChallenge(c)), "bad-request");
+  EXPECT_EQ(RefusalFor(evidence::EncodeChallenge(c)), "bad-request");
   // Bytes that are no TLS at all.
   const UniqueFd fd = Connect();
-  Deadline deadline(20s);
-  ASSERT_TRUE(SendAll(fd.get(), Bytes(100'000, 0x16), deadline));
+  channel::Deadline deadline(20s);
+  ASSERT_TRUE(channel::SendAll(fd.get(), Bytes(100'000, 0x16), deadline));
   EXPECT_EQ(server_->Network()->restarts, 0U);
   EXPECT_TRUE(Ask(verifier_));
 }
@@ -265,7 +267,7 @@ TEST_F(TlsTest, SlowOnesMakeRoomForOthers) {
   idle.reserve(12);
   for (int i = 0; i < 12; ++i) idle.push_back(Connect());
   const auto began = std::chrono::steady_clock::now();
-  const Result<Answer> answer = Ask(verifier_);
+  const Result<channel::Answer> answer = Ask(verifier_);
   EXPECT_TRUE(answer) << answer.error().Message();
   EXPECT_LT(std::chrono::steady_clock::now() - began, 25s) << "served only when the others timed out";
 }
@@ -303,12 +305,12 @@ TEST_F(TlsTest, SilentOnesOnTheUnixSocketMakeRoomForOthers) {
   for (std::size_t i = 0; i < sizeof(all);)
     i += static_cast<std::size_t>(std::max<ssize_t>(0, read(ready[0], all, sizeof(all) - i)));
   const auto ask = [&] {
-    Challenge c;
+    evidence::Challenge c;
     c.nonce = nonce_;
-    return ChallengeUnix(options_.unix_path, c);
+    return channel::ChallengeUnix(options_.unix_path, c);
   };
   const auto began = std::chrono::steady_clock::now();
-  const Result<Answer> answer = ask();
+  const Result<channel::Answer> answer = ask();
   EXPECT_TRUE(answer) << answer.error().Message();
   EXPECT_LT(std::chrono::steady_clock::now() - began, 10s);
   usleep(1'200'000);
@@ -397,7 +399,7 @@ TEST_F(TlsTest, TheNetworkProcessDiesWithItsParent) {
 // one.
 TEST_F(TlsTest, EachConnectionHasItsOwnBinding) {
   Serve();
-  const Result<Answer> one = Ask(verifier_), two = Ask(verifier_);
+  const Result<channel::Answer> one = Ask(verifier_), two = Ask(verifier_);
   ASSERT_TRUE(one && two);
   EXPECT_NE(one->binding.value, two->binding.value);
 
@@ -408,24 +410,24 @@ TEST_F(TlsTest, EachConnectionHasItsOwnBinding) {
   const UniqueFd left(sockets[0]), right(sockets[1]);
   Bytes asked, seen_by_verifier;
   std::thread verifier([&] {
-    Deadline deadline(30s);
-    const SslCtxPtr context = TlsClientContext({lister_.certificate, lister_.key}).value();
+    channel::Deadline deadline(30s);
+    const SslCtxPtr context = channel::TlsClientContext({lister_.certificate, lister_.key}).value();
     const Digest pin = Digest::Of(HashAlg::kSha256, FromHex(relay.fingerprint).value()).value();
-    auto tls = TlsStream::Connect(context.get(), left.get(), pin, deadline);
+    auto tls = channel::TlsStream::Connect(context.get(), left.get(), pin, deadline);
     if (tls) seen_by_verifier = tls->exporter();
   });
-  Deadline deadline(30s);
-  const SslCtxPtr context = TlsServerContext({relay.certificate, relay.key}).value();
-  auto tls = TlsStream::Accept(context.get(), right.get(), deadline);
+  channel::Deadline deadline(30s);
+  const SslCtxPtr context = channel::TlsServerContext({relay.certificate, relay.key}).value();
+  auto tls = channel::TlsStream::Accept(context.get(), right.get(), deadline);
   verifier.join();
   ASSERT_TRUE(tls) << tls.error().Message();
-  const Result<Answer> relayed = Ask(relay);
+  const Result<channel::Answer> relayed = Ask(relay);
   ASSERT_TRUE(relayed);
   EXPECT_EQ(seen_by_verifier, tls->exporter());
   EXPECT_NE(seen_by_verifier, relayed->binding.value);
   const tpm::Quote quote = tpm::ParseQuote(relayed->evidence.attest).value();
-  EXPECT_NE(quote.extra_data, Qualifying(nonce_, {"tls-exporter", seen_by_verifier}, relayed->evidence.claims,
-                                         relayed->evidence.context));
+  EXPECT_NE(quote.extra_data, evidence::Qualifying(nonce_, {"tls-exporter", seen_by_verifier},
+                                                   relayed->evidence.claims, relayed->evidence.context));
 }
 
 TEST_F(TlsTest, WhatCanNotStartSaysWhy) {
@@ -446,13 +448,13 @@ TEST_F(TlsTest, WhatCanNotStartSaysWhy) {
 TEST_F(TlsTest, TheUnixSocketServesToo) {
   options_.unix_path = dir_ + "/challenge.sock";
   Serve();
-  Challenge c;
+  evidence::Challenge c;
   c.nonce = nonce_;
-  const Result<Answer> answer = ChallengeUnix(options_.unix_path, c);
+  const Result<channel::Answer> answer = channel::ChallengeUnix(options_.unix_path, c);
   ASSERT_TRUE(answer) << answer.error().Message();
   EXPECT_FALSE(answer->evidence.list.empty());
   c.first_record = 1000;
-  EXPECT_EQ(CodeOf(ChallengeUnix(options_.unix_path, c)), "bad-request");
+  EXPECT_EQ(CodeOf(channel::ChallengeUnix(options_.unix_path, c)), "bad-request");
 }
 
 // ---- What the sandbox forbids, tried out in children of the test.

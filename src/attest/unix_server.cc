@@ -11,8 +11,8 @@
 #include <list>
 #include <thread>
 
-#include "attest/stream.h"
 #include "base/log.h"
+#include "channel/stream.h"
 
 namespace assay::attest {
 
@@ -62,7 +62,7 @@ struct UnixServer::Impl {
 };
 
 Result<> UnixServer::Impl::Listen() {
-  ASSAY_ASSIGN(const sockaddr_un address, UnixAddress(options.path));
+  ASSAY_ASSIGN(const sockaddr_un address, channel::UnixAddress(options.path));
   listener.Reset(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!listener) return Fail(OsError("socket", "", errno));
   unlink(options.path.c_str());
@@ -90,20 +90,21 @@ bool UnixServer::Impl::Admit(Connections& serving, uid_t uid) const {
 
 void UnixServer::Impl::Serve(Connection& c) {
   const UniqueFd& peer = c.peer;
-  const Level level = c.uid == 0 ? Level::kFull : options.level;
-  Deadline deadline(options.timeout);
+  const evidence::Level level = c.uid == 0 ? evidence::Level::kFull : options.level;
+  channel::Deadline deadline(options.timeout);
   const auto respond = [&]() -> Result<Reply> {
     ASSAY_ASSIGN(const Bytes frame,
-                 ReceiveFrame([&](std::span<std::uint8_t> out) { return Recv(peer.get(), out, deadline); },
-                              kMaxChallenge));
+                 channel::ReceiveFrame(
+                     [&](std::span<std::uint8_t> out) { return channel::Recv(peer.get(), out, deadline); },
+                     evidence::kMaxChallenge));
     c.hearing = false;
-    ASSAY_ASSIGN(const Question question, DecodeQuestion(frame));
+    ASSAY_ASSIGN(const evidence::Question question, evidence::DecodeQuestion(frame));
     return responder->Respond(question, {"unix", {}}, level);
   };
   Result<Reply> reply = respond();
   if (!reply) reply = Reply::Refuse({"bad-request", reply.error().Message()});
-  deadline = Deadline(options.timeout);
-  if (auto r = reply->Send([&](ByteView piece) { return SendAll(peer.get(), piece, deadline); }); !r)
+  deadline = channel::Deadline(options.timeout);
+  if (auto r = reply->Send([&](ByteView piece) { return channel::SendAll(peer.get(), piece, deadline); }); !r)
     log::Debug("challenge: {}", r.error().Message());
 }
 
@@ -125,7 +126,7 @@ void UnixServer::Impl::Loop() {
     socklen_t size = sizeof(who);
     if (getsockopt(peer.get(), SOL_SOCKET, SO_PEERCRED, &who, &size) != 0) continue;
     if (!Admit(serving, who.uid)) {
-      const Bytes busy = EncodeRefusal({"busy", "too many connections"});
+      const Bytes busy = evidence::EncodeRefusal({"busy", "too many connections"});
       [[maybe_unused]] const ssize_t n = send(peer.get(), busy.data(), busy.size(), MSG_NOSIGNAL);
       continue;
     }

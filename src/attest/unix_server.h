@@ -18,8 +18,8 @@ namespace assay::attest {
 
 struct UnixServerOptions {
   std::string path;
-  Level level = Level::kQuote;    // for others than root
-  unsigned max_connections = 32;  // of root, and as many of others
+  evidence::Level level = evidence::Level::kQuote;  // for others than root
+  unsigned max_connections = 32;                    // of root, and as many of others
   std::chrono::milliseconds timeout{30'000};
 };
 

@@ -9,11 +9,12 @@
 #include <nlohmann/json.hpp>
 
 #include "appraise/synthetic.h"
-#include "attest/channel.h"
+#include "attest/server.h"
 #include "base/fd.h"
+#include "channel/client.h"
 #include "cli/commands.h"
 #include "list/list.h"
-#include "measure/recorder.h"
+#include "measure/record/recorder.h"
 #include "reference/index.h"
 #include "tpm/run_key.h"
 #include "tpm/software_tpm.h"

@@ -5,13 +5,13 @@
 #include <algorithm>
 
 #include "appraise/result.h"
+#include "appraise/saved_round.h"
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/json.h"
-#include "cli/boot_json.h"
+#include "boot/boot_json.h"
 #include "cli/commands.h"
 #include "cli/progress.h"
-#include "cli/round.h"
 #include "cli/verifier.h"
 #include "reference/index.h"
 
@@ -50,30 +50,31 @@ Result<std::vector<boot::ExpectedBoot>> LoadBoots(const std::vector<std::string>
   std::vector<boot::ExpectedBoot> boots;
   for (const std::string& path : paths) {
     ASSAY_ASSIGN(const std::string text, ReadText(path, kMaxBoot));
-    Result<boot::ExpectedBoot> learned = ExpectedFromJson(text);
+    Result<boot::ExpectedBoot> learned = boot::ExpectedFromJson(text);
     if (!learned) return Fail(learned.error().In(path));
     boots.push_back(std::move(*learned));
   }
   return boots;
 }
 
-Result<Round> Ask(const AttestOptions& o, const appraise::HostState& before, std::uint64_t first) {
-  Round r;
+Result<appraise::SavedRound> Ask(const AttestOptions& o, const appraise::HostState& before,
+                                 std::uint64_t first) {
+  appraise::SavedRound r;
   r.before = before;
   r.first_record = first;
   r.time_ms = NowMs();
   ASSAY_ASSIGN(r.selection, tpm::ParseSelectionText(o.selection));
-  ASSAY_ASSIGN(r.nonce, RandomBytes(attest::kNonceSize));
-  attest::Challenge challenge;
+  ASSAY_ASSIGN(r.nonce, RandomBytes(evidence::kNonceSize));
+  evidence::Challenge challenge;
   challenge.nonce = r.nonce;
   challenge.first_record = first;
   challenge.selection = r.selection;
-  Result<attest::Answer> answer;
+  Result<channel::Answer> answer;
   if (!o.address.unix_path.empty()) {
-    answer = attest::ChallengeUnix(o.address.unix_path, challenge);
+    answer = channel::ChallengeUnix(o.address.unix_path, challenge);
   } else {
-    ASSAY_ASSIGN(const attest::TlsPeer peer, o.address.Peer());
-    answer = attest::ChallengeTls(peer, challenge);
+    ASSAY_ASSIGN(const channel::TlsPeer peer, o.address.Peer());
+    answer = channel::ChallengeTls(peer, challenge);
   }
   if (!answer) return Fail(answer.error().In("asking the attester at " + o.address.text()));
   r.evidence = std::move(answer->evidence);
@@ -98,7 +99,7 @@ void Print(Appraisal& a, const AttestOptions& o, const Session& session) {
     fmt::print("{}", Describe(a, o.entries, session.colour));
 }
 
-Result<> WriteEar(const Appraisal& a, const Round& r, const AttestOptions& o) {
+Result<> WriteEar(const Appraisal& a, const appraise::SavedRound& r, const AttestOptions& o) {
   ASSAY_ASSIGN(const std::string pem, ReadText(o.ear_key, kMaxPemFile));
   ASSAY_ASSIGN(const PrivateKey key, PrivateKey::FromPem(pem));
   appraise::EarContext context;
@@ -119,14 +120,14 @@ Result<int> Attest(const AttestOptions& o, const Session& session) {
   ASSAY_ASSIGN(const reference::Indexes references, LoadReferences(o.references));
   ASSAY_ASSIGN(const std::vector<boot::ExpectedBoot> boots, LoadBoots(o.boots));
   ASSAY_ASSIGN(const appraise::HostState before, LoadState(o.state));
-  Round round;
+  appraise::SavedRound round;
   Appraisal a;
   {
     Progress progress(session.progress, "");
     std::uint64_t first = o.full ? 0 : before.records;
     while (true) {
       progress.Say("asking the attester");
-      Result<Round> asked = Ask(o, before, first);
+      Result<appraise::SavedRound> asked = Ask(o, before, first);
       // A list shorter than what is known of it: the machine was restarted, perhaps.
       if (!asked && first > 0 && asked.error().code() == "attest.refused") {
         first = 0;
@@ -135,12 +136,12 @@ Result<int> Attest(const AttestOptions& o, const Session& session) {
       if (!asked) return Fail(asked.error());
       round = std::move(*asked);
       progress.Say(fmt::format("judging a list of {} bytes", round.evidence.list.size()));
-      a = Appraise(round.Request(), before, references, policy, boots);
+      a = Appraise(round.AsRequest(), before, references, policy, boots);
       if (first == 0 || !NeedsWholeList(a)) break;
       first = 0;
     }
   }
-  if (!o.save.empty()) ASSAY_TRY(SaveRound(round, o.save));
+  if (!o.save.empty()) ASSAY_TRY(appraise::SaveRound(round, o.save));
   if (!o.state.empty()) ASSAY_TRY(StoreState(o.state, a.host));
   if (!o.ear_out.empty()) ASSAY_TRY(WriteEar(a, round, o));
   Print(a, o, session);
@@ -151,12 +152,12 @@ Result<int> AppraiseSaved(const AttestOptions& o, const Session& session) {
   ASSAY_ASSIGN(const appraise::Policy policy, LoadPolicy(o.policy));
   ASSAY_ASSIGN(const reference::Indexes references, LoadReferences(o.references));
   ASSAY_ASSIGN(const std::vector<boot::ExpectedBoot> boots, LoadBoots(o.boots));
-  Result<Round> loaded = LoadRound(o.folder);
+  Result<appraise::SavedRound> loaded = appraise::LoadRound(o.folder);
   if (!loaded) return Fail(loaded.error().In(o.folder));
   if (!o.list.empty()) {
-    ASSAY_ASSIGN(loaded->evidence.list, ReadFile(o.list, attest::kMaxEvidence));
+    ASSAY_ASSIGN(loaded->evidence.list, ReadFile(o.list, evidence::kMaxEvidence));
   }
-  Appraisal a = Appraise(loaded->Request(), loaded->before, references, policy, boots);
+  Appraisal a = Appraise(loaded->AsRequest(), loaded->before, references, policy, boots);
   Print(a, o, session);
   return static_cast<int>(a.verdict);
 }

@@ -7,10 +7,10 @@
 #include <optional>
 
 #include "base/fd.h"
+#include "boot/boot_json.h"
 #include "boot/pcr_text.h"
 #include "boot/replay.h"
 #include "boot/story.h"
-#include "cli/boot_json.h"
 
 namespace assay::cli {
 namespace {
@@ -88,7 +88,7 @@ Result<int> Show(const BootOptions& o, bool as_json) {
   ASSAY_ASSIGN(const HashAlg bank, BankOf(o, log));
   const boot::Examined x = boot::Examine(log, bank);
   if (as_json) {
-    WriteBootJson(log, x, stdout);
+    boot::WriteBootJson(log, x, stdout);
     return kExitOk;
   }
   std::string banks;
@@ -216,7 +216,7 @@ Result<int> Verify(const BootOptions& o, bool as_json) {
                                                                          : kExitOk;
   const std::string_view outcome = code == kExitOk ? "match" : code == kExitUnknown ? "unknown" : "mismatch";
   if (as_json) {
-    fmt::print("{}\n", ComparisonJson(comparisons, problems, outcome));
+    fmt::print("{}\n", boot::ComparisonJson(comparisons, problems, outcome));
     return code;
   }
   for (const boot::Comparison& c : comparisons) {

@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "base/fd.h"
+#include "boot/boot_json.h"
 #include "boot/pe.h"
 #include "boot/predict.h"
-#include "cli/boot_json.h"
 #include "cli/cmd_boot.h"
 
 namespace assay::cli {
@@ -33,7 +33,7 @@ Result<std::optional<boot::ExpectedBoot>> ExpectedIn(const std::string& file) {
   ASSAY_ASSIGN(const Bytes bytes, ReadFile(file, boot::kMaxLog));
   // No log begins with a brace.
   if (bytes.empty() || bytes[0] != '{') return std::optional<boot::ExpectedBoot>();
-  auto expected = ExpectedFromJson(AsText(bytes));
+  auto expected = boot::ExpectedFromJson(AsText(bytes));
   if (!expected) return Fail(expected.error().In(file));
   return std::optional<boot::ExpectedBoot>(std::move(*expected));
 }
@@ -41,7 +41,7 @@ Result<std::optional<boot::ExpectedBoot>> ExpectedIn(const std::string& file) {
 Result<int> LearnBoot(const BootOptions& o) {
   ASSAY_ASSIGN(const std::unique_ptr<LoadedLog> loaded, Load(o));
   ASSAY_ASSIGN(const HashAlg bank, BankOf(o, loaded->log));
-  fmt::print("{}\n", ExpectedJson(boot::Learn(boot::Examine(loaded->log, bank))));
+  fmt::print("{}\n", boot::ExpectedJson(boot::Learn(boot::Examine(loaded->log, bank))));
   return kExitOk;
 }
 
@@ -61,7 +61,7 @@ Result<int> PredictBoot(const BootOptions& o) {
   }
   for (const auto& [before, after] : o.texts) change.texts.push_back({before, after});
   ASSAY_ASSIGN(const boot::ExpectedBoot next, boot::Predict(boot::Examine(loaded->log, bank), change));
-  fmt::print("{}\n", ExpectedJson(next));
+  fmt::print("{}\n", boot::ExpectedJson(next));
   for (const boot::OpenRegister& r : next.open)
     fmt::print(stderr, "{} left open: {}\n", boot::RegisterName(next.registers, r.index), r.reason);
   return kExitOk;
@@ -82,7 +82,7 @@ Result<int> DiffBoots(const BootOptions& o, bool as_json) {
                    : !nearest.not_compared.empty() ? kExitUnknown
                                                    : kExitOk;
   if (as_json) {
-    fmt::print("{}\n", DiffJson(*nearest.file, nearest.differences, nearest.not_compared));
+    fmt::print("{}\n", boot::DiffJson(*nearest.file, nearest.differences, nearest.not_compared));
     return code;
   }
   if (o.boots.size() > 2)

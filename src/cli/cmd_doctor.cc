@@ -2,12 +2,17 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <filesystem>
+#include <memory>
 #include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "base/fd.h"
+#include "base/json.h"
+#include "base/process.h"
 #include "cli/commands.h"
-#include "measure/engine.h"
 #include "tpm/tpm.h"
 
 namespace assay::cli {
@@ -15,7 +20,8 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::size_t kMaxCount = 64;  // bytes of a number in a file
+constexpr std::size_t kMaxCount = 64;        // bytes of a number in a file
+constexpr std::size_t kMaxStatus = 1 << 20;  // bytes of a status, or of what a probe says
 
 // What can be done about it, in plain words, by the error's name.
 std::string_view Remedy(std::string_view code) {
@@ -35,6 +41,7 @@ std::string_view Remedy(std::string_view code) {
       {"engine.lsm-load", "the kernel's verifier says why in the message: please report it"},
       {"engine.fanotify-permission", "run as root, with CAP_SYS_ADMIN in the machine's user namespace"},
       {"engine.fanotify-evictable", "use Linux 5.19 or later"},
+      {"doctor.assayd", "install assayd beside assay"},
       {"doctor.root", "run assay doctor as root"},
       {"doctor.fuse", "modprobe fuse"},
       {"doctor.tpm",
@@ -60,9 +67,64 @@ struct Finding {
   }
 };
 
-Finding OfProbe(std::string what, std::string good, const Result<>& probe) {
-  if (probe) return {std::move(what), true, std::move(good), ""};
-  return {std::move(what), false, probe.error().Message(), probe.error().code()};
+struct EngineFindings {
+  std::vector<Finding> findings;
+  std::string best = "none";  // what engine/engine "best", the default, would take or has taken
+};
+
+// What an attester that runs says of its engine. Nothing is loaded into the kernel to find it out.
+Result<EngineFindings> OfRunning(const std::string& mount_point) {
+  ASSAY_ASSIGN(const Bytes bytes, ReadFile(mount_point + "/status", kMaxStatus));
+  ASSAY_ASSIGN(const JsonDoc doc, JsonDoc::Parse(AsText(bytes), "status", kMaxStatus));
+  ASSAY_ASSIGN(const JsonValue engine, doc.root().Object("engine"));
+  EngineFindings found;
+  ASSAY_ASSIGN(found.best, engine.Str("name"));
+  ASSAY_ASSIGN(const std::string scope, engine.Str("scope"));
+  ASSAY_ASSIGN(const std::string state, engine.Str("state"));
+  found.findings.push_back({found.best + " engine", state == "ok",
+                            fmt::format("assayd runs with it (scope {}): {}", scope, state), state});
+  return found;
+}
+
+// assayd stands beside assay in a build tree, and in sbin where it is installed.
+std::string Attester() {
+  std::error_code no_error;
+  const std::string own = std::filesystem::read_symlink("/proc/self/exe", no_error).parent_path();
+  for (const std::string& path : {own + "/assayd", own + "/../sbin/assayd"})
+    if (access(path.c_str(), X_OK) == 0) return path;
+  return "assayd";
+}
+
+Result<> AddProbed(const JsonValue& entry, EngineFindings& found) {
+  Finding f;
+  ASSAY_ASSIGN(const std::string name, entry.Str("engine"));
+  f.what = name + " engine";
+  ASSAY_ASSIGN(f.good, entry.Bool("works"));
+  ASSAY_ASSIGN(f.text, entry.Str("text"));
+  if (f.good && found.best == "none") found.best = name;
+  if (!f.good) {
+    ASSAY_ASSIGN(f.code, entry.Str("code"));
+  }
+  found.findings.push_back(std::move(f));
+  return {};
+}
+
+// Which engines would start here, tried by assayd: only it has the engines' parts.
+Result<EngineFindings> OfProbe() {
+  ASSAY_ASSIGN(const Output probe, RunProgram({Attester(), "--probe"}, "/"));
+  if (probe.exit_code != 0) return Fail(StateError("doctor.assayd", "assayd --probe failed: " + probe.err));
+  ASSAY_ASSIGN(const JsonDoc doc, JsonDoc::Parse(probe.out, "probe", kMaxStatus));
+  EngineFindings found;
+  const auto add = [&found](const JsonValue& entry) { return AddProbed(entry, found); };
+  ASSAY_TRY(doc.root().Each(add));
+  return found;
+}
+
+EngineFindings OfEngines(const std::string& mount_point) {
+  if (Result<EngineFindings> running = OfRunning(mount_point)) return std::move(*running);
+  Result<EngineFindings> probed = OfProbe();
+  if (probed) return std::move(*probed);
+  return {{{"engines", false, probed.error().Message(), "doctor.assayd"}}, "none"};
 }
 
 Finding OfTpm(const std::string& tcti) {
@@ -95,18 +157,15 @@ Finding OfKernelIma() {
           "doctor.kernel-ima"};
 }
 
-Result<int> Doctor(const std::string& tcti, const Session& session) {
+Result<int> Doctor(const std::string& mount_point, const std::string& tcti, const Session& session) {
   std::vector<Finding> findings;
   const bool root = geteuid() == 0;
   utsname kernel{};
   if (uname(&kernel) != 0) return Fail(OsError("uname", "", errno));
   if (!root) findings.push_back({"user", false, "not root: most of this can't be found out", "doctor.root"});
-  const Finding lsm = OfProbe("lsm engine", "the kernel's own hooks: each load is held until it is recorded",
-                              measure::ProbeLsm());
-  const Finding fanotify =
-      OfProbe("fanotify engine", "files are held when they are opened or executed", measure::ProbeFanotify());
-  findings.push_back(lsm);
-  findings.push_back(fanotify);
+  EngineFindings engines = OfEngines(mount_point);
+  const std::string best = engines.best;
+  for (Finding& f : engines.findings) findings.push_back(std::move(f));
   const bool fuse = access("/dev/fuse", R_OK | W_OK) == 0;
   findings.push_back(
       {"/run/assay", fuse, fuse ? "FUSE is there" : "/dev/fuse can't be used", fuse ? "" : "doctor.fuse"});
@@ -116,8 +175,6 @@ Result<int> Doctor(const std::string& tcti, const Session& session) {
   findings.push_back({"software TPM", swtpm, swtpm ? "swtpm is installed" : "swtpm is not installed",
                       swtpm ? "" : "doctor.swtpm"});
   findings.push_back(OfKernelIma());
-  // What engine/engine "best", the default, would take.
-  const std::string best = lsm.good ? "lsm" : fanotify.good ? "fanotify" : "none";
   const bool works = best != "none" && fuse && (tpm.good || swtpm);
   if (session.json) {
     json list = json::array();
@@ -147,7 +204,10 @@ void AddDoctor(CLI::App& app, Session& session) {
   CLI::App* doctor = app.add_subcommand(
       "doctor", "Say what assayd can do on this machine and what is missing (0 it works, 1 not, 2 unknown)");
   doctor->add_option("--tcti", *tcti, "The TPM to ask, as tpm/tcti; else /dev/tpmrm0");
-  doctor->callback([tcti, &session] { session.Finish(Doctor(*tcti, session)); });
+  auto mount_point = std::make_shared<std::string>("/run/assay");
+  doctor->add_option("--mount-point", *mount_point, "Where the file system of a running assayd is")
+      ->capture_default_str();
+  doctor->callback([mount_point, tcti, &session] { session.Finish(Doctor(*mount_point, *tcti, session)); });
 }
 
 }  // namespace assay::cli

@@ -63,15 +63,15 @@ Result<int> RunEnrol(const EnrolOptions& o, const Session& session) {
   if (!o.again) {
     ASSAY_ASSIGN(before, LoadState(o.state));
   }
-  Result<attest::EnrolAnswer> answer;
+  Result<channel::EnrolAnswer> answer;
   {
     Progress progress(session.progress, "");
     progress.Say("asking the attester");
     if (!o.address.unix_path.empty()) {
-      answer = attest::EnrolUnix(o.address.unix_path);
+      answer = channel::EnrolUnix(o.address.unix_path);
     } else {
-      ASSAY_ASSIGN(const attest::TlsPeer peer, o.address.Peer());
-      answer = attest::EnrolTls(peer);
+      ASSAY_ASSIGN(const channel::TlsPeer peer, o.address.Peer());
+      answer = channel::EnrolTls(peer);
     }
   }
   if (!answer) return Fail(answer.error().In("asking the attester at " + o.address.text()));

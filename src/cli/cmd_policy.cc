@@ -5,7 +5,7 @@
 
 #include "base/fd.h"
 #include "cli/commands.h"
-#include "cli/config.h"
+#include "measure/policy/policy.h"
 
 namespace assay::cli {
 namespace {
@@ -25,7 +25,7 @@ Result<std::string> Named(const std::string& policy) {
 
 Result<int> Check(const PolicyOptions& o, bool as_json) {
   ASSAY_ASSIGN(const std::string name, Named(o.policy));
-  ASSAY_ASSIGN(const auto policy, FindPolicy(name));
+  ASSAY_ASSIGN(const auto policy, measure::FindPolicy(name));
   if (as_json)
     fmt::print("{}\n", nlohmann::json{{"policy", name},
                                       {"rules", policy->text()},
@@ -46,14 +46,14 @@ Result<int> Show(const PolicyOptions& o) {
     return kExitOk;
   }
   ASSAY_ASSIGN(const std::string name, Named(o.policy));
-  ASSAY_ASSIGN(const auto policy, FindPolicy(name));
+  ASSAY_ASSIGN(const auto policy, measure::FindPolicy(name));
   fmt::print("{}", policy->text());
   return kExitOk;
 }
 
 Result<int> Load(const PolicyOptions& o, bool as_json) {
   ASSAY_ASSIGN(const std::string name, Named(o.policy));
-  ASSAY_ASSIGN(const auto policy, FindPolicy(name));
+  ASSAY_ASSIGN(const auto policy, measure::FindPolicy(name));
   ASSAY_ASSIGN(const UniqueFd node, Open(o.mount_point + "/policy", O_WRONLY));
   const std::string& text = policy->text();
   if (write(node.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()))

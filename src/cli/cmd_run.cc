@@ -8,7 +8,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "cli/commands.h"
-#include "cli/namespace.h"
+#include "measure/system/namespace.h"
 
 namespace assay::cli {
 namespace {
@@ -33,7 +33,7 @@ Result<int> Run(const RunOptions& o) {
   ASSAY_ASSIGN(std::string scope, engine.Str("scope"));
   if (scope == "namespace") {
     ASSAY_ASSIGN(std::string ns, engine.Str("namespace"));
-    ASSAY_TRY(EnterNamespace(ns));
+    ASSAY_TRY(measure::EnterNamespace(ns));
   } else if (scope != "host") {
     return Fail(StateError("run.no-engine", "assayd runs without an engine: nothing would be measured"));
   }

@@ -1,6 +1,6 @@
 // What the commands of a verifier share: the attester's address, the host's state, the policy.
 //
-//   AddAddress(sub, *o);  ASSAY_ASSIGN(attest::TlsPeer peer, o->Peer());
+//   AddAddress(sub, *o);  ASSAY_ASSIGN(channel::TlsPeer peer, o->Peer());
 //
 // Contract: files are bounded; an error names the file.
 #pragma once
@@ -9,7 +9,7 @@
 #include <string>
 
 #include "appraise/appraise.h"
-#include "attest/channel.h"
+#include "channel/client.h"
 
 namespace assay::cli {
 
@@ -19,7 +19,7 @@ struct Address {
   std::string unix_path, tls, pin, cert, key;
   bool given() const { return !unix_path.empty() || !tls.empty(); }
   std::string text() const { return unix_path.empty() ? tls : unix_path; }
-  Result<attest::TlsPeer> Peer() const;
+  Result<channel::TlsPeer> Peer() const;
 };
 void AddAddress(CLI::App* sub, Address& address);  // --unix, or --tls with --pin, --cert, --key
 

@@ -32,13 +32,13 @@ struct Setup {
     host.checkpoint_stride = 4096;
     for (int i = 0; i < kEntries; ++i) {
       if (context) {
-        const Bytes line = attest::EncodeContextLine({.index = host.records.size(),
-                                                      .sub = 0,
-                                                      .time_ms = 1'700'000'000'000,
-                                                      .pid = 4711,
-                                                      .uid = 1000,
-                                                      .comm = "bash",
-                                                      .hook = "exec"});
+        const Bytes line = evidence::EncodeContextLine({.index = host.records.size(),
+                                                        .sub = 0,
+                                                        .time_ms = 1'700'000'000'000,
+                                                        .pid = 4711,
+                                                        .uid = 1000,
+                                                        .comm = "bash",
+                                                        .hook = "exec"});
         host.context.insert(host.context.end(), line.begin(), line.end());
       }
       host.File(fmt::format("content {}", i % kFiles), fmt::format("{}/files/f{}", dir, i % kFiles));
@@ -51,7 +51,7 @@ void Judge(benchmark::State& state) {
   const Setup setup(state.range(0) != 0);
   appraise::Policy policy;
   policy.allow_first_use = true;
-  const attest::Evidence evidence = setup.host.Quote(setup.nonce);
+  const evidence::Evidence evidence = setup.host.Quote(setup.nonce);
   for (auto _ : state) {
     const appraise::Appraisal a = appraise::Appraise(setup.host.Ask(evidence, setup.nonce),
                                                      appraise::HostState{}, *setup.index, policy);

@@ -11,8 +11,8 @@
 #include <thread>
 
 #include "base/mapped.h"
+#include "base/process.h"
 #include "reference/index.h"
-#include "reference/process.h"
 
 namespace assay::reference {
 namespace {

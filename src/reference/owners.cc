@@ -4,8 +4,8 @@
 #include <map>
 #include <set>
 
+#include "base/process.h"
 #include "reference/index.h"
-#include "reference/process.h"
 
 namespace assay::reference {
 namespace {

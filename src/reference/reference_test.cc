@@ -6,10 +6,10 @@
 #include <fstream>
 
 #include "base/fd.h"
+#include "base/process.h"
 #include "reference/byte_code.h"
 #include "reference/index.h"
 #include "reference/package_file.h"
-#include "reference/process.h"
 
 namespace assay::reference {
 namespace {

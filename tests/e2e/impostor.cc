@@ -10,13 +10,14 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
-#include "attest/channel.h"
 #include "attest/collector.h"
+#include "attest/server.h"
 #include "base/clock.h"
 #include "base/fd.h"
-#include "cli/config.h"
-#include "measure/engine.h"
-#include "measure/recorder.h"
+#include "daemon/config.h"
+#include "measure/choice/engines.h"
+#include "measure/engine/measure_file.h"
+#include "measure/record/recorder.h"
 #include "tpm/run_key.h"
 
 namespace assay {
@@ -57,7 +58,7 @@ Result<attest::ServerOptions> Serving(const std::string& where) {
     s.unix_path = where.substr(5);
     return s;
   }
-  ASSAY_ASSIGN(const cli::Config config, cli::ReadConfig(where.substr(4)));
+  ASSAY_ASSIGN(const daemon::Config config, daemon::ReadConfig(where.substr(4)));
   const auto colon = config.listen.rfind(':');
   s.listen_host = config.listen.substr(0, colon);
   s.listen_port = std::atoi(config.listen.c_str() + colon + 1);

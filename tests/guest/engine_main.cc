@@ -12,8 +12,8 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "measure/engine.h"
-#include "measure/lanes.h"
+#include "measure/choice/engines.h"
+#include "measure/engine/lanes.h"
 #include "tpm/tpm.h"
 
 namespace {
@@ -85,7 +85,8 @@ Result<> Run(const Options& options) {
   engine.engine = options.engine;
   ASSAY_ASSIGN(measure::EngineChoice choice, measure::StartEngine(engine, *recorder));
   for (const auto& [name, error] : choice.passed_over)
-    std::fprintf(stderr, "not %s: %s: %s\n", name.c_str(), error.code().c_str(), error.Message().c_str());
+    std::fprintf(stderr, "not %s: %s: %s\n", std::string(name).c_str(), error.code().c_str(),
+                 error.Message().c_str());
   const std::unique_ptr<measure::Engine> chosen = std::move(choice.engine);
   std::printf("ready %s\n", chosen->Name().c_str());
   std::fflush(stdout);

@@ -1,6 +1,6 @@
 # Programs that only the guests' tests use.
 add_executable(assay-engine ${CMAKE_CURRENT_LIST_DIR}/engine_main.cc)
-target_link_libraries(assay-engine assay_measure)
+target_link_libraries(assay-engine assay_measure_choice)
 
 # Ways of getting code to run, and what they run. Built with flags of their own: some payloads have no library at all.
 set(ways_dir ${CMAKE_CURRENT_LIST_DIR})

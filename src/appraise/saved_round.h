@@ -1,0 +1,37 @@
+// One round of a challenge, kept in a folder, so that it can be judged again without the attester.
+//
+//   ASSAY_TRY(SaveRound(round, "round"));
+//   ASSAY_ASSIGN(SavedRound round, LoadRound("round"));
+//
+// Contract: docs/formats/round.md. The folder and its files are the owner's only: evidence tells much about a
+// machine. What is loaded is as untrusted as what came over the network.
+#pragma once
+
+#include <string>
+
+#include "appraise/appraise.h"
+
+namespace assay::appraise {
+
+struct SavedRound {
+  evidence::Evidence evidence;
+  evidence::Binding binding;
+  std::string peer;
+  Bytes nonce;
+  tpm::PcrSelection selection;
+  std::uint64_t first_record = 0;
+  std::uint64_t time_ms = 0;  // when it was asked, since the epoch
+  HostState before;           // what was known of the host then
+
+  Request AsRequest() const {
+    return {.evidence = evidence,
+            .binding = binding,
+            .nonce = nonce,
+            .selection = selection,
+            .first_record = first_record};
+  }
+};
+Result<> SaveRound(const SavedRound& round, const std::string& folder);
+Result<SavedRound> LoadRound(const std::string& folder);
+
+}  // namespace assay::appraise

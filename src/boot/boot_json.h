@@ -1,0 +1,31 @@
+// A boot event log as one JSON document: docs/formats/eventlog.md, "As JSON".
+//
+//   WriteBootJson(log, Examine(log, bank), stdout);
+//
+// Contract: the document of a whole log is written event by event: a log of 12 MB would be a gigabyte as one
+// value. Everything the log holds is in it, event data as hexadecimal digits besides what it decodes to.
+// Texts are UTF-8; bytes that are none become U+FFFD.
+#pragma once
+
+#include <cstdio>
+#include <string>
+
+#include "boot/examine.h"
+#include "boot/expected.h"
+#include "boot/replay.h"
+
+namespace assay::boot {
+
+void WriteBootJson(const EventLog& log, const Examined& x, std::FILE* out);
+std::string ComparisonJson(const std::vector<Comparison>& comparisons, const std::vector<Problem>& problems,
+                           std::string_view outcome);
+
+// A learned or predicted boot and back: {"assay_boot": 2, "bank", "registers", "startup_locality", "events":
+// [{"index", "type", "digest", "label"}], "open": [{"index", "reason"}]}.
+std::string ExpectedJson(const ExpectedBoot& expected);
+Result<ExpectedBoot> ExpectedFromJson(std::string_view text);
+// nearest: the state that the differences are to.
+std::string DiffJson(std::string_view nearest, const std::vector<BootDifference>& differences,
+                     const std::vector<OpenRegister>& not_compared);
+
+}  // namespace assay::boot

@@ -1,0 +1,107 @@
+// assayd: the attester. man/assayd.8
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <sysexits.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+
+#include "daemon/config.h"
+#include "daemon/daemon.h"
+#include "daemon/early.h"
+#include "daemon/probe.h"
+#include "measure/engine/lanes.h"
+
+namespace assay::daemon {
+namespace {
+
+struct Mode {
+  bool early = false, standby = false;
+};
+
+Result<> RunDaemon(const std::string& config_path, Mode mode) {
+  ASSAY_ASSIGN(Config config, ReadConfig(config_path));
+  std::optional<Early> early;
+  Background background;
+  if (mode.early) {
+    ASSAY_ASSIGN(background, Background::Start());
+    if (background.parent()) return {};
+    // Neither stderr nor a log file of the real root is there yet.
+    config.log.file = "/dev/kmsg";
+    log::Init(config.log);
+    ASSAY_ASSIGN(early, Early::Enter());
+  } else {
+    log::Init(config.log);
+  }
+  // Blocked before any thread is made, so that all of them inherit it and only the descriptor sees the
+  // signals.
+  sigset_t stop_signals;
+  sigemptyset(&stop_signals);
+  for (int s : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&stop_signals, s);
+  sigprocmask(SIG_BLOCK, &stop_signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+  signal(SIGIO, SIG_IGN);  // a broken lease: the engine asks for its state instead
+  UniqueFd stop(signalfd(-1, &stop_signals, SFD_CLOEXEC));
+  if (!stop) return Fail(OsError("signalfd", "", errno));
+  if (mode.standby) {
+    ASSAY_ASSIGN(const bool ours, StandBy(config, stop.get(), [](pid_t pid) {
+                   sd_notifyf(0, "READY=1\nSTATUS=process %d measures since the initramfs; standing by", pid);
+                 }));
+    if (!ours) return {};
+  }
+  ASSAY_ASSIGN(std::unique_ptr<Daemon> daemon, Daemon::Start(config, std::move(early), config_path));
+  log::Info("assayd {} is measuring (scope {})", ASSAY_VERSION, ScopeName(config.scope));
+  sd_notify(0, "READY=1\nSTATUS=measuring");
+  background.Ready();
+  daemon->Run(stop.get());
+  sd_notify(0, "STOPPING=1");
+  log::Info("assayd stops");
+  return {};
+}
+
+}  // namespace
+}  // namespace assay::daemon
+
+int main(int argc, char** argv) {
+  using namespace assay;
+  CLI::App app{"assayd: measures the code that this machine loads and answers challenges"};
+  std::string config = "/etc/assay/assayd.json";
+  bool check = false, probe = false, early_files = false, early_settings = false;
+  daemon::Mode mode;
+  app.set_version_flag("--version", ASSAY_VERSION);
+  app.add_option("--config", config, "Configuration file")->capture_default_str();
+  app.add_flag("--check", check, "Only check the configuration file");
+  auto* early =
+      app.add_flag("--early", mode.early, "In an initramfs: measure from here on, in the background");
+  app.add_flag("--probe", probe, "Print as JSON which engines work here");
+  app.add_flag("--early-files", early_files, "Print what an initramfs must hold for --early");
+  app.add_flag("--early-settings", early_settings,
+               "Print what an initramfs' script has to know for a start that fails");
+  app.add_flag("--standby", mode.standby, "While an attester from the initramfs runs, wait for its end")
+      ->excludes(early);
+  CLI11_PARSE(app, argc, argv);
+  Result<> outcome;
+  if (probe) {
+    fmt::print("{}\n", daemon::ProbeEngines());
+  } else if (check) {
+    if (auto parsed = daemon::ReadConfig(config); !parsed) outcome = Fail(parsed.error());
+  } else if (early_settings) {
+    if (auto parsed = daemon::ReadConfig(config); !parsed)
+      outcome = Fail(parsed.error());
+    else
+      fmt::print("{}", daemon::EarlySettings(*parsed));
+  } else if (early_files) {
+    if (auto parsed = daemon::ReadConfig(config); !parsed)
+      outcome = Fail(parsed.error());
+    else
+      for (const std::string& file : daemon::EarlyFiles(config, *parsed)) fmt::print("{}\n", file);
+  } else {
+    outcome = daemon::RunDaemon(config, mode);
+  }
+  if (!outcome) log::Error("{} ({})", outcome.error().Message(), outcome.error().code());
+  const int code = outcome ? 0 : EX_SOFTWARE;
+  // Threads that hang in a file system still use what an orderly exit would take away.
+  if (measure::LeftBehind() > 0) _exit(code);
+  return code;
+}

@@ -1,0 +1,177 @@
+#include "daemon/early.h"
+
+#include <linux/magic.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <charconv>
+
+#include "attest/server.h"
+#include "base/log.h"
+
+namespace assay::daemon {
+namespace {
+
+// Of what is moved into the real root, what measuring needs meanwhile. Not /dev: udev's script removes, after
+// the move, whatever it finds there.
+constexpr const char* kMoved[] = {"/proc", "/run"};
+constexpr int kStopMs = 30'000;
+constexpr rlim_t kOpenFiles = 65536;
+
+bool SameFile(const struct stat& a, const struct stat& b) {
+  return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+Result<bool> IsMountPoint(const std::string& path) {
+  struct stat here{}, above{};
+  if (stat(path.c_str(), &here) != 0)
+    return errno == ENOENT ? Result<bool>(false) : Fail(OsError("stat", path, errno));
+  if (stat("/", &above) != 0) return Fail(OsError("stat", "/", errno));
+  return here.st_dev != above.st_dev;
+}
+
+// The attester that has the list, as it wrote itself into the lock's file; none: nobody has it.
+struct Holder {
+  UniqueFd process;  // a pidfd
+  pid_t pid = -1;
+};
+Result<std::optional<Holder>> FindHolder(const std::string& lock_path) {
+  const UniqueFd lock(open(lock_path.c_str(), O_RDWR | O_CLOEXEC));
+  if (!lock && errno == ENOENT) return std::nullopt;
+  if (!lock) return Fail(OsError("open", lock_path, errno));
+  if (flock(lock.get(), LOCK_EX | LOCK_NB) == 0) return std::nullopt;
+  ASSAY_ASSIGN(const Bytes text, ReadAll(lock.get(), 64));
+  Holder holder;
+  const std::string_view digits = AsText(text);
+  std::from_chars(digits.data(), digits.data() + digits.size(), holder.pid);
+  if (holder.pid <= 0)
+    return Fail(StateError("recorder.locked", "another recorder runs, and does not say which process it is"));
+  holder.process.Reset(static_cast<int>(syscall(SYS_pidfd_open, holder.pid, 0)));
+  if (!holder.process && errno == ESRCH) return std::nullopt;
+  if (!holder.process) return Fail(OsError("pidfd_open", std::to_string(holder.pid), errno));
+  // Still held after the number was looked up: it is that process's.
+  if (flock(lock.get(), LOCK_EX | LOCK_NB) == 0) return std::nullopt;
+  return holder;
+}
+
+}  // namespace
+
+Result<Early> Early::Enter() {
+  struct statfs root{};
+  if (statfs("/", &root) != 0) return Fail(OsError("statfs", "/", errno));
+  if (root.f_type != RAMFS_MAGIC && root.f_type != TMPFS_MAGIC)
+    return Fail(StateError("early.no-initramfs", "--early is for an initramfs; / is on a disk"));
+  // As the unit has it. A lower limit than asked for is no reason not to measure.
+  const rlimit files{.rlim_cur = kOpenFiles, .rlim_max = kOpenFiles};
+  if (setrlimit(RLIMIT_NOFILE, &files) != 0) log::Warn("{}", OsError("setrlimit", "NOFILE", errno).Message());
+  if (Result<UniqueFd> score = Open("/proc/self/oom_score_adj", O_WRONLY); !score)
+    log::Warn("{}", score.error().Message());
+  else if (Result<> r = WriteAll(score->get(), AsBytes("-900")); !r)
+    log::Warn("{}", r.error().Message());
+  Early early;
+  for (const char* path : kMoved) {
+    ASSAY_ASSIGN(const bool mounted, IsMountPoint(path));
+    if (!mounted) continue;
+    // The upper one will be moved away; the lower one stays below our root.
+    if (mount(path, path, nullptr, MS_BIND | MS_REC, nullptr) != 0)
+      return Fail(OsError("mount", path, errno));
+    early.kept_.emplace_back(path);
+  }
+  return early;
+}
+
+bool Early::Moved() const {
+  struct stat ours{}, first{};
+  return stat("/", &ours) == 0 && stat("/proc/1/root", &first) == 0 && !SameFile(ours, first);
+}
+
+Result<> Early::Follow() {
+  ASSAY_ASSIGN(const UniqueFd below, Open("/", O_PATH | O_DIRECTORY));
+  ASSAY_ASSIGN(const UniqueFd root, Open("/proc/1/root", O_PATH | O_DIRECTORY));
+  // All threads share the root.
+  if (fchdir(root.get()) != 0) return Fail(OsError("fchdir", "/proc/1/root", errno));
+  if (chroot(".") != 0) return Fail(OsError("chroot", "/proc/1/root", errno));
+  if (chdir("/") != 0) return Fail(OsError("chdir", "/", errno));
+  for (const std::string& path : kept_) {
+    const std::string lower = "/proc/self/fd/" + std::to_string(below.get()) + path;
+    if (umount2(lower.c_str(), MNT_DETACH) != 0) log::Warn("{}", OsError("umount2", lower, errno).Message());
+  }
+  kept_.clear();
+  return {};
+}
+
+Result<Background> Background::Start() {
+  int pipe_fds[2];
+  if (pipe2(pipe_fds, O_CLOEXEC) != 0) return Fail(OsError("pipe2", "", errno));
+  UniqueFd read_end(pipe_fds[0]), write_end(pipe_fds[1]);
+  const pid_t pid = fork();
+  if (pid < 0) return Fail(OsError("fork", "", errno));
+  Background b;
+  if (pid == 0) {
+    if (setsid() < 0) return Fail(OsError("setsid", "", errno));
+    ASSAY_ASSIGN(const UniqueFd null, Open("/dev/null", O_RDWR));
+    for (int fd = 0; fd <= 2; ++fd)
+      if (dup2(null.get(), fd) < 0) return Fail(OsError("dup2", "/dev/null", errno));
+    b.ready_ = std::move(write_end);
+    return b;
+  }
+  b.parent_ = true;
+  write_end.Reset();
+  std::uint8_t byte = 0;
+  if (!ReadExact(read_end.get(), &byte, 1)) {
+    waitpid(pid, nullptr, 0);
+    return Fail(StateError("early.not-started", "the attester ended before it measured"));
+  }
+  return b;
+}
+
+void Background::Ready() {
+  if (!ready_) return;
+  if (Result<> r = WriteAll(ready_.get(), AsBytes("r")); !r) log::Warn("{}", r.error().Message());
+  ready_.Reset();
+}
+
+std::vector<std::string> EarlyFiles(const std::string& config_path, const Config& config) {
+  std::vector<std::string> files{config_path, attest::DefaultNetProgram()};
+  if (!config.manifest.empty()) {
+    files.push_back(config.manifest);
+    files.push_back(config.manifest + ".sig");
+    files.push_back(config.manifest_key);
+  }
+  if (!config.policy_file.empty()) files.push_back(config.policy_file);
+  return files;
+}
+
+std::string EarlySettings(const Config& config) {
+  return "pcr=" + std::to_string(config.pcr) +
+         "\non_failure=" + (config.halt_without_start ? "halt" : "cap") + "\n";
+}
+
+Result<bool> StandBy(const Config& config, int stop_fd, const std::function<void(pid_t)>& found) {
+  ASSAY_ASSIGN(const std::optional<Holder> holder, FindHolder(config.run_dir + "/list/lock"));
+  if (!holder) return true;
+  log::Info("process {} measures already: standing by", holder->pid);
+  found(holder->pid);
+  pollfd wait[] = {{.fd = holder->process.get(), .events = POLLIN, .revents = 0},
+                   {.fd = stop_fd, .events = POLLIN, .revents = 0}};
+  while (poll(wait, 2, -1) < 0 && errno == EINTR) continue;
+  if (wait[0].revents != 0) {
+    log::Error("process {}, which measured since the initramfs, ended", holder->pid);
+    return true;
+  }
+  if (syscall(SYS_pidfd_send_signal, holder->process.get(), SIGTERM, nullptr, 0) != 0 && errno != ESRCH)
+    return Fail(OsError("pidfd_send_signal", std::to_string(holder->pid), errno));
+  if (poll(wait, 1, kStopMs) == 0)
+    return Fail(StateError("early.no-stop", "the attester that was started in the initramfs does not stop"));
+  return false;
+}
+
+}  // namespace assay::daemon

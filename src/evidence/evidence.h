@@ -1,0 +1,98 @@
+// Evidence: what an attester hands over, and how all of it hangs on the quote.
+//
+//   Bytes q = Qualifying(nonce, binding, evidence.claims, evidence.context);   // what the quote must carry
+//   ASSAY_ASSIGN(Claims claims, ParseClaims(evidence.claims));
+//
+// Contract: claims and context are bytes that are hashed as they stand; parsing them never changes them. They
+// are what the attester says, vouched for by the AK, and by the key of the run that the list names; the list
+// is what the PCR says. docs/formats/challenge.md
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/digest.h"
+#include "base/result.h"
+
+namespace assay::evidence {
+
+// The channel that evidence was asked over. type: "tls-exporter" (RFC 9266), "unix" (value: empty) or "none"
+// (evidence kept in files: value empty).
+struct Binding {
+  std::string type;
+  Bytes value;
+};
+
+// SHA-256("assay-challenge-v1" 0x00 | nonce[32] | u16be len | type | u16be len | value | SHA-256(claims) |
+// SHA-256(context)).
+Bytes Qualifying(ByteView nonce, const Binding& binding, ByteView claims, ByteView context);
+
+// What the run key signs: "assay-run-v1" 0x00 | attest. The quote carries Qualifying() as its extraData, so
+// that this is over nonce, binding, claims and context too.
+Bytes RunStatement(ByteView attest);
+
+enum class Level { kQuote, kList, kFull };  // what a challenger is shown: claims only, + list, + context
+std::string_view LevelName(Level level);    // "quote", "list", "full"
+Result<Level> ParseLevel(std::string_view name);
+
+struct Claims {
+  std::string version;  // of the attester: "0.1.0"
+  std::string hostname;
+  std::string boot_id;
+  std::uint64_t started_ms = 0;  // of the attester, since the epoch
+  std::uint32_t pcr = 10;
+  HashAlg list_bank = HashAlg::kSha256;
+  std::uint64_t first_record = 0;  // of the list that came along
+  std::uint64_t list_count = 0;    // records when quoted
+  std::uint64_t overflow = 0;      // records extended but not kept: the list is full
+  std::uint64_t violations = 0;
+  std::uint64_t gaps = 0;
+  std::string engine;        // "fanotify"
+  std::string engine_state;  // "ok", or an error's sentence
+  // Of the engine "kernel-ima": what the kernel was told to measure ("ima_policy=tcb"); else empty.
+  std::string kernel_policy;
+  Bytes nonce;  // as the attester saw it, with the binding: so that a wrong one can be named
+  Binding binding;
+  std::string tpm_manufacturer, tpm_vendor, tpm_firmware;
+  bool tpm_software = false;
+  Level level = Level::kFull;
+  std::vector<std::pair<std::uint16_t, std::vector<std::pair<std::uint32_t, Bytes>>>>
+      pcrs;  // bank -> (index, value)
+  std::vector<std::pair<std::uint64_t, Bytes>>
+      checkpoints;  // (records so far, PCR in list_bank): for naming tampering
+};
+Bytes EncodeClaims(const Claims& claims);  // JSON, docs/formats/challenge.md
+Result<Claims> ParseClaims(ByteView json);
+
+// One line of the context: who loaded what entry of the list. sub: position within a group, else 0.
+struct ContextEntry {
+  std::uint64_t index = 0;
+  std::uint32_t sub = 0;
+  std::uint64_t time_ms = 0;
+  std::uint32_t pid = 0, uid = 0;
+  std::string comm, hook;
+  std::string cgroup{};  // empty: unknown
+};
+Bytes EncodeContextLine(const ContextEntry& entry);  // a JSON line, with its newline
+Result<std::vector<ContextEntry>> ParseContext(ByteView lines);
+// The container that a control group belongs to: the innermost id of 64 hexadecimal digits (Docker, Podman,
+// containerd, CRI-O), or the name of a machine (systemd-nspawn, LXC). Empty: none is known.
+std::string ContainerOf(std::string_view cgroup);
+
+struct Evidence {
+  Bytes attest;         // TPMS_ATTEST
+  Bytes signature;      // TPMT_SIGNATURE
+  Bytes run_signature;  // TPMT_SIGNATURE over RunStatement(attest), by the key of the last assay-start; may
+                        // be empty
+  Bytes ak_public;      // TPMT_PUBLIC
+  Bytes ek_public;      // TPMT_PUBLIC, may be empty
+  Bytes claims;
+  Bytes context;    // JSON lines from first_record on; empty below Level::kFull
+  Bytes list;       // binary list in claims.list_bank, from claims.first_record on; empty at Level::kQuote
+  Bytes event_log;  // the firmware's, may be empty
+};
+
+}  // namespace assay::evidence

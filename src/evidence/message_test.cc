@@ -1,0 +1,143 @@
+#include "evidence/message.h"
+
+#include <gtest/gtest.h>
+
+namespace assay::evidence {
+namespace {
+
+Evidence Sample() {
+  Claims claims;
+  claims.nonce = Bytes(32, 7);
+  claims.binding = {"tls-exporter", Bytes(32, 9)};
+  claims.pcrs = {{11, {{10, Bytes(32, 1)}}}};
+  claims.checkpoints = {{3, Bytes(32, 2)}};
+  Evidence e;
+  e.attest = Bytes(100, 1);
+  e.claims = EncodeClaims(claims);
+  e.context = EncodeContextLine(
+      {.index = 3, .sub = 1, .time_ms = 5, .pid = 6, .uid = 7, .comm = "a\nb", .hook = "exec"});
+  e.list = Bytes(1000, 3);
+  return e;
+}
+
+TEST(Messages, GoBothWays) {
+  const Challenge c{.nonce = Bytes(32, 5),
+                    .first_record = 12,
+                    .want_list = true,
+                    .want_context = false,
+                    .want_event_log = true,
+                    .selection = {{.bank = 11, .pcrs = {0, 10}}}};
+  auto m = DecodeMessage(EncodeChallenge(c), kMaxEvidence);
+  ASSERT_TRUE(m) << m.error().Message();
+  EXPECT_EQ(std::get<Challenge>(*m).selection, c.selection);
+  EXPECT_EQ(std::get<Challenge>(*m).first_record, 12U);
+  const Evidence e = Sample();
+  const Bytes wire = EncodeEvidence(e);
+  m = DecodeMessage(wire, kMaxEvidence);
+  ASSERT_TRUE(m) << m.error().Message();
+  EXPECT_EQ(std::get<Evidence>(*m).list, e.list);
+  EXPECT_EQ(std::get<Evidence>(*m).claims, e.claims);
+  auto size = FrameSize(ByteView(wire).first(wire.size() - 500), kMaxEvidence);
+  ASSERT_TRUE(size);
+  EXPECT_EQ(**size, wire.size());
+  auto refusal = DecodeMessage(EncodeRefusal({"busy", "later"}), kMaxEvidence);
+  ASSERT_TRUE(refusal);
+  EXPECT_EQ(std::get<Refusal>(*refusal).code, "busy");
+}
+
+TEST(Messages, ShorterAndLongerFormsAreErrors) {
+  Bytes wire = EncodeEvidence(Sample());
+  for (std::size_t n = 0; n < wire.size(); ++n)
+    EXPECT_FALSE(DecodeMessage(ByteView(wire).first(n), kMaxEvidence));
+  wire.push_back(0);
+  Challenge short_nonce;
+  short_nonce.nonce = Bytes(20, 1);
+  EXPECT_FALSE(DecodeMessage(wire, kMaxEvidence));
+  EXPECT_FALSE(DecodeMessage(EncodeChallenge(short_nonce), kMaxEvidence)) << "a short nonce";
+}
+
+TEST(Claims, GoBothWays) {
+  const Evidence e = Sample();
+  auto claims = ParseClaims(e.claims);
+  ASSERT_TRUE(claims) << claims.error().Message();
+  EXPECT_EQ(EncodeClaims(*claims), e.claims);
+  auto context = ParseContext(e.context);
+  ASSERT_TRUE(context);
+  EXPECT_EQ(context->at(0).comm, "a?b");
+  const auto bad = ParseContext(AsBytes("{\"i\":1}\n"));
+  ASSERT_FALSE(bad);
+  EXPECT_EQ(bad.error().code(), "parse.context");
+}
+
+TEST(Context, TellsTheContainer) {
+  const ContextEntry e{.index = 7,
+                       .sub = 0,
+                       .time_ms = 1,
+                       .pid = 2,
+                       .uid = 3,
+                       .comm = "sh",
+                       .hook = "exec",
+                       .cgroup = "/user.slice/a\"b"};
+  const auto back = ParseContext(EncodeContextLine(e));
+  ASSERT_TRUE(back) << back.error().Message();
+  EXPECT_EQ(back->at(0).cgroup, "/user.slice/a\"b");
+  const std::string id(64, 'a');
+  EXPECT_EQ(ContainerOf("/system.slice/docker-" + id + ".scope"), id);
+  EXPECT_EQ(ContainerOf("/docker/" + id + "/init"), id);
+  EXPECT_EQ(ContainerOf("/kubepods.slice/kubepods-pod1.slice/cri-containerd-" + id + ".scope"), id);
+  EXPECT_EQ(ContainerOf("/system.slice/" + id + "0"), "") << "65 digits are no id";
+  EXPECT_EQ(ContainerOf("/machine.slice/systemd-nspawn@web.service/payload"), "web");
+  EXPECT_EQ(ContainerOf("/machine.slice/machine-db.scope"), "db");
+  EXPECT_EQ(ContainerOf("/lxc.payload.old.one/x"), "old.one");
+  EXPECT_EQ(ContainerOf("/system.slice/ssh.service"), "");
+  EXPECT_EQ(ContainerOf(""), "");
+}
+
+TEST(Qualifying, DependsOnEachPart) {
+  const Bytes n(32, 1), a(1, 1), b(2, 2);
+  const Bytes base = Qualifying(n, {"unix", {}}, a, b);
+  EXPECT_EQ(base.size(), 32U);
+  EXPECT_NE(base, Qualifying(Bytes(32, 2), {"unix", {}}, a, b));
+  EXPECT_NE(base, Qualifying(n, {"none", {}}, a, b));
+  EXPECT_NE(base, Qualifying(n, {"unix", {1}}, a, b));
+  EXPECT_NE(base, Qualifying(n, {"unix", {}}, b, b));
+  EXPECT_NE(base, Qualifying(n, {"unix", {}}, a, a));
+}
+
+TEST(Messages, OfAnEnrolmentGoBothWays) {
+  Identity id;
+  id.ak_public = Bytes(120, 1);
+  id.ek_public = Bytes(314, 2);
+  id.ek_certificate = Bytes(1016, 3);
+  id.tpm_vendor = "SW   TPM";
+  id.tpm_software = true;
+  const Bytes frame = EncodeIdentity(id);
+  const auto size = FrameSize(frame, kMaxEvidence);
+  ASSERT_TRUE(size && *size);
+  EXPECT_EQ(**size, frame.size());
+  const auto message = DecodeMessage(frame, kMaxEvidence);
+  ASSERT_TRUE(message) << message.error().Message();
+  const auto& back = std::get<Identity>(*message);
+  EXPECT_EQ(back.ek_certificate, id.ek_certificate);
+  EXPECT_EQ(back.tpm_vendor, "SW   TPM");
+  EXPECT_EQ(EncodeIdentity(back), frame);
+  for (std::size_t n = 0; n < frame.size(); n += 7)
+    EXPECT_FALSE(DecodeMessage(ByteView(frame).first(n), kMaxEvidence));
+  EXPECT_FALSE(DecodeQuestion(frame));  // an answer, no question
+  for (const Question& q :
+       {Question(Identify{}), Question(Activate{Bytes(kNonceSize, 1), Bytes(68, 2), Bytes(256, 3)})}) {
+    const auto again = DecodeQuestion(EncodeQuestion(q));
+    ASSERT_TRUE(again) << again.error().Message();
+    EXPECT_EQ(EncodeQuestion(*again), EncodeQuestion(q));
+  }
+  id.ek_certificate.resize((8 << 10) + 1);
+  EXPECT_FALSE(DecodeMessage(EncodeIdentity(id), kMaxEvidence));
+  for (const Activate& bad : {Activate{Bytes(31, 1), Bytes(68, 2), Bytes(256, 3)},
+                              Activate{Bytes(kNonceSize, 1), Bytes(129, 2), Bytes(256, 3)},
+                              Activate{Bytes(kNonceSize, 1), Bytes(68, 2), {}}})
+    EXPECT_EQ(DecodeQuestion(EncodeActivate(bad)).error().code(), "parse.message");
+  EXPECT_FALSE(DecodeMessage(EncodeActivation({Bytes(31, 1)}), kMaxEvidence));
+}
+
+}  // namespace
+}  // namespace assay::evidence

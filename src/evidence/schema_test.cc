@@ -1,0 +1,94 @@
+// docs/formats/challenge.schema.json says what the messages really look like: real ones are held against it.
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <filesystem>
+
+#include "base/fd.h"
+#include "evidence/message.h"
+
+namespace assay::evidence {
+namespace {
+
+// The header of a frame.
+std::string Header(const Bytes& frame) {
+  Reader r(frame, "frame");
+  EXPECT_TRUE(r.Take(4, "magic"));
+  const std::uint32_t size = r.U32Be("size").value();
+  return std::string(AsText(r.Take(size, "header").value()));
+}
+
+std::string Replaced(std::string text, std::string_view from, std::string_view to) {
+  const auto at = text.find(from);
+  EXPECT_NE(at, std::string::npos) << from;
+  return at == std::string::npos ? text : text.replace(at, from.size(), to);
+}
+
+TEST(Schema, FitsTheMessages) {
+  char name[] = "/tmp/assay-schema.XXXXXX";
+  ASSERT_NE(mkdtemp(name), nullptr);
+  const std::string dir = name;
+  const auto put = [&](const std::string& file, std::string_view text) {
+    ASSERT_TRUE(WriteFileAtomic(dir + "/" + file + ".json", AsBytes(text)));
+  };
+  Challenge c;
+  c.nonce = Bytes(kNonceSize, 0xAB);
+  put("challenge-default", Header(EncodeChallenge(c)));
+  c.selection = tpm::ParseSelectionText("sha1:10+sha256:0-7,10").value();
+  c.first_record = ~std::uint64_t{0};
+  put("challenge-selection", Header(EncodeChallenge(c)));
+  put("not-challenge-version", Replaced(Header(EncodeChallenge(c)), "\"version\":1", "\"version\":2"));
+  put("not-challenge-nonce", Replaced(Header(EncodeChallenge(c)), "abab", "ab"));
+
+  Claims claims;
+  claims.nonce = c.nonce;
+  claims.binding = {"tls-exporter", Bytes(32, 9)};
+  claims.hostname = "caf\xC3\xA9\n";
+  claims.pcrs = {{0x000B, {{0, Bytes(32, 1)}, {10, Bytes(32, 2)}}}, {0x0004, {{10, Bytes(20, 3)}}}};
+  claims.checkpoints = {{3, Bytes(32, 4)}};
+  Evidence e;
+  e.attest = Bytes(145, 1);
+  e.claims = EncodeClaims(claims);
+  put("claims-full", AsText(e.claims));
+  claims.level = Level::kQuote;
+  claims.checkpoints.clear();
+  put("claims-quote", AsText(EncodeClaims(claims)));
+  put("not-claims-more", Replaced(std::string(AsText(e.claims)), "{\"boot_id\"", "{\"extra\":1,\"boot_id\""));
+  put("evidence-parts", Header(EncodeEvidence(e)));
+  put("not-evidence-parts", Replaced(Header(EncodeEvidence(e)), "\"attest\":145", "\"attest\":9999"));
+  for (const char* code :
+       {"forbidden", "degraded", "bad-request", "wrong-credential", "too-large", "busy", "internal"})
+    put("refusal-" + std::string(code), Header(EncodeRefusal({code, "why \x01\xFF not"})));
+  put("identify-one", Header(EncodeIdentify()));
+  Identity id;
+  id.ak_public = Bytes(120, 1);
+  id.ek_certificate = Bytes(1016, 2);
+  id.tpm_vendor = "SW \xFF";
+  put("identity-one", Header(EncodeIdentity(id)));
+  put("not-identity-parts",
+      Replaced(Header(EncodeIdentity(id)), "\"ek_certificate\":1016", "\"ek_certificate\":9999"));
+  const Activate activate{
+      .nonce = c.nonce, .credential = Bytes(68, 3), .secret = Bytes(tpm::kMaxEncryptedSecret, 4)};
+  put("activate-one", Header(EncodeActivate(activate)));
+  put("not-activate-secret", Replaced(Header(EncodeActivate(activate)), "\"secret\":\"", "\"secret\":\"00"));
+  put("activation-one", Header(EncodeActivation({Bytes(32, 5)})));
+  put("not-activation-short", Header(EncodeActivation({Bytes(31, 5)})));
+  put("not-refusal-code", Header(EncodeRefusal({"sorry", ""})));
+  const Bytes line = EncodeContextLine({.index = 1,
+                                        .sub = 2,
+                                        .time_ms = 3,
+                                        .pid = 4,
+                                        .uid = 0xFFFFFFFF,
+                                        .comm = "a\x80",
+                                        .hook = "exec",
+                                        .cgroup = "/user.slice"});
+  put("context_line-one", AsText(line));
+  const std::string root = std::string(ASSAY_TEST_DATA) + "/../..";
+  EXPECT_EQ(
+      system((root + "/tests/schema/check " + root + "/docs/formats/challenge.schema.json " + dir).c_str()),
+      0);
+  std::filesystem::remove_all(dir);
+}
+
+}  // namespace
+}  // namespace assay::evidence

@@ -1,0 +1,38 @@
+// The table of engines, best first, and the choice among them.
+//
+//   for (const EngineEntry& e : Engines()) fmt::print("{}: {}\n", e.name, e.probe() ? "works" : "does not");
+//   ASSAY_ASSIGN(EngineChoice choice, StartEngine(options, recorder));
+//
+// Contract: an engine is added here, and nowhere else. docs/how-to-add.md.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "measure/engine/engine.h"
+#include "measure/record/recorder.h"
+
+namespace assay::measure {
+
+struct EngineEntry {
+  std::string_view name;    // as engine/engine of the configuration names it
+  bool guards;              // it can protect the attester
+  std::string_view effect;  // what it does, for people
+  Result<> (*probe)();
+  Result<std::unique_ptr<Engine>> (*start)(const EngineOptions& options, Recorder& recorder);
+};
+std::span<const EngineEntry> Engines();
+
+struct EngineChoice {
+  std::unique_ptr<Engine> engine;
+  std::vector<std::pair<std::string_view, Error>>
+      passed_over;  // a better one's name, and why it did not start
+};
+// The engine that the options name, or else the best that starts. With `guard`, only those that guard.
+Result<EngineChoice> StartEngine(const EngineOptions& options, Recorder& recorder);
+
+}  // namespace assay::measure

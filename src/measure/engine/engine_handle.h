@@ -1,0 +1,33 @@
+// Internal: what an engine's user holds of it. A thread of the engine that hangs in a file system keeps the
+// engine itself; the user lets go all the same.
+//
+//   auto engine = std::make_shared<Fanotify>(options, recorder);
+//   return std::unique_ptr<Engine>(std::make_unique<EngineHandle>(std::move(engine)));
+//
+// Contract: once stopped, the engine touches nothing that is not its own.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "measure/engine/engine.h"
+
+namespace assay::measure {
+
+class EngineHandle : public Engine {
+ public:
+  explicit EngineHandle(std::shared_ptr<Engine> engine) : engine_(std::move(engine)) {}
+  ~EngineHandle() override { engine_->Stop(); }
+  std::string Name() const override { return engine_->Name(); }
+  EngineStats Stats() const override { return engine_->Stats(); }
+  Result<> Health() const override { return engine_->Health(); }
+  void Stop() override { engine_->Stop(); }
+  bool Follow(const std::shared_ptr<const Policy>& policy) override { return engine_->Follow(policy); }
+  bool IsOwn(pid_t pid) const override { return engine_->IsOwn(pid); }
+
+ private:
+  std::shared_ptr<Engine> engine_;
+};
+
+}  // namespace assay::measure

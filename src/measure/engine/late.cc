@@ -1,0 +1,162 @@
+#include "measure/engine/late.h"
+
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "base/log.h"
+
+namespace assay::measure {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+struct Entry {
+  LateTask task;
+  Clock::time_point due;
+  bool answered = false;  // under the mutex
+};
+
+}  // namespace
+
+struct LateAnswers::Impl {
+  Recorder* recorder = nullptr;
+  std::chrono::milliseconds grace{};
+  mutable std::mutex mutex;
+  std::condition_variable changed;
+  std::deque<std::shared_ptr<Entry>> waiting;     // not taken up yet
+  std::vector<std::shared_ptr<Entry>> recording;  // at the recorder
+  std::uint64_t unrecorded = 0, pending = 0;
+  bool stopping = false;
+  std::thread thread;
+
+  void Loop();
+  void Record(const std::vector<std::shared_ptr<Entry>>& batch) const;
+  void AnswerOverdue(Clock::time_point now);
+};
+
+// What came together shares a record, which is extended before this returns.
+void LateAnswers::Impl::Record(const std::vector<std::shared_ptr<Entry>>& batch) const {
+  for (const std::shared_ptr<Entry>& entry : batch) {
+    Context context = entry->task.context();
+    context.late = batch.size() > 1;
+    const Result<Recorded> r = recorder->RecordViolation(Violation::kUnanswered, entry->task.path, context);
+    if (!r) log::Error("{}: unanswered, and not recorded: {}", entry->task.path, r.error().Message());
+  }
+  // Also for one: what it says may be in a group that is still open.
+  if (const Result<> r = recorder->Flush(); !r) log::Error("{}", r.error().Message());
+}
+
+void LateAnswers::Impl::Loop() {
+  std::unique_lock lock(mutex);
+  while (true) {
+    changed.wait(lock, [this] { return stopping || !waiting.empty(); });
+    if (waiting.empty()) return;
+    recording.assign(waiting.begin(), waiting.end());
+    waiting.clear();
+    const std::vector<std::shared_ptr<Entry>> batch = recording;
+    lock.unlock();
+    Record(batch);
+    lock.lock();
+    recording.clear();
+    std::vector<std::shared_ptr<Entry>> to_answer;
+    for (const std::shared_ptr<Entry>& entry : batch) {
+      if (std::exchange(entry->answered, true))
+        --pending;
+      else
+        to_answer.push_back(entry);
+    }
+    lock.unlock();
+    for (const std::shared_ptr<Entry>& entry : to_answer) entry->task.answer();
+    lock.lock();
+  }
+}
+
+void LateAnswers::Impl::AnswerOverdue(Clock::time_point now) {
+  std::vector<std::shared_ptr<Entry>> overdue;
+  {
+    const std::lock_guard lock(mutex);
+    const auto take = [&](const std::shared_ptr<Entry>& entry) {
+      if (entry->answered || now < entry->due) return;
+      entry->answered = true;
+      ++unrecorded;
+      ++pending;
+      overdue.push_back(entry);
+    };
+    for (const auto& entry : recording) take(entry);
+    for (const auto& entry : waiting) take(entry);
+  }
+  for (const std::shared_ptr<Entry>& entry : overdue) entry->task.answer();
+  if (!overdue.empty())
+    log::Error("{} task(s) go on although the recorder has not said so yet: it takes longer than {} ms",
+               overdue.size(), grace.count());
+}
+
+LateAnswers::LateAnswers(Recorder& recorder, std::chrono::milliseconds grace)
+    : impl_(std::make_unique<Impl>()) {
+  impl_->recorder = &recorder;
+  impl_->grace = grace;
+  impl_->thread = std::thread([d = impl_.get()] { d->Loop(); });
+}
+
+LateAnswers::~LateAnswers() { Stop(); }
+
+void LateAnswers::Push(LateTask task) {
+  Impl& d = *impl_;
+  auto entry = std::make_shared<Entry>();
+  entry->task = std::move(task);
+  entry->due = Clock::now() + d.grace;
+  {
+    const std::lock_guard lock(d.mutex);
+    if (!d.stopping) {
+      d.waiting.push_back(std::move(entry));
+      d.changed.notify_all();
+      return;
+    }
+  }
+  d.Record({entry});
+  entry->task.answer();
+}
+
+void LateAnswers::Tick() { impl_->AnswerOverdue(Clock::now()); }
+
+// Nobody ticks any more: whoever waits is let go when its time is up, then the recorder is waited for.
+void LateAnswers::Stop() {
+  Impl& d = *impl_;
+  {
+    const std::lock_guard lock(d.mutex);
+    if (d.stopping) return;
+    d.stopping = true;
+    d.changed.notify_all();
+  }
+  constexpr auto kPause = std::chrono::milliseconds(20);
+  for (bool open = true; open; std::this_thread::sleep_for(kPause)) {
+    d.AnswerOverdue(Clock::now());
+    const std::lock_guard lock(d.mutex);
+    open = false;
+    for (const auto& entry : d.recording) open |= !entry->answered;
+    for (const auto& entry : d.waiting) open |= !entry->answered;
+    if (!open) break;
+  }
+  d.thread.join();
+}
+
+std::uint64_t LateAnswers::Unrecorded() const {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->unrecorded;
+}
+
+std::uint64_t LateAnswers::Pending() const {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->pending;
+}
+
+Result<> HealthOf(const LateAnswers& late) {
+  if (late.Pending() == 0) return {};
+  return Fail(StateError("engine.unrecorded", "tasks go on that the recorder could not name in time"));
+}
+
+}  // namespace assay::measure

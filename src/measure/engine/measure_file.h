@@ -1,0 +1,25 @@
+// Measuring one file from the user's side, as an engine does it: lease, hash, record.
+//
+//   ASSAY_ASSIGN(const Recorded recorded, MeasurePath("/usr/bin/ls", ContextOf(getpid(), "start"),
+//   recorder));
+//
+// Contract: content that can't be read, or that somebody writes to, is recorded as a violation. The call
+// blocks for as long as the file's file system does.
+#pragma once
+
+#include <string>
+
+#include "measure/engine/lanes.h"
+#include "measure/record/recorder.h"
+
+namespace assay::measure {
+
+// Measures a file through a descriptor, as the engine does (lease, hash, record): for the `measure` node and
+// for what ran before the engine. The path is the kernel's name for the descriptor, unless one is given.
+// uses: entered before the recorder is used, which its owner may have taken away by then (StateError
+// "measure.late").
+Result<Recorded> MeasureFd(int fd, const Context& context, Recorder& recorder, UseGate* uses = nullptr);
+Result<Recorded> MeasurePath(const std::string& path, const Context& context, Recorder& recorder,
+                             UseGate* uses = nullptr);
+
+}  // namespace assay::measure

@@ -1,0 +1,120 @@
+#include "measure/engine/rules.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <functional>
+
+#include "base/log.h"
+
+namespace assay::measure {
+namespace {
+
+constexpr std::size_t kMaxTold = 65'536;
+
+std::shared_ptr<const Policy> DefaultPolicy() {
+  static const auto policy = std::make_shared<const Policy>(*Policy::Parse(*Policy::BuiltIn("default")));
+  return policy;
+}
+
+}  // namespace
+
+bool LooksLikeCode(int fd, ElfKind elf, const std::string& path, const std::vector<std::string>& extensions) {
+  if (elf != ElfKind::kNone) return elf != ElfKind::kObject;
+  std::array<char, 2> magic{};
+  const ssize_t n = pread(fd, magic.data(), magic.size(), 0);
+  if (std::string_view(magic.data(), n > 0 ? static_cast<std::size_t>(n) : 0) == "#!") return true;
+  return std::any_of(extensions.begin(), extensions.end(),
+                     [&](const std::string& e) { return path.ends_with(e); });
+}
+
+Rules::Rules(const EngineOptions& options)
+    : policy_(options.policy ? options.policy : DefaultPolicy()),
+      extensions_(options.extensions),
+      measured_device_(options.initramfs_device),
+      appraise_(options.appraise),
+      known_(options.known),
+      on_refusal_(options.refused) {}
+
+Ruling Rules::RuleAll(const Use& use) const {
+  Ruling all;
+  for (const Hook& hook : use.hooks) {
+    const Ruling r = policy_->Rule(hook.func, hook.access, use.facts);
+    all.measure |= r.measure;
+    all.cgroup |= r.cgroup;
+    all.appraise |= r.appraise;
+    all.audit |= r.audit;
+  }
+  if (appraise_ == Appraise::kOff) all.appraise = false;
+  return all;
+}
+
+Use Rules::Look(int fd, std::string path, pid_t tid, std::vector<Hook> hooks, std::optional<ElfKind> elf,
+                const Opener* opener) const {
+  Use use{.path = std::move(path), .hooks = std::move(hooks)};
+  use.facts = GatherFacts(fd, use.path, tid, policy_->needs());
+  if ((policy_->needs() & kNeedCode) != 0)
+    use.facts.code = fd < 0 || LooksLikeCode(fd, elf ? *elf : ElfKindOf(fd), use.path, extensions_);
+  if (NeedsOpener() && opener != nullptr) {
+    const Opened file{.fd = fd,
+                      .path = use.path,
+                      .opener = opener->program,
+                      .words = opener->words,
+                      .words_cut = opener->words_cut,
+                      .path_holds = opener->path_holds,
+                      .own_output = opener->own_output,
+                      .measured_device = measured_device_,
+                      .extensions = &extensions_};
+    use.reading = opener->marks_only ? ReadingOfMarks(file) : ReadingOf(file);
+    use.facts.interpreted = use.reading == Reading::kCode;
+  }
+  use.ruling = RuleAll(use);
+  return use;
+}
+
+bool Rules::Settle(Use& use, const Digest* digest, const Context& context) {
+  use.facts.known = digest != nullptr && known_ && known_(*digest);
+  use.ruling = RuleAll(use);
+  if (use.ruling.audit) Tell("measure", use, digest, context, true);
+  if (!use.ruling.appraise || *use.facts.known) return true;
+  const bool enforced = appraise_ == Appraise::kEnforce;
+  ++refused_;
+  const bool is_new = IsNew(use.path, digest);
+  if (enforced || is_new) Tell(enforced ? "refuse" : "would-refuse", use, digest, context, !enforced);
+  if (!is_new) return !enforced;
+  log::Warn("{} {}: {} (process {}, {}, user {})", enforced ? "refused" : "would be refused:", use.path,
+            digest != nullptr ? digest->hex() + " is not in the manifest" : "its content can't be relied on",
+            context.pid, context.comm, context.uid);
+  if (on_refusal_) on_refusal_({use.path, digest != nullptr ? *digest : Digest(), context, enforced});
+  return !enforced;
+}
+
+// Told once: an exec asks twice, and a program that tries again and again would fill the log.
+bool Rules::IsNew(const std::string& path, const Digest* digest) {
+  const std::string key = path + '\0' + (digest != nullptr ? digest->hex() : "");
+  const std::lock_guard lock(mutex_);
+  if (told_.size() >= kMaxTold) told_.clear();
+  return told_.insert(std::hash<std::string>()(key)).second;
+}
+
+// What was measured or allowed holds for everybody; a digest that is not in the manifest may be ruled upon
+// otherwise at the next hook, and what was nobody's business, for the next task.
+bool Rules::Lasting(const Use& use) const {
+  if (use.ruling.measure && policy_->RecordsCgroups()) return false;  // another group's use is another record
+  if (use.ruling.any())
+    return use.ruling.measure && (use.facts.known.value_or(false) || !policy_->Appraises());
+  return !policy_->DependsOnTask() && use.reading == Reading::kData;
+}
+
+void Rules::Tell(std::string_view operation, const Use& use, const Digest* digest, const Context& context,
+                 bool success) const {
+  audit_.Send(
+      fmt::format("op={} name={} hash={} hook={} pid={} uid={} comm={}", operation, AuditValue(use.path),
+                  digest != nullptr ? std::string(HashName(digest->alg())) + ":" + digest->hex() : "?",
+                  context.hook, context.pid, context.uid, AuditValue(context.comm)),
+      success);
+}
+
+}  // namespace assay::measure

@@ -1,0 +1,85 @@
+// Internal: the policy at work, for one use of one file, whatever the engine.
+//
+//   Rules rules(options);
+//   Use use = rules.Look(fd, path, tid, {{Func::kBprmCheck, kMayExec}});
+//   if (!use.ruling.any()) ...                        // nobody's business; lasting() says for how long
+//   const bool allow = rules.Settle(use, digest, context);
+//
+// Contract: Look() rules without the digest, Settle() with it: a rule may ask whether the digest is known.
+// Where the policy has an appraise rule for it and the digest is not in the manifest, Settle() says so in the
+// log and to `refused` (once for a path and digest) and to the audit system, and returns false if that is
+// enforced. Thread-safe.
+#pragma once
+
+#include <atomic>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <vector>
+
+#include "measure/engine/audit.h"
+#include "measure/engine/engine.h"
+#include "measure/policy/interpreters.h"
+#include "measure/policy/policy.h"
+#include "measure/system/file.h"
+
+namespace assay::measure {
+
+// Whether it is ELF that can be loaded, a #! script, or has one of the extensions.
+bool LooksLikeCode(int fd, ElfKind elf, const std::string& path, const std::vector<std::string>& extensions);
+
+struct Hook {
+  Func func;
+  std::uint8_t access;  // of Access
+};
+
+struct Use {
+  std::string path;
+  std::vector<Hook> hooks;  // that this use comes by: any of them is enough
+  Facts facts{};
+  Ruling ruling{};
+  Reading reading = Reading::kData;  // of an open, where the policy asks for it
+};
+
+// Who opens a file.
+struct Opener {
+  Interpreter program = Interpreter::kUnknown;
+  bool marks_only = false;  // ReadingOfMarks() says what is code, not ReadingOf()
+  std::optional<std::string_view> words{};
+  bool words_cut = false, path_holds = false, own_output = false;  // as of Opened
+};
+
+class Rules {
+ public:
+  explicit Rules(const EngineOptions& options);
+  // fd: -1 for what is no file (a buffer, a BPF program): it counts as code. elf: what the file
+  // is, if the caller had to look already. opener: null where the file is not opened to be read.
+  Use Look(int fd, std::string path, pid_t tid, std::vector<Hook> hooks,
+           std::optional<ElfKind> elf = std::nullopt, const Opener* opener = nullptr) const;
+  // digest: null: the content can't be told, or may change under our eyes. True: it may be used.
+  bool Settle(Use& use, const Digest* digest, const Context& context);
+  // Whether what was ruled stands until the file changes: for other tasks, and for other hooks.
+  bool Lasting(const Use& use) const;
+  const Policy& policy() const { return *policy_; }
+  bool NeedsOpener() const { return (policy_->needs() & kNeedInterpreted) != 0; }
+  std::uint64_t refused() const { return refused_; }
+
+ private:
+  Ruling RuleAll(const Use& use) const;
+  bool IsNew(const std::string& path, const Digest* digest);
+  void Tell(std::string_view operation, const Use& use, const Digest* digest, const Context& context,
+            bool success) const;
+
+  std::shared_ptr<const Policy> policy_;
+  std::vector<std::string> extensions_;
+  dev_t measured_device_;
+  Appraise appraise_;
+  std::function<bool(const Digest&)> known_;
+  std::function<void(const Refusal&)> on_refusal_;
+  Audit audit_;
+  std::atomic<std::uint64_t> refused_{0};
+  std::mutex mutex_;
+  std::set<std::size_t> told_;  // hashes of path and digest
+};
+
+}  // namespace assay::measure

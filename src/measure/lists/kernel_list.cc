@@ -1,0 +1,216 @@
+#include "measure/lists/kernel_list.h"
+
+#include <fmt/format.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <mutex>
+#include <optional>
+
+#include "list/list.h"
+
+namespace assay::measure {
+namespace {
+
+constexpr HashAlg kBank = HashAlg::kSha256;
+constexpr std::size_t kMaxCommandLine = std::size_t{64} << 10;
+constexpr std::uint64_t kMaxList = std::uint64_t{1} << 30;  // bytes kept; a larger list is refused
+
+}  // namespace
+
+struct KernelList::Impl {
+  KernelListOptions options;
+  tpm::Tpm* tpm = nullptr;
+  UniqueFd kernel;  // its position is behind what was read
+  HashAlg columns = HashAlg::kSha1;
+  UniqueFd copy, growth;
+  std::mutex quiescing;  // one quote at a time
+
+  mutable std::mutex mutex;         // of all that follows
+  std::vector<std::uint64_t> ends;  // offset in the copy behind each record
+  std::uint64_t violations = 0;
+  Digest value = Digest::Filled(kBank, 0);
+  Checkpoints checkpoints;
+  std::optional<Error> fault;
+
+  std::uint64_t bytes() const { return ends.empty() ? 0 : ends.back(); }
+  RecorderState StateAt(std::uint64_t count) const;
+  Result<> Read();
+  Result<> Append(const ima::RecordView& record);
+  Result<Digest> Present() const;
+  std::optional<std::uint64_t> CountFor(const Digest& present) const;
+};
+
+// The state after `count` records.
+RecorderState KernelList::Impl::StateAt(std::uint64_t count) const {
+  RecorderState s;
+  s.count = s.entries = count;
+  s.violations = violations;
+  s.list_bytes = count == 0 ? 0 : ends[count - 1];
+  s.degraded = fault.has_value();
+  if (fault) s.degraded_reason = fault->code() + ": " + fault->Message();
+  s.pcr_values = {{kBank, value}};
+  return s;
+}
+
+Result<> KernelList::Impl::Append(const ima::RecordView& record) {
+  const bool fits =
+      record.violation() ||
+      Equal(record.template_digest, ima::TemplateDigest(columns, record.template_name, record.data).view());
+  if (!fits)
+    return Fail(StateError(
+        "kernel-ima.column",
+        fmt::format("record {} of the kernel's list has a hash that is not its data's", ends.size())));
+  const Digest column = record.violation() ? Digest::Filled(kBank, 0)
+                                           : ima::TemplateDigest(kBank, record.template_name, record.data);
+  const Bytes encoded = ima::EncodeRecord(record.pcr, column, record.template_name, record.data);
+  if (bytes() + encoded.size() > kMaxList)
+    return Fail(StateError("kernel-ima.too-large", "the kernel's list is too large to be kept"));
+  ASSAY_TRY(PWriteAll(copy.get(), encoded, static_cast<off_t>(bytes())));
+  ends.push_back(bytes() + encoded.size());
+  violations += record.violation() ? 1 : 0;
+  if (record.pcr == options.pcr) value = ExtendPcr(value, ima::ExtendValue(kBank, record));
+  checkpoints.Add(ends.size(), value);
+  return {};
+}
+
+// The file goes on where the last read ended, and ends with a whole record.
+Result<> KernelList::Impl::Read() {
+  ASSAY_ASSIGN(const Bytes added, ReadAll(kernel.get(), kMaxList));
+  ima::ListReader reader(added, columns, ends.size());
+  Result<std::optional<ima::RecordView>> next = reader.Next();
+  for (; next && *next; next = reader.Next()) ASSAY_TRY(Append(**next));
+  if (!next)
+    return Fail(StateError("kernel-ima.torn", "the kernel's list can't be read: " + next.error().Message()));
+  const std::uint64_t one = 1;
+  if (!added.empty() && ::write(growth.get(), &one, sizeof(one)) != sizeof(one) && errno != EAGAIN)
+    return Fail(OsError("write", "eventfd", errno));
+  return {};
+}
+
+Result<Digest> KernelList::Impl::Present() const {
+  const auto bank = static_cast<std::uint16_t>(kBank);
+  ASSAY_ASSIGN(const tpm::PcrValues values, tpm->ReadPcrs({{.bank = bank, .pcrs = {options.pcr}}}));
+  const auto of_bank = values.find(bank);
+  if (of_bank == values.end() || !of_bank->second.contains(options.pcr))
+    return Fail(StateError("tpm.no-such-pcr", "the TPM has no active SHA-256 bank"));
+  return of_bank->second.at(options.pcr);
+}
+
+// The kernel extends after it has appended: the PCR is behind the list by some records, if not by none.
+std::optional<std::uint64_t> KernelList::Impl::CountFor(const Digest& present) const {
+  const auto all = checkpoints.All();
+  const auto it = std::find_if(all.rbegin(), all.rend(), [&](const auto& c) { return c.second == present; });
+  return it == all.rend() ? std::nullopt : std::optional(it->first);
+}
+
+KernelList::KernelList(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+KernelList::~KernelList() = default;
+std::uint32_t KernelList::Pcr() const { return impl_->options.pcr; }
+int KernelList::GrowthFd() const { return impl_->growth.get(); }
+
+Result<std::unique_ptr<KernelList>> KernelList::Open(KernelListOptions options, tpm::Tpm& tpm) {
+  auto impl = std::make_unique<Impl>();
+  impl->options = std::move(options);
+  impl->tpm = &tpm;
+  const std::string classic = impl->options.folder + "/binary_runtime_measurements";
+  auto kernel = assay::Open(classic + "_sha256", O_RDONLY);
+  impl->columns = kernel ? kBank : HashAlg::kSha1;
+  if (!kernel) kernel = assay::Open(classic, O_RDONLY);
+  if (!kernel) return Fail(kernel.error().In("the kernel's measurement list"));
+  impl->kernel = std::move(*kernel);
+  impl->copy.Reset(memfd_create("kernel-ima", MFD_CLOEXEC));
+  if (!impl->copy) return Fail(OsError("memfd_create", "", errno));
+  impl->growth.Reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!impl->growth) return Fail(OsError("eventfd", "", errno));
+  std::unique_ptr<KernelList> list(new KernelList(std::move(impl)));
+  ASSAY_TRY(list->Sync());
+  if (list->State().count < 2)
+    return Fail(
+        StateError("kernel-ima.silent",
+                   "the kernel's list has nothing but boot_aggregate: no policy of its IMA measures"));
+  // Whether its PCR is explained, now and not at the first challenge.
+  ASSAY_TRY(list->Quiesce([](const RecorderState&) { return Result<>(); }));
+  return list;
+}
+
+Result<> KernelList::Sync() {
+  Impl& d = *impl_;
+  const std::lock_guard lock(d.mutex);
+  const Result<> read = d.Read();
+  if (!read) d.fault = read.error();
+  return read;
+}
+
+Result<> KernelList::Health() const {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->fault ? Result<>(Fail(*impl_->fault)) : Result<>();
+}
+
+std::string KernelList::PolicyOptions() {
+  const auto line = ReadFile("/proc/cmdline", kMaxCommandLine);
+  if (!line) return {};
+  std::string out;
+  std::string_view rest = AsText(*line);
+  while (!rest.empty()) {
+    const std::size_t end = std::min(rest.find_first_of(" \n"), rest.size());
+    const std::string_view word = rest.substr(0, end);
+    if (word.starts_with("ima")) out += (out.empty() ? "" : " ") + std::string(word);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  return out;
+}
+
+RecorderState KernelList::State() const {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->StateAt(impl_->ends.size());
+}
+
+Result<> KernelList::Quiesce(const std::function<Result<>(const RecorderState&)>& fn) {
+  Impl& d = *impl_;
+  const std::lock_guard one(d.quiescing);
+  bool explained = false;
+  for (int i = 0; i < kTries; ++i) {
+    // The list after the PCR: then it has all that the PCR has.
+    ASSAY_ASSIGN(const Digest present, d.Present());
+    ASSAY_TRY(Sync());
+    std::optional<RecorderState> state;
+    {
+      const std::lock_guard lock(d.mutex);
+      const std::optional<std::uint64_t> count = d.CountFor(present);
+      explained = count.has_value();
+      if (!count) continue;
+      state = d.StateAt(*count);
+      state->checkpoints = d.checkpoints.All();
+      std::erase_if(state->checkpoints, [&](const auto& c) { return c.first > *count; });
+    }
+    ASSAY_TRY(fn(*state));
+    ASSAY_ASSIGN(const Digest after, d.Present());
+    if (after == present) return {};
+  }
+  if (explained)
+    return Fail(StateError("kernel-ima.busy", "the kernel measures faster than can be quoted: ask again"));
+  const Error unexplained = StateError(
+      "kernel-ima.pcr-unexplained",
+      fmt::format("PCR {} holds what the kernel's list does not: something else extends it", d.options.pcr));
+  const std::lock_guard lock(d.mutex);
+  d.fault = unexplained;
+  return Fail(unexplained);
+}
+
+// A description of its own: readers have their own position, and can't write.
+Result<UniqueFd> KernelList::OpenList() const {
+  return assay::Open(fmt::format("/proc/self/fd/{}", impl_->copy.get()), O_RDONLY);
+}
+Result<UniqueFd> KernelList::OpenJournal() const { return assay::Open("/dev/null", O_RDONLY); }
+
+Result<std::uint64_t> KernelList::OffsetOf(std::uint64_t record) const {
+  const std::lock_guard lock(impl_->mutex);
+  if (record > impl_->ends.size()) return Fail(UsageError("no such record yet"));
+  return record == 0 ? 0 : impl_->ends[record - 1];
+}
+
+}  // namespace assay::measure

@@ -1,0 +1,156 @@
+#include "measure/lists/kernel_list.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "measure/record/recorder_testing.h"
+
+namespace assay::measure {
+namespace {
+
+// A kernel whose list is a file that the test appends to, and whose PCR is the software TPM's.
+class KernelListTest : public RecorderTest {
+ protected:
+  void SetUp() override {
+    RecorderTest::SetUp();
+    auto tpm = tpm::Tpm::Connect(swtpm_.tcti());
+    ASSERT_TRUE(tpm);
+    tpm_ = std::move(*tpm);
+    Append("boot_aggregate", "firmware");
+    Append("/sbin/init", "init");
+  }
+  std::string Path() const { return dir_ + "/binary_runtime_measurements" + (per_bank_ ? "_sha256" : ""); }
+  void Write(const Bytes& bytes) const {
+    std::ofstream(Path(), std::ios::app | std::ios::binary) << AsText(bytes);
+  }
+  void Extend(const Digest& sha256) {
+    std::vector<Digest> extends;
+    const auto banks = tpm_->ActiveBanks(10);
+    for (const HashAlg bank : *banks)
+      extends.push_back(bank == HashAlg::kSha256 ? sha256 : Digest::Filled(bank, 7));
+    ASSERT_TRUE(tpm_->Extend(tpm::RawExtend::ForTest(), 10, extends));
+  }
+  // As the kernel: the list first, then the PCR.
+  void Append(std::string_view path, std::string_view content, bool extended = true) {
+    const Bytes data = ima::EncodeNg(DigestOf(content), path);
+    const HashAlg columns = per_bank_ ? HashAlg::kSha256 : HashAlg::kSha1;
+    Write(ima::EncodeRecord(10, ima::TemplateDigest(columns, "ima-ng", data), "ima-ng", data));
+    if (extended) Extend(ima::TemplateDigest(HashAlg::kSha256, "ima-ng", data));
+  }
+  Result<std::unique_ptr<KernelList>> TryOpenKernel() {
+    return KernelList::Open({.folder = dir_, .pcr = 10}, *tpm_);
+  }
+  static std::vector<std::string> Paths(const KernelList& list, std::uint64_t first = 0) {
+    std::vector<std::string> paths;
+    const auto fd = list.OpenList();
+    EXPECT_TRUE(fd);
+    const auto bytes = ReadAll(fd->get(), 1 << 20);
+    EXPECT_TRUE(bytes);
+    const auto offset = list.OffsetOf(first);
+    EXPECT_TRUE(offset);
+    ima::ListReader reader(ByteView(*bytes).subspan(*offset), HashAlg::kSha256, first);
+    while (true) {
+      const auto record = reader.Next();
+      EXPECT_TRUE(record);
+      if (!record || !*record) return paths;
+      EXPECT_TRUE(
+          Equal((*record)->template_digest,
+                ima::TemplateDigest(HashAlg::kSha256, (*record)->template_name, (*record)->data).view()));
+      paths.push_back(ima::Decode(**record)->path);
+    }
+  }
+  bool per_bank_ = false;
+};
+
+TEST_F(KernelListTest, ServesTheListInTheSha256Bank) {
+  for (const bool per_bank : {false, true}) {
+    if (per_bank) {
+      ASSERT_TRUE(ReadFile(Path(), 1 << 20));
+      ResetTpm();
+      auto tpm = tpm::Tpm::Connect(swtpm_.tcti());
+      ASSERT_TRUE(tpm);
+      tpm_ = std::move(*tpm);
+      per_bank_ = true;
+      Append("boot_aggregate", "firmware");
+      Append("/sbin/init", "init");
+    }
+    const auto list = TryOpenKernel();
+    ASSERT_TRUE(list) << list.error().Message();
+    EXPECT_EQ(Paths(**list), (std::vector<std::string>{"boot_aggregate", "/sbin/init"}));
+    Append("/bin/ls", "ls");
+    ASSERT_TRUE((*list)->Sync());
+    EXPECT_EQ((*list)->State().count, 3U);
+    EXPECT_EQ(Paths(**list, 2), std::vector<std::string>{"/bin/ls"});
+    const auto pcr = tpm_->ReadPcrs({{.bank = 11, .pcrs = {10}}});
+    ASSERT_TRUE(pcr);
+    EXPECT_EQ((*list)->State().pcr_values[0].second, pcr->at(11).at(10));
+    EXPECT_TRUE((*list)->Health());
+  }
+}
+
+TEST_F(KernelListTest, AListAheadOfThePcrIsQuotedAsFarAsThePcrGoes) {
+  const auto list = TryOpenKernel();
+  ASSERT_TRUE(list);
+  Append("/bin/late", "late", false);
+  std::uint64_t count = 0, bytes = 0;
+  ASSERT_TRUE((*list)->Quiesce([&](const RecorderState& s) {
+    count = s.count;
+    bytes = s.list_bytes;
+    EXPECT_EQ(s.checkpoints.back().first, 2U);
+    return Result<>();
+  }));
+  EXPECT_EQ(count, 2U);
+  EXPECT_EQ(bytes, *(*list)->OffsetOf(2));
+  EXPECT_EQ((*list)->State().count, 3U);
+}
+
+TEST_F(KernelListTest, AsksAgainWhenTheKernelMeasuredMeanwhile) {
+  const auto list = TryOpenKernel();
+  ASSERT_TRUE(list);
+  std::vector<std::uint64_t> counts;
+  ASSERT_TRUE((*list)->Quiesce([&](const RecorderState& s) {
+    counts.push_back(s.count);
+    if (counts.size() < 3) Append("/bin/" + std::to_string(s.count), "x");
+    return Result<>();
+  }));
+  EXPECT_EQ(counts, (std::vector<std::uint64_t>{2, 3, 4}));
+  int calls = 0;
+  const auto busy = (*list)->Quiesce([&](const RecorderState&) {
+    Append("/bin/more" + std::to_string(++calls), "x");
+    return Result<>();
+  });
+  ASSERT_FALSE(busy);
+  EXPECT_EQ(busy.error().code(), "kernel-ima.busy");
+  EXPECT_EQ(calls, KernelList::kTries);
+}
+
+TEST_F(KernelListTest, SomethingElseInThePcrIsNamed) {
+  const auto list = TryOpenKernel();
+  ASSERT_TRUE(list);
+  Extend(DigestOf("somebody else"));
+  const auto quiesced = (*list)->Quiesce([](const RecorderState&) { return Result<>(); });
+  ASSERT_FALSE(quiesced);
+  EXPECT_EQ(quiesced.error().code(), "kernel-ima.pcr-unexplained");
+  EXPECT_EQ((*list)->Health().error().code(), "kernel-ima.pcr-unexplained");
+  EXPECT_EQ(TryOpenKernel().error().code(), "kernel-ima.pcr-unexplained");
+}
+
+TEST_F(KernelListTest, AListThatIsNotTheKernelsIsNamed) {
+  const Bytes good = *ReadFile(Path(), 1 << 20);
+  const auto open = [&](const Bytes& bytes) {
+    EXPECT_TRUE(WriteFileAtomic(Path(), bytes));
+    return TryOpenKernel().error().code();
+  };
+  Bytes bad = good;
+  bad[bad.size() - 1 - 12] ^= 1;  // a byte of the last record's data
+  EXPECT_EQ(open(bad), "kernel-ima.column");
+  EXPECT_EQ(open(ToBytes(ByteView(good).first(good.size() - 3))), "kernel-ima.torn");
+  const Bytes data = ima::EncodeNg(DigestOf("firmware"), "boot_aggregate");
+  EXPECT_EQ(open(ima::EncodeRecord(10, ima::TemplateDigest(HashAlg::kSha1, "ima-ng", data), "ima-ng", data)),
+            "kernel-ima.silent");
+}
+
+}  // namespace
+}  // namespace assay::measure

@@ -1,0 +1,52 @@
+// Internal: from a request of the lsm engine to a descriptor of exactly that file, and the names of things.
+//
+//   ASSAY_ASSIGN(RequestedFile file, OpenRequested(request, programs));
+//
+// Contract: what is returned is the file that the waiting thread is about to load: the kernel itself compared
+// the inodes and said so (ASSAY_IDENTIFY). Nothing but regular files is opened. Of the waiting thread only
+// /proc/TID/root, fd and fdinfo are used, and of what it has open only what can be the file: others may be on
+// a file system whose server never answers.
+#pragma once
+
+#include <set>
+#include <string>
+
+#include "base/fd.h"
+#include "base/result.h"
+#include "measure/lsm/kernel/wire.h"
+#include "measure/lsm/programs.h"
+#include "measure/record/recorder.h"
+
+namespace assay::measure {
+
+struct RequestedFile {
+  UniqueFd file;
+  std::string path;  // as the attester sees it; of one that it can't name: as the task did
+};
+// Whether the task that waits has the file open already: it is its own.
+bool HasOpen(const assay_request& request);
+Result<RequestedFile> OpenRequested(const assay_request& request, const LsmPrograms& programs);
+// "exec", "mmap", "open", "module", "firmware", ...: the hook's name in the journal.
+std::string HookName(std::uint32_t kind, std::uint32_t detail);
+// A memfd that somebody may still write to: no count of writers tells.
+bool IsUnsealedMemory(int fd);
+// Writes the file to its disk and drops it from memory. True: no page of it is in memory any more, so nobody
+// holds one that he could still write to. Not so for files that are nowhere else (tmpfs), or that somebody
+// has mapped.
+bool DropPages(int fd);
+// Executable memory that an ELF file's headers ask for besides its content: the kernel makes it without
+// asking any hook.
+struct MemoryHeaders {
+  bool executable_stack = false;
+  bool executable_memory = false;  // a segment that is longer in memory than in the file
+};
+MemoryHeaders MemoryHeadersOf(int fd);
+// An executable file's name; what is known of it otherwise, where the process is gone.
+std::string ProgramOf(pid_t tgid, const char* otherwise);
+// The files that a process has mapped executable: names, for those that still have one.
+std::set<std::string> ExecutableFiles(pid_t pid);
+// The file that is mapped at an address, through /proc/TGID/map_files, as a place (O_PATH): its file system
+// is not asked. Not for tasks that wait.
+Result<UniqueFd> OpenMapped(pid_t tgid, std::uint64_t address);
+
+}  // namespace assay::measure

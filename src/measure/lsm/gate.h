@@ -1,0 +1,68 @@
+// Internal: the way from a BPF hook to the attester and back. A FUSE file system that nobody can reach, on
+// it the program of one process (the gate), and one question: GETXATTR of ASSAY_XATTR, asked by the kernel
+// in the name of the thread that waits.
+//
+//   ASSAY_ASSIGN(auto gate, Gate::Start({.dir = "/run/assayd/gate", .ask = [&](pid_t tid, GateReply reply,
+//     bool hurry) { queue.Push(tid, std::move(reply)); }, .mark = [&](pid_t pid) { return programs.Mark(pid,
+//     ...); }}));
+//   gate->Beat();   // at least each `limit`
+//
+// Contract: `ask` runs on a thread of the gate's; where it is told to hurry, no other thread reads questions
+// meanwhile, and it must only queue. A reply that is dropped is answered with an error, so no thread waits
+// for nothing. When beats fail to come for `limit`, or this process dies,
+// every thread that waits gets an error from the kernel, and Alive() turns false: start another one.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "measure/lsm/kernel/wire.h"
+
+namespace assay::measure {
+
+class GateReply {
+ public:
+  GateReply(void* request, std::shared_ptr<void> session) : request_(request), session_(std::move(session)) {}
+  GateReply(GateReply&& o) noexcept
+      : request_(std::exchange(o.request_, nullptr)), session_(std::move(o.session_)) {}
+  GateReply& operator=(GateReply&& o) noexcept {
+    std::swap(request_, o.request_);
+    std::swap(session_, o.session_);
+    return *this;
+  }
+  ~GateReply();
+  void Answer(const assay_answer& answer);  // once; later calls do nothing
+
+ private:
+  void* request_;                  // fuse_req_t
+  std::shared_ptr<void> session_;  // which it needs to be answered, also when the gate is gone
+};
+
+struct GateOptions {
+  std::string dir;                         // made if missing
+  unsigned readers = 2;                    // a fixed pool
+  std::chrono::milliseconds limit{5'000};  // without a beat
+  std::function<void(pid_t tid, GateReply, bool hurry)> ask;
+  std::function<Result<>(pid_t pid)> mark;  // called before the gate's program is executed
+};
+
+class Gate {
+ public:
+  static Result<std::unique_ptr<Gate>> Start(GateOptions options);
+  ~Gate();
+  pid_t pid() const;
+  bool Alive() const;
+  void Beat();
+
+ private:
+  struct Impl;
+  explicit Gate(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace assay::measure

@@ -1,0 +1,43 @@
+// Internal: whether the kernel still calls the lsm engine's programs, found by doing what they are called
+// for.
+//
+//   ASSAY_ASSIGN(auto self, LsmSelf::Start("/run/assayd/engine"));
+//   for (const std::string& name : self->Ask(programs, gate_pid)) log::Error("{} is silent", name);
+//
+// Contract: nothing that Ask() does lasts, and no program treats it as a load: the asking thread is named in
+// the map `control` meanwhile. A deed that could not be done asks nothing. What can't be asked (the ends of
+// kernel reads, the guard's hooks, calls of 32-bit programs) must at least be pinned. One thread at a time.
+// The names are those of the programs: "on_exec".
+#pragma once
+
+#include <sys/types.h>
+
+#include <array>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "base/fd.h"
+#include "base/result.h"
+#include "measure/lsm/programs.h"
+
+namespace assay::measure {
+
+class LsmSelf {
+ public:
+  static Result<std::unique_ptr<LsmSelf>> Start(const std::string& dir);  // for files that come and go
+  std::set<std::string> Ask(const LsmPrograms& programs, pid_t gate);
+
+ private:
+  LsmSelf() = default;
+  bool Exec() const;
+  bool Map(bool then_protect) const;
+  bool Files(unsigned pulse) const;
+
+  UniqueFd dir_;
+  UniqueFd no_program_;                               // a file in memory that no program can be made of
+  std::array<bool, ASSAY_PULSES> heard_{}, quiet_{};  // ever; when it was asked last
+  unsigned rounds_ = 0;
+};
+
+}  // namespace assay::measure

@@ -1,0 +1,34 @@
+// Internal: answers the programs' questions about what file systems lie on.
+//
+//   ASSAY_ASSIGN(auto storage, LsmStorage::Open());
+//   if ((request.flags & ASSAY_UNJUDGED) != 0) storage->Judge(programs);   // before the file is touched
+//
+// Contract: Judge() answers for each file system that has no answer for the present raw_seq, which is read
+// before anything is looked at. Safe from any thread. Reads sysfs and mountinfo only: no file system's server
+// is asked.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <set>
+
+#include "base/fd.h"
+#include "base/result.h"
+#include "measure/lsm/programs.h"
+
+namespace assay::measure {
+
+class LsmStorage {
+ public:
+  static Result<std::unique_ptr<LsmStorage>> Open();
+  void Judge(const LsmPrograms& programs);
+
+ private:
+  explicit LsmStorage(UniqueFd sysfs) : sysfs_(std::move(sysfs)) {}
+
+  std::mutex mutex_;
+  UniqueFd sysfs_;
+  std::set<std::uint64_t> told_;  // ids that the log names
+};
+
+}  // namespace assay::measure

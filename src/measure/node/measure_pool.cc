@@ -1,0 +1,325 @@
+#include "measure/node/measure_pool.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "measure/engine/lanes.h"
+#include "measure/system/file.h"
+#include "measure/system/served.h"
+
+namespace assay::measure {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr unsigned kWorkers = 4;      // as long as none of them hangs
+constexpr unsigned kMaxWorkers = 32;  // when some hang
+constexpr unsigned kMaxPerUser = 8;   // users other than root
+constexpr std::size_t kMaxWaiting = 8192, kMaxWaitingPerUser = 2048;
+constexpr auto kTick = std::chrono::milliseconds(100);
+constexpr auto kStopPatience = std::chrono::seconds(2);
+constexpr std::size_t kBlock = 128 << 10;
+
+struct Job {
+  Caller caller;
+  std::vector<RequestLine> lines;
+  MeasurePool::Answer answer;
+  Clock::time_point due;
+  std::size_t done = 0;
+  bool answered = false;
+  std::atomic<dev_t> device{0};  // of the file that is being opened or read
+};
+using JobPtr = std::shared_ptr<Job>;
+
+int ToErrno(const Error& e) {
+  if (const auto* os = e.As<OsError>()) return os->err;
+  if (e.code() == "parse.measure-request" || e.code() == "measure.not-a-file") return EINVAL;
+  if (e.code() == "measure.no-right") return EACCES;
+  if (e.code() == "measure.late") return ETIMEDOUT;
+  if (e.code() == "measure.quota") return EDQUOT;
+  return EIO;  // the recorder: nothing is recorded at present
+}
+
+// No path begins like this: what is recorded so was shown by a user, and loaded by nobody.
+std::string ShownName(uid_t uid, const std::string& path) {
+  return "measure:" + std::to_string(uid) + ":" + path;
+}
+
+Error Late() { return StateError("measure.late", "the caller has its answer already"); }
+
+}  // namespace
+
+struct MeasurePool::State {
+  Recorder* recorder = nullptr;
+  MeasurePoolOptions options;
+  std::mutex mutex;
+  std::condition_variable work, quiet;
+  std::deque<JobPtr> waiting;
+  std::deque<JobPtr> running;
+  std::map<uid_t, unsigned> running_of, waiting_of;  // without zeros
+  std::optional<MeasureQuota> quota;
+  unsigned workers = 0, recording = 0;
+  std::uint64_t finished = 0, finished_at_tick = 0;
+  bool stopping = false, ticking = true;
+
+  void Answer(Job& job, int error);  // mutex is held
+  JobPtr TakeWaiting();
+  void Tick();
+  void TellLimits(std::unique_lock<std::mutex>& lock, bool end);
+  void Work();
+  Result<> Measure(Job& job, const RequestLine& line);
+  Result<Digest> Hash(Job& job, int fd, bool& held);
+  Result<> Record(const Job& job, const Digest& digest, const std::string& name, const Context& context);
+};
+
+namespace {
+
+void Count(std::map<uid_t, unsigned>& of, uid_t uid, int by) {
+  const auto at = of.try_emplace(uid, 0U).first;
+  at->second += static_cast<unsigned>(by);
+  if (at->second == 0) of.erase(at);
+}
+
+void AddWorker(const std::shared_ptr<MeasurePool::State>& state) {
+  ++state->workers;
+  // Detached: one that hangs in a file system can't be joined. It holds what it touches.
+  std::thread([state] { state->Work(); }).detach();
+}
+
+}  // namespace
+
+void MeasurePool::State::Answer(Job& job, int error) {
+  if (std::exchange(job.answered, true)) return;
+  job.answer(job.done, error);
+}
+
+// The next job whose user doesn't hold too many workers yet.
+JobPtr MeasurePool::State::TakeWaiting() {
+  for (auto at = waiting.begin(); at != waiting.end(); ++at) {
+    const uid_t uid = (*at)->caller.uid;
+    const auto held = running_of.find(uid);
+    if (uid != 0 && held != running_of.end() && held->second >= kMaxPerUser) continue;
+    JobPtr job = std::move(*at);
+    waiting.erase(at);
+    Count(waiting_of, uid, -1);
+    Count(running_of, uid, +1);
+    running.push_back(job);
+    return job;
+  }
+  return nullptr;
+}
+
+// Each block: is the caller still there, does a writer wait? A writer is let in, and the content then counts
+// as written to.
+Result<Digest> MeasurePool::State::Hash(Job& job, int fd, bool& held) {
+  const std::unique_ptr<std::uint8_t[]> block(new std::uint8_t[kBlock]);
+  Hasher hasher(recorder->options().list_bank);
+  for (off_t at = 0;;) {
+    {
+      std::lock_guard lock(mutex);
+      if (job.answered) return Fail(Late());
+    }
+    if (held && !StillHeld(fd)) {
+      Release(fd);
+      held = false;
+    }
+    const ssize_t n = pread(fd, block.get(), kBlock, at);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return Fail(OsError("pread", "", errno));
+    if (n == 0) return hasher.Finish();
+    hasher.Update(ByteView(block.get(), static_cast<std::size_t>(n)));
+    at += n;
+  }
+}
+
+// Counted before it is recorded: many workers of one user are no way around.
+Result<> MeasurePool::State::Record(const Job& job, const Digest& digest, const std::string& name,
+                                    const Context& context) {
+  const uid_t uid = job.caller.uid;
+  {
+    const std::lock_guard lock(mutex);
+    if (!quota->Take(uid, Clock::now()))
+      return Fail(StateError("measure.quota", "this user, or all users, asked for more than their share"));
+  }
+  const Result<Recorded> recorded = recorder->Record({digest, name, context});
+  if (!recorded || !recorded->is_new) {
+    const std::lock_guard lock(mutex);
+    quota->GiveBack(uid);
+  }
+  ASSAY_TRY(recorded);
+  return {};
+}
+
+// One record for each user and period, however many requests were refused.
+void MeasurePool::State::TellLimits(std::unique_lock<std::mutex>& lock, bool end) {
+  const std::vector<LimitRecord> due = quota->Due(Clock::now(), end);
+  if (due.empty()) return;
+  ++recording;
+  lock.unlock();
+  const Context context{.time_ms = NowMs(), .pid = getpid(), .uid = 0, .comm = "assayd", .hook = "limit"};
+  for (const LimitRecord& limit : due) {
+    const std::string text = EncodeLimit(limit, quota->options().period);
+    log::Warn("measure: over the limit: {}", text);
+    if (const auto r = recorder->RecordBuffer("assay-limit", AsBytes(text), context); !r)
+      log::Error("measure: {}", r.error().Message());
+  }
+  lock.lock();
+  if (--recording == 0) quiet.notify_all();
+}
+
+Result<> MeasurePool::State::Measure(Job& job, const RequestLine& line) {
+  ASSAY_ASSIGN(const MeasureRequest request, ParseMeasureRequest(line.text));
+  const Context context = ContextOf(job.caller.tid, "measure");
+  ASSAY_ASSIGN(const UniqueFd fd, OpenForCaller(request, job.caller, &job.device));
+  struct stat st{};
+  if (fstat(fd.get(), &st) != 0) return Fail(OsError("fstat", "", errno));
+  if (st.st_dev == options.own_device)
+    return Fail(StateError("measure.not-a-file", "the attester's own file"));
+  ASSAY_ASSIGN(const std::string name, NameOfFd(fd.get()));
+  const FileState before = Hold(fd.get());
+  bool held = before == FileState::kHeld;
+  const Result<Digest> digest = Hash(job, fd.get(), held);
+  const bool written = before == FileState::kWriters || (before == FileState::kHeld && !held);
+  {
+    std::lock_guard lock(mutex);
+    if (stopping || job.answered) {
+      if (held) Release(fd.get());
+      return Fail(Late());
+    }
+    ++recording;
+  }
+  const auto record = [&]() -> Result<> {
+    ASSAY_TRY(digest);
+    if (job.caller.uid != 0) {
+      if (written) return Fail(OsError("measure", "a file that has a writer", ETXTBSY));
+      return Record(job, *digest, ShownName(job.caller.uid, name), context);
+    }
+    if (written) ASSAY_TRY(recorder->RecordViolation(Violation::kOpenWriters, name, context));
+    return Record(job, *digest, name, context);
+  };
+  Result<> done = record();
+  if (held) Release(fd.get());
+  std::lock_guard lock(mutex);
+  if (--recording == 0) quiet.notify_all();
+  return done;
+}
+
+void MeasurePool::State::Work() {
+  std::unique_lock lock(mutex);
+  while (!stopping) {
+    const JobPtr job = TakeWaiting();
+    if (!job) {
+      if (workers > kWorkers) break;  // the hanging ones have come back
+      work.wait(lock);
+      continue;
+    }
+    for (const RequestLine& line : job->lines) {
+      if (job->answered) break;
+      lock.unlock();
+      const Result<> measured = Measure(*job, line);
+      lock.lock();
+      if (!measured) {
+        log::Debug("measure: {}: {}", line.text, measured.error().Message());
+        Answer(*job, ToErrno(measured.error()));
+        break;
+      }
+      ++job->done;
+      ++finished;
+    }
+    Answer(*job, 0);
+    std::erase(running, job);
+    Count(running_of, job->caller.uid, -1);
+  }
+  --workers;
+  quiet.notify_all();
+}
+
+// Answers for those that waited too long.
+void MeasurePool::State::Tick() {
+  const auto now = Clock::now();
+  for (const JobPtr& job : running)
+    if (now >= job->due) Answer(*job, ETIMEDOUT);
+  while (!waiting.empty() && now >= waiting.front()->due) {
+    Count(waiting_of, waiting.front()->caller.uid, -1);
+    Answer(*waiting.front(), ETIMEDOUT);
+    waiting.pop_front();
+  }
+}
+
+MeasurePool::MeasurePool(Recorder& recorder, const MeasurePoolOptions& options)
+    : state_(std::make_shared<State>()) {
+  state_->recorder = &recorder;
+  state_->options = options;
+  state_->quota.emplace(options.quota);
+  std::lock_guard lock(state_->mutex);
+  for (unsigned i = 0; i < kWorkers; ++i) AddWorker(state_);
+  std::thread([state = state_] {
+    std::unique_lock ticking(state->mutex);
+    while (!state->stopping) {
+      state->quiet.wait_for(ticking, kTick, [&] { return state->stopping; });
+      state->Tick();
+      state->TellLimits(ticking, false);
+      const bool stuck = !state->waiting.empty() && state->finished == state->finished_at_tick;
+      if (stuck && state->workers < kMaxWorkers && !state->stopping) AddWorker(state);
+      state->finished_at_tick = state->finished;
+    }
+    state->ticking = false;
+    state->quiet.notify_all();
+  }).detach();
+}
+
+MeasurePool::~MeasurePool() { Stop(); }
+
+void MeasurePool::Submit(const Caller& caller, std::vector<RequestLine> lines, Answer answer) {
+  State& s = *state_;
+  auto job = std::make_shared<Job>();
+  job->caller = caller;
+  job->lines = std::move(lines);
+  job->answer = std::move(answer);
+  job->due = Clock::now() + s.options.deadline;
+  std::lock_guard lock(s.mutex);
+  if (s.stopping) return s.Answer(*job, ENODEV);
+  const auto waiting = s.waiting_of.find(caller.uid);
+  if (s.waiting.size() >= kMaxWaiting ||
+      (caller.uid != 0 && waiting != s.waiting_of.end() && waiting->second >= kMaxWaitingPerUser))
+    return s.Answer(*job, EBUSY);
+  s.waiting.push_back(std::move(job));
+  Count(s.waiting_of, caller.uid, +1);
+  s.work.notify_one();
+}
+
+void MeasurePool::Stop() {
+  State& s = *state_;
+  std::unique_lock lock(s.mutex);
+  if (s.stopping) return;
+  s.stopping = true;
+  for (const std::deque<JobPtr>* jobs : {&s.waiting, &s.running})
+    for (const JobPtr& job : *jobs) s.Answer(*job, ENODEV);
+  s.waiting.clear();
+  s.work.notify_all();
+  s.quiet.notify_all();
+  s.TellLimits(lock, true);
+  s.quiet.wait(lock, [&] { return s.recording == 0; });
+  const auto back = [&] {
+    return s.quiet.wait_for(lock, kStopPatience, [&] { return s.workers == 0 && !s.ticking; });
+  };
+  if (back()) return;
+  // The last means: whoever waits for such a server goes on with an error, and so can we.
+  for (const JobPtr& job : s.running)
+    if (AbortFuse(job->device)) log::Error("measure: a server did not answer: its connection is ended");
+  if (back()) return;
+  log::Warn("measure: {} threads hang in file systems and are left behind", s.workers);
+  CountLeftBehind(s.workers);
+}
+
+}  // namespace assay::measure

@@ -1,0 +1,97 @@
+// The recorder: the one writer of the measurement list and of its PCR.
+//
+//   ASSAY_ASSIGN(std::unique_ptr<Recorder> rec, Recorder::Open(options, tpm));   // reconciles the list with
+//   the PCR ASSAY_ASSIGN(Recorded r, rec->Record({digest, "/usr/bin/ls", context}));     // returns when the
+//   task may go on ASSAY_TRY(rec->Quiesce([&](const RecorderState& s) { return quote(s); }));   // flushed,
+//   and nothing commits meanwhile
+//
+// What the kernel takes for itself (modules, firmware, BPF programs, kexec images) has a record of its own; a
+// kexec image has an `assay-kexec` beside it, each time.
+//
+// Contract: a record is in the list file before its extend is sent to the TPM; a call returns when its record
+// is extended (or, for a grouped one, when it is in the write-ahead file of the open group). One recorder per
+// PCR: a lock and the PCR itself are checked. A kill at any instant loses nothing and duplicates nothing:
+// Open() drops a torn tail, extends what was written and not extended, and refuses
+// ("recorder.pcr-unexplained") a PCR that the list can't explain. Safe from any thread. docs/formats/list.md
+// ("Recording"), docs/formats/state.md.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/digest.h"
+#include "base/fd.h"
+#include "base/result.h"
+#include "measure/lists/list_source.h"
+#include "measure/system/measurement.h"
+#include "tpm/tpm.h"
+
+namespace assay::measure {
+
+struct RecorderOptions {
+  std::string dir;  // on tmpfs: list, journal, pending groups, lock
+  std::uint32_t pcr = 10;
+  HashAlg list_bank = HashAlg::kSha256;      // the bank of the list's columns, and of file digests
+  std::uint64_t max_records = 1'000'000;     // further ones are extended and counted, not kept: state "full"
+  bool synchronous = false;                  // the compatible mode: no groups
+  std::uint32_t group_ms = 50;               // how long a group may stay open
+  std::size_t group_bytes = 64 << 10;        // and how large it may grow
+  std::function<bool(const Digest&)> known;  // in the signed manifest: may be grouped; empty: nothing is
+  // A list whose PCR was reset belongs to a TPM that is no more: it is put aside as list.old instead of
+  // refused.
+  bool allow_retire = false;
+  // The kernel's own list of the same PCR, if it has one (its boot_aggregate begins ours).
+  std::string kernel_list = "/sys/kernel/security/ima/binary_runtime_measurements";
+  // Called at named instants ("list.written", "extended", ...); tests inject faults and kills here. Usually
+  // empty.
+  std::function<Result<>(std::string_view)> fault;
+};
+
+struct Recorded {
+  bool is_new = false;      // false: this path's last record already has this digest
+  std::uint64_t index = 0;  // of the record, or of the group that it will be in
+};
+
+class Recorder final : public ListSource {
+ public:
+  static Result<std::unique_ptr<Recorder>> Open(RecorderOptions options, tpm::Tpm& tpm);
+  ~Recorder() override;  // flushes
+
+  Result<Recorded> Record(const Measurement& m);
+  // program: the digest of what did it, where the kernel could tell: a record beside the violation says so,
+  // and each program, kind and path is recorded once.
+  Result<Recorded> RecordViolation(Violation v, const std::string& path, const Context& context,
+                                   const std::optional<Digest>& program = std::nullopt);
+  // An ima-buf record, always synchronous: "assay-start", "assay-policy", an application's own data.
+  Result<Recorded> RecordBuffer(const std::string& name, ByteView buffer, const Context& context);
+
+  Result<> Flush();
+  // Flushes the open group, then runs fn while nothing is committed, so that a quote meets the list exactly.
+  // A PCR that is not what the list makes it (something else extends it) degrades the recorder for good
+  // ("recorder.pcr-foreign"); fn runs all the same: a quote that the list does not explain is a verifier's
+  // proof.
+  Result<> Quiesce(const std::function<Result<>(const RecorderState&)>& fn) override;
+  RecorderState State() const override;
+  // After the TPM or the disk came back: reconnects, reconciles, goes on. What waited is recorded then.
+  Result<> Recover();
+
+  std::uint32_t Pcr() const override;
+  HashAlg ListBank() const override;
+  Result<UniqueFd> OpenList() const override;
+  Result<UniqueFd> OpenJournal() const override;
+  Result<std::uint64_t> OffsetOf(std::uint64_t record) const override;  // from a sparse index
+  int GrowthFd() const override;
+  const RecorderOptions& options() const;
+
+ private:
+  struct Impl;
+  explicit Recorder(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace assay::measure

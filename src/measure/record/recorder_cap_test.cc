@@ -1,0 +1,79 @@
+// A PCR that was capped before the recorder started, as assay-cap does it.
+#include <gmock/gmock.h>
+
+#include "list/cap.h"
+#include "measure/record/recorder_testing.h"
+
+namespace assay::measure {
+namespace {
+
+using ::testing::ElementsAre;
+
+class RecorderCapTest : public RecorderTest {
+ protected:
+  void Extend(const std::function<Digest(HashAlg)>& value) {
+    recorder_.reset();
+    tpm_.reset();
+    auto tpm = tpm::Tpm::Connect(swtpm_.tcti());
+    ASSERT_TRUE(tpm);
+    const auto banks = (*tpm)->ActiveBanks(10);
+    ASSERT_TRUE(banks);
+    std::vector<Digest> extends;
+    for (const HashAlg bank : *banks) extends.push_back(value(bank));
+    ASSERT_TRUE((*tpm)->Extend(tpm::RawExtend::ForTest(), 10, extends));
+  }
+  void Cap() { Extend(ima::CapExtend); }
+  void KernelBegins() {
+    const Bytes data = ima::EncodeNg(DigestOf("firmware"), "boot_aggregate");
+    options_.kernel_list = dir_ + "/kernel";
+    ASSERT_TRUE(WriteFileAtomic(
+        options_.kernel_list,
+        ima::EncodeRecord(10, ima::TemplateDigest(HashAlg::kSha1, "ima-ng", data), "ima-ng", data)));
+    Extend([&](HashAlg bank) { return ima::TemplateDigest(bank, "ima-ng", data); });
+  }
+};
+
+TEST_F(RecorderCapTest, FollowsTheKernelsBootAggregate) {
+  ASSERT_NO_FATAL_FAILURE(KernelBegins());
+  Cap();
+  Open();
+  Add("/bin/ls", "ls");
+  Close();
+  Open();  // reconciles
+  EXPECT_THAT(CheckedPaths(), ElementsAre("boot_aggregate", "assay-cap", "/bin/ls"));
+}
+
+TEST_F(RecorderCapTest, MayBeTheFirstThingOfAll) {
+  options_.kernel_list = dir_ + "/none";
+  Cap();
+  Cap();
+  Open();
+  Add("/bin/ls", "ls");
+  EXPECT_THAT(CheckedPaths(), ElementsAre("assay-cap", "assay-cap", "/bin/ls"));
+}
+
+// A start that failed later than its first records.
+TEST_F(RecorderCapTest, FollowsAList) {
+  Open();
+  Add("/bin/ls", "ls");
+  Cap();
+  Open();
+  EXPECT_THAT(CheckedPaths(), ElementsAre("boot_aggregate", "/bin/ls", "assay-cap"));
+  EXPECT_EQ(recorder_->State().count, 3U);
+}
+
+TEST_F(RecorderCapTest, IsNoLicenceForOtherExtends) {
+  Open();
+  Add("/bin/ls", "ls");
+  Cap();
+  Extend([](HashAlg bank) { return Digest::Filled(bank, 7); });
+  auto tpm = tpm::Tpm::Connect(swtpm_.tcti());
+  ASSERT_TRUE(tpm);
+  tpm_ = std::move(*tpm);
+  const auto opened = TryOpen();
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().code(), "recorder.pcr-unexplained");
+}
+
+}  // namespace
+}  // namespace assay::measure

@@ -1,0 +1,171 @@
+#include "measure/system/file.h"
+
+#include <dirent.h>
+#include <elf.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <cstring>
+#include <memory>
+#include <mutex>
+#include <tuple>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "measure/system/cgroup.h"
+#include "measure/system/maps.h"
+#include "measure/system/regular_file.h"
+
+namespace assay::measure {
+namespace {
+
+constexpr std::size_t kBlock = 1 << 20;
+constexpr std::size_t kMaxProcFile = std::size_t{16} << 20;
+constexpr std::string_view kDeleted = " (deleted)";
+
+std::string_view After(std::string_view text, std::string_view label) {
+  const std::size_t at = text.find(label);
+  if (at == std::string_view::npos) return "";
+  text.remove_prefix(at + label.size());
+  while (text.starts_with(' ') || text.starts_with('\t')) text.remove_prefix(1);
+  return text.substr(0, text.find('\n'));
+}
+
+template <typename T>
+T Number(std::string_view text, int base = 10) {
+  T value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value, base);
+  return value;
+}
+
+}  // namespace
+
+FileState Hold(int fd) {
+  static std::once_flag once;
+  std::call_once(once, [] { signal(SIGIO, SIG_IGN); });
+  if (fcntl(fd, F_SETLEASE, F_RDLCK) == 0) return FileState::kHeld;
+  return errno == EAGAIN ? FileState::kWriters : FileState::kNoLeases;
+}
+
+bool StillHeld(int fd) { return fcntl(fd, F_GETLEASE) == F_RDLCK; }
+void Release(int fd) { fcntl(fd, F_SETLEASE, F_UNLCK); }
+
+Result<Digest> HashFd(int fd, HashAlg alg, std::uint64_t* bytes, const std::atomic<bool>* stop) {
+  thread_local const std::unique_ptr<std::uint8_t[]> block(new std::uint8_t[kBlock]);
+  Hasher hasher(alg);
+  off_t at = 0;
+  const auto read_all = [&]() -> Result<Digest> {
+    while (true) {
+      if (stop != nullptr && *stop) return Fail(StateError("measure.late", "nobody waits for it any more"));
+      const ssize_t n = pread(fd, block.get(), kBlock, at);
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) return Fail(OsError("pread", "", errno));
+      if (n == 0) return hasher.Finish();
+      hasher.Update(ByteView(block.get(), static_cast<std::size_t>(n)));
+      at += n;
+    }
+  };
+  Result<Digest> digest = read_all();
+  if (bytes != nullptr) *bytes = static_cast<std::uint64_t>(at);
+  return digest;
+}
+
+Result<std::string> NameOfFd(int fd) {
+  ASSAY_ASSIGN(std::string path, FdPath(fd));
+  struct stat st{};
+  if (path.ends_with(kDeleted) && fstat(fd, &st) == 0 && st.st_nlink == 0)
+    path.resize(path.size() - kDeleted.size());
+  return path;
+}
+
+Result<FdInfo> FdInfoOf(const std::string& process, const std::string& fd) {
+  ASSAY_ASSIGN(const Bytes text, ReadFile(process + "/fdinfo/" + fd, kMaxProcFile));
+  const std::string_view mount = After(AsText(text), "mnt_id:"), inode = After(AsText(text), "ino:");
+  if (mount.empty() || inode.empty()) return Fail(ParseError("fdinfo", 0, "no mount or no inode is named"));
+  return FdInfo{.mount = Number<std::uint64_t>(mount), .inode = Number<std::uint64_t>(inode)};
+}
+
+ElfKind ElfKindOf(int fd) {
+  constexpr std::size_t kMaxNames = 1 << 20;
+  constexpr std::string_view kModule = ".gnu.linkonce.this_module";
+  Elf64_Ehdr header{};
+  const ssize_t got = pread(fd, &header, sizeof(header), 0);
+  if (got < SELFMAG || std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0) return ElfKind::kNone;
+  if (got < static_cast<ssize_t>(sizeof(header)) || header.e_ident[EI_CLASS] != ELFCLASS64 ||
+      header.e_ident[EI_DATA] != ELFDATA2LSB || header.e_type != ET_REL ||
+      header.e_shentsize != sizeof(Elf64_Shdr) || header.e_shstrndx >= header.e_shnum)
+    return ElfKind::kLoadable;
+  // An offset that does not fit ends as a failed read.
+  Elf64_Shdr names{};
+  const std::uint64_t at = header.e_shoff + std::uint64_t{header.e_shstrndx} * sizeof(names);
+  if (!PReadExact(fd, reinterpret_cast<std::uint8_t*>(&names), sizeof(names), static_cast<off_t>(at)))
+    return ElfKind::kLoadable;
+  if (names.sh_size == 0 || names.sh_size > kMaxNames) return ElfKind::kLoadable;
+  Bytes table(names.sh_size);
+  if (!PReadExact(fd, table.data(), table.size(), static_cast<off_t>(names.sh_offset)))
+    return ElfKind::kLoadable;
+  return AsText(table).find(kModule) == std::string_view::npos ? ElfKind::kObject : ElfKind::kModule;
+}
+
+Context ContextOf(pid_t tid, std::string hook) {
+  Context c;
+  c.time_ms = NowMs();
+  c.pid = tid;
+  c.hook = std::move(hook);
+  c.cgroup = CgroupOf(tid).value_or("");
+  const Result<Bytes> status = ReadFile("/proc/" + std::to_string(tid) + "/status", kMaxProcFile);
+  if (!status) return c;
+  const std::string_view text = AsText(*status);
+  c.comm = After(text, "Name:");
+  if (const auto tgid = Number<pid_t>(After(text, "\nTgid:")); tgid > 0) c.pid = tgid;
+  c.uid = Number<uid_t>(After(text, "\nUid:"));
+  return c;
+}
+
+std::optional<int> OpenFlagsOf(pid_t tid) {
+  const Result<Bytes> line = ReadFile("/proc/" + std::to_string(tid) + "/syscall", 1024);
+  if (!line) return std::nullopt;
+  // "number arg0 arg1 ... sp pc", hexadecimal but for the first. Source: proc(5).
+  std::uint64_t words[4] = {};
+  std::string_view rest = AsText(*line);
+  for (int i = 0; i < 4 && !rest.empty(); ++i) {
+    const std::string_view word = rest.substr(0, rest.find(' '));
+    words[i] = i == 0 ? Number<std::uint64_t>(word)
+                      : Number<std::uint64_t>(word.substr(std::min<std::size_t>(2, word.size())), 16);
+    rest.remove_prefix(std::min(word.size() + 1, rest.size()));
+  }
+  // Only where they lie in a register: what lies in memory can be altered meanwhile.
+  if (words[0] == SYS_openat) return static_cast<int>(words[3]);
+#ifdef SYS_open
+  if (words[0] == SYS_open) return static_cast<int>(words[2]);
+  if (words[0] == SYS_creat || words[0] == SYS_truncate) return O_WRONLY | O_TRUNC;
+#endif
+  return std::nullopt;
+}
+
+bool IsMappedExecutable(dev_t device, ino_t inode) {
+  char object[64];
+  snprintf(object, sizeof(object), "%02x:%02x %lu", major(device), minor(device),
+           static_cast<unsigned long>(inode));
+  const std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir("/proc"), closedir);
+  while (dir != nullptr) {
+    const dirent* entry = readdir(dir.get());
+    if (entry == nullptr) break;
+    const std::string name = entry->d_name;
+    if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+    bool found = false;
+    std::ignore = ForEachMapping(name, [&](const Mapping& m) {  // it may be gone
+      found = m.executable && m.object == object;
+      return !found;
+    });
+    if (found) return true;
+  }
+  return false;
+}
+
+}  // namespace assay::measure

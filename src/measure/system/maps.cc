@@ -1,0 +1,64 @@
+#include "measure/system/maps.h"
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+
+#include "base/bytes.h"
+#include "base/fd.h"
+
+namespace assay::measure {
+namespace {
+
+constexpr std::size_t kMaxMaps = std::size_t{16} << 20;
+
+// "begin-end perms offset dev inode   path"
+std::optional<Mapping> ParseLine(std::string_view line) {
+  Mapping m;
+  std::string_view words[5];
+  std::string_view rest = line;
+  for (std::string_view& word : words) {
+    word = rest.substr(0, rest.find(' '));
+    rest.remove_prefix(std::min(word.size() + 1, rest.size()));
+  }
+  const auto& [range, access, offset, device, inode] = words;
+  const std::size_t dash = range.find('-');
+  if (dash == std::string_view::npos || access.size() < 4 || inode.empty()) return std::nullopt;
+  std::from_chars(range.data(), range.data() + dash, m.begin, 16);
+  std::from_chars(range.data() + dash + 1, range.data() + range.size(), m.end, 16);
+  m.range = range;
+  m.executable = access[2] == 'x';
+  m.object =
+      std::string_view(device.data(), static_cast<std::size_t>(inode.data() + inode.size() - device.data()));
+  m.path = rest.substr(std::min(rest.find_first_not_of(' '), rest.size()));
+  return m;
+}
+
+}  // namespace
+
+Result<> ForEachMapping(const std::string& process, const std::function<bool(const Mapping&)>& fn) {
+  ASSAY_ASSIGN(const Bytes maps, ReadFile("/proc/" + process + "/maps", kMaxMaps));
+  std::string_view text = AsText(maps);
+  while (!text.empty()) {
+    const std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+    const std::optional<Mapping> mapping = ParseLine(line);
+    if (mapping && !fn(*mapping)) break;
+  }
+  return {};
+}
+
+// map_files has no leading zeros, maps has. Source: Linux 6.12 fs/proc/base.c, proc_map_files_readdir().
+std::string MapFile(const std::string& process, std::string_view range) {
+  std::string name;
+  while (!range.empty()) {
+    const std::string_view part = range.substr(0, range.find('-'));
+    range.remove_prefix(std::min(part.size() + 1, range.size()));
+    if (part.empty()) continue;
+    const std::size_t zeros = std::min(part.find_first_not_of('0'), part.size() - 1);
+    name += (name.empty() ? "" : "-") + std::string(part.substr(zeros));
+  }
+  return "/proc/" + process + "/map_files/" + name;
+}
+
+}  // namespace assay::measure

@@ -1,0 +1,37 @@
+#include "measure/system/violation_record.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/json.h"
+
+namespace assay::measure {
+namespace {
+constexpr std::size_t kMaxBuffer = 64 << 10;
+}  // namespace
+
+std::string EncodeViolation(const ViolationRecord& r) {
+  std::string path = r.path;
+  std::replace(path.begin(), path.end(), ' ', '_');
+  const nlohmann::json j{{"violation", r.violation}, {"path", path}, {"program", r.program.ToString()}};
+  return j.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+Result<ViolationRecord> ParseViolation(std::string_view json) {
+  ASSAY_ASSIGN(const JsonDoc doc, JsonDoc::Parse(json, "violation-record", kMaxBuffer));
+  const JsonValue root = doc.root();
+  ASSAY_TRY(root.OnlyKeys({"violation", "path", "program"}));
+  ViolationRecord r;
+  ASSAY_ASSIGN(r.violation, root.Str("violation"));
+  ASSAY_ASSIGN(r.path, root.Str("path"));
+  ASSAY_ASSIGN(const std::string program, root.Str("program"));
+  const std::size_t colon = program.find(':');
+  const std::optional<HashAlg> alg = HashFromName(program.substr(0, colon));
+  if (!alg || colon == std::string::npos)
+    return Fail(ParseError("violation-record", 0, "/program: not a digest"));
+  ASSAY_ASSIGN(const Bytes bytes, FromHex(program.substr(colon + 1)));
+  ASSAY_ASSIGN(r.program, Digest::Of(*alg, bytes));
+  return r;
+}
+
+}  // namespace assay::measure
