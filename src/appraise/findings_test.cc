@@ -52,7 +52,7 @@ TEST(FindingsTest, EachIsDocumentedAndTested) {
     const std::string name = file.path().filename();
     if (name.ends_with("_test.cc"))
       Take(tests, NamesIn(file.path(), "\"", "\""));
-    else if (name.ends_with(".cc") && !name.ends_with("_fuzz.cc"))
+    else if (name.ends_with(".cc") && !name.ends_with("_fuzz.cc") && name != "saved_round.cc")  // file names
       Take(code, NamesIn(file.path(), "\"", "\""));
   }
   EXPECT_EQ(NamesIn(kTree / "docs/findings.md", "| `", "` |"), code);

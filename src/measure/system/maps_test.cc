@@ -33,7 +33,7 @@ TEST(Mappings, OurOwnCodeIsThere) {
       found = true;
       EXPECT_TRUE(m.executable);
       EXPECT_EQ(m.object, object);
-      EXPECT_TRUE(m.path.ends_with("assay_measure_test")) << m.path;
+      EXPECT_TRUE(m.path.ends_with("assay_measure_system_test")) << m.path;
     }
     stack |= m.path == "[stack]" && !m.executable;
     anonymous |= m.path.empty() && m.object == "00:00 0";
