@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/json.h"
+#include "base/text.h"
 #include "boot/story.h"
 
 namespace assay::boot {
@@ -144,8 +145,7 @@ std::string Line(const json& value) { return value.dump(-1, ' ', false, json::er
 
 // A string as JSON has it. Most need no escape.
 std::string Quoted(std::string_view text) {
-  const bool plain = std::all_of(text.begin(), text.end(),
-                                 [](char c) { return c >= 0x20 && c < 0x7F && c != '"' && c != '\\'; });
+  const bool plain = IsPrintableAscii(text) && text.find_first_of("\"\\") == std::string_view::npos;
   if (!plain) return Line(json(text));
   std::string out;
   out.reserve(text.size() + 2);

@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 
+#include "base/text.h"
 #include "boot/examine.h"
 
 namespace assay::boot {

@@ -4,6 +4,7 @@
 #include <array>
 #include <map>
 
+#include "base/text.h"
 #include "boot/checks.h"
 
 namespace assay::boot {
@@ -42,8 +43,7 @@ void CheckSeparatorValue(const Examined& x, std::size_t i, Problems& out) {
 void CheckAfterSeparator(const Examined& x, std::size_t i, Problems& out) {
   const Event& e = x.event(i);
   if (e.type == kSeparator || e.index == 4 || e.index == 5) return;
-  const bool authority = e.type == kEfiVariableAuthority || e.type == kEfiSpdmDeviceAuthority;
-  if (e.index == 7 && (authority || IsVariableEvent(e.type))) return;  // CheckSecureBoot's
+  if (e.index == 7 && IsVariableEvent(e.type)) return;  // CheckSecureBoot's
   // Tables handed to the operating system are complete only when it is about to start.
   const Severity severity = e.index == 1 ? Severity::kNote : Severity::kWarning;
   out.Add("event.after-separator", severity, fmt::format("PCR {}: extended after its separator", e.index),

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "base/text.h"
 #include "boot/efi.h"
 
 namespace assay::boot {

@@ -38,8 +38,6 @@ bool IsGuid(const Guid& guid, std::string_view text);  // text: as ToString() pr
 
 // UTF-16LE to UTF-8, up to the end or the first NUL.
 std::string FromUtf16(ByteView text);
-// The same text with control characters, and bytes that are no UTF-8, as \xNN: for terminals and JSON.
-std::string Printable(std::string_view text);
 
 struct Certificate {
   std::string subject, issuer;  // RFC 2253

@@ -15,6 +15,14 @@ bool IsOneOf(std::string_view name, std::initializer_list<std::string_view> name
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
+// How UEFI_PLATFORM_FIRMWARE_BLOB2 and its kin begin: a size in one byte and a text, which may end in NULs.
+Result<std::string> TakeDescription(Reader& r) {
+  ASSAY_ASSIGN(const std::uint8_t size, r.U8("description size"));
+  ASSAY_ASSIGN(const ByteView description, r.Take(size, "description"));
+  const std::string_view text = AsText(description);
+  return std::string(text.substr(0, text.find('\0')));
+}
+
 bool IsBootEntry(std::string_view name, std::string_view prefix) {
   return name.size() == prefix.size() + 4 && name.starts_with(prefix) &&
          std::all_of(name.begin() + static_cast<std::ptrdiff_t>(prefix.size()), name.end(),
@@ -178,11 +186,9 @@ Result<FirmwareBlob> ParseFirmwareBlob(ByteView data) {
 
 Result<FirmwareBlob> ParseFirmwareBlob2(ByteView data) {
   Reader r(data, kFormat);
-  ASSAY_ASSIGN(const std::uint8_t size, r.U8("blob description size"));
-  ASSAY_ASSIGN(const ByteView description, r.Take(size, "blob description"));
+  ASSAY_ASSIGN(std::string description, TakeDescription(r));
   ASSAY_ASSIGN(FirmwareBlob blob, ParseFirmwareBlob(r.rest()));
-  const std::string_view text = AsText(description);
-  blob.description = std::string(text.substr(0, text.find('\0')));
+  blob.description = std::move(description);
   return blob;
 }
 
@@ -203,11 +209,9 @@ Result<HandoffTables> ParseHandoffTables(ByteView data) {
 
 Result<HandoffTables> ParseHandoffTables2(ByteView data) {
   Reader r(data, kFormat);
-  ASSAY_ASSIGN(const std::uint8_t size, r.U8("table description size"));
-  ASSAY_ASSIGN(const ByteView description, r.Take(size, "table description"));
+  ASSAY_ASSIGN(std::string description, TakeDescription(r));
   ASSAY_ASSIGN(HandoffTables tables, ParseHandoffTables(r.rest()));
-  const std::string_view text = AsText(description);
-  tables.description = std::string(text.substr(0, text.find('\0')));
+  tables.description = std::move(description);
   return tables;
 }
 

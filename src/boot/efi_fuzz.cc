@@ -1,5 +1,6 @@
 // Any bytes as each of the structures that UEFI puts into event data; the first byte chooses.
 #include "base/fuzzing.h"
+#include "base/text.h"
 #include "boot/efi.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {

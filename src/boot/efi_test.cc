@@ -28,14 +28,6 @@ TEST(EfiText, Utf16) {
   EXPECT_EQ(FromUtf16(Unhex("61")), "");
 }
 
-TEST(EfiText, PrintableKeepsTextAndEscapesWhatMisleads) {
-  EXPECT_EQ(Printable("\xC3\xA4 ok"), "\xC3\xA4 ok");
-  EXPECT_EQ(Printable("a\nb\x7F"), "a\\x0ab\\x7f");
-  EXPECT_EQ(Printable("\xC2\x9B"), "\\xc2\\x9b");                    // C1 control
-  EXPECT_EQ(Printable("\xE2\x80\xAE"), "\\xe2\\x80\\xae");           // right-to-left override
-  EXPECT_EQ(Printable("\xED\xA0\x80\xC0"), "\\xed\\xa0\\x80\\xc0");  // surrogate, overlong
-}
-
 TEST(DevicePath, InWords) {
   EXPECT_EQ(DevicePathText(Unhex("02010c00d041030a000000000101060000037fff0400")),
             "PciRoot(0x0)/Pci(0x3,0x0)");

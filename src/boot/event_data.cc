@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/text.h"
 #include "list/list.h"
 
 namespace assay::boot {
@@ -137,9 +138,7 @@ Result<TaggedEvent> ParseTagged(ByteView data) {
   }
   // Most tags of others hold bytes, of which some read like a text.
   const auto found = IsWindowsTag(t.id) ? std::nullopt : AsTextEvent(t.data);
-  const auto is_clean = [](unsigned char c) { return c >= 0x20 && c < 0x7F; };
-  if (found && (!t.name.empty() || (found->trailing.empty() &&
-                                    std::all_of(found->text.text.begin(), found->text.text.end(), is_clean))))
+  if (found && (!t.name.empty() || (found->trailing.empty() && IsPrintableAscii(found->text.text))))
     t.description = found->text.prefix + found->text.text;
   t.trailing = r.rest();
   return t;
@@ -277,6 +276,10 @@ Decoded DecodeEvent(const EventLog& log, const Event& event) {
       SetText(data, out);
     return out;
   }
+  if (IsVariableEvent(event.type)) {
+    Set(ParseVariable(data), out);
+    return out;
+  }
   switch (event.type) {
     case kNoAction:
       DecodeNoAction(data, out);
@@ -286,14 +289,6 @@ Decoded DecodeEvent(const EventLog& log, const Event& event) {
       break;
     case kEventTag:
       Set(ParseTagged(data), out);
-      break;
-    case kEfiVariableDriverConfig:
-    case kEfiVariableBoot:
-    case kEfiVariableBoot2:
-    case kEfiVariableAuthority:
-    case kEfiSpdmDevicePolicy:
-    case kEfiSpdmDeviceAuthority:
-      Set(ParseVariable(data), out);
       break;
     case kEfiBootServicesApplication:
     case kEfiBootServicesDriver:

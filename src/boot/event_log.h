@@ -63,6 +63,7 @@ inline constexpr std::uint32_t kEfiVariableDriverConfig = 0x80000001, kEfiVariab
 // What firmware measures of ExitBootServices, PFP 1.06 section 10.4.5.
 inline constexpr std::string_view kExitInvocation = "Exit Boot Services Invocation",
                                   kExitSuccess = "Exit Boot Services Returned with Success";
+bool IsVariableEvent(std::uint32_t type);       // its data is a UEFI variable (UEFI_VARIABLE_DATA)
 std::string EventTypeName(std::uint32_t type);  // "EV_SEPARATOR"; "0x12345678" for one that is not known
 bool IsKnownEventType(std::uint32_t type);
 

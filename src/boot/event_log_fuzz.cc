@@ -4,6 +4,7 @@
 #include <cstring>
 #include <map>
 
+#include "base/text.h"
 #include "boot/examine.h"
 #include "boot/fuzzing.h"
 #include "boot/replay.h"

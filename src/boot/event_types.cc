@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "base/name_table.h"
 #include "boot/event_log.h"
 
 namespace assay::boot {
@@ -59,6 +60,9 @@ std::string_view Find(std::uint32_t type) {
   return {};
 }
 
+constexpr auto kFormats = Names<Format>(
+    {{Format::kTcg12, "tcg-1.2"}, {Format::kCryptoAgile, "crypto-agile"}, {Format::kCelTlv, "cel-tlv"}});
+
 }  // namespace
 
 std::string EventTypeName(std::uint32_t type) {
@@ -68,24 +72,14 @@ std::string EventTypeName(std::uint32_t type) {
 
 bool IsKnownEventType(std::uint32_t type) { return !Find(type).empty(); }
 
-std::string_view FormatName(Format format) {
-  switch (format) {
-    case Format::kTcg12:
-      return "tcg-1.2";
-    case Format::kCryptoAgile:
-      return "crypto-agile";
-    case Format::kCelTlv:
-      return "cel-tlv";
-  }
-  return "unknown";
+bool IsVariableEvent(std::uint32_t type) {
+  return type == kEfiVariableDriverConfig || type == kEfiVariableBoot || type == kEfiVariableBoot2 ||
+         type == kEfiVariableAuthority || type == kEfiSpdmDevicePolicy || type == kEfiSpdmDeviceAuthority;
 }
 
-std::optional<Format> FormatFromName(std::string_view name) {
-  for (const Format format : {Format::kTcg12, Format::kCryptoAgile, Format::kCelTlv}) {
-    if (FormatName(format) == name) return format;
-  }
-  return std::nullopt;
-}
+std::string_view FormatName(Format format) { return kFormats.Of(format); }
+
+std::optional<Format> FormatFromName(std::string_view name) { return kFormats.Find(name); }
 
 std::string RegisterName(Registers registers, std::uint32_t index) {
   if (registers == Registers::kPcr) return fmt::format("PCR {}", index);

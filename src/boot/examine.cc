@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <set>
 
+#include "base/name_table.h"
+
 namespace assay::boot {
 namespace {
 
@@ -121,15 +123,9 @@ Examined Examine(const EventLog& log, HashAlg bank) {
 }
 
 std::string_view SeverityName(Severity severity) {
-  switch (severity) {
-    case Severity::kNote:
-      return "note";
-    case Severity::kWarning:
-      return "warning";
-    case Severity::kError:
-      return "error";
-  }
-  return "error";
+  static constexpr auto kNames = Names<Severity>(
+      {{Severity::kNote, "note"}, {Severity::kWarning, "warning"}, {Severity::kError, "error"}});
+  return kNames.Of(severity);
 }
 
 bool IsSecureBootName(std::string_view name) {
@@ -139,11 +135,6 @@ bool IsSecureBootName(std::string_view name) {
 bool IsSecureBootVariable(const Variable& variable) {
   return (Holds(kGlobalNames, variable.name) && IsGuid(variable.guid, kGlobal)) ||
          (Holds(kDatabaseNames, variable.name) && IsGuid(variable.guid, kDatabase));
-}
-
-bool IsVariableEvent(std::uint32_t type) {
-  return type == kEfiVariableDriverConfig || type == kEfiVariableBoot || type == kEfiVariableBoot2 ||
-         type == kEfiVariableAuthority || type == kEfiSpdmDevicePolicy || type == kEfiSpdmDeviceAuthority;
 }
 
 SecureBootState FindSecureBoot(const Examined& x) {

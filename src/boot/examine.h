@@ -68,6 +68,5 @@ SecureBootState FindSecureBoot(const Examined& x);
 // Secure Boot's own variables: SecureBoot, PK, KEK, db, dbx, dbt, dbr under the GUIDs they belong to.
 bool IsSecureBootName(std::string_view name);
 bool IsSecureBootVariable(const Variable& variable);
-bool IsVariableEvent(std::uint32_t type);
 
 }  // namespace assay::boot

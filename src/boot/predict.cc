@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 
+#include "base/text.h"
 #include "boot/authority.h"
 #include "boot/unified.h"
 

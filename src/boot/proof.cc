@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/name_table.h"
+
 namespace assay::boot {
 namespace {
 
@@ -35,6 +37,7 @@ class Prover {
 };
 
 std::string_view UnprovenReason(const Event& event) {
+  if (IsVariableEvent(event.type)) return "the digest is not that of this variable";
   switch (event.type) {
     case kEfiBootServicesApplication:
     case kEfiBootServicesDriver:
@@ -63,13 +66,6 @@ std::string_view UnprovenReason(const Event& event) {
     case kEventTag:
     case kCompactHash:
       return "the digest is that of content which the log does not hold; its name is not measured";
-    case kEfiVariableDriverConfig:
-    case kEfiVariableBoot:
-    case kEfiVariableBoot2:
-    case kEfiVariableAuthority:
-    case kEfiSpdmDevicePolicy:
-    case kEfiSpdmDeviceAuthority:
-      return "the digest is not that of this variable";
     case kSeparator:
       return "the digest is not that of this separator";
     case kAction:
@@ -150,17 +146,11 @@ void TryCelContent(const Event& event, Prover& prover) {
 }  // namespace
 
 std::string_view GradeName(Grade grade) {
-  switch (grade) {
-    case Grade::kProven:
-      return "proven";
-    case Grade::kPartly:
-      return "partly";
-    case Grade::kUnproven:
-      return "unproven";
-    case Grade::kNotMeasured:
-      return "not-measured";
-  }
-  return "unproven";
+  static constexpr auto kNames = Names<Grade>({{Grade::kProven, "proven"},
+                                               {Grade::kPartly, "partly"},
+                                               {Grade::kUnproven, "unproven"},
+                                               {Grade::kNotMeasured, "not-measured"}});
+  return kNames.Of(grade);
 }
 
 bool DigestIs(const Event& event, HashAlg bank, ByteView bytes) {
@@ -182,16 +172,10 @@ Proof Prove(const EventLog& log, const Event& event, HashAlg bank, const Decoded
   if (prover.found()) return prover.proof();
   if (log.format == Format::kCelTlv && event.type == kNoCelType) {
     TryCelContent(event, prover);
+  } else if (IsVariableEvent(event.type)) {
+    TryVariable(event, prover);
   } else {
     switch (event.type) {
-      case kEfiVariableDriverConfig:
-      case kEfiVariableBoot:
-      case kEfiVariableBoot2:
-      case kEfiVariableAuthority:
-      case kEfiSpdmDevicePolicy:
-      case kEfiSpdmDeviceAuthority:
-        TryVariable(event, prover);
-        break;
       case kEventTag:
         TryTagged(event, decoded.trailing, prover);
         break;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/name_table.h"
 #include "boot/event_data.h"
 #include "boot/expected.h"
 
@@ -53,7 +54,9 @@ std::uint32_t RegisterCount(Registers registers) {
 }  // namespace
 
 std::string_view OutcomeName(Outcome outcome) {
-  return outcome == Outcome::kMatch ? "match" : outcome == Outcome::kMismatch ? "mismatch" : "unknown";
+  static constexpr auto kNames = Names<Outcome>(
+      {{Outcome::kMatch, "match"}, {Outcome::kMismatch, "mismatch"}, {Outcome::kUnknown, "unknown"}});
+  return kNames.Of(outcome);
 }
 
 std::optional<Digest> Replayed::Value(HashAlg bank, std::uint32_t index) const {

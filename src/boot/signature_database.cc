@@ -5,6 +5,7 @@
 #include <openssl/x509.h>
 
 #include "base/crypto.h"
+#include "base/text.h"
 #include "boot/efi.h"
 
 namespace assay::boot {

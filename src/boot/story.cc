@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/text.h"
 #include "boot/teller.h"
 
 namespace assay::boot {

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "base/fd.h"
+#include "base/text.h"
 #include "boot/boot_json.h"
 #include "boot/pcr_text.h"
 #include "boot/replay.h"
@@ -97,7 +98,7 @@ Result<int> Show(const BootOptions& o, bool as_json) {
     banks += fmt::format("{}{}", banks.empty() ? "" : ", ",
                          alg ? std::string(HashName(*alg)) : fmt::format("{:#06x}", a.alg));
   }
-  fmt::print("{}: {} events, {} ({}), judged by {}\n\n", boot::Printable(o.file), log.events.size(),
+  fmt::print("{}: {} events, {} ({}), judged by {}\n\n", Printable(o.file), log.events.size(),
              boot::FormatName(log.format), banks, HashName(bank));
   boot::TellBoot(x, PrintStoryLine);
   if (o.events) {
@@ -138,7 +139,7 @@ Result<tpm::PcrValues> GivenValues(const BootOptions& o, boot::Registers registe
   }
   for (const std::string& value : o.values) {
     if (auto added = boot::AddPcrValue(value, given); !added)
-      return Fail(UsageError("--pcr-value " + boot::Printable(value) + ": " + added.error().Message()));
+      return Fail(UsageError("--pcr-value " + Printable(value) + ": " + added.error().Message()));
   }
   return given;
 }

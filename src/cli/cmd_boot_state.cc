@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/fd.h"
+#include "base/text.h"
 #include "boot/boot_json.h"
 #include "boot/pe.h"
 #include "boot/predict.h"
@@ -86,14 +87,14 @@ Result<int> DiffBoots(const BootOptions& o, bool as_json) {
     return code;
   }
   if (o.boots.size() > 2)
-    fmt::print("{} {}\n", nearest.differences.empty() ? "as" : "nearest to", boot::Printable(*nearest.file));
+    fmt::print("{} {}\n", nearest.differences.empty() ? "as" : "nearest to", Printable(*nearest.file));
   for (const boot::BootDifference& d : nearest.differences)
     fmt::print("{} {:<8} {:<34} {} {}\n", d.added ? '+' : '-',
-               boot::RegisterName(after.registers, d.event.index), boot::Printable(d.event.type),
-               boot::Printable(d.event.digest), boot::Printable(d.event.label));
+               boot::RegisterName(after.registers, d.event.index), Printable(d.event.type),
+               Printable(d.event.digest), Printable(d.event.label));
   for (const boot::OpenRegister& r : nearest.not_compared)
     fmt::print("? {:<8} not compared: {}\n", boot::RegisterName(after.registers, r.index),
-               boot::Printable(r.reason));
+               Printable(r.reason));
   return code;
 }
 
