@@ -10,6 +10,7 @@
 #include <algorithm>
 
 #include "base/crypto.h"
+#include "base/text.h"
 
 namespace assay::tpm {
 namespace {
@@ -78,10 +79,8 @@ std::string Utf8(const ASN1_STRING* s) {
   unsigned char* raw = nullptr;
   const int n = ASN1_STRING_to_UTF8(&raw, s);
   if (n < 0) return "";
-  std::string out;
   // What is shown later must be printable, and no longer than a line.
-  for (int i = 0; i < std::min(n, 64); ++i)
-    out += raw[i] >= ' ' && raw[i] < 0x7F ? static_cast<char>(raw[i]) : '?';
+  std::string out = PrintableAscii(AsText(ByteView(raw, static_cast<std::size_t>(std::min(n, 64)))));
   OPENSSL_free(raw);
   return out;
 }
@@ -216,7 +215,7 @@ std::string EkFacts::Vendor() const {
   std::string out;
   for (const std::uint8_t c : *letters) {
     if (c == 0 || c == ' ') continue;
-    if (c < ' ' || c >= 0x7F) return manufacturer;
+    if (!IsPrintableAscii(static_cast<char>(c))) return manufacturer;
     out += static_cast<char>(c);
   }
   return out.empty() ? manufacturer : out;

@@ -17,7 +17,6 @@ constexpr std::uint32_t kChainFirst = 0x01C00100;
 constexpr std::uint32_t kChainIndices = 16;
 // TCG Registry of Reserved TPM 2.0 Handles and Localities 1.1, table 2: EKs that the maker may have kept.
 constexpr std::uint32_t kRsaPersistent = 0x81010001, kEccPersistent = 0x81010002;
-constexpr std::size_t kMaxCertificate = 8 << 10, kMaxChain = 32 << 10;
 constexpr std::uint16_t kNvChunk = 512;  // every TPM's buffer holds this (TPM_PT_NV_BUFFER_MAX)
 
 bool IsResponse(const Error& error, TPM2_RC wanted) {
@@ -136,7 +135,7 @@ Result<std::optional<Bytes>> Tpm::Impl::ReadNv(std::uint32_t index, std::size_t 
 // so.
 Result<std::optional<Bytes>> Tpm::Impl::ReadCertificate(EkKind kind) {
   const std::uint32_t index = kind == EkKind::kEccP256 ? kEccCertificate : kRsaCertificate;
-  const Result<std::optional<Bytes>> raw = ReadNv(index, kMaxCertificate);
+  const Result<std::optional<Bytes>> raw = ReadNv(index, kMaxEkCertificate);
   if (!raw) {
     if (gone) return Fail(raw.error());
     log::Warn("tpm: the EK's certificate can't be read: {}", raw.error().Message());
@@ -169,9 +168,9 @@ Result<EkIdentity> Tpm::Identity() {
   }
   // A chain's certificates follow each other, across the indices.
   for (std::uint32_t i = 0; i < kChainIndices && !id.certificate.empty(); ++i) {
-    const Result<std::optional<Bytes>> part = impl_->ReadNv(kChainFirst + i, kMaxChain);
+    const Result<std::optional<Bytes>> part = impl_->ReadNv(kChainFirst + i, kMaxEkChain);
     if (!part && impl_->gone) return Fail(part.error());
-    if (!part || !*part || id.chain.size() + (*part)->size() > kMaxChain) break;
+    if (!part || !*part || id.chain.size() + (*part)->size() > kMaxEkChain) break;
     id.chain.insert(id.chain.end(), (*part)->begin(), (*part)->end());
   }
   ASSAY_ASSIGN(Impl::LoadedEk ek, impl_->LoadEk(id.kind));

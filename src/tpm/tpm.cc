@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "base/log.h"
+#include "base/text.h"
 #include "tpm/tpm_impl.h"
 
 namespace assay::tpm {
@@ -249,7 +250,7 @@ Result<TpmInfo> Tpm::Info() {
     for (int w = 0; w < words; ++w)
       for (int shift = 24; shift >= 0; shift -= 8) {
         const char c = static_cast<char>(properties[first + static_cast<UINT32>(w)] >> shift & 0xFF);
-        if (c >= ' ' && c < 0x7F) s += c;
+        if (IsPrintableAscii(c)) s += c;
       }
     s.erase(s.find_last_not_of(' ') + 1);
     return s;
