@@ -10,7 +10,9 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "base/fd.h"
 #include "evidence/message.h"
@@ -60,5 +62,10 @@ Result<NetSetup> ParseNetSetup(ByteView bytes);
 // ParseError for a packet that is longer.
 Result<> SendPacket(int fd, ByteView packet);
 Result<Bytes> ReceivePacket(int fd, std::size_t max);
+// All descriptors of the start in one packet of one byte. Receiving closes what it took where it fails; they
+// are close-on-exec.
+inline constexpr std::size_t kMaxDescriptors = kMaxSlots + 2;
+Result<> SendDescriptors(int to, std::span<const int> fds);
+Result<std::vector<UniqueFd>> ReceiveDescriptors(int from);
 
 }  // namespace assay::attest

@@ -1,5 +1,6 @@
 #include "attest/inner.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
@@ -147,6 +148,33 @@ TEST(Tls, AStalledWriterIsTimedOut) {
   EXPECT_EQ(tls->exporter().size(), 32U);
   channel::Deadline deadline(200ms);
   EXPECT_EQ(tls->Write(Bytes(8 << 20, 1), deadline).error().code(), "attest.timeout");
+}
+
+TEST(Descriptors, TravelInOnePacket) {
+  int pair[2];
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+  UniqueFd ours(pair[0]);
+  const UniqueFd theirs(pair[1]);
+  std::vector<int> fds(kMaxDescriptors, theirs.get());
+  ASSERT_TRUE(SendDescriptors(ours.get(), fds));
+  const Result<std::vector<UniqueFd>> taken = ReceiveDescriptors(theirs.get());
+  ASSERT_TRUE(taken) << taken.error().Message();
+  EXPECT_EQ(taken->size(), kMaxDescriptors);
+  for (const UniqueFd& fd : *taken) EXPECT_NE(fcntl(fd.get(), F_GETFD) & FD_CLOEXEC, 0);
+  fds.push_back(theirs.get());
+  EXPECT_EQ(SendDescriptors(ours.get(), fds).error().code(), "usage");
+  EXPECT_EQ(SendDescriptors(ours.get(), {}).error().code(), "usage");
+}
+
+TEST(Descriptors, WhatIsNoSuchPacketIsAnError) {
+  int pair[2];
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+  UniqueFd ours(pair[0]);
+  const UniqueFd theirs(pair[1]);
+  ASSERT_EQ(send(ours.get(), "longer", 6, 0), 6);
+  EXPECT_EQ(ReceiveDescriptors(theirs.get()).error().code(), "parse.net-descriptors");
+  ours.Reset();
+  EXPECT_EQ(ReceiveDescriptors(theirs.get()).error().code(), "inner.closed");
 }
 
 }  // namespace

@@ -13,9 +13,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <condition_variable>
-#include <cstring>
 #include <deque>
 #include <latch>
 #include <mutex>
@@ -50,26 +48,9 @@ struct Given {
   std::vector<UniqueFd> ask;  // one for each slot
 };
 
-// One packet with all descriptors: the setup's memory file, the listening socket, the slots.
+// The setup's memory file, the listening socket, the slots.
 Result<Given> ReceiveSetup() {
-  std::uint8_t byte = 0;
-  iovec data{.iov_base = &byte, .iov_len = 1};
-  alignas(cmsghdr) std::array<std::uint8_t, CMSG_SPACE(sizeof(int) * (kMaxSlots + 2))> space{};
-  msghdr message{};
-  message.msg_iov = &data;
-  message.msg_iovlen = 1;
-  message.msg_control = space.data();
-  message.msg_controllen = space.size();
-  if (recvmsg(kControl, &message, MSG_CMSG_CLOEXEC) != 1) return Fail(OsError("recvmsg", "setup", errno));
-  std::deque<UniqueFd> fds;
-  for (cmsghdr* c = CMSG_FIRSTHDR(&message); c != nullptr; c = CMSG_NXTHDR(&message, c)) {
-    if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
-    for (std::size_t i = 0; i < (c->cmsg_len - CMSG_LEN(0)) / sizeof(int); ++i) {
-      int fd = -1;
-      std::memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
-      fds.emplace_back(fd);
-    }
-  }
+  ASSAY_ASSIGN(std::vector<UniqueFd> fds, ReceiveDescriptors(kControl));
   if (fds.size() < 3) return Fail(StateError("net.setup", "descriptors are missing"));
   Given given;
   Bytes text(kMaxSetup);

@@ -10,7 +10,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 
 namespace assay::attest {
@@ -48,24 +47,6 @@ Result<UniqueFd> Sealed(ByteView content) {
   if (fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) != 0)
     return Fail(OsError("fcntl", "seals", errno));
   return fd;
-}
-
-Result<> SendDescriptors(int to, const std::vector<int>& fds) {
-  std::uint8_t byte = 0;
-  iovec data{.iov_base = &byte, .iov_len = 1};
-  alignas(cmsghdr) std::array<std::uint8_t, CMSG_SPACE(sizeof(int) * (kMaxSlots + 2))> space{};
-  msghdr message{};
-  message.msg_iov = &data;
-  message.msg_iovlen = 1;
-  message.msg_control = space.data();
-  message.msg_controllen = CMSG_SPACE(sizeof(int) * fds.size());
-  cmsghdr* c = CMSG_FIRSTHDR(&message);
-  c->cmsg_level = SOL_SOCKET;
-  c->cmsg_type = SCM_RIGHTS;
-  c->cmsg_len = CMSG_LEN(sizeof(int) * fds.size());
-  memcpy(CMSG_DATA(c), fds.data(), sizeof(int) * fds.size());
-  if (sendmsg(to, &message, MSG_NOSIGNAL) != 1) return Fail(OsError("sendmsg", "setup", errno));
-  return {};
 }
 
 Result<pid_t> Spawn(const std::string& program, const UniqueFd& control) {

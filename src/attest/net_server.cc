@@ -5,7 +5,6 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -18,6 +17,7 @@
 
 #include "attest/inner.h"
 #include "attest/net_process.h"
+#include "base/event_fd.h"
 #include "base/log.h"
 
 namespace assay::attest {
@@ -68,7 +68,8 @@ Result<int> PortOf(const UniqueFd& fd) {
 struct NetServer::Impl {
   ServerOptions options;
   Responder* responder = nullptr;
-  UniqueFd listener, stop, wake;  // wake: a slot has been answered
+  UniqueFd listener;
+  EventFd stop, wake;  // wake: a slot has been answered
   int port = 0;
   std::thread thread;
 
@@ -141,8 +142,7 @@ Result<> NetServer::Impl::Take(const NetProcess& process, std::size_t slot, Work
       shutdown(process.control(), SHUT_RDWR);
     }
     work.done = true;
-    const std::uint64_t one = 1;
-    [[maybe_unused]] const ssize_t n = ::write(wake.get(), &one, sizeof(one));
+    wake.Signal();
   });
   return {};
 }
@@ -160,9 +160,7 @@ Result<> NetServer::Impl::ServeSlots(const NetProcess& process) {
         wait.push_back({.fd = work[i].done ? process.slot(i) : -1, .events = POLLIN, .revents = 0});
       if (poll(wait.data(), wait.size(), -1) < 0 && errno != EINTR) return Fail(OsError("poll", "", errno));
       if (wait[0].revents != 0) return {};
-      std::uint64_t count = 0;
-      if (wait[1].revents != 0 && ::read(wake.get(), &count, sizeof(count)) < 0 && errno != EAGAIN)
-        return Fail(OsError("read", "eventfd", errno));
+      wake.Drain();
       // It has said what it had to say: anything more is its end.
       if (wait[2].revents != 0) return Fail(StateError("attest.net-gone", "it is gone"));
       for (std::size_t i = 0; i < work.size(); ++i)
@@ -224,8 +222,7 @@ void NetServer::Impl::Supervise() {
 NetServer::NetServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 NetServer::~NetServer() {
-  const std::uint64_t one = 1;
-  if (::write(impl_->stop.get(), &one, sizeof(one)) < 0) log::Error("challenge: can't stop");
+  impl_->stop.Signal();
   if (impl_->thread.joinable()) impl_->thread.join();
 }
 
@@ -241,9 +238,8 @@ Result<std::unique_ptr<NetServer>> NetServer::Start(ServerOptions options, Respo
   Impl& d = *server->impl_;
   d.options = std::move(options);
   d.responder = &responder;
-  d.stop.Reset(eventfd(0, EFD_CLOEXEC));
-  d.wake.Reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!d.stop || !d.wake) return Fail(OsError("eventfd", "", errno));
+  ASSAY_ASSIGN(d.stop, EventFd::Make());
+  ASSAY_ASSIGN(d.wake, EventFd::Make());
   ASSAY_ASSIGN(d.listener, Listen(d.options.listen_host, std::max(d.options.listen_port, 0)));
   ASSAY_ASSIGN(d.port, PortOf(d.listener));
   // The process is this thread's child and dies with it.

@@ -1,7 +1,6 @@
 #include "attest/unix_server.h"
 
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,6 +10,7 @@
 #include <list>
 #include <thread>
 
+#include "base/event_fd.h"
 #include "base/log.h"
 #include "channel/stream.h"
 
@@ -52,7 +52,8 @@ bool MakeRoom(Connections& serving, Of of) {
 struct UnixServer::Impl {
   UnixServerOptions options;
   Responder* responder = nullptr;
-  UniqueFd listener, stop;
+  UniqueFd listener;
+  EventFd stop;
   std::thread thread;
 
   Result<> Listen();
@@ -148,8 +149,7 @@ void UnixServer::Impl::Loop() {
 UnixServer::UnixServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 UnixServer::~UnixServer() {
-  const std::uint64_t one = 1;
-  if (::write(impl_->stop.get(), &one, sizeof(one)) < 0) log::Error("challenge: can't stop");
+  impl_->stop.Signal();
   impl_->thread.join();
   unlink(impl_->options.path.c_str());
 }
@@ -159,8 +159,7 @@ Result<std::unique_ptr<UnixServer>> UnixServer::Start(UnixServerOptions options,
   Impl* raw = impl.get();
   raw->options = std::move(options);
   raw->responder = &responder;
-  raw->stop.Reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!raw->stop) return Fail(OsError("eventfd", "", errno));
+  ASSAY_ASSIGN(raw->stop, EventFd::Make());
   ASSAY_TRY(raw->Listen());
   raw->thread = std::thread([raw] { raw->Loop(); });
   return std::unique_ptr<UnixServer>(new UnixServer(std::move(impl)));

@@ -3,6 +3,8 @@
 #include <nlohmann/json.hpp>
 
 #include "base/json.h"
+#include "base/name_table.h"
+#include "base/text.h"
 
 namespace assay::evidence {
 namespace {
@@ -12,11 +14,8 @@ constexpr std::size_t kMaxClaims = 1 << 20;
 constexpr std::size_t kMaxLine = 4096;
 constexpr std::size_t kMaxCheckpoints = 1024;
 
-std::string Clean(std::string_view s) {  // what comes from the kernel may be any bytes: JSON takes UTF-8 only
-  std::string out;
-  for (const char c : s) out += c >= ' ' && c < 0x7F ? c : '?';
-  return out;
-}
+constexpr auto kLevels =
+    Names<Level>({{Level::kQuote, "quote"}, {Level::kList, "list"}, {Level::kFull, "full"}});
 
 }  // namespace
 
@@ -31,23 +30,8 @@ Bytes Qualifying(ByteView nonce, const Binding& binding, ByteView claims, ByteVi
 
 Bytes RunStatement(ByteView attest) { return Writer().Put("assay-run-v1").U8(0).Put(attest).Take(); }
 
-std::string_view LevelName(Level level) {
-  switch (level) {
-    case Level::kQuote:
-      return "quote";
-    case Level::kList:
-      return "list";
-    case Level::kFull:
-      break;
-  }
-  return "full";
-}
-
-Result<Level> ParseLevel(std::string_view name) {
-  for (const Level level : {Level::kQuote, Level::kList, Level::kFull})
-    if (name == LevelName(level)) return level;
-  return Fail(UsageError("a level is quote, list or full, not '" + std::string(name) + "'"));
-}
+std::string_view LevelName(Level level) { return kLevels.Of(level); }
+Result<Level> ParseLevel(std::string_view name) { return kLevels.Parse(name, "level"); }
 
 Bytes EncodeClaims(const Claims& c) {
   json pcrs = json::array();
@@ -59,12 +43,12 @@ Bytes EncodeClaims(const Claims& c) {
   json checkpoints = json::array();
   for (const auto& [records, value] : c.checkpoints)
     checkpoints.push_back({{"records", records}, {"value", Hex(value)}});
-  json engine = {{"name", Clean(c.engine)}, {"state", Clean(c.engine_state)}};
-  if (!c.kernel_policy.empty()) engine["kernel_policy"] = Clean(c.kernel_policy);
+  json engine = {{"name", PrintableAscii(c.engine)}, {"state", PrintableAscii(c.engine_state)}};
+  if (!c.kernel_policy.empty()) engine["kernel_policy"] = PrintableAscii(c.kernel_policy);
   const json j = {
-      {"version", Clean(c.version)},
-      {"hostname", Clean(c.hostname)},
-      {"boot_id", Clean(c.boot_id)},
+      {"version", PrintableAscii(c.version)},
+      {"hostname", PrintableAscii(c.hostname)},
+      {"boot_id", PrintableAscii(c.boot_id)},
       {"started_ms", c.started_ms},
       {"pcr", c.pcr},
       {"list_bank", HashName(c.list_bank)},
@@ -77,9 +61,9 @@ Bytes EncodeClaims(const Claims& c) {
       {"challenge",
        {{"nonce", Hex(c.nonce)}, {"binding", {{"type", c.binding.type}, {"value", Hex(c.binding.value)}}}}},
       {"tpm",
-       {{"manufacturer", Clean(c.tpm_manufacturer)},
-        {"vendor", Clean(c.tpm_vendor)},
-        {"firmware", Clean(c.tpm_firmware)},
+       {{"manufacturer", PrintableAscii(c.tpm_manufacturer)},
+        {"vendor", PrintableAscii(c.tpm_vendor)},
+        {"firmware", PrintableAscii(c.tpm_firmware)},
         {"software", c.tpm_software}}},
       {"level", LevelName(c.level)},
       {"pcrs", pcrs},
@@ -179,9 +163,14 @@ Result<Claims> ParseClaims(ByteView bytes) {
 }
 
 Bytes EncodeContextLine(const ContextEntry& e) {
-  json j = {{"i", e.index}, {"s", e.sub},         {"t", e.time_ms},    {"p", e.pid},
-            {"u", e.uid},   {"c", Clean(e.comm)}, {"h", Clean(e.hook)}};
-  if (!e.cgroup.empty()) j["g"] = Clean(e.cgroup);
+  json j = {{"i", e.index},
+            {"s", e.sub},
+            {"t", e.time_ms},
+            {"p", e.pid},
+            {"u", e.uid},
+            {"c", PrintableAscii(e.comm)},
+            {"h", PrintableAscii(e.hook)}};
+  if (!e.cgroup.empty()) j["g"] = PrintableAscii(e.cgroup);
   return ToBytes(AsBytes(j.dump() + "\n"));
 }
 

@@ -6,6 +6,8 @@
 #include <nlohmann/json.hpp>
 
 #include "base/json.h"
+#include "base/text.h"
+#include "tpm/ek_certificate.h"
 
 namespace assay::evidence {
 namespace {
@@ -41,8 +43,10 @@ struct PartLimit {
   const char* name;
   std::size_t max;
 };
-constexpr PartLimit kIdentityParts[] = {
-    {"ak_public", 4096}, {"ek_public", 4096}, {"ek_certificate", 8 << 10}, {"ek_chain", 32 << 10}};
+constexpr PartLimit kIdentityParts[] = {{"ak_public", 4096},
+                                        {"ek_public", 4096},
+                                        {"ek_certificate", tpm::kMaxEkCertificate},
+                                        {"ek_chain", tpm::kMaxEkChain}};
 
 // Of each type that has any.
 std::vector<PartLimit> PartsOf(std::string_view type) {
@@ -50,13 +54,6 @@ std::vector<PartLimit> PartsOf(std::string_view type) {
   std::vector<PartLimit> out;
   if (type == "evidence")
     for (const Part& part : kParts) out.push_back({part.name, part.max});
-  return out;
-}
-
-// A text may quote what a peer or a TPM said: JSON takes UTF-8 only.
-std::string Printable(std::string_view text) {
-  std::string out;
-  for (const char c : text) out += c >= ' ' && c < 0x7F ? c : '?';
   return out;
 }
 
@@ -209,9 +206,9 @@ Bytes EncodeIdentity(const Identity& i) {
   Bytes out = Frame(nlohmann::ordered_json{{"type", "identity"},
                                            {"version", 1},
                                            {"tpm",
-                                            {{"manufacturer", Printable(i.tpm_manufacturer)},
-                                             {"vendor", Printable(i.tpm_vendor)},
-                                             {"firmware", Printable(i.tpm_firmware)},
+                                            {{"manufacturer", PrintableAscii(i.tpm_manufacturer)},
+                                             {"vendor", PrintableAscii(i.tpm_vendor)},
+                                             {"firmware", PrintableAscii(i.tpm_firmware)},
                                              {"software", i.tpm_software}}},
                                            {"parts", parts}});
   for (const auto part : kIdentityBytes) out.insert(out.end(), (i.*part).begin(), (i.*part).end());
@@ -240,7 +237,7 @@ Bytes EncodeRefusal(const Refusal& r) {
   return Frame(json{{"type", "refusal"},
                     {"version", 1},
                     {"code", r.code},
-                    {"message", Printable(r.message.substr(0, kMaxRefusal))}});
+                    {"message", PrintableAscii(r.message.substr(0, kMaxRefusal))}});
 }
 
 Result<std::optional<std::uint64_t>> FrameSize(ByteView prefix, std::size_t max) {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "tpm/ek_certificate.h"
+
 namespace assay::evidence {
 namespace {
 
@@ -130,7 +132,7 @@ TEST(Messages, OfAnEnrolmentGoBothWays) {
     ASSERT_TRUE(again) << again.error().Message();
     EXPECT_EQ(EncodeQuestion(*again), EncodeQuestion(q));
   }
-  id.ek_certificate.resize((8 << 10) + 1);
+  id.ek_certificate.resize(tpm::kMaxEkCertificate + 1);
   EXPECT_FALSE(DecodeMessage(EncodeIdentity(id), kMaxEvidence));
   for (const Activate& bad : {Activate{Bytes(31, 1), Bytes(68, 2), Bytes(256, 3)},
                               Activate{Bytes(kNonceSize, 1), Bytes(129, 2), Bytes(256, 3)},
