@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "appraise/checks.h"
+#include "base/name_table.h"
 
 namespace assay::appraise {
 namespace {
@@ -62,6 +63,10 @@ void KeepStanding(Round& r) {
   out.host.standing = std::move(standing);
 }
 
+constexpr auto kVerdicts = Names<Verdict>({{Verdict::kTrusted, "trusted"},
+                                           {Verdict::kNotTrusted, "not-trusted"},
+                                           {Verdict::kUnknown, "could-not-tell"}});
+
 }  // namespace
 
 std::string NormalisePath(std::string_view path) {
@@ -72,36 +77,24 @@ std::string NormalisePath(std::string_view path) {
   return out;
 }
 
-std::string_view VerdictName(Verdict v) {
-  switch (v) {
-    case Verdict::kTrusted:
-      return "trusted";
-    case Verdict::kNotTrusted:
-      return "not-trusted";
-    case Verdict::kUnknown:
-      break;
-  }
-  return "could-not-tell";
+std::string_view VerdictName(Verdict v) { return kVerdicts.Of(v); }
+std::optional<Verdict> VerdictFromName(std::string_view name) { return kVerdicts.Find(name); }
+
+std::string_view StandingName(Standing s) {
+  static constexpr auto kNames = Names<Standing>(
+      {{Standing::kGood, "good"}, {Standing::kVulnerable, "vulnerable"}, {Standing::kRevoked, "revoked"}});
+  return kNames.Of(s);
 }
 
 std::string_view EntryStateName(EntryState s) {
-  switch (s) {
-    case EntryState::kTrusted:
-      return "trusted";
-    case EntryState::kVulnerable:
-      return "vulnerable";
-    case EntryState::kRevoked:
-      return "revoked";
-    case EntryState::kChanged:
-      return "changed";
-    case EntryState::kViolation:
-      return "violation";
-    case EntryState::kOwn:
-      return "own";
-    case EntryState::kUnknown:
-      break;
-  }
-  return "unknown";
+  static constexpr auto kNames = Names<EntryState>({{EntryState::kTrusted, "trusted"},
+                                                    {EntryState::kVulnerable, "vulnerable"},
+                                                    {EntryState::kRevoked, "revoked"},
+                                                    {EntryState::kChanged, "changed"},
+                                                    {EntryState::kUnknown, "unknown"},
+                                                    {EntryState::kViolation, "violation"},
+                                                    {EntryState::kOwn, "own"}});
+  return kNames.Of(s);
 }
 
 Appraisal Appraise(const Request& request, const HostState& host, const ReferenceValues& references,

@@ -27,6 +27,7 @@ namespace assay::appraise {
 
 // Reference values, as the reference room's index answers.
 enum class Standing { kGood, kVulnerable, kRevoked };
+std::string_view StandingName(Standing s);  // "good", "vulnerable", "revoked"
 struct Origin {
   Standing standing = Standing::kGood;
   std::string package, version, architecture, path;  // path as packaged: "/usr/bin/ls"
@@ -48,6 +49,7 @@ enum class Verdict {
   kUnknown = 2
 };  // 'could not tell' is 2, as the exit code
 std::string_view VerdictName(Verdict v);  // "trusted", "not-trusted", "could-not-tell"
+std::optional<Verdict> VerdictFromName(std::string_view name);
 
 // How far a verdict reaches: what was measured of all that could have run.
 enum class Reach {
@@ -57,6 +59,7 @@ enum class Reach {
   kBoot,       // the machine since its boot, which was an expected one
 };
 std::string_view ReachName(Reach r);  // "unknown", "namespace", "start", "boot"
+std::optional<Reach> ReachFromName(std::string_view name);
 
 struct Finding {
   std::string name;                       // "quote.nonce", "list.removed", "entry.changed", ...

@@ -114,12 +114,11 @@ Result<> ReadReach(const JsonValue& root, Reach& out) {
     out = Reach::kUnknown;
     return {};
   }
-  for (const Reach reach : {Reach::kNamespace, Reach::kStart, Reach::kBoot}) {
-    if (name != ReachName(reach)) continue;
-    out = reach;
-    return {};
-  }
-  return Fail(UsageError("policy: require_reach: not any, namespace, start or boot: " + name));
+  const std::optional<Reach> reach = ReachFromName(name);
+  if (!reach || *reach == Reach::kUnknown)
+    return Fail(UsageError("policy: require_reach: not any, namespace, start or boot: " + name));
+  out = *reach;
+  return {};
 }
 
 // Deeds of a program on memory and devices. What says that content is not known, or that something reached
@@ -165,9 +164,8 @@ json AlgNames(const std::vector<HashAlg>& algs) {
   return names;
 }
 
-Result<Verdict> VerdictFromName(std::string_view name) {
-  for (const Verdict v : {Verdict::kTrusted, Verdict::kNotTrusted, Verdict::kUnknown})
-    if (name == VerdictName(v)) return v;
+Result<Verdict> ReadVerdict(std::string_view name) {
+  if (const std::optional<Verdict> v = VerdictFromName(name)) return *v;
   return Fail(ParseError("host-state", 0, "not a verdict: " + std::string(name)));
 }
 
@@ -206,7 +204,7 @@ Result<Finding> ReadFinding(const JsonValue& v) {
   Finding f;
   ASSAY_ASSIGN(f.name, v.Str("name"));
   ASSAY_ASSIGN(const std::string weight, v.Str("weight"));
-  ASSAY_ASSIGN(f.weight, VerdictFromName(weight));
+  ASSAY_ASSIGN(f.weight, ReadVerdict(weight));
   ASSAY_ASSIGN(f.text, v.Str("text"));
   ASSAY_ASSIGN(f.sub, Small(v, "sub"));
   ASSAY_ASSIGN(f.path, v.Str("path"));

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "appraise/checks.h"
+#include "base/name_table.h"
 
 namespace assay::appraise {
 namespace {
@@ -26,21 +27,15 @@ Reach ReachOf(const Round& r, bool boot_expected) {
   return Own(r, "early") == "yes" && BootProven(r, boot_expected) ? Reach::kBoot : Reach::kStart;
 }
 
+constexpr auto kReaches = Names<Reach>({{Reach::kUnknown, "unknown"},
+                                        {Reach::kNamespace, "namespace"},
+                                        {Reach::kStart, "start"},
+                                        {Reach::kBoot, "boot"}});
+
 }  // namespace
 
-std::string_view ReachName(Reach r) {
-  switch (r) {
-    case Reach::kNamespace:
-      return "namespace";
-    case Reach::kStart:
-      return "start";
-    case Reach::kBoot:
-      return "boot";
-    case Reach::kUnknown:
-      break;
-  }
-  return "unknown";
-}
+std::string_view ReachName(Reach r) { return kReaches.Of(r); }
+std::optional<Reach> ReachFromName(std::string_view name) { return kReaches.Find(name); }
 
 void JudgeReach(Round& r, bool boot_expected) {
   r.out.reach = ReachOf(r, boot_expected);

@@ -9,6 +9,7 @@
 
 #include "appraise/enrolment.h"
 #include "base/json.h"
+#include "base/text.h"
 
 namespace assay::appraise {
 namespace {
@@ -63,24 +64,6 @@ json ReachJson(const Appraisal& a) {
   json j = {{"from", ReachName(a.reach)}, {"text", ReachText(a)}};
   if (a.reach == Reach::kStart) j["since"] = Time(a.claims.started_ms);
   return j;
-}
-
-// Paths and names come from the machine that is judged: no control bytes of theirs reach a terminal. U+0080
-// to U+009F (C2 80 to C2 9F) are control characters as well.
-std::string Printable(std::string_view s) {
-  std::string out;
-  for (std::size_t i = 0; i < s.size(); ++i) {
-    const auto byte = static_cast<unsigned char>(s[i]);
-    const auto next = static_cast<unsigned char>(i + 1 < s.size() ? s[i + 1] : 0);
-    const bool control = byte < 0x20 || byte == 0x7F || (byte == 0xC2 && next >= 0x80 && next < 0xA0);
-    if (!control) {
-      out += s[i];
-      continue;
-    }
-    out += fmt::format("\\x{:02x}", byte);
-    if (byte == 0xC2) out += fmt::format("\\x{:02x}", static_cast<unsigned char>(s[++i]));
-  }
-  return out;
 }
 
 void PutCgroup(json& j, const std::string& cgroup) {

@@ -32,18 +32,6 @@ struct ReferenceOptions {
   bool no_byte_code = false;
 };
 
-std::string_view StandingName(appraise::Standing s) {
-  switch (s) {
-    case appraise::Standing::kVulnerable:
-      return "vulnerable";
-    case appraise::Standing::kRevoked:
-      return "revoked";
-    case appraise::Standing::kGood:
-      break;
-  }
-  return "good";
-}
-
 std::string Dump(const json& j) { return j.dump(-1, ' ', false, json::error_handler_t::replace); }
 
 struct Mark {
@@ -244,7 +232,7 @@ Result<int> Build(const ReferenceOptions& o, const Session& session) {
 
 json OriginJson(const appraise::Origin& o) {
   return {{"package", o.package}, {"version", o.version}, {"architecture", o.architecture},
-          {"path", o.path},       {"note", o.note},       {"standing", StandingName(o.standing)}};
+          {"path", o.path},       {"note", o.note},       {"standing", appraise::StandingName(o.standing)}};
 }
 
 Result<int> Find(const ReferenceOptions& o, const Index& index, const Session& session) {
@@ -263,7 +251,8 @@ Result<int> Find(const ReferenceOptions& o, const Index& index, const Session& s
     list.push_back(OriginJson(origin));
     if (!session.json)
       fmt::print("{} of {} {} {}: {}{}\n", origin.path, origin.package, origin.version, origin.architecture,
-                 StandingName(origin.standing), origin.note.empty() ? "" : " (" + origin.note + ")");
+                 appraise::StandingName(origin.standing),
+                 origin.note.empty() ? "" : " (" + origin.note + ")");
   }
   if (session.json)
     fmt::print("{}\n", Dump({{"found", list}}));
@@ -280,11 +269,13 @@ Result<int> Show(const ReferenceOptions& o, const Session& session) {
     packages.push_back({{"package", p.package},
                         {"version", p.version},
                         {"architecture", p.architecture},
-                        {"standing", StandingName(p.standing)},
+                        {"standing", appraise::StandingName(p.standing)},
                         {"note", p.note}});
     if (!session.json)
       fmt::print("{} {} {}{}{}\n", p.package, p.version, p.architecture,
-                 p.standing == appraise::Standing::kGood ? "" : fmt::format(": {}", StandingName(p.standing)),
+                 p.standing == appraise::Standing::kGood
+                     ? ""
+                     : fmt::format(": {}", appraise::StandingName(p.standing)),
                  p.note.empty() ? "" : " (" + p.note + ")");
   }
   if (session.json)

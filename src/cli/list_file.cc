@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/fd.h"
+#include "base/text.h"
 #include "boot/cel.h"
 #include "boot/event_data.h"
 #include "list/list.h"
@@ -45,7 +46,7 @@ bool Fits(ByteView list, HashAlg bank) {
   if (!first) return false;
   if (!*first) return true;
   const std::string_view name = (*first)->template_name;
-  return std::all_of(name.begin(), name.end(), [](char c) { return c > ' ' && c < 0x7f; });
+  return IsPrintableAscii(name) && name.find(' ') == std::string_view::npos;
 }
 
 Result<HashAlg> BankOfBinary(ByteView list, std::optional<HashAlg> named) {

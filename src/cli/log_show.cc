@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/text.h"
 #include "cli/cmd_log.h"
 
 namespace assay::cli {
@@ -11,22 +12,6 @@ namespace {
 using nlohmann::json;
 
 constexpr std::size_t kShortDigest = 16;  // hexadecimal digits of a digest in the table
-
-// Names come from whoever owned the machine: a control character must not reach the terminal.
-std::string Printable(std::string_view text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const auto c = static_cast<unsigned char>(text[i]);
-    const auto next = static_cast<unsigned char>(i + 1 < text.size() ? text[i + 1] : 0);
-    const bool c1 = c == 0xC2 && next >= 0x80 && next < 0xA0;  // U+0080 to U+009F
-    if (c < 0x20 || c == 0x7F || c1) {
-      out += fmt::format("\\x{:02x}", c);
-    } else {
-      out += text[i];
-    }
-  }
-  return out;
-}
 
 // What is not UTF-8 can't stand in JSON: it is replaced there, and given in hexadecimal besides.
 void PutText(json& out, const std::string& key, std::string_view text) {

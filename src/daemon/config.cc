@@ -5,6 +5,7 @@
 
 #include "base/fd.h"
 #include "base/json.h"
+#include "base/name_table.h"
 
 namespace assay::daemon {
 namespace {
@@ -62,28 +63,25 @@ Result<> ParseRecord(const JsonValue& v, Config& c) {
   return Get(v, "max_records", 100, 100'000'000, c.max_records);
 }
 
+constexpr auto kScopes =
+    Names<Scope>({{Scope::kNone, "none"}, {Scope::kNamespace, "namespace"}, {Scope::kHost, "host"}});
+constexpr auto kAppraises = Names<measure::Appraise>({{measure::Appraise::kOff, "off"},
+                                                      {measure::Appraise::kLearn, "learn"},
+                                                      {measure::Appraise::kEnforce, "enforce"}});
+constexpr auto kExpiries =
+    Names<measure::Expiry>({{measure::Expiry::kAllow, "allow"}, {measure::Expiry::kRefuse, "refuse"}});
+
 Result<measure::Appraise> ParseAppraise(const JsonValue& v) {
   std::string appraise = "off";
   ASSAY_TRY(Get(v, "appraise", appraise));
-  if (appraise == "off") return measure::Appraise::kOff;
-  if (appraise == "learn") return measure::Appraise::kLearn;
-  if (appraise == "enforce") return measure::Appraise::kEnforce;
-  return Fail(UsageError("engine/appraise: not off, learn or enforce: " + appraise));
+  return kAppraises.Parse(appraise, "engine/appraise");
 }
 
 Result<> ParseEngine(const JsonValue& v, Config& c) {
   ASSAY_TRY(v.OnlyKeys({"scope", "mounts", "policy", "appraise", "extensions", "workers", "deadline_ms",
                         "expiry", "engine", "guard"}));
   ASSAY_ASSIGN(std::string scope, v.Str("scope"));
-  if (scope == "none") {
-    c.scope = Scope::kNone;
-  } else if (scope == "namespace") {
-    c.scope = Scope::kNamespace;
-  } else if (scope == "host") {
-    c.scope = Scope::kHost;
-  } else {
-    return Fail(UsageError("engine/scope: not none, namespace or host: " + scope));
-  }
+  ASSAY_ASSIGN(c.scope, kScopes.Parse(scope, "engine/scope"));
   c.engine.mounts = {"/"};
   ASSAY_TRY(Get(v, "mounts", c.engine.mounts));
   std::string policy = "default";
@@ -98,8 +96,7 @@ Result<> ParseEngine(const JsonValue& v, Config& c) {
   c.engine.deadline = std::chrono::milliseconds(deadline);
   std::string expiry = "allow";
   ASSAY_TRY(Get(v, "expiry", expiry));
-  if (expiry != "allow" && expiry != "refuse")
-    return Fail(UsageError("engine/expiry: not allow or refuse: " + expiry));
+  ASSAY_ASSIGN(c.engine.expiry, kExpiries.Parse(expiry, "engine/expiry"));
   std::string engine = "best";
   ASSAY_TRY(Get(v, "engine", engine));
   if (engine != "best" && engine != "lsm" && engine != "fanotify" && engine != kKernelIma)
@@ -115,7 +112,6 @@ Result<> ParseEngine(const JsonValue& v, Config& c) {
       return Fail(
           UsageError("engine/engine kernel-ima needs the scope host: the kernel measures the whole machine"));
   }
-  c.engine.expiry = expiry == "allow" ? measure::Expiry::kAllow : measure::Expiry::kRefuse;
   return {};
 }
 
@@ -169,17 +165,7 @@ Result<> ParseLog(const JsonValue& v, Config& c) {
 
 }  // namespace
 
-std::string_view ScopeName(Scope scope) {
-  switch (scope) {
-    case Scope::kNone:
-      return "none";
-    case Scope::kNamespace:
-      return "namespace";
-    case Scope::kHost:
-      return "host";
-  }
-  return "none";
-}
+std::string_view ScopeName(Scope scope) { return kScopes.Of(scope); }
 
 Result<Config> ParseConfig(std::string_view json) {
   ASSAY_ASSIGN(JsonDoc doc, JsonDoc::Parse(json, "assayd-config", kMaxConfig));
@@ -226,17 +212,7 @@ Result<Config> ReadConfig(const std::string& path) {
   return config;
 }
 
-std::string_view AppraiseName(measure::Appraise appraise) {
-  switch (appraise) {
-    case measure::Appraise::kOff:
-      return "off";
-    case measure::Appraise::kLearn:
-      return "learn";
-    case measure::Appraise::kEnforce:
-      return "enforce";
-  }
-  return "off";
-}
+std::string_view AppraiseName(measure::Appraise appraise) { return kAppraises.Of(appraise); }
 
 std::string EnginePolicy(const Config& c) {
   nlohmann::json j;
@@ -247,7 +223,7 @@ std::string EnginePolicy(const Config& c) {
                  {"rules", c.engine.policy->text()},
                  {"guard", c.engine.guard},
                  {"deadline_ms", c.engine.deadline.count()},
-                 {"expiry", c.engine.expiry == measure::Expiry::kAllow ? "allow" : "refuse"}};
+                 {"expiry", kExpiries.Of(c.engine.expiry)}};
   j["record"] = {{"pcr", c.pcr},
                  {"synchronous", c.synchronous},
                  {"group_ms", c.group_ms},
