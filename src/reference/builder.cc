@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/fd.h"
+#include "base/hash_fd.h"
 #include "reference/byte_code.h"
 #include "reference/format.h"
 #include "reference/index.h"
@@ -15,7 +16,6 @@
 namespace assay::reference {
 namespace {
 
-constexpr std::size_t kBlock = 1 << 20;
 constexpr std::uint64_t kMaxTable = UINT32_MAX;
 constexpr const char* kByteCode = "byte code, calculated from the packaged source";
 
@@ -26,15 +26,9 @@ struct Marked {
 
 Result<Digest> HashFile(const std::string& path) {
   ASSAY_ASSIGN(const UniqueFd fd, Open(path, O_RDONLY | O_NOFOLLOW));
-  Hasher hasher(HashAlg::kSha256);
-  Bytes block(kBlock);
-  while (true) {
-    const ssize_t n = read(fd.get(), block.data(), block.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return Fail(OsError("read", path, errno));
-    if (n == 0) return hasher.Finish();
-    hasher.Update(ByteView(block).first(static_cast<std::size_t>(n)));
-  }
+  Result<Digest> digest = HashFd(fd.get(), HashAlg::kSha256);
+  if (!digest) return Fail(digest.error().In("reading " + path));
+  return digest;
 }
 
 Result<std::optional<PackagedFile>> CompileFile(const std::string& path, ByteCompiler& compiler) {
@@ -64,6 +58,98 @@ class Strings {
   std::map<std::string, std::uint32_t, std::less<>> offsets_;
   Writer w_;
 };
+
+// One origin of a content.
+struct Row {
+  Digest digest;
+  std::uint32_t package;
+  std::string_view path;
+  friend bool operator==(const Row&, const Row&) = default;
+};
+
+// In an order of its own, so that the same content gives the same file.
+std::vector<const PackageContent*> Sorted(const std::vector<PackageContent>& content) {
+  std::vector<const PackageContent*> packages;
+  for (const PackageContent& p : content) packages.push_back(&p);
+  std::sort(packages.begin(), packages.end(), [](const PackageContent* a, const PackageContent* b) {
+    return std::tie(a->package, a->version, a->architecture, a->note) <
+           std::tie(b->package, b->version, b->architecture, b->note);
+  });
+  return packages;
+}
+
+std::vector<Row> RowsOf(const std::vector<const PackageContent*>& packages) {
+  std::vector<Row> rows;
+  for (std::uint32_t i = 0; i < packages.size(); ++i)
+    for (const PackagedFile& f : packages[i]->files) rows.push_back({f.digest, i, f.path});
+  std::sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) {
+    return std::tie(a.digest, a.package, a.path) < std::tie(b.digest, b.package, b.path);
+  });
+  rows.erase(std::unique(rows.begin(), rows.end()), rows.end());
+  return rows;
+}
+
+// What the file is made of.
+struct Tables {
+  Strings strings;
+  Writer fanout, digests, ranges, origins, packages, paths;
+  Header counts{};
+
+  void PutRows(const std::vector<Row>& rows);
+  Bytes Lay() const;
+};
+
+void Tables::PutRows(const std::vector<Row>& rows) {
+  std::array<std::uint32_t, 257> smaller{};
+  std::map<std::string, std::uint32_t> latest;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (i == 0 || rows[i].digest != rows[i - 1].digest) {
+      digests.Put(rows[i].digest.view());
+      ranges.U32Le(static_cast<std::uint32_t>(i));
+      ++smaller[rows[i].digest.view()[0] + 1U];
+      ++counts.digests;
+    }
+    origins.U32Le(rows[i].package).U32Le(strings.Put(rows[i].path));
+    const auto [at, added] =
+        latest.try_emplace(appraise::NormalisePath(rows[i].path), static_cast<std::uint32_t>(i));
+    // Of several packages at one path the last in order, which is the latest where versions sort as text.
+    if (!added && rows[i].package > rows[at->second].package) at->second = static_cast<std::uint32_t>(i);
+  }
+  ranges.U32Le(static_cast<std::uint32_t>(rows.size()));
+  std::uint32_t sum = 0;
+  for (const std::uint32_t n : smaller) fanout.U32Le(sum += n);
+  for (const auto& [key, origin] : latest) paths.U32Le(strings.Put(key)).U32Le(origin);
+  counts.origins = rows.size();
+  counts.paths = latest.size();
+}
+
+// The header, then each table at a multiple of 8.
+Bytes Tables::Lay() const {
+  Header h = counts;
+  h.magic = kMagic;
+  h.strings_size = strings.bytes().size();
+  Bytes file(sizeof(Header));
+  std::size_t size = file.size();
+  for (const Writer* w : {&fanout, &digests, &ranges, &origins, &packages, &paths})
+    size += w->bytes().size() + 7;
+  file.reserve(size + strings.bytes().size() + 7);
+  const auto place = [&](const Bytes& table) {
+    const std::uint64_t here = file.size();
+    file.insert(file.end(), table.begin(), table.end());
+    file.resize((file.size() + 7) & ~std::size_t{7});
+    return here;
+  };
+  h.fanout_at = place(fanout.bytes());
+  h.digests_at = place(digests.bytes());
+  h.ranges_at = place(ranges.bytes());
+  h.origins_at = place(origins.bytes());
+  h.packages_at = place(packages.bytes());
+  h.paths_at = place(paths.bytes());
+  h.strings_at = place(strings.bytes());
+  h.file_size = file.size();
+  std::copy_n(reinterpret_cast<const std::uint8_t*>(&h), sizeof(h), file.begin());
+  return file;
+}
 
 }  // namespace
 
@@ -183,95 +269,21 @@ std::size_t Builder::files() const {
 
 Result<> Builder::Write(const std::string& path) const {
   const std::lock_guard lock(impl_->mutex);
-  struct Row {
-    Digest digest;
-    std::uint32_t package;
-    std::string_view path;
-  };
-  std::vector<Row> rows;
-  std::vector<PackageContent*> packages;
-  for (PackageContent& p : impl_->packages) packages.push_back(&p);
-  // In an order of its own, so that the same content gives the same file.
-  std::sort(packages.begin(), packages.end(), [](const PackageContent* a, const PackageContent* b) {
-    return std::tie(a->package, a->version, a->architecture, a->note) <
-           std::tie(b->package, b->version, b->architecture, b->note);
-  });
-  for (std::uint32_t i = 0; i < packages.size(); ++i)
-    for (const PackagedFile& f : packages[i]->files) rows.push_back({f.digest, i, f.path});
-  std::sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) {
-    return std::tie(a.digest, a.package, a.path) < std::tie(b.digest, b.package, b.path);
-  });
-  rows.erase(std::unique(rows.begin(), rows.end(),
-                         [](const Row& a, const Row& b) {
-                           return a.digest == b.digest && a.package == b.package && a.path == b.path;
-                         }),
-             rows.end());
-  Strings strings;
-  Writer package_table, digests, ranges, origins, fanout, path_table;
+  const std::vector<const PackageContent*> packages = Sorted(impl_->packages);
+  const std::vector<Row> rows = RowsOf(packages);
+  Tables t;
   for (const PackageContent* p : packages) {
     std::string note;
     const appraise::Standing standing = impl_->StandingOf(*p, note);
-    package_table.U32Le(strings.Put(p->package)).U32Le(strings.Put(p->version));
-    package_table.U32Le(strings.Put(p->architecture)).U32Le(strings.Put(note));
-    package_table.U32Le(static_cast<std::uint32_t>(standing));
+    t.packages.U32Le(t.strings.Put(p->package)).U32Le(t.strings.Put(p->version));
+    t.packages.U32Le(t.strings.Put(p->architecture)).U32Le(t.strings.Put(note));
+    t.packages.U32Le(static_cast<std::uint32_t>(standing));
   }
-  std::array<std::uint32_t, 257> counts{};
-  std::uint64_t n_digests = 0;
-  std::map<std::string, std::uint32_t> paths;
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    if (i == 0 || rows[i].digest != rows[i - 1].digest) {
-      digests.Put(rows[i].digest.view());
-      ranges.U32Le(static_cast<std::uint32_t>(i));
-      ++counts[rows[i].digest.view()[0] + 1U];
-      ++n_digests;
-    }
-    origins.U32Le(rows[i].package).U32Le(strings.Put(rows[i].path));
-    const auto [at, added] =
-        paths.try_emplace(appraise::NormalisePath(rows[i].path), static_cast<std::uint32_t>(i));
-    // Of several packages at one path the last in order, which is the latest where versions sort as text.
-    if (!added && rows[i].package > rows[at->second].package) at->second = static_cast<std::uint32_t>(i);
-  }
-  ranges.U32Le(static_cast<std::uint32_t>(rows.size()));
-  std::uint32_t sum = 0;
-  for (const std::uint32_t n : counts) fanout.U32Le(sum += n);
-  for (const auto& [key, origin] : paths) path_table.U32Le(strings.Put(key)).U32Le(origin);
-  if (rows.size() >= kMaxTable || strings.bytes().size() >= kMaxTable)
+  t.counts.packages = packages.size();
+  t.PutRows(rows);
+  if (rows.size() >= kMaxTable || t.strings.bytes().size() >= kMaxTable)
     return Fail(UsageError("too many files for one index"));
-
-  Header h{};
-  h.magic = kMagic;
-  h.digests = n_digests;
-  h.origins = rows.size();
-  h.packages = packages.size();
-  h.paths = paths.size();
-  h.strings_size = strings.bytes().size();
-  std::uint64_t at = sizeof(Header);
-  auto place = [&](const Bytes& table) {
-    const std::uint64_t here = at;
-    at = (at + table.size() + 7) & ~std::uint64_t{7};
-    return here;
-  };
-  h.fanout_at = place(fanout.bytes());
-  h.digests_at = place(digests.bytes());
-  h.ranges_at = place(ranges.bytes());
-  h.origins_at = place(origins.bytes());
-  h.packages_at = place(package_table.bytes());
-  h.paths_at = place(path_table.bytes());
-  h.strings_at = place(strings.bytes());
-  h.file_size = at;
-  Bytes file(at);
-  std::copy_n(reinterpret_cast<const std::uint8_t*>(&h), sizeof(h), file.begin());
-  auto put = [&](const Bytes& table, std::uint64_t offset) {
-    std::copy(table.begin(), table.end(), file.begin() + static_cast<std::ptrdiff_t>(offset));
-  };
-  put(fanout.bytes(), h.fanout_at);
-  put(digests.bytes(), h.digests_at);
-  put(ranges.bytes(), h.ranges_at);
-  put(origins.bytes(), h.origins_at);
-  put(package_table.bytes(), h.packages_at);
-  put(path_table.bytes(), h.paths_at);
-  put(strings.bytes(), h.strings_at);
-  return WriteFileAtomic(path, file, 0644);
+  return WriteFileAtomic(path, t.Lay(), 0644);
 }
 
 }  // namespace assay::reference

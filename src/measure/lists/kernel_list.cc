@@ -1,7 +1,6 @@
 #include "measure/lists/kernel_list.h"
 
 #include <fmt/format.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -10,6 +9,7 @@
 #include <mutex>
 #include <optional>
 
+#include "base/event_fd.h"
 #include "list/list.h"
 
 namespace assay::measure {
@@ -26,7 +26,8 @@ struct KernelList::Impl {
   tpm::Tpm* tpm = nullptr;
   UniqueFd kernel;  // its position is behind what was read
   HashAlg columns = HashAlg::kSha1;
-  UniqueFd copy, growth;
+  UniqueFd copy;
+  EventFd growth;
   std::mutex quiescing;  // one quote at a time
 
   mutable std::mutex mutex;         // of all that follows
@@ -85,9 +86,7 @@ Result<> KernelList::Impl::Read() {
   for (; next && *next; next = reader.Next()) ASSAY_TRY(Append(**next));
   if (!next)
     return Fail(StateError("kernel-ima.torn", "the kernel's list can't be read: " + next.error().Message()));
-  const std::uint64_t one = 1;
-  if (!added.empty() && ::write(growth.get(), &one, sizeof(one)) != sizeof(one) && errno != EAGAIN)
-    return Fail(OsError("write", "eventfd", errno));
+  if (!added.empty()) growth.Signal();
   return {};
 }
 
@@ -124,8 +123,7 @@ Result<std::unique_ptr<KernelList>> KernelList::Open(KernelListOptions options, 
   impl->kernel = std::move(*kernel);
   impl->copy.Reset(memfd_create("kernel-ima", MFD_CLOEXEC));
   if (!impl->copy) return Fail(OsError("memfd_create", "", errno));
-  impl->growth.Reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!impl->growth) return Fail(OsError("eventfd", "", errno));
+  ASSAY_ASSIGN(impl->growth, EventFd::Make());
   std::unique_ptr<KernelList> list(new KernelList(std::move(impl)));
   ASSAY_TRY(list->Sync());
   if (list->State().count < 2)

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -18,6 +17,7 @@
 #include <set>
 #include <thread>
 
+#include "base/event_fd.h"
 #include "base/log.h"
 #include "measure/lists/list_view.h"
 #include "measure/node/measure_pool.h"
@@ -67,7 +67,8 @@ struct Fs::Impl {
   FsOptions options;
   ListSource* source = nullptr;
   Recorder* recorder = nullptr;
-  UniqueFd list, stop;
+  UniqueFd list;
+  EventFd stop;
   std::vector<Node> nodes;
   timespec since{};
   std::atomic<fuse_ino_t> next_measure{kFirstMeasure};
@@ -507,9 +508,7 @@ Result<> Fs::Impl::MountIt() {
 // fails from then on.
 Fs::Impl::~Impl() {
   if (pool) pool->Stop();
-  const std::uint64_t one = 1;
-  if (stop && ::write(stop.get(), &one, sizeof(one)) != sizeof(one))
-    log::Error("{}", OsError("write", "eventfd", errno).Message());
+  stop.Signal();
   for (std::thread& t : threads) t.join();
   if (mounted && umount2(options.mount_point.c_str(), MNT_DETACH) != 0)
     log::Warn("{}", OsError("umount2", options.mount_point, errno).Message());
@@ -526,8 +525,7 @@ Result<std::unique_ptr<Fs>> Fs::Mount(FsOptions options, ListSource& list, Recor
   impl->recorder = recorder;
   clock_gettime(CLOCK_REALTIME, &impl->since);
   ASSAY_ASSIGN(impl->list, list.OpenList());
-  impl->stop.Reset(eventfd(0, EFD_CLOEXEC));
-  if (!impl->stop) return Fail(OsError("eventfd", "", errno));
+  ASSAY_ASSIGN(impl->stop, EventFd::Make());
   impl->AddNodes();
   ASSAY_TRY(impl->MountIt());
   return std::unique_ptr<Fs>(new Fs(std::move(impl)));

@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "base/clock.h"
+#include "base/hash_fd.h"
 #include "base/log.h"
 #include "measure/engine/lanes.h"
 #include "measure/system/file.h"
@@ -28,7 +29,6 @@ constexpr unsigned kMaxPerUser = 8;   // users other than root
 constexpr std::size_t kMaxWaiting = 8192, kMaxWaitingPerUser = 2048;
 constexpr auto kTick = std::chrono::milliseconds(100);
 constexpr auto kStopPatience = std::chrono::seconds(2);
-constexpr std::size_t kBlock = 128 << 10;
 
 struct Job {
   Caller caller;
@@ -122,9 +122,7 @@ JobPtr MeasurePool::State::TakeWaiting() {
 // Each block: is the caller still there, does a writer wait? A writer is let in, and the content then counts
 // as written to.
 Result<Digest> MeasurePool::State::Hash(Job& job, int fd, bool& held) {
-  const std::unique_ptr<std::uint8_t[]> block(new std::uint8_t[kBlock]);
-  Hasher hasher(recorder->options().list_bank);
-  for (off_t at = 0;;) {
+  const auto look = [&]() -> Result<> {
     {
       std::lock_guard lock(mutex);
       if (job.answered) return Fail(Late());
@@ -133,13 +131,9 @@ Result<Digest> MeasurePool::State::Hash(Job& job, int fd, bool& held) {
       Release(fd);
       held = false;
     }
-    const ssize_t n = pread(fd, block.get(), kBlock, at);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return Fail(OsError("pread", "", errno));
-    if (n == 0) return hasher.Finish();
-    hasher.Update(ByteView(block.get(), static_cast<std::size_t>(n)));
-    at += n;
-  }
+    return {};
+  };
+  return assay::HashFd(fd, recorder->options().list_bank, {.before_block = look});
 }
 
 // Counted before it is recorded: many workers of one user are no way around.

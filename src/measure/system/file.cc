@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/hash_fd.h"
 #include "measure/system/cgroup.h"
 #include "measure/system/maps.h"
 #include "measure/system/regular_file.h"
@@ -24,7 +25,6 @@
 namespace assay::measure {
 namespace {
 
-constexpr std::size_t kBlock = 1 << 20;
 constexpr std::size_t kMaxProcFile = std::size_t{16} << 20;
 constexpr std::string_view kDeleted = " (deleted)";
 
@@ -56,23 +56,11 @@ bool StillHeld(int fd) { return fcntl(fd, F_GETLEASE) == F_RDLCK; }
 void Release(int fd) { fcntl(fd, F_SETLEASE, F_UNLCK); }
 
 Result<Digest> HashFd(int fd, HashAlg alg, std::uint64_t* bytes, const std::atomic<bool>* stop) {
-  thread_local const std::unique_ptr<std::uint8_t[]> block(new std::uint8_t[kBlock]);
-  Hasher hasher(alg);
-  off_t at = 0;
-  const auto read_all = [&]() -> Result<Digest> {
-    while (true) {
-      if (stop != nullptr && *stop) return Fail(StateError("measure.late", "nobody waits for it any more"));
-      const ssize_t n = pread(fd, block.get(), kBlock, at);
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) return Fail(OsError("pread", "", errno));
-      if (n == 0) return hasher.Finish();
-      hasher.Update(ByteView(block.get(), static_cast<std::size_t>(n)));
-      at += n;
-    }
+  const auto wanted = [stop]() -> Result<> {
+    if (stop != nullptr && *stop) return Fail(StateError("measure.late", "nobody waits for it any more"));
+    return {};
   };
-  Result<Digest> digest = read_all();
-  if (bytes != nullptr) *bytes = static_cast<std::uint64_t>(at);
-  return digest;
+  return assay::HashFd(fd, alg, {.before_block = wanted, .bytes = bytes});
 }
 
 Result<std::string> NameOfFd(int fd) {

@@ -1,13 +1,13 @@
 #include "measure/system/mount_watch.h"
 
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <array>
 #include <set>
 #include <thread>
 
+#include "base/event_fd.h"
 #include "base/fd.h"
 #include "base/log.h"
 
@@ -87,7 +87,7 @@ bool HoldsFiles(const Mount& mount) {
 struct MountWatch::Impl {
   std::function<void(const Mount&)> appeared;
   UniqueFd info;
-  UniqueFd stop;
+  EventFd stop;
   std::set<std::uint64_t> seen;
   std::thread thread;
 
@@ -122,9 +122,7 @@ struct MountWatch::Impl {
 MountWatch::MountWatch(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 MountWatch::~MountWatch() {
-  const std::uint64_t one = 1;
-  if (write(impl_->stop.get(), &one, sizeof(one)) != sizeof(one))
-    log::Error("{}", OsError("write", "eventfd", errno).Message());
+  impl_->stop.Signal();
   impl_->thread.join();
 }
 
@@ -132,8 +130,7 @@ Result<std::unique_ptr<MountWatch>> MountWatch::Start(std::function<void(const M
   auto impl = std::make_unique<Impl>();
   impl->appeared = std::move(appeared);
   ASSAY_ASSIGN(impl->info, Open("/proc/thread-self/mountinfo", O_RDONLY));
-  impl->stop = UniqueFd(eventfd(0, EFD_CLOEXEC));
-  if (!impl->stop) return Fail(OsError("eventfd", "", errno));
+  ASSAY_ASSIGN(impl->stop, EventFd::Make());
   ASSAY_ASSIGN(std::vector<Mount> mounts, impl->Read());
   for (const Mount& mount : mounts) impl->seen.insert(mount.id);
   Impl* raw = impl.get();
