@@ -187,37 +187,28 @@ static int mounted_over(void) {
   return run_program(path);
 }
 
-static int loop_mount(void) {
+static void mount_loop(void) {
   char command[1024];
   snprintf(command, sizeof(command),
            "modprobe loop && truncate -s 8M %1$s/image && mkfs.ext4 -q %1$s/image && mkdir -p %1$s/mount && "
            "mount -o loop %1$s/image %1$s/mount",
            at(""));
   must(system(command) == 0, "loop");
+}
+static int loop_mount(void) {
+  mount_loop();
   return run_program(put("mount/program", program("1")));
 }
 
 /* The image is written to while it is mounted: the file changes without ever being opened. */
 static int loop_rewritten(void) {
-  char command[1024];
-  struct content first = program("1"), second = program("2");
-  snprintf(command, sizeof(command),
-           "modprobe loop && truncate -s 8M %1$s/image && mkfs.ext4 -q %1$s/image && mkdir -p %1$s/mount && "
-           "mount -o loop %1$s/image %1$s/mount",
-           at(""));
-  must(system(command) == 0, "loop");
+  struct content first = program("1");
+  mount_loop();
   const char* path = put("mount/program", first);
   sync();
   run_program(path);
-  say_digest(second);
-  write_file(at("new"), second);
-  write_file(at("old"), first);
-  snprintf(command, sizeof(command),
-           "python3 -c \"d=open('%1$s/image','r+b'); b=d.read(); o=open('%1$s/old','rb').read(); "
-           "n=open('%1$s/new','rb').read(); at=b.index(o); d.seek(at); d.write(n)\" && sync && echo 3 > "
-           "/proc/sys/vm/drop_caches",
-           at(""));
-  must(system(command) == 0, "rewriting the image");
+  rewrite_below(at("image"), first, program("2"));
+  drop_caches();
   return run_program(path);
 }
 

@@ -139,7 +139,7 @@ static int kexec_memory(void) {
 #define DISK "/dev/disk/disk0"
 static int raw_device(void) {
   char command[1024];
-  struct content first = program("1"), second = program("2");
+  struct content first = program("1");
   if (access(DISK, F_OK) != 0) return unsupported("the guest has no " DISK);
   snprintf(command, sizeof(command),
            "mkfs.ext4 -q " DISK " && mkdir -p %1$s/mount && mount " DISK " %1$s/mount", at(""));
@@ -147,22 +147,14 @@ static int raw_device(void) {
   const char* path = put("mount/program", first);
   sync();
   run_program(path);
-  say_digest(second);
-  write_file(at("new"), second);
-  write_file(at("old"), first);
-  snprintf(command, sizeof(command),
-           "echo 3 > /proc/sys/vm/drop_caches; python3 -c \"d=open('" DISK
-           "','r+b'); b=d.read(); "
-           "o=open('%1$s/old','rb').read(); n=open('%1$s/new','rb').read(); at=b.index(o); d.seek(at); "
-           "d.write(n)\" && "
-           "sync && echo 3 > /proc/sys/vm/drop_caches",
-           at(""));
-  must(system(command) == 0, "rewriting the device");
+  drop_caches();
+  rewrite_below(DISK, first, program("2"));
+  drop_caches();
   return run_program(path);
 }
 /* The device that is mounted is a partition: not a loop device by its number. */
 static int loop_partition(void) {
-  struct content first = program("1"), second = program("2");
+  struct content first = program("1");
   must(mkdir(at("tree"), 0755) == 0, "mkdir");
   write_file(at("tree/program"), first);
   say_digest(first);
@@ -179,16 +171,7 @@ static int loop_partition(void) {
   if (system(command) != 0) return unsupported("no partition of a loop device");
   const char* path = at("mount/program");
   run_program(path);
-  say_digest(second);
-  write_file(at("new"), second);
-  write_file(at("old"), first);
-  snprintf(command, sizeof(command),
-           "python3 -c \"d=open('%1$s/image','r+b'); b=d.read(); o=open('%1$s/old','rb').read(); "
-           "n=open('%1$s/new','rb').read(); "
-           /* Blocks of zeros have no place in the image: only the mark is looked for. */
-           "i=next(k for k in range(len(o)) if o[k]!=n[k])-12; d.seek(b.index(o[i:])); d.write(n[i:])\" && sync",
-           at(""));
-  must(system(command) == 0, "rewriting the image");
+  rewrite_below(at("image"), first, program("2"));
   int fd = open(path, O_RDONLY);
   must(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) == 0, "posix_fadvise");
   close(fd);
