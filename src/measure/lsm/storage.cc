@@ -9,12 +9,10 @@
 namespace assay::measure {
 namespace {
 
-constexpr std::size_t kMaxMountInfo = std::size_t{64} << 20;
 constexpr std::size_t kMaxTold = 1024;
 
 std::vector<Mount> Mounts() {
-  const Result<Bytes> text = ReadFile("/proc/thread-self/mountinfo", kMaxMountInfo);
-  Result<std::vector<Mount>> mounts = text ? ParseMountInfo(AsText(*text)) : Fail(text.error());
+  Result<std::vector<Mount>> mounts = ReadMounts();
   if (mounts) return std::move(*mounts);
   log::Warn("mounts can't be told: {}", mounts.error().Message());
   return {};

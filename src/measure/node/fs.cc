@@ -23,7 +23,7 @@
 #include "measure/node/measure_pool.h"
 #include "measure/node/measure_request.h"
 #include "measure/system/fuse.h"
-#include "measure/system/mount_watch.h"
+#include "measure/system/mounts.h"
 #include "measure/system/rights.h"
 
 namespace assay::measure {
@@ -31,7 +31,6 @@ namespace {
 
 constexpr unsigned kThreads = 4;
 constexpr std::size_t kMaxHandles = 8192;  // of users other than root
-constexpr std::size_t kMaxMountInfo = std::size_t{64} << 20;
 constexpr int kMaxStale = 16;
 constexpr double kRemember = 1;  // seconds the kernel may keep names and attributes, also after our death
 constexpr fuse_ino_t kFirstNode = FUSE_ROOT_ID + 1;
@@ -462,8 +461,7 @@ Result<> Fs::Impl::TakeAwayStale() const {
     if (umount2(options.mount_point.c_str(), MNT_DETACH) != 0)
       return Fail(OsError("umount2", options.mount_point, errno));
   }
-  ASSAY_ASSIGN(const Bytes text, ReadFile("/proc/thread-self/mountinfo", kMaxMountInfo));
-  ASSAY_ASSIGN(const std::vector<measure::Mount> mounts, ParseMountInfo(AsText(text)));
+  ASSAY_ASSIGN(const std::vector<measure::Mount> mounts, ReadMounts());
   for (const measure::Mount& mount : mounts)
     if (mount.type == "fuse.assay" && mount.point == options.mount_point)
       return Fail(StateError("fs.in-use", "another attester serves " + options.mount_point));

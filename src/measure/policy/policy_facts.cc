@@ -14,7 +14,7 @@
 #include "measure/policy/policy.h"
 #include "measure/system/cgroup.h"
 #include "measure/system/file.h"
-#include "measure/system/mount_watch.h"
+#include "measure/system/mounts.h"
 
 #ifndef FS_IOC_GETFSUUID  // Linux 6.9, newer than Debian 12's headers
 struct fsuuid2 {
@@ -55,18 +55,6 @@ std::optional<std::string> UuidOf(int fd, const struct stat& st) {
   return std::nullopt;
 }
 
-// The type of the mount that the descriptor was opened through, if this mount namespace has it.
-std::optional<std::string> TypeOf(int fd) {
-  const Result<FdInfo> info = FdInfoOf("/proc/self", std::to_string(fd));
-  const Result<Bytes> mounts_text = ReadFile("/proc/thread-self/mountinfo", kMaxProcFile);
-  if (!info || !mounts_text) return std::nullopt;
-  const Result<std::vector<Mount>> mounts = ParseMountInfo(AsText(*mounts_text));
-  if (!mounts) return std::nullopt;
-  for (const Mount& m : *mounts)
-    if (m.id == info->mount) return m.type;
-  return std::nullopt;
-}
-
 // "Uid:\treal\teffective\tsaved\tfs". Source: proc(5).
 void TakeIds(std::string_view status, std::string_view label, std::optional<uid_t>& real,
              std::optional<uid_t>& effective) {
@@ -98,7 +86,7 @@ Facts GatherFacts(int fd, const std::string& path, pid_t tid, std::uint32_t need
     facts.group = st.st_gid;
   }
   if ((needs & kNeedFsUuid) != 0 && have_stat) facts.fs_uuid = UuidOf(fd, st);
-  if ((needs & kNeedFsName) != 0 && fd >= 0) facts.fs_name = TypeOf(fd);
+  if ((needs & kNeedFsName) != 0 && fd >= 0) facts.fs_name = MountTypeOf(fd);
   if ((needs & kNeedPath) != 0 && path.starts_with('/')) facts.path = path;
   const std::string process = "/proc/" + std::to_string(tid);
   if ((needs & kNeedIds) != 0) {

@@ -8,14 +8,13 @@
 #include <cstring>
 
 #include "base/bytes.h"
-#include "measure/system/mount_watch.h"
+#include "measure/system/mounts.h"
 
 namespace assay::measure {
 namespace {
 
 constexpr auto kAgain = std::chrono::seconds(1);
 constexpr std::size_t kMaxKnown = 4096;
-constexpr std::size_t kMaxMountInfo = std::size_t{16} << 20;
 constexpr int kFileidKernfs = 0xfe;  // Source: include/linux/exportfs.h, FILEID_KERNFS
 
 }  // namespace
@@ -36,9 +35,7 @@ Cgroups::Cgroups() { Find(); }
 
 void Cgroups::Find() {
   tried_ = std::chrono::steady_clock::now();
-  const Result<Bytes> text = ReadFile("/proc/thread-self/mountinfo", kMaxMountInfo);
-  if (!text) return;
-  const Result<std::vector<Mount>> mounts = ParseMountInfo(AsText(*text));
+  const Result<std::vector<Mount>> mounts = ReadMounts();
   if (!mounts) return;
   for (const Mount& m : *mounts) {
     if (m.type != "cgroup2") continue;

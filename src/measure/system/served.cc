@@ -7,31 +7,17 @@
 #include <optional>
 #include <string>
 
-#include "measure/system/file.h"
-#include "measure/system/mount_watch.h"
+#include "measure/system/mounts.h"
 
 namespace assay::measure {
 namespace {
 
-constexpr std::size_t kMaxMountInfo = std::size_t{16} << 20;
 constexpr std::size_t kMaxKnown = 4096;
-
-std::optional<std::string> TypeIn(const std::string& mountinfo, std::uint64_t mount) {
-  const Result<Bytes> text = ReadFile(mountinfo, kMaxMountInfo);
-  if (!text) return std::nullopt;
-  const Result<std::vector<Mount>> mounts = ParseMountInfo(AsText(*text));
-  if (!mounts) return std::nullopt;
-  for (const Mount& m : *mounts)
-    if (m.id == mount) return m.type;
-  return std::nullopt;
-}
 
 // As our mount namespace or the task's names it.
 std::optional<std::string> TypeOf(int fd, pid_t tid) {
-  const Result<FdInfo> info = FdInfoOf("/proc/self", std::to_string(fd));
-  if (!info) return std::nullopt;
-  std::optional<std::string> type = TypeIn("/proc/thread-self/mountinfo", info->mount);
-  return type ? type : TypeIn("/proc/" + std::to_string(tid) + "/mountinfo", info->mount);
+  std::optional<std::string> type = MountTypeOf(fd);
+  return type ? type : MountTypeOf(fd, "/proc/" + std::to_string(tid) + "/mountinfo");
 }
 
 }  // namespace

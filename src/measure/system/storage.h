@@ -17,7 +17,7 @@
 
 #include "base/fd.h"
 #include "base/result.h"
-#include "measure/system/mount_watch.h"
+#include "measure/system/mounts.h"
 
 namespace assay::measure {
 
