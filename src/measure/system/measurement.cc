@@ -1,49 +1,30 @@
 #include "measure/system/measurement.h"
 
+#include "base/name_table.h"
+
 namespace assay::measure {
 
 std::string_view ViolationName(Violation v) {
-  switch (v) {
-    case Violation::kOpenWriters:
-      return "open_writers";
-    case Violation::kToMToU:
-      return "ToMToU";
-    case Violation::kMprotect:
-      return "mprotect";
-    case Violation::kModifiedCode:
-      return "modified_code";
-    case Violation::kAnonymousCode:
-      return "anonymous_code";
-    case Violation::kWritableCode:
-      return "writable_code";
-    case Violation::kProcessAccess:
-      return "process_access";
-    case Violation::kRawDevice:
-      return "raw_device";
-    case Violation::kKernelMemory:
-      return "kernel_memory";
-    case Violation::kKexecLoad:
-      return "kexec_load";
-    case Violation::kUnanswered:
-      return "unanswered";
-    case Violation::kGuarded:
-      return "guarded";
-    case Violation::kSharedWritable:
-      return "shared_writable";
-    case Violation::kUserfault:
-      return "userfault";
-    case Violation::kIdentity:
-      return "identity";
-    case Violation::kHooksOff:
-      return "hooks_off";
-    case Violation::kLockdown:
-      return "lockdown";
-    case Violation::kHooksSilent:
-      return "hooks_silent";
-    case Violation::kUnmeasurable:
-      break;
-  }
-  return "unmeasurable";
+  static constexpr auto kNames = Names<Violation>({{Violation::kOpenWriters, "open_writers"},
+                                                   {Violation::kToMToU, "ToMToU"},
+                                                   {Violation::kUnmeasurable, "unmeasurable"},
+                                                   {Violation::kMprotect, "mprotect"},
+                                                   {Violation::kModifiedCode, "modified_code"},
+                                                   {Violation::kAnonymousCode, "anonymous_code"},
+                                                   {Violation::kWritableCode, "writable_code"},
+                                                   {Violation::kProcessAccess, "process_access"},
+                                                   {Violation::kRawDevice, "raw_device"},
+                                                   {Violation::kKernelMemory, "kernel_memory"},
+                                                   {Violation::kKexecLoad, "kexec_load"},
+                                                   {Violation::kUnanswered, "unanswered"},
+                                                   {Violation::kGuarded, "guarded"},
+                                                   {Violation::kSharedWritable, "shared_writable"},
+                                                   {Violation::kUserfault, "userfault"},
+                                                   {Violation::kIdentity, "identity"},
+                                                   {Violation::kHooksOff, "hooks_off"},
+                                                   {Violation::kLockdown, "lockdown"},
+                                                   {Violation::kHooksSilent, "hooks_silent"}});
+  return kNames.Of(v);
 }
 
 }  // namespace assay::measure

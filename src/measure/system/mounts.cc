@@ -105,14 +105,18 @@ bool HoldsFiles(const Mount& mount) {
   return !without.contains(mount.type) && mount.type != "fuse.assay";
 }
 
+std::optional<Mount> FindMount(std::uint64_t id, const std::string& mountinfo) {
+  Result<std::vector<Mount>> mounts = ReadMounts(mountinfo);
+  if (!mounts) return std::nullopt;
+  const auto at = std::find_if(mounts->begin(), mounts->end(), [&](const Mount& m) { return m.id == id; });
+  return at == mounts->end() ? std::nullopt : std::optional(std::move(*at));
+}
+
 std::optional<std::string> MountTypeOf(int fd, const std::string& mountinfo) {
   const Result<FdInfo> info = FdInfoOf("/proc/self", std::to_string(fd));
   if (!info) return std::nullopt;
-  const Result<std::vector<Mount>> mounts = ReadMounts(mountinfo);
-  if (!mounts) return std::nullopt;
-  const auto at =
-      std::find_if(mounts->begin(), mounts->end(), [&](const Mount& m) { return m.id == info->mount; });
-  return at == mounts->end() ? std::nullopt : std::optional(at->type);
+  std::optional<Mount> mount = FindMount(info->mount, mountinfo);
+  return mount ? std::optional(std::move(mount->type)) : std::nullopt;
 }
 
 }  // namespace assay::measure

@@ -35,6 +35,8 @@ Result<std::vector<Mount>> ReadMounts(int fd);  // of an open mountinfo, from it
 // Whether its file system holds files of its own: proc, sysfs, cgroup and their kin do not.
 bool HoldsFiles(const Mount& mount);
 
+// By its mount ID; nullopt where that namespace does not have it, or can't be read.
+std::optional<Mount> FindMount(std::uint64_t id, const std::string& mountinfo = kOwnMountInfo);
 // The type of the mount that the descriptor was opened through; nullopt where that namespace does not have
 // it.
 std::optional<std::string> MountTypeOf(int fd, const std::string& mountinfo = kOwnMountInfo);

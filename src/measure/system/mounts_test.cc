@@ -64,6 +64,17 @@ TEST(Mounts, ReadsThisMachine) {
   EXPECT_FALSE(ReadMounts("/proc/0/mountinfo"));
 }
 
+TEST(Mounts, FoundByTheirNumber) {
+  const auto mounts = ReadMounts();
+  ASSERT_TRUE(mounts);
+  ASSERT_FALSE(mounts->empty());
+  const std::optional<Mount> found = FindMount(mounts->front().id);
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->point, mounts->front().point);
+  EXPECT_FALSE(FindMount(UINT64_MAX));
+  EXPECT_FALSE(FindMount(mounts->front().id, "/proc/0/mountinfo"));
+}
+
 TEST(Mounts, TypeOfADescriptorsMount) {
   const auto status = Open("/proc/self/status", O_RDONLY);
   ASSERT_TRUE(status);
