@@ -1,3 +1,4 @@
+// Long file: the parts of the daemon, and the order in which they start and stop, stand together.
 #include "daemon/daemon.h"
 
 #include <dirent.h>

@@ -1,5 +1,6 @@
 // The fanotify engine against real processes, on file systems of this test's own in a private mount
 // namespace.
+// Long file: all of it runs against one engine with its mounts and recorder.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>

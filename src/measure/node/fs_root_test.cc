@@ -1,4 +1,5 @@
 // /run/assay in a private mount namespace, as its readers and callers meet it.
+// Long file: all of it runs against one mounted node with its recorder and TPM.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <linux/capability.h>

@@ -1,3 +1,4 @@
+// Long file: one recorder, from its start to what a restart finds; the tests share its fixture.
 #include "measure/record/recorder.h"
 
 #include <gtest/gtest.h>
