@@ -36,6 +36,8 @@ std::string_view GuidName(const Guid& guid);           // "EFI_GLOBAL_VARIABLE";
 std::string GuidLabel(const Guid& guid);               // the name, else the digits
 bool IsGuid(const Guid& guid, std::string_view text);  // text: as ToString() prints it
 
+// A size in one byte and so many bytes of text; what follows a NUL in it is padding.
+Result<std::string> SizedText(Reader& r, std::string_view what);
 // UTF-16LE to UTF-8, up to the end or the first NUL.
 std::string FromUtf16(ByteView text);
 

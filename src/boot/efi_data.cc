@@ -15,14 +15,6 @@ bool IsOneOf(std::string_view name, std::initializer_list<std::string_view> name
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
-// How UEFI_PLATFORM_FIRMWARE_BLOB2 and its kin begin: a size in one byte and a text, which may end in NULs.
-Result<std::string> TakeDescription(Reader& r) {
-  ASSAY_ASSIGN(const std::uint8_t size, r.U8("description size"));
-  ASSAY_ASSIGN(const ByteView description, r.Take(size, "description"));
-  const std::string_view text = AsText(description);
-  return std::string(text.substr(0, text.find('\0')));
-}
-
 bool IsBootEntry(std::string_view name, std::string_view prefix) {
   return name.size() == prefix.size() + 4 && name.starts_with(prefix) &&
          std::all_of(name.begin() + static_cast<std::ptrdiff_t>(prefix.size()), name.end(),
@@ -90,6 +82,13 @@ void GiveMeaning(Variable& v) {
 }
 
 }  // namespace
+
+Result<std::string> SizedText(Reader& r, std::string_view what) {
+  ASSAY_ASSIGN(const std::uint8_t size, r.U8(what));
+  ASSAY_ASSIGN(const ByteView bytes, r.Take(size, what));
+  const std::string_view text = AsText(bytes);
+  return std::string(text.substr(0, text.find('\0')));
+}
 
 Result<LoadOption> ParseLoadOption(ByteView value) {
   Reader r(value, kFormat);
@@ -186,7 +185,7 @@ Result<FirmwareBlob> ParseFirmwareBlob(ByteView data) {
 
 Result<FirmwareBlob> ParseFirmwareBlob2(ByteView data) {
   Reader r(data, kFormat);
-  ASSAY_ASSIGN(std::string description, TakeDescription(r));
+  ASSAY_ASSIGN(std::string description, SizedText(r, "description"));
   ASSAY_ASSIGN(FirmwareBlob blob, ParseFirmwareBlob(r.rest()));
   blob.description = std::move(description);
   return blob;
@@ -209,7 +208,7 @@ Result<HandoffTables> ParseHandoffTables(ByteView data) {
 
 Result<HandoffTables> ParseHandoffTables2(ByteView data) {
   Reader r(data, kFormat);
-  ASSAY_ASSIGN(std::string description, TakeDescription(r));
+  ASSAY_ASSIGN(std::string description, SizedText(r, "description"));
   ASSAY_ASSIGN(HandoffTables tables, ParseHandoffTables(r.rest()));
   tables.description = std::move(description);
   return tables;

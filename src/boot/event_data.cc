@@ -88,12 +88,6 @@ bool SetText(ByteView data, Decoded& out) {
   return true;
 }
 
-Result<std::string> SizedText(Reader& r, std::string_view what) {
-  ASSAY_ASSIGN(const std::uint8_t size, r.U8(what));
-  ASSAY_ASSIGN(const ByteView text, r.Take(size, what));
-  return std::string(UpToNul(AsText(text)));
-}
-
 Result<ReferenceManifest> ParseReferenceManifest(ByteView data) {
   Reader r(data, kFormat);
   ReferenceManifest m;

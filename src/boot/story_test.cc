@@ -263,16 +263,20 @@ TEST(Story, ControlCharactersDoNotReachTheTerminal) {
   for (const StoryLine& line : story) EXPECT_EQ(line.text.find('\x1B'), std::string::npos);
 }
 
+void ExpectSecureBoot(const Looked& looked) {
+  EXPECT_THAT(looked.names, IsEmpty());
+  EXPECT_EQ(LineOf(looked.story, "secure-boot"), "proven: on");
+  EXPECT_THAT(LineOf(looked.story, "key"), HasSubstr("PK: 1 certificate"));
+}
+
 TEST(Story, TellsOfTheProjectsOwnGuest) {
   auto bytes =
       ReadFile(std::string(ASSAY_TEST_DATA) + "/boot/secure-boot-6.12/binary_bios_measurements", kMaxLog);
   ASSERT_TRUE(bytes);
   const Looked looked = Look(*bytes);
-  EXPECT_THAT(looked.names, IsEmpty());
-  EXPECT_EQ(LineOf(looked.story, "secure-boot"), "proven: on");
+  ExpectSecureBoot(looked);
   EXPECT_EQ(LineOf(looked.story, "kernel"), "partly: UKI section .linux");
   EXPECT_EQ(LineOf(looked.story, "initrd"), "partly: UKI section .initrd");
-  EXPECT_THAT(LineOf(looked.story, "key"), HasSubstr("PK: 1 certificate"));
 }
 
 TEST(Story, WhatGrubLoaded) {
@@ -295,14 +299,12 @@ TEST(Story, TellsOfARealMachine) {
   const Bytes bytes = RealData("eventlogs/keylime-binary_bios_measurements-secureboot");
   if (bytes.empty()) GTEST_SKIP() << NoRealData();
   const Looked looked = Look(bytes);
-  EXPECT_THAT(looked.names, IsEmpty());
-  EXPECT_EQ(LineOf(looked.story, "secure-boot"), "proven: on");
+  ExpectSecureBoot(looked);
   EXPECT_EQ(LineOf(looked.story, "kernel"), "unproven: (hd0,gpt2)/vmlinuz-5.14.0-503.11.1.el9_5.x86_64");
   EXPECT_EQ(LineOf(looked.story, "initrd"),
             "unproven: (hd0,gpt2)/initramfs-5.14.0-503.11.1.el9_5.x86_64.img");
   EXPECT_THAT(LineOf(looked.story, "command-line"),
               testing::StartsWith("partly: (hd0,gpt2)/vmlinuz-5.14.0-503.11.1.el9_5.x86_64 root="));
-  EXPECT_THAT(LineOf(looked.story, "key"), HasSubstr("PK: 1 certificate"));
 }
 
 }  // namespace
