@@ -69,6 +69,16 @@ TEST(ResultTest, NoControlCharacterReachesATerminal) {
   EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 3);
 }
 
+// A right-to-left override, and a byte that is no UTF-8.
+TEST(ResultTest, NothingMakesALineReadAsAnother) {
+  Appraisal a;
+  Finding f;
+  f.name = "entry.unknown";
+  f.text = "the file /tmp/\xE2\x80\xAEtxt.sh\xFF";
+  a.findings.push_back(f);
+  EXPECT_NE(Describe(a, false, false).find(R"(/tmp/\xe2\x80\xaetxt.sh\xff)"), std::string::npos);
+}
+
 TEST(PolicyTest, RoundTripAndRefusals) {
   Policy p;
   p.interpreters = {"/usr/bin/bash"};
