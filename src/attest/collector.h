@@ -1,18 +1,17 @@
-// The privileged side of a challenge: a list (the recorder's, or the kernel's) and the TPM in, evidence out.
+// The privileged side of a challenge: it collects evidence from a list (the recorder's, or the kernel's) and
+// the TPM.
 //
-//   ASSAY_ASSIGN(auto collector, Collector::Create({.engine = ...}, recorder, tpm, AkKind::kEccP256));
-//   ASSAY_ASSIGN(Collected c, collector->Prepare(challenge, binding, Level::kFull));   // the list in its
-//   file ASSAY_ASSIGN(Evidence e, collector->Collect(challenge, binding, Level::kFull));    // the list in
-//   memory
+//   // given: measure::ListSource& list, tpm::Tpm& tpm, const Challenge& challenge, const Binding& binding
+//   ASSAY_ASSIGN(auto collector, Collector::Create(CollectorOptions(), list, tpm, tpm::AkKind::kEccP256));
+//   ASSAY_ASSIGN(Collected in_file, collector->Prepare(challenge, binding, Level::kFull));
+//   ASSAY_ASSIGN(Evidence in_memory, collector->Collect(challenge, binding, Level::kFull));
 //
-// Contract: one collection at a time, and the recorder is quiesced for the quote only: the list, which grows
-// and never changes, is left in its file; most of the context is read before. After a collection the recorder
-// has at least as much time to itself. An attester whose recorder is degraded refuses (StateError
-// "attest.degraded"), it never quotes around a gap; so does
-// one that has lost the key of its run; a list that grows faster than can be quoted is
-// "attest.busy"; what is larger than a message may be is
-// "attest.too-large". What a level does not show is not in the claims either: checkpoints come with the list
-// only.
+// Contract: one collection runs at a time. The recorder is quiesced only during the quote: the list is
+// append-only and stays in its file, and most of the context is read before. After a collection the recorder
+// has at least as long without another one. An attester whose recorder is degraded, or that has lost the key
+// of its run, refuses (StateError "attest.degraded"): it never quotes a list with a gap. A list that grows
+// faster than it can be quoted is "attest.busy"; evidence larger than a message may be is "attest.too-large".
+// The claims hold nothing that the level hides: checkpoints come only with the list.
 #pragma once
 
 #include <functional>
@@ -28,13 +27,13 @@ struct CollectorOptions {
   std::string event_log = "/sys/kernel/security/tpm0/binary_bios_measurements";  // may not exist
   std::uint64_t started_ms = 0;                                 // of the attester, since the epoch
   std::function<std::pair<std::string, std::string>()> engine;  // name, state
-  std::string kernel_policy;  // what the kernel was told to measure, where it measures by itself; else empty
-  // By the key of this run (tpm/run_key.h). Empty: evidence has no signature of a run, as the kernel's own
-  // list needs none.
+  std::string kernel_policy;  // the kernel's own IMA policy if the kernel measures; else empty
+  // Signs with the key of this run (tpm/run_key.h). Empty: evidence has no signature of a run, which the
+  // kernel's own list does not need.
   std::function<Result<Bytes>(ByteView statement)> run;
 };
 
-// Evidence whose list is list_bytes bytes of `list` from list_at on; evidence.list is empty.
+// Evidence whose list is in the file `list`: list_bytes bytes from list_at on. evidence.list is empty.
 struct Collected {
   evidence::Evidence evidence;
   UniqueFd list;

@@ -1,12 +1,12 @@
 // From a challenge to the bytes that answer it: evidence, or a refusal with its reason.
 //
+//   // given: Collector& collector, const Question& question, const Reply::Sink& send
 //   Responder responder(collector);
-//   const Reply reply = responder.Respond(challenge, {"unix", {}}, Level::kQuote);
-//   ASSAY_TRY(reply.Send([&](ByteView piece) { return SendAll(fd, piece); }));     // reply.size() bytes in
-//   all
+//   const Reply reply = responder.Respond(question, {"unix", {}}, Level::kQuote);
+//   ASSAY_TRY(reply.Send(send));                                // send gets reply.size() bytes in all
 //
-// Contract: the list is not held in memory but read from its file while it is sent; what all replies hold is
-// bounded, and beyond it the answer is "busy". Safe from several threads.
+// Contract: the list is not held in memory but read from its file while it is sent. The memory of all replies
+// together is bounded; beyond the bound the answer is "busy". Safe from several threads.
 #pragma once
 
 #include <atomic>
@@ -28,8 +28,8 @@ class Reply {
  private:
   friend class Responder;
   Bytes head_;                  // the header, or a whole refusal
-  Collected collected_;         // what follows the header
-  std::shared_ptr<void> held_;  // gives the bytes back to the responder's bound
+  Collected collected_;         // the parts after the header
+  std::shared_ptr<void> held_;  // returns the bytes to the responder's bound when it is destroyed
   std::uint64_t size_ = 0;
 };
 
