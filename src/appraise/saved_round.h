@@ -1,10 +1,11 @@
-// One round of a challenge, kept in a folder, so that it can be judged again without the attester.
+// One round of a challenge, saved in a folder, so that it can be judged again without the attester.
 //
+//   // given: const Round& round
 //   ASSAY_TRY(SaveRound(round, "round"));
 //   ASSAY_ASSIGN(SavedRound round, LoadRound("round"));
 //
-// Contract: docs/formats/round.md. The folder and its files are the owner's only: evidence tells much about a
-// machine. What is loaded is as untrusted as what came over the network.
+// Contract: docs/formats/round.md. Only the owner can read the folder and its files, because evidence tells
+// much about a machine. A loaded round is as untrusted as evidence from the network.
 #pragma once
 
 #include <string>
