@@ -1,15 +1,13 @@
-/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
- *
- * What the lsm engine's BPF programs and the attester hand to each other: the values of the maps, the events
- * of the ring buffer and the answer to a request. Shared by BPF C and C++.
- *
- *   struct assay_request r;          // requests[thread id], while the thread waits
- *   struct assay_answer a;           // the value of the extended attribute user.assay, which ends the
- * waiting
- *
- * Contract: fixed sizes, no pointers; every layout is asserted. A change of anything here raises
- * ASSAY_WIRE_VERSION, so that an attester does not take over the pinned programs of another version.
- */
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+//
+// The data that the lsm engine's BPF programs and the attester exchange: the values of the maps, the events
+// of the ring buffer and the answer to a request. Shared by BPF C and C++.
+//
+//   struct assay_request request = {};   // requests[thread id], while the thread waits
+//   struct assay_answer answer = {}; // the value of the extended attribute user.assay, which ends the wait
+//
+// Contract: fixed sizes, no pointers; every layout is asserted. Every change here raises ASSAY_WIRE_VERSION,
+// so that an attester does not adopt the pinned programs of another version.
 #ifndef ASSAY_MEASURE_LSM_WIRE_H
 #define ASSAY_MEASURE_LSM_WIRE_H
 
