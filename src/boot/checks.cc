@@ -16,7 +16,7 @@ bool IsZero(ByteView b) {
   return std::all_of(b.begin(), b.end(), [](std::uint8_t v) { return v == 0; });
 }
 
-// Which PCRs a type may go to; a bit for each PCR. Only types with a place of their own.
+// The PCRs that an event type may be in, one bit for each PCR. Types that may be in any PCR are not listed.
 struct Place {
   std::uint32_t type;
   std::uint32_t pcrs;
@@ -68,8 +68,8 @@ void CheckDigests(const Examined& x, std::size_t i, Problems& out) {
               {e.number});
     return;
   }
-  // The register of the bank that is judged has a digest that nobody can name, or it was not extended;
-  // another bank's lack says nothing of this one.
+  // Without a digest in the examined bank, the register has an unknown value or was not extended. A digest
+  // that is missing in another bank does not matter for this one.
   if (e.Find(x.bank) == nullptr)
     out.Add("digest.missing", Severity::kError, "the event lacks the digest of the bank that is judged",
             {e.number});
@@ -82,7 +82,8 @@ void CheckDigests(const Examined& x, std::size_t i, Problems& out) {
     if (bank == x.bank || e.Find(bank) == nullptr ||
         covers(Prove(log, e, bank, x.decoded[i]).grade) == judged)
       continue;
-    // Data that only the other bank's digest fits was written by somebody who does not care for this one.
+    // The data fits only the digest of another bank: an attacker may have written it who ignored the examined
+    // bank.
     out.Add("digest.banks-differ", judged ? Severity::kWarning : Severity::kError,
             judged
                 ? "the data is proven by the bank that is judged, and not by another's digest"
@@ -133,7 +134,7 @@ void CheckContent(const Examined& x, std::size_t i, Problems& out) {
             fmt::format("{}: {} bytes follow the value", Printable(v->name), v->trailing), {e.number});
 }
 
-// EV_NO_ACTION events that change how the rest is read, and the events they speak of.
+// EV_NO_ACTION events that change how the rest of the log is read, and the events that they refer to.
 void CheckStartup(const Examined& x, Problems& out) {
   bool extended = false, seen = false, hcrtm = false;
   for (std::size_t i = 0; i < x.size(); ++i) {

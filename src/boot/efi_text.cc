@@ -68,8 +68,8 @@ std::size_t Utf8Size(std::string_view s) {
   return n;
 }
 
-// C1 controls (U+0080 to U+009F) can drive a terminal as the C0 ones can; the bidirectional and line
-// separators can make a line read as what it is not.
+// C1 controls (U+0080 to U+009F) can drive a terminal as the C0 ones can; the bidirectional characters and
+// line separators can make a line look like another one.
 bool Misleading(std::string_view sequence) {
   if (sequence.size() == 1) {
     const auto c = static_cast<unsigned char>(sequence[0]);

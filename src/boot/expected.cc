@@ -19,8 +19,8 @@ std::map<std::uint32_t, Sequence> ByRegister(const ExpectedBoot& boot) {
   return out;
 }
 
-// The middle of two sequences without their common start and end, by the longest common subsequence; too long
-// ones are replaced as a whole.
+// Compares two sequences without their common start and end, by the longest common subsequence. Sequences
+// that are too long for that are reported as replaced as a whole.
 void DiffMiddle(const Sequence& a, const Sequence& b, std::vector<BootDifference>& out) {
   constexpr std::size_t kMaxCells = std::size_t{1} << 22;
   std::vector<std::vector<std::uint32_t>> common;

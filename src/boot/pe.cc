@@ -100,8 +100,9 @@ Result<> ParseSections(const Headers& h, PeImage& image) {
     s.content = s.raw.first(std::min<std::size_t>(s.virtual_size, s.raw.size()));
     image.sections.push_back(std::move(s));
   }
-  // The digest goes over the sections in the file's order and then over the rest from the sum of their sizes:
-  // with a gap or an overlap that is another place than where they end, and signers do it differently.
+  // The digest covers the sections in the order of the file and then the bytes from the sum of their sizes
+  // on. With a gap or an overlap this sum is not the end of the sections, and signers handle that
+  // differently.
   std::sort(extents.begin(), extents.end(),
             [](const Extent& a, const Extent& b) { return a.begin < b.begin; });
   std::uint64_t end = h.size;

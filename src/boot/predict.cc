@@ -27,13 +27,14 @@ Bytes Utf16Le(std::string_view ascii, bool with_nul) {
   return w.Take();
 }
 
-// .cmdline as LoadOptions, up to its first NUL.
+// The section .cmdline as LoadOptions, up to its first NUL.
 Bytes PlainOptions(ByteView section) {
   const std::string_view text = AsText(section);
   return Utf16Le(text.substr(0, text.find('\0')), true);
 }
 
-// The same as systemd's mangle_stub_cmdline() leaves it: no white space around it, none but blanks in it.
+// The same after systemd's mangle_stub_cmdline(): without white space at both ends, and with blanks as the
+// only white space inside.
 Bytes TrimmedOptions(ByteView section) {
   std::string text(AsText(section).substr(0, AsText(section).find('\0')));
   for (char& c : text) c = static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
@@ -43,7 +44,7 @@ Bytes TrimmedOptions(ByteView section) {
   return Utf16Le(text, true);
 }
 
-// Does this kernel's EFI stub say it measures such a thing? The event's text lies in its uncompressed part.
+// Whether this kernel's EFI stub contains the text of such an event. The text is in its uncompressed part.
 bool Holds(ByteView bytes, std::string_view text) {
   return AsText(bytes).find(text) != std::string_view::npos;
 }
@@ -67,7 +68,7 @@ class Predictor {
   };
   HashAlg bank() const { return out_.bank; }
   bool IsMeasured(const Digest& digest) const { return measured_.contains(digest.hex()); }
-  // Events with the old digest get the new one. False: there are none.
+  // Gives events with the old digest the new one. False: there are no such events.
   bool Substitute(const Digest& before, const Digest& after, const std::string& label) {
     if (!IsMeasured(before)) return false;
     changed_[before.hex()] = {after.hex(), label};
@@ -85,10 +86,11 @@ class Predictor {
 
   const Examined& now_;
   ExpectedBoot out_;
-  std::set<std::string> measured_;            // digests in the log
-  std::vector<std::size_t> source_;           // of out_.events: their place in now_; its size: a new one
-  std::map<std::string, Value> changed_;      // by the digest before
-  std::map<std::size_t, std::string> texts_;  // what is measured instead; by the place in now_
+  std::set<std::string> measured_;  // digests in the log
+  // For each of out_.events its index in now_, or the size of now_ if the event is new.
+  std::vector<std::size_t> source_;
+  std::map<std::string, Value> changed_;      // by the old digest
+  std::map<std::size_t, std::string> texts_;  // the text that is measured instead, by the index in now_
 };
 
 Result<> Predictor::File(const FileReplacement& file) {
@@ -97,7 +99,8 @@ Result<> Predictor::File(const FileReplacement& file) {
   const std::string label = Printable(file.new_name);
   bool explained =
       Substitute(Hash(bank(), file.old_file), Hash(bank(), file.new_file), "content of " + label);
-  // A kernel that GRUB read is a PE image too; a file that is none explains itself by its bytes only.
+  // A kernel that GRUB read is a PE image too. A file that is no PE image can only explain events by the hash
+  // of its bytes.
   if (LooksLikePe(file.old_file)) {
     auto before = ParsePe(file.old_file);
     if (!before) return Fail(before.error().In(file.old_name));
@@ -129,7 +132,7 @@ Result<> Predictor::Unified(const FileReplacement& file, const PeImage& before, 
   const auto in_uki_pcr = [](const ExpectedEvent& e) { return e.index == kUkiPcr; };
   if (!Sections(file, old_uki, new_uki) && std::any_of(out_.events.begin(), out_.events.end(), in_uki_pcr))
     Open(kUkiPcr, "what is in it are not the sections of " + Printable(file.old_name));
-  // The stub loads its kernel as an image of its own; whether that is measured, the log tells.
+  // The stub loads its kernel as a separate image. The log tells whether that is measured.
   ASSAY_ASSIGN(const PeImage old_kernel, ParsePe(old_uki.kernel->content));
   ASSAY_ASSIGN(const PeImage new_kernel, ParsePe(new_uki.kernel->content));
   (void)Substitute(old_kernel.Authenticode(bank()), new_kernel.Authenticode(bank()),
@@ -144,8 +147,8 @@ Result<> Predictor::Unified(const FileReplacement& file, const PeImage& before, 
   return {};
 }
 
-// Each section is two events: its name with its NUL, and its content. Which of the image's sections the stub
-// measures is seen in the log; the block of the old ones is replaced as a whole. False: the log has none.
+// Each section is two events: its name with its NUL, and its content. The log shows which sections the stub
+// measures. The block of the old sections is replaced as a whole. False: the log has no such block.
 bool Predictor::Sections(const FileReplacement& file, const UnifiedKernel& before,
                          const UnifiedKernel& after) {
   const auto name_digest = [this](const PeSection* s) { return Hash(bank(), AsBytes(s->name + '\0')).hex(); };
@@ -195,7 +198,8 @@ bool Predictor::CommandLine(const UnifiedKernel& before, const UnifiedKernel& af
   if (before.command_line == nullptr || after.command_line == nullptr ||
       !IsAscii(before.command_line->content) || !IsAscii(after.command_line->content))
     return false;
-  // Which of the two forms the stub makes of it, the log tells; where it can't, both must lead to the same.
+  // The log tells which of the two forms the stub uses. Where it does not, both forms must give the same
+  // digest.
   bool found = false;
   for (const auto form : {PlainOptions, TrimmedOptions}) {
     const Digest old_digest = Hash(bank(), form(before.command_line->content));
@@ -207,8 +211,8 @@ bool Predictor::CommandLine(const UnifiedKernel& before, const UnifiedKernel& af
   return found;
 }
 
-// The digest is that of a command line that the log holds as a text of its own: not the image's, but one that
-// was given to it.
+// Whether the digest is that of a command line that the log holds as a separate text: then the command line
+// is not the image's but was passed to it.
 bool Predictor::IsTextOfLog(const std::string& digest) const {
   for (std::size_t i = 0; i < now_.size(); ++i) {
     const auto* text = std::get_if<boot::Text>(&now_.decoded[i].body);
@@ -220,7 +224,7 @@ bool Predictor::IsTextOfLog(const std::string& digest) const {
   return false;
 }
 
-// What Linux's own EFI stub measures into PCR 9: its command line, and the initrd it was handed.
+// The measurements of Linux's own EFI stub in PCR 9: its command line, and the initrd that it got.
 void Predictor::KernelStub(const FileReplacement& file, const UnifiedKernel& before,
                            const UnifiedKernel& after) {
   const std::string label = Printable(file.new_name);
@@ -242,7 +246,7 @@ void Predictor::KernelStub(const FileReplacement& file, const UnifiedKernel& bef
     if (tag->id == kTagInitrd && !explained)
       Open(kKernelStubPcr, "the initrd that the kernel measured is not .initrd alone");
   }
-  // The stub packs these into archives of its own, which the kernel gets behind .initrd.
+  // The stub packs these into archives, which it passes to the kernel after .initrd.
   const auto has = [](const UnifiedKernel& uki, std::string_view name) {
     return std::any_of(uki.sections.begin(), uki.sections.end(),
                        [name](const PeSection* s) { return s->name == name; });
@@ -288,7 +292,7 @@ ExpectedBoot Predictor::Take() {
     const LogDigest* before = now_.event(i).Find(bank());
     if (before == nullptr) continue;
     const auto& body = std::get<boot::Text>(now_.decoded[i].body);
-    // By its digest: the kernel measures the same command line again, by itself.
+    // The replacement is by digest, because the kernel measures the same command line again.
     changed_[Hex(before->bytes)] = {Hash(bank(), AsBytes(text)).hex(),
                                     Printable(body.prefix + (body.utf16 ? FromUtf16(AsBytes(text)) : text))};
   }

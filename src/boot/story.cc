@@ -173,7 +173,7 @@ StoryLine& Teller::Tell(std::string topic, std::string_view text, std::size_t i,
   line.grade = x_.proofs[i].grade;
   line.reason = x_.proofs[i].how;
   line.events = {e.number};
-  // What the firmware says of itself, it says before the separator; later anyone can.
+  // The firmware's own statements come before the separator. Later any program can write such an event.
   const bool firmware = line.topic == "firmware" || line.topic == "platform" || IsSecureBootKey(x_, i);
   if (firmware && x_.after_separator[i]) {
     line.grade = Grade::kUnproven;

@@ -5,8 +5,8 @@
 namespace assay::boot {
 namespace {
 
-// Every version measures in this order ("PLEASE DO NOT REORDER", says uki.h): new ones were put in between.
-// .pcrsig signs the result, and is not measured.
+// Every version measures in this order (uki.h says "PLEASE DO NOT REORDER"); new sections were inserted.
+// .pcrsig signs the result and is not measured.
 constexpr std::string_view kMeasured[] = {".linux",   ".osrel",   ".cmdline", ".initrd", ".ucode",
                                           ".splash",  ".dtb",     ".uname",   ".sbat",   ".pcrpkey",
                                           ".profile", ".dtbauto", ".hwids",   ".efifw"};
