@@ -30,7 +30,7 @@ Result<> Done(const Reader& r) {
 }  // namespace
 
 // "ANQ1" | fingerprint[32] | exporter[32] | nonce[32] | u64 first_record | u8 want | u8 banks |
-// 8 x (u16 bank | u32 PCRs): unused ones are zero
+// 8 x (u16 bank | u32 PCRs), where unused ones are zero
 // "ANI1" | fingerprint[32] | exporter[32]
 // "ANE1" | fingerprint[32] | exporter[32] | nonce[32] | u16 n | credential[n] | u16 m | secret[m]
 Bytes EncodeNetRequest(const NetRequest& q) {

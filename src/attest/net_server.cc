@@ -43,7 +43,7 @@ Result<UniqueFd> Listen(std::string host, int port) {
   if (!fd) return Fail(OsError("socket", "", errno));
   const int on = 1;
   setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-  // The attester starts before the network does: the address may come later.
+  // The attester starts before the network, so the address may not exist yet.
   if (address->ai_family == AF_INET6)
     setsockopt(fd.get(), IPPROTO_IPV6, IPV6_FREEBIND, &on, sizeof(on));
   else
@@ -77,7 +77,7 @@ struct NetServer::Impl {
   NetworkState state;
   std::optional<Result<>> first_outcome;
 
-  // One slot's question being answered. The slot is not listened to meanwhile.
+  // One question of a slot while it is being answered. Other packets of the slot are not read in that time.
   struct Work {
     std::thread thread;
     std::atomic<bool> done{true};
@@ -108,7 +108,7 @@ bool NetServer::Impl::Stopped(std::chrono::milliseconds within) const {
   return poll(&wait, 1, static_cast<int>(within.count())) > 0;
 }
 
-// What Start() waits for.
+// Reports the outcome that Start() waits for.
 void NetServer::Impl::Report(const Result<>& outcome) {
   std::lock_guard lock(mutex);
   if (!first_outcome) first_outcome = outcome;
@@ -135,7 +135,8 @@ Result<> NetServer::Impl::Take(const NetProcess& process, std::size_t slot, Work
   if (work.thread.joinable()) work.thread.join();
   work.done = false;
   work.thread = std::thread([this, &process, slot, &work, q = std::move(request)] {
-    // A half answer can't be made good: whoever waits for its rest is ended with the network process.
+    // The rest of an incomplete answer can't be sent later, so the network process is ended, and with it the
+    // connection that waits for it.
     if (const Result<> sent = Answer(process.slot(slot), q); !sent) {
       log::Warn("challenge: an answer was cut off: {}", sent.error().Message());
       shutdown(process.control(), SHUT_RDWR);
@@ -147,7 +148,7 @@ Result<> NetServer::Impl::Take(const NetProcess& process, std::size_t slot, Work
   return {};
 }
 
-// Until the process ends, misbehaves, or Stop is wanted (that is no error).
+// Serves until the process ends or misbehaves (an error), or until the server is to stop (no error).
 Result<> NetServer::Impl::ServeSlots(const NetProcess& process) {
   std::deque<Work> work(Setup().slots);
   const auto serve = [&]() -> Result<> {
@@ -163,15 +164,14 @@ Result<> NetServer::Impl::ServeSlots(const NetProcess& process) {
       std::uint64_t count = 0;
       if (wait[1].revents != 0 && ::read(wake.get(), &count, sizeof(count)) < 0 && errno != EAGAIN)
         return Fail(OsError("read", "eventfd", errno));
-      // It has said what it had to say: anything more is its end.
+      // The process has already sent its report, so any further event on this socket means that it has ended.
       if (wait[2].revents != 0) return Fail(StateError("attest.net-gone", "it is gone"));
       for (std::size_t i = 0; i < work.size(); ++i)
         if (wait[fixed + i].revents != 0) ASSAY_TRY(Take(process, i, work[i]));
     }
   };
   const Result<> end = serve();
-  // Nobody waits for these answers any more, and none of them waits for the process: see NetServer's
-  // contract.
+  // These answers are no longer needed, and the shutdown keeps a thread from waiting for the process.
   for (std::size_t i = 0; i < work.size(); ++i) shutdown(process.slot(i), SHUT_RDWR);
   for (Work& w : work)
     if (w.thread.joinable()) w.thread.join();
@@ -246,7 +246,7 @@ Result<std::unique_ptr<NetServer>> NetServer::Start(ServerOptions options, Respo
   if (!d.stop || !d.wake) return Fail(OsError("eventfd", "", errno));
   ASSAY_ASSIGN(d.listener, Listen(d.options.listen_host, std::max(d.options.listen_port, 0)));
   ASSAY_ASSIGN(d.port, PortOf(d.listener));
-  // The process is this thread's child and dies with it.
+  // The process is a child of this thread and is killed when the thread ends.
   d.thread = std::thread([&d] { d.Supervise(); });
   std::unique_lock lock(d.mutex);
   d.first.wait(lock, [&] { return d.first_outcome.has_value(); });

@@ -51,7 +51,7 @@ Result<evidence::Message> TakeAnswer(const Source& source) {
   return message;
 }
 
-// One connection: a question and its answer.
+// One question and its answer, over one connection.
 struct Exchanged {
   evidence::Message message;
   evidence::Binding binding;
@@ -74,7 +74,7 @@ Result<Answer> Challenged(Result<Exchanged> exchanged) {
                 .peer = std::move(exchanged->peer)};
 }
 
-// Two connections. What keeps the TPM from proving is no error of the exchange, but its outcome.
+// Enrols over two connections. A failure to prove the AK is not an error of the exchange but its result.
 Result<EnrolAnswer> Enrolled(const Exchange& exchange) {
   EnrolAnswer out;
   ASSAY_ASSIGN(Exchanged first, exchange(evidence::Identify{}));

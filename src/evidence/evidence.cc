@@ -12,7 +12,7 @@ constexpr std::size_t kMaxClaims = 1 << 20;
 constexpr std::size_t kMaxLine = 4096;
 constexpr std::size_t kMaxCheckpoints = 1024;
 
-std::string Clean(std::string_view s) {  // what comes from the kernel may be any bytes: JSON takes UTF-8 only
+std::string Clean(std::string_view s) {  // text from the kernel may hold any bytes, but JSON must be UTF-8
   std::string out;
   for (const char c : s) out += c >= ' ' && c < 0x7F ? c : '?';
   return out;
