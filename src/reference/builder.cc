@@ -71,14 +71,14 @@ struct Builder::Impl {
   std::mutex mutex;
   std::vector<PackageContent> packages;
   std::vector<Marked> marks;
-  std::optional<Python> python;  // there: byte code is wanted
+  std::optional<Python> python;  // has a value if byte code is to be added
   ByteCodeReport report;
 
   void Add(PackageContent content) {
     const std::lock_guard lock(mutex);
     packages.push_back(std::move(content));
   }
-  // Byte code is content of its own, so that its note says what it is.
+  // Byte code is added as separate content, whose note says that it is byte code.
   void AddByteCode(const PackageContent& of, std::vector<PackagedFile> files, const ByteCodeReport& more) {
     const std::lock_guard lock(mutex);
     report.known += more.known;
@@ -164,7 +164,7 @@ void Builder::UseByteCode(const std::string& python) {
 ByteCodeReport Builder::ByteCode() const {
   const std::lock_guard lock(impl_->mutex);
   ByteCodeReport report = impl_->report;
-  std::sort(report.failed.begin(), report.failed.end());  // packages come in any order
+  std::sort(report.failed.begin(), report.failed.end());  // packages are added in any order
   return report;
 }
 
@@ -191,7 +191,7 @@ Result<> Builder::Write(const std::string& path) const {
   std::vector<Row> rows;
   std::vector<PackageContent*> packages;
   for (PackageContent& p : impl_->packages) packages.push_back(&p);
-  // In an order of its own, so that the same content gives the same file.
+  // Packages are sorted, so that the same content gives the same file.
   std::sort(packages.begin(), packages.end(), [](const PackageContent* a, const PackageContent* b) {
     return std::tie(a->package, a->version, a->architecture, a->note) <
            std::tie(b->package, b->version, b->architecture, b->note);
@@ -228,7 +228,8 @@ Result<> Builder::Write(const std::string& path) const {
     origins.U32Le(rows[i].package).U32Le(strings.Put(rows[i].path));
     const auto [at, added] =
         paths.try_emplace(appraise::NormalisePath(rows[i].path), static_cast<std::uint32_t>(i));
-    // Of several packages at one path the last in order, which is the latest where versions sort as text.
+    // If several packages have a file at one path, the last in order wins: that is the latest version if
+    // versions sort as text.
     if (!added && rows[i].package > rows[at->second].package) at->second = static_cast<std::uint32_t>(i);
   }
   ranges.U32Le(static_cast<std::uint32_t>(rows.size()));
