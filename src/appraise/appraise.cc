@@ -21,8 +21,8 @@ Verdict Worse(Verdict a, Verdict b) {
 
 auto Identity(const Finding& f) { return std::tie(f.name, f.record, f.sub, f.path, f.digest); }
 
-// What the list showed once in a boot stays true until the next. What has no record is asked anew in each
-// round.
+// Whether a finding stays in later rounds. A finding about a record of the list stays true until the next
+// boot. Other findings are made again in each round.
 bool Stays(const Finding& f) {
   return f.weight != Verdict::kTrusted && f.record &&
          (f.name.starts_with("entry.") || f.name.starts_with("own.") || f.name.starts_with("list."));
@@ -43,7 +43,8 @@ void KeepStanding(Round& r) {
   }
   std::vector<Finding> standing;
   bool more = false;
-  for (const Verdict weight : {Verdict::kNotTrusted, Verdict::kUnknown}) {  // the worst must not be lost
+  // The findings with the greatest weight must not be dropped.
+  for (const Verdict weight : {Verdict::kNotTrusted, Verdict::kUnknown}) {
     for (const Finding& f : out.findings) {
       if (!Stays(f) || f.weight != weight) continue;
       if (standing.size() < kMaxStanding && f.name != kMore)
@@ -137,7 +138,7 @@ Appraisal Appraise(const Request& request, const HostState& host, const Referenc
     out.findings.push_back(std::move(f));
     out.verdict = Verdict::kUnknown;
   }
-  // A round that proved nothing teaches nothing.
+  // A round that proved nothing does not change the host's state.
   if (proven)
     ++out.host.rounds;
   else

@@ -58,7 +58,7 @@ void Enrolling::CheckWhoVouches(const tpm::KeyPublic& ek) {
         tpm::CheckEkCertificate(certificate, request.identity.ek_chain, ek, request.trust, request.now_s);
     out.facts = std::move(report.facts);
     bad = !report.problems.empty();
-    // Who is on the list needs no certificate.
+    // An EK in allowed_eks needs no certificate.
     for (const StateError& problem : report.problems)
       Add(problem.name, listed ? Verdict::kTrusted : Verdict::kNotTrusted, problem.what);
     if (!bad) {

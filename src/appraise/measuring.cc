@@ -10,9 +10,9 @@
 namespace assay::appraise {
 namespace {
 
-// A task is held so long at most and runs then, where expiry is 'allow'.
+// The longest accepted deadline: after it a held task runs unmeasured if expiry is 'allow'.
 constexpr std::uint64_t kMaxDeadlineMs = 60'000;
-constexpr std::uint64_t kMinRecords = 1000;  // a shorter list is full before the machine has booted
+constexpr std::uint64_t kMinRecords = 1000;  // a shorter list would be full before the machine has booted
 constexpr std::size_t kMaxRules = measure::kMaxPolicy;
 
 Result<std::vector<std::string>> Strings(const JsonValue& array) {
@@ -104,7 +104,7 @@ Result<std::vector<Fault>> JudgeMeasuring(const JsonValue& record, const Policy&
   return faults;
 }
 
-// The signature is over the index's digest, as `assay reference sign` makes it.
+// The signature covers the index's digest, as in `assay reference sign`.
 Result<std::string> ManifestRefused(const JsonValue& record, const Policy& policy) {
   ASSAY_ASSIGN(const std::string hex, record.Str("sha256"));
   ASSAY_ASSIGN(const Bytes bytes, FromHex(hex));

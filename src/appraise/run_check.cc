@@ -1,5 +1,5 @@
-// Whether the attester whose list this is still answers, and whether it was ever started early: what the run
-// key and the cap say.
+// Checks by the run key whether the attester that wrote the list still answers, and by the cap whether it was
+// started early.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -13,10 +13,10 @@ namespace assay::appraise {
 namespace {
 
 constexpr std::string_view kKernelIma = "kernel-ima";
-constexpr int kMaxTried = 2;  // caps that are looked for within a list
+constexpr int kMaxTried = 2;  // number of caps that are looked for within a list
 
-// The AK is anybody's who is root. The key of the run is its process's alone, and the PCR proves which one it
-// is.
+// Checks the signature by the run key. Every program of root can use the AK. Only the attester's process has
+// the run key, and the PCR proves which key that is.
 void CheckSignature(Round& r, const std::map<std::string, std::string>& own) {
   const evidence::Evidence& e = r.request.evidence;
   const auto named = own.find("run_key");
@@ -46,7 +46,7 @@ void CheckSignature(Round& r, const std::map<std::string, std::string>& own) {
           "it");
 }
 
-// Is `value` what becomes of `from` by caps alone?
+// Whether extending `from` by caps only gives `value`.
 bool Capped(HashAlg bank, Digest from, const Digest& value) {
   for (std::size_t n = 0; n < ima::kMaxCaps; ++n) {
     from = ExtendPcr(from, ima::CapExtend(bank));
@@ -55,7 +55,7 @@ bool Capped(HashAlg bank, Digest from, const Digest& value) {
   return false;
 }
 
-// The PCR beside the list's: nothing but the firmware's part of a boot extends it.
+// Whether the second PCR is capped. Only the firmware's part of a boot extends it otherwise.
 bool OtherPcrIsCapped(const Round& r) {
   const Result<boot::EventLog> log = boot::ParseEventLog(r.request.evidence.event_log);
   for (const auto& [id, values] : r.pcrs) {
@@ -70,8 +70,8 @@ bool OtherPcrIsCapped(const Round& r) {
   return false;
 }
 
-// A list that is silent about a cap: it explains the PCR with caps before its first record, before its second
-// one or at its end.
+// Whether the list hides a cap: it explains the PCR only with caps before its first record, before its second
+// record or at its end.
 bool ListHidesCap(const Round& r) {
   const evidence::Claims& c = r.out.claims;
   const auto quoted = r.pcrs.find(static_cast<std::uint16_t>(c.list_bank));
