@@ -139,10 +139,10 @@ json Of(const Variable& v) {
   return out;
 }
 
-// On one line.
+// The value on one line.
 std::string Line(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace); }
 
-// A string as JSON has it. Most need no escape.
+// A string with JSON's quotes and escapes. Most strings need no escape.
 std::string Quoted(std::string_view text) {
   const bool plain = std::all_of(text.begin(), text.end(),
                                  [](char c) { return c >= 0x20 && c < 0x7F && c != '"' && c != '\\'; });
@@ -207,7 +207,7 @@ std::string StoryText(const StoryLine& line) {
   return out + "}";
 }
 
-// One object, a member after the other.
+// Writes one object, member after member.
 class Document {
  public:
   explicit Document(std::FILE* out) : out_(out) {}
@@ -215,7 +215,7 @@ class Document {
     Name(name);
     Put(Line(value));
   }
-  // line(i): an element, on one line.
+  // line(i): returns element i on one line.
   template <typename F>
   void Array(std::string_view name, std::size_t size, F line) {
     Name(name);
@@ -226,7 +226,7 @@ class Document {
     }
     Put("]");
   }
-  // each(element): calls element(line) for each of them.
+  // each(element): calls element(line) for each element.
   template <typename F>
   void Stream(std::string_view name, F each) {
     Name(name);

@@ -1,5 +1,5 @@
-// The verifier's side of a challenge, with the attester or with a saved round, and results that others
-// signed. man/assay-attest.1, man/assay-appraise.1
+// The verifier's side of a challenge (with an attester or a saved round), and the verification of signed
+// results. man/assay-attest.1, man/assay-appraise.1
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -23,13 +23,13 @@ using appraise::Verdict;
 
 constexpr std::size_t kMaxResult = std::size_t{16} << 20;
 constexpr std::size_t kMaxBoot = std::size_t{16} << 20;
-constexpr std::uint64_t kMaxSkew = 300;  // seconds that a signer's clock may be ahead
+constexpr std::uint64_t kMaxSkew = 300;  // seconds that the clock of a result's signer may be ahead
 
 struct AttestOptions {
   Address address;
   std::vector<std::string> references, boots;
   std::string policy, state, save, ear_key, ear_out, selection = "sha256:0-14";
-  std::string findings;  // only those whose names begin so are printed
+  std::string findings;  // prefix of the names of the findings to print
   bool entries = false, full = false;
   std::string folder, list;        // appraise
   std::string result, nonce, pub;  // result verify
@@ -83,7 +83,7 @@ Result<appraise::SavedRound> Ask(const AttestOptions& o, const appraise::HostSta
   return r;
 }
 
-// What can only be told from the whole list.
+// Whether there is a finding that only the whole list can clear.
 bool NeedsWholeList(const Appraisal& a) {
   return a.rebooted || std::any_of(a.findings.begin(), a.findings.end(), [](const appraise::Finding& f) {
            return f.name == "list.no-prefix" ||
@@ -162,8 +162,8 @@ Result<int> AppraiseSaved(const AttestOptions& o, const Session& session) {
   return static_cast<int>(a.verdict);
 }
 
-// The worst of the result's attesters, as an exit code. affirming: what does not reach back to the boot is
-// not enough.
+// The exit code for the worst of the attesters in the result. affirming: a verdict that does not reach back
+// to the boot does not suffice.
 Result<int> ExitCodeOf(const JsonValue& claims, bool affirming) {
   ASSAY_ASSIGN(const JsonValue submods, claims.Object("submods"));
   int worst = kExitOk;

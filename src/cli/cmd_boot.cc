@@ -116,14 +116,14 @@ Result<int> Show(const BootOptions& o, bool as_json) {
   return kExitOk;
 }
 
-// Registers that the operating system goes on extending after the log ends; their values say nothing against
-// the log.
+// Whether the operating system goes on extending the register after the end of the log. A mismatch there is
+// no evidence against the log.
 bool ExtendedAtRunTime(boot::Registers registers, std::uint32_t index) {
   constexpr std::uint32_t kFirstOfSystem = 10, kShim = 14;
   return registers == boot::Registers::kPcr ? index >= kFirstOfSystem && index != kShim : index >= 3;
 }
 
-// only: of a file's values, those of this bank.
+// only: use only the values of this bank from a file.
 Result<tpm::PcrValues> GivenValues(const BootOptions& o, boot::Registers registers,
                                    std::optional<HashAlg> only) {
   tpm::PcrValues given;
@@ -143,7 +143,8 @@ Result<tpm::PcrValues> GivenValues(const BootOptions& o, boot::Registers registe
   return given;
 }
 
-// The log is judged by the digests of a bank that was compared: the others are only the log's word.
+// The bank to examine the log in. It must be a bank that was compared, because the digests of other banks are
+// only claims of the log.
 std::optional<HashAlg> ComparedBank(const std::vector<boot::Comparison>& comparisons,
                                     const boot::EventLog& log) {
   for (HashAlg bank :
@@ -155,7 +156,7 @@ std::optional<HashAlg> ComparedBank(const std::vector<boot::Comparison>& compari
   return log.DefaultBank();
 }
 
-// SM3 proves something only to those who accept it: by --bank.
+// A match in SM3 counts only for a user who accepts SM3 with --bank.
 void AcceptOnly(std::optional<HashAlg> given, std::vector<boot::Comparison>& comparisons) {
   for (boot::Comparison& c : comparisons) {
     if (c.bank != static_cast<std::uint16_t>(HashAlg::kSm3_256) || given == HashAlg::kSm3_256 ||

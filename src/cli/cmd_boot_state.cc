@@ -31,7 +31,7 @@ struct Compared {
 
 Result<std::optional<boot::ExpectedBoot>> ExpectedIn(const std::string& file) {
   ASSAY_ASSIGN(const Bytes bytes, ReadFile(file, boot::kMaxLog));
-  // No log begins with a brace.
+  // An expected boot is JSON; no event log begins with a brace.
   if (bytes.empty() || bytes[0] != '{') return std::optional<boot::ExpectedBoot>();
   auto expected = boot::ExpectedFromJson(AsText(bytes));
   if (!expected) return Fail(expected.error().In(file));
@@ -50,7 +50,7 @@ Result<int> PredictBoot(const BootOptions& o) {
     return Fail(UsageError("boot predict: what changes? --replace OLD NEW or --replace-text OLD NEW"));
   ASSAY_ASSIGN(const std::unique_ptr<LoadedLog> loaded, Load(o));
   ASSAY_ASSIGN(const HashAlg bank, BankOf(o, loaded->log));
-  std::vector<std::pair<Bytes, Bytes>> contents;  // the change points into them
+  std::vector<std::pair<Bytes, Bytes>> contents;  // the change has views into them
   contents.reserve(o.files.size());
   boot::Prediction change;
   for (const auto& [before, after] : o.files) {

@@ -23,7 +23,7 @@ using nlohmann::json;
 constexpr std::size_t kMaxCount = 64;        // bytes of a number in a file
 constexpr std::size_t kMaxStatus = 1 << 20;  // bytes of a status, or of what a probe says
 
-// What can be done about it, in plain words, by the error's name.
+// Advice for an error, by its name.
 std::string_view Remedy(std::string_view code) {
   struct Entry {
     std::string_view code, text;
@@ -147,7 +147,7 @@ bool InPath(const std::string& program) {
   return false;
 }
 
-// A policy makes the kernel's list longer than its boot_aggregate.
+// If the kernel measures by a policy, its list has more records than the boot_aggregate.
 Finding OfKernelIma() {
   const Result<Bytes> count = ReadFile("/sys/kernel/security/ima/runtime_measurements_count", kMaxCount);
   if (!count) return {"kernel IMA", true, "it has no list here: PCR 10 is ours", ""};

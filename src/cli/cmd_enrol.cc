@@ -1,5 +1,5 @@
-// Enrolment, the verifier's side: whose TPM an attester has, and its keys pinned in the host's state.
-// man/assay-enrol.1
+// The verifier's side of enrolment: it verifies the identity of an attester's TPM, and pins its keys in the
+// host's state. man/assay-enrol.1
 #include <fmt/format.h>
 #include <sys/stat.h>
 
@@ -26,7 +26,8 @@ struct EnrolOptions {
   bool require_crls = false, again = false;
 };
 
-// A file, or the files of a folder: a root that can't be read is an error, not one root less.
+// Reads a file, or all files of a folder. A root certificate that can't be read is an error and is not left
+// out.
 Result<> EachFile(const std::vector<std::string>& paths, std::size_t max,
                   const std::function<Result<>(std::string_view)>& add) {
   for (const std::string& path : paths) {

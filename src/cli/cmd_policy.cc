@@ -15,7 +15,7 @@ struct PolicyOptions {
   std::string policy;  // a built-in's name, or a path
 };
 
-// A path as it is meant from here: the attester has another working directory.
+// Makes a path absolute, because the attester has another working directory.
 Result<std::string> Named(const std::string& policy) {
   if (policy.find('/') == std::string::npos && access(policy.c_str(), F_OK) != 0) return policy;
   const std::unique_ptr<char, void (*)(void*)> path(realpath(policy.c_str(), nullptr), free);

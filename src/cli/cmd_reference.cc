@@ -1,4 +1,5 @@
-// Reference values: built from packages and folders, shown, signed and checked. man/assay-reference.1
+// Builds reference values from packages and folders, and shows, signs and verifies them.
+// man/assay-reference.1
 #include <fmt/format.h>
 #include <stdlib.h>
 
@@ -79,7 +80,7 @@ Result<> AddMarks(const std::vector<std::string>& texts, appraise::Standing stan
   return {};
 }
 
-// Unpacking is what takes the time: on all cores.
+// Adds packages on all cores, because unpacking takes most of the time.
 Result<> AddDebs(const std::vector<std::string>& debs, Builder& builder, bool show_progress) {
   Progress progress(show_progress, "hashing packages");
   std::atomic<std::size_t> next{0}, done{0};
@@ -153,7 +154,7 @@ void SayByteCode(const reference::ByteCodeReport& r) {
                r.failed.size(), r.failed.front());
 }
 
-// A package with byte code has a second row.
+// The number of packages. A package with byte code has two rows.
 std::size_t PackageCount(const std::vector<reference::IndexedPackage>& rows) {
   std::set<std::tuple<std::string, std::string, std::string>> packages;
   for (const reference::IndexedPackage& p : rows) packages.emplace(p.package, p.version, p.architecture);
@@ -299,7 +300,7 @@ Result<int> Show(const ReferenceOptions& o, const Session& session) {
 }
 
 Result<int> Sign(const ReferenceOptions& o, const Session& session) {
-  ASSAY_TRY(Index::Open(o.index));  // a signature is not put on anything else
+  ASSAY_TRY(Index::Open(o.index));  // only a valid index is signed
   ASSAY_ASSIGN(const Bytes pem, ReadFile(o.key, kMaxKey));
   ASSAY_ASSIGN(const PrivateKey key, PrivateKey::FromPem(AsText(pem)));
   ASSAY_TRY(reference::SignManifest(o.index, key));

@@ -42,7 +42,7 @@ Result<int> Run(const RunOptions& o) {
   for (const std::string& word : o.command) argv.push_back(const_cast<char*>(word.c_str()));
   argv.push_back(nullptr);
   execvp(argv[0], argv.data());
-  // As the shell and env(1) have it.
+  // The exit codes are those of the shell and of env(1).
   const int error = errno;
   log::Error("{}", OsError("execvp", o.command[0], error).Message());
   return error == ENOENT ? 127 : 126;
@@ -52,7 +52,7 @@ Result<int> Measure(const RunOptions& o, bool as_json) {
   std::string request = "fd:" + std::to_string(o.fd) + "\n";
   UniqueFd file;
   if (o.fd < 0) {
-    // By descriptor: what is measured is then exactly what was opened here.
+    // The file is passed as a descriptor, so that exactly the file opened here is measured.
     ASSAY_ASSIGN(file, Open(o.path, O_RDONLY));
     request = "fd:" + std::to_string(file.get()) + "\n";
   }

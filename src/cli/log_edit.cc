@@ -1,4 +1,4 @@
-// assay log convert, assay log edit.
+// The commands `assay log convert` and `assay log edit`.
 #include <fmt/format.h>
 
 #include <charconv>
@@ -20,7 +20,7 @@ Result<std::vector<ima::RecordView>> ReadRecords(const ListFile& file) {
 
 void Append(Bytes& out, ByteView bytes) { out.insert(out.end(), bytes.begin(), bytes.end()); }
 
-// The column of this bank. Within a bank it stays as it is, right or wrong.
+// The column in the bank `to`. If the bank does not change, the column is kept, even a wrong one.
 Result<Digest> Column(const ima::RecordView& r, HashAlg from, HashAlg to) {
   if (from == to) return Digest::Of(to, r.template_digest);
   return r.violation() ? Digest::Filled(to, 0) : ima::TemplateDigest(to, r.template_name, r.data);
@@ -43,7 +43,8 @@ Result<std::pair<std::uint64_t, std::uint64_t>> ParseSwap(const std::string& tex
   return Fail(UsageError("--swap: not two record numbers A,B: " + text));
 }
 
-// As one would who wants to hide a file's true digest, with a column that fits.
+// Alters a record as an attacker would to hide a file's digest: the file digest changes, and the column fits
+// it.
 Result<Bytes> Alter(const ima::RecordView& r, HashAlg bank) {
   if (r.data.empty()) return Fail(UsageError(fmt::format("record {} holds nothing to alter", r.index)));
   if (!CanHash(bank)) return Fail(UsageError(fmt::format("columns of {} can't be computed", HashName(bank))));

@@ -1,4 +1,4 @@
-// assay log verify.
+// The command `assay log verify`.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -11,13 +11,13 @@ namespace {
 
 using nlohmann::json;
 
-// One bank, replayed.
+// The replay in one bank.
 struct Bank {
   HashAlg alg = HashAlg::kSha256;
   ima::BankHash how = ima::BankHash::kOwn;
   std::optional<Digest> given;  // --pcr-value
-  std::optional<Digest> value;  // after the whole list; empty when it can't be computed
-  std::string remark;           // what a mismatch may come from
+  std::optional<Digest> value;  // after the whole list; empty if it can't be computed
+  std::string remark;           // the possible cause of a mismatch
   bool matches() const { return given && value && *given == *value; }
 };
 
@@ -63,7 +63,7 @@ class Verification {
     return v;
   }
 
-  // The whole list, or what there is of it before the byte that is wrong.
+  // Replays the whole list, or the records before the first malformed one.
   Result<> Replay() {
     ByteView list = file_.list();
     std::vector<ima::Replay> states = States();
@@ -181,7 +181,7 @@ class Verification {
     return states;
   }
 
-  // Without the kexec header, which counts what is not there.
+  // The records without the kexec header, whose counts would be wrong.
   ByteView WholeRecords(ByteView list) const {
     ima::ListReader reader(list, file_.bank());
     const std::uint64_t first = reader.offset();
@@ -193,7 +193,8 @@ class Verification {
     }
   }
 
-  // A PCR read before the list holds fewer records; a kernel without the bank's hash extends something else.
+  // Explains a mismatch: the PCR was read before the list and holds fewer records, or the kernel lacks the
+  // bank's hash and has extended another value.
   std::string Explain(const Bank& bank, ByteView list) const {
     ima::Replay own = Start(bank, bank.how), padded = Start(bank, ima::BankHash::kPaddedSha1);
     std::optional<std::uint64_t> met;

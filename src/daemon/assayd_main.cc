@@ -27,21 +27,21 @@ Result<> RunDaemon(const std::string& config_path, Mode mode) {
   if (mode.early) {
     ASSAY_ASSIGN(background, Background::Start());
     if (background.parent()) return {};
-    // Neither stderr nor a log file of the real root is there yet.
+    // In an initramfs there is neither a useful stderr nor the real root's log file.
     config.log.file = "/dev/kmsg";
     log::Init(config.log);
     ASSAY_ASSIGN(early, Early::Enter());
   } else {
     log::Init(config.log);
   }
-  // Blocked before any thread is made, so that all of them inherit it and only the descriptor sees the
-  // signals.
+  // The signals are blocked before any thread is started. All threads inherit the mask, so that only the
+  // descriptor receives the signals.
   sigset_t stop_signals;
   sigemptyset(&stop_signals);
   for (int s : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&stop_signals, s);
   sigprocmask(SIG_BLOCK, &stop_signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
-  signal(SIGIO, SIG_IGN);  // a broken lease: the engine asks for its state instead
+  signal(SIGIO, SIG_IGN);  // sent when a lease is broken; the engine checks the lease's state instead
   UniqueFd stop(signalfd(-1, &stop_signals, SFD_CLOEXEC));
   if (!stop) return Fail(OsError("signalfd", "", errno));
   if (mode.standby) {
