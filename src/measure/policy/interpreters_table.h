@@ -212,8 +212,8 @@ inline constexpr Row kRows[] = {
      .operand = true},
 };
 
-// What shells (and all others) open besides, that is known to be data. Paths; they hold where root alone can
-// write.
+// Paths of files that shells and other programs open and that are known to be data. An entry counts only
+// where root alone can write.
 inline constexpr std::string_view kData[] = {
     "/etc/passwd",
     "/etc/group",
@@ -257,7 +257,7 @@ inline constexpr std::string_view kData[] = {
     "/var/lib/dpkg/info/*.triggers",
     "/run/**.pid",
 };
-// Of interactive shells, in a user's folder.
+// Names of the history files of interactive shells, in a user's folder.
 inline constexpr std::string_view kHistory =
     ".bash_history .zsh_history .sh_history .ash_history .mksh_history .histfile .history";
 

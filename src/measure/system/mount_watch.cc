@@ -114,7 +114,7 @@ struct MountWatch::Impl {
         present.insert(mount.id);
         if (!seen.contains(mount.id) && HoldsFiles(mount)) appeared(mount);
       }
-      seen = std::move(present);  // an ID is used again after its mount is gone
+      seen = std::move(present);  // an ID may be reused after its mount is gone
     }
   }
 };
