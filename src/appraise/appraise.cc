@@ -56,7 +56,7 @@ void KeepStanding(Round& r) {
   if (more) {
     Finding f;
     f.name = kMore;
-    f.text = "this boot has more findings than are kept: ask for the whole list to see them all";
+    f.text = "this boot has more findings than are kept; ask for the whole list to see all of them";
     f.record = 0;
     standing.push_back(std::move(f));
   }
@@ -134,7 +134,7 @@ Appraisal Appraise(const Request& request, const HostState& host, const Referenc
     Finding f;
     f.name = "internal.unchecked";
     f.weight = Verdict::kUnknown;
-    f.text = "not every check was made";
+    f.text = "not every check could be made";
     out.findings.push_back(std::move(f));
     out.verdict = Verdict::kUnknown;
   }

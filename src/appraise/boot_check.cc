@@ -87,7 +87,7 @@ class BootCheck {
       return;
     }
     if (r_.request.evidence.event_log.empty()) {
-      r_.Add("boot.no-log", Verdict::kUnknown, "the firmware's event log did not come along");
+      r_.Add("boot.no-log", Verdict::kUnknown, "the evidence has no firmware event log");
       return;
     }
     const Result<boot::EventLog> log = boot::ParseEventLog(r_.request.evidence.event_log);
@@ -138,9 +138,8 @@ class BootCheck {
       const std::vector<Digest> exit = boot::MissingExit(log, replayed, bank, pcr, value->second);
       if (!exit.empty())
         exit_text = fmt::format(
-            "the event log leaves out what the firmware measured of ExitBootServices: with the digests {} "
-            "and "
-            "{} it replays to the quoted PCR {}",
+            "the event log lacks the firmware's two events of ExitBootServices; with their digests {} and {} "
+            "it replays to the quoted PCR {}",
             exit[0].hex(), exit[1].hex(), pcr);
       if (exit.empty() || !r_.policy.allow_missing_exit)
         wrong += fmt::format("{}{}", wrong.empty() ? "" : ", ", pcr);
@@ -186,7 +185,7 @@ class BootCheck {
       return;
     }
     if (!open.empty())
-      r_.Add("boot.open", Verdict::kUnknown, "the expected boot leaves open what is in PCR " + open);
+      r_.Add("boot.open", Verdict::kUnknown, "the expected boot does not predict PCR " + open);
     std::map<std::string_view, std::vector<const BootDifference*>> by_name;
     for (const BootDifference& d : *nearest) by_name[NameOf(d.event)].push_back(&d);
     // The check of require_secure_boot has already reported it.

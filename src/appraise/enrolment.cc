@@ -74,9 +74,9 @@ void Enrolling::CheckWhoVouches(const tpm::KeyPublic& ek) {
     out.identity = kByList;
   } else if (!bad) {
     const char* why =
-        certificate.empty() ? "the TPM has no certificate" : "no roots to check its certificate by";
+        certificate.empty() ? "the TPM has no certificate" : "there are no roots to verify its certificate";
     Add("ek.not-vouched", policy.allow_first_use ? Verdict::kTrusted : Verdict::kNotTrusted,
-        fmt::format("nobody vouches for endorsement key {}: {}", out.ek_name, why));
+        fmt::format("endorsement key {} is not verified: {}", out.ek_name, why));
     if (policy.allow_first_use) out.identity = kByFirstUse;
   }
 }

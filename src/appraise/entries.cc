@@ -53,10 +53,12 @@ class Judge {
     }
     if (not_judged_ > 0)
       r_.Add("policy.not-judged", Verdict::kTrusted,
-             fmt::format("{} entries are of control groups that the policy leaves unjudged", not_judged_));
+             fmt::format("{} entries of control groups in the policy's allowed_cgroups are not judged",
+                         not_judged_));
     if (allowed_violations_ > 0)
       r_.Add("policy.violations-allowed", Verdict::kTrusted,
-             fmt::format("{} violations are by programs that the policy allows them", allowed_violations_));
+             fmt::format("{} violations are of kinds that the policy allows to their programs",
+                         allowed_violations_));
     if (r_.policy.require_attester_records) CheckOwn();
     if (r_.made.contains(Check::kList)) r_.made.insert(Check::kEntries);
   }
@@ -127,7 +129,7 @@ class Judge {
   void JudgeGroup(const ima::RecordView& record, const ima::Entry& group) {
     if (!BufferMatches(group)) {
       r_.AddAt("list.group", Verdict::kNotTrusted,
-               fmt::format("record {}: a group whose digest is not its buffer's", record.index),
+               fmt::format("record {}: the group's digest is not that of its buffer", record.index),
                record.index);
       return;
     }
@@ -185,13 +187,13 @@ class Judge {
       JudgeViolation(judged, sub.has_value());
     } else if (entry.path.empty()) {
       Report("entry.malformed", Verdict::kNotTrusted, judged,
-             fmt::format("record {} has no name: where its content was can't be told", record.index));
+             fmt::format("record {} has no name, so the path of its content is unknown", record.index));
     } else if (entry.path == "boot_aggregate") {
       judged.state = EntryState::kOwn;
       if (record.index != 0 || sub)
-        Report(
-            "list.second-boot-aggregate", Verdict::kNotTrusted, judged,
-            fmt::format("record {} is a boot_aggregate: another list begins within this one", record.index));
+        Report("list.second-boot-aggregate", Verdict::kNotTrusted, judged,
+               fmt::format("record {} is a boot_aggregate, so another list begins inside this one",
+                           record.index));
     } else if (buffer && entry.path.starts_with("assay-")) {
       judged.state = EntryState::kOwn;
       OwnRecord(judged, entry, sub.has_value());
@@ -238,8 +240,7 @@ class Judge {
 
   void ReportKexec(const JudgedEntry& e, const std::string& image) {
     Report("entry.kexec", Verdict::kNotTrusted, e,
-           fmt::format("{} was loaded to take this kernel's place: with which command line is not known",
-                       image));
+           fmt::format("{} was loaded by kexec; its command line is not known", image));
   }
 
   void JudgeContent(JudgedEntry& e, const ima::Entry& entry) {
@@ -258,11 +259,12 @@ class Judge {
       own_[std::string(kComponent) + e.path] = e.digest;
       if (!known)
         Report("own.unknown-binary", Verdict::kNotTrusted, e,
-               fmt::format("{} is part of the attester and is no known build", e.path));
+               fmt::format("{} is part of the attester and is not a known build", e.path));
     }
     if (!known && r_.policy.interpreters.contains(e.path))
       Report("own.interpreter", Verdict::kNotTrusted, e,
-             fmt::format("the interpreter {} is no known build: what it reads may be unmeasured", e.path));
+             fmt::format("the interpreter {} is not a known build; it may read code that is not measured",
+                         e.path));
   }
 
   void JudgeByReference(JudgedEntry& e, const ima::Entry& entry) {
@@ -333,7 +335,8 @@ class Judge {
   void JudgeUnknown(JudgedEntry& e) {
     if (IsShown(e)) {
       Report("entry.shown-unknown", Verdict::kTrusted, e,
-             fmt::format("{} is in no reference; a user had it measured, nothing loaded it", EntryName(e)));
+             fmt::format("{} is in no reference value; a user had it measured, and no program loaded it",
+                         EntryName(e)));
       return;
     }
     e.origin = r_.references.FindPath(e.path);
@@ -392,7 +395,7 @@ class Judge {
     if (grouped)
       read = Fail(StateError("own.malformed", "the attester's own records are never in a group"));
     else if (!BufferMatches(entry))
-      read = Fail(StateError("own.malformed", "digest is not the buffer's"));
+      read = Fail(StateError("own.malformed", "the digest is not that of the buffer"));
     else
       read = ReadOwn(e, entry);
     if (!read) Report("own.malformed", Verdict::kNotTrusted, e, e.path + ": " + read.error().Message());
@@ -407,14 +410,14 @@ class Judge {
     }
     if (e.path == ima::kCapName) {
       Report("own.capped", Verdict::kNotTrusted, e,
-             "this boot was capped: no attester was started in the initramfs, and what ran before this "
-             "record is not known");
+             "this boot was capped: no attester was started in the initramfs, so what ran before this record "
+             "is not known");
       return {};
     }
     if (e.path == "assay-engine") return EngineRuns(e, doc.root());
     if (e.path == "assay-policy") return PolicyRules(e, doc.root());
     if (e.path == measure::kViolationRecord) {
-      if (!is_beside_) return Fail(StateError("own.malformed", "it belongs to no violation"));
+      if (!is_beside_) return Fail(StateError("own.malformed", "no violation stands before it"));
     } else if (e.path == "assay-kexec") {
       ASSAY_ASSIGN(const std::string image, doc.root().Str("path"));
       ReportKexec(e, image);
@@ -422,14 +425,16 @@ class Judge {
       ASSAY_ASSIGN(const std::uint64_t refused, doc.root().U64("refused"));
       Report(
           "own.limit", Verdict::kTrusted, e,
-          fmt::format("{} requests of users to measure something were refused: over their limit", refused));
+          fmt::format(
+              "{} requests of users to have a file measured were refused because they exceeded their limit",
+              refused));
     } else if (e.path == "assay-manifest") {
       ASSAY_ASSIGN(own_["manifest"], doc.root().Str("sha256"));
       ASSAY_ASSIGN(const std::string refused, ManifestRefused(doc.root(), r_.policy));
       if (!refused.empty()) Report("own.manifest", Verdict::kNotTrusted, e, refused);
     } else {
       Report("own.unknown-record", Verdict::kUnknown, e,
-             fmt::format("the attester says something that this verifier does not know: {}", e.path));
+             fmt::format("the attester's record is of a kind that this verifier does not know: {}", e.path));
     }
     return {};
   }
@@ -463,7 +468,7 @@ class Judge {
       return;
     stopped->second = "and more followed";
     Report("own.after-stop", r_.policy.allow_gaps ? Verdict::kTrusted : Verdict::kNotTrusted, e,
-           "the attester had said that it stops when this was recorded");
+           "this was recorded after the attester had recorded that it stops");
   }
 
   Result<> EngineRuns(const JudgedEntry& e, const JsonValue& record) {
@@ -507,10 +512,11 @@ class Judge {
     if (!first || run > 1)
       Report(
           "list.gap", r_.policy.allow_gaps ? Verdict::kTrusted : Verdict::kNotTrusted, e,
-          fmt::format("the attester was started again (run {}): what ran meanwhile is not in the list", run));
+          fmt::format("the attester was restarted (run {}); programs that ran in between are not in the list",
+                      run));
     if (before > 0)
       Report("own.ran-before", r_.policy.allow_what_ran_before ? Verdict::kTrusted : Verdict::kNotTrusted, e,
-             fmt::format("{} process(es) ran before the attester did{}", before,
+             fmt::format("{} process(es) ran before the attester{}", before,
                          early ? ", all of them from the initramfs" : ""));
     if (first && !early && r_.policy.require_early_start)
       Report("own.late-engine", Verdict::kNotTrusted, e, "the attester was not started in the initramfs");
@@ -526,9 +532,9 @@ class Judge {
              fmt::format("the engine is '{}', which the policy does not accept", kKernelIma));
     if (c.list_count < 2)
       r_.Add("own.kernel-silent", Verdict::kNotTrusted,
-             "the kernel's list has nothing but boot_aggregate: no policy of its IMA measures");
+             "the kernel's list has only the boot_aggregate, so no IMA policy measures");
     r_.Add("own.kernel-policy", r_.policy.allow_kernel_policy ? Verdict::kTrusted : Verdict::kUnknown,
-           fmt::format("nothing proves by which policy the kernel measures; the attester says: '{}'",
+           fmt::format("nothing proves which policy the kernel measures by; the attester says: '{}'",
                        c.kernel_policy));
   }
 
@@ -538,7 +544,7 @@ class Judge {
     if (!own_.contains("runs") && r_.out.claims.engine == kKernelIma) {
       CheckKernelIma();
     } else if (!own_.contains("runs")) {
-      r_.Add("own.no-start", Verdict::kNotTrusted, "the list does not say what measured");
+      r_.Add("own.no-start", Verdict::kNotTrusted, "the list has no record of an attester's start");
     } else {
       if (!own_.contains("engine") || own_["engine_run"] != own_["runs"])
         r_.Add("own.no-engine", Verdict::kNotTrusted, "the list does not say that an engine ran");
@@ -547,9 +553,9 @@ class Judge {
                fmt::format("what is measured is not the whole machine: the scope is '{}'", own_["scope"]));
       if (own_.contains(kStopped))
         r_.Add("own.stopped", Verdict::kNotTrusted,
-               "the attester has said that it stops: nothing measures any more");
+               "the attester has recorded that it stops, so nothing is measured any more");
       if (!own_.contains("policy"))
-        r_.Add("own.no-policy", Verdict::kNotTrusted, "the list does not say what is measured");
+        r_.Add("own.no-policy", Verdict::kNotTrusted, "the list has no record of what is measured");
     }
     for (const auto& [key, digest] : own_) {
       if (!key.starts_with(kComponent) || !digest.empty()) continue;
@@ -561,7 +567,7 @@ class Judge {
     }
     if (r_.out.claims.engine_state != "ok")
       r_.Add("own.engine-state", Verdict::kUnknown,
-             fmt::format("the engine is not well: {}", r_.out.claims.engine_state));
+             fmt::format("the engine reports an error: {}", r_.out.claims.engine_state));
     r_.made.insert(Check::kOwnRecords);
   }
 

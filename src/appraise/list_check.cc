@@ -120,10 +120,11 @@ bool SameHistory(Round& r, HashAlg bank, const std::optional<Digest>& then) {
       prefix == r.host.prefix.end())
     return true;
   if (then == prefix->second) return true;
-  r.AddAt("list.history", Verdict::kNotTrusted,
-          fmt::format("the first {} records are not those of the round before, and the machine was not reset",
-                      r.host.records),
-          0);
+  r.AddAt(
+      "list.history", Verdict::kNotTrusted,
+      fmt::format("the first {} records differ from those of the last round, and the machine was not reset",
+                  r.host.records),
+      0);
   return false;
 }
 
@@ -199,12 +200,12 @@ bool CheckList(Round& r) {
   }
   if (c.overflow > 0)
     r.Add("list.full", Verdict::kUnknown,
-          fmt::format("the list reached its maximum: {} further entries are in the PCR only", c.overflow));
+          fmt::format("the list is full: {} further entries are only in the PCR", c.overflow));
   if (r.request.evidence.list.empty() && c.list_count != c.first_record) {
     if (c.level == evidence::Level::kQuote)
       r.Add("evidence.no-list", Verdict::kUnknown, "the attester's owner does not show the list");
     else
-      r.Add("list.truncated", Verdict::kNotTrusted, "the list did not come along");
+      r.Add("list.truncated", Verdict::kNotTrusted, "the evidence has no list");
     return false;
   }
   const bool whole = ReadRecords(r);
@@ -219,7 +220,7 @@ bool CheckList(Round& r) {
   const std::uint64_t count = c.first_record + r.records.size();
   if (count != c.list_count && !r.policy.allow_unquoted_tail)
     r.AddAt("list.count", Verdict::kNotTrusted,
-            fmt::format("{} records replay to the quote, the attester counts {}", count, c.list_count),
+            fmt::format("{} records replay to the quote, but the attester counts {}", count, c.list_count),
             count);
   r.out.host.records = count;
   r.made.insert(Check::kList);

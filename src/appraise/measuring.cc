@@ -58,10 +58,11 @@ Result<> JudgeEngine(const JsonValue& engine, const Policy& policy, std::vector<
   ASSAY_ASSIGN(const std::string expiry, engine.Str("expiry"));
   ASSAY_ASSIGN(const std::uint64_t deadline, engine.U64("deadline_ms"));
   if (expiry != "refuse" && deadline > kMaxDeadlineMs)
-    faults.push_back({"own.options",
-                      fmt::format("deadline_ms is {}: a file may keep its measuring from ending for so long, "
-                                  "and what waits runs then",
-                                  deadline)});
+    faults.push_back(
+        {"own.options",
+         fmt::format(
+             "deadline_ms is {}: if measuring a file takes longer, the waiting task runs it unmeasured",
+             deadline)});
   return {};
 }
 
@@ -75,8 +76,9 @@ Result<> JudgeRecorder(const JsonValue& record, const Policy& policy, std::vecto
   if (!synchronous && group_ms > policy.max_group_ms)
     faults.push_back(
         {"own.options",
-         fmt::format("what a manifest names may run {} ms before it is in the PCR, not {} ms at most",
-                     group_ms, policy.max_group_ms)});
+         fmt::format(
+             "content of a manifest may run up to {} ms before it is in the PCR; the policy allows {} ms",
+             group_ms, policy.max_group_ms)});
   ASSAY_ASSIGN(const std::uint64_t max_records, record.U64("max_records"));
   if (max_records < kMinRecords)
     faults.push_back({"own.options", fmt::format("the list is full after {} records", max_records)});

@@ -258,7 +258,7 @@ Result<Policy> ParsePolicy(std::string_view text) {
                            "vulnerable_fails"}));
   if (root.Has("pcr")) {
     ASSAY_ASSIGN(const std::uint64_t pcr, root.U64("pcr"));
-    if (pcr > 15) return Fail(UsageError(fmt::format("policy: PCR {} can be reset by anyone", pcr)));
+    if (pcr > 15) return Fail(UsageError(fmt::format("policy: any program can reset PCR {}", pcr)));
     p.pcr = static_cast<std::uint32_t>(pcr);
   }
   ASSAY_TRY(ReadAlgs(root, "quote_banks", p.quote_banks));

@@ -54,7 +54,7 @@ void CheckEk(Round& r) {
   if (r.request.evidence.ek_public.empty()) {
     if (!r.host.ek_name.empty())
       r.Add("ek.missing", Verdict::kNotTrusted,
-            fmt::format("the TPM's endorsement key did not come along, it was {}", r.host.ek_name));
+            fmt::format("the evidence has no endorsement key; it was {}", r.host.ek_name));
     return;
   }
   const Result<tpm::KeyPublic> ek = tpm::ParsePublic(r.request.evidence.ek_public);
@@ -82,7 +82,7 @@ bool CheckFresh(Round& r) {
   r.fresh = Equal(r.quote.extra_data, expected);
   if (!claims) {
     if (!r.fresh)
-      r.Add("quote.qualifying", Verdict::kNotTrusted, "the quote does not cover what came with it");
+      r.Add("quote.qualifying", Verdict::kNotTrusted, "the quote does not cover the claims and the context");
     r.Add("claims.malformed", Verdict::kNotTrusted, claims.error().Message());
     return false;
   }
@@ -150,7 +150,7 @@ bool CheckSelection(Round& r) {
   }
   if (const std::uint32_t highest = HighestPcr(r); highest >= kFirstResettable) {
     r.Add("quote.resettable-pcr", Verdict::kNotTrusted,
-          fmt::format("PCR {} can be reset and given any value: it proves nothing", highest));
+          fmt::format("PCR {} can be reset and set to any value, so it proves nothing", highest));
     good = false;
   }
   if (good) r.made.insert(Check::kSelection);
@@ -174,7 +174,7 @@ bool CheckPcrValues(Round& r) {
     for (const std::uint32_t index : bank.pcrs) {
       if (!values[bank.bank].contains(index)) {
         r.Add("quote.pcr-values", Verdict::kNotTrusted,
-              fmt::format("the value of PCR {} in bank {:#06x} did not come along", index, bank.bank));
+              fmt::format("the evidence has no value of PCR {} in bank {:#06x}", index, bank.bank));
         return false;
       }
       proven[bank.bank][index] = values[bank.bank][index];

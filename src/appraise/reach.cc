@@ -47,7 +47,7 @@ void JudgeReach(Round& r, bool boot_expected) {
   r.out.reach = ReachOf(r, boot_expected);
   if (r.policy.require_early_start && !boot_expected)
     r.Add("own.early-unproven", Verdict::kUnknown,
-          "that the attester was started in the initramfs is its own word: no boot was given as expected");
+          "only the attester itself says that it was started in the initramfs: no expected boot was given");
   if (r.out.reach < r.policy.require_reach)
     r.Add("own.reach", Verdict::kNotTrusted,
           "the verdict reaches less far than the policy demands: '" + std::string(ReachName(r.out.reach)) +

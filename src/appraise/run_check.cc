@@ -22,13 +22,14 @@ void CheckSignature(Round& r, const std::map<std::string, std::string>& own) {
   const auto named = own.find("run_key");
   if (named == own.end()) {
     r.Add("run.missing", Verdict::kNotTrusted,
-          "the list's last start names no key of its run: anybody may answer for it");
+          "the list's last start record names no run key, so another program may answer in the attester's "
+          "name");
     return;
   }
   if (e.run_signature.empty()) {
     r.Add("run.missing", Verdict::kNotTrusted,
-          "the answer is not signed by the key of the attester's run: the attester has ended, and somebody "
-          "answers for it");
+          "the answer is not signed by the attester's run key: the attester has ended, and another program "
+          "answers in its name");
     return;
   }
   const Result<Bytes> area = FromHex(named->second);
@@ -41,9 +42,8 @@ void CheckSignature(Round& r, const std::map<std::string, std::string>& own) {
   }
   if (!tpm::VerifyQuoteSignature(*key, evidence::RunStatement(e.attest), e.run_signature))
     r.Add("run.signature", Verdict::kNotTrusted,
-          "the answer is signed by another key than that of the attester's run: the attester has ended, and "
-          "somebody answers for "
-          "it");
+          "the answer is signed by another key than the attester's run key: the attester has ended, and "
+          "another program answers in its name");
 }
 
 // Whether extending `from` by caps only gives `value`.
@@ -102,8 +102,8 @@ void CheckRun(Round& r) {
     CheckSignature(r, own);
   else if (r.out.claims.engine == kKernelIma)
     r.Add("run.none", Verdict::kTrusted,
-          "the kernel records by itself and has no key of a run: the list is proven, what the attester says "
-          "besides is the AK's word");
+          "the kernel itself records and has no run key: the list is proven, but the other claims are only "
+          "signed by the AK");
   r.made.insert(Check::kRun);
 }
 
@@ -114,8 +114,8 @@ void CheckCap(Round& r) {
   if (said) return;
   if ((!r.made.contains(Check::kList) && ListHidesCap(r)) || OtherPcrIsCapped(r))
     r.Add("own.capped", Verdict::kNotTrusted,
-          "this boot was capped: no attester was started in the initramfs, and a list that says otherwise is "
-          "somebody's own");
+          "this boot was capped: no attester was started in the initramfs, and the list that hides this is "
+          "forged");
 }
 
 }  // namespace assay::appraise

@@ -67,7 +67,7 @@ class Tampering {
     }
     if (named == 0 && missing == 0 && from == count_ && !points_.empty())
       r_.Add("list.foreign-extend", Verdict::kNotTrusted,
-             "the list is whole, as its attester counted, and something else extended the PCR besides");
+             "the list is complete by the attester's count, and something else has extended the PCR too");
     else if (named == 0)
       r_.Add("list.mismatch", Verdict::kNotTrusted, "the list does not replay to the quoted PCR");
   }

@@ -126,7 +126,7 @@ Result<std::uint32_t> NetProcess::AwaitReady() {
     return Fail(StateError("attest.net-start", "the network process does not serve: " + why));
   };
   pollfd wait{.fd = control(), .events = POLLIN, .revents = 0};
-  if (poll(&wait, 1, kReadyMs) != 1) return failed("it says nothing");
+  if (poll(&wait, 1, kReadyMs) != 1) return failed("it sent no report in time");
   const Result<Bytes> packet = ReceivePacket(control(), kNetReportMax);
   if (!packet) return failed(End());
   const Result<NetReport> report = ParseNetReport(*packet);

@@ -118,7 +118,7 @@ void NetServer::Impl::Report(const Result<>& outcome) {
 Result<> NetServer::Impl::Answer(int fd, const NetRequest& request) {
   const auto allowed = options.allow.find(Hex(request.fingerprint));
   const Reply reply = allowed == options.allow.end()
-                          ? Reply::Refuse({"forbidden", "this certificate may not ask"})
+                          ? Reply::Refuse({"forbidden", "this certificate is not allowed to challenge"})
                           : responder->Respond(request.question, {"tls-exporter", ToBytes(request.exporter)},
                                                allowed->second);
   ASSAY_TRY(SendPacket(fd, EncodeNetAnswer(reply.size())));
@@ -138,7 +138,7 @@ Result<> NetServer::Impl::Take(const NetProcess& process, std::size_t slot, Work
     // The rest of an incomplete answer can't be sent later, so the network process is ended, and with it the
     // connection that waits for it.
     if (const Result<> sent = Answer(process.slot(slot), q); !sent) {
-      log::Warn("challenge: an answer was cut off: {}", sent.error().Message());
+      log::Warn("challenge: an answer could not be sent completely: {}", sent.error().Message());
       shutdown(process.control(), SHUT_RDWR);
     }
     work.done = true;
@@ -183,7 +183,7 @@ Result<> NetServer::Impl::RunOnce() {
                NetProcess::Start(options.net_program, Setup(), listener));
   ASSAY_ASSIGN(const std::uint32_t abi, process->AwaitReady());
   if (abi == 0)
-    log::Warn("challenge: this kernel has no Landlock: seccomp alone keeps the network process from files");
+    log::Warn("challenge: this kernel has no Landlock; only seccomp keeps the network process from files");
   {
     std::lock_guard lock(mutex);
     state.serving = true;

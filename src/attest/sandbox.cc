@@ -61,7 +61,7 @@ Result<> DropPrivileges(uid_t uid, gid_t gid, pid_t parent) {
   if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return Fail(OsError("prctl", "dumpable", errno));
   // This comes after the change of user, which resets it.
   if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) return Fail(OsError("prctl", "death signal", errno));
-  if (getppid() != parent) return Fail(StateError("sandbox.orphan", "the privileged process is gone"));
+  if (getppid() != parent) return Fail(StateError("sandbox.orphan", "the privileged process has ended"));
   return {};
 }
 
@@ -143,7 +143,7 @@ Result<> AllowOnlyServing() {
         0)
       return Fail(LibError("seccomp", "a rule is refused"));
   if (seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_TSYNC, 1) != 0)
-    return Fail(LibError("seccomp", "this kernel can't filter all threads at once"));
+    return Fail(LibError("seccomp", "this kernel can't apply a filter to all threads at once"));
   if (const int error = seccomp_load(filter.get()); error != 0) return Fail(OsError("seccomp", "", -error));
   return {};
 }

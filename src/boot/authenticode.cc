@@ -36,7 +36,7 @@ Result<ByteView> SequenceContent(ByteView der, std::string_view what) {
   // Bit 0x80 means an error, and bit 0x01 BER's indefinite length.
   if ((form & 0x81) != 0 || tag != V_ASN1_SEQUENCE || xclass != V_ASN1_UNIVERSAL) {
     ERR_clear_error();
-    return Fail(Malformed(std::string(what) + " is no sequence"));
+    return Fail(Malformed(std::string(what) + " is not a sequence"));
   }
   return ByteView(p, static_cast<std::size_t>(length));
 }
@@ -46,12 +46,12 @@ Result<Opened> OpenSignature(ByteView der) {
   const unsigned char* p = der.data();
   out.pkcs7.reset(d2i_PKCS7(nullptr, &p, static_cast<long>(der.size())));
   if (!out.pkcs7) return Fail(OpenSslError("reading a signature"));
-  if (!PKCS7_type_is_signed(out.pkcs7.get())) return Fail(Malformed("no signed data"));
+  if (!PKCS7_type_is_signed(out.pkcs7.get())) return Fail(Malformed("there is no signed data"));
   const PKCS7* inner = out.pkcs7->d.sign != nullptr ? out.pkcs7->d.sign->contents : nullptr;
   char oid[32] = {};
   if (inner == nullptr || OBJ_obj2txt(oid, sizeof(oid), inner->type, 1) <= 0 ||
       std::string_view(oid) != "1.3.6.1.4.1.311.2.1.4")
-    return Fail(Malformed("what is signed is no image's digest"));
+    return Fail(Malformed("the signature is not over an image's digest"));
   const ASN1_TYPE* other = inner->d.other;
   if (other == nullptr || other->type != V_ASN1_SEQUENCE) return Fail(Malformed("no content"));
   const ByteView whole(ASN1_STRING_get0_data(other->value.sequence),

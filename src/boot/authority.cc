@@ -73,13 +73,14 @@ Result<std::optional<std::string>> VerifiedAlike(const Examined& now, const PeIm
   for (const Signature& s : DatabaseOf(now, "db")) {
     if (s.certificate) others.push_back(s.data);
     if (s.type_name == "sha256" && Equal(s.data, after.Authenticode(HashAlg::kSha256).view()))
-      return Open("db has the new image by its digest, not by its signer");
+      return Open("db allows the new image by its digest and not by its signer");
   }
   if (std::none_of(others.begin(), others.end(), verifies(after)))
     return Fail(StateError("boot.not-bootable",
                            "Secure Boot is on, and nothing in db or in the log verifies the new image"));
-  if (same == authorities.end()) return Open("what verified the old image can't be told from the log");
-  return Open("another certificate verifies the new image than verified the old one");
+  if (same == authorities.end())
+    return Open("the log does not tell which certificate verified the old image");
+  return Open("the new image is verified by another certificate than the old one");
 }
 
 }  // namespace assay::boot

@@ -161,7 +161,7 @@ Result<EventLog> ParseCel(ByteView data, const ParseOptions& options) {
     log.events.push_back(std::move(e));
   }
   const std::uint8_t register_type = log.events[0].cel->register_type;
-  if (register_type == kCelNvIndex) return Fail(r.BadAt(0, "a log of NV indexes"));
+  if (register_type == kCelNvIndex) return Fail(r.BadAt(0, "the log is of NV indexes"));
   const Registers own = register_type == kCelCcRegister ? Registers::kCc : Registers::kPcr;
   log.registers = options.registers.value_or(own);
   return log;

@@ -71,10 +71,9 @@ void CheckDigests(const Examined& x, std::size_t i, Problems& out) {
   // Without a digest in the examined bank, the register has an unknown value or was not extended. A digest
   // that is missing in another bank does not matter for this one.
   if (e.Find(x.bank) == nullptr)
-    out.Add("digest.missing", Severity::kError, "the event lacks the digest of the bank that is judged",
-            {e.number});
+    out.Add("digest.missing", Severity::kError, "the event lacks a digest in the examined bank", {e.number});
   else if (e.digests.size() < log.algorithms.size())
-    out.Add("digest.missing", Severity::kNote, "the event lacks the digest of a bank that is not judged",
+    out.Add("digest.missing", Severity::kNote, "the event lacks a digest in a bank that is not examined",
             {e.number});
   const auto covers = [](Grade grade) { return grade == Grade::kProven || grade == Grade::kPartly; };
   const bool judged = covers(x.proofs[i].grade);
@@ -85,9 +84,8 @@ void CheckDigests(const Examined& x, std::size_t i, Problems& out) {
     // The data fits only the digest of another bank: an attacker may have written it who ignored the examined
     // bank.
     out.Add("digest.banks-differ", judged ? Severity::kWarning : Severity::kError,
-            judged
-                ? "the data is proven by the bank that is judged, and not by another's digest"
-                : "the data is proven by another bank's digest, and not by that of the bank that is judged",
+            judged ? "the digest in the examined bank proves the data, but that of another bank does not"
+                   : "the digest of another bank proves the data, but that of the examined bank does not",
             {e.number});
     return;
   }
@@ -98,15 +96,15 @@ void CheckRegister(const EventLog& log, const Event& e, Problems& out) {
   const std::uint32_t count = log.registers == Registers::kPcr ? kPcrCount : kCcRegisterCount;
   if (e.index >= count)
     out.Add("register.out-of-range", Severity::kError,
-            fmt::format("there is no register {}: it can't have been extended", e.index), {e.number});
+            fmt::format("there is no register {}, so it can't have been extended", e.index), {e.number});
   else if (log.registers == Registers::kCc && e.index == 0)
-    out.Add("register.not-extendable", Severity::kWarning, "MRTD is fixed at launch: nothing extends it",
+    out.Add("register.not-extendable", Severity::kWarning, "MRTD is fixed at launch and can't be extended",
             {e.number});
   if (log.registers != Registers::kPcr || e.index >= kPcrCount) return;
   for (const Place& place : kPlaces) {
     if (place.type == e.type && (place.pcrs >> e.index & 1) == 0)
       out.Add("type.register", Severity::kWarning,
-              fmt::format("{} does not belong into PCR {}", EventTypeName(e.type), e.index), {e.number});
+              fmt::format("{} does not belong in PCR {}", EventTypeName(e.type), e.index), {e.number});
   }
 }
 
@@ -161,7 +159,7 @@ void CheckStartup(const Examined& x, Problems& out) {
         out.Add("startup-locality.repeated", Severity::kError, "a second StartupLocality", {e.number});
       if (extended)
         out.Add("startup-locality.late", Severity::kError,
-                "StartupLocality after PCR 0 was extended: it does not count", {e.number});
+                "StartupLocality comes after the first extension of PCR 0, so it is ignored", {e.number});
       seen = true;
     }
     if (e.type == kEfiHcrtmEvent) {

@@ -93,12 +93,11 @@ void CheckSeparators(const Examined& x, Problems& out) {
   if (x.log->registers != Registers::kPcr || x.log->format == Format::kCelTlv) return;
   for (std::uint32_t pcr = 0; pcr < kFirmwarePcrs; ++pcr) {
     if (separators[pcr] == 0)
-      out.Add(
-          "separator.missing", Severity::kError,
-          fmt::format(
-              "PCR {}: no separator, so what the firmware and what the loader measured can't be told apart",
-              pcr),
-          {});
+      out.Add("separator.missing", Severity::kError,
+              fmt::format("PCR {} has no separator, so measurements of the firmware and of the loader can't "
+                          "be distinguished",
+                          pcr),
+              {});
   }
 }
 
@@ -154,7 +153,8 @@ void CheckSecureBoot(const Examined& x, Problems& out) {
     position = std::max(position, expected);
   }
   if (seen["SecureBoot"] == 0 && x.log->format != Format::kCelTlv)
-    out.Add("secure-boot.missing", Severity::kWarning, "the log has no SecureBoot variable in its place", {});
+    out.Add("secure-boot.missing", Severity::kWarning, "the log has no SecureBoot variable where it must be",
+            {});
 }
 
 void CheckActions(const Examined& x, Problems& out) {
@@ -168,10 +168,10 @@ void CheckActions(const Examined& x, Problems& out) {
     // anything. It is only not found there.
     for (const KnownAction& known : kActions) {
       if (e.type == kEfiAction && x.TextOf(i) == known.text && !x.In(i, known.pcr))
-        out.Add("action.register", x.In(i, known.also) ? Severity::kNote : Severity::kWarning,
-                fmt::format("\"{}\" does not belong into {}", known.text,
-                            RegisterName(x.log->registers, e.index)),
-                {e.number});
+        out.Add(
+            "action.register", x.In(i, known.also) ? Severity::kNote : Severity::kWarning,
+            fmt::format("\"{}\" does not belong in {}", known.text, RegisterName(x.log->registers, e.index)),
+            {e.number});
     }
   }
 }

@@ -168,7 +168,7 @@ SecureBootState FindSecureBoot(const Examined& x) {
     }
   }
   if (late)
-    out.reason = "measured after the separator of its register, where anyone can";
+    out.reason = "measured after the separator of its register, where any program can do that";
   else if (values.size() > 1)
     out.reason = "measured more than once";
   else if (values.empty())

@@ -106,7 +106,7 @@ Result<> Predictor::File(const FileReplacement& file) {
     if (!before) return Fail(before.error().In(file.old_name));
     if (!LooksLikePe(file.new_file))
       return Fail(
-          StateError("boot.not-predictable", file.new_name + " is no PE image as " + file.old_name + " is"));
+          StateError("boot.not-predictable", file.new_name + " is not a PE image, unlike " + file.old_name));
     auto after = ParsePe(file.new_file);
     if (!after) return Fail(after.error().In(file.new_name));
     if (Substitute(before->Authenticode(bank()), after->Authenticode(bank()), "image " + label)) {
@@ -126,12 +126,12 @@ Result<> Predictor::File(const FileReplacement& file) {
 
 Result<> Predictor::Unified(const FileReplacement& file, const PeImage& before, const PeImage& after) {
   if (!IsUnifiedKernel(after))
-    return Fail(StateError("boot.not-predictable", "no unified kernel image as " + file.old_name + " is"));
+    return Fail(StateError("boot.not-predictable", "not a unified kernel image, unlike " + file.old_name));
   ASSAY_ASSIGN(const UnifiedKernel old_uki, ReadUnifiedKernel(before));
   ASSAY_ASSIGN(const UnifiedKernel new_uki, ReadUnifiedKernel(after));
   const auto in_uki_pcr = [](const ExpectedEvent& e) { return e.index == kUkiPcr; };
   if (!Sections(file, old_uki, new_uki) && std::any_of(out_.events.begin(), out_.events.end(), in_uki_pcr))
-    Open(kUkiPcr, "what is in it are not the sections of " + Printable(file.old_name));
+    Open(kUkiPcr, "the measured sections are not those of " + Printable(file.old_name));
   // The stub loads its kernel as a separate image. The log tells whether that is measured.
   ASSAY_ASSIGN(const PeImage old_kernel, ParsePe(old_uki.kernel->content));
   ASSAY_ASSIGN(const PeImage new_kernel, ParsePe(new_uki.kernel->content));
@@ -139,7 +139,7 @@ Result<> Predictor::Unified(const FileReplacement& file, const PeImage& before, 
                    "kernel of " + Printable(file.new_name));
   KernelStub(file, old_uki, new_uki);
   if (StubVersion(old_uki).empty() || StubVersion(old_uki) != StubVersion(new_uki)) {
-    const std::string reason = fmt::format("another stub may measure otherwise: \"{}\" instead of \"{}\"",
+    const std::string reason = fmt::format("another stub may measure differently: \"{}\" instead of \"{}\"",
                                            Printable(new_uki.stub), Printable(old_uki.stub));
     for (std::uint32_t pcr : {kImagePcr, kKernelStubPcr, kUkiPcr, kLoaderConfigPcr, kExtensionsPcr})
       Open(pcr, reason);
@@ -313,7 +313,8 @@ ExpectedBoot Predictor::Take() {
 
 Result<ExpectedBoot> Predict(const Examined& now, const Prediction& change) {
   if (now.log->registers != Registers::kPcr)
-    return Fail(StateError("boot.not-predictable", "a log of CC registers: only PCRs are predicted"));
+    return Fail(
+        StateError("boot.not-predictable", "the log is of CC registers, but only PCRs can be predicted"));
   Predictor predictor(now);
   for (const TextReplacement& text : change.texts) ASSAY_TRY(predictor.Text(text));
   for (const FileReplacement& file : change.files) ASSAY_TRY(predictor.File(file));

@@ -57,12 +57,12 @@ std::string_view UnprovenReason(const Event& event) {
     case kNonhostInfo:
     case kEfiSpdmFirmwareBlob:
     case kEfiSpdmFirmwareConfig:
-      return "the digest is that of data which the log does not hold";
+      return "the digest is of data that is not in the log";
     case kIpl:
     case kIplPartitionData:
     case kEventTag:
     case kCompactHash:
-      return "the digest is that of content which the log does not hold; its name is not measured";
+      return "the digest is of content that is not in the log; its name is not measured";
     case kEfiVariableDriverConfig:
     case kEfiVariableBoot:
     case kEfiVariableBoot2:
@@ -217,7 +217,7 @@ Proof Prove(const EventLog& log, const Event& event, HashAlg bank, const Decoded
   }
   if (!decoded.trailing.empty())
     prover.Try(0, event.data.size() - decoded.trailing.size(), Grade::kPartly,
-               "digest of the data without what follows it, which is not measured");
+               "digest of the data without the bytes after it, which are not measured");
   if (prover.found()) return prover.proof();
   return {Grade::kUnproven, {}, UnprovenReason(event)};
 }

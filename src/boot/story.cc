@@ -177,7 +177,7 @@ StoryLine& Teller::Tell(std::string topic, std::string_view text, std::size_t i,
   const bool firmware = line.topic == "firmware" || line.topic == "platform" || IsSecureBootKey(x_, i);
   if (firmware && x_.after_separator[i]) {
     line.grade = Grade::kUnproven;
-    line.reason = "measured after the separator of its register, where anyone can";
+    line.reason = "measured after the separator of its register, where any program can do that";
   }
   if (const ByteView rest = x_.decoded[i].trailing; !rest.empty())
     line.details.push_back(fmt::format("{} bytes follow: {}", rest.size(), Head(rest)));

@@ -39,7 +39,7 @@ Result<UnifiedKernel> ReadUnifiedKernel(const PeImage& image) {
     const auto count = std::count_if(image.sections.begin(), image.sections.end(), has_name);
     if (count == 0) continue;
     if (count > 1)
-      return Fail(Unsupported(name, "there are several (profiles); which is taken is not in the file"));
+      return Fail(Unsupported(name, "there are several (profiles); the file does not tell which is used"));
     const PeSection* section = image.Find(name);
     if (section->content.empty() || section->zero_filled())
       return Fail(Unsupported(name, "empty, or larger in memory than in the file"));

@@ -62,7 +62,7 @@ using Exchange = std::function<Result<Exchanged>(const evidence::Question&)>;
 template <typename T>
 Result<T> As(evidence::Message& message) {
   auto* wanted = std::get_if<T>(&message);
-  if (wanted == nullptr) return Fail(ParseError("message", 8, "not the answer to what was asked"));
+  if (wanted == nullptr) return Fail(ParseError("message", 8, "the answer is not one to this question"));
   return std::move(*wanted);
 }
 

@@ -148,7 +148,7 @@ Result<> TlsStream::Handshake(const Deadline& deadline) {
     ASSAY_TRY(Fill(deadline));
   }
   const X509Ptr certificate(SSL_get1_peer_certificate(ssl_.get()));
-  if (!certificate) return Fail(StateError("attest.no-certificate", "the peer has shown no certificate"));
+  if (!certificate) return Fail(StateError("attest.no-certificate", "the peer sent no certificate"));
   peer_ = CertificateFingerprint(certificate.get());
   exporter_.resize(32);
   if (SSL_export_keying_material(ssl_.get(), exporter_.data(), exporter_.size(), kExporterLabel.data(),

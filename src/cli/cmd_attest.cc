@@ -115,7 +115,7 @@ Result<> WriteEar(const Appraisal& a, const appraise::SavedRound& r, const Attes
 
 Result<int> Attest(const AttestOptions& o, const Session& session) {
   if (!o.address.given())
-    return Fail(UsageError("attest: which attester? --unix SOCKET, or --tls HOST:PORT"));
+    return Fail(UsageError("attest: name the attester: --unix SOCKET, or --tls HOST:PORT"));
   ASSAY_ASSIGN(const appraise::Policy policy, LoadPolicy(o.policy));
   ASSAY_ASSIGN(const reference::Indexes references, LoadReferences(o.references));
   ASSAY_ASSIGN(const std::vector<boot::ExpectedBoot> boots, LoadBoots(o.boots));
@@ -211,32 +211,32 @@ Result<int> VerifyResult(const AttestOptions& o, const Session& session) {
 
 void AddJudging(CLI::App* sub, const std::shared_ptr<AttestOptions>& o) {
   sub->add_option("--reference", o->references, "Indexes of reference values");
-  sub->add_option("--boot", o->boots, "Boots that are expected, as 'assay boot learn' wrote them");
+  sub->add_option("--boot", o->boots, "Expected boots, written by 'assay boot learn'");
   sub->add_option("--policy", o->policy, "Appraisal policy (JSON)");
   sub->add_flag("--entries", o->entries, "Print each entry");
-  sub->add_option("--findings", o->findings, "Print only findings whose name begins so");
+  sub->add_option("--findings", o->findings, "Print only findings whose name begins with this");
 }
 
 }  // namespace
 
 void AddAttest(CLI::App& app, Session& session) {
   auto o = std::make_shared<AttestOptions>();
-  CLI::App* attest = app.add_subcommand("attest", "Challenge an attester and judge its evidence");
+  CLI::App* attest = app.add_subcommand("attest", "Challenge an attester and appraise its evidence");
   AddAddress(attest, o->address);
   AddJudging(attest, o);
-  attest->add_option("--state", o->state, "What is known of this host, kept from round to round");
-  attest->add_option("--save", o->save, "Keep this round in a folder, for 'assay appraise'");
+  attest->add_option("--state", o->state, "File with what is known of this host, updated in each round");
+  attest->add_option("--save", o->save, "Save this round in a folder, for 'assay appraise'");
   auto* ear_key = attest->add_option("--ear-key", o->ear_key, "Sign the result with this key (PEM)");
-  auto* ear_out = attest->add_option("--ear-out", o->ear_out, "Where the signed result goes")->needs(ear_key);
+  auto* ear_out = attest->add_option("--ear-out", o->ear_out, "File for the signed result")->needs(ear_key);
   ear_key->needs(ear_out);
-  attest->add_option("--selection", o->selection, "Banks and PCRs to be quoted")->capture_default_str();
+  attest->add_option("--selection", o->selection, "Banks and PCRs to quote")->capture_default_str();
   attest->add_flag("--full", o->full, "Ask for the whole list");
   attest->callback([o, &session] { session.Finish(Attest(*o, session)); });
 
-  CLI::App* appraise = app.add_subcommand("appraise", "Judge saved evidence");
-  appraise->add_option("folder", o->folder, "What 'assay attest --save' kept")->required();
+  CLI::App* appraise = app.add_subcommand("appraise", "Appraise saved evidence");
+  appraise->add_option("folder", o->folder, "Folder written by 'assay attest --save'")->required();
   AddJudging(appraise, o);
-  appraise->add_option("--list", o->list, "Another measurement list than the saved one");
+  appraise->add_option("--list", o->list, "Use this measurement list instead of the saved one");
   appraise->callback([o, &session] { session.Finish(AppraiseSaved(*o, session)); });
 
   CLI::App* result = app.add_subcommand("result", "Check attestation results");
@@ -245,7 +245,7 @@ void AddAttest(CLI::App& app, Session& session) {
   verify->add_option("file", o->result, "The result")->required();
   verify->add_option("--key", o->pub, "The verifier's public key (PEM)")->required();
   verify->add_option("--nonce", o->nonce, "The nonce that it must answer (hex)");
-  verify->add_flag("--affirming", o->affirming, "Take only a verdict that reaches back to the boot");
+  verify->add_flag("--affirming", o->affirming, "Accept only a verdict that reaches back to the boot");
   verify->callback([o, &session] { session.Finish(VerifyResult(*o, session)); });
 }
 

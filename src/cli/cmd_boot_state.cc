@@ -47,7 +47,7 @@ Result<int> LearnBoot(const BootOptions& o) {
 
 Result<int> PredictBoot(const BootOptions& o) {
   if (o.files.empty() && o.texts.empty())
-    return Fail(UsageError("boot predict: what changes? --replace OLD NEW or --replace-text OLD NEW"));
+    return Fail(UsageError("boot predict: give what changes: --replace OLD NEW or --replace-text OLD NEW"));
   ASSAY_ASSIGN(const std::unique_ptr<LoadedLog> loaded, Load(o));
   ASSAY_ASSIGN(const HashAlg bank, BankOf(o, loaded->log));
   std::vector<std::pair<Bytes, Bytes>> contents;  // the change has views into them
@@ -68,7 +68,7 @@ Result<int> PredictBoot(const BootOptions& o) {
 }
 
 Result<int> DiffBoots(const BootOptions& o, bool as_json) {
-  if (o.boots.size() < 2) return Fail(UsageError("boot diff: at least two boots"));
+  if (o.boots.size() < 2) return Fail(UsageError("boot diff: give at least two boots"));
   ASSAY_ASSIGN(const boot::ExpectedBoot after, LearnedFrom(o, o.boots.back()));
   Compared nearest;
   for (std::size_t i = 0; i + 1 < o.boots.size(); ++i) {

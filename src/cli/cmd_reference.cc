@@ -56,7 +56,7 @@ Result<Mark> ParseMark(const std::string& text) {
   Mark m;
   const std::size_t equals = text.find('=');
   m.package = text.substr(0, std::min(equals, text.find(':')));
-  if (m.package.empty()) return Fail(UsageError("'" + text + "': which package? PKG=VERSION:NOTE"));
+  if (m.package.empty()) return Fail(UsageError("'" + text + "': name the package: PKG=VERSION:NOTE"));
   std::string rest = text.substr(std::min(text.size(), m.package.size() + 1));
   if (equals != m.package.size()) {
     m.note = rest;
@@ -184,14 +184,14 @@ Result<std::vector<std::string>> InstalledDebs(const ReferenceOptions& o, const 
                reference::FetchDebs(packages, folder,
                                     [&](std::size_t done, std::size_t all) { progress.At(done, all); }));
   if (!fetched.failed.empty())
-    return Fail(
-        StateError("reference.fetch",
-                   fmt::format("{} package(s) could not be fetched (what was is kept: try again), first {}",
-                               fetched.failed.size(), fetched.failed.front())));
+    return Fail(StateError(
+        "reference.fetch",
+        fmt::format("{} package(s) could not be fetched (fetched files are kept; try again), first {}",
+                    fetched.failed.size(), fetched.failed.front())));
   if (fetched.files.empty() && !packages.empty())
     return Fail(
         StateError("reference.fetch",
-                   fmt::format("none of {} package(s) is in the lists that apt has: is 'apt-get update' due?",
+                   fmt::format("none of {} package(s) is in apt's lists; 'apt-get update' may be necessary",
                                packages.size())));
   report["missing"] = json::array();
   for (const reference::MissingPackage& m : fetched.missing)
@@ -203,7 +203,7 @@ Result<std::vector<std::string>> InstalledDebs(const ReferenceOptions& o, const 
 
 Result<int> Build(const ReferenceOptions& o, const Session& session) {
   if (o.debs.empty() && o.folder.empty() && !o.installed)
-    return Fail(UsageError("reference build: of what? --deb, --folder or --installed"));
+    return Fail(UsageError("reference build: give --deb, --folder or --installed"));
   if (!o.folder.empty() && (o.package.empty() || o.version.empty()))
     return Fail(UsageError("reference build: a folder's content needs a name: --package and --version"));
   Builder builder;
@@ -330,22 +330,24 @@ void AddReference(CLI::App& app, Session& session) {
   CLI::App* reference = app.add_subcommand("reference", "Build, show, sign and verify reference values");
   reference->require_subcommand(1);
   CLI::App* build = reference->add_subcommand("build", "Make an index of packages and folders");
-  build->add_option("--out", o->out, "The index to write")->required();
+  build->add_option("--out", o->out, "The index file to write")->required();
   build->add_option("--deb", o->debs, "Package files");
   build->add_option("--folder", o->folder, "A folder's files, named by --package and --version");
   build->add_option("--package", o->package, "Name of the folder's content");
   build->add_option("--version", o->version, "Version of the folder's content");
   auto* installed =
       build->add_flag("--installed", o->installed, "This machine's packages, from apt's archive");
-  build->add_option("--fetch-to", o->fetch_to, "Where their files are kept; else they are fetched anew")
+  build
+      ->add_option("--fetch-to", o->fetch_to,
+                   "Folder that keeps their files; without it they are fetched again")
       ->needs(installed);
   build->add_option("--owning", o->owning, "Only the packages that own these files")->needs(installed);
-  build->add_flag("--no-byte-code", o->no_byte_code, "Not the byte code of Python sources");
+  build->add_flag("--no-byte-code", o->no_byte_code, "Leave out the byte code of Python sources");
   build->add_option("--vulnerable", o->vulnerable, "PKG=VERSION:NOTE, that version is vulnerable");
   build->add_option("--revoked", o->revoked, "PKG=VERSION:NOTE, that version is revoked");
   build->callback([o, &session] { session.Finish(Build(*o, session)); });
   auto index_argument = [o](CLI::App* sub) { sub->add_option("index", o->index, "The index")->required(); };
-  CLI::App* show = reference->add_subcommand("show", "Say what is in an index");
+  CLI::App* show = reference->add_subcommand("show", "Show what is in an index");
   index_argument(show);
   show->add_option("--find", o->find, "A digest or path: 0 found, 1 not found");
   show->callback([o, &session] { session.Finish(Show(*o, session)); });

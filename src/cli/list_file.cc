@@ -99,7 +99,7 @@ Result<ListFile> ListFile::OfCel(ByteView content, std::optional<HashAlg> bank) 
     const boot::LogDigest* logged = e.Find(file.bank_);
     if (record == nullptr || logged == nullptr)
       return Fail(ParseError("cel", e.offset,
-                             record == nullptr ? "an IMA record that can't be opened"
+                             record == nullptr ? "an IMA record that can't be decoded"
                                                : "an IMA record without this bank's digest"));
     ASSAY_ASSIGN(const Digest column, Digest::Of(file.bank_, logged->bytes));
     const Bytes one = ima::EncodeRecord(e.index, column, record->name, record->data);

@@ -46,7 +46,8 @@ Result<std::pair<std::uint64_t, std::uint64_t>> ParseSwap(const std::string& tex
 // Alters a record as an attacker would to hide a file's digest: the file digest changes, and the column fits
 // it.
 Result<Bytes> Alter(const ima::RecordView& r, HashAlg bank) {
-  if (r.data.empty()) return Fail(UsageError(fmt::format("record {} holds nothing to alter", r.index)));
+  if (r.data.empty())
+    return Fail(UsageError(fmt::format("record {} has no digest that could be altered", r.index)));
   if (!CanHash(bank)) return Fail(UsageError(fmt::format("columns of {} can't be computed", HashName(bank))));
   Bytes data = ToBytes(r.data);
   std::size_t at = data.size() - 1;
@@ -87,7 +88,8 @@ Result<int> ConvertLog(const ConvertOptions& o) {
     if (!again || again->size() != 1 || !Equal(again->front().data, r.data)) ++lossy;
     Append(out, AsBytes(line));
   }
-  if (lossy > 0) fmt::print(stderr, "assay: {} record(s) can't be read back from their ASCII form\n", lossy);
+  if (lossy > 0)
+    fmt::print(stderr, "assay: {} record(s) can't be converted back from their ASCII form\n", lossy);
   ASSAY_TRY(WriteOutput(o.out, out));
   return kExitOk;
 }

@@ -102,14 +102,13 @@ class Verification {
     if (foreign_ > 0) fmt::print("{} records are for other PCRs\n", foreign_);
     if (undecodable_ > 0) fmt::print("{} records can't be decoded\n", undecodable_);
     if (incomparable_ > 0)
-      fmt::print("{} file digests can't be compared with anything: their algorithm is unknown\n",
-                 incomparable_);
+      fmt::print("{} file digests have an unknown algorithm and can't be compared\n", incomparable_);
     for (const std::uint64_t index : result_.wrong_hints)
       fmt::print("record {}: the template hash in the list is not that of its data\n", index);
     if (result_.wrong_hint_count > result_.wrong_hints.size())
       fmt::print("and {} more such records\n", result_.wrong_hint_count - result_.wrong_hints.size());
     for (const Bank& b : banks_) PrintBank(b);
-    if (malformed_) fmt::print("the list is not whole: {}\n", malformed_->Message());
+    if (malformed_) fmt::print("the list is incomplete: {}\n", malformed_->Message());
     if (ExitCode() == kExitUnknown)
       fmt::print("not compared with every PCR: no verdict (--pcr-value ALG:HEX)\n");
   }
@@ -160,7 +159,7 @@ class Verification {
       const bool known = std::any_of(prefix_.begin(), prefix_.end(),
                                      [&bank](const Digest& d) { return d.alg() == bank.alg; });
       if (!known && CanHash(bank.alg))
-        return Fail(UsageError(fmt::format("--prefix {0}:HEX: what was in bank {0} before record {1}?",
+        return Fail(UsageError(fmt::format("give the value of bank {0} before record {1}: --prefix {0}:HEX",
                                            HashName(bank.alg), options_.first_record)));
     }
     return {};
@@ -207,8 +206,9 @@ class Verification {
       padded.Add(**record);
     }
     if (met)
-      return fmt::format("the value is that before record {}: {} record(s) follow that it does not cover",
-                         *met, own.count() - *met);
+      return fmt::format(
+          "the value is that before record {}; it does not cover the {} record(s) from there on", *met,
+          own.count() - *met);
     if (padded.value() == *bank.given)
       return fmt::format("it is that of a kernel without this hash (--padded-sha1 {})", HashName(bank.alg));
     return "";

@@ -77,7 +77,7 @@ int main(int argc, char** argv) {
   app.add_flag("--probe", probe, "Print as JSON which engines work here");
   app.add_flag("--early-files", early_files, "Print what an initramfs must hold for --early");
   app.add_flag("--early-settings", early_settings,
-               "Print what an initramfs' script has to know for a start that fails");
+               "Print the settings that the initramfs script needs when the start fails");
   app.add_flag("--standby", mode.standby, "While an attester from the initramfs runs, wait for its end")
       ->excludes(early);
   CLI11_PARSE(app, argc, argv);

@@ -211,9 +211,10 @@ Result<Config> ParseConfig(std::string_view json) {
     ASSAY_ASSIGN(c.manifest_key, manifest.Str("key"));
   }
   if (c.engine.engine == kKernelIma && (root.Has("record") || root.Has("manifest")))
-    return Fail(UsageError("record and manifest mean nothing to the engine kernel-ima: the kernel records"));
+    return Fail(UsageError(
+        "record and manifest have no effect with the engine kernel-ima, where the kernel records"));
   if (c.engine.appraise != measure::Appraise::kOff && c.manifest.empty())
-    return Fail(UsageError("engine/appraise needs a manifest: nothing would be known"));
+    return Fail(UsageError("engine/appraise needs a manifest; without one no content is known"));
   if (!c.listen.empty() && (c.certificate.empty() || c.key.empty()))
     return Fail(UsageError("serve/listen needs serve/certificate and serve/key"));
   return c;

@@ -193,7 +193,8 @@ Result<> Daemon::Impl::StartTpm() {
   ASSAY_ASSIGN(tpm, tpm::Tpm::Connect(tcti));
   ASSAY_ASSIGN(tpm_info, tpm->Info());
   if (tpm_info.software)
-    log::Warn("this TPM is software ({}): its word is only as good as this machine", tpm_info.vendor);
+    log::Warn("this TPM is software ({}), so it proves no more than this machine itself could",
+              tpm_info.vendor);
   return {};
 }
 
@@ -250,10 +251,10 @@ void Daemon::Impl::RenewRunKey() {
   };
   const Result<> renewed = renew();
   if (renewed) {
-    log::Warn("this run has a new key: the list says so, as a start");
+    log::Warn("this run has a new key, which is recorded as a start");
   } else {
-    log::Error("this run has no key: challenges are answered without: {} ({})", renewed.error().Message(),
-               renewed.error().code());
+    log::Error("this run has no key, and challenges are answered without its signature: {} ({})",
+               renewed.error().Message(), renewed.error().code());
   }
 }
 
@@ -289,7 +290,7 @@ Result<> Daemon::Impl::OpenKernelList() {
     return Fail(
         UsageError("the kernel extends the machine's own TPM: engine kernel-ima needs it as tpm/tcti"));
   ASSAY_ASSIGN(kernel, measure::KernelList::Open({}, *tpm));
-  log::Info("the kernel measures ({}): its list is read, and its PCR left alone",
+  log::Info("the kernel measures ({}): its list is read, and its PCR is not extended",
             measure::KernelList::PolicyOptions());
   return {};
 }
@@ -378,7 +379,7 @@ std::string Lockdown() {
 
 Result<> Daemon::Impl::StartEngine() {
   if (config.scope == Scope::kNone) {
-    log::Warn("no engine: only what applications hand to the measure node is recorded");
+    log::Warn("no engine: only files that applications pass to the measure node are recorded");
     return RecordJson("assay-engine", {{"engine", "none"}, {"scope", "none"}});
   }
   if (config.scope == Scope::kNamespace) {
@@ -412,7 +413,7 @@ Result<> Daemon::Impl::LoadPolicy(std::string_view text) {
   const std::lock_guard loading(load_mutex);
   if (!started) return Fail(StateError("engine.starting", "the attester is still starting"));
   const std::shared_ptr<measure::Engine> old = Engine();
-  if (!old) return Fail(StateError("engine.none", "no engine is there to follow a policy"));
+  if (!old) return Fail(StateError("engine.none", "there is no engine that could use a policy"));
   std::shared_ptr<const measure::Policy> policy;
   if (text.starts_with('/')) {
     ASSAY_ASSIGN(policy, measure::FindPolicy(std::string(text.substr(0, text.find('\n')))));
@@ -433,7 +434,7 @@ Result<> Daemon::Impl::LoadPolicy(std::string_view text) {
     Result<measure::EngineChoice> choice = NewEngine(options);
     if (!choice) {
       ASSAY_TRY(recorder->RecordBuffer("assay-policy", AsBytes(EnginePolicy(config)), OwnContext()));
-      return Fail(choice.error().In("the former policy rules on"));
+      return Fail(choice.error().In("the former policy stays active"));
     }
     {
       const std::lock_guard lock(mutex);
@@ -442,7 +443,7 @@ Result<> Daemon::Impl::LoadPolicy(std::string_view text) {
     }
     old->Stop();
   }
-  log::Info("a new policy rules: {} bytes", policy->text().size());
+  log::Info("a new policy is active: {} bytes", policy->text().size());
   return {};
 }
 
@@ -593,7 +594,7 @@ void Daemon::Impl::Supervise() {
   if (recorder && recorder->State().degraded) {
     if (Result<> r = recorder->Recover(); r) {
       ++recoveries;
-      log::Warn("recording goes on after a disturbance");
+      log::Warn("recording goes on after a failure");
     }
   }
   if (const auto present = Engine()) {
@@ -678,7 +679,7 @@ void Daemon::Impl::Stop() {
   // This is recorded before any part is stopped.
   if (recorder && run_recorded) {
     if (Result<> r = RecordJson("assay-stop", {{"run", recorder->State().gaps + 1}}); !r)
-      log::Warn("the list does not say that the attester stops: {}", r.error().Message());
+      log::Warn("the stop of the attester could not be recorded: {}", r.error().Message());
   }
   if (const auto present = Engine()) present->Stop();
   fs.reset();
@@ -707,7 +708,8 @@ std::string Daemon::Status() const { return impl_->Status(); }
 
 Result<std::unique_ptr<Daemon>> Daemon::Start(const Config& config, std::optional<Early> early,
                                               const std::string& config_path) {
-  if (geteuid() != 0) return Fail(UsageError("assayd measures other users' code: it needs root"));
+  if (geteuid() != 0)
+    return Fail(UsageError("assayd must run as root, because it measures the code of all users"));
   auto impl = std::make_unique<Impl>();
   Impl& d = *impl;
   std::unique_ptr<Daemon> daemon(
@@ -732,8 +734,8 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(const Config& config, std::optiona
   } else {
     ASSAY_TRY(d.OpenRecorder());
     if (Result<> r = d.MakeRunKey(); !r)
-      log::Error("this run has no key: challenges are answered without: {} ({})", r.error().Message(),
-                 r.error().code());
+      log::Error("this run has no key, and challenges are answered without its signature: {} ({})",
+                 r.error().Message(), r.error().code());
     ASSAY_TRY(d.RecordSelf());
     d.AskWhoTheTpmIs();
     ASSAY_TRY(d.StartFs());

@@ -53,7 +53,7 @@ Result<std::optional<Holder>> FindHolder(const std::string& lock_path) {
   const std::string_view digits = AsText(text);
   std::from_chars(digits.data(), digits.data() + digits.size(), holder.pid);
   if (holder.pid <= 0)
-    return Fail(StateError("recorder.locked", "another recorder runs, and does not say which process it is"));
+    return Fail(StateError("recorder.locked", "another recorder runs, and its lock file names no process"));
   holder.process.Reset(static_cast<int>(syscall(SYS_pidfd_open, holder.pid, 0)));
   if (!holder.process && errno == ESRCH) return std::nullopt;
   if (!holder.process) return Fail(OsError("pidfd_open", std::to_string(holder.pid), errno));
@@ -158,7 +158,7 @@ std::string EarlySettings(const Config& config) {
 Result<bool> StandBy(const Config& config, int stop_fd, const std::function<void(pid_t)>& found) {
   ASSAY_ASSIGN(const std::optional<Holder> holder, FindHolder(config.run_dir + "/list/lock"));
   if (!holder) return true;
-  log::Info("process {} measures already: standing by", holder->pid);
+  log::Info("process {} already measures; standing by", holder->pid);
   found(holder->pid);
   pollfd wait[] = {{.fd = holder->process.get(), .events = POLLIN, .revents = 0},
                    {.fd = stop_fd, .events = POLLIN, .revents = 0}};

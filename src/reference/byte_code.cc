@@ -198,7 +198,7 @@ Python FindPython(const std::string& program) {
   // The tag is asked from a child that is started as for compiling.
   const Result<std::string> tag = ByteCompiler::TagOf(python);
   if (!tag) {
-    python.unavailable = program + " does not start as nobody with limits";
+    python.unavailable = program + " does not start as the user nobody with limits";
     return python;
   }
   python.tag = *tag;
@@ -250,7 +250,8 @@ Result<std::optional<Digest>> ByteCompiler::Ask(const std::string& path, std::in
     child_ = std::make_unique<Child>(python_);
     spent_ = 0;
     ASSAY_ASSIGN(const std::string tag, child_->Start());
-    if (tag != python_.tag) return Fail(StateError("reference.python", "another Python than before"));
+    if (tag != python_.tag)
+      return Fail(StateError("reference.python", "another version of Python than before"));
   }
   spent_ += source.size();
   Writer w;

@@ -138,7 +138,7 @@ class Fetcher {
       // apt goes on after a package that it can't fetch, so the fetched files are used in any case.
       const Result<> all = Download(batch, folder_ + "/partial");
       for (const Wanted& w : batch)
-        Take(w, all ? "apt-get did not fetch what its lists promise" : all.error().Message());
+        Take(w, all ? "apt-get did not fetch the file that its lists name" : all.error().Message());
     }
   }
 

@@ -173,7 +173,7 @@ Result<> ReadData(Member& member, const std::string& path, PackageContent& out, 
     if (const char* link = archive_entry_hardlink(entry); link != nullptr) {
       const auto target = by_path.find(Absolute(link));
       if (target == by_path.end())
-        return Fail(ParseError("deb", 0, path + ": hard link to nothing: " + file.path));
+        return Fail(ParseError("deb", 0, path + ": a hard link without a target: " + file.path));
       file.digest = out.files[target->second].digest;
     } else if (archive_entry_filetype(entry) == AE_IFREG) {
       Bytes content;

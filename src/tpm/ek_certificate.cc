@@ -43,7 +43,7 @@ Error Bad(std::uint64_t at, std::string what) { return ParseError("ek-certificat
 // The size of the element (X.690, 8.1) at the start, including its header. BER's indefinite length is not
 // allowed in certificates.
 Result<std::size_t> ElementSize(ByteView b, std::uint64_t at) {
-  if (b.size() < 2 || b[0] != 0x30) return Fail(Bad(at, "no certificate begins here"));
+  if (b.size() < 2 || b[0] != 0x30) return Fail(Bad(at, "there is no certificate at this place"));
   std::size_t length = b[1], head = 2;
   if (length >= 0x80) {
     const std::size_t n = length & 0x7F;
@@ -324,7 +324,8 @@ EkReport CheckEkCertificate(ByteView certificate, ByteView chain, const KeyPubli
   EkChecker check{.trust = trust, .report = report};
   const X509Ptr leaf = certificate.size() <= kMaxEkCertificate ? FromDer(certificate) : nullptr;
   if (!leaf) {
-    check.Problem("ek.certificate-malformed", OpenSslError("what came as the EK's certificate").Message());
+    check.Problem("ek.certificate-malformed",
+                  OpenSslError("the bytes given as the EK's certificate").Message());
     return report;
   }
   report.facts = ReadFacts(leaf.get());

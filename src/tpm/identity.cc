@@ -147,7 +147,8 @@ Result<std::optional<Bytes>> Tpm::Impl::ReadCertificate(EkKind kind) {
   if (!*raw) return std::optional<Bytes>();
   const Result<Bytes> certificate = TrimDer(**raw);
   if (certificate) return std::optional(*certificate);
-  log::Warn("tpm: what NV holds as the EK's certificate is none: {}", certificate.error().Message());
+  log::Warn("tpm: the NV index of the EK's certificate holds no certificate: {}",
+            certificate.error().Message());
   return std::optional<Bytes>();
 }
 
@@ -187,7 +188,7 @@ Result<Bytes> Tpm::Impl::Activate(ESYS_TR ak, ESYS_TR ek_handle, ByteView creden
   TPM2B_ID_OBJECT blob{};
   TPM2B_ENCRYPTED_SECRET wrapped{};
   if (credential.size() > sizeof(blob.credential) || secret.size() > sizeof(wrapped.secret))
-    return Fail(UsageError("a credential that is larger than any"));
+    return Fail(UsageError("the credential is larger than any can be"));
   blob.size = static_cast<UINT16>(credential.size());
   std::copy(credential.begin(), credential.end(), blob.credential);
   wrapped.size = static_cast<UINT16>(secret.size());

@@ -74,7 +74,8 @@ void Tpm::Impl::FindRunKey() {
       return Esys_TR_FromTPMPublic(ctx(), run.tpm_handle, kNone, kNone, kNone, &handle);
     }));
     ASSAY_ASSIGN(const Bytes name, NameOf(handle));
-    if (name != run.name) return Fail(StateError("run-key.lost", "another object has the run key's handle"));
+    if (name != run.name)
+      return Fail(StateError("run-key.lost", "the run key's handle belongs to another object"));
     run.handle = handle;
     return GiveAuth();
   };
@@ -82,7 +83,7 @@ void Tpm::Impl::FindRunKey() {
   if (done) return;
   if (run.handle == kNone && handle != kNone) Esys_TR_Close(ctx(), &handle);
   run.handle = kNone;
-  log::Warn("tpm: the run key is not there any more: {}", done.error().Message());
+  log::Warn("tpm: the run key no longer exists: {}", done.error().Message());
 }
 
 Result<Bytes> Tpm::Impl::SignWithRunKey(ByteView statement) {

@@ -191,7 +191,7 @@ Result<> SoftwareTpm::Stop() {
     if (Alive()) {
       kill(pid_, SIGKILL);
       for (int i = 0; i < 100 && Alive(); ++i) std::this_thread::sleep_for(milliseconds(10));
-      if (Alive()) return Fail(StateError("tpm.stop", "swtpm does not end"));
+      if (Alive()) return Fail(StateError("tpm.stop", "swtpm does not stop"));
     }
   }
   pid_ = -1;

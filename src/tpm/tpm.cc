@@ -278,7 +278,7 @@ Result<ClockInfo> Tpm::ReadClock() {
 }
 
 Result<std::vector<HashAlg>> Tpm::ActiveBanks(std::uint32_t pcr) {
-  if (pcr >= 24) return Fail(UsageError("a PCR is 0 to 23"));
+  if (pcr >= 24) return Fail(UsageError("a PCR number must be 0 to 23"));
   std::lock_guard lock(impl_->mutex);
   EsysPtr<TPMS_CAPABILITY_DATA> data;
   TPMI_YES_NO more = 0;
@@ -294,11 +294,10 @@ Result<std::vector<HashAlg>> Tpm::ActiveBanks(std::uint32_t pcr) {
     if (alg && CanHash(*alg))
       banks.push_back(*alg);
     else
-      log::Warn("tpm: PCR {} has a bank {:#06x} that is not extended here: quotes can't rest on it", pcr,
+      log::Warn("tpm: PCR {} has a bank {:#06x} that can't be extended here, so quotes can't use it", pcr,
                 s.hash);
   }
-  if (banks.empty())
-    return Fail(StateError("tpm.no-bank", fmt::format("PCR {} has no bank that can be used", pcr)));
+  if (banks.empty()) return Fail(StateError("tpm.no-bank", fmt::format("PCR {} has no usable bank", pcr)));
   return banks;
 }
 
@@ -328,7 +327,7 @@ Result<Digest> Tpm::ReadPcrProtected(HashAlg bank, std::uint32_t pcr) {
 }
 
 Result<> Tpm::Extend(RawExtend /*token*/, std::uint32_t pcr, std::span<const Digest> values) {
-  if (pcr >= 24) return Fail(UsageError("a PCR is 0 to 23"));
+  if (pcr >= 24) return Fail(UsageError("a PCR number must be 0 to 23"));
   if (values.empty() || values.size() > TPM2_NUM_PCR_BANKS)
     return Fail(UsageError("extend: one value for each bank"));
   TPML_DIGEST_VALUES digests{};
@@ -367,7 +366,7 @@ Result<ESYS_TR> Tpm::Impl::AkHandle(AkKind kind, const Bytes& public_area) {
   ASSAY_ASSIGN(const ESYS_TR handle, Primary(AkTemplate(kind), pub));
   aks[kind] = handle;
   ASSAY_ASSIGN(const Bytes area, Marshalled(pub->publicArea, Tss2_MU_TPMT_PUBLIC_Marshal, "the AK"));
-  if (area != public_area) return Fail(StateError("tpm.other-tpm", "the TPM derives another AK than before"));
+  if (area != public_area) return Fail(StateError("tpm.other-tpm", "the TPM derived another AK than before"));
   return handle;
 }
 
@@ -409,7 +408,7 @@ Result<SignedQuote> Tpm::Impl::Quote(ESYS_TR key, ESYS_TR session, const PcrSele
 }
 
 Result<SignedQuote> Tpm::MakeQuote(const Ak& ak, const PcrSelection& selection, ByteView qualifying) {
-  if (qualifying.size() > 64) return Fail(UsageError("a quote qualifies at most 64 bytes"));
+  if (qualifying.size() > 64) return Fail(UsageError("qualifying data has at most 64 bytes"));
   std::lock_guard lock(impl_->mutex);
   ASSAY_ASSIGN(const ESYS_TR key, impl_->AkHandle(ak.kind_, ak.public_));
   ASSAY_ASSIGN(const ESYS_TR session, impl_->PolicySession());

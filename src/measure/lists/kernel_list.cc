@@ -63,7 +63,7 @@ Result<> KernelList::Impl::Append(const ima::RecordView& record) {
   if (!fits)
     return Fail(StateError(
         "kernel-ima.column",
-        fmt::format("record {} of the kernel's list has a hash that is not its data's", ends.size())));
+        fmt::format("record {} of the kernel's list has a hash that is not that of its data", ends.size())));
   const Digest column = record.violation() ? Digest::Filled(kBank, 0)
                                            : ima::TemplateDigest(kBank, record.template_name, record.data);
   const Bytes encoded = ima::EncodeRecord(record.pcr, column, record.template_name, record.data);
@@ -131,9 +131,8 @@ Result<std::unique_ptr<KernelList>> KernelList::Open(KernelListOptions options, 
   std::unique_ptr<KernelList> list(new KernelList(std::move(impl)));
   ASSAY_TRY(list->Sync());
   if (list->State().count < 2)
-    return Fail(
-        StateError("kernel-ima.silent",
-                   "the kernel's list has nothing but boot_aggregate: no policy of its IMA measures"));
+    return Fail(StateError("kernel-ima.silent",
+                           "the kernel's list has only the boot_aggregate, so no IMA policy measures"));
   // Checks that the list explains the PCR now, and not only at the first challenge.
   ASSAY_TRY(list->Quiesce([](const RecorderState&) { return Result<>(); }));
   return list;
@@ -197,7 +196,7 @@ Result<> KernelList::Quiesce(const std::function<Result<>(const RecorderState&)>
     return Fail(StateError("kernel-ima.busy", "the kernel measures faster than can be quoted: ask again"));
   const Error unexplained = StateError(
       "kernel-ima.pcr-unexplained",
-      fmt::format("PCR {} holds what the kernel's list does not: something else extends it", d.options.pcr));
+      fmt::format("the kernel's list does not explain PCR {}: something else extends it", d.options.pcr));
   const std::lock_guard lock(d.mutex);
   d.fault = unexplained;
   return Fail(unexplained);

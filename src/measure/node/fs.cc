@@ -298,7 +298,7 @@ void WritePolicy(fuse_req_t req, Handle& handle, std::string_view text) {
     fuse_reply_write(req, text.size());
     return;
   }
-  log::Error("the new policy is not taken: {}", loaded.error().Message());
+  log::Error("the new policy is not accepted: {}", loaded.error().Message());
   fuse_reply_err(req, EINVAL);
 }
 
@@ -459,7 +459,7 @@ void Fs::Impl::WatchGrowth() {
 Result<> Fs::Impl::TakeAwayStale() const {
   struct statvfs st{};  // always makes a request to the server; stat() may be answered from the cache
   for (int i = 0; i < kMaxStale && statvfs(options.mount_point.c_str(), &st) != 0 && errno == ENOTCONN; ++i) {
-    log::Info("{}: the file system of a killed attester is taken away", options.mount_point);
+    log::Info("{}: the file system of a killed attester is unmounted", options.mount_point);
     if (umount2(options.mount_point.c_str(), MNT_DETACH) != 0)
       return Fail(OsError("umount2", options.mount_point, errno));
   }
@@ -489,7 +489,7 @@ Result<> Fs::Impl::MountIt() {
     return Fail(OsError("mount", options.mount_point, errno));
   mounted = true;
   if (fuse_session_mount(session.get(), fmt::format("/dev/fd/{}", device.get()).c_str()) != 0)
-    return Fail(LibError("fuse", "the session does not take its device"));
+    return Fail(LibError("fuse", "the session does not accept its device"));
   device.Release();  // the session owns it from here on
   // No request must be made to the file system, because it is not served yet.
   struct statx stx{};

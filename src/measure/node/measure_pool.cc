@@ -150,7 +150,7 @@ Result<> MeasurePool::State::Record(const Job& job, const Digest& digest, const 
   {
     const std::lock_guard lock(mutex);
     if (!quota->Take(uid, Clock::now()))
-      return Fail(StateError("measure.quota", "this user, or all users, asked for more than their share"));
+      return Fail(StateError("measure.quota", "this user, or all users together, have used up their quota"));
   }
   const Result<Recorded> recorded = recorder->Record({digest, name, context});
   if (!recorded || !recorded->is_new) {
@@ -170,7 +170,7 @@ void MeasurePool::State::TellLimits(std::unique_lock<std::mutex>& lock, bool end
   const Context context{.time_ms = NowMs(), .pid = getpid(), .uid = 0, .comm = "assayd", .hook = "limit"};
   for (const LimitRecord& limit : due) {
     const std::string text = EncodeLimit(limit, quota->options().period);
-    log::Warn("measure: over the limit: {}", text);
+    log::Warn("measure: the limit is exceeded: {}", text);
     if (const auto r = recorder->RecordBuffer("assay-limit", AsBytes(text), context); !r)
       log::Error("measure: {}", r.error().Message());
   }
@@ -202,7 +202,7 @@ Result<> MeasurePool::State::Measure(Job& job, const RequestLine& line) {
   const auto record = [&]() -> Result<> {
     ASSAY_TRY(digest);
     if (job.caller.uid != 0) {
-      if (written) return Fail(OsError("measure", "a file that has a writer", ETXTBSY));
+      if (written) return Fail(OsError("measure", "the file is open for writing", ETXTBSY));
       return Record(job, *digest, ShownName(job.caller.uid, name), context);
     }
     if (written) ASSAY_TRY(recorder->RecordViolation(Violation::kOpenWriters, name, context));
@@ -317,9 +317,9 @@ void MeasurePool::Stop() {
   if (back()) return;
   // The last resort: tasks that wait for such a server get an error, and so do our workers.
   for (const JobPtr& job : s.running)
-    if (AbortFuse(job->device)) log::Error("measure: a server did not answer: its connection is ended");
+    if (AbortFuse(job->device)) log::Error("measure: a FUSE server did not answer; its connection is ended");
   if (back()) return;
-  log::Warn("measure: {} threads hang in file systems and are left behind", s.workers);
+  log::Warn("measure: {} threads hang in file systems and are abandoned", s.workers);
   CountLeftBehind(s.workers);
 }
 

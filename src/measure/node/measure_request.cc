@@ -42,7 +42,8 @@ Result<UniqueFd> OpenDescriptor(int number, const Caller& caller, std::atomic<de
 
 Result<UniqueFd> OpenPath(const std::string& path, const Caller& caller, std::atomic<dev_t>* device) {
   if (caller.uid != 0)
-    return Fail(StateError("measure.no-right", "only root may name a path: open it and hand the descriptor"));
+    return Fail(
+        StateError("measure.no-right", "only root may name a path; open the file and pass its descriptor"));
   ASSAY_ASSIGN(const UniqueFd root,
                Open("/proc/" + std::to_string(caller.tid) + "/root", O_PATH | O_DIRECTORY));
   open_how how{};
@@ -99,7 +100,7 @@ Result<std::vector<RequestLine>> LineSplitter::Take(std::string_view written) {
 Result<UniqueFd> OpenForCaller(const MeasureRequest& request, const Caller& caller,
                                std::atomic<dev_t>* device) {
   if (caller.tid <= 0)
-    return Fail(StateError("measure.no-right", "the caller can't be seen from this PID namespace"));
+    return Fail(StateError("measure.no-right", "the caller is not visible in this PID namespace"));
   return request.fd >= 0 ? OpenDescriptor(request.fd, caller, device)
                          : OpenPath(request.path, caller, device);
 }

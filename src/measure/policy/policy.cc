@@ -155,7 +155,7 @@ Result<> Parser::ParseWord(std::string_view word, Line& rule) {
     if (rule.func) return Fail(Bad(word, "func twice"));
     const auto* func =
         std::find_if(std::begin(kFuncs), std::end(kFuncs), [&](const auto& f) { return f.first == value; });
-    if (func == std::end(kFuncs)) return Fail(Bad(value, "not a hook of ours: " + Quoted(value)));
+    if (func == std::end(kFuncs)) return Fail(Bad(value, "not a supported hook: " + Quoted(value)));
     rule.func = func->second;
     return {};
   }
@@ -185,7 +185,8 @@ Result<> Parser::ParseMask(std::string_view value, Line& rule) {
 
 // As in the kernel, only a measure rule may have a template.
 Result<> Parser::ParseTemplate(std::string_view value, Line& rule) const {
-  if (rule.action != Action::kMeasure || rule.dont) return Fail(Bad(value, "template is measure's"));
+  if (rule.action != Action::kMeasure || rule.dont)
+    return Fail(Bad(value, "only a measure rule can have a template"));
   if (rule.record_template) return Fail(Bad(value, "template twice"));
   if (value != kNgTemplate && value != ima::kNgCgroupName)
     return Fail(Bad(value, fmt::format("not {} or {}", kNgTemplate, ima::kNgCgroupName)));

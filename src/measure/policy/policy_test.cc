@@ -74,7 +74,7 @@ TEST(Policy, ErrorsNameThePlace) {
   ExpectError("", 0, "no rule");
   ExpectError("# nothing\n", 0, "no rule");
   ExpectError("measure\nmesure\n", 8, "not an action");
-  ExpectError("measure func=EXEC\n", 13, "not a hook");
+  ExpectError("measure func=EXEC\n", 13, "not a supported hook");
   ExpectError("measure func=FILE_CHECK func=FILE_CHECK", 24, "twice");
   ExpectError("measure mask=READ", 13, "MAY_READ");
   ExpectError("measure uid", 8, "NAME=VALUE");

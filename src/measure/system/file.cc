@@ -61,7 +61,7 @@ Result<Digest> HashFd(int fd, HashAlg alg, std::uint64_t* bytes, const std::atom
   off_t at = 0;
   const auto read_all = [&]() -> Result<Digest> {
     while (true) {
-      if (stop != nullptr && *stop) return Fail(StateError("measure.late", "nobody waits for it any more"));
+      if (stop != nullptr && *stop) return Fail(StateError("measure.late", "no task waits for it any more"));
       const ssize_t n = pread(fd, block.get(), kBlock, at);
       if (n < 0 && errno == EINTR) continue;
       if (n < 0) return Fail(OsError("pread", "", errno));

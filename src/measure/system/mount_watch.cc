@@ -106,7 +106,7 @@ struct MountWatch::Impl {
       if (wait[1].revents != 0) return;
       auto mounts = Read();
       if (!mounts) {
-        log::Error("new mounts can't be told: {}", mounts.error().Message());
+        log::Error("new mounts can't be noticed: {}", mounts.error().Message());
         continue;
       }
       std::set<std::uint64_t> present;

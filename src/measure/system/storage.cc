@@ -94,7 +94,7 @@ class Walk {
       const std::string_view text = AsText(bytes);
       const std::string_view number = text.substr(0, text.find('\n'));
       if (!IsDeviceNumber(number))
-        return Fail(StateError("storage.device", folder + "/" + name + "/dev is no device number"));
+        return Fail(StateError("storage.device", folder + "/" + name + "/dev is not a device number"));
       numbers.emplace_back(number);
     }
     return numbers;
@@ -154,7 +154,7 @@ class Walk {
     ASSAY_ASSIGN(std::string place, PlaceOf("dev/block/" + number));
     if (Has(place + "/partition")) place.resize(place.rfind('/'));
     const std::vector<std::string> parts = Split(std::string_view(place).substr(kDevices.size()));
-    if (parts.empty()) return Fail(StateError("storage.device", place + " is no device"));
+    if (parts.empty()) return Fail(StateError("storage.device", place + " is not a device"));
     if (parts[0] != "virtual") {
       if (!IsHardware(parts)) Unsteady(place + " is not known as hardware", true);
       return {};
@@ -169,7 +169,7 @@ class Walk {
     }
     const std::string& name = parts.back();
     const bool local = IsNumbered(name, "loop") || IsNumbered(name, "zram") || IsNumbered(name, "ram");
-    Unsteady(place + " is no disk", !local);
+    Unsteady(place + " is not a disk", !local);
     return {};
   }
 
@@ -230,7 +230,7 @@ Storage JudgeStorage(int sysfs, const FileSystem& fs, std::span<const Mount> mou
   if (fs.device.starts_with("0:")) return Not("it has no block device");
   // The further devices of these file systems can't be found.
   if (fs.magic == F2FS_SUPER_MAGIC || fs.magic == EROFS_SUPER_MAGIC_V1)
-    return Not("a file system whose further devices can't be told");
+    return Not("a file system whose further devices are unknown");
   if (fs.magic == XFS_SUPER_MAGIC && !HasOneDevice(fs, mounts))
     return Not("xfs whose mount is not seen, or with a device for real-time files");
   return Walk(sysfs).Run({fs.device});
