@@ -72,13 +72,12 @@ Result<> CheckDigests(std::string_view key, const std::set<std::string>& digests
 Result<> RefuseFormer(const JsonValue& root) {
   if (root.Has("allowed_paths"))
     return Fail(
-        UsageError("policy: allowed_paths is gone, since a path is what the task says, and anyone can name a "
-                   "file so: give "
-                   "digests ('allowed'), or control groups that the records name ('allowed_cgroups')"));
+        UsageError("policy: allowed_paths no longer exists, because an attacker can choose a path: give "
+                   "digests ('allowed'), or the control groups that the records name ('allowed_cgroups')"));
   if (root.Has("violations_fail"))
     return Fail(
-        UsageError("policy: violations_fail is gone: 'allowed_violations' says which program (by its digest) "
-                   "may do what"));
+        UsageError("policy: violations_fail no longer exists: 'allowed_violations' says which violations a "
+                   "program (by its digest) may cause"));
   return {};
 }
 
