@@ -63,8 +63,8 @@ struct Finding {
   std::string text;                       // a sentence
   std::optional<std::uint64_t> record;    // number in the list
   std::uint32_t sub = 0;                  // position within a group
-  std::string path, digest;               // of the entry, if it is about one
-  std::string cgroup;                     // that its record names
+  std::string path, digest;               // of the entry, if the finding is about one
+  std::string cgroup;                     // in the entry's record
   std::optional<evidence::ContextEntry> context;
 };
 

@@ -4,8 +4,8 @@
 //   // given: const Bytes& nonce, const Policy& policy
 //   SyntheticHost host;                                // it has booted, and the attester runs
 //   host.File("content", "/usr/bin/ls");
-//   evidence::Evidence e = host.Quote(nonce);               // consistent: list, PCR values, claims, quote,
-//   signature Appraise(host.Ask(e, nonce), HostState{}, host, policy);
+//   const evidence::Evidence e = host.Quote(nonce);    // all of its parts are consistent
+//   const Appraisal a = Appraise(host.Ask(e, nonce), HostState{}, host, policy);
 //
 // Contract: Quote() returns good evidence. Tests change it, and may sign it again with Sign(). The host is
 // also the reference values: it knows all content that Know() was called with.

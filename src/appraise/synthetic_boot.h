@@ -1,7 +1,7 @@
 // Internal, for tests and fuzz targets: the boot of a UKI, whose parts a test can change by parameters.
 //
 //   #include "appraise/synthetic.h"
-//   // given: attest::Evidence& evidence
+//   // given: evidence::Evidence& evidence
 //   const MeasuredBoot boot = MeasureBoot({.command_line = "quiet"});
 //   SyntheticHost host(boot.pcrs);
 //   evidence.event_log = boot.log;

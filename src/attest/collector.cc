@@ -117,7 +117,8 @@ evidence::Claims Collector::Impl::ClaimsOf(const measure::RecorderState& s,
   c.tpm_firmware = info.firmware;
   c.tpm_software = info.software;
   c.level = level;
-  // A PCR value after each record lets guesses at single records be tested: only for who sees them anyway.
+  // With the PCR value after each record a verifier could test guesses of single records. So only a verifier
+  // that may see the list gets them.
   if (level != evidence::Level::kQuote && challenge.want_list) {
     for (const auto& [records, value] : s.checkpoints)
       c.checkpoints.emplace_back(records, ToBytes(value.view()));

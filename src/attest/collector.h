@@ -1,10 +1,11 @@
 // The privileged side of a challenge: it collects evidence from a list (the recorder's, or the kernel's) and
 // the TPM.
 //
-//   // given: measure::ListSource& list, tpm::Tpm& tpm, const Challenge& challenge, const Binding& binding
+//   // given: measure::ListSource& list, tpm::Tpm& tpm, const evidence::Challenge& challenge,
+//   // given: const evidence::Binding& binding
 //   ASSAY_ASSIGN(auto collector, Collector::Create(CollectorOptions(), list, tpm, tpm::AkKind::kEccP256));
-//   ASSAY_ASSIGN(Collected in_file, collector->Prepare(challenge, binding, Level::kFull));
-//   ASSAY_ASSIGN(Evidence in_memory, collector->Collect(challenge, binding, Level::kFull));
+//   ASSAY_ASSIGN(Collected in_file, collector->Prepare(challenge, binding, evidence::Level::kFull));
+//   ASSAY_ASSIGN(evidence::Evidence whole, collector->Collect(challenge, binding, evidence::Level::kFull));
 //
 // Contract: one collection runs at a time. The recorder is quiesced only during the quote: the list is
 // append-only and stays in its file, and most of the context is read before. After a collection the recorder
@@ -45,12 +46,14 @@ class Collector {
   static Result<std::unique_ptr<Collector>> Create(CollectorOptions options, measure::ListSource& list,
                                                    tpm::Tpm& tpm, tpm::AkKind kind);
   ~Collector();
+  // The list stays in its file.
   Result<Collected> Prepare(const evidence::Challenge& challenge, const evidence::Binding& binding,
                             evidence::Level level);
-  // Who the TPM is, as it was at the start.
+  // The identity of the TPM, read at Create().
   evidence::Identity Identify() const;
   // The proof for a credential of this AK and EK. StateError "attest.wrong-credential" for any other.
   Result<Bytes> Activate(const evidence::Activate& activate, const evidence::Binding& binding);
+  // The list is read into memory.
   Result<evidence::Evidence> Collect(const evidence::Challenge& challenge, const evidence::Binding& binding,
                                      evidence::Level level);
   const tpm::Ak& ak() const;

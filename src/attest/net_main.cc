@@ -130,7 +130,7 @@ class Net {
   std::deque<Slot> slots_;
 };
 
-// The whole message, decoded here, where a fault in a parser harms the least.
+// Receives a whole message and decodes it in this process, where a fault in a parser does the least harm.
 Result<evidence::Question> Net::Hear(channel::TlsStream& tls, const channel::Deadline& deadline) const {
   ASSAY_ASSIGN(const Bytes frame,
                channel::ReceiveFrame([&](std::span<std::uint8_t> out) { return tls.Read(out, deadline); },
@@ -138,8 +138,8 @@ Result<evidence::Question> Net::Hear(channel::TlsStream& tls, const channel::Dea
   return evidence::DecodeQuestion(frame);
 }
 
-// The privileged process's answer, packet by packet. It is read to its end also when the peer is gone or too
-// slow, so that the slot is clean for the next one.
+// Forwards the privileged process's answer packet by packet. The answer is read to its end even if the peer
+// is gone or too slow, so that no rest of it is left in the slot.
 Result<> Net::HandOn(Slot& slot, channel::TlsStream& tls, channel::Deadline& deadline) const {
   const Result<Bytes> head = ReceivePacket(slot.ask.get(), kNetRequestMax);
   if (!head) _exit(kParentGone);
@@ -163,7 +163,7 @@ Result<> Net::Exchange(Slot& slot, channel::TlsStream& tls, channel::Deadline& d
   }
   if (!question) {
     if (question.error().As<ParseError>() == nullptr && question.error().As<UsageError>() == nullptr)
-      return Fail(question.error());  // no message, so nobody to tell
+      return Fail(question.error());  // the peer sent no valid message, so it gets no answer
     return tls.Write(evidence::EncodeRefusal({"bad-request", question.error().Message()}), deadline);
   }
   NetRequest request;

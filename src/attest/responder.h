@@ -1,8 +1,8 @@
 // From a challenge to the bytes that answer it: evidence, or a refusal with its reason.
 //
-//   // given: Collector& collector, const Question& question, const Reply::Sink& send
+//   // given: Collector& collector, const evidence::Question& question, const Reply::Sink& send
 //   Responder responder(collector);
-//   const Reply reply = responder.Respond(question, {"unix", {}}, Level::kQuote);
+//   const Reply reply = responder.Respond(question, {"unix", {}}, evidence::Level::kQuote);
 //   ASSAY_TRY(reply.Send(send));                                // send gets reply.size() bytes in all
 //
 // Contract: the list is not held in memory but read from its file while it is sent. The memory of all replies
@@ -21,7 +21,7 @@ class Reply {
  public:
   using Sink = std::function<Result<>(ByteView)>;
   static Reply Refuse(const evidence::Refusal& refusal);
-  static Reply Of(Bytes message);  // a whole one
+  static Reply Of(Bytes message);  // a whole message
   std::uint64_t size() const { return size_; }
   Result<> Send(const Sink& sink) const;
 
@@ -36,7 +36,7 @@ class Reply {
 class Responder {
  public:
   explicit Responder(Collector& collector) : collector_(collector) {}
-  // level: how much of the evidence is shown; who may challenge may also enrol.
+  // level: how much of the evidence the peer may see. A peer that may challenge may also enrol.
   Reply Respond(const evidence::Question& question, const evidence::Binding& binding, evidence::Level level);
 
  private:

@@ -1,11 +1,9 @@
-// The two ways to challenge: mutual TLS 1.3, and a Unix socket. The server's network-facing part is a process
-// of its own.
+// The attester's server for challenges, over mutual TLS 1.3 and over a Unix socket. Its network-facing part
+// is a process of its own.
 //
-//   // given: const ServerOptions& options, Collector& collector, const TlsPeer& peer,
-//   // given: const Challenge& challenge
-//   ASSAY_ASSIGN(std::unique_ptr<Server> server, Server::Start(options, collector));   // in the attester
-//   ASSAY_ASSIGN(Answer by_tls, ChallengeTls(peer, challenge));                        // in the verifier
-//   ASSAY_ASSIGN(Answer by_socket, ChallengeUnix("/run/assayd/challenge.sock", challenge));
+//   // given: const ServerOptions& options, Collector& collector
+//   ASSAY_ASSIGN(std::unique_ptr<Server> server, Server::Start(options, collector));   // privileged
+//   if (const auto network = server->Network()) log::Info("{} restarts", network->restarts);
 //
 // Contract: the network process has an unprivileged uid, no capabilities, a seccomp filter and a Landlock
 // domain without any file; it terminates TLS, parses challenges, and asks the privileged process over socket
@@ -13,7 +11,7 @@
 // dies it is restarted, at growing intervals, and Network() reports it. A peer is identified by the SHA-256
 // of its certificate. Connections, bytes and times are bounded; a slow connection is closed when another one
 // needs its place. A relayed quote does not verify, because the binding is the TLS exporter of the verifier's
-// own connection. When the attester refuses, the error is a RefusedError with its reason.
+// own connection.
 #pragma once
 
 #include <chrono>
@@ -29,11 +27,12 @@ namespace assay::attest {
 std::string DefaultNetProgram();  // the network-facing program, beside the running executable
 
 struct ServerOptions {
-  std::string unix_path;  // empty: none. Peers: root -> full; others as unix_level says
+  std::string unix_path;  // empty: no socket. Root sees everything, other users what unix_level says
   evidence::Level unix_level = evidence::Level::kQuote;  // for other uids that can reach the socket
-  std::string listen_host = "127.0.0.1";                 // an address, "[::1]" too; it need not be there yet
-  int listen_port = 0;                                   // 0: no TLS; -1: any free port (tests)
-  std::string certificate_pem, key_pem;                  // the attester's own
+  // An address, also "[::1]"; the interface may get it later.
+  std::string listen_host = "127.0.0.1";
+  int listen_port = 0;                           // 0: no TLS; -1: any free port (tests)
+  std::string certificate_pem, key_pem;          // the attester's own
   std::map<std::string, evidence::Level> allow;  // hex SHA-256 of a verifier's certificate -> what it may see
   uid_t uid = 65534;                             // of the network process
   gid_t gid = 65534;

@@ -19,8 +19,8 @@ namespace assay::attest {
 
 struct UnixServerOptions {
   std::string path;
-  evidence::Level level = evidence::Level::kQuote;  // for others than root
-  unsigned max_connections = 32;                    // of root, and as many of others
+  evidence::Level level = evidence::Level::kQuote;  // for users other than root
+  unsigned max_connections = 32;                    // of root, and as many of the other users
   std::chrono::milliseconds timeout{30'000};
 };
 

@@ -155,7 +155,7 @@ std::string Quoted(std::string_view text) {
   return out;
 }
 
-// What there may be a hundred thousand of is written by hand.
+// Written without a JSON value in memory, because there may be a hundred thousand of them.
 std::string BodyLine(const Decoded& decoded) {
   if (const auto* t = std::get_if<Text>(&decoded.body))
     return fmt::format(R"({{"kind":"text","prefix":{},"text":{},"utf16":{}}})", Quoted(t->prefix),
@@ -163,7 +163,7 @@ std::string BodyLine(const Decoded& decoded) {
   return Line(std::visit([](const auto& body) { return Of(body); }, decoded.body));
 }
 
-// By hand, too: there are as many as the log has events, and each has ten members.
+// Also written without a JSON value: every event of the log has one, with ten members.
 std::string EventLine(const Examined& x, std::size_t i) {
   const Event& e = x.event(i);
   const Proof& proof = x.proofs[i];

@@ -26,7 +26,7 @@ std::string ComparisonJson(const std::vector<Comparison>& comparisons, const std
 // [{"index", "type", "digest", "label"}], "open": [{"index", "reason"}]}.
 std::string ExpectedJson(const ExpectedBoot& expected);
 Result<ExpectedBoot> ExpectedFromJson(std::string_view text);
-// nearest: the state that the differences are to.
+// nearest: the expected state that the differences are relative to.
 std::string DiffJson(std::string_view nearest, const std::vector<BootDifference>& differences,
                      const std::vector<OpenRegister>& not_compared);
 

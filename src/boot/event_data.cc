@@ -61,7 +61,8 @@ FoundText Utf16Event(ByteView data) {
   std::size_t end = 0;
   while (end + 1 < data.size() && (data[end] != 0 || data[end + 1] != 0)) end += 2;
   const ByteView rest = data.subspan(std::min(end + 2, data.size()));
-  const ByteView after = end + 1 < data.size() ? rest : data.subspan(end);  // no NUL: at most an odd byte
+  // Without a NUL this is at most an odd byte.
+  const ByteView after = end + 1 < data.size() ? rest : data.subspan(end);
   return {Text{FromUtf16(data.first(end)), "", true}, AllZero(after) ? ByteView() : after};
 }
 

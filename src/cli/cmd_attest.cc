@@ -128,7 +128,7 @@ Result<int> Attest(const AttestOptions& o, const Session& session) {
     while (true) {
       progress.Say("asking the attester");
       Result<appraise::SavedRound> asked = Ask(o, before, first);
-      // A list shorter than what is known of it: the machine was restarted, perhaps.
+      // The list may be shorter than its known part because the machine was rebooted.
       if (!asked && first > 0 && asked.error().code() == "attest.refused") {
         first = 0;
         continue;

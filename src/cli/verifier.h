@@ -1,6 +1,9 @@
 // Shared by the commands of a verifier: the attester's address, the host's state, the policy.
 //
-//   AddAddress(sub, *o);  ASSAY_ASSIGN(channel::TlsPeer peer, o->Peer());
+//   // given: CLI::App* sub, Address& address
+//   AddAddress(sub, address);                                  // --unix, or --tls with --pin, --cert, --key
+//   ASSAY_ASSIGN(channel::TlsPeer peer, address.Peer());       // after the options are parsed
+//   ASSAY_ASSIGN(appraise::Policy policy, LoadPolicy(""));     // the default policy
 //
 // Contract: files are bounded; an error names the file.
 #pragma once

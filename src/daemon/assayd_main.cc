@@ -101,7 +101,7 @@ int main(int argc, char** argv) {
   }
   if (!outcome) log::Error("{} ({})", outcome.error().Message(), outcome.error().code());
   const int code = outcome ? 0 : EX_SOFTWARE;
-  // Threads that hang in a file system still use what an orderly exit would take away.
+  // Threads that hang in a file system still use objects that a normal exit would destroy.
   if (measure::LeftBehind() > 0) _exit(code);
   return code;
 }

@@ -126,7 +126,7 @@ struct Daemon::Impl {
   std::unique_ptr<measure::Recorder> recorder;  // null: the kernel records
   std::unique_ptr<measure::KernelList> kernel;
   std::unique_ptr<measure::OwnNamespace> own_namespace;
-  std::mutex load_mutex;  // one policy at a time
+  std::mutex load_mutex;  // held while a policy is loaded
   mutable std::mutex
       // Guards the next three members, the pointers to the server and the run key, and config.serve_unix.
       mutex;

@@ -1,6 +1,7 @@
 // Engines: what notices code about to be loaded and holds the loading task until the recorder has answered.
 //
 //   // given: const EngineOptions& options, Recorder& recorder
+//   #include "measure/fanotify/fanotify.h"
 //   ASSAY_ASSIGN(std::unique_ptr<Engine> engine, StartFanotify(options, recorder));
 //   log::Info("{}: {} files", engine->Name(), engine->Stats().measured);
 //   engine->Stop();                      // marks go first: nothing hangs

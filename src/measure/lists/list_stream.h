@@ -1,7 +1,7 @@
 // Internal: reads a list file record by record in bounded memory, also while it grows.
 //
 //   // given: int fd, const RecorderState& state
-//   #include "measure/list_source.h"
+//   #include "measure/lists/list_source.h"
 //   ListStream stream(fd, HashAlg::kSha256, {.offset = 0, .index = 0}, state.list_bytes);
 //   ASSAY_ASSIGN(std::optional<ima::RecordView> record, stream.Next());       // nullopt at the end
 //

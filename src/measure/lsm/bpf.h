@@ -1,6 +1,6 @@
 // Internal: libbpf behind stateless deleters, and the few calls that need a Result.
 //
-//   #include "measure/embedded.h"
+//   #include "measure/lsm/embedded.h"
 //   ASSAY_ASSIGN(bpf::ObjectPtr object, bpf::OpenObject(EmbeddedLsmObject()));
 //   ASSAY_TRY(bpf::Load(*object));
 //

@@ -3,7 +3,7 @@
 // in the name of the thread that waits.
 //
 //   // given: const std::function<void(pid_t, GateReply, bool)>& ask, const LsmPrograms& programs
-//   #include "measure/lsm_programs.h"
+//   #include "measure/lsm/programs.h"
 //   GateOptions options{.dir = "/run/assayd/gate", .ask = ask, .mark = {}};
 //   options.mark = [&](pid_t pid) { return programs.Mark(pid, ASSAY_ROLE_GATE); };
 //   ASSAY_ASSIGN(std::unique_ptr<Gate> gate, Gate::Start(std::move(options)));

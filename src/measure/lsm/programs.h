@@ -2,7 +2,7 @@
 // the maps through which they are talked to.
 //
 //   // given: std::uint32_t pid, const Policy& policy
-//   #include "measure/policy.h"
+//   #include "measure/policy/policy.h"
 //   ASSAY_ASSIGN(auto programs, LsmPrograms::Open({"/run/assayd/bpf", false, policy.text()}));
 //   programs->control().gate = pid;
 //
