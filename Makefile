@@ -53,7 +53,7 @@ check-static:
 	scripts/check-rooms
 	scripts/check-size
 	scripts/check-headers
-	shellcheck -x $(filter-out scripts/check-rooms scripts/check-size,$(wildcard scripts/*)) $(filter-out %.cc,$(wildcard tests/e2e/*)) tests/guest/*.sh tests/guest/features tests/guest/boot-data tests/guest/harness-test \
+	shellcheck -x $(filter-out scripts/check-rooms scripts/check-size scripts/check-examples,$(wildcard scripts/*)) $(filter-out %.cc,$(wildcard tests/e2e/*)) tests/guest/*.sh tests/guest/features tests/guest/boot-data tests/guest/harness-test \
 	  tests/guest/predict bench/run bench/*.sh .ci/run packaging/initramfs/hooks/* packaging/initramfs/scripts/*/*
 	scripts/check-tidy
 asan: setup-check

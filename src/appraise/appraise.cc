@@ -22,8 +22,8 @@ Verdict Worse(Verdict a, Verdict b) {
 
 auto Identity(const Finding& f) { return std::tie(f.name, f.record, f.sub, f.path, f.digest); }
 
-// What the list showed once in a boot stays true until the next. What has no record is asked anew in each
-// round.
+// Whether a finding stays in later rounds. A finding about a record of the list stays true until the next
+// boot. Other findings are made again in each round.
 bool Stays(const Finding& f) {
   return f.weight != Verdict::kTrusted && f.record &&
          (f.name.starts_with("entry.") || f.name.starts_with("own.") || f.name.starts_with("list."));
@@ -44,7 +44,8 @@ void KeepStanding(Round& r) {
   }
   std::vector<Finding> standing;
   bool more = false;
-  for (const Verdict weight : {Verdict::kNotTrusted, Verdict::kUnknown}) {  // the worst must not be lost
+  // The findings with the greatest weight must not be dropped.
+  for (const Verdict weight : {Verdict::kNotTrusted, Verdict::kUnknown}) {
     for (const Finding& f : out.findings) {
       if (!Stays(f) || f.weight != weight) continue;
       if (standing.size() < kMaxStanding && f.name != kMore)
@@ -56,7 +57,7 @@ void KeepStanding(Round& r) {
   if (more) {
     Finding f;
     f.name = kMore;
-    f.text = "this boot has more findings than are kept: ask for the whole list to see them all";
+    f.text = "this boot has more findings than are kept; ask for the whole list to see all of them";
     f.record = 0;
     standing.push_back(std::move(f));
   }
@@ -126,11 +127,11 @@ Appraisal Appraise(const Request& request, const HostState& host, const Referenc
     Finding f;
     f.name = "internal.unchecked";
     f.weight = Verdict::kUnknown;
-    f.text = "not every check was made";
+    f.text = "not every check could be made";
     out.findings.push_back(std::move(f));
     out.verdict = Verdict::kUnknown;
   }
-  // A round that proved nothing teaches nothing.
+  // A round that proved nothing does not change the host's state.
   if (proven)
     ++out.host.rounds;
   else

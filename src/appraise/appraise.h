@@ -1,14 +1,16 @@
-// Appraisal: a pure function. Evidence + what is known of the host + reference values + expected boots +
-// policy
-// -> attestation result.
+// Appraisal: a pure function from evidence, the state of the host, reference values, expected boots and a
+// policy to an attestation result.
 //
-//   Appraisal a = Appraise({.evidence = e, .binding = b, .nonce = n, .selection = s}, host, references,
-//   policy); host = a.host;  // to keep for the next round, whatever the verdict is
+//   // given: const Request& request, HostState& host, const ReferenceValues& references,
+//   // given: const Policy& policy
+//   const Appraisal appraisal = Appraise(request, host, references, policy);
+//   for (const Finding& f : appraisal.findings) log::Info("{}: {}", f.name, f.text);
+//   host = appraisal.host;   // to keep for the next round, whatever the verdict is
 //
-// Contract: no I/O and no clock. It goes on judging after the first finding, as long as what came is
-// somebody's word (a quote that the AK did not sign ends it). Each finding has a stable dotted name
-// (docs/findings.md). The verdict is the worst finding's; 'trusted' needs every check to have been made and
-// passed. Nothing is taken from unsigned bytes before what signs them is checked.
+// Contract: no I/O and no clock. Appraisal goes on after a finding, and ends early only if the evidence is
+// not signed by the AK. Each finding has a stable dotted name (docs/findings.md). The verdict is that of the
+// worst finding; 'trusted' requires that every check was made and passed. Bytes are used only after the
+// signature that covers them was verified.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +27,7 @@
 
 namespace assay::appraise {
 
-// Reference values, as the reference room's index answers.
+// Reference values; the reference room's Index implements them.
 enum class Standing { kGood, kVulnerable, kRevoked };
 std::string_view StandingName(Standing s);  // "good", "vulnerable", "revoked"
 struct Origin {
@@ -39,19 +41,16 @@ class ReferenceValues {
  public:
   virtual ~ReferenceValues() = default;
   virtual std::vector<Origin> Find(const Digest& digest) const = 0;  // every package that holds this content
-  virtual std::optional<Origin> FindPath(
-      const std::string& path) const = 0;  // is something packaged at this path
+  // The package file at this path, if there is one.
+  virtual std::optional<Origin> FindPath(const std::string& path) const = 0;
 };
 
-enum class Verdict {
-  kTrusted = 0,
-  kNotTrusted = 1,
-  kUnknown = 2
-};  // 'could not tell' is 2, as the exit code
+// The values are the exit codes of the command line; kUnknown is 'could not tell'.
+enum class Verdict { kTrusted = 0, kNotTrusted = 1, kUnknown = 2 };
 std::string_view VerdictName(Verdict v);  // "trusted", "not-trusted", "could-not-tell"
 std::optional<Verdict> VerdictFromName(std::string_view name);
 
-// How far a verdict reaches: what was measured of all that could have run.
+// How far a verdict reaches: which part of all that could have run was measured.
 enum class Reach {
   kUnknown,
   kNamespace,  // a mount namespace, not the machine
@@ -63,12 +62,12 @@ std::optional<Reach> ReachFromName(std::string_view name);
 
 struct Finding {
   std::string name;                       // "quote.nonce", "list.removed", "entry.changed", ...
-  Verdict weight = Verdict::kNotTrusted;  // what it makes of the verdict (kTrusted: for information)
+  Verdict weight = Verdict::kNotTrusted;  // the verdict that it leads to (kTrusted: for information)
   std::string text;                       // a sentence
   std::optional<std::uint64_t> record;    // number in the list
   std::uint32_t sub = 0;                  // position within a group
-  std::string path, digest;               // of the entry, if it is about one
-  std::string cgroup;                     // that its record names
+  std::string path, digest;               // of the entry, if the finding is about one
+  std::string cgroup;                     // in the entry's record
   std::optional<evidence::ContextEntry> context;
 };
 
@@ -79,7 +78,7 @@ struct JudgedEntry {
   std::uint32_t sub = 0;
   EntryState state = EntryState::kUnknown;
   std::string path, digest;  // "sha256:..."
-  std::string cgroup;        // that the record names (template d-ng|n-ng|cgpath): proven by the PCR
+  std::string cgroup;        // in the record (template d-ng|n-ng|cgpath): proven by the PCR
   std::optional<Origin> origin;
   std::optional<evidence::ContextEntry> context;
 };
@@ -87,46 +86,45 @@ struct JudgedEntry {
 struct Policy {
   std::uint32_t pcr = 10;
   std::vector<HashAlg> quote_banks{
-      HashAlg::kSha256};  // at least one of these must be quoted; sha1 alone never suffices
+      HashAlg::kSha256};  // one of these must be quoted; SHA-1 alone never suffices
   std::vector<HashAlg> file_algs{HashAlg::kSha256, HashAlg::kSha384, HashAlg::kSha512};
   bool allow_software_tpm = false;
-  bool allow_first_use =
-      false;              // an AK or EK that nothing vouches for is believed, and pinned, when first seen
-  std::string pinned_ak;  // hex name; empty: the AK is known by enrolment (or first use)
+  bool allow_first_use = false;       // an unverified AK or EK is accepted and pinned when it is first seen
+  std::string pinned_ak;              // hex name; empty: the AK is known by enrolment (or first use)
   std::set<std::string> allowed_eks;  // hex names of EKs that need no certificate
-  bool allow_unquoted_tail = false;   // records beyond the quoted PCR (a foreign attester's; ours has none)
+  bool allow_unquoted_tail = false;   // records beyond the quoted PCR (of other attesters; ours sends none)
   bool allow_gaps = false;            // restarts of the attester
-  bool allow_what_ran_before =
-      true;  // tasks that ran before the attester started: else a finding that weighs
-  bool require_attester_records = true;  // own binaries, engine and policy in the list, and known
+  bool allow_what_ran_before = true;  // tasks that ran before the attester started are no finding that weighs
+  bool require_attester_records =
+      true;  // the attester's binaries, engine and policy are in the list, and known
   std::set<std::string> engines{"fanotify", "lsm"};
-  bool allow_kernel_policy = false;  // of "kernel-ima": that nothing proves what the kernel measures by
-  std::set<std::string>
-      attester_digests;  // "sha256:..." of assayd builds that are known (besides reference values)
-  std::set<std::string>
-      attester_policies;  // digests of `assay-policy` records that are accepted; empty: they are judged
+  bool allow_kernel_policy = false;  // for "kernel-ima": nothing proves which policy the kernel measures by
+  // "sha256:..." of known assayd builds, besides those in the reference values.
+  std::set<std::string> attester_digests;
+  // Digests of `assay-policy` records that are accepted; empty: the records' members are judged.
+  std::set<std::string> attester_policies;
   std::string measures_at_least = "default";  // a built-in measuring policy
-  std::uint64_t max_group_ms = 50;            // that content of a manifest may wait for its extend
+  std::uint64_t max_group_ms = 50;            // how long content of a manifest may wait for its extend
   std::set<std::string> attester_manifests;   // digests of manifests that are accepted
-  std::vector<std::string> manifest_keys;     // or who signs them: SubjectPublicKeyInfo in base64
-  std::set<std::string>
-      interpreters;  // paths that must be a known build, as "/usr/bin/bash": unknown there is worse
+  std::vector<std::string> manifest_keys;     // or of keys that may sign them: SubjectPublicKeyInfo in base64
+  // Paths that must hold a known build ("/usr/bin/bash"): unknown content there weighs more.
+  std::set<std::string> interpreters;
   std::set<std::string> allowed;             // "sha256:..." of local content that is good
-  std::vector<std::string> allowed_cgroups;  // globs: entries whose record names such a group aren't judged
-  bool require_secure_boot = false;          // as the event log proves it
-  bool allow_missing_exit = false;           // an event log without the two events of ExitBootServices
+  std::vector<std::string> allowed_cgroups;  // globs; entries whose record names such a group are not judged
+  bool require_secure_boot = false;          // proven by the event log
+  bool allow_missing_exit = false;           // an event log may lack the two events of ExitBootServices
   bool require_early_start = false;          // the attester was started in the initramfs
-  Reach require_reach = Reach::kUnknown;     // what a verdict must reach at least
+  Reach require_reach = Reach::kUnknown;     // the least reach that a verdict must have
   std::map<std::string, std::set<std::string>> allowed_violations;  // a program's digest -> kinds
   bool vulnerable_fails = true;
 };
 Result<Policy> ParsePolicy(std::string_view json);  // docs/formats/policy.md
 std::string EncodePolicy(const Policy& policy);
 
-// What is known of one host from rounds before, kept by the caller.
+// What is known of one host from earlier rounds. The caller keeps it.
 struct HostState {
   std::string ak_name, ek_name;  // hex; empty: none seen yet
-  std::string identity;  // what vouches for them: "certificate", "listed", "named", "first-use"; or empty
+  std::string identity;  // how they were verified: "certificate", "listed", "named", "first-use"; or empty
   bool tpm_software = false;  // as enrolment found it
   std::uint64_t clock = 0;    // milliseconds, of the last quote
   std::uint32_t reset_count = 0, restart_count = 0;
@@ -135,8 +133,8 @@ struct HostState {
   std::string boot_id;
   std::vector<Finding> standing;  // findings of this boot that still weigh
   std::uint64_t rounds = 0;
-  std::map<std::string, std::string>
-      own;  // what the list's own records proved so far: "start", "engine", "policy", ...
+  // What the attester's own records in the list proved so far: "start", "engine", "policy", ...
+  std::map<std::string, std::string> own;
 };
 Result<HostState> ParseHostState(std::string_view json);
 std::string EncodeHostState(const HostState& state);
@@ -145,8 +143,8 @@ struct Request {
   const evidence::Evidence& evidence;
   evidence::Binding binding;  // of this side's connection
   Bytes nonce;
-  tpm::PcrSelection selection;     // asked for; must be met exactly
-  std::uint64_t first_record = 0;  // asked for
+  tpm::PcrSelection selection;     // requested; the quote must have exactly this selection
+  std::uint64_t first_record = 0;  // requested
 };
 
 struct Appraisal {
@@ -159,8 +157,8 @@ struct Appraisal {
   bool rebooted = false;    // since the last round
   Reach reach = Reach::kUnknown;
 };
-// boots: what may have been booted, as learned from earlier boots (boot/expected.h); it must be one of them.
-// Empty: what was booted is not judged, and the result says so.
+// boots: the boots that are accepted, as learned from earlier boots (boot/expected.h). Empty: the boot is not
+// judged, and the result says so.
 Appraisal Appraise(const Request& request, const HostState& host, const ReferenceValues& references,
                    const Policy& policy, const std::vector<boot::ExpectedBoot>& boots = {});
 

@@ -1,6 +1,6 @@
-// Internal, for tests: evidence of a real recorder and a software TPM, and its edits.
+// Internal, for tests: evidence from a real recorder and a software TPM, and functions that edit it.
 //
-//   class MyTest : public AttacksTest {};  TEST_F(MyTest, X) { ExpectOnly(Judge(Collect()), {}); }
+//   TEST_F(AttacksTest, ExampleOfGoodEvidence) { ExpectOnly(Judge(Collect()), {}); }
 //
 // Contract: each test has a TPM of its own; the recorder holds 30 files that the references know.
 #pragma once
@@ -152,7 +152,7 @@ class AttacksTest : public ::testing::Test {
     EXPECT_EQ(Weighing(a), names) << Describe(a, false, false);
     EXPECT_EQ(a.verdict == Verdict::kTrusted, names.empty());
   }
-  // The evidence with its list edited: records are cut apart, changed and put together.
+  // The evidence with an edited list: the list is split into records, which `edit` changes, and joined again.
   template <typename Edit>
   evidence::Evidence WithList(evidence::Evidence e, Edit edit) {
     std::vector<Bytes> records;

@@ -1,5 +1,4 @@
-// What was booted: the firmware's event log against the quoted PCRs, then against the boots that are
-// expected.
+// Checks the boot: compares the firmware's event log with the quoted PCRs, and then with the expected boots.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -13,8 +12,8 @@ namespace {
 using boot::BootDifference;
 using boot::ExpectedBoot;
 
-// 0 to 9 are the firmware's, the loader's and the kernel stub's; 11 to 13 systemd-stub's; 14 shim's. 10 is
-// the list's; 15 is extended by a running system.
+// Firmware, boot loader and kernel stub extend PCR 0 to 9, systemd-stub 11 to 13, shim 14. PCR 10 is the
+// list's, and a running system extends 15.
 constexpr std::uint32_t kBootPcrs[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14};
 constexpr std::uint32_t kUkiPcr = 11;
 constexpr std::size_t kShown = 4;
@@ -24,8 +23,8 @@ bool IsBootPcr(std::uint32_t pcr, const Policy& policy) {
          std::find(std::begin(kBootPcrs), std::end(kBootPcrs), pcr) != std::end(kBootPcrs);
 }
 
-// What a running systemd extends after the log's end, in this order; not every system has the first two.
-// Source: systemd-pcrphase.service(8).
+// Whether the value becomes the quoted one by the words that a running systemd extends after the end of the
+// log, in this order. Not every system has the first two. Source: systemd-pcrphase.service(8).
 bool MeetsAfterPhases(Digest value, const Digest& quoted) {
   constexpr std::string_view kPhases[] = {"enter-initrd", "leave-initrd", "sysinit",
                                           "ready",        "shutdown",     "final"};
@@ -40,7 +39,7 @@ bool MeetsAfterPhases(Digest value, const Digest& quoted) {
   return false;
 }
 
-// What kind of change it is; labels are the log's word, and only choose the name.
+// The finding's name for a changed event. Labels are only a claim of the log, and only choose the name.
 std::string_view NameOf(const boot::ExpectedEvent& e) {
   const auto is = [&](std::string_view label) { return e.label == label; };
   switch (e.index) {
@@ -81,14 +80,14 @@ class BootCheck {
 
   void Run() {
     r_.made.insert(Check::kBoot);
-    if (!r_.made.contains(Check::kPcrValues)) return;  // nothing is proven, and the verdict says so
+    if (!r_.made.contains(Check::kPcrValues)) return;  // no PCR value is proven; another finding says so
     if (!demanded_) {
       r_.Add("boot.not-judged", Verdict::kTrusted,
              "what was booted is not judged: no expected boot was given");
       return;
     }
     if (r_.request.evidence.event_log.empty()) {
-      r_.Add("boot.no-log", Verdict::kUnknown, "the firmware's event log did not come along");
+      r_.Add("boot.no-log", Verdict::kUnknown, "the evidence has no firmware event log");
       return;
     }
     const Result<boot::EventLog> log = boot::ParseEventLog(r_.request.evidence.event_log);
@@ -118,8 +117,8 @@ class BootCheck {
     return std::nullopt;
   }
 
-  // Each PCR of the boot must have been quoted and be what the log makes it: else the log may leave out what
-  // it likes.
+  // Whether each PCR of the boot was quoted and has the value that the log replays to. Otherwise the log may
+  // leave out any event.
   bool Replays(const boot::EventLog& log, HashAlg bank) {
     const boot::Replayed replayed = boot::Replay(log);
     const auto& quoted = r_.pcrs.at(static_cast<std::uint16_t>(bank));
@@ -135,13 +134,12 @@ class BootCheck {
       const bool same =
           told && (*told == value->second || (pcr == kUkiPcr && MeetsAfterPhases(*told, value->second)));
       if (same) continue;
-      // A difference of exactly these two events is named, and may be tolerated.
+      // A difference of exactly these two events has a finding of its own, and the policy may allow it.
       const std::vector<Digest> exit = boot::MissingExit(log, replayed, bank, pcr, value->second);
       if (!exit.empty())
         exit_text = fmt::format(
-            "the event log leaves out what the firmware measured of ExitBootServices: with the digests {} "
-            "and "
-            "{} it replays to the quoted PCR {}",
+            "the event log lacks the firmware's two events of ExitBootServices; with their digests {} and {} "
+            "it replays to the quoted PCR {}",
             exit[0].hex(), exit[1].hex(), pcr);
       if (exit.empty() || !r_.policy.allow_missing_exit)
         wrong += fmt::format("{}{}", wrong.empty() ? "" : ", ", pcr);
@@ -165,10 +163,10 @@ class BootCheck {
                : "whether Secure Boot is on can't be told: " + state.reason);
   }
 
-  // To the nearest of the expected boots.
+  // Compares with the nearest of the expected boots.
   void Compare(const ExpectedBoot& now) {
     std::optional<std::vector<BootDifference>> nearest;
-    std::string open;  // registers that the nearest one says nothing of
+    std::string open;  // registers that are open in the nearest expected boot
     for (const ExpectedBoot& expected : boots_) {
       Result<std::vector<BootDifference>> differences = boot::Diff(expected, now);
       if (!differences) continue;
@@ -187,10 +185,10 @@ class BootCheck {
       return;
     }
     if (!open.empty())
-      r_.Add("boot.open", Verdict::kUnknown, "the expected boot leaves open what is in PCR " + open);
+      r_.Add("boot.open", Verdict::kUnknown, "the expected boot does not predict PCR " + open);
     std::map<std::string_view, std::vector<const BootDifference*>> by_name;
     for (const BootDifference& d : *nearest) by_name[NameOf(d.event)].push_back(&d);
-    // Already said by the policy's demand.
+    // The check of require_secure_boot has already reported it.
     if (r_.policy.require_secure_boot &&
         std::any_of(r_.out.findings.begin(), r_.out.findings.end(),
                     [](const Finding& f) { return f.name == "boot.secure-boot"; }))

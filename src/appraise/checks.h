@@ -1,10 +1,13 @@
 // Internal: one appraisal in progress, shared by the stages of Appraise().
 //
-//   Round round{.request = request, ...};
-//   if (CheckQuote(round)) { CheckBoot(round, boots); if (CheckList(round)) JudgeEntries(round);
-//   CheckRun(round); }
+//   // given: Round& round, const std::vector<boot::ExpectedBoot>& boots
+//   if (!CheckQuote(round)) return {};
+//   CheckBoot(round, boots);
+//   if (CheckList(round)) JudgeEntries(round);
+//   CheckRun(round);
 //
-// Contract: each stage adds its findings and says whether what it verified may be built upon.
+// Contract: each stage adds its findings. A stage that returns bool says whether the next stages may rely on
+// what it verified.
 #pragma once
 
 #include "appraise/appraise.h"
@@ -12,7 +15,7 @@
 
 namespace assay::appraise {
 
-// Every check that 'trusted' needs; what was not made when all is over is a finding of its own.
+// Every check that 'trusted' requires. A check that was not made by the end is a finding.
 enum class Check {
   kAk,
   kSignature,
@@ -46,9 +49,9 @@ struct Round {
   tpm::Quote quote;
   tpm::PcrValues pcrs;  // proven by the quote
   bool fresh = false;   // the quote answers this challenge, over this connection
-  bool sound = false;   // nothing was wrong so far: the host's state may be built upon it
+  bool sound = false;   // no problem was found so far, so the host's state may be updated from it
   std::vector<ima::RecordView> records;
-  std::vector<Digest> extends;  // what each record extended, in the list's bank
+  std::vector<Digest> extends;  // the value that each record extended, in the list's bank
 
   void Add(std::string name, Verdict weight, std::string text) {
     AddFinding(out.findings, std::move(name), weight, std::move(text));
@@ -63,14 +66,15 @@ bool CheckQuote(Round& round);
 void CheckBoot(Round& round, const std::vector<boot::ExpectedBoot>& boots);
 bool CheckList(Round& round);
 void JudgeEntries(Round& round);
-// The run that the list is of must have signed the answer. After the entries, whose records name its key.
+// The run that wrote the list must have signed the answer. Comes after JudgeEntries(), because the records
+// name its key.
 void CheckRun(Round& round);
-// Names a boot that was capped. After CheckRun().
+// Reports a boot that was capped. Comes after CheckRun().
 void CheckCap(Round& round);
-// After all else: whether the boot was an expected one is known by then.
+// Comes last, when it is known whether the boot was an expected one.
 void JudgeReach(Round& round, bool boot_expected);
-// Names what was done to a list that does not replay, by the values that the attester noted along the way
-// (and that its AK signed). start: the PCR's value before the first record.
+// Tells how a list that does not replay was changed, by the checkpoints in the claims, which the AK signed.
+// start: the PCR's value before the first record.
 void NameTampering(Round& round, const Digest& start);
 
 }  // namespace assay::appraise

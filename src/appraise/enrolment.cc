@@ -58,7 +58,7 @@ void Enrolling::CheckWhoVouches(const tpm::KeyPublic& ek) {
         tpm::CheckEkCertificate(certificate, request.identity.ek_chain, ek, request.trust, request.now_s);
     out.facts = std::move(report.facts);
     bad = !report.problems.empty();
-    // Who is on the list needs no certificate.
+    // An EK in allowed_eks needs no certificate.
     for (const StateError& problem : report.problems)
       Add(problem.name, listed ? Verdict::kTrusted : Verdict::kNotTrusted, problem.what);
     if (!bad) {
@@ -74,9 +74,9 @@ void Enrolling::CheckWhoVouches(const tpm::KeyPublic& ek) {
     out.identity = kByList;
   } else if (!bad) {
     const char* why =
-        certificate.empty() ? "the TPM has no certificate" : "no roots to check its certificate by";
+        certificate.empty() ? "the TPM has no certificate" : "there are no roots to verify its certificate";
     Add("ek.not-vouched", policy.allow_first_use ? Verdict::kTrusted : Verdict::kNotTrusted,
-        fmt::format("nobody vouches for endorsement key {}: {}", out.ek_name, why));
+        fmt::format("endorsement key {} is not verified: {}", out.ek_name, why));
     if (policy.allow_first_use) out.identity = kByFirstUse;
   }
 }

@@ -1,11 +1,12 @@
-// Enrolment: whether the TPM that an attester showed is one that may vouch for it. Pure, as Appraise().
+// Enrolment: decides whether the TPM that an attester showed is accepted for it. Pure, as Appraise().
 //
-//   const Enrolment e = Enrol({.identity = id, .proven = true, .trust = roots, .now_s = now}, HostState{},
-//   policy); if (e.verdict == Verdict::kTrusted) Save(e.host);       // AK and EK are pinned there
+//   // given: const EnrolRequest& request, const Policy& policy
+//   const Enrolment enrolment = Enrol(request, HostState{}, policy);
+//   if (enrolment.verdict == Verdict::kTrusted) log::Info("AK {}", enrolment.host.ak_name);   // pinned there
 //
-// Contract: the EK is vouched for by its certificate (up to a root in `trust`), by the policy's allowed_eks,
-// or, where the policy says so, by nothing (first use): `identity` says which, and so does every later
-// result. All that is wrong is told (docs/findings.md). The host's state changes only when nothing weighs.
+// Contract: the EK is accepted by its certificate (up to a root in `trust`), by the policy's allowed_eks, or,
+// where the policy allows it, unverified (first use). `identity` says which, and so does every later result.
+// Every problem is a finding (docs/findings.md). The host's state changes only when no finding weighs.
 #pragma once
 
 #include "appraise/appraise.h"
@@ -21,7 +22,7 @@ inline constexpr std::string_view kByCertificate = "certificate", kByList = "lis
 struct EnrolRequest {
   const evidence::Identity& identity;
   bool proven = false;  // the TPM with this EK proved that the AK is its own
-  std::string why;      // not proven
+  std::string why;      // it is not proven
   const tpm::EkTrust& trust;
   std::int64_t now_s = 0;  // seconds since 1970
 };
@@ -29,14 +30,14 @@ struct EnrolRequest {
 struct Enrolment {
   Verdict verdict = Verdict::kUnknown;
   std::vector<Finding> findings;
-  std::string ak_name, ek_name;  // hex, as computed from what came; empty: it could not be read
-  std::string identity;          // what vouches for the EK; empty: nothing
+  std::string ak_name, ek_name;  // hex, computed from the public areas; empty: they could not be parsed
+  std::string identity;          // how the EK was verified; empty: it was not
   tpm::EkFacts facts;            // of the certificate
-  HostState host;                // with the keys pinned, or as it was
+  HostState host;                // with the keys pinned, or unchanged
 };
 Enrolment Enrol(const EnrolRequest& request, const HostState& before, const Policy& policy);
 
-// For people and for scripts.
+// As text for people, and as JSON for scripts.
 std::string Describe(const Enrolment& enrolment, bool colour);
 std::string ToJson(const Enrolment& enrolment);
 

@@ -1,4 +1,4 @@
-// Validation: each entry against the reference values, and the attester's own records against the policy.
+// Judges each entry by the reference values, and the attester's own records by the policy.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -17,16 +17,16 @@ namespace {
 constexpr std::size_t kMaxOwnBuffer = 1 << 20;
 constexpr std::string_view kKernelIma = "kernel-ima";
 constexpr std::string_view kKernelsKexec =
-    "kexec-cmdline";                         // its buffer's name; security/integrity/ima/ima_kexec.c
-constexpr const char* kStopped = "stopped";  // in HostState::own: the last run has said its end
+    "kexec-cmdline";                         // the buffer's name; security/integrity/ima/ima_kexec.c
+constexpr const char* kStopped = "stopped";  // in HostState::own: the last run has recorded its end
 constexpr std::string_view kComponent = "component:";  // in HostState::own: path -> digest, empty until seen
 
 std::string EntryName(const JudgedEntry& e) {
   return e.path.empty() ? fmt::format("record {}", e.record) : e.path;
 }
 
-// The service of the system's that a control group is; empty: it is none. What a user's own manager starts,
-// and what a container's does, has paths of its own choosing.
+// The name of the system service that the control group belongs to; empty: it belongs to none. The service
+// manager of a user or of a container chooses its paths itself, so its services don't count.
 std::string_view ServiceOf(std::string_view cgroup) {
   if (cgroup.starts_with("/user.slice/") || !evidence::ContainerOf(cgroup).empty()) return {};
   while (!cgroup.empty()) {
@@ -53,10 +53,12 @@ class Judge {
     }
     if (not_judged_ > 0)
       r_.Add("policy.not-judged", Verdict::kTrusted,
-             fmt::format("{} entries are of control groups that the policy leaves unjudged", not_judged_));
+             fmt::format("{} entries of control groups in the policy's allowed_cgroups are not judged",
+                         not_judged_));
     if (allowed_violations_ > 0)
       r_.Add("policy.violations-allowed", Verdict::kTrusted,
-             fmt::format("{} violations are by programs that the policy allows them", allowed_violations_));
+             fmt::format("{} violations are of kinds that the policy allows to their programs",
+                         allowed_violations_));
     if (r_.policy.require_attester_records) CheckOwn();
     if (r_.made.contains(Check::kList)) r_.made.insert(Check::kEntries);
   }
@@ -84,8 +86,8 @@ class Judge {
     return found != context_.end() && Place(*found) == place ? std::optional(*found) : std::nullopt;
   }
 
-  // The attester's own parts, by name, before the entries are looked at: a part that was measured before the
-  // attester said that it is one of its parts counts as well.
+  // Finds the paths of the attester's own components before the entries are judged, because a component may
+  // have been measured before the record that names it.
   void FindComponents() {
     for (const ima::RecordView& record : r_.records) {
       if (record.template_name != "ima-buf" || record.violation()) continue;
@@ -93,7 +95,7 @@ class Judge {
       if (!entry || entry->path != "assay-start") continue;
       writer_ = ima::ListWriter::kAttester;
       const Result<JsonDoc> doc = JsonDoc::Parse(AsText(entry->buffer), "own-record", kMaxOwnBuffer);
-      if (doc) (void)ReadComponents(doc->root());  // what is wrong with it is named when the record is judged
+      if (doc) (void)ReadComponents(doc->root());  // its faults are reported when the record is judged
     }
     if (own_.contains("runs")) writer_ = ima::ListWriter::kAttester;
     for (const auto& [key, digest] : own_)
@@ -127,7 +129,7 @@ class Judge {
   void JudgeGroup(const ima::RecordView& record, const ima::Entry& group) {
     if (!BufferMatches(group)) {
       r_.AddAt("list.group", Verdict::kNotTrusted,
-               fmt::format("record {}: a group whose digest is not its buffer's", record.index),
+               fmt::format("record {}: the group's digest is not that of its buffer", record.index),
                record.index);
       return;
     }
@@ -150,8 +152,8 @@ class Judge {
     }
   }
 
-  // The PCR does not prove a template's name. boot_aggregate may be the kernel's, in a list of the
-  // attester's.
+  // Whether the list may have a record with this template; the PCR does not prove a template's name.
+  // boot_aggregate in an attester's list may come from the kernel.
   bool HasTemplate(const ima::RecordView& record, std::uint32_t sub = 0) {
     if (ima::HasTemplate(writer_, record.template_name) ||
         (record.index == 0 && ima::HasTemplate(ima::ListWriter::kKernel, record.template_name)))
@@ -185,13 +187,13 @@ class Judge {
       JudgeViolation(judged, sub.has_value());
     } else if (entry.path.empty()) {
       Report("entry.malformed", Verdict::kNotTrusted, judged,
-             fmt::format("record {} has no name: where its content was can't be told", record.index));
+             fmt::format("record {} has no name, so the path of its content is unknown", record.index));
     } else if (entry.path == "boot_aggregate") {
       judged.state = EntryState::kOwn;
       if (record.index != 0 || sub)
-        Report(
-            "list.second-boot-aggregate", Verdict::kNotTrusted, judged,
-            fmt::format("record {} is a boot_aggregate: another list begins within this one", record.index));
+        Report("list.second-boot-aggregate", Verdict::kNotTrusted, judged,
+               fmt::format("record {} is a boot_aggregate, so another list begins inside this one",
+                           record.index));
     } else if (buffer && entry.path.starts_with("assay-")) {
       judged.state = EntryState::kOwn;
       OwnRecord(judged, entry, sub.has_value());
@@ -206,7 +208,8 @@ class Judge {
     r_.out.entries.push_back(std::move(judged));
   }
 
-  // The record beside it says by which program, and is part of the list as the violation itself is.
+  // The record after a violation, which names the program that caused it. The PCR proves it like the
+  // violation itself.
   std::optional<measure::ViolationRecord> Beside(const JudgedEntry& violation) {
     if (next_ == nullptr || next_->violation() || next_->template_name != "ima-buf") return std::nullopt;
     const Result<ima::Entry> entry = ima::Decode(*next_);
@@ -237,8 +240,7 @@ class Judge {
 
   void ReportKexec(const JudgedEntry& e, const std::string& image) {
     Report("entry.kexec", Verdict::kNotTrusted, e,
-           fmt::format("{} was loaded to take this kernel's place: with which command line is not known",
-                       image));
+           fmt::format("{} was loaded by kexec; its command line is not known", image));
   }
 
   void JudgeContent(JudgedEntry& e, const ima::Entry& entry) {
@@ -257,11 +259,12 @@ class Judge {
       own_[std::string(kComponent) + e.path] = e.digest;
       if (!known)
         Report("own.unknown-binary", Verdict::kNotTrusted, e,
-               fmt::format("{} is part of the attester and is no known build", e.path));
+               fmt::format("{} is part of the attester and is not a known build", e.path));
     }
     if (!known && r_.policy.interpreters.contains(e.path))
       Report("own.interpreter", Verdict::kNotTrusted, e,
-             fmt::format("the interpreter {} is no known build: what it reads may be unmeasured", e.path));
+             fmt::format("the interpreter {} is not a known build; it may read code that is not measured",
+                         e.path));
   }
 
   void JudgeByReference(JudgedEntry& e, const ima::Entry& entry) {
@@ -288,8 +291,8 @@ class Judge {
     }
   }
 
-  // The origin at this very path first; among the rest the best standing, but 'revoked' beats all. The number
-  // of origins: there is none.
+  // The index of the origin to judge by: the one with this path, else the one with the best standing; but a
+  // revoked one comes before all. origins.size() if there is none.
   static std::size_t Best(const std::vector<Origin>& origins, const std::string& here) {
     std::size_t best = origins.size();
     int best_rank = -1;
@@ -305,14 +308,15 @@ class Judge {
     return best;
   }
 
-  // Only of the record itself: a path is what the task says, and the context is the attester's word.
+  // Only the control group in the record itself counts: a task chooses the path, and the context is only a
+  // claim of the attester.
   bool AllowedCgroup(const std::string& cgroup) const {
     return !cgroup.empty() &&
            std::any_of(r_.policy.allowed_cgroups.begin(), r_.policy.allowed_cgroups.end(),
                        [&](const std::string& glob) { return measure::GlobMatches(glob, cgroup); });
   }
 
-  // What a service of the system's runs stands where its package has it.
+  // A program of a system service must be at its packaged path.
   void JudgePlace(JudgedEntry& e) {
     const std::string& cgroup = !e.cgroup.empty() || !e.context ? e.cgroup : e.context->cgroup;
     const std::string_view service = ServiceOf(cgroup);
@@ -324,13 +328,15 @@ class Judge {
                        e.cgroup.empty() ? "as the attester says" : "as its record says"));
   }
 
-  // By a user, through the `measure` node: it says what is in a file of his, not that anything loaded it.
+  // Whether a user had the file measured through the `measure` node. That tells the content of a file of this
+  // user, not that a program loaded it.
   static bool IsShown(const JudgedEntry& e) { return e.path.starts_with("measure:"); }
 
   void JudgeUnknown(JudgedEntry& e) {
     if (IsShown(e)) {
       Report("entry.shown-unknown", Verdict::kTrusted, e,
-             fmt::format("{} is in no reference; a user had it measured, nothing loaded it", EntryName(e)));
+             fmt::format("{} is in no reference value; a user had it measured, and no program loaded it",
+                         EntryName(e)));
       return;
     }
     e.origin = r_.references.FindPath(e.path);
@@ -347,7 +353,7 @@ class Judge {
     }
   }
 
-  // here: the content is known at this very path.
+  // here: whether the content is known at this path.
   void JudgeKnown(JudgedEntry& e, bool here) {
     const Origin& o = *e.origin;
     const std::string note = o.note.empty() ? "" : " (" + o.note + ")";
@@ -389,7 +395,7 @@ class Judge {
     if (grouped)
       read = Fail(StateError("own.malformed", "the attester's own records are never in a group"));
     else if (!BufferMatches(entry))
-      read = Fail(StateError("own.malformed", "digest is not the buffer's"));
+      read = Fail(StateError("own.malformed", "the digest is not that of the buffer"));
     else
       read = ReadOwn(e, entry);
     if (!read) Report("own.malformed", Verdict::kNotTrusted, e, e.path + ": " + read.error().Message());
@@ -404,14 +410,14 @@ class Judge {
     }
     if (e.path == ima::kCapName) {
       Report("own.capped", Verdict::kNotTrusted, e,
-             "this boot was capped: no attester was started in the initramfs, and what ran before this "
-             "record is not known");
+             "this boot was capped: no attester was started in the initramfs, so what ran before this record "
+             "is not known");
       return {};
     }
     if (e.path == "assay-engine") return EngineRuns(e, doc.root());
     if (e.path == "assay-policy") return PolicyRules(e, doc.root());
     if (e.path == measure::kViolationRecord) {
-      if (!is_beside_) return Fail(StateError("own.malformed", "it belongs to no violation"));
+      if (!is_beside_) return Fail(StateError("own.malformed", "no violation stands before it"));
     } else if (e.path == "assay-kexec") {
       ASSAY_ASSIGN(const std::string image, doc.root().Str("path"));
       ReportKexec(e, image);
@@ -419,19 +425,22 @@ class Judge {
       ASSAY_ASSIGN(const std::uint64_t refused, doc.root().U64("refused"));
       Report(
           "own.limit", Verdict::kTrusted, e,
-          fmt::format("{} requests of users to measure something were refused: over their limit", refused));
+          fmt::format(
+              "{} requests of users to have a file measured were refused because they exceeded their limit",
+              refused));
     } else if (e.path == "assay-manifest") {
       ASSAY_ASSIGN(own_["manifest"], doc.root().Str("sha256"));
       ASSAY_ASSIGN(const std::string refused, ManifestRefused(doc.root(), r_.policy));
       if (!refused.empty()) Report("own.manifest", Verdict::kNotTrusted, e, refused);
     } else {
       Report("own.unknown-record", Verdict::kUnknown, e,
-             fmt::format("the attester says something that this verifier does not know: {}", e.path));
+             fmt::format("the attester's record is of a kind that this verifier does not know: {}", e.path));
     }
     return {};
   }
 
-  // What is measured, and when. One that the verifier's policy names is not looked into.
+  // Judges the record of what is measured and when. A record whose digest is in the verifier's policy is
+  // accepted as it is.
   Result<> PolicyRules(const JudgedEntry& e, const JsonValue& record) {
     const auto former = own_.find("policy");
     const bool changed = former != own_.end() && former->second != e.digest;
@@ -450,8 +459,8 @@ class Judge {
     return {};
   }
 
-  // Of a run that has said its end nothing more is known to be measured; what its engine still had in hand
-  // may follow.
+  // After its stop record a run is not known to measure anything. Only records of events that its engine was
+  // still handling may follow.
   void NoteAfterStop(const JudgedEntry& e) {
     const auto stopped = own_.find(kStopped);
     if (stopped == own_.end() || stopped->second != "yes" || e.path == "assay-start" ||
@@ -459,7 +468,7 @@ class Judge {
       return;
     stopped->second = "and more followed";
     Report("own.after-stop", r_.policy.allow_gaps ? Verdict::kTrusted : Verdict::kNotTrusted, e,
-           "the attester had said that it stops when this was recorded");
+           "this was recorded after the attester had recorded that it stops");
   }
 
   Result<> EngineRuns(const JudgedEntry& e, const JsonValue& record) {
@@ -474,14 +483,14 @@ class Judge {
     if (!record.Has("mounts")) return {};
     ASSAY_ASSIGN(const JsonValue mounts, record.Array("mounts"));
     ASSAY_ASSIGN(const bool whole, IsWholeScope(mounts));
-    // With a policy that was accepted by its digest, its mounts were.
+    // A policy that was accepted by its digest was accepted with its mounts.
     if (!whole && r_.policy.attester_policies.empty())
       Report("own.mounts", Verdict::kNotTrusted, e, "not all mounts of the scope are measured");
     return {};
   }
 
   Result<> Started(const JudgedEntry& e, const JsonValue& start) {
-    // Of the run before nothing holds for this one, whatever else this record says.
+    // Facts of the previous run do not apply to this one, even if this record is malformed.
     for (const char* key : {"run_key", "engine", "engine_run", kStopped}) own_.erase(key);
     if (start.Has("run_key")) {
       ASSAY_ASSIGN(own_["run_key"], start.Str("run_key"));
@@ -503,18 +512,19 @@ class Judge {
     if (!first || run > 1)
       Report(
           "list.gap", r_.policy.allow_gaps ? Verdict::kTrusted : Verdict::kNotTrusted, e,
-          fmt::format("the attester was started again (run {}): what ran meanwhile is not in the list", run));
+          fmt::format("the attester was restarted (run {}); programs that ran in between are not in the list",
+                      run));
     if (before > 0)
       Report("own.ran-before", r_.policy.allow_what_ran_before ? Verdict::kTrusted : Verdict::kNotTrusted, e,
-             fmt::format("{} process(es) ran before the attester did{}", before,
+             fmt::format("{} process(es) ran before the attester{}", before,
                          early ? ", all of them from the initramfs" : ""));
     if (first && !early && r_.policy.require_early_start)
       Report("own.late-engine", Verdict::kNotTrusted, e, "the attester was not started in the initramfs");
     return {};
   }
 
-  // The kernel's own list says nothing of what measures. That it measures, and from the boot on, is in it
-  // (boot_aggregate is checked with the list); by which policy is only the attester's word.
+  // The kernel's own list has no records of an attester. It proves that the kernel measures from the boot on
+  // (boot_aggregate is checked with the list). The policy is only a claim of the attester.
   void CheckKernelIma() {
     const evidence::Claims& c = r_.out.claims;
     if (!r_.policy.engines.contains(std::string(kKernelIma)))
@@ -522,18 +532,19 @@ class Judge {
              fmt::format("the engine is '{}', which the policy does not accept", kKernelIma));
     if (c.list_count < 2)
       r_.Add("own.kernel-silent", Verdict::kNotTrusted,
-             "the kernel's list has nothing but boot_aggregate: no policy of its IMA measures");
+             "the kernel's list has only the boot_aggregate, so no IMA policy measures");
     r_.Add("own.kernel-policy", r_.policy.allow_kernel_policy ? Verdict::kTrusted : Verdict::kUnknown,
-           fmt::format("nothing proves by which policy the kernel measures; the attester says: '{}'",
+           fmt::format("nothing proves which policy the kernel measures by; the attester says: '{}'",
                        c.kernel_policy));
   }
 
-  // Was the measuring in place? Asked of everything that this boot's list has said so far.
+  // Checks whether the attester measured as required, by everything that the list of this boot has proved so
+  // far.
   void CheckOwn() {
     if (!own_.contains("runs") && r_.out.claims.engine == kKernelIma) {
       CheckKernelIma();
     } else if (!own_.contains("runs")) {
-      r_.Add("own.no-start", Verdict::kNotTrusted, "the list does not say what measured");
+      r_.Add("own.no-start", Verdict::kNotTrusted, "the list has no record of an attester's start");
     } else {
       if (!own_.contains("engine") || own_["engine_run"] != own_["runs"])
         r_.Add("own.no-engine", Verdict::kNotTrusted, "the list does not say that an engine ran");
@@ -542,13 +553,13 @@ class Judge {
                fmt::format("what is measured is not the whole machine: the scope is '{}'", own_["scope"]));
       if (own_.contains(kStopped))
         r_.Add("own.stopped", Verdict::kNotTrusted,
-               "the attester has said that it stops: nothing measures any more");
+               "the attester has recorded that it stops, so nothing is measured any more");
       if (!own_.contains("policy"))
-        r_.Add("own.no-policy", Verdict::kNotTrusted, "the list does not say what is measured");
+        r_.Add("own.no-policy", Verdict::kNotTrusted, "the list has no record of what is measured");
     }
     for (const auto& [key, digest] : own_) {
       if (!key.starts_with(kComponent) || !digest.empty()) continue;
-      // In a part of the list it may have been measured before, as what it was then.
+      // If only a part of the list was sent, the component may have been measured in an earlier part.
       const bool whole = r_.request.first_record == 0;
       r_.Add("own.missing-binary", whole ? Verdict::kNotTrusted : Verdict::kUnknown,
              fmt::format("{} is part of the attester and is not in the list{}", key.substr(kComponent.size()),
@@ -556,7 +567,7 @@ class Judge {
     }
     if (r_.out.claims.engine_state != "ok")
       r_.Add("own.engine-state", Verdict::kUnknown,
-             fmt::format("the engine is not well: {}", r_.out.claims.engine_state));
+             fmt::format("the engine reports an error: {}", r_.out.claims.engine_state));
     r_.made.insert(Check::kOwnRecords);
   }
 
@@ -566,14 +577,14 @@ class Judge {
   std::set<std::string, std::less<>> components_;
   ima::ListWriter writer_ = ima::ListWriter::kKernel;
   const ima::RecordView* next_ = nullptr;            // the record after the one that is judged
-  bool is_beside_ = false, next_is_beside_ = false;  // it belongs to the violation before it
+  bool is_beside_ = false, next_is_beside_ = false;  // whether it belongs to the violation before it
   std::uint64_t not_judged_ = 0, allowed_violations_ = 0;
 };
 
 }  // namespace
 
 void JudgeEntries(Round& r) {
-  // A list from its start says everything again.
+  // A list that is sent from its start proves everything again.
   if (r.request.first_record == 0) r.out.host.own.clear();
   Judge(r).Run();
 }

@@ -1,4 +1,4 @@
-// The list against the PCR.
+// Compares the list with the PCR.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -15,7 +15,7 @@ std::optional<Digest> Quoted(const Round& r, HashAlg bank, std::uint32_t pcr) {
   return value == values->second.end() ? std::nullopt : std::optional(value->second);
 }
 
-// False: what follows the records read is none.
+// Reads the records. False: the bytes after the last record are not a record.
 bool ReadRecords(Round& r) {
   const evidence::Claims& c = r.out.claims;
   ima::ListReader reader(r.request.evidence.list, c.list_bank, c.first_record);
@@ -31,15 +31,17 @@ bool ReadRecords(Round& r) {
   }
 }
 
-// A violation has no digest: one that does hides what was loaded.
+// Whether a record is marked as a violation but has a file digest. A true violation has none: the mark would
+// hide what was loaded.
 bool ForgedViolation(const ima::RecordView& record) {
   const Result<ima::Entry> entry = ima::Decode(record);
-  if (!entry || !entry->file_digest) return false;  // malformed: named when the entries are judged
+  // A malformed record is reported when the entries are judged.
+  if (!entry || !entry->file_digest) return false;
   const Bytes& digest = entry->file_digest->bytes;
   return std::any_of(digest.begin(), digest.end(), [](std::uint8_t b) { return b != 0; });
 }
 
-// The column is only a hint, but a wrong one is somebody's doing.
+// The column is only a hint, but a wrong one shows that the list was changed.
 void CheckColumns(Round& r) {
   for (std::size_t i = 0; i < r.records.size(); ++i) {
     const ima::RecordView& record = r.records[i];
@@ -62,7 +64,7 @@ void CheckColumns(Round& r) {
   }
 }
 
-// boot_aggregate ties the firmware's PCRs to the list's beginning.
+// boot_aggregate binds the firmware's PCRs to the beginning of the list.
 void CheckBootAggregate(Round& r) {
   if (r.request.first_record != 0) return;
   if (r.records.empty() || r.records.front().violation()) {
@@ -100,8 +102,8 @@ void CheckBootAggregate(Round& r) {
             0);
 }
 
-// A full list does not explain the PCR; it is good as far as it goes when the attester's value at its end is
-// met.
+// A full list does not explain the PCR. Its records are accepted when they replay to the value that the
+// attester claims for the end of the list.
 bool FullListReplays(const Round& r, const Digest& value, std::uint64_t count) {
   const evidence::Claims& c = r.out.claims;
   return c.overflow > 0 && std::any_of(c.checkpoints.begin(), c.checkpoints.end(), [&](const auto& point) {
@@ -109,19 +111,20 @@ bool FullListReplays(const Round& r, const Digest& value, std::uint64_t count) {
          });
 }
 
-// In the same boot a list only grows: from its start it must begin with what was seen the last time.
+// In the same boot a list only grows, so a list from its start must begin with the records of the last round.
 bool SameHistory(Round& r, HashAlg bank, const std::optional<Digest>& then) {
   const evidence::Claims& c = r.out.claims;
   const auto prefix = r.host.prefix.find(bank);
-  // Of another key's machine nothing is known.
+  // Nothing is known of a machine with another AK.
   if (c.first_record != 0 || r.out.rebooted || !r.made.contains(Check::kAk) || r.host.records == 0 ||
       prefix == r.host.prefix.end())
     return true;
   if (then == prefix->second) return true;
-  r.AddAt("list.history", Verdict::kNotTrusted,
-          fmt::format("the first {} records are not those of the round before, and the machine was not reset",
-                      r.host.records),
-          0);
+  r.AddAt(
+      "list.history", Verdict::kNotTrusted,
+      fmt::format("the first {} records differ from those of the last round, and the machine was not reset",
+                  r.host.records),
+      0);
   return false;
 }
 
@@ -135,8 +138,8 @@ bool CheckBank(Round& r, HashAlg bank, const Digest& quoted) {
   }
   const Digest start = c.first_record > 0 ? prefix->second : Digest::Filled(bank, 0);
   Digest value = start;
-  std::optional<std::size_t> met;  // records after which the quoted value was there
-  std::optional<Digest> then;      // the value after what was seen the last time
+  std::optional<std::size_t> met;  // number of records after which the quoted value was reached
+  std::optional<Digest> then;      // the value after the records of the last round
   for (std::size_t i = 0; i <= r.records.size(); ++i) {
     if (i == r.host.records) then = value;
     if (value == quoted) met = i;
@@ -166,7 +169,7 @@ bool CheckBank(Round& r, HashAlg bank, const Digest& quoted) {
   return false;
 }
 
-// Each quoted bank: all of them say the same.
+// Replays the list in each quoted bank; the results must agree.
 bool Replays(Round& r) {
   bool good = true;
   bool any = false;
@@ -197,12 +200,12 @@ bool CheckList(Round& r) {
   }
   if (c.overflow > 0)
     r.Add("list.full", Verdict::kUnknown,
-          fmt::format("the list reached its maximum: {} further entries are in the PCR only", c.overflow));
+          fmt::format("the list is full: {} further entries are only in the PCR", c.overflow));
   if (r.request.evidence.list.empty() && c.list_count != c.first_record) {
     if (c.level == evidence::Level::kQuote)
       r.Add("evidence.no-list", Verdict::kUnknown, "the attester's owner does not show the list");
     else
-      r.Add("list.truncated", Verdict::kNotTrusted, "the list did not come along");
+      r.Add("list.truncated", Verdict::kNotTrusted, "the evidence has no list");
     return false;
   }
   const bool whole = ReadRecords(r);
@@ -212,12 +215,12 @@ bool CheckList(Round& r) {
   if (proven) CheckBootAggregate(r);
   if (!good) {
     r.out.host.prefix = r.out.rebooted ? decltype(r.host.prefix){} : r.host.prefix;
-    return true;  // the entries are judged all the same: they are unproven, and the verdict says so
+    return true;  // the entries are judged too, but they are unproven, and a finding says so
   }
   const std::uint64_t count = c.first_record + r.records.size();
   if (count != c.list_count && !r.policy.allow_unquoted_tail)
     r.AddAt("list.count", Verdict::kNotTrusted,
-            fmt::format("{} records replay to the quote, the attester counts {}", count, c.list_count),
+            fmt::format("{} records replay to the quote, but the attester counts {}", count, c.list_count),
             count);
   r.out.host.records = count;
   r.made.insert(Check::kList);

@@ -10,9 +10,9 @@
 namespace assay::appraise {
 namespace {
 
-// A task is held so long at most and runs then, where expiry is 'allow'.
+// The longest accepted deadline: after it a held task runs unmeasured if expiry is 'allow'.
 constexpr std::uint64_t kMaxDeadlineMs = 60'000;
-constexpr std::uint64_t kMinRecords = 1000;  // a shorter list is full before the machine has booted
+constexpr std::uint64_t kMinRecords = 1000;  // a shorter list would be full before the machine has booted
 constexpr std::size_t kMaxRules = measure::kMaxPolicy;
 
 Result<std::vector<std::string>> Strings(const JsonValue& array) {
@@ -58,10 +58,11 @@ Result<> JudgeEngine(const JsonValue& engine, const Policy& policy, std::vector<
   ASSAY_ASSIGN(const std::string expiry, engine.Str("expiry"));
   ASSAY_ASSIGN(const std::uint64_t deadline, engine.U64("deadline_ms"));
   if (expiry != "refuse" && deadline > kMaxDeadlineMs)
-    faults.push_back({"own.options",
-                      fmt::format("deadline_ms is {}: a file may keep its measuring from ending for so long, "
-                                  "and what waits runs then",
-                                  deadline)});
+    faults.push_back(
+        {"own.options",
+         fmt::format(
+             "deadline_ms is {}: if measuring a file takes longer, the waiting task runs it unmeasured",
+             deadline)});
   return {};
 }
 
@@ -75,8 +76,9 @@ Result<> JudgeRecorder(const JsonValue& record, const Policy& policy, std::vecto
   if (!synchronous && group_ms > policy.max_group_ms)
     faults.push_back(
         {"own.options",
-         fmt::format("what a manifest names may run {} ms before it is in the PCR, not {} ms at most",
-                     group_ms, policy.max_group_ms)});
+         fmt::format(
+             "content of a manifest may run up to {} ms before it is in the PCR; the policy allows {} ms",
+             group_ms, policy.max_group_ms)});
   ASSAY_ASSIGN(const std::uint64_t max_records, record.U64("max_records"));
   if (max_records < kMinRecords)
     faults.push_back({"own.options", fmt::format("the list is full after {} records", max_records)});
@@ -104,7 +106,7 @@ Result<std::vector<Fault>> JudgeMeasuring(const JsonValue& record, const Policy&
   return faults;
 }
 
-// The signature is over the index's digest, as `assay reference sign` makes it.
+// The signature covers the index's digest, as in `assay reference sign`.
 Result<std::string> ManifestRefused(const JsonValue& record, const Policy& policy) {
   ASSAY_ASSIGN(const std::string hex, record.Str("sha256"));
   ASSAY_ASSIGN(const Bytes bytes, FromHex(hex));

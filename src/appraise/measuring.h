@@ -1,10 +1,12 @@
-// Internal: what an attester says it measures, judged: nothing of it may leave more unseen than the policy
+// Internal: judges what an attester says that it measures. It must not leave more unmeasured than the policy
 // allows.
 //
-//   for (Fault& f : JudgeMeasuring(root_of_assay_policy, policy)) Report(f.name, ..., f.text);
+//   // given: const JsonValue& policy_record, const Policy& policy
+//   ASSAY_ASSIGN(std::vector<Fault> faults, JudgeMeasuring(policy_record, policy));
+//   for (const Fault& fault : faults) log::Info("{}: {}", fault.name, fault.text);
 //
-// Contract: pure. The records' members: docs/formats/own-records.md. What is missing is an error; a member
-// that is not known here is one as well, since it could open a window.
+// Contract: pure. The records' members: docs/formats/own-records.md. A missing member is an error. An unknown
+// member is an error too, since it could exclude something from measuring.
 #pragma once
 
 #include <string>
@@ -21,9 +23,9 @@ struct Fault {
 };
 // The `assay-policy` record.
 Result<std::vector<Fault>> JudgeMeasuring(const JsonValue& record, const Policy& policy);
-// `mounts` of it or of `assay-engine`: whether they are the whole scope.
+// Whether the member `mounts` of this record or of `assay-engine` covers the whole scope.
 Result<bool> IsWholeScope(const JsonValue& mounts);
-// The `assay-manifest` record: why its content may not share a record; empty: it may.
+// Why the content of an `assay-manifest` record may not share a record; empty: it may.
 Result<std::string> ManifestRefused(const JsonValue& record, const Policy& policy);
 
 }  // namespace assay::appraise

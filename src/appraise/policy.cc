@@ -55,7 +55,7 @@ Result<> ReadBool(const JsonValue& root, std::string_view key, bool& out) {
   return {};
 }
 
-// A digest with a slip in it would never be met, and nobody would know why.
+// Checks the form of digests: a digest with a typing error would never match, and the user would not see why.
 Result<> CheckDigests(std::string_view key, const std::set<std::string>& digests) {
   for (const std::string& text : digests) {
     const std::size_t colon = text.find(':');
@@ -68,21 +68,20 @@ Result<> CheckDigests(std::string_view key, const std::set<std::string>& digests
   return {};
 }
 
-// Members that there were once: whoever relied on them must learn what came in their place.
+// Refuses members of former versions, with a message that names their replacement.
 Result<> RefuseFormer(const JsonValue& root) {
   if (root.Has("allowed_paths"))
     return Fail(
-        UsageError("policy: allowed_paths is gone, since a path is what the task says, and anyone can name a "
-                   "file so: give "
-                   "digests ('allowed'), or control groups that the records name ('allowed_cgroups')"));
+        UsageError("policy: allowed_paths no longer exists, because an attacker can choose a path: give "
+                   "digests ('allowed'), or the control groups that the records name ('allowed_cgroups')"));
   if (root.Has("violations_fail"))
     return Fail(
-        UsageError("policy: violations_fail is gone: 'allowed_violations' says which program (by its digest) "
-                   "may do what"));
+        UsageError("policy: violations_fail no longer exists: 'allowed_violations' says which violations a "
+                   "program (by its digest) may cause"));
   return {};
 }
 
-// A key that can't be read would never have signed anything.
+// A key that can't be parsed is refused, because no signature would ever match it.
 Result<> ReadMeasuring(const JsonValue& root, Policy& p) {
   if (root.Has("measures_at_least")) {
     ASSAY_ASSIGN(p.measures_at_least, root.Str("measures_at_least"));
@@ -121,8 +120,8 @@ Result<> ReadReach(const JsonValue& root, Reach& out) {
   return {};
 }
 
-// Deeds of a program on memory and devices. What says that content is not known, or that something reached
-// for the attester or the kernel, is nobody's to allow.
+// Whether a policy may allow this kind of violation: what a program does to memory and devices may be
+// allowed. Violations that mean unknown content, or an attack on the attester or the kernel, may not.
 bool MayBeAllowed(std::string_view kind) {
   using measure::Violation;
   constexpr Violation kDeeds[] = {Violation::kMprotect,      Violation::kModifiedCode,
@@ -152,7 +151,7 @@ Result<> ReadAllowedViolations(const JsonValue& root, std::map<std::string, std:
   });
 }
 
-// nameAlg and a SHA-256.
+// A key name is nameAlg and a SHA-256 digest.
 bool IsKeyName(const std::string& text) {
   const Result<Bytes> name = FromHex(text);
   return name && name->size() == 34 && Hex(*name) == text;
@@ -256,7 +255,7 @@ Result<Policy> ParsePolicy(std::string_view text) {
                            "vulnerable_fails"}));
   if (root.Has("pcr")) {
     ASSAY_ASSIGN(const std::uint64_t pcr, root.U64("pcr"));
-    if (pcr > 15) return Fail(UsageError(fmt::format("policy: PCR {} can be reset by anyone", pcr)));
+    if (pcr > 15) return Fail(UsageError(fmt::format("policy: any program can reset PCR {}", pcr)));
     p.pcr = static_cast<std::uint32_t>(pcr);
   }
   ASSAY_TRY(ReadAlgs(root, "quote_banks", p.quote_banks));
@@ -354,7 +353,7 @@ Result<HostState> ParseHostState(std::string_view text) {
     return Fail(ParseError("host-state", 0, "version " + std::to_string(version)));
   ASSAY_ASSIGN(s.ak_name, root.Str("ak_name"));
   ASSAY_ASSIGN(s.ek_name, root.Str("ek_name"));
-  if (version == 1) {  // before there was enrolment
+  if (version == 1) {  // version 1 is older than enrolment
     s.identity = s.ak_name.empty() ? "" : "first-use";
   } else {
     ASSAY_ASSIGN(s.identity, root.Str("identity"));
@@ -388,8 +387,8 @@ Result<HostState> ParseHostState(std::string_view text) {
     return {};
   }));
   if (version < kRunKeyVersion) {
-    // By a verifier that knew no run key, and judged less of what the attester says of itself: the list is
-    // judged from its start again.
+    // The state is of a verifier that did not know run keys and judged fewer of the attester's own records,
+    // so the list is judged from its start again.
     s.records = 0;
     s.prefix.clear();
     s.standing.clear();
@@ -417,7 +416,7 @@ std::string EncodeHostState(const HostState& s) {
                   {"standing", standing},
                   {"rounds", s.rounds},
                   {"own", s.own}};
-  // Paths are bytes, JSON is UTF-8: what isn't becomes U+FFFD.
+  // Paths may hold any bytes, but JSON is UTF-8: invalid bytes become U+FFFD.
   return j.dump(1, ' ', false, json::error_handler_t::replace) + "\n";
 }
 

@@ -1,4 +1,4 @@
-// The integrity challenge's side: who signed, for whom, when, over which PCRs.
+// Checks the quote: which key signed it, for which challenge, at which time, and over which PCRs.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -54,7 +54,7 @@ void CheckEk(Round& r) {
   if (r.request.evidence.ek_public.empty()) {
     if (!r.host.ek_name.empty())
       r.Add("ek.missing", Verdict::kNotTrusted,
-            fmt::format("the TPM's endorsement key did not come along, it was {}", r.host.ek_name));
+            fmt::format("the evidence has no endorsement key; it was {}", r.host.ek_name));
     return;
   }
   const Result<tpm::KeyPublic> ek = tpm::ParsePublic(r.request.evidence.ek_public);
@@ -74,7 +74,7 @@ void CheckEk(Round& r) {
   r.out.host.ek_name = name;
 }
 
-// True: the claims are what the AK signed, for this challenge or for the one that they name.
+// True: the AK signed these claims, for this challenge or for the one that the claims name.
 bool CheckFresh(Round& r) {
   const evidence::Evidence& e = r.request.evidence;
   Result<evidence::Claims> claims = evidence::ParseClaims(e.claims);
@@ -82,7 +82,7 @@ bool CheckFresh(Round& r) {
   r.fresh = Equal(r.quote.extra_data, expected);
   if (!claims) {
     if (!r.fresh)
-      r.Add("quote.qualifying", Verdict::kNotTrusted, "the quote does not cover what came with it");
+      r.Add("quote.qualifying", Verdict::kNotTrusted, "the quote does not cover the claims and the context");
     r.Add("claims.malformed", Verdict::kNotTrusted, claims.error().Message());
     return false;
   }
@@ -108,7 +108,7 @@ bool CheckFresh(Round& r) {
   return true;
 }
 
-// Of those that the list and the quote are about.
+// The highest of the PCRs that the list and the quote use.
 std::uint32_t HighestPcr(const Round& r) {
   std::uint32_t highest = std::max(r.out.claims.pcr, r.policy.pcr);
   for (const tpm::BankSelection& bank : r.quote.selection)
@@ -150,15 +150,15 @@ bool CheckSelection(Round& r) {
   }
   if (const std::uint32_t highest = HighestPcr(r); highest >= kFirstResettable) {
     r.Add("quote.resettable-pcr", Verdict::kNotTrusted,
-          fmt::format("PCR {} can be reset and given any value: it proves nothing", highest));
+          fmt::format("PCR {} can be reset and set to any value, so it proves nothing", highest));
     good = false;
   }
   if (good) r.made.insert(Check::kSelection);
   return good;
 }
 
-// The values are a hint of the attester's: only those of the quoted set, whose digest is the signed one, are
-// used.
+// The PCR values in the claims are only a hint. Values are used only if they belong to the quoted selection
+// and their digest is the signed one.
 bool CheckPcrValues(Round& r) {
   tpm::PcrValues values;
   for (const auto& [bank, list] : r.out.claims.pcrs) {
@@ -174,7 +174,7 @@ bool CheckPcrValues(Round& r) {
     for (const std::uint32_t index : bank.pcrs) {
       if (!values[bank.bank].contains(index)) {
         r.Add("quote.pcr-values", Verdict::kNotTrusted,
-              fmt::format("the value of PCR {} in bank {:#06x} did not come along", index, bank.bank));
+              fmt::format("the evidence has no value of PCR {} in bank {:#06x}", index, bank.bank));
         return false;
       }
       proven[bank.bank][index] = values[bank.bank][index];
@@ -190,7 +190,8 @@ bool CheckPcrValues(Round& r) {
   return true;
 }
 
-// Part 1, clause 36.2: the clock is kept in NV at least every 2^22 ms, so that much is lost with the power.
+// Part 1, clause 36.2: the TPM saves its clock in NV at least every 2^22 ms, so a power loss can set it back
+// by that much.
 constexpr std::uint64_t kClockLoss = std::uint64_t{1} << 22;
 
 bool CheckClock(Round& r) {
@@ -200,7 +201,7 @@ bool CheckClock(Round& r) {
   const bool reset = now.reset_count != before.reset_count;
   bool good = true;
   if (before.rounds == 0) {
-    // Nothing to compare with.
+    // There is no earlier clock to compare with.
   } else if (now.reset_count < before.reset_count) {
     r.Add("clock.reset-count", Verdict::kNotTrusted,
           fmt::format("the TPM's reset count went from {} back to {}", before.reset_count, now.reset_count));
@@ -218,8 +219,9 @@ bool CheckClock(Round& r) {
                             before.restart_count, now.restart_count));
     good = false;
   } else if (reset || now.restart_count != before.restart_count) {
-    // A restart may be a resume, which keeps the PCRs, or not: the clock does not tell. In both cases the
-    // list tells everything again, and what was known of the last boot says nothing of this one.
+    // A restart of the TPM may or may not be a resume, which keeps the PCRs; the clock does not tell which.
+    // In both cases the list is judged from its start again, and facts of the last boot do not apply to this
+    // one.
     r.out.rebooted = true;
     host.records = 0;
     host.prefix.clear();
@@ -265,8 +267,8 @@ bool CheckQuote(Round& r) {
   }
   r.quote = std::move(*quote);
   if (!CheckFresh(r)) return false;
-  // From here on everything is signed, if perhaps by the wrong key or for another moment: it goes on, so that
-  // all that is wrong is named.
+  // From here on everything is signed, though perhaps by the wrong key or for another challenge. The checks
+  // go on, so that every problem is reported.
   const bool selection = CheckSelection(r);
   const bool values = selection && CheckPcrValues(r);
   const bool clock = CheckClock(r);

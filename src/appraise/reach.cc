@@ -1,4 +1,4 @@
-// How far the verdict reaches, by what the list's own records proved so far and by what was booted.
+// Determines how far the verdict reaches, from the attester's own records in the list and from the boot.
 #include <algorithm>
 
 #include "appraise/checks.h"
@@ -12,7 +12,8 @@ std::string Own(const Round& r, const char* key) {
   return found == r.out.host.own.end() ? std::string() : found->second;
 }
 
-// What ran before the attester came out of the initramfs then, which is part of the boot.
+// Whether the boot is proven. Programs that ran before the attester then came from the initramfs, which is a
+// part of the boot.
 bool BootProven(const Round& r, bool boot_expected) {
   return boot_expected && r.made.contains(Check::kBoot) &&
          std::none_of(r.out.findings.begin(), r.out.findings.end(), [](const Finding& f) {
@@ -41,7 +42,7 @@ void JudgeReach(Round& r, bool boot_expected) {
   r.out.reach = ReachOf(r, boot_expected);
   if (r.policy.require_early_start && !boot_expected)
     r.Add("own.early-unproven", Verdict::kUnknown,
-          "that the attester was started in the initramfs is its own word: no boot was given as expected");
+          "only the attester itself says that it was started in the initramfs: no expected boot was given");
   if (r.out.reach < r.policy.require_reach)
     r.Add("own.reach", Verdict::kNotTrusted,
           "the verdict reaches less far than the policy demands: '" + std::string(ReachName(r.out.reach)) +

@@ -25,12 +25,13 @@ int Tier(Verdict v) {
   return v == Verdict::kTrusted ? kAffirming : v == Verdict::kNotTrusted ? kContraindicated : kNone;
 }
 
-// What was there before anybody measured was not judged: good as far as it reaches is not simply good.
+// What ran before the attester was not judged: a trusted verdict that does not reach back to the boot is not
+// affirming.
 int Status(const Appraisal& a) {
   return a.verdict == Verdict::kTrusted && a.reach != Reach::kBoot ? kWarning : Tier(a.verdict);
 }
 
-// Nobody vouched for a key that was believed when it was first seen: no claim is made of it.
+// A key that was accepted at first use is not verified, so the result makes no claim about it.
 int InstanceIdentity(const Appraisal& a) {
   const bool vouched = !a.host.identity.empty() && a.host.identity != kByFirstUse;
   return vouched || a.verdict == Verdict::kNotTrusted ? Tier(a.verdict) : kNone;
@@ -129,7 +130,7 @@ std::string Line(const Finding& f) {
   return fmt::format("{:<4} {}: {}\n", mark, f.name, Printable(f.text));
 }
 
-// The first line says what the verdict is, and how far it reaches.
+// The first line: the verdict and how far it reaches.
 std::string VerdictLine(const Appraisal& a, bool colour) {
   std::string counted;
   for (const auto& [state, n] : a.counts)
@@ -181,7 +182,7 @@ Result<std::string> VerifyEar(std::string_view jwt, const PublicKey& key) {
   ASSAY_TRY(key.VerifyEs256(AsBytes(jwt.substr(0, second)), signature));
   ASSAY_ASSIGN(const Bytes head, FromBase64Url(jwt.substr(0, first)));
   ASSAY_ASSIGN(const JsonDoc header, JsonDoc::Parse(AsText(head), "ear", kMaxJwt));
-  // Anything else in the header ("crit", RFC 7515 section 4.1.11) might change what the signature means.
+  // Anything else in the header ("crit", RFC 7515 section 4.1.11) could change the meaning of the signature.
   ASSAY_TRY(header.root().OnlyKeys({"alg", "typ", "kid"}));
   ASSAY_ASSIGN(const std::string alg, header.root().Str("alg"));
   if (alg != "ES256") return Fail(ParseError("ear", 0, "signed with " + alg));

@@ -1,7 +1,8 @@
 // The attestation result, signed: an EAR (draft-ietf-rats-ear) as an ES256 JWT.
 //
+//   // given: const Appraisal& appraisal, const EarContext& context, const PrivateKey& key
 //   ASSAY_ASSIGN(std::string jwt, SignEar(appraisal, context, key));
-//   ASSAY_ASSIGN(std::string claims_json, VerifyEar(jwt, public_key));
+//   ASSAY_ASSIGN(std::string claims_json, VerifyEar(jwt, key.Public()));
 //
 // Contract: docs/formats/result.md. Times are Unix seconds. ear.status is 2 (affirming), 96 (contraindicated)
 // or 0 (none) for trusted, not trusted, could not tell; the findings are in a private claim.
@@ -24,7 +25,7 @@ struct EarContext {
 Result<std::string> SignEar(const Appraisal& appraisal, const EarContext& context, const PrivateKey& key);
 Result<std::string> VerifyEar(std::string_view jwt, const PublicKey& key);  // the claims' JSON
 
-// The same for people (a few lines; entries only when asked) and for scripts (JSON).
+// The result as a few lines for people (with the entries if asked), and as JSON for scripts.
 std::string Describe(const Appraisal& appraisal, bool entries, bool colour);
 std::string ToJson(const Appraisal& appraisal, bool entries);
 

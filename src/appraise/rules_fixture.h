@@ -1,9 +1,12 @@
-// Internal, for tests: evidence that is good in everything, to break one rule of the verifier's at a time.
+// Internal, for tests: good evidence, in which a test breaks one rule of the verifier at a time.
 //
-//   TEST_F(RulesTest, X) { host_.File("unknown", "/x"); ExpectStays({"entry.unknown"}); }
+//   TEST_F(RulesTest, ExampleOfAnUnknownFile) {
+//     host_.File("unknown", "/x");
+//     ExpectStays({"entry.unknown"});
+//   }
 //
-// Contract: the AK (a key of the test's own) has signed all of it, so that what is judged is the rule and not
-// the signature.
+// Contract: the AK (a key of the test) signs the changed evidence too, so that the verifier judges the rule
+// and not the signature.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -30,7 +33,7 @@ class RulesTest : public ::testing::Test {
   Appraisal Judge(const std::function<void(evidence::Claims&)>& edit = {}) const {
     return Judge(host_.Quote(nonce_, 0, edit));
   }
-  // The round after this one, from where it ended.
+  // The next round, which begins where the last one ended.
   Appraisal Next() const { return Judge(host_.Quote(nonce_, state_.records), state_.records); }
   static Names Of(const Appraisal& a, bool weighing) {
     Names names;
@@ -46,7 +49,7 @@ class RulesTest : public ::testing::Test {
     ExpectOnly(a, {});
     EXPECT_TRUE(Of(a, false).contains(name)) << Describe(a, false, false);
   }
-  // A weighing finding stays through rounds that bring nothing new, and goes with the next whole list.
+  // A weighing finding stays through rounds that bring nothing new.
   void ExpectStays(const Names& names) {
     const Appraisal a = Judge();
     ExpectOnly(a, names);

@@ -1,5 +1,5 @@
-// Whether the attester whose list this is still answers, and whether it was ever started early: what the run
-// key and the cap say.
+// Checks by the run key whether the attester that wrote the list still answers, and by the cap whether it was
+// started early.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -13,22 +13,23 @@ namespace assay::appraise {
 namespace {
 
 constexpr std::string_view kKernelIma = "kernel-ima";
-constexpr int kMaxTried = 2;  // caps that are looked for within a list
+constexpr int kMaxTried = 2;  // number of caps that are looked for within a list
 
-// The AK is anybody's who is root. The key of the run is its process's alone, and the PCR proves which one it
-// is.
+// Checks the signature by the run key. Every program of root can use the AK. Only the attester's process has
+// the run key, and the PCR proves which key that is.
 void CheckSignature(Round& r, const std::map<std::string, std::string>& own) {
   const evidence::Evidence& e = r.request.evidence;
   const auto named = own.find("run_key");
   if (named == own.end()) {
     r.Add("run.missing", Verdict::kNotTrusted,
-          "the list's last start names no key of its run: anybody may answer for it");
+          "the list's last start record names no run key, so another program may answer in the attester's "
+          "name");
     return;
   }
   if (e.run_signature.empty()) {
     r.Add("run.missing", Verdict::kNotTrusted,
-          "the answer is not signed by the key of the attester's run: the attester has ended, and somebody "
-          "answers for it");
+          "the answer is not signed by the attester's run key: the attester has ended, and another program "
+          "answers in its name");
     return;
   }
   const Result<Bytes> area = FromHex(named->second);
@@ -41,12 +42,11 @@ void CheckSignature(Round& r, const std::map<std::string, std::string>& own) {
   }
   if (!tpm::VerifyQuoteSignature(*key, evidence::RunStatement(e.attest), e.run_signature))
     r.Add("run.signature", Verdict::kNotTrusted,
-          "the answer is signed by another key than that of the attester's run: the attester has ended, and "
-          "somebody answers for "
-          "it");
+          "the answer is signed by another key than the attester's run key: the attester has ended, and "
+          "another program answers in its name");
 }
 
-// Is `value` what becomes of `from` by caps alone?
+// Whether extending `from` by caps only gives `value`.
 bool Capped(HashAlg bank, Digest from, const Digest& value) {
   for (std::size_t n = 0; n < ima::kMaxCaps; ++n) {
     from = ExtendPcr(from, ima::CapExtend(bank));
@@ -55,7 +55,7 @@ bool Capped(HashAlg bank, Digest from, const Digest& value) {
   return false;
 }
 
-// The PCR beside the list's: nothing but the firmware's part of a boot extends it.
+// Whether the second PCR is capped. Only the firmware's part of a boot extends it otherwise.
 bool OtherPcrIsCapped(const Round& r) {
   const Result<boot::EventLog> log = boot::ParseEventLog(r.request.evidence.event_log);
   for (const auto& [id, values] : r.pcrs) {
@@ -70,8 +70,8 @@ bool OtherPcrIsCapped(const Round& r) {
   return false;
 }
 
-// A list that is silent about a cap: it explains the PCR with caps before its first record, before its second
-// one or at its end.
+// Whether the list hides a cap: it explains the PCR only with caps before its first record, before its second
+// record or at its end.
 bool ListHidesCap(const Round& r) {
   const evidence::Claims& c = r.out.claims;
   const auto quoted = r.pcrs.find(static_cast<std::uint16_t>(c.list_bank));
@@ -102,8 +102,8 @@ void CheckRun(Round& r) {
     CheckSignature(r, own);
   else if (r.out.claims.engine == kKernelIma)
     r.Add("run.none", Verdict::kTrusted,
-          "the kernel records by itself and has no key of a run: the list is proven, what the attester says "
-          "besides is the AK's word");
+          "the kernel itself records and has no run key: the list is proven, but the other claims are only "
+          "signed by the AK");
   r.made.insert(Check::kRun);
 }
 
@@ -114,8 +114,8 @@ void CheckCap(Round& r) {
   if (said) return;
   if ((!r.made.contains(Check::kList) && ListHidesCap(r)) || OtherPcrIsCapped(r))
     r.Add("own.capped", Verdict::kNotTrusted,
-          "this boot was capped: no attester was started in the initramfs, and a list that says otherwise is "
-          "somebody's own");
+          "this boot was capped: no attester was started in the initramfs, and the list that hides this is "
+          "forged");
 }
 
 }  // namespace assay::appraise

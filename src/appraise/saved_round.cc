@@ -69,7 +69,8 @@ Result<SavedRound> LoadRound(const std::string& folder) {
   ASSAY_ASSIGN(const Bytes state, ReadFile(folder + "/state.json", kMaxState));
   ASSAY_ASSIGN(r.before, ParseHostState(AsText(state)));
   for (const Part& part : kParts) {
-    if (version == 1 && part.bytes == &evidence::Evidence::run_signature) continue;  // there was none
+    // Version 1 has no such part.
+    if (version == 1 && part.bytes == &evidence::Evidence::run_signature) continue;
     ASSAY_ASSIGN(r.evidence.*part.bytes, ReadFile(folder + "/" + part.file, evidence::kMaxEvidence));
   }
   return r;

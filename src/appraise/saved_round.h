@@ -1,10 +1,11 @@
-// One round of a challenge, kept in a folder, so that it can be judged again without the attester.
+// One round of a challenge, saved in a folder, so that it can be judged again without the attester.
 //
-//   ASSAY_TRY(SaveRound(round, "round"));
-//   ASSAY_ASSIGN(SavedRound round, LoadRound("round"));
+//   // given: const SavedRound& round
+//   ASSAY_TRY(SaveRound(round, "folder"));
+//   ASSAY_ASSIGN(SavedRound again, LoadRound("folder"));
 //
-// Contract: docs/formats/round.md. The folder and its files are the owner's only: evidence tells much about a
-// machine. What is loaded is as untrusted as what came over the network.
+// Contract: docs/formats/round.md. Only the owner can read the folder and its files, because evidence tells
+// much about a machine. A loaded round is as untrusted as evidence from the network.
 #pragma once
 
 #include <string>
@@ -20,8 +21,8 @@ struct SavedRound {
   Bytes nonce;
   tpm::PcrSelection selection;
   std::uint64_t first_record = 0;
-  std::uint64_t time_ms = 0;  // when it was asked, since the epoch
-  HostState before;           // what was known of the host then
+  std::uint64_t time_ms = 0;  // time of the challenge, since the epoch
+  HostState before;           // what was known of the host at that time
 
   Request AsRequest() const {
     return {.evidence = evidence,

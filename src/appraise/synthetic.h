@@ -1,13 +1,14 @@
-// Internal, for tests, fuzz targets and benchmarks: an attester without a TPM, whose AK and run key
-// are keys of the test's own.
+// Internal, for tests, fuzz targets and benchmarks: an attester without a TPM, whose AK and run key the test
+// itself makes.
 //
-//   SyntheticHost host;                                   // has booted, the attester runs
+//   // given: const Bytes& nonce, const Policy& policy
+//   SyntheticHost host;                                // it has booted, and the attester runs
 //   host.File("content", "/usr/bin/ls");
-//   evidence::Evidence e = host.Quote(nonce);               // consistent: list, PCR values, claims, quote,
-//   signature Appraise(host.Ask(e, nonce), HostState{}, host, policy);
+//   const evidence::Evidence e = host.Quote(nonce);    // all of its parts are consistent
+//   const Appraisal a = Appraise(host.Ask(e, nonce), HostState{}, host, policy);
 //
-// Contract: what Quote() gives is good evidence; tests break it, and may sign it again with Sign(). The host
-// is also the reference values: all content that Know() was called with.
+// Contract: Quote() returns good evidence. Tests change it, and may sign it again with Sign(). The host is
+// also the reference values: it knows all content that Know() was called with.
 #pragma once
 
 #include <fmt/format.h>
@@ -25,7 +26,7 @@
 
 namespace assay::appraise {
 
-// What an `assay-policy` record holds under the usual configuration.
+// The content of an `assay-policy` record under the usual configuration.
 inline nlohmann::json Measuring() {
   return {{"engine",
            {{"scope", "host"},
@@ -45,7 +46,7 @@ inline Digest DigestOf(std::string_view s) { return Hash(HashAlg::kSha256, AsByt
 class SyntheticHost : public ReferenceValues {
  public:
   SyntheticHost() : SyntheticHost(Placeholders()) {}
-  // With what the boot left in its PCRs.
+  // With these PCR values after the boot.
   explicit SyntheticHost(const std::map<std::uint32_t, Digest>& boot, bool initramfs = false) {
     Hasher aggregate(HashAlg::kSha256);
     pcrs[kBank] = boot;
@@ -92,7 +93,7 @@ class SyntheticHost : public ReferenceValues {
   void Own(std::string_view name, std::string_view json) {
     Extend("ima-buf", ima::EncodeBuf(DigestOf(json), name, AsBytes(json)));
   }
-  // As if these had been recorded instead, from an empty PCR on.
+  // Replaces the list by these records, beginning with an empty PCR.
   void RecordAgain(const std::vector<Bytes>& instead) {
     records.clear();
     checkpoints.clear();

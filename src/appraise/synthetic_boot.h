@@ -1,9 +1,12 @@
-// Internal, for tests and fuzz targets: a boot as a UKI makes it, with what is to be altered as a parameter.
+// Internal, for tests and fuzz targets: the boot of a UKI, whose parts a test can change by parameters.
 //
+//   #include "appraise/synthetic.h"
+//   // given: evidence::Evidence& evidence
 //   const MeasuredBoot boot = MeasureBoot({.command_line = "quiet"});
-//   SyntheticHost host(boot.pcrs);  evidence.event_log = boot.log;
+//   SyntheticHost host(boot.pcrs);
+//   evidence.event_log = boot.log;
 //
-// Contract: log, PCR values (0 to 9 and 11 to 14 of SHA-256) and what Learn() makes of them agree.
+// Contract: log, PCR values (0 to 9 and 11 to 14 of SHA-256) and expected boot are consistent.
 #pragma once
 
 #include <map>

@@ -1,4 +1,4 @@
-// What was done to a list that does not replay to the quoted PCR.
+// Finds how a list that does not replay to the quoted PCR was changed.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -9,11 +9,12 @@ namespace assay::appraise {
 namespace {
 
 constexpr std::size_t kMaxFindings = 16;
-constexpr std::size_t kMaxMoved = 4096;   // records that a moved one is looked for in
-constexpr std::size_t kMaxSegment = 64;   // within which every pair is tried
-constexpr std::int64_t kMaxOtherWay = 8;  // records against the trend (one added, while others were removed)
-constexpr std::size_t kMaxSearch = 8'000'000;      // hashes spent on searching
-constexpr std::uint64_t kMaxRecords = UINT32_MAX;  // more are nobody's list
+constexpr std::size_t kMaxMoved = 4096;  // number of records among which a moved record is searched
+constexpr std::size_t kMaxSegment = 64;  // number of records among which every pair is tried
+// Records against the trend (one was added while others were removed).
+constexpr std::int64_t kMaxOtherWay = 8;
+constexpr std::size_t kMaxSearch = 8'000'000;      // number of hashes that the search may calculate
+constexpr std::uint64_t kMaxRecords = UINT32_MAX;  // no list has more records
 
 class Tampering {
  public:
@@ -30,10 +31,10 @@ class Tampering {
   }
 
   void Name() {
-    std::uint64_t from = first_;  // records so far, by the attester's count
-    std::size_t at = 0;           // and the place in what we were given
+    std::uint64_t from = first_;  // number of records so far, by the attester's count
+    std::size_t at = 0;           // and the index in the list that was sent
     std::size_t named = 0;
-    // More records missing than found so far (negative: too many).
+    // How many more records are missing than were found so far (negative: too many records).
     std::int64_t missing =
         static_cast<std::int64_t>(count_ - first_) - static_cast<std::int64_t>(extends_.size());
     for (std::size_t p = 0; p < points_.size() && named < kMaxFindings; ++p) {
@@ -42,11 +43,11 @@ class Tampering {
       if (at + size <= extends_.size() && Run(value_, at, size) == expected) {
         at += size;
       } else if (missing > 0 && at >= extends_.size()) {
-        break;  // the end was cut off
+        break;  // the end of the list was removed
       } else {
         ++named;
-        // Where none is missing an exchange is looked for first: of neighbours it looks like one removed and
-        // one added.
+        // If no record is missing, an exchange of two records is searched first: an exchange of neighbours
+        // looks like one removed and one added record.
         Moved moved = missing == 0 ? FindMoved(at, size, to) : Moved{};
         const std::int64_t shift = moved.found ? 0 : Shift(p, at, size, missing);
         if (!moved.found && shift == 0) moved = FindMoved(at, size, to);
@@ -66,13 +67,13 @@ class Tampering {
     }
     if (named == 0 && missing == 0 && from == count_ && !points_.empty())
       r_.Add("list.foreign-extend", Verdict::kNotTrusted,
-             "the list is whole, as its attester counted, and something else extended the PCR besides");
+             "the list is complete by the attester's count, and something else has extended the PCR too");
     else if (named == 0)
       r_.Add("list.mismatch", Verdict::kNotTrusted, "the list does not replay to the quoted PCR");
   }
 
  private:
-  // Two records that fit when exchanged, as distances from the segment's first.
+  // Two records that fit after an exchange, by their distances from the first record of the segment.
   struct Moved {
     bool found = false;
     std::size_t first = 0, second = 0;
@@ -83,15 +84,15 @@ class Tampering {
     return value;
   }
 
-  // The same while searching, which has an end: a list is not made to keep a verifier busy.
+  // The same during a search. The number of hashes is bounded, so that a list can't keep the verifier busy.
   bool Fits(const Digest& value, std::size_t at, std::size_t n, const Digest& expected) {
     if (n > search_) return false;
     search_ -= n;
     return Run(value, at, n) == expected;
   }
 
-  // How many records of this segment are missing (negative: too many), judged by whether the next segment
-  // fits.
+  // How many records of this segment are missing (negative: too many), found by trying whether the next
+  // segment fits.
   std::int64_t Shift(std::size_t p, std::size_t at, std::size_t size, std::int64_t missing) {
     if (p + 1 == points_.size()) return missing;
     const auto next = static_cast<std::size_t>(points_[p + 1].first - points_[p].first);
@@ -102,7 +103,7 @@ class Tampering {
              Fits(points_[p].second, static_cast<std::size_t>(start), next, points_[p + 1].second);
     };
     const std::int64_t sign = missing < 0 ? -1 : 1;
-    // Further than this there is nothing to fit.
+    // There are no more records to try beyond this.
     const auto most = static_cast<std::int64_t>(std::max(size, extends_.size()));
     if (fits(0)) return 0;
     for (std::int64_t n = 1; search_ > 0 && n <= std::min(std::max(missing * sign, kMaxOtherWay), most);
@@ -138,7 +139,7 @@ class Tampering {
     }
   }
 
-  // The record whose template hash is still that of what was there.
+  // The altered record: its column still has the template hash of the original.
   std::optional<std::uint64_t> Altered(std::size_t at, std::size_t size) const {
     for (std::size_t i = at; i < at + size && i < extends_.size(); ++i)
       if (!Equal(extends_[i].view(), r_.records[i].template_digest) && !r_.records[i].violation())
@@ -158,7 +159,7 @@ class Tampering {
         const bool fits = Fits(value_, at, size, expected->second);
         std::swap(extends_[i], extends_[j]);
         if (!fits) continue;
-        exchanged_.insert(from + (j - at));  // which will not fit either, and is then not 'altered'
+        exchanged_.insert(from + (j - at));  // it does not fit either, but must not be reported as altered
         return {.found = true, .first = i - at, .second = j - at};
       }
     }

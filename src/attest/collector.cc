@@ -17,7 +17,7 @@
 namespace assay::attest {
 namespace {
 
-constexpr std::size_t kWindow = 1 << 20;  // bytes of the journal looked at in one go
+constexpr std::size_t kWindow = 1 << 20;  // bytes of the journal that are read at once
 constexpr std::chrono::milliseconds kLongestPause{2000};
 
 std::string HostName() {
@@ -33,8 +33,8 @@ std::string BootId() {
   return text;
 }
 
-// The journal turned into context lines, up to a size that grows: the bulk is read before the recorder is
-// quiesced, and only what came since while it is.
+// Converts the journal into context lines, up to a size that grows. Most of it is read before the recorder is
+// quiesced, and only the newest entries during that time.
 class ContextReader {
  public:
   ContextReader(UniqueFd journal, std::uint64_t first) : journal_(std::move(journal)), first_(first) {}
@@ -44,7 +44,7 @@ class ContextReader {
  private:
   UniqueFd journal_;
   std::uint64_t first_;
-  std::uint64_t at_ = 0;  // of the next entry in the journal
+  std::uint64_t at_ = 0;  // offset of the next entry in the journal
   Bytes lines_;
 };
 
@@ -85,7 +85,8 @@ struct Collector::Impl {
   tpm::EkIdentity ek;
   Bytes ek_name;
   std::mutex one_at_a_time;
-  std::chrono::steady_clock::time_point not_before;  // of the next collection: the recorder's turn first
+  // Earliest time of the next collection, so that the recorder gets its share.
+  std::chrono::steady_clock::time_point not_before;
 
   evidence::Claims ClaimsOf(const measure::RecorderState& s, const evidence::Challenge& challenge,
                             const evidence::Binding& binding, evidence::Level level) const;
@@ -116,7 +117,8 @@ evidence::Claims Collector::Impl::ClaimsOf(const measure::RecorderState& s,
   c.tpm_firmware = info.firmware;
   c.tpm_software = info.software;
   c.level = level;
-  // A PCR value after each record lets guesses at single records be tested: only for who sees them anyway.
+  // With the PCR value after each record a verifier could test guesses of single records. So only a verifier
+  // that may see the list gets them.
   if (level != evidence::Level::kQuote && challenge.want_list) {
     for (const auto& [records, value] : s.checkpoints)
       c.checkpoints.emplace_back(records, ToBytes(value.view()));

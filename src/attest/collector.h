@@ -1,18 +1,18 @@
-// The privileged side of a challenge: a list (the recorder's, or the kernel's) and the TPM in, evidence out.
+// The privileged side of a challenge: it collects evidence from a list (the recorder's, or the kernel's) and
+// the TPM.
 //
-//   ASSAY_ASSIGN(auto collector, Collector::Create({.engine = ...}, recorder, tpm, AkKind::kEccP256));
-//   ASSAY_ASSIGN(Collected c, collector->Prepare(challenge, binding, Level::kFull));   // the list in its
-//   file ASSAY_ASSIGN(Evidence e, collector->Collect(challenge, binding, Level::kFull));    // the list in
-//   memory
+//   // given: measure::ListSource& list, tpm::Tpm& tpm, const evidence::Challenge& challenge,
+//   // given: const evidence::Binding& binding
+//   ASSAY_ASSIGN(auto collector, Collector::Create(CollectorOptions(), list, tpm, tpm::AkKind::kEccP256));
+//   ASSAY_ASSIGN(Collected in_file, collector->Prepare(challenge, binding, evidence::Level::kFull));
+//   ASSAY_ASSIGN(evidence::Evidence whole, collector->Collect(challenge, binding, evidence::Level::kFull));
 //
-// Contract: one collection at a time, and the recorder is quiesced for the quote only: the list, which grows
-// and never changes, is left in its file; most of the context is read before. After a collection the recorder
-// has at least as much time to itself. An attester whose recorder is degraded refuses (StateError
-// "attest.degraded"), it never quotes around a gap; so does
-// one that has lost the key of its run; a list that grows faster than can be quoted is
-// "attest.busy"; what is larger than a message may be is
-// "attest.too-large". What a level does not show is not in the claims either: checkpoints come with the list
-// only.
+// Contract: one collection runs at a time. The recorder is quiesced only during the quote: the list is
+// append-only and stays in its file, and most of the context is read before. After a collection the recorder
+// has at least as long without another one. An attester whose recorder is degraded, or that has lost the key
+// of its run, refuses (StateError "attest.degraded"): it never quotes a list with a gap. A list that grows
+// faster than it can be quoted is "attest.busy"; evidence larger than a message may be is "attest.too-large".
+// The claims hold nothing that the level hides: checkpoints come only with the list.
 #pragma once
 
 #include <functional>
@@ -28,13 +28,13 @@ struct CollectorOptions {
   std::string event_log = "/sys/kernel/security/tpm0/binary_bios_measurements";  // may not exist
   std::uint64_t started_ms = 0;                                 // of the attester, since the epoch
   std::function<std::pair<std::string, std::string>()> engine;  // name, state
-  std::string kernel_policy;  // what the kernel was told to measure, where it measures by itself; else empty
-  // By the key of this run (tpm/run_key.h). Empty: evidence has no signature of a run, as the kernel's own
-  // list needs none.
+  std::string kernel_policy;  // the kernel's own IMA policy if the kernel measures; else empty
+  // Signs with the key of this run (tpm/run_key.h). Empty: evidence has no signature of a run, which the
+  // kernel's own list does not need.
   std::function<Result<Bytes>(ByteView statement)> run;
 };
 
-// Evidence whose list is list_bytes bytes of `list` from list_at on; evidence.list is empty.
+// Evidence whose list is in the file `list`: list_bytes bytes from list_at on. evidence.list is empty.
 struct Collected {
   evidence::Evidence evidence;
   UniqueFd list;
@@ -46,12 +46,14 @@ class Collector {
   static Result<std::unique_ptr<Collector>> Create(CollectorOptions options, measure::ListSource& list,
                                                    tpm::Tpm& tpm, tpm::AkKind kind);
   ~Collector();
+  // The list stays in its file.
   Result<Collected> Prepare(const evidence::Challenge& challenge, const evidence::Binding& binding,
                             evidence::Level level);
-  // Who the TPM is, as it was at the start.
+  // The identity of the TPM, read at Create().
   evidence::Identity Identify() const;
   // The proof for a credential of this AK and EK. StateError "attest.wrong-credential" for any other.
   Result<Bytes> Activate(const evidence::Activate& activate, const evidence::Binding& binding);
+  // The list is read into memory.
   Result<evidence::Evidence> Collect(const evidence::Challenge& challenge, const evidence::Binding& binding,
                                      evidence::Level level);
   const tpm::Ak& ak() const;

@@ -50,7 +50,7 @@ struct DescriptorPacket {
 }  // namespace
 
 // "ANQ1" | fingerprint[32] | exporter[32] | nonce[32] | u64 first_record | u8 want | u8 banks |
-// 8 x (u16 bank | u32 PCRs): unused ones are zero
+// 8 x (u16 bank | u32 PCRs), where unused ones are zero
 // "ANI1" | fingerprint[32] | exporter[32]
 // "ANE1" | fingerprint[32] | exporter[32] | nonce[32] | u16 n | credential[n] | u16 m | secret[m]
 Bytes EncodeNetRequest(const NetRequest& q) {
@@ -96,7 +96,7 @@ Result<evidence::Challenge> TakeChallenge(Reader& r) {
     ASSAY_ASSIGN(const std::uint16_t alg, r.U16Be("bank"));
     ASSAY_ASSIGN(const std::uint32_t mask, r.U32Be("PCRs"));
     if (i >= banks) {
-      if (alg != 0 || mask != 0) return Fail(r.BadAt(at, "a bank that is not counted"));
+      if (alg != 0 || mask != 0) return Fail(r.BadAt(at, "a bank beyond the number of banks"));
       continue;
     }
     if (!HashFromTpmAlg(alg)) return Fail(r.BadAt(at, "unknown bank"));
@@ -223,7 +223,7 @@ Result<NetSetup> ParseNetSetup(ByteView bytes) {
 Result<> SendPacket(int fd, ByteView packet) {
   while (send(fd, packet.data(), packet.size(), MSG_NOSIGNAL) < 0) {
     if (errno == EPIPE || errno == ECONNRESET)
-      return Fail(StateError("inner.closed", "the other process is gone"));
+      return Fail(StateError("inner.closed", "the other process has closed the socket"));
     if (errno != EINTR) return Fail(OsError("send", "", errno));
   }
   return {};
@@ -236,7 +236,7 @@ Result<Bytes> ReceivePacket(int fd, std::size_t max) {
     if (errno == ECONNRESET) break;
     if (errno != EINTR) return Fail(OsError("recv", "", errno));
   }
-  if (n <= 0) return Fail(StateError("inner.closed", "the other process is gone"));
+  if (n <= 0) return Fail(StateError("inner.closed", "the other process has closed the socket"));
   if (static_cast<std::size_t>(n) > max) return Fail(ParseError("packet", max, "too long"));
   packet.resize(static_cast<std::size_t>(n));
   return packet;

@@ -1,11 +1,12 @@
-// The messages between the privileged process and the network-facing one: small, of fixed form, over pairs of
-// SOCK_SEQPACKET sockets.
+// The messages between the privileged process and the network-facing one: small messages of fixed form over
+// pairs of SOCK_SEQPACKET sockets.
 //
-//   Bytes wire = EncodeNetRequest({fingerprint, exporter, challenge});
-//   ASSAY_ASSIGN(NetRequest r, ParseNetRequest(wire));
+//   // given: const NetRequest& request
+//   const Bytes packet = EncodeNetRequest(request);
+//   ASSAY_ASSIGN(NetRequest parsed, ParseNetRequest(packet));
 //
-// Contract: docs/formats/challenge.md, "Inside the attester". Big-endian. One message is one packet; every
-// field has one encoding. The privileged side believes nothing of what it parses here.
+// Contract: docs/formats/challenge.md, "Inside the attester". Big-endian. One message is one packet, and
+// every value has exactly one encoding. The privileged side treats every message as an attacker's.
 #pragma once
 
 #include <array>
@@ -22,9 +23,9 @@ namespace assay::attest {
 inline constexpr std::size_t kNetRequestMax = 488;
 inline constexpr std::size_t kNetReportMax = 256;
 inline constexpr std::size_t kNetChunk = 64 << 10;  // bytes of an answer in one packet, at most
-inline constexpr unsigned kMaxSlots = 128;          // connections served at a time; one pair of sockets each
+inline constexpr unsigned kMaxSlots = 128;          // connections served at a time; each has a socket pair
 
-// What one connection asks for.
+// The request of one connection.
 struct NetRequest {
   std::array<std::uint8_t, 32> fingerprint{};  // SHA-256 of the peer's certificate
   std::array<std::uint8_t, 32> exporter{};     // RFC 9266
@@ -33,11 +34,11 @@ struct NetRequest {
 Bytes EncodeNetRequest(const NetRequest& request);
 Result<NetRequest> ParseNetRequest(ByteView packet);
 
-// How an answer begins; its bytes follow in packets of up to kNetChunk.
+// The beginning of an answer: its size. Its bytes follow in packets of up to kNetChunk.
 Bytes EncodeNetAnswer(std::uint64_t total);
 Result<std::uint64_t> ParseNetAnswer(ByteView packet);
 
-// What the network process says of itself, once: ready, or why not.
+// The report that the network process sends once: it is ready, or why it is not.
 struct NetReport {
   bool ready = false;
   std::uint32_t landlock_abi = 0;  // 0: this kernel has no Landlock
@@ -46,8 +47,8 @@ struct NetReport {
 Bytes EncodeNetReport(const NetReport& report);
 Result<NetReport> ParseNetReport(ByteView packet);
 
-// What the network process is given at its start, in a sealed memory file; the descriptors come beside it:
-// that file, the listening socket, a socket for each slot.
+// The settings that the network process gets at its start in a sealed memory file. It also gets descriptors:
+// that file, the listening socket, and a socket for each slot.
 struct NetSetup {
   std::uint32_t parent = 0;  // process id
   std::uint32_t uid = 0, gid = 0;
@@ -58,8 +59,8 @@ struct NetSetup {
 Bytes EncodeNetSetup(const NetSetup& setup);
 Result<NetSetup> ParseNetSetup(ByteView bytes);
 
-// One packet. Receiving: at most max bytes; StateError "inner.closed" when the other side is gone, and a
-// ParseError for a packet that is longer.
+// Sends or receives one packet. A received packet of more than max bytes is a ParseError; StateError
+// "inner.closed" means that the other side has closed its socket.
 Result<> SendPacket(int fd, ByteView packet);
 Result<Bytes> ReceivePacket(int fd, std::size_t max);
 // All descriptors of the start in one packet of one byte. Receiving closes what it took where it fails; they

@@ -53,7 +53,7 @@ TEST(NetRequests, EveryOtherFormIsAnErrorWithItsOffset) {
   EXPECT_EQ(with(0, 'X'), "parse.net-request 0");
   EXPECT_EQ(with(108, 8), "parse.net-request 108") << "unknown bits of want";
   EXPECT_EQ(with(109, 9), "parse.net-request 109") << "too many banks";
-  EXPECT_EQ(with(109, 1), "parse.net-request 116") << "a bank that is not counted";
+  EXPECT_EQ(with(109, 1), "parse.net-request 116") << "a bank beyond the number of banks";
   EXPECT_EQ(with(111, 0x77), "parse.net-request 110") << "unknown bank";
   EXPECT_EQ(with(112, 1), "parse.net-request 112") << "PCR 24";
   EXPECT_EQ(with(117, 0x0B), "parse.net-request 116") << "a bank named twice";

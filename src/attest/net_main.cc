@@ -1,5 +1,5 @@
-// assay-net: the part of the attester that speaks to the network. It ends TLS, takes challenges apart, asks
-// the privileged process and hands its answers on. Started by assayd only; man/assayd.8,
+// assay-net: the part of the attester that talks to the network. It terminates TLS, parses challenges, asks
+// the privileged process and sends its answers to the peers. Only assayd starts it; man/assayd.8,
 // docs/formats/challenge.md.
 #include <fcntl.h>
 #include <malloc.h>
@@ -30,15 +30,16 @@ namespace {
 
 constexpr int kControl = 3;  // the socket that the parent left open
 constexpr std::size_t kMaxSetup = 4 << 20;
-#ifdef ASSAY_SANITIZED  // whose own thread data would not fit
+#ifdef ASSAY_SANITIZED  // a sanitizer's thread data would not fit
 constexpr std::size_t kThreadStack = 8 << 20;
 #else
 constexpr std::size_t kThreadStack = 512 << 10;
 #endif
-constexpr int kNoMemoryMs = 100;  // pause when the machine can't give a descriptor
+constexpr int kNoMemoryMs = 100;  // pause after the machine could not provide a descriptor
 constexpr int kParentGone = 69;   // exit codes
 constexpr int kFailed = 70;
-constexpr std::chrono::milliseconds kPatience{1000};  // what a connection has before it may make room
+// Time that a connection has before it may be closed for another one.
+constexpr std::chrono::milliseconds kPatience{1000};
 
 using Clock = std::chrono::steady_clock;
 
@@ -48,7 +49,7 @@ struct Given {
   std::vector<UniqueFd> ask;  // one for each slot
 };
 
-// The setup's memory file, the listening socket, the slots.
+// Receives one packet with all descriptors: the setup's memory file, the listening socket, the slots.
 Result<Given> ReceiveSetup() {
   ASSAY_ASSIGN(std::vector<UniqueFd> fds, ReceiveDescriptors(kControl));
   if (fds.size() < 3) return Fail(StateError("net.setup", "descriptors are missing"));
@@ -66,14 +67,14 @@ Result<Given> ReceiveSetup() {
   return given;
 }
 
-// A place for one connection, with a thread of its own.
+// A place for one connection, served by a thread of its own.
 struct Slot {
   enum class Phase { kFree, kHearing, kAnswering };
   UniqueFd ask;
   std::mutex mutex;
   std::condition_variable changed;
   Phase phase = Phase::kFree;
-  UniqueFd connection;  // put here for the thread, which also closes it
+  UniqueFd connection;  // the connection for the thread, which also closes it
   Clock::time_point since;
 };
 
@@ -83,8 +84,8 @@ class Net {
       : given_(std::move(given)), context_(std::move(context)), slots_(given_.setup.slots) {
     for (std::size_t i = 0; i < slots_.size(); ++i) slots_[i].ask = std::move(given_.ask[i]);
   }
-  // They wait for their first connection, which does not come before Run(). Each has begun when this returns:
-  // what a thread's own start needs of the kernel is not allowed later.
+  // The threads wait for their first connection, which does not come before Run(). Every thread runs when
+  // this function returns, because the system calls for starting a thread are forbidden later.
   void MakeThreads() {
     std::latch begun(static_cast<std::ptrdiff_t>(slots_.size()));
     for (Slot& slot : slots_)
@@ -110,7 +111,7 @@ class Net {
   std::deque<Slot> slots_;
 };
 
-// The whole message, decoded here, where a fault in a parser harms the least.
+// Receives a whole message and decodes it in this process, where a fault in a parser does the least harm.
 Result<evidence::Question> Net::Hear(channel::TlsStream& tls, const channel::Deadline& deadline) const {
   ASSAY_ASSIGN(const Bytes frame,
                channel::ReceiveFrame([&](std::span<std::uint8_t> out) { return tls.Read(out, deadline); },
@@ -118,8 +119,8 @@ Result<evidence::Question> Net::Hear(channel::TlsStream& tls, const channel::Dea
   return evidence::DecodeQuestion(frame);
 }
 
-// The privileged process's answer, packet by packet. It is read to its end also when the peer is gone or too
-// slow, so that the slot is clean for the next one.
+// Forwards the privileged process's answer packet by packet. The answer is read to its end even if the peer
+// is gone or too slow, so that no rest of it is left in the slot.
 Result<> Net::HandOn(Slot& slot, channel::TlsStream& tls, channel::Deadline& deadline) const {
   const Result<Bytes> head = ReceivePacket(slot.ask.get(), kNetRequestMax);
   if (!head) _exit(kParentGone);
@@ -143,7 +144,7 @@ Result<> Net::Exchange(Slot& slot, channel::TlsStream& tls, channel::Deadline& d
   }
   if (!question) {
     if (question.error().As<ParseError>() == nullptr && question.error().As<UsageError>() == nullptr)
-      return Fail(question.error());  // no message, so nobody to tell
+      return Fail(question.error());  // the peer sent no valid message, so it gets no answer
     return tls.Write(evidence::EncodeRefusal({"bad-request", question.error().Message()}), deadline);
   }
   NetRequest request;
@@ -151,7 +152,7 @@ Result<> Net::Exchange(Slot& slot, channel::TlsStream& tls, channel::Deadline& d
   std::copy(tls.exporter().begin(), tls.exporter().end(), request.exporter.begin());
   request.question = std::move(*question);
   ASSAY_TRY(SendPacket(slot.ask.get(), EncodeNetRequest(request)));
-  // The TPM's time is not the peer's: its own begins anew with the answer.
+  // The peer's deadline does not count the time of the TPM: it begins anew with the answer.
   pollfd answer{.fd = slot.ask.get(), .events = POLLIN, .revents = 0};
   poll(&answer, 1, -1);
   deadline = channel::Deadline(std::chrono::milliseconds(given_.setup.timeout_ms));
@@ -192,7 +193,8 @@ bool Net::Place(UniqueFd& fd) {
   return false;
 }
 
-// All slots are taken: the connection that has gone longest without saying what it wants gives way.
+// Called when all slots are taken: closes the oldest of the connections that have not yet sent their
+// question.
 void Net::MakeRoom() {
   Slot* oldest = nullptr;
   for (Slot& slot : slots_) {
@@ -212,7 +214,8 @@ void Net::Run() {
     pollfd wait[2] = {{.fd = kControl, .events = POLLIN, .revents = 0},
                       {.fd = given_.listener.get(), .events = POLLIN, .revents = 0}};
     poll(wait, waiting ? 1 : 2, waiting ? 20 : -1);
-    if (wait[0].revents != 0) _exit(kParentGone);  // nothing more comes here but the end
+    // The parent sends nothing more, so this is the end of the connection.
+    if (wait[0].revents != 0) _exit(kParentGone);
     if (!waiting) {
       waiting.Reset(accept4(given_.listener.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
       if (!waiting && errno != EAGAIN && errno != ECONNABORTED) poll(nullptr, 0, kNoMemoryMs);
@@ -223,14 +226,14 @@ void Net::Run() {
 
 Result<> Report(const NetReport& report) { return SendPacket(kControl, EncodeNetReport(report)); }
 
-// The attester must not be ended when memory is short; this process can be.
+// When memory is short the kernel should kill this process rather than the attester.
 Result<> BeExpendable() {
   ASSAY_ASSIGN(const UniqueFd score, Open("/proc/self/oom_score_adj", O_WRONLY));
   return WriteAll(score.get(), AsBytes("500"));
 }
 
 Result<> RunNet() {
-  // The configuration file could weaken what is promised here.
+  // OpenSSL's configuration file could weaken the TLS settings.
   OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG, nullptr);
   ASSAY_ASSIGN(Given given, ReceiveSetup());
   ASSAY_ASSIGN(SslCtxPtr context,

@@ -15,7 +15,7 @@
 namespace assay::attest {
 namespace {
 
-constexpr int kReadyMs = 30'000;  // a loaded machine and a sanitizer's start included
+constexpr int kReadyMs = 30'000;  // enough for a loaded machine and for a sanitizer's start
 constexpr int kControl = 3;
 
 struct Actions {
@@ -53,7 +53,8 @@ Result<pid_t> Spawn(const std::string& program, const UniqueFd& control) {
   Actions a;
   for (int fd = 0; fd < 3; ++fd) posix_spawn_file_actions_addopen(&a.files, fd, "/dev/null", O_RDWR, 0);
   posix_spawn_file_actions_adddup2(&a.files, control.get(), kControl);
-  // Whatever a library has opened without close-on-exec, the TPM's socket above all, stays here.
+  // Descriptors that a library opened without close-on-exec, the TPM's socket above all, are closed in the
+  // child.
   posix_spawn_file_actions_addclosefrom_np(&a.files, kControl + 1);
   sigset_t none, all;
   sigemptyset(&none);
@@ -79,7 +80,8 @@ Result<std::unique_ptr<NetProcess>> NetProcess::Start(const std::string& program
   std::vector<UniqueFd> theirs;
   for (std::uint32_t i = 0; i < setup.slots; ++i) {
     ASSAY_ASSIGN(auto slot, Pair());
-    // A peer that is slow is cut off by the process; a process that does not take its answers is at fault.
+    // The process itself closes the connection of a slow peer, so a process that does not read its answers is
+    // faulty.
     const timeval patience{.tv_sec = 2 + 2 * setup.timeout_ms / 1000, .tv_usec = 0};
     if (setsockopt(slot.first.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) != 0)
       return Fail(OsError("setsockopt", "", errno));
@@ -105,7 +107,7 @@ Result<std::uint32_t> NetProcess::AwaitReady() {
     return Fail(StateError("attest.net-start", "the network process does not serve: " + why));
   };
   pollfd wait{.fd = control(), .events = POLLIN, .revents = 0};
-  if (poll(&wait, 1, kReadyMs) != 1) return failed("it says nothing");
+  if (poll(&wait, 1, kReadyMs) != 1) return failed("it sent no report in time");
   const Result<Bytes> packet = ReceivePacket(control(), kNetReportMax);
   if (!packet) return failed(End());
   const Result<NetReport> report = ParseNetReport(*packet);

@@ -1,13 +1,14 @@
-// The network process as its parent sees it: started with nothing but its sockets, asked for its report,
-// ended. Internal to the attest room.
+// Internal to the attest room: the parent's side of the network process, which starts it with nothing but its
+// sockets, waits for its report, and ends it.
 //
-//   ASSAY_ASSIGN(auto process, NetProcess::Start(program, setup, listener));
-//   ... process->control(), process->slot(i) ...
+//   // given: const std::string& program, const NetSetup& setup, const UniqueFd& listener
+//   ASSAY_ASSIGN(std::unique_ptr<NetProcess> process, NetProcess::Start(program, setup, listener));
+//   ASSAY_ASSIGN(std::uint32_t landlock_abi, process->AwaitReady());
 //   log::Warn("{}", process->End());
 //
-// Contract: it inherits no descriptor but its control socket, no environment, no signal mask, and is the
-// leader of a session of its own. The key travels in a sealed memory file. End() kills what still runs and
-// reaps it.
+// Contract: the process inherits its control socket as the only descriptor, no environment and no signal
+// mask, and leads a session of its own. The key is passed in a sealed memory file. End() kills the process if
+// it still runs, and reaps it.
 #pragma once
 
 #include <sys/types.h>
@@ -28,9 +29,10 @@ class NetProcess {
   pid_t pid() const { return pid_; }
   int control() const { return control_.get(); }
   int slot(std::size_t i) const { return slots_[i].get(); }
-  // Waits for the report: its Landlock ABI, or why it does not serve (StateError "attest.net-start").
+  // Waits for the report. Returns the Landlock ABI, or says why the process does not serve (StateError
+  // "attest.net-start").
   Result<std::uint32_t> AwaitReady();
-  std::string End();  // how it ended: "killed by signal 9"
+  std::string End();  // returns how it ended: "killed by signal 9"
 
  private:
   NetProcess() = default;

@@ -43,7 +43,7 @@ Result<UniqueFd> Listen(std::string host, int port) {
   if (!fd) return Fail(OsError("socket", "", errno));
   const int on = 1;
   setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-  // The attester starts before the network does: the address may come later.
+  // The attester starts before the network, so the address may not exist yet.
   if (address->ai_family == AF_INET6)
     setsockopt(fd.get(), IPPROTO_IPV6, IPV6_FREEBIND, &on, sizeof(on));
   else
@@ -78,7 +78,7 @@ struct NetServer::Impl {
   NetworkState state;
   std::optional<Result<>> first_outcome;
 
-  // One slot's question being answered. The slot is not listened to meanwhile.
+  // One question of a slot while it is being answered. Other packets of the slot are not read in that time.
   struct Work {
     std::thread thread;
     std::atomic<bool> done{true};
@@ -109,7 +109,7 @@ bool NetServer::Impl::Stopped(std::chrono::milliseconds within) const {
   return poll(&wait, 1, static_cast<int>(within.count())) > 0;
 }
 
-// What Start() waits for.
+// Reports the outcome that Start() waits for.
 void NetServer::Impl::Report(const Result<>& outcome) {
   std::lock_guard lock(mutex);
   if (!first_outcome) first_outcome = outcome;
@@ -119,7 +119,7 @@ void NetServer::Impl::Report(const Result<>& outcome) {
 Result<> NetServer::Impl::Answer(int fd, const NetRequest& request) {
   const auto allowed = options.allow.find(Hex(request.fingerprint));
   const Reply reply = allowed == options.allow.end()
-                          ? Reply::Refuse({"forbidden", "this certificate may not ask"})
+                          ? Reply::Refuse({"forbidden", "this certificate is not allowed to challenge"})
                           : responder->Respond(request.question, {"tls-exporter", ToBytes(request.exporter)},
                                                allowed->second);
   ASSAY_TRY(SendPacket(fd, EncodeNetAnswer(reply.size())));
@@ -136,9 +136,10 @@ Result<> NetServer::Impl::Take(const NetProcess& process, std::size_t slot, Work
   if (work.thread.joinable()) work.thread.join();
   work.done = false;
   work.thread = std::thread([this, &process, slot, &work, q = std::move(request)] {
-    // A half answer can't be made good: whoever waits for its rest is ended with the network process.
+    // The rest of an incomplete answer can't be sent later, so the network process is ended, and with it the
+    // connection that waits for it.
     if (const Result<> sent = Answer(process.slot(slot), q); !sent) {
-      log::Warn("challenge: an answer was cut off: {}", sent.error().Message());
+      log::Warn("challenge: an answer could not be sent completely: {}", sent.error().Message());
       shutdown(process.control(), SHUT_RDWR);
     }
     work.done = true;
@@ -147,7 +148,7 @@ Result<> NetServer::Impl::Take(const NetProcess& process, std::size_t slot, Work
   return {};
 }
 
-// Until the process ends, misbehaves, or Stop is wanted (that is no error).
+// Serves until the process ends or misbehaves (an error), or until the server is to stop (no error).
 Result<> NetServer::Impl::ServeSlots(const NetProcess& process) {
   std::deque<Work> work(Setup().slots);
   const auto serve = [&]() -> Result<> {
@@ -161,15 +162,14 @@ Result<> NetServer::Impl::ServeSlots(const NetProcess& process) {
       if (poll(wait.data(), wait.size(), -1) < 0 && errno != EINTR) return Fail(OsError("poll", "", errno));
       if (wait[0].revents != 0) return {};
       wake.Drain();
-      // It has said what it had to say: anything more is its end.
+      // The process has already sent its report, so any further event on this socket means that it has ended.
       if (wait[2].revents != 0) return Fail(StateError("attest.net-gone", "it is gone"));
       for (std::size_t i = 0; i < work.size(); ++i)
         if (wait[fixed + i].revents != 0) ASSAY_TRY(Take(process, i, work[i]));
     }
   };
   const Result<> end = serve();
-  // Nobody waits for these answers any more, and none of them waits for the process: see NetServer's
-  // contract.
+  // These answers are no longer needed, and the shutdown keeps a thread from waiting for the process.
   for (std::size_t i = 0; i < work.size(); ++i) shutdown(process.slot(i), SHUT_RDWR);
   for (Work& w : work)
     if (w.thread.joinable()) w.thread.join();
@@ -181,7 +181,7 @@ Result<> NetServer::Impl::RunOnce() {
                NetProcess::Start(options.net_program, Setup(), listener));
   ASSAY_ASSIGN(const std::uint32_t abi, process->AwaitReady());
   if (abi == 0)
-    log::Warn("challenge: this kernel has no Landlock: seccomp alone keeps the network process from files");
+    log::Warn("challenge: this kernel has no Landlock; only seccomp keeps the network process from files");
   {
     std::lock_guard lock(mutex);
     state.serving = true;
@@ -242,7 +242,7 @@ Result<std::unique_ptr<NetServer>> NetServer::Start(ServerOptions options, Respo
   ASSAY_ASSIGN(d.wake, EventFd::Make());
   ASSAY_ASSIGN(d.listener, Listen(d.options.listen_host, std::max(d.options.listen_port, 0)));
   ASSAY_ASSIGN(d.port, PortOf(d.listener));
-  // The process is this thread's child and dies with it.
+  // The process is a child of this thread and is killed when the thread ends.
   d.thread = std::thread([&d] { d.Supervise(); });
   std::unique_lock lock(d.mutex);
   d.first.wait(lock, [&] { return d.first_outcome.has_value(); });

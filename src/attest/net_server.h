@@ -1,11 +1,14 @@
-// The privileged side of challenges over TLS: it starts the network process, watches it, and answers what it
-// asks.
+// The privileged side of challenges over TLS: it starts the network process, watches it, and answers its
+// requests.
 //
-//   ASSAY_ASSIGN(auto net, NetServer::Start(options, responder));      // returns when the process serves
+//   // given: const ServerOptions& options, Responder& responder
+//   ASSAY_ASSIGN(std::unique_ptr<NetServer> net, NetServer::Start(options, responder));   // when it serves
+//   log::Info("port {}", net->port());
 //
-// Contract: what the network process sends is taken for an attacker's. A packet that is not as it must be
-// ends that process; a new one is started, after 0.1 s at first and up to 10 s later. The level is looked up
-// here, and a fingerprint that is not allowed is refused ("forbidden") before the collector hears of it.
+// Contract: messages of the network process are treated as an attacker's. The server kills the process after
+// a malformed packet and starts a new one, first after 0.1 s and later after up to 10 s. The server looks up
+// the level itself, and refuses a fingerprint that is not allowed ("forbidden") before it calls the
+// collector.
 #pragma once
 
 #include <memory>

@@ -7,7 +7,8 @@
 namespace assay::attest {
 namespace {
 
-constexpr std::uint64_t kMaxHeld = std::uint64_t{512} << 20;  // bytes of all replies that are being sent
+// Bytes in memory of all replies that are being sent.
+constexpr std::uint64_t kMaxHeld = std::uint64_t{512} << 20;
 constexpr std::size_t kPiece = 256 << 10;
 
 }  // namespace

@@ -21,7 +21,7 @@ struct SeccompDelete {
   void operator()(void* p) const { seccomp_release(p); }
 };
 
-// linux/landlock.h of today; Debian 12's stops at ABI 2.
+// As in the newest linux/landlock.h; that of Debian 12 knows only ABI 2.
 struct LandlockRuleset {
   std::uint64_t handled_access_fs = 0;
   std::uint64_t handled_access_net = 0;  // since ABI 4
@@ -30,7 +30,7 @@ struct LandlockRuleset {
 constexpr unsigned kLandlockVersion = 1U << 0;
 
 LandlockRuleset EverythingOf(long abi) {
-  // Rights were added at the upper end: 13 in ABI 1, then REFER (2), TRUNCATE (3) and IOCTL_DEV (5).
+  // Later ABIs added rights as higher bits: 13 in ABI 1, then REFER (2), TRUNCATE (3) and IOCTL_DEV (5).
   const unsigned fs_rights = abi >= 5 ? 16 : abi >= 3 ? 15 : abi >= 2 ? 14 : 13;
   LandlockRuleset r;
   r.handled_access_fs = (std::uint64_t{1} << fs_rights) - 1;
@@ -59,9 +59,9 @@ Result<> DropPrivileges(uid_t uid, gid_t gid, pid_t parent) {
     return Fail(OsError("prctl", "ambient capabilities", errno));
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return Fail(OsError("prctl", "no_new_privs", errno));
   if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return Fail(OsError("prctl", "dumpable", errno));
-  // After the change of user, which would forget it.
+  // This comes after the change of user, which resets it.
   if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) return Fail(OsError("prctl", "death signal", errno));
-  if (getppid() != parent) return Fail(StateError("sandbox.orphan", "the privileged process is gone"));
+  if (getppid() != parent) return Fail(StateError("sandbox.orphan", "the privileged process has ended"));
   return {};
 }
 
@@ -70,7 +70,7 @@ Result<std::uint32_t> ForbidFiles() {
   if (abi < 0 && (errno == ENOSYS || errno == EOPNOTSUPP)) return 0U;
   if (abi < 0) return Fail(OsError("landlock_create_ruleset", "version", errno));
   const LandlockRuleset all = EverythingOf(abi);
-  // An older kernel takes the shorter structure that it knows.
+  // An older kernel accepts only the shorter structure that it knows.
   const std::size_t size = abi >= 6 ? sizeof(all) : abi >= 4 ? 16 : 8;
   const long ruleset = syscall(SYS_landlock_create_ruleset, &all, size, 0);
   if (ruleset < 0) return Fail(OsError("landlock_create_ruleset", "", errno));
@@ -121,8 +121,8 @@ Result<> AllowOnlyServing() {
       SCMP_SYS(exit),
       SCMP_SYS(exit_group),
 #ifdef ASSAY_SANITIZED
-      // The sanitizers' runtimes: background threads, stacks for signals, reports; UBSan asks with a pipe
-      // whether memory can be read.
+      // For the sanitizers' runtimes: background threads, stacks for signals, reports. UBSan uses a pipe to
+      // check whether memory can be read.
       SCMP_SYS(nanosleep),
       SCMP_SYS(write),
       SCMP_SYS(sigaltstack),
@@ -137,13 +137,13 @@ Result<> AllowOnlyServing() {
   for (const int call : always)
     if (seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, call, 0) != 0)
       return Fail(LibError("seccomp", "a rule is refused"));
-  // Memory, but none that could be executed.
+  // Memory may be mapped, but not as executable.
   for (const int call : {SCMP_SYS(mmap), SCMP_SYS(mprotect)})
     if (seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, call, 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)) !=
         0)
       return Fail(LibError("seccomp", "a rule is refused"));
   if (seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_TSYNC, 1) != 0)
-    return Fail(LibError("seccomp", "this kernel can't filter all threads at once"));
+    return Fail(LibError("seccomp", "this kernel can't apply a filter to all threads at once"));
   if (const int error = seccomp_load(filter.get()); error != 0) return Fail(OsError("seccomp", "", -error));
   return {};
 }

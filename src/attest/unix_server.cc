@@ -19,21 +19,22 @@ namespace assay::attest {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr std::chrono::milliseconds kPatience{1000};  // what a connection has before it may make room
-constexpr unsigned kShares = 4;                       // one user holds one of so many
+// Time that a connection has before it may be closed for another one.
+constexpr std::chrono::milliseconds kPatience{1000};
+constexpr unsigned kShares = 4;  // one user may have 1/kShares of the connections
 
 struct Connection {
   UniqueFd peer;
   uid_t uid = 0;
   Clock::time_point since = Clock::now();
-  std::atomic<bool> hearing{true};  // it has not said what it wants
-  bool cut = false;                 // it made room, and is about to end
+  std::atomic<bool> hearing{true};  // it has not sent its question yet
+  bool cut = false;                 // it was closed for another connection and is about to end
   std::atomic<bool> done{false};
   std::thread thread;
 };
 using Connections = std::list<Connection>;
 
-// The connection that has gone longest without saying what it wants gives way. False: none has.
+// Closes the oldest of the connections that have not yet sent their question. False: there is none.
 template <typename Of>
 bool MakeRoom(Connections& serving, Of of) {
   Connection* oldest = nullptr;
@@ -69,13 +70,14 @@ Result<> UnixServer::Impl::Listen() {
   unlink(options.path.c_str());
   if (bind(listener.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0)
     return Fail(OsError("bind", options.path, errno));
-  // Everybody may ask; how much is shown depends on who it is.
+  // Every user may connect; what it is shown depends on its user id.
   if (chmod(options.path.c_str(), 0666) != 0) return Fail(OsError("chmod", options.path, errno));
   if (listen(listener.get(), 16) != 0) return Fail(OsError("listen", options.path, errno));
   return {};
 }
 
-// Root's connections and everybody else's are counted apart, and of the latter one user has a share.
+// Root's connections and those of other users are counted separately, and one user may have a share of the
+// latter.
 bool UnixServer::Impl::Admit(Connections& serving, uid_t uid) const {
   const auto count = [&](auto of) {
     return static_cast<unsigned>(

@@ -1,11 +1,12 @@
-// Challenges over a Unix socket, for who is on the machine itself.
+// Challenges over a Unix socket, for verifiers on the machine itself.
 //
+//   // given: Responder& responder
 //   ASSAY_ASSIGN(auto server, UnixServer::Start({.path = "/run/assayd/challenge.sock"}, responder));
 //
-// Contract: root sees everything, others what their level says. Connections and times are bounded; a thread
-// for each connection. Root's connections are counted apart from everybody else's, and of the latter one user
-// has a share of a quarter. Where there is no room, the oldest connection that has said nothing for a second
-// makes it; if there is none, the one too many is told "busy".
+// Contract: root sees everything, other users what their level allows. Connections and times are bounded;
+// each connection has a thread. Root's connections are counted separately from those of other users, and one
+// user may have a quarter of the latter. When all are taken, the oldest connection that has sent nothing for
+// a second is closed for the new one; if there is none, the new connection is answered "busy".
 #pragma once
 
 #include <chrono>
@@ -18,15 +19,15 @@ namespace assay::attest {
 
 struct UnixServerOptions {
   std::string path;
-  evidence::Level level = evidence::Level::kQuote;  // for others than root
-  unsigned max_connections = 32;                    // of root, and as many of others
+  evidence::Level level = evidence::Level::kQuote;  // for users other than root
+  unsigned max_connections = 32;                    // of root, and as many of the other users
   std::chrono::milliseconds timeout{30'000};
 };
 
 class UnixServer {
  public:
   static Result<std::unique_ptr<UnixServer>> Start(UnixServerOptions options, Responder& responder);
-  ~UnixServer();  // cuts off who is being served
+  ~UnixServer();  // closes the connections that are being served
 
  private:
   struct Impl;

@@ -1,10 +1,11 @@
 // Bytes, their texts (hex, base64, base64url), and the two cursors for reading and writing binary formats.
 //
+//   // given: ByteView data
 //   Reader r(data, "ima-list");
-//   ASSAY_ASSIGN(std::uint32_t pcr, r.U32Le());
-//   ASSAY_ASSIGN(ByteView name, r.Take(len, "name"));     // bounded: a ParseError with the offset otherwise
+//   ASSAY_ASSIGN(std::uint32_t size, r.U32Le("name length"));
+//   ASSAY_ASSIGN(ByteView name, r.Take(size, "name"));     // bounded: a ParseError with the offset otherwise
 //
-// Contract: a Reader never reads past its input, never allocates, and after an error stands where it stood
+// Contract: a Reader never reads past its input and never allocates. After an error it stands where it stood
 // before. Views point into the input and live as long as it does.
 #pragma once
 

@@ -1,4 +1,4 @@
-// Hex, base64 and base64url: one text for one value, so that what is read is written back the same.
+// Hex, base64 and base64url: each value has one text, so that a parsed text is written back unchanged.
 #include <algorithm>
 #include <cctype>
 

@@ -1,8 +1,9 @@
 // The wall clock as records and messages have it.
 //
-//   context.time_ms = NowMs();
+//   const std::uint64_t time_ms = NowMs();
 //
-// Contract: milliseconds since the epoch (UTC). It can be set, also backwards: order is told by the list.
+// Contract: milliseconds since the epoch (UTC). An administrator can set the clock, also backwards, so the
+// list and not the time tells the order of records.
 #pragma once
 
 #include <cstdint>

@@ -1,11 +1,12 @@
 // Keys, signatures and certificates: the few operations the other rooms need, over OpenSSL EVP.
 //
+//   // given: ByteView data
 //   ASSAY_ASSIGN(PrivateKey key, PrivateKey::GenerateP256());
-//   ASSAY_ASSIGN(Bytes sig, key.SignEs256(data));                 // r || s, 64 bytes, RFC 7518 section 3.4
-//   ASSAY_TRY(key.Public().VerifyEs256(data, sig));
+//   ASSAY_ASSIGN(Bytes signature, key.SignEs256(data));           // r || s, 64 bytes, RFC 7518 section 3.4
+//   ASSAY_TRY(key.Public().VerifyEs256(data, signature));
 //
-// Contract: an OpenSSL type appears in no public header but this one, as an opaque pointer. Verification
-// answers with Result<>: an error is a failure, never 'maybe'.
+// Contract: an OpenSSL type appears in no public header but this one, as an opaque pointer. A function that
+// verifies returns Result<>: every failure is an error, and there is no third answer.
 #pragma once
 
 #include <openssl/types.h>

@@ -1,6 +1,7 @@
-// OpenSSL's low-level SHA functions, because an EVP call costs about 300 ns before it hashes a byte, and a
-// replay is nothing but digests of one to three blocks. It is the same code underneath. Deprecated since 3.0,
-// and used in this file only: should they go, this file changes.
+// This file uses OpenSSL's low-level SHA functions, because an EVP call costs about 300 ns before it hashes a
+// byte, and a replay consists of digests of one to three blocks. It is the same code underneath. They are
+// deprecated since OpenSSL 3.0 and used only in this file, so that only this file has to change when OpenSSL
+// removes them.
 #define OPENSSL_SUPPRESS_DEPRECATED
 
 #include "base/digest.h"
@@ -18,7 +19,7 @@ namespace {
 struct AlgInfo {
   HashAlg alg;
   std::string_view name;
-  bool computed;  // false: only recognised
+  bool computed;  // false: the algorithm is only recognised
 };
 
 // Names: Linux crypto/hash_info.c; sizes: TPM 2.0 part 2.
@@ -36,7 +37,7 @@ const AlgInfo& Info(HashAlg alg) {
   return kAlgs[1];
 }
 
-// A caller that did not ask CanHash() or CanReplay() has no digest to go on with.
+// Ends the program: the caller must check CanHash() or CanReplay() first.
 [[noreturn]] void NotComputed() { std::abort(); }
 
 union State {
@@ -46,7 +47,7 @@ union State {
   EVP_MD_CTX* sm3;    // from Begin() to End() or Drop()
 };
 
-// OpenSSL has no low-level functions for it, and can be built without it.
+// OpenSSL has no low-level functions for SM3, and can be built without SM3.
 const EVP_MD* Sm3() {
   static const EVP_MD* const md = EVP_MD_fetch(nullptr, "SM3", nullptr);
   return md;
@@ -132,7 +133,7 @@ Digest End(HashAlg alg, State& s) {
 
 }  // namespace
 
-// A replay asks for this several times a record: a switch, not a search.
+// A replay calls this several times for each record, so it is a switch and not a search.
 std::size_t DigestSize(HashAlg alg) {
   switch (alg) {
     case HashAlg::kSha1:

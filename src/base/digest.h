@@ -1,11 +1,13 @@
 // Hash algorithms by all the names this field has for them, digests as values, and hashing.
 //
-//   Digest d = Hash(HashAlg::kSha256, data);
-//   Hasher h(HashAlg::kSha256); h.Update(a).Update(b); Digest d = h.Finish();
+//   // given: ByteView data, ByteView more
+//   const Digest whole = Hash(HashAlg::kSha256, data);
+//   Hasher hasher(HashAlg::kSha256);
+//   const Digest both = hasher.Update(data).Update(more).Finish();
 //
 // Contract: a Digest is a plain value of at most 64 bytes, comparable and hashable. Algorithms that are
-// recognised but not computed here (SHA-3) have names, sizes and identifiers; CanHash() is false for
-// them, and for SM3, which only logs are replayed with (CanReplay()).
+// recognised but not computed here (SHA-3) have names, sizes and identifiers; CanHash() is false for them.
+// CanHash() is false for SM3 too, which is computed only to replay logs of other programs (CanReplay()).
 #pragma once
 
 #include <array>

@@ -1,10 +1,12 @@
 // Descriptors and files: a move-only descriptor, and whole reads and writes.
 //
-//   ASSAY_ASSIGN(UniqueFd fd, Open("/x", O_RDONLY));
-//   ASSAY_ASSIGN(Bytes data, ReadFile("/x", 1 << 20));
+//   // given: const std::string& path
+//   ASSAY_ASSIGN(UniqueFd fd, Open(path, O_RDONLY));
+//   ASSAY_ASSIGN(Bytes data, ReadAll(fd.get(), 1 << 20));
+//   ASSAY_TRY(WriteFileAtomic(path, data));
 //
-// Contract: every descriptor is opened close-on-exec. EINTR is retried. Whole means whole: a short write or a
-// file above its bound is an error (OsError, or StateError "io.too-large").
+// Contract: every descriptor is opened close-on-exec. EINTR is retried. A read or write is done completely or
+// fails: a short write, or a file larger than its bound, is an error (OsError, or StateError "io.too-large").
 #pragma once
 
 #include <fcntl.h>

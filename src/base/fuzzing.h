@@ -1,9 +1,10 @@
-// Internal, for fuzz targets: what must hold.
+// Internal, for fuzz targets: a property that must hold for every input.
 //
-//   Require(second->path == first->path);
+//   // given: ByteView first, ByteView second
+//   Require(Equal(first, second));
 //
-// Contract: ends the process where it does not, which the fuzzer reports; the line of the call goes to
-// stderr.
+// Contract: where the property does not hold, the line of the call goes to stderr and the process ends, which
+// the fuzzer reports.
 #pragma once
 
 #include <cstdio>

@@ -1,7 +1,9 @@
 // Reading untrusted JSON: bounded in size and depth, UTF-8 checked, typed access with named errors (simdjson
 // inside). Writing is done with nlohmann::json in .cc files.
 //
+//   // given: std::string_view text
 //   ASSAY_ASSIGN(JsonDoc doc, JsonDoc::Parse(text, "challenge"));
+//   ASSAY_TRY(doc.root().OnlyKeys({"nonce", "first"}));
 //   ASSAY_ASSIGN(std::string nonce, doc.root().Str("nonce"));
 //
 // Contract: values are copies or views into the document, which must outlive them. A missing or ill-typed

@@ -1,4 +1,4 @@
-// Untrusted JSON: never a crash, and what is accepted can be walked to its end.
+// Untrusted JSON: parsing never crashes, and every value of an accepted document can be read.
 #include "base/fuzzing.h"
 #include "base/json.h"
 
@@ -6,7 +6,7 @@ using namespace assay;
 
 namespace {
 
-// Every accessor on every value; depth is the document's own bound.
+// Calls every accessor on every value. The depth is bounded by the document.
 void Walk(const JsonValue& v, std::size_t depth) {
   Require(depth <= JsonDoc::kMaxDepth);
   (void)v.AsStr();

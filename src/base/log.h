@@ -1,6 +1,7 @@
 // Logging for programs and rooms: levels, one line a message, text or JSON to stderr or a file.
 //
-//   log::Init({.json = true});      // once, in main
+//   // given: const std::string& tcti
+//   log::Init({.level = log::Level::kInfo, .json = true, .file = {}});   // once, in main
 //   log::Warn("tpm: {} is gone", tcti);
 //
 // Contract: never blocks on anything that may itself be measured (no syslog, no journal socket); messages are

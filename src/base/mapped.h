@@ -1,11 +1,12 @@
 // A file's content as bytes, mapped read-only.
 //
-//   ASSAY_ASSIGN(MappedFile file, MappedFile::Open("/x"));
-//   Use(file.view());
+//   // given: const std::string& path
+//   ASSAY_ASSIGN(MappedFile file, MappedFile::Open(path));
+//   const Digest digest = Hash(HashAlg::kSha256, file.view());
 //
-// Contract: for files that are replaced or grow, but are never cut short while mapped (a cut gives SIGBUS):
-// lists on the attester's own tmpfs, reference indexes. The view is of the size at the time of Open() and
-// lives as long as the object.
+// Contract: for files that are replaced or grow, but are never cut short while they are mapped (reading past
+// a cut raises SIGBUS): lists on the attester's own tmpfs, reference indexes. The view has the size that the
+// file had at Open(), and lives as long as the object.
 #pragma once
 
 #include <string>

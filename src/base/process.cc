@@ -22,7 +22,7 @@ struct Actions {
   Actions& operator=(const Actions&) = delete;
 };
 
-// False when the pipe has ended.
+// Reads what is in the pipe; false at its end.
 bool Drain(int fd, std::string& text) {
   std::array<char, 64 << 10> block;
   const ssize_t n = read(fd, block.data(), block.size());

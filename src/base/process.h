@@ -1,10 +1,11 @@
 // Runs a program to its end and keeps what it printed.
 //
-//   ASSAY_ASSIGN(Output o, RunProgram({"dpkg-query", "-W"}, "."));
+//   ASSAY_ASSIGN(Output output, RunProgram({"dpkg-query", "-W"}, "."));
+//   EachLine(output.out, [](std::string_view line) { log::Info("{}", line); });
 //
-// Contract: no shell; found by PATH; messages are in English (LC_ALL=C); stdin is /dev/null. A program that
-// can't be started is an OsError; one that fails is not an error here: look at `exit_code` (128 + n for
-// signal n).
+// Contract: no shell is used; the program is found by PATH; its messages are in English (LC_ALL=C); its stdin
+// is /dev/null. A program that can't be started is an OsError. A program that fails is no error: the caller
+// looks at `exit_code` (128 + n for signal n).
 #pragma once
 
 #include <algorithm>

@@ -1,10 +1,13 @@
 // Test support: data of real machines that other projects publish. It is not a part of this tree.
 //
-//   const Bytes log = RealData("eventlogs/debian-10.bin");
-//   if (log.empty()) GTEST_SKIP() << NoRealData();
+//   #include <gtest/gtest.h>
+//   TEST(EventLog, OfARealMachine) {
+//     const Bytes log = RealData("eventlogs/debian-10.bin");
+//     if (log.empty()) GTEST_SKIP() << NoRealData();
+//   }
 //
 // Contract: the folder is the one that the environment variable ASSAY_REAL_DATA names, else ../shared/data
-// beside the repository. A file that is not there is empty. Only for tests: the build gives them
+// beside the repository. A missing file reads as empty bytes. Only for tests: the build gives them
 // ASSAY_TEST_DATA.
 #pragma once
 

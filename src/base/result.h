@@ -1,11 +1,12 @@
 // Errors: one must-check Result<T>, and error types that carry fields.
 //
-//   Result<Bytes> ReadList(const std::string& path) {
-//     ASSAY_ASSIGN(Bytes data, ReadFile(path, kMaxList));        // returns the error, if there is one
+//   // given: const std::string& path
+//   const auto read_list = [&]() -> Result<Bytes> {
+//     ASSAY_ASSIGN(Bytes data, ReadFile(path, 1 << 20));         // returns the error, if there is one
 //     if (data.empty()) return Fail(ParseError{"ima-list", 0, "empty"});
 //     return data;
-//   }
-//   if (auto r = ReadList(p); !r) log::Warn("{}", r.error().Message());
+//   };
+//   if (auto list = read_list(); !list) log::Warn("{}", list.error().Message());
 //
 // Contract: a Result that is not looked at does not compile. An error has a stable dotted name (code(), for
 // tests, JSON and metrics), a sentence for people (Message()), and its own type with fields

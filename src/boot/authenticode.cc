@@ -24,19 +24,19 @@ Error Malformed(std::string what) { return StateError("authenticode.malformed", 
 
 struct Opened {
   Pkcs7Ptr pkcs7;
-  ByteView content;  // of SpcIndirectDataContent, without its tag and length: what the signer signed
+  ByteView content;  // of SpcIndirectDataContent, without its tag and length: the signed bytes
 };
 
-// The content octets of the DER element at the start, which must be a SEQUENCE.
+// The content of the DER element at the start, which must be a SEQUENCE.
 Result<ByteView> SequenceContent(ByteView der, std::string_view what) {
   const unsigned char* p = der.data();
   long length = 0;
   int tag = 0, xclass = 0;
   const int form = ASN1_get_object(&p, &length, &tag, &xclass, static_cast<long>(der.size()));
-  // 0x80: an error; the lowest bit: BER's indefinite length.
+  // Bit 0x80 means an error, and bit 0x01 BER's indefinite length.
   if ((form & 0x81) != 0 || tag != V_ASN1_SEQUENCE || xclass != V_ASN1_UNIVERSAL) {
     ERR_clear_error();
-    return Fail(Malformed(std::string(what) + " is no sequence"));
+    return Fail(Malformed(std::string(what) + " is not a sequence"));
   }
   return ByteView(p, static_cast<std::size_t>(length));
 }
@@ -46,12 +46,12 @@ Result<Opened> OpenSignature(ByteView der) {
   const unsigned char* p = der.data();
   out.pkcs7.reset(d2i_PKCS7(nullptr, &p, static_cast<long>(der.size())));
   if (!out.pkcs7) return Fail(OpenSslError("reading a signature"));
-  if (!PKCS7_type_is_signed(out.pkcs7.get())) return Fail(Malformed("no signed data"));
+  if (!PKCS7_type_is_signed(out.pkcs7.get())) return Fail(Malformed("there is no signed data"));
   const PKCS7* inner = out.pkcs7->d.sign != nullptr ? out.pkcs7->d.sign->contents : nullptr;
   char oid[32] = {};
   if (inner == nullptr || OBJ_obj2txt(oid, sizeof(oid), inner->type, 1) <= 0 ||
       std::string_view(oid) != "1.3.6.1.4.1.311.2.1.4")
-    return Fail(Malformed("what is signed is no image's digest"));
+    return Fail(Malformed("the signature is not over an image's digest"));
   const ASN1_TYPE* other = inner->d.other;
   if (other == nullptr || other->type != V_ASN1_SEQUENCE) return Fail(Malformed("no content"));
   const ByteView whole(ASN1_STRING_get0_data(other->value.sequence),
@@ -64,7 +64,8 @@ Result<Opened> OpenSignature(ByteView der) {
 
 Result<Digest> SignedDigest(ByteView pkcs7) {
   ASSAY_ASSIGN(const Opened opened, OpenSignature(pkcs7));
-  // SpcAttributeTypeAndOptionalValue, which says only that it is about a PE image, and then DigestInfo.
+  // First comes SpcAttributeTypeAndOptionalValue, which only says that the digest is of a PE image, and then
+  // DigestInfo.
   ASSAY_ASSIGN(const ByteView attribute, SequenceContent(opened.content, "the attribute"));
   const std::size_t used =
       static_cast<std::size_t>(attribute.data() - opened.content.data()) + attribute.size();
@@ -97,8 +98,8 @@ bool IsSignedBy(ByteView pkcs7, ByteView certificate) {
   const BioPtr content(BIO_new_mem_buf(opened->content.data(), static_cast<int>(opened->content.size())));
   bool good = anchor && store && content && X509_STORE_add_cert(store.get(), anchor.get()) == 1;
   if (good) {
-    // As EDK2 does it: an intermediate certificate in db is an anchor too, and firmware has no clock to
-    // trust.
+    // As in EDK2, an intermediate certificate in db is a trust anchor too, and times are not checked because
+    // firmware has no reliable clock.
     X509_STORE_set_flags(store.get(), X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_NO_CHECK_TIME);
     X509_STORE_set_purpose(store.get(), X509_PURPOSE_ANY);
     good = PKCS7_verify(opened->pkcs7.get(), nullptr, store.get(), content.get(), nullptr, PKCS7_BINARY) == 1;

@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::uint32_t kSecureBootPcr = 7;
 
-// A signature on this image, whose digest is the image's, and which leads to this certificate.
+// Whether the image has a signature with its own digest that leads to this certificate.
 bool IsVerifiedBy(const PeImage& image, ByteView certificate) {
   return std::any_of(image.signatures.begin(), image.signatures.end(), [&](ByteView signature) {
     const auto digest = SignedDigest(signature);
@@ -18,7 +18,7 @@ bool IsVerifiedBy(const PeImage& image, ByteView certificate) {
   });
 }
 
-// The signatures of a variable of PCR 7 that its digest proves: db's or dbx's lists.
+// The signatures in db or dbx, from an event of PCR 7 whose digest proves the variable.
 std::vector<Signature> DatabaseOf(const Examined& now, std::string_view name) {
   for (std::size_t i = 0; i < now.size(); ++i) {
     const auto* v = std::get_if<Variable>(&now.decoded[i].body);
@@ -31,7 +31,7 @@ std::vector<Signature> DatabaseOf(const Examined& now, std::string_view name) {
   return {};
 }
 
-// Certificates that verified something in this boot.
+// The certificates that verified an image in this boot.
 std::vector<ByteView> Authorities(const Examined& now) {
   std::vector<ByteView> out;
   for (std::size_t i = 0; i < now.size(); ++i) {
@@ -73,13 +73,14 @@ Result<std::optional<std::string>> VerifiedAlike(const Examined& now, const PeIm
   for (const Signature& s : DatabaseOf(now, "db")) {
     if (s.certificate) others.push_back(s.data);
     if (s.type_name == "sha256" && Equal(s.data, after.Authenticode(HashAlg::kSha256).view()))
-      return Open("db has the new image by its digest, not by its signer");
+      return Open("db allows the new image by its digest and not by its signer");
   }
   if (std::none_of(others.begin(), others.end(), verifies(after)))
     return Fail(StateError("boot.not-bootable",
                            "Secure Boot is on, and nothing in db or in the log verifies the new image"));
-  if (same == authorities.end()) return Open("what verified the old image can't be told from the log");
-  return Open("another certificate verifies the new image than verified the old one");
+  if (same == authorities.end())
+    return Open("the log does not tell which certificate verified the old image");
+  return Open("the new image is verified by another certificate than the old one");
 }
 
 }  // namespace assay::boot

@@ -140,10 +140,10 @@ json Of(const Variable& v) {
   return out;
 }
 
-// On one line.
+// The value on one line.
 std::string Line(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace); }
 
-// A string as JSON has it. Most need no escape.
+// A string with JSON's quotes and escapes. Most strings need no escape.
 std::string Quoted(std::string_view text) {
   const bool plain = IsPrintableAscii(text) && text.find_first_of("\"\\") == std::string_view::npos;
   if (!plain) return Line(json(text));
@@ -155,7 +155,7 @@ std::string Quoted(std::string_view text) {
   return out;
 }
 
-// What there may be a hundred thousand of is written by hand.
+// Written without a JSON value in memory, because there may be a hundred thousand of them.
 std::string BodyLine(const Decoded& decoded) {
   if (const auto* t = std::get_if<Text>(&decoded.body))
     return fmt::format(R"({{"kind":"text","prefix":{},"text":{},"utf16":{}}})", Quoted(t->prefix),
@@ -163,7 +163,7 @@ std::string BodyLine(const Decoded& decoded) {
   return Line(std::visit([](const auto& body) { return Of(body); }, decoded.body));
 }
 
-// By hand, too: there are as many as the log has events, and each has ten members.
+// Also written without a JSON value: every event of the log has one, with ten members.
 std::string EventLine(const Examined& x, std::size_t i) {
   const Event& e = x.event(i);
   const Proof& proof = x.proofs[i];
@@ -207,7 +207,7 @@ std::string StoryText(const StoryLine& line) {
   return out + "}";
 }
 
-// One object, a member after the other.
+// Writes one object, member after member.
 class Document {
  public:
   explicit Document(std::FILE* out) : out_(out) {}
@@ -215,7 +215,7 @@ class Document {
     Name(name);
     Put(Line(value));
   }
-  // line(i): an element, on one line.
+  // line(i): returns element i on one line.
   template <typename F>
   void Array(std::string_view name, std::size_t size, F line) {
     Name(name);
@@ -226,7 +226,7 @@ class Document {
     }
     Put("]");
   }
-  // each(element): calls element(line) for each of them.
+  // each(element): calls element(line) for each element.
   template <typename F>
   void Stream(std::string_view name, F each) {
     Name(name);

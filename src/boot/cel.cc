@@ -34,7 +34,7 @@ bool IsRegisterType(std::uint8_t type) {
   return type == kCelPcr || type == kCelNvIndex || type == kCelCcRegister;
 }
 
-// Different tools write integers with as many bytes as they need, with four, or with eight.
+// Tools write integers with as many bytes as the value needs, with four, or with eight.
 Result<std::uint64_t> Number(const Reader& r, const Tlv& tlv, std::size_t max, std::string_view what) {
   if (tlv.value.empty() || tlv.value.size() > max) return Fail(r.BadAt(tlv.offset + 1, what));
   std::uint64_t v = 0;
@@ -118,8 +118,8 @@ class Numbering {
 
 }  // namespace
 
-// A TCG log may begin with the same bytes (PCR 0, EV_SEPARATOR or EV_S_CRTM_VERSION), so look at the next two
-// fields too: for them a TCG log would need a digest of chosen bytes.
+// A TCG log may begin with the same bytes (PCR 0, EV_SEPARATOR or EV_S_CRTM_VERSION), so the next two fields
+// are checked too: there a TCG log has a digest, which would have to have chosen bytes.
 bool LooksLikeCel(ByteView data) {
   Reader r(data, kFormat);
   const auto number = TakeTlv(r, "");
@@ -151,7 +151,8 @@ Result<EventLog> ParseCel(ByteView data, const ParseOptions& options) {
     if (!numbering.Follows(e.cel->record, e.index))
       return Fail(r.BadAt(e.offset, "record number out of order"));
     e.number = log.events.size();
-    // The digest of an event that is not extended is of no bank: a Spec ID header carried over has a SHA-1.
+    // The digest of an event that is not extended belongs to no bank: a copied Spec ID header has a SHA-1
+    // digest.
     for (const LogDigest& d : e.measured() ? e.digests : std::vector<LogDigest>()) {
       const auto same = [&](const AlgorithmSize& a) { return a.alg == d.alg; };
       if (std::none_of(log.algorithms.begin(), log.algorithms.end(), same))
@@ -160,7 +161,7 @@ Result<EventLog> ParseCel(ByteView data, const ParseOptions& options) {
     log.events.push_back(std::move(e));
   }
   const std::uint8_t register_type = log.events[0].cel->register_type;
-  if (register_type == kCelNvIndex) return Fail(r.BadAt(0, "a log of NV indexes"));
+  if (register_type == kCelNvIndex) return Fail(r.BadAt(0, "the log is of NV indexes"));
   const Registers own = register_type == kCelCcRegister ? Registers::kCc : Registers::kPcr;
   log.registers = options.registers.value_or(own);
   return log;

@@ -17,7 +17,7 @@ bool IsZero(ByteView b) {
   return std::all_of(b.begin(), b.end(), [](std::uint8_t v) { return v == 0; });
 }
 
-// Which PCRs a type may go to; a bit for each PCR. Only types with a place of their own.
+// The PCRs that an event type may be in, one bit for each PCR. Types that may be in any PCR are not listed.
 struct Place {
   std::uint32_t type;
   std::uint32_t pcrs;
@@ -69,13 +69,12 @@ void CheckDigests(const Examined& x, std::size_t i, Problems& out) {
               {e.number});
     return;
   }
-  // The register of the bank that is judged has a digest that nobody can name, or it was not extended;
-  // another bank's lack says nothing of this one.
+  // Without a digest in the examined bank, the register has an unknown value or was not extended. A digest
+  // that is missing in another bank does not matter for this one.
   if (e.Find(x.bank) == nullptr)
-    out.Add("digest.missing", Severity::kError, "the event lacks the digest of the bank that is judged",
-            {e.number});
+    out.Add("digest.missing", Severity::kError, "the event lacks a digest in the examined bank", {e.number});
   else if (e.digests.size() < log.algorithms.size())
-    out.Add("digest.missing", Severity::kNote, "the event lacks the digest of a bank that is not judged",
+    out.Add("digest.missing", Severity::kNote, "the event lacks a digest in a bank that is not examined",
             {e.number});
   const auto covers = [](Grade grade) { return grade == Grade::kProven || grade == Grade::kPartly; };
   const bool judged = covers(x.proofs[i].grade);
@@ -83,11 +82,11 @@ void CheckDigests(const Examined& x, std::size_t i, Problems& out) {
     if (bank == x.bank || e.Find(bank) == nullptr ||
         covers(Prove(log, e, bank, x.decoded[i]).grade) == judged)
       continue;
-    // Data that only the other bank's digest fits was written by somebody who does not care for this one.
+    // The data fits only the digest of another bank: an attacker may have written it who ignored the examined
+    // bank.
     out.Add("digest.banks-differ", judged ? Severity::kWarning : Severity::kError,
-            judged
-                ? "the data is proven by the bank that is judged, and not by another's digest"
-                : "the data is proven by another bank's digest, and not by that of the bank that is judged",
+            judged ? "the digest in the examined bank proves the data, but that of another bank does not"
+                   : "the digest of another bank proves the data, but that of the examined bank does not",
             {e.number});
     return;
   }
@@ -98,15 +97,15 @@ void CheckRegister(const EventLog& log, const Event& e, Problems& out) {
   const std::uint32_t count = log.registers == Registers::kPcr ? kPcrCount : kCcRegisterCount;
   if (e.index >= count)
     out.Add("register.out-of-range", Severity::kError,
-            fmt::format("there is no register {}: it can't have been extended", e.index), {e.number});
+            fmt::format("there is no register {}, so it can't have been extended", e.index), {e.number});
   else if (log.registers == Registers::kCc && e.index == 0)
-    out.Add("register.not-extendable", Severity::kWarning, "MRTD is fixed at launch: nothing extends it",
+    out.Add("register.not-extendable", Severity::kWarning, "MRTD is fixed at launch and can't be extended",
             {e.number});
   if (log.registers != Registers::kPcr || e.index >= kPcrCount) return;
   for (const Place& place : kPlaces) {
     if (place.type == e.type && (place.pcrs >> e.index & 1) == 0)
       out.Add("type.register", Severity::kWarning,
-              fmt::format("{} does not belong into PCR {}", EventTypeName(e.type), e.index), {e.number});
+              fmt::format("{} does not belong in PCR {}", EventTypeName(e.type), e.index), {e.number});
   }
 }
 
@@ -134,7 +133,7 @@ void CheckContent(const Examined& x, std::size_t i, Problems& out) {
             fmt::format("{}: {} bytes follow the value", Printable(v->name), v->trailing), {e.number});
 }
 
-// EV_NO_ACTION events that change how the rest is read, and the events they speak of.
+// EV_NO_ACTION events that change how the rest of the log is read, and the events that they refer to.
 void CheckStartup(const Examined& x, Problems& out) {
   bool extended = false, seen = false, hcrtm = false;
   for (std::size_t i = 0; i < x.size(); ++i) {
@@ -161,7 +160,7 @@ void CheckStartup(const Examined& x, Problems& out) {
         out.Add("startup-locality.repeated", Severity::kError, "a second StartupLocality", {e.number});
       if (extended)
         out.Add("startup-locality.late", Severity::kError,
-                "StartupLocality after PCR 0 was extended: it does not count", {e.number});
+                "StartupLocality comes after the first extension of PCR 0, so it is ignored", {e.number});
       seen = true;
     }
     if (e.type == kEfiHcrtmEvent) {

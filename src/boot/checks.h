@@ -1,9 +1,12 @@
 // Inside this room: the pieces of Check() (examine.h), in two files.
 //
-//   Problems out; CheckSeparators(x, out); return out.Take();
+//   // given: const Examined& x
+//   Problems problems;
+//   CheckSeparators(x, problems);
+//   const std::vector<Problem> found = problems.Take();
 //
-// Contract: problems of one name and text are put together, with all their events, in the order they were
-// found first.
+// Contract: problems with the same name and text become one problem with all their events. Problems stand in
+// the order in which they were first found.
 #pragma once
 
 #include <map>

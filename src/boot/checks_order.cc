@@ -28,7 +28,7 @@ void CheckSeparatorValue(const Examined& x, std::size_t i, Problems& out) {
   }
   const Grade grade = x.proofs[i].grade;
   const bool covers = grade == Grade::kProven || grade == Grade::kPartly;
-  // The data may be padded, what is measured may not.
+  // The data may be padded, but the measured bytes may not.
   if (separator == nullptr || (separator->value != 0 && separator->value != 0xFFFFFFFF) ||
       (covers && x.proofs[i].covered.size() != sizeof(separator->value)))
     out.Add("separator.value", Severity::kError,
@@ -38,12 +38,12 @@ void CheckSeparatorValue(const Examined& x, std::size_t i, Problems& out) {
             {e.number});
 }
 
-// What may follow the separator of PCR 0 to 3, 6 and 7. PCR 4 and 5 tell of boot attempts, which come after
-// it.
+// The events that may follow the separator of PCR 0 to 3, 6 and 7. PCR 4 and 5 describe boot attempts, which
+// come after the separator.
 void CheckAfterSeparator(const Examined& x, std::size_t i, Problems& out) {
   const Event& e = x.event(i);
   if (e.type == kSeparator || e.index == 4 || e.index == 5) return;
-  if (e.index == 7 && IsVariableEvent(e.type)) return;  // CheckSecureBoot's
+  if (e.index == 7 && IsVariableEvent(e.type)) return;  // CheckSecureBoot() checks it
   // Tables handed to the operating system are complete only when it is about to start.
   const Severity severity = e.index == 1 ? Severity::kNote : Severity::kWarning;
   out.Add("event.after-separator", severity, fmt::format("PCR {}: extended after its separator", e.index),
@@ -53,7 +53,7 @@ void CheckAfterSeparator(const Examined& x, std::size_t i, Problems& out) {
 struct KnownAction {
   std::string_view text;
   std::uint32_t pcr;
-  std::uint32_t also;  // where EDK2 before 2013 and many makers put it; else as pcr
+  std::uint32_t also;  // the PCR that EDK2 before 2013 and many makers use; otherwise the same as pcr
 };
 constexpr KnownAction kActions[] = {
     {"Calling EFI Application from Boot Option", 4, 5},
@@ -85,7 +85,7 @@ void CheckSeparators(const Examined& x, Problems& out) {
               {e.number});
     if (e.type != kSeparator && !x.separator[i]) continue;
     if (e.type == kSeparator) CheckSeparatorValue(x, i, out);
-    // A CC register stands for several PCRs, each with a separator of its own.
+    // A CC register stands for several PCRs, each of which has a separator.
     if (++separators[e.index] > 1 && x.log->registers == Registers::kPcr)
       out.Add("separator.repeated", Severity::kError, fmt::format("PCR {}: a second separator", e.index),
               {e.number});
@@ -93,12 +93,11 @@ void CheckSeparators(const Examined& x, Problems& out) {
   if (x.log->registers != Registers::kPcr || x.log->format == Format::kCelTlv) return;
   for (std::uint32_t pcr = 0; pcr < kFirmwarePcrs; ++pcr) {
     if (separators[pcr] == 0)
-      out.Add(
-          "separator.missing", Severity::kError,
-          fmt::format(
-              "PCR {}: no separator, so what the firmware and what the loader measured can't be told apart",
-              pcr),
-          {});
+      out.Add("separator.missing", Severity::kError,
+              fmt::format("PCR {} has no separator, so measurements of the firmware and of the loader can't "
+                          "be distinguished",
+                          pcr),
+              {});
   }
 }
 
@@ -154,7 +153,8 @@ void CheckSecureBoot(const Examined& x, Problems& out) {
     position = std::max(position, expected);
   }
   if (seen["SecureBoot"] == 0 && x.log->format != Format::kCelTlv)
-    out.Add("secure-boot.missing", Severity::kWarning, "the log has no SecureBoot variable in its place", {});
+    out.Add("secure-boot.missing", Severity::kWarning, "the log has no SecureBoot variable where it must be",
+            {});
 }
 
 void CheckActions(const Examined& x, Problems& out) {
@@ -164,14 +164,14 @@ void CheckActions(const Examined& x, Problems& out) {
     if (x.proofs[i].grade != Grade::kProven && !e.data.empty())
       out.Add("action.unproven", Severity::kError,
               fmt::format("\"{}\": {}", Printable(x.TextOf(i)), x.proofs[i].how), {e.number});
-    // The register and the text are both measured: an action elsewhere can hide or forge nothing, it is only
-    // not looked for there.
+    // The register and the text are both measured, so an action in another register can't hide or forge
+    // anything. It is only not found there.
     for (const KnownAction& known : kActions) {
       if (e.type == kEfiAction && x.TextOf(i) == known.text && !x.In(i, known.pcr))
-        out.Add("action.register", x.In(i, known.also) ? Severity::kNote : Severity::kWarning,
-                fmt::format("\"{}\" does not belong into {}", known.text,
-                            RegisterName(x.log->registers, e.index)),
-                {e.number});
+        out.Add(
+            "action.register", x.In(i, known.also) ? Severity::kNote : Severity::kWarning,
+            fmt::format("\"{}\" does not belong in {}", known.text, RegisterName(x.log->registers, e.index)),
+            {e.number});
     }
   }
 }

@@ -1,15 +1,17 @@
 // What UEFI puts into event data: GUIDs, UTF-16 text, variables, signature databases, load options, device
 // paths, the partition table.
 //
-//   ASSAY_ASSIGN(Variable v, ParseVariable(event.data));                // UEFI_VARIABLE_DATA
-//   if (const auto* db = std::get_if<SignatureDatabase>(&v.meaning))
-//   Use(db->signatures[0].certificate->subject); Print(DevicePathText(option.device_path)); //
-//   "PciRoot(0x0)/Pci(0x3,0x0)/..."
+//   // given: ByteView event_data, const LoadOption& option
+//   ASSAY_ASSIGN(Variable variable, ParseVariable(event_data));            // UEFI_VARIABLE_DATA
+//   if (const auto* db = std::get_if<SignatureDatabase>(&variable.meaning)) {
+//     for (const Signature& s : db->signatures) log::Info("{} of {}", s.type_name, GuidLabel(s.owner));
+//   }
+//   log::Info("{}", DevicePathText(option.device_path));                   // "PciRoot(0x0)/Pci(0x3,0x0)/..."
 //
-// Contract: integers are little-endian, text is UTF-16LE (what is not valid becomes U+FFFD); all texts that
-// come out are UTF-8. Bad input is a ParseError "parse.efi" whose offset counts from the start of the bytes
-// given. Nothing allocates by a length found in the input; views live as long as it does. Nothing here says
-// whether the bytes are what was measured: that is proof.h. Source: UEFI 2.10
+// Contract: integers are little-endian, text is UTF-16LE (invalid code units become U+FFFD). All texts that
+// the functions return are UTF-8. Bad input is a ParseError "parse.efi" whose offset counts from the start of
+// the bytes given. No allocation depends on a length found in the input; views live as long as the input.
+// These functions do not check that the bytes were measured: proof.h does. Source: UEFI 2.10
 // (sections 3.1.3, 5.3, 8.2, 10.3, 32.4.1), TCG PC Client Platform Firmware Profile 1.06 (section 10.2).
 #pragma once
 
@@ -32,7 +34,7 @@ struct Guid {
   friend bool operator==(const Guid&, const Guid&) = default;
 };
 Guid GuidFrom(ByteView sixteen_bytes);                 // the first 16 bytes
-std::string_view GuidName(const Guid& guid);           // "EFI_GLOBAL_VARIABLE"; empty: not one we know
+std::string_view GuidName(const Guid& guid);           // "EFI_GLOBAL_VARIABLE"; empty: unknown
 std::string GuidLabel(const Guid& guid);               // the name, else the digits
 bool IsGuid(const Guid& guid, std::string_view text);  // text: as ToString() prints it
 
@@ -47,7 +49,7 @@ struct Certificate {
   std::string not_before, not_after;
   Digest fingerprint;  // SHA-256 of the DER
 };
-Result<Certificate> ParseCertificate(ByteView der);  // LibError for what OpenSSL does not take
+Result<Certificate> ParseCertificate(ByteView der);  // LibError if OpenSSL can't parse it
 
 // One EFI_SIGNATURE_DATA with its list's type.
 struct Signature {
@@ -55,7 +57,7 @@ struct Signature {
   std::string type_name;  // "x509", "sha256", "x509-sha256", ..., else the GUID
   Guid owner;
   ByteView data;                           // without the owner
-  std::optional<Certificate> certificate;  // x509 that OpenSSL reads
+  std::optional<Certificate> certificate;  // of an x509 signature that OpenSSL can parse
 };
 struct SignatureDatabase {
   std::vector<Signature> signatures;  // all lists' signatures, in order
@@ -70,16 +72,16 @@ struct LoadOption {
 };
 Result<LoadOption> ParseLoadOption(ByteView value);
 
-// In words, nodes joined by "/", instances by ","; what is not understood is kept as Path(type,subtype,hex).
-// A path that ends early ends in "<truncated>".
+// The path as text, nodes joined by "/", instances by ",". An unknown node is written as
+// Path(type,subtype,hex). A path that ends early ends in "<truncated>".
 std::string DevicePathText(ByteView path);
 
 struct BootOrder {
   std::vector<std::uint16_t> entries;  // of Boot####
 };
 
-// UEFI_VARIABLE_DATA. `meaning` is what the name promises and the value keeps; else monostate, with the
-// reason in `fault` when the name promised something.
+// UEFI_VARIABLE_DATA. `meaning` is the decoded value of a variable whose format we know by its name. It is
+// monostate for other variables, and for a value that does not have that format; `fault` then says why.
 struct Variable {
   Guid guid;
   std::string name;

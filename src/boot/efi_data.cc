@@ -21,8 +21,8 @@ bool IsBootEntry(std::string_view name, std::string_view prefix) {
                      [](unsigned char c) { return std::isxdigit(c) != 0; });
 }
 
-// What verified an image (EV_EFI_VARIABLE_AUTHORITY): an EFI_SIGNATURE_DATA, or, from shim, the certificate
-// alone.
+// The certificate that verified an image (EV_EFI_VARIABLE_AUTHORITY): an EFI_SIGNATURE_DATA, or the
+// certificate alone if shim logged it.
 std::optional<Signature> AuthoritySignature(ByteView value) {
   constexpr std::size_t kOwner = 16;
   Signature s;
@@ -50,7 +50,7 @@ void GiveMeaning(Variable& v) {
   if (global && IsOneOf(v.name, {"SecureBoot", "SetupMode", "AuditMode", "DeployedMode", "VendorKeys"})) {
     if (v.value.size() == 1 && v.value[0] <= 1)
       v.meaning = v.value[0] == 1;
-    else if (!v.value.empty())  // an absent one is measured with no value
+    else if (!v.value.empty())  // an absent variable is measured with an empty value
       v.fault = "not one byte of 0 or 1";
   } else if (global && IsOneOf(v.name, {"BootOrder", "DriverOrder", "SysPrepOrder"})) {
     BootOrder order;
@@ -115,7 +115,7 @@ Result<Variable> ParseVariable(ByteView data) {
   if (name_length > r.remaining() / 2) return Fail(r.BadAt(16, "variable name length"));
   ASSAY_ASSIGN(const ByteView name, r.Take(static_cast<std::size_t>(name_length) * 2, "variable name"));
   for (std::size_t i = 0; i + 3 < name.size(); i += 2) {
-    // A NUL inside would make two different variables read the same.
+    // With a NUL inside, the names of two different variables would look the same.
     if (name[i] == 0 && name[i + 1] == 0) return Fail(r.BadAt(32 + i, "NUL in the variable name"));
   }
   v.name = FromUtf16(name);

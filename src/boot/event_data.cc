@@ -62,12 +62,13 @@ FoundText Utf16Event(ByteView data) {
   std::size_t end = 0;
   while (end + 1 < data.size() && (data[end] != 0 || data[end + 1] != 0)) end += 2;
   const ByteView rest = data.subspan(std::min(end + 2, data.size()));
-  const ByteView after = end + 1 < data.size() ? rest : data.subspan(end);  // no NUL: at most an odd byte
+  // Without a NUL this is at most an odd byte.
+  const ByteView after = end + 1 < data.size() ? rest : data.subspan(end);
   return {Text{FromUtf16(data.first(end)), "", true}, AllZero(after) ? ByteView() : after};
 }
 
-// A text ends at its first NUL, whatever follows: GRUB and shim have logged more than the text, and what they
-// hash is the text. A few letters in front of other bytes are no text, unless GRUB's prefix says so.
+// A text ends at its first NUL. GRUB and shim have logged bytes after the text, but hash only the text. A few
+// letters before other bytes are not taken for a text, unless they have a prefix of GRUB.
 std::optional<FoundText> AsTextEvent(ByteView data) {
   constexpr std::size_t kShortest = 3;
   if (LooksUtf16(data)) return Utf16Event(data);
@@ -130,7 +131,7 @@ Result<TaggedEvent> ParseTagged(ByteView data) {
   for (const TagName& known : kTags) {
     if (known.id == t.id) t.name = known.name;
   }
-  // Most tags of others hold bytes, of which some read like a text.
+  // Most other tags hold binary data, which may look like a text.
   const auto found = IsWindowsTag(t.id) ? std::nullopt : AsTextEvent(t.data);
   if (found && (!t.name.empty() || (found->trailing.empty() && IsPrintableAscii(found->text.text))))
     t.description = found->text.prefix + found->text.text;
@@ -213,8 +214,8 @@ void DecodeSeparator(ByteView data, Decoded& out) {
     out.fault = "a separator is not four bytes long";
 }
 
-// Firmware volumes, POST code and S-CRTM contents: an address and a length, the same with a name, or a text
-// alone. Some firmware logs one under the number of the other.
+// Firmware volumes, POST code and S-CRTM contents: an address and a length, the same with a name, or only a
+// text. Some firmware logs one form with the type of another.
 void DecodeBlob(ByteView data, bool named, Decoded& out) {
   constexpr std::size_t kBlob = 16;
   ByteView body = data;
@@ -238,8 +239,8 @@ void DecodeBlob(ByteView data, bool named, Decoded& out) {
     out.fault = (named ? with_name : plain).error().Message();
 }
 
-// Types whose data is a text by the profile, or by what loaders write. Of the others the data is only looked
-// at: a maker's structure may begin with a name.
+// The types whose data is a text, according to the profile or because loaders write texts there. The data of
+// other types only may look like a text: a maker's structure can begin with a name.
 bool IsTextType(std::uint32_t type) {
   return type == kIpl || type == kAction || type == kEfiAction || type == kSCrtmVersion ||
          type == kOmitBootDeviceEvents || type == kCompactHash;

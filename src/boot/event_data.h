@@ -1,16 +1,16 @@
-// The event field of one event, opened by its type.
+// The event field of one event, decoded according to its type.
 //
-//   const Decoded d = DecodeEvent(log, event);
-//   if (const auto* v = std::get_if<Variable>(&d.body)) Use(v->name);
-//   if (!d.fault.empty()) Print(d.fault);                     // what does not fit the type; the event itself
-//   stays
+//   // given: const EventLog& log, const Event& event
+//   const Decoded decoded = DecodeEvent(log, event);
+//   if (const auto* variable = std::get_if<Variable>(&decoded.body)) log::Info("{}", variable->name);
+//   if (!decoded.fault.empty()) log::Info("does not fit its type: {}", decoded.fault);
 //
-// Contract: never fails; event data that is not what its type promises leaves `body` empty and says so in
-// `fault`. Structures are read by their content: what firmware pads them with is in `trailing`. Texts are
-// UTF-8 as found, control characters included: print them through Printable(). Views point into the log's
-// input. Nothing here says whether the data is what was measured: that is proof.h. Source: TCG PC Client
-// Platform Firmware Profile 1.06, sections 10.2 and 10.4; for the tags systemd's src/fundamental/tpm2-pcr.h
-// and Linux's drivers/firmware/efi/libstub/efistub.h.
+// Contract: never fails. Event data that does not have the format of its type leaves `body` empty, and
+// `fault` says why. Padding behind a structure is in `trailing`. Texts are UTF-8 as found, control characters
+// included: print them through Printable(). Views point into the log's input. These functions do not check
+// that the data was measured: proof.h does. Source: TCG PC Client Platform Firmware Profile 1.06,
+// sections 10.2 and 10.4; for the tags systemd's src/fundamental/tpm2-pcr.h and Linux's
+// drivers/firmware/efi/libstub/efistub.h.
 #pragma once
 
 #include <string>
@@ -44,7 +44,7 @@ struct Separator {
 };
 struct TaggedEvent {  // TCG_PCClientTaggedEvent
   std::uint32_t id = 0;
-  std::string_view name;    // "initrd", "loader.conf", ...; empty: not one we know
+  std::string_view name;    // "initrd", "loader.conf", ...; empty: unknown
   std::string description;  // the tagged data as text, UTF-16 or ASCII
   ByteView data;
   ByteView trailing;
@@ -52,10 +52,10 @@ struct TaggedEvent {  // TCG_PCClientTaggedEvent
 struct ImaTemplate {  // CEL: an IMA record, as a template or as TLVs (name "ima-tlv")
   std::string name;
   ByteView data;
-  std::string path;  // empty: the data can't be opened
+  std::string path;  // empty: the data can't be decoded
 };
-// A text: EV_ACTION, EV_IPL, EV_S_CRTM_VERSION and others. `prefix` is what GRUB puts in front of what it
-// measured.
+// The text of EV_ACTION, EV_IPL, EV_S_CRTM_VERSION and others. GRUB writes `prefix` in front of the text that
+// it measured.
 struct Text {
   std::string text;    // without the prefix
   std::string prefix;  // "grub_cmd: ", "kernel_cmdline: ", or empty
@@ -67,14 +67,14 @@ struct Decoded {
                TaggedEvent, Text, Variable, ImageLoad, Gpt, FirmwareBlob, HandoffTables, ImaTemplate>
       body;
   std::string fault;
-  ByteView trailing;  // what follows the body: padding, or stray bytes; the zeros behind a text are left out
+  ByteView trailing;  // the bytes after the body: padding or stray bytes; zeros behind a text are left out
 };
 Decoded DecodeEvent(const EventLog& log, const Event& event);
 
 // Prefixes that GRUB logs, and does not measure, in front of commands and command lines.
 std::string_view GrubPrefix(std::string_view text);
 
-// Known tags of EV_EVENT_TAG. Windows' are of its own log (SIPA events), and hold no text.
+// Known tags of EV_EVENT_TAG. The tags of Windows are those of its own log (SIPA events) and hold no text.
 inline constexpr std::uint32_t kTagWindowsFirst = 0x40010001, kTagWindowsLast = 0x40010006,
                                kTagWindowsTrustPoint = 0xC0010004;
 bool IsWindowsTag(std::uint32_t id);

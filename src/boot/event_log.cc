@@ -17,7 +17,7 @@ bool AllBytes(ByteView b, std::uint8_t byte) {
   return std::all_of(b.begin(), b.end(), [byte](std::uint8_t v) { return v == byte; });
 }
 
-// At an event's start: is what is left padding?
+// Called at the start of an event: the padding, if the rest of the log is nothing else.
 std::optional<Padding> PaddingAt(const Reader& r) {
   const ByteView rest = r.rest();
   if (rest.empty() || !AllBytes(rest, rest[0]) || (rest[0] != 0 && rest[0] != 0xFF)) return std::nullopt;
@@ -98,7 +98,7 @@ Result<EventLog> ParseTcg(ByteView data, const ParseOptions& options) {
     log.format = Format::kCryptoAgile;
     log.algorithms = spec_id->algorithms;
   }
-  // An older header changes nothing in how the rest is read; a broken one is reported with the event.
+  // An older header does not change how the rest is parsed. A malformed one is reported with its event.
   if (header && spec_id) log.spec_id = std::move(*spec_id);
   log.events.push_back(std::move(first));
   while (!r.done()) {

@@ -1,20 +1,23 @@
-// Event logs of a measured boot: what the firmware, the boot loader and the kernel's stub wrote down of each
-// measurement. Three formats become one list of events.
+// Event logs of a measured boot, in which the firmware, the boot loader and the kernel's stub describe each
+// measurement. Three formats are parsed into one list of events.
 //
-//   ASSAY_ASSIGN(EventLog log, ParseEventLog(file));       //
-//   /sys/kernel/security/tpm0/binary_bios_measurements for (const Event& e : log.events)
-//     if (const LogDigest* d = e.Find(HashAlg::kSha256)) Use(e.index, EventTypeName(e.type), d->bytes);
+//   // given: ByteView file
+//   ASSAY_ASSIGN(EventLog log, ParseEventLog(file));   // /sys/kernel/security/tpm0/binary_bios_measurements
+//   for (const Event& event : log.events) {
+//     const LogDigest* digest = event.Find(HashAlg::kSha256);
+//     if (digest != nullptr) log::Info("PCR {} {}", event.index, EventTypeName(event.type));
+//   }
 //
 // Formats: kTcg12 (TCG_PCClientPCREvent, SHA-1 only), kCryptoAgile (the same with a "Spec ID Event03" header
 // and TCG_PCR_EVENT2 after it; also the CC event logs of TDX and others, whose index is a CC measurement
 // register), kCelTlv (TCG Canonical Event Log in TLV form; big-endian).
 //
-// Contract: docs/formats/eventlog.md. A log that is not what its format says is a ParseError
-// "parse.event-log" with the offset; nothing of it is given out. Events of unknown type are kept. What
-// follows the last event must be all zero or all 0xFF bytes, and is reported as `padding`. Views live as long
-// as the input; nothing allocates by a length found in it. A parsed log is a claim: only its replay against
-// quoted registers (replay.h) makes it evidence. Source: TCG PC Client Platform Firmware Profile 1.06,
-// sections 10.1 to 10.4; UEFI 2.10, section 38.4; TCG Canonical Event Log Format 1.0, section 5.
+// Contract: docs/formats/eventlog.md. A malformed log is a ParseError "parse.event-log" with the offset, and
+// no event of it is returned. Events of unknown type are kept. The bytes after the last event must be all
+// 0x00 or all 0xFF; they are reported as `padding`. Views live as long as the input; no allocation depends on
+// a length found in it. A parsed log is only a claim: it becomes evidence when its replay (replay.h) matches
+// quoted registers. Source: TCG PC Client Platform Firmware Profile 1.06, sections 10.1 to 10.4; UEFI 2.10,
+// section 38.4; TCG Canonical Event Log Format 1.0, section 5.
 #pragma once
 
 #include <cstdint>
@@ -36,8 +39,8 @@ enum class Format { kTcg12, kCryptoAgile, kCelTlv };
 std::string_view FormatName(Format format);  // "tcg-1.2", "crypto-agile", "cel-tlv"
 std::optional<Format> FormatFromName(std::string_view name);
 
-// What an event's index counts: PCRs of a TPM, or CC measurement registers (0 MRTD, 1 to 4 RTMR[0] to
-// RTMR[3]).
+// The registers that an event's index numbers: PCRs of a TPM, or CC measurement registers (0 MRTD, 1 to 4
+// RTMR[0] to RTMR[3]).
 enum class Registers { kPcr, kCc };
 std::string RegisterName(Registers registers, std::uint32_t index);  // "PCR 7", "RTMR[0]"
 // The CC register that stands for a PCR (UEFI 2.10, section 38.4.1); nullopt above 15.
@@ -60,11 +63,11 @@ inline constexpr std::uint32_t kEfiVariableDriverConfig = 0x80000001, kEfiVariab
                                kEfiVariableAuthority = 0x800000E0, kEfiSpdmFirmwareBlob = 0x800000E1,
                                kEfiSpdmFirmwareConfig = 0x800000E2, kEfiSpdmDevicePolicy = 0x800000E3,
                                kEfiSpdmDeviceAuthority = 0x800000E4;
-// What firmware measures of ExitBootServices, PFP 1.06 section 10.4.5.
+// The texts that firmware measures at ExitBootServices, PFP 1.06 section 10.4.5.
 inline constexpr std::string_view kExitInvocation = "Exit Boot Services Invocation",
                                   kExitSuccess = "Exit Boot Services Returned with Success";
 bool IsVariableEvent(std::uint32_t type);       // its data is a UEFI variable (UEFI_VARIABLE_DATA)
-std::string EventTypeName(std::uint32_t type);  // "EV_SEPARATOR"; "0x12345678" for one that is not known
+std::string EventTypeName(std::uint32_t type);  // "EV_SEPARATOR"; "0x12345678" for an unknown one
 bool IsKnownEventType(std::uint32_t type);
 
 struct LogDigest {
@@ -72,8 +75,9 @@ struct LogDigest {
   ByteView bytes;
 };
 
-// A CEL record's own fields. Content types (CEL 1.0, section 5.1): of kCelPcClientStd the type and data are
-// unpacked into the event; of all others the event's type is kNoCelType and its data the content's value.
+// The fields that only a CEL record has. Content types: CEL 1.0, section 5.1. A kCelPcClientStd content gives
+// the event its type and data. For all other contents the event's type is kNoCelType and its data the
+// content's value.
 inline constexpr std::uint8_t kCelManagement = 4, kCelPcClientStd = 5, kCelImaTemplate = 7, kCelImaTlv = 8;
 inline constexpr std::uint8_t kCelPcr = 1, kCelNvIndex = 2, kCelCcRegister = 108;
 inline constexpr std::uint32_t kNoCelType = 0xFFFFFFFF;
@@ -126,15 +130,15 @@ struct EventLog {
   std::optional<Padding> padding;
   // The banks whose hash can be computed here, in the log's order.
   std::vector<HashAlg> Banks() const;
-  // SHA-256 if the log has it, else its strongest; nullopt: none that can be computed.
+  // SHA-256 if the log has it, else its strongest; nullopt: no bank can be computed.
   std::optional<HashAlg> DefaultBank() const;
 };
 
 struct ParseOptions {
-  // A TCG log does not say what its indices count. nullopt: kCc if the only bank is SHA-384 or SM3 and no
-  // event names a register above 4 (a TPM's log has separators for PCR 5 to 7).
+  // A TCG log does not say which registers its indices number. nullopt: kCc if the only bank is SHA-384 or
+  // SM3 and no event names a register above 4 (a TPM's log has separators for PCR 5 to 7).
   std::optional<Registers> registers = std::nullopt;
-  // nullopt: told by the first bytes. Else the log is read as this, or refused.
+  // nullopt: the first bytes tell the format. Else the log is parsed as this format or refused.
   std::optional<Format> format = std::nullopt;
 };
 Result<EventLog> ParseEventLog(ByteView data, const ParseOptions& options = {});

@@ -18,7 +18,8 @@ bool Holds(const std::string_view (&names)[N], std::string_view name) {
   return std::find(std::begin(names), std::end(names), name) != std::end(names);
 }
 
-// UEFI_VARIABLE_DATA of the global variable SecureBoot. nullopt: EDK2 measures an absent one with no value.
+// UEFI_VARIABLE_DATA of the global variable SecureBoot. nullopt: EDK2 measures an absent variable with an
+// empty value.
 Bytes SecureBootData(std::optional<bool> on) {
   constexpr std::string_view kName = "SecureBoot";
   Writer w;
@@ -51,9 +52,10 @@ bool IsFirmwareRegister(const EventLog& log, std::uint32_t index) {
   return index <= (log.registers == Registers::kPcr ? 7U : 2U);
 }
 
-// BootOrder 0001, 0000 is the four bytes of an error separator, and firmware measures settings by their value
-// alone. Such an event is what the log calls it if its register has a separator besides: whoever renames an
-// error separator gains nothing then, because the other one still separates.
+// The value of BootOrder 0001, 0000 has the four bytes of an error separator, and firmware measures only the
+// values of settings. Such an event counts as the setting that the log calls it if its register also has
+// another separator. An attacker who renames an error separator gains nothing then, because the other one
+// still separates.
 bool IsSetting(const Examined& x, std::size_t i) {
   const Event& e = x.event(i);
   const Grade grade = x.proofs[i].grade;
@@ -157,7 +159,7 @@ SecureBootState FindSecureBoot(const Examined& x) {
     }
   }
   if (late)
-    out.reason = "measured after the separator of its register, where anyone can";
+    out.reason = "measured after the separator of its register, where any program can do that";
   else if (values.size() > 1)
     out.reason = "measured more than once";
   else if (values.empty())

@@ -1,15 +1,16 @@
-// A log looked at in one bank: every event opened, graded, and the rules of the profile checked over the
-// whole.
+// The examination of a log in one bank: every event is decoded and graded, and the whole log is checked
+// against the rules of the profile.
 //
+//   // given: const EventLog& log
 //   const Examined x = Examine(log, HashAlg::kSha256);
-//   for (const Problem& p : Check(x)) Print(p.name, p.text);         // "secure-boot.repeated", ...
+//   for (const Problem& p : Check(x)) log::Info("{}: {}", p.name, p.text);   // "secure-boot.repeated: ..."
 //
 // Contract: pure, never fails. Problems have stable dotted names (docs/formats/eventlog.md lists them all)
-// and the numbers of the events concerned. The severity says what somebody who can edit the log, or extend
-// registers after the firmware, gains by it; not how rare it is. kError: it lets the log say something else
-// than what was measured; kWarning: odd, but nothing is gained by it; kNote: for the reader. A log without an
-// error is not thereby true: its replay must match a quote. Source: TCG PC Client Platform Firmware
-// Profile 1.06, sections 3.3.4, 8 and 10.4.
+// and the numbers of the events concerned. The severity says what an attacker who can edit the log, or extend
+// registers after the firmware, gains by the problem; not how rare it is. kError: the log could tell
+// something else than was measured. kWarning: unusual, but an attacker gains nothing. kNote: information for
+// the reader. A log without errors is not proven by that: its replay must also match a quote. Source: TCG PC
+// Client Platform Firmware Profile 1.06, sections 3.3.4, 8 and 10.4.
 #pragma once
 
 #include <cstdint>
@@ -22,23 +23,24 @@
 
 namespace assay::boot {
 
-// Outlived by the log it was made from; events, decoded and proofs have the same order.
+// The log that it was made from must outlive it. events, decoded and proofs have the same order.
 struct Examined {
   const EventLog* log = nullptr;
   HashAlg bank = HashAlg::kSha256;
   std::vector<Decoded> decoded;
   std::vector<Proof> proofs;
-  // Told by the digest, whatever type and data the log gives the event: types are not measured, and a
-  // separator or a SecureBoot variable must not be hidden behind another one.
-  std::vector<bool> separator;        // EV_SEPARATOR's of 0, 0xFFFFFFFF or 1 (error)
-  std::vector<bool> separator_bytes;  // the digest is that of 1, and a setting's value accounts for it
+  // These three are told by the digest and not by the type and data in the log: types are not measured, and
+  // an attacker must not hide a separator or a SecureBoot variable behind another type.
+  std::vector<bool> separator;  // EV_SEPARATOR's of 0, 0xFFFFFFFF or 1 (error)
+  std::vector<bool>
+      separator_bytes;  // the digest is that of the value 1, which a setting of that value explains
   std::vector<std::optional<bool>> secure_boot;  // the variable SecureBoot with this value; absent is off
   std::vector<bool> after_separator;             // of its own register
   std::size_t size() const { return decoded.size(); }
   const Event& event(std::size_t i) const { return log->events[i]; }
   // The register that stands for a PCR here: the PCR itself, or the CC register it maps to.
   bool In(std::size_t i, std::uint32_t pcr) const;
-  // The event's text: what its type or its tagged data says in words; empty if nothing.
+  // The text in the event or in its tagged data; empty if there is none.
   std::string TextOf(std::size_t i) const;
 };
 Examined Examine(const EventLog& log, HashAlg bank);

@@ -1,6 +1,9 @@
-// Test support: a log looked at, its problems and its story.
+// Test support: a log with its examination, problems and story.
 //
-//   EXPECT_THAT(Look(Good().Exit().bytes()).names, IsEmpty());
+//   #include <gmock/gmock.h>
+//   TEST(Example, AGoodLogHasNoProblems) {
+//     EXPECT_THAT(Look(Good().Exit().bytes()).names, testing::IsEmpty());
+//   }
 //
 // Contract: for this room's tests. Views in Looked live as long as its `bytes`.
 #pragma once

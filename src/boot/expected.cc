@@ -21,8 +21,8 @@ std::map<std::uint32_t, Sequence> ByRegister(const ExpectedBoot& boot) {
   return out;
 }
 
-// The middle of two sequences without their common start and end, by the longest common subsequence; too long
-// ones are replaced as a whole.
+// Compares two sequences without their common start and end, by the longest common subsequence. Sequences
+// that are too long for that are reported as replaced as a whole.
 void DiffMiddle(const Sequence& a, const Sequence& b, std::vector<BootDifference>& out) {
   constexpr std::size_t kMaxCells = std::size_t{1} << 22;
   std::vector<std::vector<std::uint32_t>> common;
@@ -104,7 +104,7 @@ std::vector<OpenRegister> NotCompared(const ExpectedBoot& before, const Expected
 Result<std::vector<BootDifference>> Diff(const ExpectedBoot& before, const ExpectedBoot& after) {
   if (before.bank != after.bank || before.registers != after.registers)
     return Fail(
-        StateError("boot.not-comparable", "the two boots are of different banks or kinds of registers"));
+        StateError("boot.not-comparable", "the two boots have different banks or kinds of registers"));
   const auto a = ByRegister(before), b = ByRegister(after);
   std::set<std::uint32_t> indexes;
   for (const auto& [index, events] : a) indexes.insert(index);

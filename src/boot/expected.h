@@ -1,14 +1,15 @@
-// What a boot measured, kept to be compared with later boots: the digests in each register's order, with
-// words for the reader.
+// The expected boot: the digests that a boot measured, in each register's order, with a label for each, kept
+// to be compared with later boots.
 //
-//   const ExpectedBoot before = Learn(Examine(log, bank));
-//   for (const BootDifference& d : Diff(before, Learn(Examine(other, bank)))) Print(d.added ? '+' : '-',
-//   d.event.label);
+//   // given: const Examined& first, const Examined& second
+//   const ExpectedBoot before = Learn(first);
+//   ASSAY_ASSIGN(std::vector<BootDifference> differences, Diff(before, Learn(second)));
+//   for (const BootDifference& d : differences) log::Info("{}{}", d.added ? '+' : '-', d.event.label);
 //
-// Contract: pure. Learn from a log only after its replay matched a quote: nothing here checks that. Diff
-// compares register, type and digest of each event, in order; labels are for people and take no part.
-// Registers that one of the two says nothing of (`open`) are left out: NotCompared names them. The two
-// boots must be of one bank and one kind of registers: StateError "boot.not-comparable".
+// Contract: pure. Learn from a log only after its replay matched a quote: these functions do not check that.
+// Diff() compares register, type and digest of each event, in order; labels are for people and are not
+// compared. Registers that are `open` in one of the two boots are left out, and NotCompared() names them.
+// Both boots must have the same bank and kind of registers, else StateError "boot.not-comparable".
 #pragma once
 
 #include <cstdint>
@@ -26,8 +27,7 @@ struct ExpectedEvent {
   std::string digest;  // hexadecimal
   std::string label;   // printable: a variable's name, an image's path, a text
 };
-// A register of which this state says nothing: what the next boot measures there does not follow from what is
-// known (predict.h).
+// A register whose next value can't be predicted from what is known (predict.h).
 struct OpenRegister {
   std::uint32_t index = 0;
   std::string reason;  // printable
@@ -36,8 +36,9 @@ struct ExpectedBoot {
   HashAlg bank = HashAlg::kSha256;
   Registers registers = Registers::kPcr;
   std::uint8_t startup_locality = 0;  // PCR 0's first value
-  std::vector<ExpectedEvent> events;  // measured ones, in the log's order; none of an open register
-  std::vector<OpenRegister> open;     // ascending
+  std::vector<ExpectedEvent>
+      events;                      // the measured events in the log's order, without those of open registers
+  std::vector<OpenRegister> open;  // ascending
 };
 ExpectedBoot Learn(const Examined& x);
 
@@ -45,15 +46,15 @@ struct BootDifference {
   bool added = false;  // else removed
   ExpectedEvent event;
 };
-// By register, in order; empty: the same boot.
+// By register, in order. Empty: the boots are the same.
 Result<std::vector<BootDifference>> Diff(const ExpectedBoot& before, const ExpectedBoot& after);
 std::vector<OpenRegister> NotCompared(const ExpectedBoot& before, const ExpectedBoot& after);
 
-// What each register holds after such a boot; an open one has no value. Indexes that are no register's are
-// left out, as by Replay() of a log.
+// The value of each register after such a boot; an open register has none. Events of an index that is no
+// register's are left out, as Replay() of a log does.
 Replayed Replay(const ExpectedBoot& expected);
 
-// One event in words, for a list: printable, may be empty.
+// A short printable description of one event, for a list; may be empty.
 std::string EventLabel(const Examined& x, std::size_t i);
 
 }  // namespace assay::boot

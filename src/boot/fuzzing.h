@@ -1,9 +1,10 @@
-// Internal, for fuzz targets: what a second, independent walk over the same bytes needs.
+// Internal, for fuzz targets: helpers for a second, independent walk over the bytes that a parser read.
 //
-//   Require(U32(log, at) == event.type);
+//   // given: ByteView log, std::size_t at, std::uint32_t type
+//   Require(U32(log, at) == type);
 //
-// Contract: U32() is little-endian and shares nothing with the parsers that it checks; at + 4 bytes must be
-// there.
+// Contract: U32() is little-endian and shares no code with the parsers that it checks. The caller makes sure
+// that b has at + 4 bytes.
 #pragma once
 
 #include <cstdint>

@@ -1,11 +1,12 @@
-// Event logs made by hand, for this room's tests: banks, events with the digest of their data or of something
-// else.
+// Event logs built for tests: with any banks, and events whose digest is that of their data or of other
+// bytes.
 //
-//   LogBuilder b({HashAlg::kSha256});
-//   b.Add(7, kEfiVariableDriverConfig, VariableData(kGlobal, "SecureBoot", {1})).Add(7, kSeparator,
-//   Bytes(4)); ASSAY_ASSIGN(EventLog log, ParseEventLog(b.bytes()));
+//   LogBuilder builder({HashAlg::kSha256});
+//   builder.Add(7, kEfiVariableDriverConfig, VariableData(kGlobalGuid, "SecureBoot", {1}))
+//       .Add(7, kSeparator, Bytes(4));
+//   ASSAY_ASSIGN(EventLog log, ParseEventLog(builder.bytes()));
 //
-// Contract: test support, of no use elsewhere. No banks: a TCG 1.2 log.
+// Contract: only for tests. Without banks the log is a TCG 1.2 log.
 #pragma once
 
 #include <string>
@@ -93,7 +94,7 @@ class LogBuilder {
     for (std::uint32_t i : indexes) Add(i, kSeparator, Bytes(4));
     return *this;
   }
-  // What every firmware measures, with Secure Boot on; PCR 7's separator is in it, the others are not.
+  // The events that every firmware measures, up to PCR 7's separator. The other separators are not added.
   LogBuilder& Firmware(bool secure_boot = true) {
     Add(0, kSCrtmVersion, Utf16("v1"));
     Add(7, kEfiVariableDriverConfig,

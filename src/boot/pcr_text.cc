@@ -27,7 +27,7 @@ Result<> Add(std::uint64_t offset, HashAlg bank, std::string_view index_text, st
   const auto bytes = FromHex(hex);
   if (!bytes) return Fail(Bad(offset, "not a hexadecimal value"));
   auto digest = Digest::Of(bank, *bytes);
-  if (!digest) return Fail(Bad(offset, "the value is not of the bank's size"));
+  if (!digest) return Fail(Bad(offset, "the value does not have the bank's size"));
   if (!out[static_cast<std::uint16_t>(bank)].emplace(index, *digest).second)
     return Fail(Bad(offset, "a PCR is given twice"));
   return {};

@@ -1,7 +1,8 @@
 // PCR values as people and tools write them.
 //
-//   ASSAY_ASSIGN(tpm::PcrValues values, ParsePcrText(AsText(file)));   // what tpm2_pcrread prints
-//   ASSAY_TRY(AddPcrValue("sha256:7:65caf8dd...", values));            // ALG:INDEX:HEX
+//   // given: std::string_view file
+//   ASSAY_ASSIGN(tpm::PcrValues values, ParsePcrText(file));              // the output of tpm2_pcrread
+//   ASSAY_TRY(AddPcrValue("sha1:7:" + std::string(40, '0'), values));     // ALG:INDEX:HEX
 //
 // Contract: a text is a sequence of lines: "  sha256:" opens a bank, "    7 : 0x65CA..." is a value of it; or
 // each line is ALG:INDEX:HEX. Empty lines and lines that begin with # are skipped; a bank without values

@@ -45,7 +45,7 @@ Result<Headers> ParseHeaders(PeImage& image) {
   Reader address(dos_header.subspan(kDosHeader - 4), kFormat, kDosHeader - 4);
   ASSAY_ASSIGN(const std::uint32_t pe_at, address.U32Le());
   if (pe_at < kDosHeader || pe_at > image.file.size())
-    return Fail(dos.BadAt(kDosHeader - 4, "the PE header is out of the file"));
+    return Fail(dos.BadAt(kDosHeader - 4, "the PE header lies outside the file"));
   Reader r(image.file.subspan(pe_at), kFormat, pe_at);
   ASSAY_ASSIGN(const std::uint32_t signature, r.U32Le("PE signature"));
   if (signature != 0x00004550) return Fail(r.BadAt(pe_at, "no PE signature"));
@@ -92,7 +92,7 @@ Result<> ParseSections(const Headers& h, PeImage& image) {
     ASSAY_ASSIGN(e.begin, r.U32Le("PointerToRawData"));
     ASSAY_TRY(r.Take(16, "section header"));
     if (std::uint64_t{e.begin} + e.size > image.certificates_at)
-      return Fail(r.BadAt(e.header_at, "a section runs out of the file"));
+      return Fail(r.BadAt(e.header_at, "a section ends beyond the end of the file"));
     if (e.size != 0) {
       s.raw = image.file.subspan(e.begin, e.size);
       extents.push_back(e);
@@ -100,8 +100,9 @@ Result<> ParseSections(const Headers& h, PeImage& image) {
     s.content = s.raw.first(std::min<std::size_t>(s.virtual_size, s.raw.size()));
     image.sections.push_back(std::move(s));
   }
-  // The digest goes over the sections in the file's order and then over the rest from the sum of their sizes:
-  // with a gap or an overlap that is another place than where they end, and signers do it differently.
+  // The digest covers the sections in the order of the file and then the bytes from the sum of their sizes
+  // on. With a gap or an overlap this sum is not the end of the sections, and signers handle that
+  // differently.
   std::sort(extents.begin(), extents.end(),
             [](const Extent& a, const Extent& b) { return a.begin < b.begin; });
   std::uint64_t end = h.size;

@@ -1,17 +1,18 @@
 // PE/COFF images, as UEFI firmware loads and measures them: their sections, their signatures, and the digest
 // that a signer signs and the firmware extends into PCR 4.
 //
+//   // given: ByteView file
 //   ASSAY_ASSIGN(PeImage image, ParsePe(file));
-//   Use(image.Authenticode(HashAlg::kSha256));           // what EV_EFI_BOOT_SERVICES_APPLICATION measures
-//   if (const PeSection* s = image.Find(".linux")) Use(s->content);
+//   const Digest digest = image.Authenticode(HashAlg::kSha256); // as EV_EFI_BOOT_SERVICES_APPLICATION has it
+//   if (const PeSection* kernel = image.Find(".linux")) log::Info("{} bytes", kernel->content.size());
 //
-// Contract: docs/formats/uki.md. Strict: only images on whose digest firmware and signers agree. A header or
-// section that runs out of the file, sections that overlap or leave a gap, bytes of the certificate table
-// that are not at the end: each is a ParseError "parse.pe" with the offset in the file. Integers are
-// little-endian; views live as long as the input; nothing allocates by a length found in it. Signatures are
-// cut out, not judged (authenticode.h). Source: Microsoft PE Format (2025), "Optional Header", "Section
-// Table", "The Attribute Certificate Table", "Appendix A: Calculating Authenticode PE Image Hash"; UEFI 2.10,
-// section 32.4.1; EDK2 SecurityPkg DxeTpm2MeasureBootLib.
+// Contract: docs/formats/uki.md. Strict: only images are accepted for which firmware and signers calculate
+// the same digest. A header or section beyond the end of the file, sections that overlap or leave a gap, and
+// a certificate table that is not at the end of the file are a ParseError "parse.pe" with the offset in the
+// file. Integers are little-endian; views live as long as the input; no allocation depends on a length found
+// in it. Signatures are extracted and not verified (authenticode.h does that). Source: Microsoft PE Format
+// (2025), "Optional Header", "Section Table", "The Attribute Certificate Table", "Appendix A: Calculating
+// Authenticode PE Image Hash"; UEFI 2.10, section 32.4.1; EDK2 SecurityPkg DxeTpm2MeasureBootLib.
 #pragma once
 
 #include <cstdint>
@@ -33,8 +34,8 @@ struct PeSection {
   std::string name;  // at most 8 bytes, up to the first NUL
   std::uint32_t virtual_size = 0, virtual_address = 0;
   ByteView raw;      // as it lies in the file: SizeOfRawData
-  ByteView content;  // what of it is the section's in memory: the first VirtualSize bytes of raw
-  // Memory beyond raw that the loader fills with zeros: the content is then not all there is.
+  ByteView content;  // the first VirtualSize bytes of raw, which the loader maps
+  // Whether the loader adds zeros after raw, so that the section in memory is longer than the content.
   bool zero_filled() const { return virtual_size > raw.size(); }
 };
 
@@ -53,6 +54,6 @@ struct PeImage {
 };
 
 Result<PeImage> ParsePe(ByteView file);
-bool LooksLikePe(ByteView file);  // "MZ": nothing more is looked at
+bool LooksLikePe(ByteView file);  // whether it begins with "MZ"
 
 }  // namespace assay::boot

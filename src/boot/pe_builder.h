@@ -1,8 +1,10 @@
-// PE images made by hand, for this room's tests: a PE32+ image of named sections, one after the other.
+// PE images built for tests: a PE32+ image of named sections, one after the other.
 //
+//   #include "boot/log_builder.h"
+//   // given: const Bytes& kernel
 //   const Bytes file = BuildPe({{".linux", kernel}, {".cmdline", BytesOf("quiet")}});
 //
-// Contract: test support, of no use elsewhere. VirtualSize is the content's size, SizeOfRawData the next
+// Contract: only for tests. VirtualSize is the content's size, SizeOfRawData the next
 // multiple of 512 (as linkers and ukify do it).
 #pragma once
 

@@ -113,7 +113,7 @@ TEST(Pe, WhatIsNoImageIsAnErrorWithItsPlace) {
     return static_cast<std::int64_t>(image.error().As<ParseError>()->offset);
   };
   EXPECT_EQ(offset(0, 0), 0);                                   // no MZ
-  EXPECT_EQ(offset(60, 0xFFFFFF), 60);                          // the PE header is out of the file
+  EXPECT_EQ(offset(60, 0xFFFFFF), 60);                          // the PE header lies outside the file
   EXPECT_EQ(offset(64, 0), 64);                                 // no PE signature
   EXPECT_EQ(offset(kOptional, 0), kOptional);                   // neither PE32 nor PE32+
   EXPECT_EQ(offset(kOptional + 108, 15), kOptional + 108);      // directories do not fill the header

@@ -28,13 +28,14 @@ Bytes Utf16Le(std::string_view ascii, bool with_nul) {
   return w.Take();
 }
 
-// .cmdline as LoadOptions, up to its first NUL.
+// The section .cmdline as LoadOptions, up to its first NUL.
 Bytes PlainOptions(ByteView section) {
   const std::string_view text = AsText(section);
   return Utf16Le(text.substr(0, text.find('\0')), true);
 }
 
-// The same as systemd's mangle_stub_cmdline() leaves it: no white space around it, none but blanks in it.
+// The same after systemd's mangle_stub_cmdline(): without white space at both ends, and with blanks as the
+// only white space inside.
 Bytes TrimmedOptions(ByteView section) {
   std::string text(AsText(section).substr(0, AsText(section).find('\0')));
   for (char& c : text) c = static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
@@ -44,7 +45,7 @@ Bytes TrimmedOptions(ByteView section) {
   return Utf16Le(text, true);
 }
 
-// Does this kernel's EFI stub say it measures such a thing? The event's text lies in its uncompressed part.
+// Whether this kernel's EFI stub contains the text of such an event. The text is in its uncompressed part.
 bool Holds(ByteView bytes, std::string_view text) {
   return AsText(bytes).find(text) != std::string_view::npos;
 }
@@ -68,7 +69,7 @@ class Predictor {
   };
   HashAlg bank() const { return out_.bank; }
   bool IsMeasured(const Digest& digest) const { return measured_.contains(digest.hex()); }
-  // Events with the old digest get the new one. False: there are none.
+  // Gives events with the old digest the new one. False: there are no such events.
   bool Substitute(const Digest& before, const Digest& after, const std::string& label) {
     if (!IsMeasured(before)) return false;
     changed_[before.hex()] = {after.hex(), label};
@@ -86,10 +87,11 @@ class Predictor {
 
   const Examined& now_;
   ExpectedBoot out_;
-  std::set<std::string> measured_;            // digests in the log
-  std::vector<std::size_t> source_;           // of out_.events: their place in now_; its size: a new one
-  std::map<std::string, Value> changed_;      // by the digest before
-  std::map<std::size_t, std::string> texts_;  // what is measured instead; by the place in now_
+  std::set<std::string> measured_;  // digests in the log
+  // For each of out_.events its index in now_, or the size of now_ if the event is new.
+  std::vector<std::size_t> source_;
+  std::map<std::string, Value> changed_;      // by the old digest
+  std::map<std::size_t, std::string> texts_;  // the text that is measured instead, by the index in now_
 };
 
 Result<> Predictor::File(const FileReplacement& file) {
@@ -98,13 +100,14 @@ Result<> Predictor::File(const FileReplacement& file) {
   const std::string label = Printable(file.new_name);
   bool explained =
       Substitute(Hash(bank(), file.old_file), Hash(bank(), file.new_file), "content of " + label);
-  // A kernel that GRUB read is a PE image too; a file that is none explains itself by its bytes only.
+  // A kernel that GRUB read is a PE image too. A file that is no PE image can only explain events by the hash
+  // of its bytes.
   if (LooksLikePe(file.old_file)) {
     auto before = ParsePe(file.old_file);
     if (!before) return Fail(before.error().In(file.old_name));
     if (!LooksLikePe(file.new_file))
       return Fail(
-          StateError("boot.not-predictable", file.new_name + " is no PE image as " + file.old_name + " is"));
+          StateError("boot.not-predictable", file.new_name + " is not a PE image, unlike " + file.old_name));
     auto after = ParsePe(file.new_file);
     if (!after) return Fail(after.error().In(file.new_name));
     if (Substitute(before->Authenticode(bank()), after->Authenticode(bank()), "image " + label)) {
@@ -124,20 +127,20 @@ Result<> Predictor::File(const FileReplacement& file) {
 
 Result<> Predictor::Unified(const FileReplacement& file, const PeImage& before, const PeImage& after) {
   if (!IsUnifiedKernel(after))
-    return Fail(StateError("boot.not-predictable", "no unified kernel image as " + file.old_name + " is"));
+    return Fail(StateError("boot.not-predictable", "not a unified kernel image, unlike " + file.old_name));
   ASSAY_ASSIGN(const UnifiedKernel old_uki, ReadUnifiedKernel(before));
   ASSAY_ASSIGN(const UnifiedKernel new_uki, ReadUnifiedKernel(after));
   const auto in_uki_pcr = [](const ExpectedEvent& e) { return e.index == kUkiPcr; };
   if (!Sections(file, old_uki, new_uki) && std::any_of(out_.events.begin(), out_.events.end(), in_uki_pcr))
-    Open(kUkiPcr, "what is in it are not the sections of " + Printable(file.old_name));
-  // The stub loads its kernel as an image of its own; whether that is measured, the log tells.
+    Open(kUkiPcr, "the measured sections are not those of " + Printable(file.old_name));
+  // The stub loads its kernel as a separate image. The log tells whether that is measured.
   ASSAY_ASSIGN(const PeImage old_kernel, ParsePe(old_uki.kernel->content));
   ASSAY_ASSIGN(const PeImage new_kernel, ParsePe(new_uki.kernel->content));
   (void)Substitute(old_kernel.Authenticode(bank()), new_kernel.Authenticode(bank()),
                    "kernel of " + Printable(file.new_name));
   KernelStub(file, old_uki, new_uki);
   if (StubVersion(old_uki).empty() || StubVersion(old_uki) != StubVersion(new_uki)) {
-    const std::string reason = fmt::format("another stub may measure otherwise: \"{}\" instead of \"{}\"",
+    const std::string reason = fmt::format("another stub may measure differently: \"{}\" instead of \"{}\"",
                                            Printable(new_uki.stub), Printable(old_uki.stub));
     for (std::uint32_t pcr : {kImagePcr, kKernelStubPcr, kUkiPcr, kLoaderConfigPcr, kExtensionsPcr})
       Open(pcr, reason);
@@ -145,8 +148,8 @@ Result<> Predictor::Unified(const FileReplacement& file, const PeImage& before, 
   return {};
 }
 
-// Each section is two events: its name with its NUL, and its content. Which of the image's sections the stub
-// measures is seen in the log; the block of the old ones is replaced as a whole. False: the log has none.
+// Each section is two events: its name with its NUL, and its content. The log shows which sections the stub
+// measures. The block of the old sections is replaced as a whole. False: the log has no such block.
 bool Predictor::Sections(const FileReplacement& file, const UnifiedKernel& before,
                          const UnifiedKernel& after) {
   const auto name_digest = [this](const PeSection* s) { return Hash(bank(), AsBytes(s->name + '\0')).hex(); };
@@ -196,7 +199,8 @@ bool Predictor::CommandLine(const UnifiedKernel& before, const UnifiedKernel& af
   if (before.command_line == nullptr || after.command_line == nullptr ||
       !IsAscii(before.command_line->content) || !IsAscii(after.command_line->content))
     return false;
-  // Which of the two forms the stub makes of it, the log tells; where it can't, both must lead to the same.
+  // The log tells which of the two forms the stub uses. Where it does not, both forms must give the same
+  // digest.
   bool found = false;
   for (const auto form : {PlainOptions, TrimmedOptions}) {
     const Digest old_digest = Hash(bank(), form(before.command_line->content));
@@ -208,8 +212,8 @@ bool Predictor::CommandLine(const UnifiedKernel& before, const UnifiedKernel& af
   return found;
 }
 
-// The digest is that of a command line that the log holds as a text of its own: not the image's, but one that
-// was given to it.
+// Whether the digest is that of a command line that the log holds as a separate text: then the command line
+// is not the image's but was passed to it.
 bool Predictor::IsTextOfLog(const std::string& digest) const {
   for (std::size_t i = 0; i < now_.size(); ++i) {
     const auto* text = std::get_if<boot::Text>(&now_.decoded[i].body);
@@ -221,7 +225,7 @@ bool Predictor::IsTextOfLog(const std::string& digest) const {
   return false;
 }
 
-// What Linux's own EFI stub measures into PCR 9: its command line, and the initrd it was handed.
+// The measurements of Linux's own EFI stub in PCR 9: its command line, and the initrd that it got.
 void Predictor::KernelStub(const FileReplacement& file, const UnifiedKernel& before,
                            const UnifiedKernel& after) {
   const std::string label = Printable(file.new_name);
@@ -243,7 +247,7 @@ void Predictor::KernelStub(const FileReplacement& file, const UnifiedKernel& bef
     if (tag->id == kTagInitrd && !explained)
       Open(kKernelStubPcr, "the initrd that the kernel measured is not .initrd alone");
   }
-  // The stub packs these into archives of its own, which the kernel gets behind .initrd.
+  // The stub packs these into archives, which it passes to the kernel after .initrd.
   const auto has = [](const UnifiedKernel& uki, std::string_view name) {
     return std::any_of(uki.sections.begin(), uki.sections.end(),
                        [name](const PeSection* s) { return s->name == name; });
@@ -289,7 +293,7 @@ ExpectedBoot Predictor::Take() {
     const LogDigest* before = now_.event(i).Find(bank());
     if (before == nullptr) continue;
     const auto& body = std::get<boot::Text>(now_.decoded[i].body);
-    // By its digest: the kernel measures the same command line again, by itself.
+    // The replacement is by digest, because the kernel measures the same command line again.
     changed_[Hex(before->bytes)] = {Hash(bank(), AsBytes(text)).hex(),
                                     Printable(body.prefix + (body.utf16 ? FromUtf16(AsBytes(text)) : text))};
   }
@@ -310,7 +314,8 @@ ExpectedBoot Predictor::Take() {
 
 Result<ExpectedBoot> Predict(const Examined& now, const Prediction& change) {
   if (now.log->registers != Registers::kPcr)
-    return Fail(StateError("boot.not-predictable", "a log of CC registers: only PCRs are predicted"));
+    return Fail(
+        StateError("boot.not-predictable", "the log is of CC registers, but only PCRs can be predicted"));
   Predictor predictor(now);
   for (const TextReplacement& text : change.texts) ASSAY_TRY(predictor.Text(text));
   for (const FileReplacement& file : change.files) ASSAY_TRY(predictor.File(file));

@@ -11,14 +11,14 @@ class Prover {
  public:
   Prover(const Event& event, HashAlg bank) : event_(event), bank_(bank) {}
 
-  // The digest is that of the first `size` bytes from `at`: then `how` it is so.
+  // Notes the grade if the digest is that of `size` bytes from `at` on.
   bool Try(std::size_t at, std::size_t size, Grade grade, std::string_view how) {
     if (found_ || at > event_.data.size() || size > event_.data.size() - at) return found_;
     const ByteView part = event_.data.subspan(at, size);
     if (!DigestIs(event_, bank_, part)) return false;
     return Found(grade, part, how);
   }
-  // The digest is that of another spelling of the data.
+  // The same for `bytes`, which is another encoding of the data.
   bool TryAs(ByteView bytes, std::string_view how) {
     return found_ || (DigestIs(event_, bank_, bytes) && Found(Grade::kProven, event_.data, how));
   }
@@ -60,12 +60,12 @@ std::string_view UnprovenReason(const Event& event) {
     case kNonhostInfo:
     case kEfiSpdmFirmwareBlob:
     case kEfiSpdmFirmwareConfig:
-      return "the digest is that of data which the log does not hold";
+      return "the digest is of data that is not in the log";
     case kIpl:
     case kIplPartitionData:
     case kEventTag:
     case kCompactHash:
-      return "the digest is that of content which the log does not hold; its name is not measured";
+      return "the digest is of content that is not in the log; its name is not measured";
     case kSeparator:
       return "the digest is not that of this separator";
     case kAction:
@@ -84,7 +84,7 @@ void TryVariable(const Event& event, Prover& prover) {
   if (!v) return;
   const std::size_t end = v->value_offset + v->value.size();
   prover.Try(0, end, Grade::kProven, "digest of the variable");
-  // shim logs some variables longer than they are and hashes all but the last byte.
+  // shim logs some variables with an additional byte at the end, which it does not hash.
   if (v->trailing != 0) prover.Try(0, event.data.size() - 1, Grade::kProven, "digest of the variable");
   // Firmware hashes Boot#### and BootOrder (EV_EFI_VARIABLE_BOOT) without GUID and name.
   prover.Try(v->value_offset, v->value.size(), Grade::kPartly,
@@ -98,7 +98,8 @@ void TryAsciiName(const Event& event, Prover& prover) {
   prover.TryAs({reinterpret_cast<const std::uint8_t*>(name.c_str()), name.size() + 1}, "digest of the name");
 }
 
-// The text with and without its NUL, and both without GRUB's prefix. Bytes behind the NUL are not covered.
+// Tries the text with and without its NUL, and both without GRUB's prefix. Bytes after the NUL are not
+// covered.
 void TryText(const Event& event, ByteView trailing, Prover& prover) {
   const ByteView data = event.data.first(event.data.size() - trailing.size());
   const std::string_view text = AsText(data);
@@ -127,7 +128,7 @@ void TryTagged(const Event& event, ByteView trailing, Prover& prover) {
     prover.Try(kTagHeader, event.data.size() - kTagHeader - trailing.size(), Grade::kPartly, kHow);
 }
 
-// CEL content other than PCCLIENT_STD: over the whole TLV, or an IMA template's data.
+// For CEL content other than PCCLIENT_STD the digest is over the whole TLV, or over an IMA template's data.
 void TryCelContent(const Event& event, Prover& prover) {
   prover.TryAs(event.cel->content, "digest of the content's TLV");
   if (event.cel->content_type != kCelImaTemplate) return;
@@ -200,7 +201,7 @@ Proof Prove(const EventLog& log, const Event& event, HashAlg bank, const Decoded
   }
   if (!decoded.trailing.empty())
     prover.Try(0, event.data.size() - decoded.trailing.size(), Grade::kPartly,
-               "digest of the data without what follows it, which is not measured");
+               "digest of the data without the bytes after it, which are not measured");
   if (prover.found()) return prover.proof();
   return {Grade::kUnproven, {}, UnprovenReason(event)};
 }

@@ -1,16 +1,17 @@
-// Does an event's digest prove what its data says? The digest is in the PCR; the data is only in the log,
-// where anyone who can edit the log can write what he likes.
+// Whether an event's digest proves its data. The digest is in the PCR; the data is only in the log, where an
+// attacker who can edit the log can write anything.
 //
-//   const Proof p = Prove(log, event, HashAlg::kSha256);
-//   if (p.grade == Grade::kProven) Trust(event.data);
-//   if (p.grade == Grade::kPartly) Trust(p.covered);           // GRUB's command without its prefix, ...
+//   // given: const EventLog& log, const Event& event
+//   const Proof proof = Prove(log, event, HashAlg::kSha256);
+//   if (proof.grade == Grade::kProven) log::Info("{} bytes are proven", event.data.size());
+//   if (proof.grade == Grade::kPartly) log::Info("{} bytes are proven", proof.covered.size());
 //
-// Contract: kProven and kPartly mean that a hash over `covered` (or over another spelling of it, as `how`
-// says), recomputed here, is the event's digest in this bank: for an event whose register replays to a quoted
-// value, `covered` is then what was measured. The event's type and the parts outside `covered` are never
-// measured: `how` says so where it matters. All else is kUnproven with the reason. Source: TCG PC Client
-// Platform Firmware Profile 1.06, sections 3.3.4 and 10.4; EDK2, GRUB, shim, systemd and Linux for what they
-// hash in fact.
+// Contract: kProven and kPartly mean that the hash over `covered` (or over another encoding of it, as `how`
+// says), recomputed here, is the event's digest in this bank. If the event's register also replays to a
+// quoted value, `covered` is what was measured. The event's type and the bytes outside `covered` are never
+// measured; `how` says so where it matters. All other events are kUnproven, with the reason. Source: TCG PC
+// Client Platform Firmware Profile 1.06, sections 3.3.4 and 10.4; the sources of EDK2, GRUB, shim, systemd
+// and Linux for what they hash.
 #pragma once
 
 #include <string_view>
@@ -21,9 +22,9 @@ namespace assay::boot {
 
 enum class Grade {
   kProven,       // the digest covers the whole event data
-  kPartly,       // it covers the part of it that matters, not all
-  kUnproven,     // it is a digest of something that is not in the log, or of something else
-  kNotMeasured,  // EV_NO_ACTION: nothing of it is in any register
+  kPartly,       // the digest covers a part of the event data
+  kUnproven,     // the digest is of bytes that are not in the log, or does not fit the data
+  kNotMeasured,  // EV_NO_ACTION: it is extended into no register
 };
 std::string_view GradeName(Grade grade);  // "proven", "partly", "unproven", "not-measured"
 
@@ -33,11 +34,11 @@ struct Proof {
   std::string_view how;  // a sentence without its full stop
 };
 Proof Prove(const EventLog& log, const Event& event, HashAlg bank);
-// The same where the event is decoded already.
+// The same for an event that is already decoded.
 Proof Prove(const EventLog& log, const Event& event, HashAlg bank, const Decoded& decoded);
 
-// Is the event's digest in this bank the hash of `bytes`? For what the log does not hold but the caller
-// knows.
+// Whether the event's digest in this bank is the hash of `bytes`, which the caller knows and the log need not
+// hold.
 bool DigestIs(const Event& event, HashAlg bank, ByteView bytes);
 
 }  // namespace assay::boot

@@ -24,7 +24,8 @@ std::uint8_t StartupLocalityOf(const EventLog& log) {
   return 0;
 }
 
-// extended: a DRTM event sets PCR 17 to 22 to zero before it extends them; without one they stay all-ones.
+// The value of a register before its first event. extended: whether it has an event. A DRTM event sets PCR 17
+// to 22 to zero before it extends them; without one they are all-ones.
 Digest FirstValue(const Replayed& replayed, HashAlg bank, std::uint32_t index, bool extended) {
   constexpr std::uint32_t kFirstDynamic = 17, kLastDynamic = 22;
   const bool pcr = replayed.registers == Registers::kPcr;
@@ -34,7 +35,8 @@ Digest FirstValue(const Replayed& replayed, HashAlg bank, std::uint32_t index, b
   return value;
 }
 
-// An event of a register more, in one bank. bytes: its digest; empty, or of another size: it is not known.
+// Extends a register by one event in one bank. bytes: the event's digest; it is unknown if it is empty or has
+// another size.
 void Extend(Replayed& out, HashAlg bank, std::uint32_t index, std::uint64_t number, ByteView bytes) {
   const auto [it, is_new] = out.banks[bank].try_emplace(index);
   ReplayedRegister& r = it->second;

@@ -51,7 +51,7 @@ std::string BioText(BIO* bio) {
 
 std::string NameText(const X509_NAME* name) {
   const BioPtr bio(BIO_new(BIO_s_mem()));
-  // Escaped as RFC 2253 says, but UTF-8 stays readable.
+  // Names are escaped according to RFC 2253, but UTF-8 stays readable.
   if (!bio || X509_NAME_print_ex(bio.get(), name, 0, XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB) < 0) return {};
   return BioText(bio.get());
 }
@@ -110,7 +110,7 @@ Result<Certificate> ParseCertificate(ByteView der) {
   c.not_before = TimeText(X509_get0_notBefore(x509.get()));
   c.not_after = TimeText(X509_get0_notAfter(x509.get()));
   c.fingerprint = Hash(HashAlg::kSha256, der.first(static_cast<std::size_t>(p - der.data())));
-  ERR_clear_error();  // names and times that do not print leave entries behind
+  ERR_clear_error();  // names and times that can't be printed leave entries in the error queue
   return c;
 }
 

@@ -174,11 +174,11 @@ StoryLine& Teller::Tell(std::string topic, std::string_view text, std::size_t i,
   line.grade = x_.proofs[i].grade;
   line.reason = x_.proofs[i].how;
   line.events = {e.number};
-  // What the firmware says of itself, it says before the separator; later anyone can.
+  // The firmware's own statements come before the separator. Later any program can write such an event.
   const bool firmware = line.topic == "firmware" || line.topic == "platform" || IsSecureBootKey(x_, i);
   if (firmware && x_.after_separator[i]) {
     line.grade = Grade::kUnproven;
-    line.reason = "measured after the separator of its register, where anyone can";
+    line.reason = "measured after the separator of its register, where any program can do that";
   }
   if (const ByteView rest = x_.decoded[i].trailing; !rest.empty())
     line.details.push_back(fmt::format("{} bytes follow: {}", rest.size(), Head(rest)));

@@ -1,17 +1,19 @@
 // The story of a boot for a person: firmware, Secure Boot and its keys, option ROMs, boot entries, shim, boot
-// loader, kernel, command line, initrd, unified kernel image, ExitBootServices; each line with how far it is
-// proven.
+// loader, kernel, command line, initrd, unified kernel image, ExitBootServices; each line with its grade of
+// proof.
 //
-//   for (const StoryLine& line : TellBoot(Examine(log, bank)))
-//     Print(line.topic, line.text, GradeName(line.grade), line.reason);
+//   // given: const Examined& x
+//   for (const StoryLine& line : TellBoot(x)) {
+//     log::Info("{}: {} ({}: {})", line.topic, line.text, GradeName(line.grade), line.reason);
+//   }
 //
-// Contract: pure, never fails; a topic that the log says nothing of has no line. Each
-// event has a line, but for separators and for those of the firmware's registers that are understood and
-// covered by their digest. Texts are printable (Printable()). A line's grade is that of its text: kProven and
-// kPartly rest on digests, and hold if the log's replay matches a quote. `digest` is what the register was
-// extended with, where the text is only a name for it: the digest is as good as the quote, whatever the grade
-// of the text. The roles (which text is the kernel's command line, which image is the loader) follow from
-// event types and prefixes, which are not measured.
+// Contract: pure, never fails. A topic that is not in the log has no line. Each event has a line, except
+// separators and those events in the firmware's registers that are understood and covered by their digest.
+// Texts are printable (Printable()). A line's grade is that of its text: kProven and kPartly rest on digests,
+// and hold if the log's replay matches a quote. Where the text only names what was measured, `digest` is the
+// value that the register was extended with; the quote then proves the digest, whatever the grade of the
+// text. The roles (which text is the kernel's command line, which image is the loader) come from event types
+// and prefixes, which are not measured.
 #pragma once
 
 #include <functional>
@@ -35,7 +37,7 @@ struct StoryLine {
   std::vector<std::uint64_t> events;
 };
 std::vector<StoryLine> TellBoot(const Examined& x);
-// The same line by line: a log can have a hundred thousand events.
+// The same, one line at a time: a log can have a hundred thousand events.
 void TellBoot(const Examined& x, const std::function<void(StoryLine)>& sink);
 
 }  // namespace assay::boot

@@ -21,7 +21,8 @@ std::string Lower(std::string_view text) {
 
 bool Has(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
 
-// What an image's path makes it look like. The path is not measured: a hint for the reader, no more.
+// The role of an image, guessed from its path. The path is not measured, so this is only a hint for the
+// reader.
 std::string_view LooksLike(const std::string& path) {
   const std::string lower = Lower(path);
   const std::size_t slash = lower.find_last_of("\\/");
@@ -54,8 +55,8 @@ bool IsShims(const Examined& x, std::size_t i) {
   return name.starts_with("Mok") || name == "Shim" || name.starts_with("Sbat");
 }
 
-// shim's lists are measured by content under a name; the states are single bytes, whose value the digest
-// gives away.
+// shim measures the content of its lists and logs only their names. Its states are single bytes, whose value
+// can be found from the digest.
 void TellShim(const Examined& x, Teller& teller) {
   for (std::size_t i = 0; i < x.size(); ++i) {
     if (!IsShims(x, i)) continue;
@@ -72,7 +73,7 @@ void TellShim(const Examined& x, Teller& teller) {
   }
 }
 
-// The file names in what GRUB was told to boot: words of its last "linux" and "initrd" commands.
+// The names of the files that GRUB boots: words of its last "linux" and "initrd" commands.
 struct GrubFiles {
   std::set<std::string> kernels, initrds;
   bool any = false;
@@ -107,7 +108,7 @@ bool NamesOne(const std::set<std::string>& files, const std::string& name) {
   });
 }
 
-// PCR 9 holds the files that GRUB opened, by content; the names are not measured.
+// PCR 9 holds the content of the files that GRUB opened; their names are not measured.
 void TellGrubFile(const GrubFiles& files, const std::string& name, std::size_t i, Teller& teller) {
   const bool kernel = NamesOne(files.kernels, name) || name == "grub_linuxefi Kernel";
   const bool initrd = NamesOne(files.initrds, name) || name == "grub_linuxefi Initrd";
@@ -201,8 +202,8 @@ void TellSystemd(const Examined& x, Teller& teller) {
     const bool section = !text->text.empty() && text->text[0] == '.' && x.In(i, kUkiPcr);
     if (section) continue;
     const bool whole = x.proofs[i].grade == Grade::kProven;
-    // systemd-boot and systemd-stub log a command line as it was hashed; what they log by name is a packed
-    // archive.
+    // systemd-boot and systemd-stub log a command line as it was hashed. Of a packed archive they log only
+    // the name.
     if (whole && (x.In(i, 8) || x.In(i, kLoaderConfigPcr)))
       teller.Tell("command-line", text->text, i);
     else

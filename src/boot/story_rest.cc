@@ -31,14 +31,14 @@ std::string Content(const Examined& x, std::size_t i) {
   return e.data.empty() ? "no data" : fmt::format("{} bytes: {}", e.data.size(), Head(e.data));
 }
 
-// Firmware's events of one register and type, in one line.
+// The firmware's events of one register and type, which share a line.
 struct Group {
   std::string what;
   bool understood = true;
   std::vector<std::size_t> events;
 };
 
-// A record of IMA whose digest covers what it says.
+// Whether it is an IMA record whose digest covers its content.
 bool IsImaRecord(const Examined& x, std::size_t i) {
   const auto* ima = std::get_if<ImaTemplate>(&x.decoded[i].body);
   const Grade grade = x.proofs[i].grade;
@@ -102,7 +102,7 @@ void TellRest(const Examined& x, Teller& teller) {
     group.events.push_back(i);
   }
   for (const auto& [key, group] : groups) TellGroup(x, group, teller);
-  // What loaders and the system measured, each by itself: among it are command lines.
+  // Measurements of loaders and the system have a line each, because they include command lines.
   for (const std::size_t i : single) {
     const Event& e = x.event(i);
     teller.Tell(

@@ -1,8 +1,10 @@
 // Inside this room: what the parts of TellBoot() (story.h) share.
 //
-//   teller.Tell("boot-entry", v.name, i).details.push_back(path);   // grade and reason are those of event i
+//   // given: Teller& teller, const Variable& variable, std::size_t i
+//   StoryLine& line = teller.Tell("boot-entry", variable.name, i);   // grade and reason are those of event i
+//   line.details.push_back(Head(variable.value));
 //
-// Contract: a reference that Tell() gives is good until the next Tell() or Add().
+// Contract: the reference that Tell() returns is valid until the next Tell() or Add().
 #pragma once
 
 #include <functional>
@@ -16,7 +18,7 @@ namespace assay::boot {
 
 class Teller {
  public:
-  // sink is given each line once nobody adds to it any more.
+  // sink gets each line when it is complete.
   Teller(const Examined& x, std::function<void(StoryLine)> sink)
       : x_(x), sink_(std::move(sink)), told_(x.size()) {}
   // A line about event i. with_digest: the text only names what was measured.
@@ -43,17 +45,17 @@ class Teller {
   std::vector<bool> told_;
 };
 
-// Line ends become spaces, NULs go.
+// The text with line ends replaced by spaces, and without NULs.
 std::string OneLine(std::string_view text);
 
-// The first bytes, printable.
+// The first bytes as printable text.
 std::string Head(ByteView data);
 
-// What no other line is about: whoever edits a log can give an event a type, or data, that nobody
-// understands, and must not hide it by that.
+// Adds lines for the events that no other line is about: an attacker who edits a log must not be able to hide
+// an event behind an unknown type or data.
 void TellRest(const Examined& x, Teller& teller);
 
-// Option ROMs, images, shim, boot loader, kernel, command line, initrd, UKI, ExitBootServices.
+// Adds lines for option ROMs, images, shim, boot loader, kernel, command line, initrd, UKI, ExitBootServices.
 void TellLoaders(const Examined& x, Teller& teller);
 
 }  // namespace assay::boot

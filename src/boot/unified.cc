@@ -5,8 +5,8 @@
 namespace assay::boot {
 namespace {
 
-// Every version measures in this order ("PLEASE DO NOT REORDER", says uki.h): new ones were put in between.
-// .pcrsig signs the result, and is not measured.
+// Every version measures in this order (uki.h says "PLEASE DO NOT REORDER"); new sections were inserted.
+// .pcrsig signs the result and is not measured.
 constexpr std::string_view kMeasured[] = {".linux",   ".osrel",   ".cmdline", ".initrd", ".ucode",
                                           ".splash",  ".dtb",     ".uname",   ".sbat",   ".pcrpkey",
                                           ".profile", ".dtbauto", ".hwids",   ".efifw"};
@@ -39,7 +39,7 @@ Result<UnifiedKernel> ReadUnifiedKernel(const PeImage& image) {
     const auto count = std::count_if(image.sections.begin(), image.sections.end(), has_name);
     if (count == 0) continue;
     if (count > 1)
-      return Fail(Unsupported(name, "there are several (profiles); which is taken is not in the file"));
+      return Fail(Unsupported(name, "there are several (profiles); the file does not tell which is used"));
     const PeSection* section = image.Find(name);
     if (section->content.empty() || section->zero_filled())
       return Fail(Unsupported(name, "empty, or larger in memory than in the file"));

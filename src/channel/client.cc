@@ -51,7 +51,7 @@ Result<evidence::Message> TakeAnswer(const Source& source) {
   return message;
 }
 
-// One connection: a question and its answer.
+// One question and its answer, over one connection.
 struct Exchanged {
   evidence::Message message;
   evidence::Binding binding;
@@ -62,7 +62,7 @@ using Exchange = std::function<Result<Exchanged>(const evidence::Question&)>;
 template <typename T>
 Result<T> As(evidence::Message& message) {
   auto* wanted = std::get_if<T>(&message);
-  if (wanted == nullptr) return Fail(ParseError("message", 8, "not the answer to what was asked"));
+  if (wanted == nullptr) return Fail(ParseError("message", 8, "the answer is not one to this question"));
   return std::move(*wanted);
 }
 
@@ -74,7 +74,7 @@ Result<Answer> Challenged(Result<Exchanged> exchanged) {
                 .peer = std::move(exchanged->peer)};
 }
 
-// Two connections. What keeps the TPM from proving is no error of the exchange, but its outcome.
+// Enrols over two connections. A failure to prove the AK is not an error of the exchange but its result.
 Result<EnrolAnswer> Enrolled(const Exchange& exchange) {
   EnrolAnswer out;
   ASSAY_ASSIGN(Exchanged first, exchange(evidence::Identify{}));

@@ -1,11 +1,12 @@
 // The two ways to challenge an attester: mutual TLS 1.3, and a Unix socket.
 //
-//   ASSAY_ASSIGN(Answer a, ChallengeTls({.host = "127.0.0.1", .port = 7443, ...}, challenge));
-//   ASSAY_ASSIGN(Answer a, ChallengeUnix("/run/assayd/challenge.sock", challenge));
+//   // given: const TlsPeer& peer, const evidence::Challenge& challenge
+//   ASSAY_ASSIGN(Answer by_tls, ChallengeTls(peer, challenge));
+//   ASSAY_ASSIGN(Answer by_socket, ChallengeUnix("/run/assayd/challenge.sock", challenge));
 //
-// Contract: peers are known by the SHA-256 of their certificate. A relayed quote does not verify: the binding
-// is the TLS exporter of this side's own connection. Bytes and times are bounded. What the attester refuses
-// is a RefusedError.
+// Contract: a peer is identified by the SHA-256 of its certificate. A relayed quote does not verify, because
+// the binding is the TLS exporter of this side's own connection. Bytes and times are bounded. When the
+// attester refuses, the error is a RefusedError with its reason.
 #pragma once
 
 #include <chrono>
@@ -34,7 +35,7 @@ struct TlsPeer {
 };
 struct Answer {
   evidence::Evidence evidence;
-  evidence::Binding binding;  // of the connection it came over, as this side saw it
+  evidence::Binding binding;  // of the connection that it came over, calculated on this side
   std::string peer;           // hex SHA-256 of the peer's certificate, or "unix"
 };
 Result<Answer> ChallengeTls(const TlsPeer& peer, const evidence::Challenge& challenge);

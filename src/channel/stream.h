@@ -1,10 +1,12 @@
 // Stream sockets: addresses, and whole messages with a deadline. Internal to the attest room.
 //
-//   ASSAY_ASSIGN(Bytes frame, ReceiveFrame([&](std::span<std::uint8_t> out) { return Recv(fd, out, deadline);
-//   },
-//                                          kMaxChallenge));
+//   // given: int fd, Deadline& deadline
+//   const Source source = [&](std::span<std::uint8_t> out) { return Recv(fd, out, deadline); };
+//   ASSAY_ASSIGN(Bytes frame, ReceiveFrame(source, 80 << 10));
+//   ASSAY_TRY(SendAll(fd, frame, deadline));
 //
-// Contract: sockets are non-blocking. What is announced is not allocated before it arrives.
+// Contract: sockets are non-blocking. Memory is allocated as bytes arrive, not by the size that a header
+// announces.
 #pragma once
 
 #include <sys/un.h>
@@ -20,7 +22,7 @@ namespace assay::channel {
 
 Result<sockaddr_un> UnixAddress(const std::string& path);
 
-// At least one byte; StateError "attest.closed" at the end of the stream.
+// Reads at least one byte; StateError "attest.closed" at the end of the stream.
 Result<std::size_t> Recv(int fd, std::span<std::uint8_t> out, const Deadline& deadline);
 Result<> SendAll(int fd, ByteView data, Deadline& deadline);
 

@@ -13,18 +13,19 @@
 namespace assay::channel {
 namespace {
 
-constexpr std::uint64_t kMaxHandshake = 64 << 10;  // bytes that a peer may send before it is done
+constexpr std::uint64_t kMaxHandshake = 64 << 10;  // bytes that a peer may send during the handshake
 constexpr long kMaxCertificates = 16 << 10;        // bytes of a peer's certificates
 constexpr std::string_view kExporterLabel = "EXPORTER-Channel-Binding";  // RFC 9266, section 2
 
-// What a client pins, where the verification callback finds it.
+// The index under which the verification callback finds the client's pin.
 int PinIndex() {
   static const int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
   return index;
 }
 
-// Instead of a chain of trust: a client compares with its pin, a server leaves it to who knows the allowed
-// ones. Either way TLS itself has the peer prove that it holds the certificate's key.
+// Used instead of a chain of trust: a client compares the certificate with its pin, and a server leaves the
+// decision to its caller, which knows the allowed fingerprints. In both cases TLS itself proves that the peer
+// has the certificate's key.
 int VerifyPeer(X509_STORE_CTX* store, void*) {
   const auto* ssl =
       static_cast<const SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
@@ -85,7 +86,8 @@ Result<SslCtxPtr> TlsClientContext(const TlsIdentity& own) { return MakeContext(
 
 TlsStream::TlsStream(SslPtr ssl, int fd) : ssl_(std::move(ssl)), fd_(fd) {}
 
-// OpenSSL reads and writes memory; the socket is ours, so that each wait has a deadline and no SIGPIPE comes.
+// OpenSSL reads from and writes to memory. This class uses the socket itself, so that each wait has a
+// deadline and SIGPIPE is not raised.
 Result<> TlsStream::Flush(const Deadline& deadline) {
   char* pending = nullptr;
   BIO* out = SSL_get_wbio(ssl_.get());
@@ -125,13 +127,13 @@ Result<> TlsStream::Fill(const Deadline& deadline) {
 Result<> TlsStream::Handshake(const Deadline& deadline) {
   BioPtr in(BIO_new(BIO_s_mem())), out(BIO_new(BIO_s_mem()));
   if (!in || !out) return Fail(OpenSslError("TLS"));
-  BIO_set_mem_eof_return(in.get(), -1);  // an empty buffer means 'not yet', not 'the end'
+  BIO_set_mem_eof_return(in.get(), -1);  // an empty buffer means that more data may come, not the end
   SSL_set_bio(ssl_.get(), in.release(), out.release());
   while (true) {
     ERR_clear_error();
     const int n = SSL_do_handshake(ssl_.get());
     const int why = SSL_get_error(ssl_.get(), n);
-    Result<> flushed = Flush(deadline);  // an alert too
+    Result<> flushed = Flush(deadline);  // also sends an alert
     if (n == 1) {
       ASSAY_TRY(flushed);
       break;
@@ -146,7 +148,7 @@ Result<> TlsStream::Handshake(const Deadline& deadline) {
     ASSAY_TRY(Fill(deadline));
   }
   const X509Ptr certificate(SSL_get1_peer_certificate(ssl_.get()));
-  if (!certificate) return Fail(StateError("attest.no-certificate", "the peer has shown no certificate"));
+  if (!certificate) return Fail(StateError("attest.no-certificate", "the peer sent no certificate"));
   peer_ = CertificateFingerprint(certificate.get());
   exporter_.resize(32);
   if (SSL_export_keying_material(ssl_.get(), exporter_.data(), exporter_.size(), kExporterLabel.data(),
@@ -171,7 +173,8 @@ Result<TlsStream> TlsStream::Connect(SSL_CTX* context, int fd, const Digest& pin
     return Fail(OpenSslError("TLS"));
   SSL_set_connect_state(tls.ssl_.get());
   const Result<> done = tls.Handshake(deadline);
-  SSL_set_ex_data(tls.ssl_.get(), PinIndex(), nullptr);  // it is the caller's, and its work is done
+  // The pin belongs to the caller and is no longer needed.
+  SSL_set_ex_data(tls.ssl_.get(), PinIndex(), nullptr);
   ASSAY_TRY(done);
   return tls;
 }
@@ -189,7 +192,7 @@ Result<std::size_t> TlsStream::Read(std::span<std::uint8_t> out, const Deadline&
       return Fail(OpenSslError("TLS"));
     }
     ASSAY_TRY(Flush(deadline));
-    // A peer that sends records without content gets no further than its deadline.
+    // A peer that sends only records without content must not go on beyond its deadline.
     if (deadline.RemainingMs() == 0) return Fail(StateError("attest.timeout", "the peer is too slow"));
     ASSAY_TRY(Fill(deadline));
   }
@@ -219,10 +222,10 @@ void TlsStream::Close(const Deadline& deadline) {
   ERR_clear_error();
   SSL_shutdown(ssl_.get());
   ERR_clear_error();
-  // The peer has what it came for, or is gone: an error changes nothing for either side.
+  // An error does not matter here: the peer has got its answer or is gone.
   if (Result<> told = Flush(deadline); !told) return;
   shutdown(fd_, SHUT_WR);
-  // Closing a socket with unread bytes resets the connection, and what was written is lost with it.
+  // Closing a socket with unread bytes resets the connection, which discards the bytes that were written.
   const Deadline linger(kLinger);
   std::array<std::uint8_t, 4096> rest;
   while (linger.Wait(fd_, POLLIN)) {

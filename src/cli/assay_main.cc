@@ -34,7 +34,7 @@ int main(int argc, char** argv) {
   AddCompletion(app, session);
   try {
     app.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {  // CLI11's only way to tell; help and version come this way too
+  } catch (const CLI::ParseError& e) {  // CLI11 reports errors, --help and --version by this exception
     return app.exit(e) == 0 ? kExitOk : kExitUsage;
   }
   return session.exit_code;

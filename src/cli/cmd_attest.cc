@@ -1,5 +1,5 @@
-// The verifier's side of a challenge, with the attester or with a saved round, and results that others
-// signed. man/assay-attest.1, man/assay-appraise.1
+// The verifier's side of a challenge (with an attester or a saved round), and the verification of signed
+// results. man/assay-attest.1, man/assay-appraise.1
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -23,13 +23,13 @@ using appraise::Verdict;
 
 constexpr std::size_t kMaxResult = std::size_t{16} << 20;
 constexpr std::size_t kMaxBoot = std::size_t{16} << 20;
-constexpr std::uint64_t kMaxSkew = 300;  // seconds that a signer's clock may be ahead
+constexpr std::uint64_t kMaxSkew = 300;  // seconds that the clock of a result's signer may be ahead
 
 struct AttestOptions {
   Address address;
   std::vector<std::string> references, boots;
   std::string policy, state, save, ear_key, ear_out, selection = "sha256:0-14";
-  std::string findings;  // only those whose names begin so are printed
+  std::string findings;  // prefix of the names of the findings to print
   bool entries = false, full = false;
   std::string folder, list;        // appraise
   std::string result, nonce, pub;  // result verify
@@ -83,7 +83,7 @@ Result<appraise::SavedRound> Ask(const AttestOptions& o, const appraise::HostSta
   return r;
 }
 
-// What can only be told from the whole list.
+// Whether there is a finding that only the whole list can clear.
 bool NeedsWholeList(const Appraisal& a) {
   return a.rebooted || std::any_of(a.findings.begin(), a.findings.end(), [](const appraise::Finding& f) {
            return f.name == "list.no-prefix" ||
@@ -115,7 +115,7 @@ Result<> WriteEar(const Appraisal& a, const appraise::SavedRound& r, const Attes
 
 Result<int> Attest(const AttestOptions& o, const Session& session) {
   if (!o.address.given())
-    return Fail(UsageError("attest: which attester? --unix SOCKET, or --tls HOST:PORT"));
+    return Fail(UsageError("attest: name the attester: --unix SOCKET, or --tls HOST:PORT"));
   ASSAY_ASSIGN(const appraise::Policy policy, LoadPolicy(o.policy));
   ASSAY_ASSIGN(const reference::Indexes references, LoadReferences(o.references));
   ASSAY_ASSIGN(const std::vector<boot::ExpectedBoot> boots, LoadBoots(o.boots));
@@ -128,7 +128,7 @@ Result<int> Attest(const AttestOptions& o, const Session& session) {
     while (true) {
       progress.Say("asking the attester");
       Result<appraise::SavedRound> asked = Ask(o, before, first);
-      // A list shorter than what is known of it: the machine was restarted, perhaps.
+      // The list may be shorter than its known part because the machine was rebooted.
       if (!asked && first > 0 && asked.error().code() == "attest.refused") {
         first = 0;
         continue;
@@ -162,8 +162,8 @@ Result<int> AppraiseSaved(const AttestOptions& o, const Session& session) {
   return static_cast<int>(a.verdict);
 }
 
-// The worst of the result's attesters, as an exit code. affirming: what does not reach back to the boot is
-// not enough.
+// The exit code for the worst of the attesters in the result. affirming: a verdict that does not reach back
+// to the boot does not suffice.
 Result<int> ExitCodeOf(const JsonValue& claims, bool affirming) {
   ASSAY_ASSIGN(const JsonValue submods, claims.Object("submods"));
   int worst = kExitOk;
@@ -211,32 +211,32 @@ Result<int> VerifyResult(const AttestOptions& o, const Session& session) {
 
 void AddJudging(CLI::App* sub, const std::shared_ptr<AttestOptions>& o) {
   sub->add_option("--reference", o->references, "Indexes of reference values");
-  sub->add_option("--boot", o->boots, "Boots that are expected, as 'assay boot learn' wrote them");
+  sub->add_option("--boot", o->boots, "Expected boots, written by 'assay boot learn'");
   sub->add_option("--policy", o->policy, "Appraisal policy (JSON)");
   sub->add_flag("--entries", o->entries, "Print each entry");
-  sub->add_option("--findings", o->findings, "Print only findings whose name begins so");
+  sub->add_option("--findings", o->findings, "Print only findings whose name begins with this");
 }
 
 }  // namespace
 
 void AddAttest(CLI::App& app, Session& session) {
   auto o = std::make_shared<AttestOptions>();
-  CLI::App* attest = app.add_subcommand("attest", "Challenge an attester and judge its evidence");
+  CLI::App* attest = app.add_subcommand("attest", "Challenge an attester and appraise its evidence");
   AddAddress(attest, o->address);
   AddJudging(attest, o);
-  attest->add_option("--state", o->state, "What is known of this host, kept from round to round");
-  attest->add_option("--save", o->save, "Keep this round in a folder, for 'assay appraise'");
+  attest->add_option("--state", o->state, "File with what is known of this host, updated in each round");
+  attest->add_option("--save", o->save, "Save this round in a folder, for 'assay appraise'");
   auto* ear_key = attest->add_option("--ear-key", o->ear_key, "Sign the result with this key (PEM)");
-  auto* ear_out = attest->add_option("--ear-out", o->ear_out, "Where the signed result goes")->needs(ear_key);
+  auto* ear_out = attest->add_option("--ear-out", o->ear_out, "File for the signed result")->needs(ear_key);
   ear_key->needs(ear_out);
-  attest->add_option("--selection", o->selection, "Banks and PCRs to be quoted")->capture_default_str();
+  attest->add_option("--selection", o->selection, "Banks and PCRs to quote")->capture_default_str();
   attest->add_flag("--full", o->full, "Ask for the whole list");
   attest->callback([o, &session] { session.Finish(Attest(*o, session)); });
 
-  CLI::App* appraise = app.add_subcommand("appraise", "Judge saved evidence");
-  appraise->add_option("folder", o->folder, "What 'assay attest --save' kept")->required();
+  CLI::App* appraise = app.add_subcommand("appraise", "Appraise saved evidence");
+  appraise->add_option("folder", o->folder, "Folder written by 'assay attest --save'")->required();
   AddJudging(appraise, o);
-  appraise->add_option("--list", o->list, "Another measurement list than the saved one");
+  appraise->add_option("--list", o->list, "Use this measurement list instead of the saved one");
   appraise->callback([o, &session] { session.Finish(AppraiseSaved(*o, session)); });
 
   CLI::App* result = app.add_subcommand("result", "Check attestation results");
@@ -245,7 +245,7 @@ void AddAttest(CLI::App& app, Session& session) {
   verify->add_option("file", o->result, "The result")->required();
   verify->add_option("--key", o->pub, "The verifier's public key (PEM)")->required();
   verify->add_option("--nonce", o->nonce, "The nonce that it must answer (hex)");
-  verify->add_flag("--affirming", o->affirming, "Take only a verdict that reaches back to the boot");
+  verify->add_flag("--affirming", o->affirming, "Accept only a verdict that reaches back to the boot");
   verify->callback([o, &session] { session.Finish(VerifyResult(*o, session)); });
 }
 

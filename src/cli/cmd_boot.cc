@@ -98,7 +98,7 @@ Result<int> Show(const BootOptions& o, bool as_json) {
     banks += fmt::format("{}{}", banks.empty() ? "" : ", ",
                          alg ? std::string(HashName(*alg)) : fmt::format("{:#06x}", a.alg));
   }
-  fmt::print("{}: {} events, {} ({}), judged by {}\n\n", Printable(o.file), log.events.size(),
+  fmt::print("{}: {} events, {} ({}), examined in bank {}\n\n", Printable(o.file), log.events.size(),
              boot::FormatName(log.format), banks, HashName(bank));
   boot::TellBoot(x, PrintStoryLine);
   if (o.events) {
@@ -113,18 +113,18 @@ Result<int> Show(const BootOptions& o, bool as_json) {
   const std::vector<boot::Problem> problems = boot::Check(x);
   fmt::print("\n{}\n", problems.empty() ? "no problem found" : "problems");
   PrintProblems(problems);
-  fmt::print("\nThis is what the log says. It holds if the registers above match a verified quote.\n");
+  fmt::print("\nThis is the log's claim. It is proven if the registers above match a verified quote.\n");
   return kExitOk;
 }
 
-// Registers that the operating system goes on extending after the log ends; their values say nothing against
-// the log.
+// Whether the operating system goes on extending the register after the end of the log. A mismatch there is
+// no evidence against the log.
 bool ExtendedAtRunTime(boot::Registers registers, std::uint32_t index) {
   constexpr std::uint32_t kFirstOfSystem = 10, kShim = 14;
   return registers == boot::Registers::kPcr ? index >= kFirstOfSystem && index != kShim : index >= 3;
 }
 
-// only: of a file's values, those of this bank.
+// only: use only the values of this bank from a file.
 Result<tpm::PcrValues> GivenValues(const BootOptions& o, boot::Registers registers,
                                    std::optional<HashAlg> only) {
   tpm::PcrValues given;
@@ -144,7 +144,8 @@ Result<tpm::PcrValues> GivenValues(const BootOptions& o, boot::Registers registe
   return given;
 }
 
-// The log is judged by the digests of a bank that was compared: the others are only the log's word.
+// The bank to examine the log in. It must be a bank that was compared, because the digests of other banks are
+// only claims of the log.
 std::optional<HashAlg> ComparedBank(const std::vector<boot::Comparison>& comparisons,
                                     const boot::EventLog& log) {
   for (HashAlg bank :
@@ -156,14 +157,14 @@ std::optional<HashAlg> ComparedBank(const std::vector<boot::Comparison>& compari
   return log.DefaultBank();
 }
 
-// SM3 proves something only to those who accept it: by --bank.
+// A match in SM3 counts only for a user who accepts SM3 with --bank.
 void AcceptOnly(std::optional<HashAlg> given, std::vector<boot::Comparison>& comparisons) {
   for (boot::Comparison& c : comparisons) {
     if (c.bank != static_cast<std::uint16_t>(HashAlg::kSm3_256) || given == HashAlg::kSm3_256 ||
         c.outcome != boot::Outcome::kMatch)
       continue;
     c.outcome = boot::Outcome::kUnknown;
-    c.reason = "it matches, but this bank is not accepted: --bank sm3_256 accepts it";
+    c.reason = "it matches, but this bank is accepted only with --bank sm3_256";
   }
 }
 
@@ -175,7 +176,7 @@ void ExplainByExit(const boot::EventLog& log, const boot::Replayed& replayed, bo
     c.missing_exit = boot::MissingExit(log, replayed, *bank, c.index, c.given);
     if (c.missing_exit.empty()) continue;
     c.reason = fmt::format(
-        "the log leaves out what the firmware measured of ExitBootServices: with the digests {} and {} it "
+        "the log lacks the firmware's two events of ExitBootServices; with their digests {} and {} it "
         "replays to this value{}",
         c.missing_exit[0].hex(), c.missing_exit[1].hex(), allowed ? "" : " (--allow-missing-exit)");
     if (allowed) c.outcome = boot::Outcome::kMatch;
@@ -184,7 +185,8 @@ void ExplainByExit(const boot::EventLog& log, const boot::Replayed& replayed, bo
 
 Result<int> Verify(const BootOptions& o, bool as_json) {
   if (o.values.empty() && o.pcrs.empty())
-    return Fail(UsageError("boot verify: against which values? --pcr-value ALG:INDEX:HEX or --pcrs FILE"));
+    return Fail(
+        UsageError("boot verify: give the values to compare with: --pcr-value ALG:INDEX:HEX or --pcrs FILE"));
   ASSAY_ASSIGN(const std::optional<boot::ExpectedBoot> expected, ExpectedIn(o.file));
   std::unique_ptr<LoadedLog> loaded;
   if (!expected) {
@@ -243,30 +245,32 @@ void AddBoot(CLI::App& app, Session& session) {
   const auto common = [options](CLI::App* sub) {
     options->file = kDefaultLog;
     sub->add_option("file", options->file, "The event log")->capture_default_str();
-    sub->add_option("--registers", options->registers, "What its indices count")
+    sub->add_option("--registers", options->registers, "The registers that its indices number")
         ->check(CLI::IsMember({"auto", "pcr", "cc"}))
         ->capture_default_str();
-    sub->add_option("--format", options->format, "How it is written")
+    sub->add_option("--format", options->format, "The format of the log")
         ->check(CLI::IsMember({"auto", "tcg-1.2", "crypto-agile", "cel-tlv"}))
         ->capture_default_str();
   };
-  CLI::App* show = boot->add_subcommand("show", "Say what a log tells, and how far it is proven");
+  CLI::App* show = boot->add_subcommand("show", "Show what a log tells, and how far it is proven");
   common(show);
-  show->add_option("--bank", options->bank, "Judge by this bank's digests (sha256 if the log has it)");
+  show->add_option("--bank", options->bank,
+                   "Examine the digests of this bank (default: sha256 if the log has it)");
   show->add_flag("--events", options->events, "List the events too");
   show->callback([options, &session] { session.Finish(Show(*options, session.json)); });
   CLI::App* verify =
       boot->add_subcommand("verify", "Replay a log and compare (0 match, 1 mismatch, 2 could not tell)");
   common(verify);
   verify->add_option("--pcr-value", options->values, "ALG:INDEX:HEX, may be repeated");
-  verify->add_option("--pcrs", options->pcrs, "A file of values, as tpm2_pcrread prints them");
+  verify->add_option("--pcrs", options->pcrs, "A file of PCR values in the format of tpm2_pcrread");
   verify->add_flag("--all", options->all,
-                   "Of --pcrs, compare also registers that the system extends after the log ends");
-  verify->add_option("--bank", options->bank, "Judge the log by this bank's digests; accepts sm3_256");
+                   "Compare also those registers of --pcrs that the system extends after the log ends");
+  verify->add_option("--bank", options->bank, "Examine the digests of this bank; accepts sm3_256");
   verify->add_flag("--allow-missing-exit", options->allow_missing_exit,
-                   "A log without the two events of ExitBootServices matches, if with them it would");
-  verify->add_flag("--strict", options->strict, "An error in the log's order or content is a mismatch");
-  CLI::App* learn = boot->add_subcommand("learn", "Write down what a boot measured, as JSON");
+                   "Accept a log that matches only with the two missing events of ExitBootServices");
+  verify->add_flag("--strict", options->strict, "Count an error in the log's order or content as a mismatch");
+  CLI::App* learn =
+      boot->add_subcommand("learn", "Write the measurements of a boot as an expected boot (JSON)");
   common(learn);
   learn->add_option("--bank", options->bank, "Which bank's digests");
   learn->callback([options, &session] { session.Finish(LearnBoot(*options)); });
@@ -282,9 +286,9 @@ void AddBoot(CLI::App& app, Session& session) {
   CLI::App* diff = boot->add_subcommand(
       "diff",
       "Compare boots, logs or expected ones (0 the same, 1 different, 2 a part could not be compared)");
-  diff->add_option("boots", options->boots, "BEFORE... AFTER: is the last one as one of the others?")
+  diff->add_option("boots", options->boots, "BEFORE... AFTER: compares the last one with each of the others")
       ->required();
-  diff->add_option("--bank", options->bank, "Which bank's digests of a log");
+  diff->add_option("--bank", options->bank, "The bank of a log's digests");
   diff->callback([options, &session] { session.Finish(DiffBoots(*options, session.json)); });
   verify->callback([options, &session] { session.Finish(Verify(*options, session.json)); });
 }

@@ -1,10 +1,11 @@
-// Internal: what `assay boot` does with expected states, apart from its options (cmd_boot.cc).
+// Internal: the work of `assay boot` with expected states. cmd_boot.cc parses the options.
 //
-//   ASSAY_ASSIGN(const std::unique_ptr<LoadedLog> loaded, Load(o));
-//   ASSAY_ASSIGN(const HashAlg bank, BankOf(o, loaded->log));
+//   // given: const BootOptions& options
+//   ASSAY_ASSIGN(const std::unique_ptr<LoadedLog> loaded, Load(options));
+//   ASSAY_ASSIGN(const HashAlg bank, BankOf(options, loaded->log));
 //
-// Contract: results are exit codes, as commands.h says them. An expected state is what `learn` and `predict`
-// write: docs/formats/eventlog.md, "As JSON".
+// Contract: results are exit codes of commands.h. An expected state is a file that `learn` or `predict`
+// wrote: docs/formats/eventlog.md, "As JSON".
 #pragma once
 
 #include <memory>
@@ -29,7 +30,7 @@ struct BootOptions {
   bool allow_missing_exit = false;
   std::vector<std::string> values;
   std::string pcrs;
-  std::vector<std::string> boots;                          // diff: expected ones, and last the one to judge
+  std::vector<std::string> boots;  // diff: the expected boots, and last the one to judge
   std::vector<std::pair<std::string, std::string>> files;  // predict: old and new
   std::vector<std::pair<std::string, std::string>> texts;
 };
@@ -41,7 +42,7 @@ struct LoadedLog {
 };
 Result<std::unique_ptr<LoadedLog>> Load(const BootOptions& o);
 Result<HashAlg> BankOf(const BootOptions& o, const boot::EventLog& log);
-// nullopt: the file is a log and no expected state.
+// nullopt: the file is a log and not an expected state.
 Result<std::optional<boot::ExpectedBoot>> ExpectedIn(const std::string& file);
 
 Result<int> LearnBoot(const BootOptions& o);

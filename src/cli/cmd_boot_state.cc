@@ -32,7 +32,7 @@ struct Compared {
 
 Result<std::optional<boot::ExpectedBoot>> ExpectedIn(const std::string& file) {
   ASSAY_ASSIGN(const Bytes bytes, ReadFile(file, boot::kMaxLog));
-  // No log begins with a brace.
+  // An expected boot is JSON; no event log begins with a brace.
   if (bytes.empty() || bytes[0] != '{') return std::optional<boot::ExpectedBoot>();
   auto expected = boot::ExpectedFromJson(AsText(bytes));
   if (!expected) return Fail(expected.error().In(file));
@@ -48,10 +48,10 @@ Result<int> LearnBoot(const BootOptions& o) {
 
 Result<int> PredictBoot(const BootOptions& o) {
   if (o.files.empty() && o.texts.empty())
-    return Fail(UsageError("boot predict: what changes? --replace OLD NEW or --replace-text OLD NEW"));
+    return Fail(UsageError("boot predict: give what changes: --replace OLD NEW or --replace-text OLD NEW"));
   ASSAY_ASSIGN(const std::unique_ptr<LoadedLog> loaded, Load(o));
   ASSAY_ASSIGN(const HashAlg bank, BankOf(o, loaded->log));
-  std::vector<std::pair<Bytes, Bytes>> contents;  // the change points into them
+  std::vector<std::pair<Bytes, Bytes>> contents;  // the change has views into them
   contents.reserve(o.files.size());
   boot::Prediction change;
   for (const auto& [before, after] : o.files) {
@@ -69,7 +69,7 @@ Result<int> PredictBoot(const BootOptions& o) {
 }
 
 Result<int> DiffBoots(const BootOptions& o, bool as_json) {
-  if (o.boots.size() < 2) return Fail(UsageError("boot diff: at least two boots"));
+  if (o.boots.size() < 2) return Fail(UsageError("boot diff: give at least two boots"));
   ASSAY_ASSIGN(const boot::ExpectedBoot after, LearnedFrom(o, o.boots.back()));
   Compared nearest;
   for (std::size_t i = 0; i + 1 < o.boots.size(); ++i) {

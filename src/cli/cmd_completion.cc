@@ -5,7 +5,7 @@
 namespace assay::cli {
 namespace {
 
-// The words that may follow: subcommands and options of one command, and the same for each of its
+// Adds the words that may follow one command (subcommands and options), and then the same for each of its
 // subcommands.
 void AddCases(const CLI::App& app, const std::string& path, std::string& cases) {
   std::string words;

@@ -23,7 +23,7 @@ using nlohmann::json;
 constexpr std::size_t kMaxCount = 64;        // bytes of a number in a file
 constexpr std::size_t kMaxStatus = 1 << 20;  // bytes of a status, or of what a probe says
 
-// What can be done about it, in plain words, by the error's name.
+// Advice for an error, by its name.
 std::string_view Remedy(std::string_view code) {
   struct Entry {
     std::string_view code, text;
@@ -45,10 +45,10 @@ std::string_view Remedy(std::string_view code) {
       {"doctor.root", "run assay doctor as root"},
       {"doctor.fuse", "modprobe fuse"},
       {"doctor.tpm",
-       "switch the TPM on in the firmware's setup; without one, tpm/tcti embedded takes a software "
-       "TPM, whose word is only as good as the machine"},
+       "switch the TPM on in the firmware's setup; without one, tpm/tcti embedded uses a software TPM, which "
+       "proves no more than the machine itself could"},
       {"doctor.swtpm", "apt install swtpm swtpm-tools libtss2-tcti-swtpm0"},
-      {"doctor.kernel-ima", "let assayd take another PCR (record/pcr 11 to 15), or boot without ima_policy="},
+      {"doctor.kernel-ima", "make assayd use another PCR (record/pcr 11 to 15), or boot without ima_policy="},
   };
   for (const Entry& e : kEntries)
     if (e.code == code) return e.text;
@@ -147,12 +147,14 @@ bool InPath(const std::string& program) {
   return false;
 }
 
-// A policy makes the kernel's list longer than its boot_aggregate.
+// If the kernel measures by a policy, its list has more records than the boot_aggregate.
 Finding OfKernelIma() {
   const Result<Bytes> count = ReadFile("/sys/kernel/security/ima/runtime_measurements_count", kMaxCount);
-  if (!count) return {"kernel IMA", true, "it has no list here: PCR 10 is ours", ""};
+  if (!count)
+    return {"kernel IMA", true, "the kernel's IMA has no list here, so PCR 10 is free for assayd", ""};
   const int records = std::atoi(std::string(AsText(*count)).c_str());
-  if (records <= 1) return {"kernel IMA", true, "no policy: PCR 10 is ours", ""};
+  if (records <= 1)
+    return {"kernel IMA", true, "the kernel's IMA has no policy, so PCR 10 is free for assayd", ""};
   return {"kernel IMA", false, fmt::format("it measures into PCR 10 by a policy ({} records)", records),
           "doctor.kernel-ima"};
 }
@@ -167,8 +169,8 @@ Result<int> Doctor(const std::string& mount_point, const std::string& tcti, cons
   const std::string best = engines.best;
   for (Finding& f : engines.findings) findings.push_back(std::move(f));
   const bool fuse = access("/dev/fuse", R_OK | W_OK) == 0;
-  findings.push_back(
-      {"/run/assay", fuse, fuse ? "FUSE is there" : "/dev/fuse can't be used", fuse ? "" : "doctor.fuse"});
+  findings.push_back({"/run/assay", fuse, fuse ? "FUSE is available" : "/dev/fuse can't be used",
+                      fuse ? "" : "doctor.fuse"});
   const Finding tpm = OfTpm(tcti);
   findings.push_back(tpm);
   const bool swtpm = InPath("swtpm") && InPath("swtpm_setup");

@@ -1,5 +1,5 @@
-// Enrolment, the verifier's side: whose TPM an attester has, and its keys pinned in the host's state.
-// man/assay-enrol.1
+// The verifier's side of enrolment: it verifies the identity of an attester's TPM, and pins its keys in the
+// host's state. man/assay-enrol.1
 #include <fmt/format.h>
 #include <sys/stat.h>
 
@@ -26,7 +26,8 @@ struct EnrolOptions {
   bool require_crls = false, again = false;
 };
 
-// A file, or the files of a folder: a root that can't be read is an error, not one root less.
+// Reads a file, or all files of a folder. A root certificate that can't be read is an error and is not left
+// out.
 Result<> EachFile(const std::vector<std::string>& paths, std::size_t max,
                   const std::function<Result<>(std::string_view)>& add) {
   for (const std::string& path : paths) {
@@ -50,14 +51,15 @@ Result<> EachFile(const std::vector<std::string>& paths, std::size_t max,
 }
 
 Result<int> RunEnrol(const EnrolOptions& o, const Session& session) {
-  if (!o.address.given()) return Fail(UsageError("enrol: which attester? --unix SOCKET, or --tls HOST:PORT"));
+  if (!o.address.given())
+    return Fail(UsageError("enrol: name the attester: --unix SOCKET, or --tls HOST:PORT"));
   ASSAY_ASSIGN(const appraise::Policy policy, LoadPolicy(o.policy));
   tpm::EkTrust trust;
   ASSAY_TRY(
       EachFile(o.roots, kMaxPemFile, [&](std::string_view text) { return trust.AddCertificates(text); }));
   ASSAY_TRY(EachFile(o.crls, kMaxCrlFile, [&](std::string_view text) { return trust.AddCrls(text); }));
   if (!o.roots.empty() && trust.roots() == 0)
-    return Fail(UsageError("--roots: none of these certificates is a root (signs itself)"));
+    return Fail(UsageError("--roots: none of these certificates is a self-signed root"));
   if (o.require_crls) trust.RequireCrls();
   appraise::HostState before;
   if (!o.again) {
@@ -94,15 +96,16 @@ Result<int> RunEnrol(const EnrolOptions& o, const Session& session) {
 
 void AddEnrol(CLI::App& app, Session& session) {
   auto o = std::make_shared<EnrolOptions>();
-  CLI::App* enrol = app.add_subcommand("enrol", "Check whose TPM an attester has, and pin its keys");
+  CLI::App* enrol = app.add_subcommand("enrol", "Verify the identity of an attester's TPM, and pin its keys");
   AddAddress(enrol, o->address);
-  enrol->add_option("--state", o->state, "What is known of this host: the keys are pinned there")->required();
+  enrol->add_option("--state", o->state, "File with what is known of this host; the keys are pinned there")
+      ->required();
   enrol->add_option("--policy", o->policy, "Appraisal policy (JSON)");
   enrol->add_option("--roots", o->roots, "Certificates of TPM makers: files or folders (PEM, DER)");
   enrol->add_option("--crls", o->crls, "Their revocation lists: files or folders (PEM, DER)");
   enrol->add_flag("--require-crls", o->require_crls,
                   "Refuse a certificate whose issuer has no revocation list here");
-  enrol->add_flag("--again", o->again, "Begin anew: forget the keys and the list that the state holds");
+  enrol->add_flag("--again", o->again, "Begin again: forget the keys and the list in the state");
   enrol->callback([o, &session] { session.Finish(RunEnrol(*o, session)); });
 }
 

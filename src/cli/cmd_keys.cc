@@ -28,7 +28,7 @@ Result<int> Make(const KeysOptions& o, bool as_json) {
   const std::string key_file = base + ".key", public_file = base + ".pub", certificate_file = base + ".crt";
   for (const std::string& file : {key_file, public_file, certificate_file})
     if (!o.force && access(file.c_str(), F_OK) == 0)
-      return Fail(UsageError(file + " is there already: --force replaces it"));
+      return Fail(UsageError(file + " exists; --force replaces it"));
   ASSAY_TRY(MakeDirs(o.out, 0755));
   ASSAY_ASSIGN(const PrivateKey key, PrivateKey::GenerateP256());
   ASSAY_ASSIGN(const std::string pem,
@@ -80,7 +80,7 @@ void AddKeys(CLI::App& app, Session& session) {
   make->add_option("--days", options->days, "How long the certificate says it is valid")
       ->check(CLI::Range(1, 36500))
       ->capture_default_str();
-  make->add_flag("--force", options->force, "Replace files that are there");
+  make->add_flag("--force", options->force, "Replace existing files");
   make->callback([options, &session] { session.Finish(Make(*options, session.json)); });
   CLI::App* show = keys->add_subcommand("show", "Show a certificate's fingerprint, name and validity");
   show->add_option("certificate", options->certificate, "A PEM file")->required();

@@ -7,7 +7,7 @@ void AddShow(CLI::App& log, Session& session) {
   auto o = std::make_shared<ShowOptions>();
   CLI::App* show = log.add_subcommand("show", "Show a list's records");
   show->add_option("file", o->file, "The list; - is standard input")->required();
-  show->add_option("--bank", o->bank, "Bank of the list's columns, where the name does not tell");
+  show->add_option("--bank", o->bank, "Bank of the list's columns, if the file's name does not tell it");
   show->add_flag("--full", o->full, "Whole digests, signatures and buffers");
   show->callback([o, &session] { session.Finish(ShowLog(*o, session)); });
 }
@@ -16,15 +16,15 @@ void AddVerify(CLI::App& log, Session& session) {
   auto o = std::make_shared<VerifyOptions>();
   CLI::App* verify = log.add_subcommand("verify", "Replay a list and compare with PCR values");
   verify->add_option("file", o->file, "The list; - is standard input")->required();
-  verify->add_option("--pcr-value", o->pcr_values, "What the PCR must hold: ALG:HEX, for each bank");
+  verify->add_option("--pcr-value", o->pcr_values, "Expected value of the PCR: ALG:HEX, for each bank");
   verify->add_option("--bank", o->banks, "Replay in this bank too");
-  verify->add_option("--list-bank", o->list_bank, "Bank of the list's columns, where the name does not tell");
+  verify->add_option("--list-bank", o->list_bank,
+                     "Bank of the list's columns, if the file's name does not tell it");
   verify->add_option("--pcr", o->pcr, "PCR to replay")->capture_default_str()->check(CLI::Range(0, 23));
-  auto* padded =
-      verify->add_option("--padded-sha1", o->padded_sha1, "Bank whose hash the kernel did not have");
+  auto* padded = verify->add_option("--padded-sha1", o->padded_sha1, "Bank whose hash the kernel lacked");
   verify
       ->add_flag("--padded-violations", o->padded_violations,
-                 "In such a bank, violations too (Linux before 5.8)")
+                 "In such a bank violations are padded too (Linux before 5.8)")
       ->needs(padded);
   auto* first = verify->add_option("--first-record", o->first_record, "Number of the file's first record");
   verify->add_option("--prefix", o->prefix, "The PCR before the first record: ALG:HEX, for each bank")
@@ -36,27 +36,27 @@ void AddConvert(CLI::App& log, Session& session) {
   auto o = std::make_shared<ConvertOptions>();
   CLI::App* convert = log.add_subcommand("convert", "Write a list in another form or bank");
   convert->add_option("file", o->file, "The list; - is standard input")->required();
-  convert->add_option("out", o->out, "Where to write; - is standard output")->required();
+  convert->add_option("out", o->out, "The file to write; - is standard output")->required();
   convert->add_option("--to", o->to, "binary or ascii")
       ->capture_default_str()
       ->check(CLI::IsMember({"binary", "ascii"}));
-  convert->add_option("--bank", o->bank, "Bank of the columns to write (default: as they are)");
+  convert->add_option("--bank", o->bank, "Bank of the columns to write (default: unchanged)");
   convert->add_option("--list-bank", o->list_bank,
-                      "Bank of the list's columns, where the name does not tell");
+                      "Bank of the list's columns, if the file's name does not tell it");
   convert->callback([o, &session] { session.Finish(ConvertLog(*o)); });
 }
 
 void AddEdit(CLI::App& log, Session& session) {
   auto o = std::make_shared<EditOptions>();
-  CLI::App* edit = log.add_subcommand("edit", "Tamper with a list, to see that it is found out");
+  CLI::App* edit = log.add_subcommand("edit", "Tamper with a list, to test that verification detects it");
   edit->add_option("file", o->file, "The list")->required();
-  edit->add_option("out", o->out, "Where to write the edited list, in binary")->required();
-  edit->add_option("--bank", o->bank, "Bank of the list's columns, where the name does not tell");
+  edit->add_option("out", o->out, "The file for the edited list, in binary")->required();
+  edit->add_option("--bank", o->bank, "Bank of the list's columns, if the file's name does not tell it");
   CLI::Option_group* how = edit->add_option_group("how");
   how->add_option("--remove", o->remove, "Leave out this record");
   how->add_option("--alter", o->alter, "Change this record's file digest, and its column to fit");
   how->add_option("--swap", o->swap, "Exchange two records: A,B");
-  how->add_option("--truncate", o->truncate, "Keep only so many records");
+  how->add_option("--truncate", o->truncate, "Keep only this many records");
   how->require_option(1);
   edit->callback([o, &session] { session.Finish(EditLog(*o)); });
 }

@@ -1,8 +1,9 @@
-// Internal: what `assay log` does, apart from its options (cmd_log.cc).
+// Internal: the work of `assay log`. cmd_log.cc parses the options.
 //
-//   session.Finish(VerifyLog({.file = "list", .pcr_values = {"sha256:ab.."}}, session));
+//   // given: const VerifyOptions& options, Session& session
+//   session.Finish(VerifyLog(options, session));
 //
-// Contract: results are exit codes, as commands.h says them. Record numbers begin with 0.
+// Contract: results are exit codes of commands.h. Record numbers begin with 0.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +19,7 @@ namespace assay::cli {
 
 struct ShowOptions {
   std::string file;
-  std::string bank;  // of the file's columns; empty: found out
+  std::string bank;  // of the file's columns; empty: told by the file
   bool full = false;
 };
 Result<int> ShowLog(const ShowOptions& o, const Session& session);
@@ -29,7 +30,7 @@ struct VerifyOptions {
   std::vector<std::string> banks;        // to replay in, besides those of pcr_values
   std::vector<std::string> pcr_values;   // ALG:HEX
   std::vector<std::string> padded_sha1;  // banks whose hash the kernel did not have
-  bool padded_violations = false;        // there, as before Linux 5.8
+  bool padded_violations = false;        // the same for violations, as before Linux 5.8
   std::vector<std::string> prefix;       // ALG:HEX before first_record
   std::uint64_t first_record = 0;
   std::uint32_t pcr = ima::kPcr;
@@ -39,7 +40,7 @@ Result<int> VerifyLog(const VerifyOptions& o, const Session& session);
 struct ConvertOptions {
   std::string file, out;
   std::string to = "binary";
-  std::string bank;  // of the columns to write; empty: as they are
+  std::string bank;  // of the columns to write; empty: unchanged
   std::string list_bank;
 };
 Result<int> ConvertLog(const ConvertOptions& o);

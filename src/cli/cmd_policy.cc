@@ -15,7 +15,7 @@ struct PolicyOptions {
   std::string policy;  // a built-in's name, or a path
 };
 
-// A path as it is meant from here: the attester has another working directory.
+// Makes a path absolute, because the attester has another working directory.
 Result<std::string> Named(const std::string& policy) {
   if (policy.find('/') == std::string::npos && access(policy.c_str(), F_OK) != 0) return policy;
   const std::unique_ptr<char, void (*)(void*)> path(realpath(policy.c_str(), nullptr), free);
@@ -33,9 +33,10 @@ Result<int> Check(const PolicyOptions& o, bool as_json) {
                                       {"depends_on_task", policy->DependsOnTask()}}
                            .dump());
   else
-    fmt::print(
-        "{}: good{}{}\n", name, policy->Appraises() ? ", appraises" : "",
-        policy->DependsOnTask() ? ", asks who the user is: what it leaves out is looked at each time" : "");
+    fmt::print("{}: good{}{}\n", name, policy->Appraises() ? ", appraises" : "",
+               policy->DependsOnTask()
+                   ? ", depends on the user: files that it leaves out are judged again each time"
+                   : "");
   return kExitOk;
 }
 
@@ -66,18 +67,18 @@ Result<int> Load(const PolicyOptions& o, bool as_json) {
 
 void AddPolicy(CLI::App& app, Session& session) {
   auto options = std::make_shared<PolicyOptions>();
-  CLI::App* policy = app.add_subcommand("policy", "Check, show and load what assayd measures by");
+  CLI::App* policy = app.add_subcommand("policy", "Check, show and load the policies of assayd");
   policy->require_subcommand(1);
   constexpr const char* kWhich = "A file, or default, all_files, exec, tcb, appraise_tcb (joined by |)";
-  CLI::App* check = policy->add_subcommand("check", "Say whether a policy is understood");
+  CLI::App* check = policy->add_subcommand("check", "Check whether a policy is valid");
   check->add_option("policy", options->policy, kWhich)->required();
   check->callback([options, &session] { session.Finish(Check(*options, session.json)); });
-  CLI::App* show = policy->add_subcommand("show", "Print a policy; without a name, the one that rules");
+  CLI::App* show = policy->add_subcommand("show", "Print a policy; without a name, the active one");
   show->add_option("policy", options->policy, kWhich);
-  CLI::App* load = policy->add_subcommand("load", "Have assayd follow another policy from now on");
+  CLI::App* load = policy->add_subcommand("load", "Make assayd use another policy from now on");
   load->add_option("policy", options->policy, kWhich)->required();
   for (CLI::App* sub : {show, load})
-    sub->add_option("--mount-point", options->mount_point, "Where assayd's file system is")
+    sub->add_option("--mount-point", options->mount_point, "Mount point of assayd's file system")
         ->capture_default_str();
   show->callback([options, &session] { session.Finish(Show(*options)); });
   load->callback([options, &session] { session.Finish(Load(*options, session.json)); });

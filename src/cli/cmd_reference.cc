@@ -1,4 +1,5 @@
-// Reference values: built from packages and folders, shown, signed and checked. man/assay-reference.1
+// Builds reference values from packages and folders, and shows, signs and verifies them.
+// man/assay-reference.1
 #include <fmt/format.h>
 #include <stdlib.h>
 
@@ -43,7 +44,7 @@ Result<Mark> ParseMark(const std::string& text) {
   Mark m;
   const std::size_t equals = text.find('=');
   m.package = text.substr(0, std::min(equals, text.find(':')));
-  if (m.package.empty()) return Fail(UsageError("'" + text + "': which package? PKG=VERSION:NOTE"));
+  if (m.package.empty()) return Fail(UsageError("'" + text + "': name the package: PKG=VERSION:NOTE"));
   std::string rest = text.substr(std::min(text.size(), m.package.size() + 1));
   if (equals != m.package.size()) {
     m.note = rest;
@@ -67,7 +68,7 @@ Result<> AddMarks(const std::vector<std::string>& texts, appraise::Standing stan
   return {};
 }
 
-// Unpacking is what takes the time: on all cores.
+// Adds packages on all cores, because unpacking takes most of the time.
 Result<> AddDebs(const std::vector<std::string>& debs, Builder& builder, bool show_progress) {
   Progress progress(show_progress, "hashing packages");
   std::atomic<std::size_t> next{0}, done{0};
@@ -141,7 +142,7 @@ void SayByteCode(const reference::ByteCodeReport& r) {
                r.failed.size(), r.failed.front());
 }
 
-// A package with byte code has a second row.
+// The number of packages. A package with byte code has two rows.
 std::size_t PackageCount(const std::vector<reference::IndexedPackage>& rows) {
   std::set<std::tuple<std::string, std::string, std::string>> packages;
   for (const reference::IndexedPackage& p : rows) packages.emplace(p.package, p.version, p.architecture);
@@ -171,14 +172,14 @@ Result<std::vector<std::string>> InstalledDebs(const ReferenceOptions& o, const 
                reference::FetchDebs(packages, folder,
                                     [&](std::size_t done, std::size_t all) { progress.At(done, all); }));
   if (!fetched.failed.empty())
-    return Fail(
-        StateError("reference.fetch",
-                   fmt::format("{} package(s) could not be fetched (what was is kept: try again), first {}",
-                               fetched.failed.size(), fetched.failed.front())));
+    return Fail(StateError(
+        "reference.fetch",
+        fmt::format("{} package(s) could not be fetched (fetched files are kept; try again), first {}",
+                    fetched.failed.size(), fetched.failed.front())));
   if (fetched.files.empty() && !packages.empty())
     return Fail(
         StateError("reference.fetch",
-                   fmt::format("none of {} package(s) is in the lists that apt has: is 'apt-get update' due?",
+                   fmt::format("none of {} package(s) is in apt's lists; 'apt-get update' may be necessary",
                                packages.size())));
   report["missing"] = json::array();
   for (const reference::MissingPackage& m : fetched.missing)
@@ -190,7 +191,7 @@ Result<std::vector<std::string>> InstalledDebs(const ReferenceOptions& o, const 
 
 Result<int> Build(const ReferenceOptions& o, const Session& session) {
   if (o.debs.empty() && o.folder.empty() && !o.installed)
-    return Fail(UsageError("reference build: of what? --deb, --folder or --installed"));
+    return Fail(UsageError("reference build: give --deb, --folder or --installed"));
   if (!o.folder.empty() && (o.package.empty() || o.version.empty()))
     return Fail(UsageError("reference build: a folder's content needs a name: --package and --version"));
   Builder builder;
@@ -290,7 +291,7 @@ Result<int> Show(const ReferenceOptions& o, const Session& session) {
 }
 
 Result<int> Sign(const ReferenceOptions& o, const Session& session) {
-  ASSAY_TRY(Index::Open(o.index));  // a signature is not put on anything else
+  ASSAY_TRY(Index::Open(o.index));  // only a valid index is signed
   ASSAY_ASSIGN(const Bytes pem, ReadFile(o.key, kMaxKey));
   ASSAY_ASSIGN(const PrivateKey key, PrivateKey::FromPem(AsText(pem)));
   ASSAY_TRY(reference::SignManifest(o.index, key));
@@ -320,22 +321,24 @@ void AddReference(CLI::App& app, Session& session) {
   CLI::App* reference = app.add_subcommand("reference", "Build, show, sign and verify reference values");
   reference->require_subcommand(1);
   CLI::App* build = reference->add_subcommand("build", "Make an index of packages and folders");
-  build->add_option("--out", o->out, "The index to write")->required();
+  build->add_option("--out", o->out, "The index file to write")->required();
   build->add_option("--deb", o->debs, "Package files");
   build->add_option("--folder", o->folder, "A folder's files, named by --package and --version");
   build->add_option("--package", o->package, "Name of the folder's content");
   build->add_option("--version", o->version, "Version of the folder's content");
   auto* installed =
       build->add_flag("--installed", o->installed, "This machine's packages, from apt's archive");
-  build->add_option("--fetch-to", o->fetch_to, "Where their files are kept; else they are fetched anew")
+  build
+      ->add_option("--fetch-to", o->fetch_to,
+                   "Folder that keeps their files; without it they are fetched again")
       ->needs(installed);
   build->add_option("--owning", o->owning, "Only the packages that own these files")->needs(installed);
-  build->add_flag("--no-byte-code", o->no_byte_code, "Not the byte code of Python sources");
+  build->add_flag("--no-byte-code", o->no_byte_code, "Leave out the byte code of Python sources");
   build->add_option("--vulnerable", o->vulnerable, "PKG=VERSION:NOTE, that version is vulnerable");
   build->add_option("--revoked", o->revoked, "PKG=VERSION:NOTE, that version is revoked");
   build->callback([o, &session] { session.Finish(Build(*o, session)); });
   auto index_argument = [o](CLI::App* sub) { sub->add_option("index", o->index, "The index")->required(); };
-  CLI::App* show = reference->add_subcommand("show", "Say what is in an index");
+  CLI::App* show = reference->add_subcommand("show", "Show what is in an index");
   index_argument(show);
   show->add_option("--find", o->find, "A digest or path: 0 found, 1 not found");
   show->callback([o, &session] { session.Finish(Show(*o, session)); });

@@ -42,7 +42,7 @@ Result<int> Run(const RunOptions& o) {
   for (const std::string& word : o.command) argv.push_back(const_cast<char*>(word.c_str()));
   argv.push_back(nullptr);
   execvp(argv[0], argv.data());
-  // As the shell and env(1) have it.
+  // The exit codes are those of the shell and of env(1).
   const int error = errno;
   log::Error("{}", OsError("execvp", o.command[0], error).Message());
   return error == ENOENT ? 127 : 126;
@@ -52,7 +52,7 @@ Result<int> Measure(const RunOptions& o, bool as_json) {
   std::string request = "fd:" + std::to_string(o.fd) + "\n";
   UniqueFd file;
   if (o.fd < 0) {
-    // By descriptor: what is measured is then exactly what was opened here.
+    // The file is passed as a descriptor, so that exactly the file opened here is measured.
     ASSAY_ASSIGN(file, Open(o.path, O_RDONLY));
     request = "fd:" + std::to_string(file.get()) + "\n";
   }
@@ -98,26 +98,26 @@ Result<int> Status(const RunOptions& o, const Session& session) {
 void AddRun(CLI::App& app, Session& session) {
   auto options = std::make_shared<RunOptions>();
   auto mount_option = [options](CLI::App* sub) {
-    sub->add_option("--mount-point", options->mount_point, "Where assayd's file system is")
+    sub->add_option("--mount-point", options->mount_point, "Mount point of assayd's file system")
         ->capture_default_str();
   };
-  CLI::App* run = app.add_subcommand("run", "Run a command where assayd measures");
+  CLI::App* run = app.add_subcommand("run", "Run a command in the namespace where assayd measures");
   mount_option(run);
-  run->add_option("command", options->command, "The command; after --, its options are its own")->required();
+  run->add_option("command", options->command, "The command; everything after -- belongs to it")->required();
   run->callback([options, &session] { session.Finish(Run(*options)); });
   CLI::App* measure = app.add_subcommand("measure", "Have a file measured before it is used");
   mount_option(measure);
   auto* path = measure->add_option("path", options->path, "The file");
-  measure->add_option("--fd", options->fd, "An inherited descriptor instead")
+  measure->add_option("--fd", options->fd, "The number of an inherited descriptor, instead of a path")
       ->excludes(path)
       ->check(CLI::NonNegativeNumber);
   measure->callback([options, &session] {
     if (options->fd < 0 && options->path.empty())
-      session.Finish(Fail(UsageError("measure: which file?")));
+      session.Finish(Fail(UsageError("measure: name a file")));
     else
       session.Finish(Measure(*options, session.json));
   });
-  CLI::App* status = app.add_subcommand("status", "Say how assayd is doing (0 well, 1 not, 2 starting)");
+  CLI::App* status = app.add_subcommand("status", "Show the state of assayd (0 good, 1 bad, 2 starting)");
   mount_option(status);
   status->callback([options, &session] { session.Finish(Status(*options, session)); });
 }

@@ -1,10 +1,16 @@
-// The commands of `assay`: each adds its subcommand with its options; the callback sets Session::exit_code.
+// The commands of `assay`. Each function adds a subcommand with its options; its callback sets
+// Session::exit_code.
 //
-//   Session session; CLI::App app; AddLog(app, session); app.parse(argc, argv); return session.exit_code;
+//   // given: int argc, char** argv
+//   Session session;
+//   CLI::App app;
+//   AddLog(app, session);
+//   app.parse(argc, argv);   // throws CLI::ParseError
+//   log::Info("exit code {}", session.exit_code);
 //
-// Contract: exit codes: 0 trusted or done, 1 not trusted, 2 could not tell, 64 wrong usage, 70 an error (said
-// on stderr); `run` ends as its command does, or with 126 or 127. Results go to stdout, everything else to
-// stderr. With --json stdout holds one JSON document.
+// Contract: exit codes: 0 trusted or done, 1 not trusted, 2 could not tell, 64 wrong usage, 70 an error
+// (printed to stderr). `run` ends with the exit code of its command, or with 126 or 127. Results go to
+// stdout, everything else to stderr. With --json stdout holds one JSON document.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -25,15 +31,15 @@ struct Session {
   void Finish(const Result<int>& exit_code_or_error);
 };
 
-void AddLog(CLI::App& app, Session& session);         // log show|verify|convert|edit
-void AddBoot(CLI::App& app, Session& session);        // boot show|verify|learn|predict|diff
-void AddAttest(CLI::App& app, Session& session);      // attest, appraise
-void AddEnrol(CLI::App& app, Session& session);       // enrol
-void AddReference(CLI::App& app, Session& session);   // reference build|show|sign|verify
-void AddRun(CLI::App& app, Session& session);         // run, measure, status
-void AddKeys(CLI::App& app, Session& session);        // keys: certificates for both sides
-void AddPolicy(CLI::App& app, Session& session);      // policy check|show|load
-void AddDoctor(CLI::App& app, Session& session);      // doctor: what works here, and what is missing
+void AddLog(CLI::App& app, Session& session);        // log show|verify|convert|edit
+void AddBoot(CLI::App& app, Session& session);       // boot show|verify|learn|predict|diff
+void AddAttest(CLI::App& app, Session& session);     // attest, appraise
+void AddEnrol(CLI::App& app, Session& session);      // enrol
+void AddReference(CLI::App& app, Session& session);  // reference build|show|sign|verify
+void AddRun(CLI::App& app, Session& session);        // run, measure, status
+void AddKeys(CLI::App& app, Session& session);       // keys: certificates for both sides
+void AddPolicy(CLI::App& app, Session& session);     // policy check|show|load
+void AddDoctor(CLI::App& app, Session& session);  // doctor: what works on this machine, and what is missing
 void AddCompletion(CLI::App& app, Session& session);  // completion bash
 
 }  // namespace assay::cli

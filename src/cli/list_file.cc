@@ -18,8 +18,8 @@ constexpr std::size_t kMaxList = std::size_t{4} << 30;
 constexpr HashAlg kAll[] = {HashAlg::kSha1,    HashAlg::kSha256,   HashAlg::kSha384,   HashAlg::kSha512,
                             HashAlg::kSm3_256, HashAlg::kSha3_256, HashAlg::kSha3_384, HashAlg::kSha3_512};
 
-// An ASCII line begins with the PCR in decimal and a space; a binary record with it as u32, of which the last
-// byte is zero.
+// Whether the list is ASCII. An ASCII line begins with the PCR in decimal and a space. A binary record begins
+// with the PCR as u32, whose last byte is zero.
 bool LooksAscii(ByteView content) {
   const std::string_view text = AsText(content).substr(0, 12);
   const std::size_t digit = std::min(text.find_first_not_of(' '), text.size());
@@ -27,7 +27,7 @@ bool LooksAscii(ByteView content) {
   return end != std::string_view::npos && end > digit && text[end] == ' ';
 }
 
-// The kernel's per-bank files end so; an extension may follow.
+// The bank in a file name that ends as the kernel's files for a bank do; an extension may follow.
 std::optional<HashAlg> BankOfName(const std::string& path) {
   const std::string name = path.substr(path.rfind('/') + 1);
   for (const std::string& stem : {name, name.substr(0, name.rfind('.'))}) {
@@ -80,7 +80,7 @@ Result<std::optional<HashAlg>> ParseOptionalBank(const std::string& name) {
   return std::optional(bank);
 }
 
-// The columns are the log's digests, of the bank given or else of the log's best.
+// The columns are the digests of the log in the given bank, or else in the log's best one.
 Result<ListFile> ListFile::OfCel(ByteView content, std::optional<HashAlg> bank) {
   boot::ParseOptions options;
   options.format = boot::Format::kCelTlv;
@@ -100,7 +100,7 @@ Result<ListFile> ListFile::OfCel(ByteView content, std::optional<HashAlg> bank) 
     const boot::LogDigest* logged = e.Find(file.bank_);
     if (record == nullptr || logged == nullptr)
       return Fail(ParseError("cel", e.offset,
-                             record == nullptr ? "an IMA record that can't be opened"
+                             record == nullptr ? "an IMA record that can't be decoded"
                                                : "an IMA record without this bank's digest"));
     ASSAY_ASSIGN(const Digest column, Digest::Of(file.bank_, logged->bytes));
     const Bytes one = ima::EncodeRecord(e.index, column, record->name, record->data);

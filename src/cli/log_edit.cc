@@ -1,4 +1,4 @@
-// assay log convert, assay log edit.
+// The commands `assay log convert` and `assay log edit`.
 #include <fmt/format.h>
 
 #include <charconv>
@@ -20,7 +20,7 @@ Result<std::vector<ima::RecordView>> ReadRecords(const ListFile& file) {
 
 void Append(Bytes& out, ByteView bytes) { out.insert(out.end(), bytes.begin(), bytes.end()); }
 
-// The column of this bank. Within a bank it stays as it is, right or wrong.
+// The column in the bank `to`. If the bank does not change, the column is kept, even a wrong one.
 Result<Digest> Column(const ima::RecordView& r, HashAlg from, HashAlg to) {
   if (from == to) return Digest::Of(to, r.template_digest);
   return r.violation() ? Digest::Filled(to, 0) : ima::TemplateDigest(to, r.template_name, r.data);
@@ -43,9 +43,11 @@ Result<std::pair<std::uint64_t, std::uint64_t>> ParseSwap(const std::string& tex
   return Fail(UsageError("--swap: not two record numbers A,B: " + text));
 }
 
-// As one would who wants to hide a file's true digest, with a column that fits.
+// Alters a record as an attacker would to hide a file's digest: the file digest changes, and the column fits
+// it.
 Result<Bytes> Alter(const ima::RecordView& r, HashAlg bank) {
-  if (r.data.empty()) return Fail(UsageError(fmt::format("record {} holds nothing to alter", r.index)));
+  if (r.data.empty())
+    return Fail(UsageError(fmt::format("record {} has no digest that could be altered", r.index)));
   if (!CanHash(bank)) return Fail(UsageError(fmt::format("columns of {} can't be computed", HashName(bank))));
   Bytes data = ToBytes(r.data);
   std::size_t at = data.size() - 1;
@@ -86,7 +88,8 @@ Result<int> ConvertLog(const ConvertOptions& o) {
     if (!again || again->size() != 1 || !Equal(again->front().data, r.data)) ++lossy;
     Append(out, AsBytes(line));
   }
-  if (lossy > 0) fmt::print(stderr, "assay: {} record(s) can't be read back from their ASCII form\n", lossy);
+  if (lossy > 0)
+    fmt::print(stderr, "assay: {} record(s) can't be converted back from their ASCII form\n", lossy);
   ASSAY_TRY(WriteOutput(o.out, out));
   return kExitOk;
 }

@@ -1,4 +1,4 @@
-// assay log show.
+// The command `assay log show`.
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
@@ -13,7 +13,7 @@ using nlohmann::json;
 
 constexpr std::size_t kShortDigest = 16;  // hexadecimal digits of a digest in the table
 
-// What is not UTF-8 can't stand in JSON: it is replaced there, and given in hexadecimal besides.
+// JSON must be UTF-8. Invalid bytes are replaced, and the text is also given in hexadecimal.
 void PutText(json& out, const std::string& key, std::string_view text) {
   out[key] = text;
   const json& value = out[key];
@@ -22,7 +22,7 @@ void PutText(json& out, const std::string& key, std::string_view text) {
     out[key + "_hex"] = Hex(AsBytes(text));
 }
 
-// Shown in columns of their own.
+// Whether the field has a column of its own in the table.
 bool IsDigestOrName(std::string_view id) {
   return id == "d" || id == "d-ng" || id == "d-ngv2" || id == "n" || id == "n-ng";
 }
@@ -39,13 +39,13 @@ std::string DigestText(const ima::FileDigest& d, std::size_t digits) {
          (hex.size() > digits ? ".." : "");
 }
 
-// Whether the column is right; nullopt when this can't be computed.
+// Whether the column is right; nullopt if its digest can't be computed.
 std::optional<bool> ColumnFits(const ima::RecordView& r, HashAlg bank) {
   if (!CanHash(bank)) return std::nullopt;
   return r.violation() || Equal(r.template_digest, ima::TemplateDigest(bank, r.template_name, r.data).view());
 }
 
-// What an entry says, of a record or of one in a group.
+// An entry as JSON, of a record or of an inner record of a group.
 json EntryJson(const ima::RecordView& r, const Result<ima::Entry>& e) {
   json out;
   PutText(out, "template", r.template_name);
@@ -127,7 +127,7 @@ class Table {
     if (e->file_digest && !HashFromName(e->file_digest->alg_name)) text += Remark("unknown algorithm");
     return text;
   }
-  // A buffer is often text.
+  // The full text of a field. A buffer is often readable text.
   static std::string FullText(const ima::Field& f) {
     const std::string_view text = AsText(f.value);
     if (f.id == "buf" && Printable(text) == text) return std::string(text);
@@ -147,7 +147,7 @@ Result<int> ShowLog(const ShowOptions& o, const Session& session) {
   ASSAY_ASSIGN(const ListFile file, ListFile::Read(o.file, bank));
   ima::ListReader reader(file.list(), file.bank());
   const Table table(o, session, file.bank());
-  // Record by record: a document of a million would not fit into memory.
+  // The records are written one by one, because a document of a million records would not fit into memory.
   if (session.json) fmt::print("{{\"bank\":\"{}\",\"records\":[", HashName(file.bank()));
   while (true) {
     Result<std::optional<ima::RecordView>> record = reader.Next();

@@ -1,4 +1,4 @@
-// assay log verify.
+// The command `assay log verify`.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -11,13 +11,13 @@ namespace {
 
 using nlohmann::json;
 
-// One bank, replayed.
+// The replay in one bank.
 struct Bank {
   HashAlg alg = HashAlg::kSha256;
   ima::BankHash how = ima::BankHash::kOwn;
   std::optional<Digest> given;  // --pcr-value
-  std::optional<Digest> value;  // after the whole list; empty when it can't be computed
-  std::string remark;           // what a mismatch may come from
+  std::optional<Digest> value;  // after the whole list; empty if it can't be computed
+  std::string remark;           // the possible cause of a mismatch
   bool matches() const { return given && value && *given == *value; }
 };
 
@@ -63,7 +63,7 @@ class Verification {
     return v;
   }
 
-  // The whole list, or what there is of it before the byte that is wrong.
+  // Replays the whole list, or the records before the first malformed one.
   Result<> Replay() {
     ByteView list = file_.list();
     std::vector<ima::Replay> states = States();
@@ -102,14 +102,13 @@ class Verification {
     if (foreign_ > 0) fmt::print("{} records are for other PCRs\n", foreign_);
     if (undecodable_ > 0) fmt::print("{} records can't be decoded\n", undecodable_);
     if (incomparable_ > 0)
-      fmt::print("{} file digests can't be compared with anything: their algorithm is unknown\n",
-                 incomparable_);
+      fmt::print("{} file digests have an unknown algorithm and can't be compared\n", incomparable_);
     for (const std::uint64_t index : result_.wrong_hints)
       fmt::print("record {}: the template hash in the list is not that of its data\n", index);
     if (result_.wrong_hint_count > result_.wrong_hints.size())
       fmt::print("and {} more such records\n", result_.wrong_hint_count - result_.wrong_hints.size());
     for (const Bank& b : banks_) PrintBank(b);
-    if (malformed_) fmt::print("the list is not whole: {}\n", malformed_->Message());
+    if (malformed_) fmt::print("the list is incomplete: {}\n", malformed_->Message());
     if (ExitCode() == kExitUnknown)
       fmt::print("not compared with every PCR: no verdict (--pcr-value ALG:HEX)\n");
   }
@@ -160,7 +159,7 @@ class Verification {
       const bool known = std::any_of(prefix_.begin(), prefix_.end(),
                                      [&bank](const Digest& d) { return d.alg() == bank.alg; });
       if (!known && CanHash(bank.alg))
-        return Fail(UsageError(fmt::format("--prefix {0}:HEX: what was in bank {0} before record {1}?",
+        return Fail(UsageError(fmt::format("give the value of bank {0} before record {1}: --prefix {0}:HEX",
                                            HashName(bank.alg), options_.first_record)));
     }
     return {};
@@ -181,7 +180,7 @@ class Verification {
     return states;
   }
 
-  // Without the kexec header, which counts what is not there.
+  // The records without the kexec header, whose counts would be wrong.
   ByteView WholeRecords(ByteView list) const {
     ima::ListReader reader(list, file_.bank());
     const std::uint64_t first = reader.offset();
@@ -193,7 +192,8 @@ class Verification {
     }
   }
 
-  // A PCR read before the list holds fewer records; a kernel without the bank's hash extends something else.
+  // Explains a mismatch: the PCR was read before the list and holds fewer records, or the kernel lacks the
+  // bank's hash and has extended another value.
   std::string Explain(const Bank& bank, ByteView list) const {
     ima::Replay own = Start(bank, bank.how), padded = Start(bank, ima::BankHash::kPaddedSha1);
     std::optional<std::uint64_t> met;
@@ -206,8 +206,9 @@ class Verification {
       padded.Add(**record);
     }
     if (met)
-      return fmt::format("the value is that before record {}: {} record(s) follow that it does not cover",
-                         *met, own.count() - *met);
+      return fmt::format(
+          "the value is that before record {}; it does not cover the {} record(s) from there on", *met,
+          own.count() - *met);
     if (padded.value() == *bank.given)
       return fmt::format("it is that of a kernel without this hash (--padded-sha1 {})", HashName(bank.alg));
     return "";

@@ -1,9 +1,10 @@
-// A progress line on stderr for what takes long; nothing where stderr is no terminal.
+// A progress line on stderr for long work. It is shown only where stderr is a terminal.
 //
-//   Progress progress(session.progress, "fetching");
-//   progress.At(done, all);
+//   // given: bool is_terminal, std::size_t all
+//   Progress progress(is_terminal, "fetching");
+//   for (std::size_t done = 0; done < all; ++done) progress.At(done, all);
 //
-// Contract: the line is wiped when the object goes. Safe from any thread.
+// Contract: the line is erased when the object is destroyed. Safe from any thread.
 #pragma once
 
 #include <cstddef>
@@ -19,7 +20,7 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
   void At(std::size_t done, std::size_t all);
-  void Say(const std::string& what);  // where it can't be counted
+  void Say(const std::string& what);  // for work that can't be counted
 
  private:
   const bool shown_;

@@ -1,6 +1,9 @@
-// What the commands of a verifier share: the attester's address, the host's state, the policy.
+// Shared by the commands of a verifier: the attester's address, the host's state, the policy.
 //
-//   AddAddress(sub, *o);  ASSAY_ASSIGN(channel::TlsPeer peer, o->Peer());
+//   // given: CLI::App* sub, Address& address
+//   AddAddress(sub, address);                                  // --unix, or --tls with --pin, --cert, --key
+//   ASSAY_ASSIGN(channel::TlsPeer peer, address.Peer());       // after the options are parsed
+//   ASSAY_ASSIGN(appraise::Policy policy, LoadPolicy(""));     // the default policy
 //
 // Contract: files are bounded; an error names the file.
 #pragma once
@@ -24,8 +27,9 @@ struct Address {
 void AddAddress(CLI::App* sub, Address& address);  // --unix, or --tls with --pin, --cert, --key
 
 Result<std::string> ReadText(const std::string& path, std::size_t max);
-Result<appraise::Policy> LoadPolicy(const std::string& path);    // empty: the defaults
-Result<appraise::HostState> LoadState(const std::string& path);  // empty, or not there yet: nothing is known
+Result<appraise::Policy> LoadPolicy(const std::string& path);  // empty: the defaults
+Result<appraise::HostState> LoadState(
+    const std::string& path);  // an empty path or a missing file: nothing is known
 Result<> StoreState(const std::string& path, const appraise::HostState& state);
 
 }  // namespace assay::cli

@@ -27,21 +27,21 @@ Result<> RunDaemon(const std::string& config_path, Mode mode) {
   if (mode.early) {
     ASSAY_ASSIGN(background, Background::Start());
     if (background.parent()) return {};
-    // Neither stderr nor a log file of the real root is there yet.
+    // In an initramfs there is neither a useful stderr nor the real root's log file.
     config.log.file = "/dev/kmsg";
     log::Init(config.log);
     ASSAY_ASSIGN(early, Early::Enter());
   } else {
     log::Init(config.log);
   }
-  // Blocked before any thread is made, so that all of them inherit it and only the descriptor sees the
-  // signals.
+  // The signals are blocked before any thread is started. All threads inherit the mask, so that only the
+  // descriptor receives the signals.
   sigset_t stop_signals;
   sigemptyset(&stop_signals);
   for (int s : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&stop_signals, s);
   sigprocmask(SIG_BLOCK, &stop_signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
-  signal(SIGIO, SIG_IGN);  // a broken lease: the engine asks for its state instead
+  signal(SIGIO, SIG_IGN);  // sent when a lease is broken; the engine checks the lease's state instead
   UniqueFd stop(signalfd(-1, &stop_signals, SFD_CLOEXEC));
   if (!stop) return Fail(OsError("signalfd", "", errno));
   if (mode.standby) {
@@ -77,7 +77,7 @@ int main(int argc, char** argv) {
   app.add_flag("--probe", probe, "Print as JSON which engines work here");
   app.add_flag("--early-files", early_files, "Print what an initramfs must hold for --early");
   app.add_flag("--early-settings", early_settings,
-               "Print what an initramfs' script has to know for a start that fails");
+               "Print the settings that the initramfs script needs when the start fails");
   app.add_flag("--standby", mode.standby, "While an attester from the initramfs runs, wait for its end")
       ->excludes(early);
   CLI11_PARSE(app, argc, argv);
@@ -101,7 +101,7 @@ int main(int argc, char** argv) {
   }
   if (!outcome) log::Error("{} ({})", outcome.error().Message(), outcome.error().code());
   const int code = outcome ? 0 : EX_SOFTWARE;
-  // Threads that hang in a file system still use what an orderly exit would take away.
+  // Threads that hang in a file system still use objects that a normal exit would destroy.
   if (measure::LeftBehind() > 0) _exit(code);
   return code;
 }

@@ -2,10 +2,10 @@
 //
 //   assay-cap [--tpm DEVICE] [PCR...]      without PCRs: the list's usual one and ASSAY_CAP_PCR
 //
-// What it is for is a boot whose attester did not start, for whatever reason: so it needs nothing that the
-// attester needs. It loads no library but libc, reads no file, and asks the TPM for no key and no
-// authorisation but that of a PCR, which is empty. TPM2_PCR_Event lets the TPM itself hash for each of its
-// banks.
+// The program caps a boot whose attester did not start, whatever the reason, so it must not depend on
+// anything that the attester depends on. It loads no library but libc, reads no file, and uses no key of the
+// TPM and no authorisation but that of a PCR, which is empty. TPM2_PCR_Event makes the TPM itself calculate
+// the hash for each of its banks.
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -53,7 +53,7 @@ static void PcrEvent(struct Command* c, uint32_t pcr) {
   Big(c, 0, 4);           // the size, below
   Big(c, 0x0000013C, 4);  // TPM_CC_PCR_Event
   Big(c, pcr, 4);
-  Big(c, 9, 4);  // one session: the empty password
+  Big(c, 9, 4);  // the size of one session: an empty password
   Big(c, 0x40000009, 4);
   Big(c, 0, 2);
   Big(c, 0, 1);
@@ -70,7 +70,7 @@ static void PcrEvent(struct Command* c, uint32_t pcr) {
   c->bytes[5] = (uint8_t)whole;
 }
 
-// A software TPM's is a socket.
+// Opens the TPM: a device, or the socket of a software TPM.
 static int OpenTpm(const char* path) {
   struct stat info;
   if (stat(path, &info) != 0) return -1;
@@ -125,7 +125,7 @@ int main(int argc, char** argv) {
     next += 2;
   }
   int tpm = -1;
-  // A device may be busy, or not there yet, for a moment.
+  // The device may be busy for a moment, or may not exist yet.
   for (int i = 0; i < kTries && tpm < 0; ++i) {
     if (i > 0) Wait();
     for (size_t d = 0; d < (named != NULL ? 1 : 2) && tpm < 0; ++d)

@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::size_t kMaxConfig = 1 << 20;
 
-// Reads a member into its place when it is there.
+// Reads a member if it exists.
 Result<> Get(const JsonValue& from, std::string_view key, std::string& into) {
   if (from.Has(key)) {
     ASSAY_ASSIGN(into, from.Str(key));
@@ -57,7 +57,7 @@ Result<> ParseTpm(const JsonValue& v, Config& c) {
 
 Result<> ParseRecord(const JsonValue& v, Config& c) {
   ASSAY_TRY(v.OnlyKeys({"pcr", "synchronous", "group_ms", "max_records"}));
-  ASSAY_TRY(Get(v, "pcr", 8, 15, c.pcr));  // never a resettable one
+  ASSAY_TRY(Get(v, "pcr", 8, 15, c.pcr));  // not a PCR that software can reset
   ASSAY_TRY(Get(v, "synchronous", c.synchronous));
   ASSAY_TRY(Get(v, "group_ms", 1, 10'000, c.group_ms));
   return Get(v, "max_records", 100, 100'000'000, c.max_records);
@@ -106,7 +106,7 @@ Result<> ParseEngine(const JsonValue& v, Config& c) {
   if (c.engine.guard && (engine == "fanotify" || c.scope != Scope::kHost))
     return Fail(UsageError("engine/guard: only the lsm engine, for the whole host, can guard the attester"));
   if (engine == kKernelIma) {
-    // Everything else is the kernel's to decide, and what it would not follow is not taken.
+    // The kernel decides everything else, so members that it would not follow are refused.
     ASSAY_TRY(v.OnlyKeys({"scope", "engine"}));
     if (c.scope != Scope::kHost)
       return Fail(
@@ -187,7 +187,7 @@ Result<Config> ParseConfig(std::string_view json) {
     ASSAY_ASSIGN(JsonValue v, root.Object(section.name));
     ASSAY_TRY(section.parse(v, c));
   }
-  // What is measured is never left to a default.
+  // The member is required, because what is measured must not depend on a default.
   ASSAY_ASSIGN(JsonValue engine, root.Object("engine"));
   ASSAY_TRY(ParseEngine(engine, c));
   if (root.Has("manifest")) {
@@ -197,9 +197,10 @@ Result<Config> ParseConfig(std::string_view json) {
     ASSAY_ASSIGN(c.manifest_key, manifest.Str("key"));
   }
   if (c.engine.engine == kKernelIma && (root.Has("record") || root.Has("manifest")))
-    return Fail(UsageError("record and manifest mean nothing to the engine kernel-ima: the kernel records"));
+    return Fail(UsageError(
+        "record and manifest have no effect with the engine kernel-ima, where the kernel records"));
   if (c.engine.appraise != measure::Appraise::kOff && c.manifest.empty())
-    return Fail(UsageError("engine/appraise needs a manifest: nothing would be known"));
+    return Fail(UsageError("engine/appraise needs a manifest; without one no content is known"));
   if (!c.listen.empty() && (c.certificate.empty() || c.key.empty()))
     return Fail(UsageError("serve/listen needs serve/certificate and serve/key"));
   return c;

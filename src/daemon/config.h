@@ -1,10 +1,11 @@
-// assayd's configuration: one JSON file, every member optional but the engine's scope.
+// assayd's configuration: one JSON file. All members but the engine's scope are optional.
 //
 //   ASSAY_ASSIGN(Config config, ReadConfig("/etc/assay/assayd.json"));
+//   log::Info("{}", EnginePolicy(config));
 //
 // Contract: man/assayd.8 describes each member. An unknown member, a wrong type or a value out of range is an
-// error that names it: nothing is guessed. EnginePolicy() is the part that decides what is measured and when;
-// its bytes are what the `assay-policy` record holds.
+// error that names the member. EnginePolicy() is the part that decides what is measured and when; its bytes
+// are the content of the `assay-policy` record.
 #pragma once
 
 #include <chrono>
@@ -23,21 +24,21 @@
 namespace assay::daemon {
 
 enum class Scope {
-  kNone,
-  kNamespace,
-  kHost
-};  // no engine; a mount namespace of the attester's own; the whole machine
+  kNone,       // no engine
+  kNamespace,  // a mount namespace of the attester
+  kHost,       // the whole machine
+};
 
-// engine/engine: the kernel's own IMA measures and records, and its list is read.
+// A value of engine/engine: the kernel's own IMA measures and records, and the attester reads its list.
 inline constexpr std::string_view kKernelIma = "kernel-ima";
 
 struct Config {
-  std::string state_dir = "/var/lib/assay";  // kept over reboots: the software TPM's state
+  std::string state_dir = "/var/lib/assay";  // kept across reboots: the software TPM's state
   std::string run_dir = "/run/assayd";       // sockets, list (on tmpfs)
   std::string mount_point = "/run/assay";
 
   std::string tcti = "embedded";  // or any TCTI: "device:/dev/tpmrm0"
-  bool stop_tpm = false;          // the embedded TPM ends with the attester, and the list with it
+  bool stop_tpm = false;          // whether the embedded TPM, and the list with it, end with the attester
   tpm::AkKind ak = tpm::AkKind::kEccP256;
 
   std::uint32_t pcr = 10;
@@ -47,13 +48,14 @@ struct Config {
 
   Scope scope = Scope::kNone;
   measure::EngineOptions engine;  // with its policy
-  std::string policy_file;        // where that came from; empty: built in
+  std::string policy_file;        // the policy's source; empty: built in
 
   std::string manifest;      // an index; its content may be recorded in groups
-  std::string manifest_key;  // PEM of who signs it
+  std::string manifest_key;  // PEM file of the public key that verifies its signature
 
-  bool halt_without_start =
-      false;  // early/on_failure: a boot whose attester does not start ends there, and is not only capped
+  // early/on_failure: whether the boot ends if the attester does not start in the initramfs. Else it is only
+  // capped.
+  bool halt_without_start = false;
 
   bool serve_unix = true;
   evidence::Level unix_level = evidence::Level::kQuote;

@@ -43,7 +43,7 @@ TEST(Config, NamesWhatIsWrong) {
            Case{R"({"engine":{"scope":"host","engine":"none"}})", "not best, lsm, fanotify or kernel-ima"},
            Case{R"({"engine":{"scope":"none","engine":"kernel-ima"}})", "needs the scope host"},
            Case{R"({"engine":{"scope":"host","engine":"kernel-ima","policy":"tcb"}})", "policy"},
-           Case{R"({"engine":{"scope":"host","engine":"kernel-ima"},"record":{"pcr":12}})", "mean nothing"},
+           Case{R"({"engine":{"scope":"host","engine":"kernel-ima"},"record":{"pcr":12}})", "have no effect"},
            Case{"{" + engine + R"(,"record":{"pcr":16}})", "16 is not within 8..15"},
            Case{"{" + engine + R"(,"record":{"pcr":"10"}})", "not an unsigned integer"},
            Case{"{" + engine + R"(,"tpm":{"ak":"dsa"}})", "not ecc or rsa"},

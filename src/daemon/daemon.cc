@@ -46,8 +46,8 @@ measure::Context OwnContext() {
   return {.time_ms = NowMs(), .pid = getpid(), .uid = getuid(), .comm = "assayd", .hook = "start"};
 }
 
-// The list proves nothing after a reboot and must not survive one: it lives on tmpfs. True: one was mounted
-// here now.
+// Makes sure that the folder is on tmpfs, because the list must not survive a reboot, after which it proves
+// nothing. True: a tmpfs was mounted here.
 Result<bool> EnsureTmpfs(const std::string& path) {
   ASSAY_TRY(MakeDirs(path, 0755));
   struct statfs info{};
@@ -58,7 +58,7 @@ Result<bool> EnsureTmpfs(const std::string& path) {
   return true;
 }
 
-// Processes besides our own and the kernel's, in our pid namespace.
+// The number of processes in our pid namespace, without our own and the kernel's.
 std::uint64_t CountProcesses() {
   std::uint64_t count = 0;
   std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir("/proc"), closedir);
@@ -74,8 +74,8 @@ std::uint64_t CountProcesses() {
   return count;
 }
 
-// The files that a process has mapped executable: what the kernel calls them, and the link that leads to
-// exactly them (also when they were removed, or belong to another mount namespace). Source: proc(5),
+// The files that a process has mapped executable: the kernel's name of each, and a link in /proc that leads
+// to exactly this file, even if it was removed or belongs to another mount namespace. Source: proc(5),
 // /proc/pid/map_files.
 std::map<std::string, std::string> ExecutableMappings(const std::string& process) {
   std::map<std::string, std::string> links;
@@ -83,12 +83,13 @@ std::map<std::string, std::string> ExecutableMappings(const std::string& process
     if (m.executable && m.path.starts_with('/')) links.emplace(m.path, measure::MapFile(process, m.range));
     return true;
   });
-  if (!read) log::Debug("{}", read.error().Message());  // it is gone
+  if (!read) log::Debug("{}", read.error().Message());  // the process has ended
   return links;
 }
 
-// Programs end meanwhile: any process that still has it will do. What all have let go of has run and ended
-// before the attester measured, like others that it never saw.
+// Measures a file through any process that still has it mapped, because processes end in the meantime. If
+// none has it any more, the program ran and ended before the attester measured, like others that it never
+// saw.
 Result<> MeasureOneOf(const std::vector<std::string>& links, const measure::Context& context,
                       measure::Recorder& recorder) {
   for (const std::string& link : links) {
@@ -112,31 +113,32 @@ std::string FirstLine(const std::string& path) {
 struct Daemon::Impl {
   Config config;
   std::string config_path;
-  std::optional<Early> early;  // until the machine has its real root
+  std::optional<Early> early;  // has a value until the machine has its real root
   std::atomic<bool> in_initramfs{false};
   std::uint64_t started_ms = NowMs();
   bool mounted_run_dir = false;
   std::optional<tpm::SoftwareTpm> software;
   std::unique_ptr<tpm::Tpm> tpm;
-  std::shared_ptr<tpm::RunKey> run_key;  // null: none could be made, or the kernel records; under `mutex`
+  // Null: it could not be made, or the kernel records; guarded by `mutex`.
+  std::shared_ptr<tpm::RunKey> run_key;
   tpm::TpmInfo tpm_info;
   std::unique_ptr<reference::Index> manifest;
-  json manifest_record;                         // which one it is, and who signed it
+  json manifest_record;                         // the manifest and the key that signed it
   std::unique_ptr<measure::Recorder> recorder;  // null: the kernel records
   std::unique_ptr<measure::KernelList> kernel;
   std::unique_ptr<measure::OwnNamespace> own_namespace;
-  std::mutex load_mutex;  // one policy at a time
+  std::mutex load_mutex;  // held while a policy is loaded
   mutable std::mutex
-      mutex;  // of the next three, of the server's and the run key's place, and of config.serve_unix
-  std::string
-      keys_error;  // why challenges are not answered: EK or AK; empty: they are there, or not asked for yet
+      // Guards the next three members, the pointers to the server and the run key, and config.serve_unix.
+      mutex;
+  std::string keys_error;  // why EK or AK are missing, so that challenges are refused; empty: no error so far
   std::shared_ptr<measure::Engine> engine;
   std::string refusals;  // JSON lines, up to kMaxRefusals
   std::unique_ptr<attest::Collector> collector;
   std::unique_ptr<attest::Server> server;
   std::unique_ptr<measure::Fs> fs;
-  std::string server_error;   // as said last: it is tried again each second
-  bool run_recorded = false;  // there is an assay-start of ours
+  std::string server_error;   // the last error that was logged; the server is tried again each second
+  bool run_recorded = false;  // assay-start of this run is recorded
   std::atomic<bool> started{false}, tpm_gone{false};
   std::atomic<std::uint64_t> recoveries{0}, refusals_lost{0};
 
@@ -154,7 +156,8 @@ struct Daemon::Impl {
   Result<> RecordSelf();
   Result<> RecordStart(std::set<std::string>& components);
   Result<> StartEngine();
-  std::function<bool(const Digest&)> Known() const {  // in the manifest; empty without one
+  // Whether a digest is in the manifest; empty without a manifest.
+  std::function<bool(const Digest&)> Known() const {
     if (!manifest) return {};
     return [index = manifest.get()](const Digest& digest) { return index->Contains(digest); };
   }
@@ -191,13 +194,14 @@ Result<> Daemon::Impl::StartTpm() {
   ASSAY_ASSIGN(tpm, tpm::Tpm::Connect(tcti));
   ASSAY_ASSIGN(tpm_info, tpm->Info());
   if (tpm_info.software)
-    log::Warn("this TPM is software ({}): its word is only as good as this machine", tpm_info.vendor);
+    log::Warn("this TPM is software ({}), so it proves no more than this machine itself could",
+              tpm_info.vendor);
   return {};
 }
 
-// Deriving an EK takes a chip seconds: before the engine is there, while no task waits for the TPM. Whoever
-// has the endorsement hierarchy's password decides whether it can be done, so it comes after the list has
-// begun, and measuring does not depend on it: the collector asks again.
+// Reads the identity of the TPM. Deriving an EK takes a chip seconds, so this is done before the engine
+// starts, while no task waits for the TPM. It fails if the endorsement hierarchy has a password; so it comes
+// after the first records, and measuring does not depend on it. The collector tries again.
 void Daemon::Impl::AskWhoTheTpmIs() {
   const auto identity = tpm->Identity();
   if (identity) return;
@@ -223,12 +227,13 @@ Result<Bytes> Daemon::Impl::SignForRun(ByteView statement) const {
     const std::lock_guard lock(mutex);
     key = run_key;
   }
-  // The list says that this run has none, and so does the answer.
+  // The list says that this run has no key, and the answer has no signature by one.
   if (!key) return Bytes();
   return key->Sign(statement);
 }
 
-// Without its key a run can't answer any more: what goes on is another run, which the list says.
+// A run that has lost its key can't answer challenges any more. So a new run begins, with a record in the
+// list.
 void Daemon::Impl::RenewRunKey() {
   {
     const std::lock_guard lock(mutex);
@@ -247,10 +252,10 @@ void Daemon::Impl::RenewRunKey() {
   };
   const Result<> renewed = renew();
   if (renewed) {
-    log::Warn("this run has a new key: the list says so, as a start");
+    log::Warn("this run has a new key, which is recorded as a start");
   } else {
-    log::Error("this run has no key: challenges are answered without: {} ({})", renewed.error().Message(),
-               renewed.error().code());
+    log::Error("this run has no key, and challenges are answered without its signature: {} ({})",
+               renewed.error().Message(), renewed.error().code());
   }
 }
 
@@ -273,7 +278,7 @@ Result<> Daemon::Impl::OpenRecorder() {
   options.max_records = config.max_records;
   options.synchronous = config.synchronous;
   options.group_ms = config.group_ms;
-  // A software TPM that was started anew has empty PCRs: what an earlier one vouched for is put aside.
+  // A newly started software TPM has empty PCRs, so a list of an earlier one is put aside.
   options.allow_retire = software && software->fresh();
   options.known = Known();
   ASSAY_ASSIGN(recorder, measure::Recorder::Open(std::move(options), *tpm));
@@ -286,7 +291,7 @@ Result<> Daemon::Impl::OpenKernelList() {
     return Fail(
         UsageError("the kernel extends the machine's own TPM: engine kernel-ima needs it as tpm/tcti"));
   ASSAY_ASSIGN(kernel, measure::KernelList::Open({}, *tpm));
-  log::Info("the kernel measures ({}): its list is read, and its PCR left alone",
+  log::Info("the kernel measures ({}): its list is read, and its PCR is not extended",
             measure::KernelList::PolicyOptions());
   return {};
 }
@@ -296,7 +301,7 @@ Result<> Daemon::Impl::RecordJson(const std::string& name, const json& content) 
   return {};
 }
 
-// The first thing of a run that is recorded, with the key that vouches for its answers.
+// Records assay-start, the first record of a run, with the public key that verifies its answers.
 Result<> Daemon::Impl::RecordStart(std::set<std::string>& components) {
   for (const auto& [path, link] : ExecutableMappings("self")) components.insert(path);
   char exe[PATH_MAX];
@@ -341,7 +346,7 @@ measure::EngineOptions Daemon::Impl::OptionsOfEngine() {
   options.filesystems = config.scope == Scope::kHost;
   options.run_dir = config.run_dir + "/engine";
   if (software) options.exempt.insert(software->pid());
-  // The kernel's hooks know no mount namespaces: what is confined to one is fanotify's.
+  // The kernel's LSM hooks don't know mount namespaces, so the scope "namespace" needs fanotify.
   if (config.scope == Scope::kNamespace) options.engine = "fanotify";
   if (fs) options.own_device = fs->Device();
   if (struct stat root{}; in_initramfs && stat("/", &root) == 0) options.initramfs_device = root.st_dev;
@@ -363,7 +368,7 @@ Result<measure::EngineChoice> Daemon::Impl::NewEngine(const measure::EngineOptio
   return std::move(*choice);
 }
 
-// "[none] integrity confidentiality": the one in brackets. Where it is not told: "unknown".
+// The word in brackets of "[none] integrity confidentiality"; "unknown" if the file can't be read.
 std::string Lockdown() {
   const Result<Bytes> file = ReadFile("/sys/kernel/security/lockdown", 4096);
   if (!file) return "unknown";
@@ -375,7 +380,7 @@ std::string Lockdown() {
 
 Result<> Daemon::Impl::StartEngine() {
   if (config.scope == Scope::kNone) {
-    log::Warn("no engine: only what applications hand to the measure node is recorded");
+    log::Warn("no engine: only files that applications pass to the measure node are recorded");
     return RecordJson("assay-engine", {{"engine", "none"}, {"scope", "none"}});
   }
   if (config.scope == Scope::kNamespace) {
@@ -402,14 +407,14 @@ Result<> Daemon::Impl::StartEngine() {
                                      {"lockdown", Lockdown()}});
 }
 
-// The policy is in the list before it rules. An engine that can't follow it is replaced: the new one is there
-// before the old one goes; in between, both ask.
+// Loads a policy, which is recorded before it takes effect. An engine that can't change its policy is
+// replaced by a new one; the old one stops after the new one has started, and in between both are active.
 Result<> Daemon::Impl::LoadPolicy(std::string_view text) {
   if (text.size() > measure::kMaxPolicy) return Fail(UsageError("the policy is too long"));
   const std::lock_guard loading(load_mutex);
   if (!started) return Fail(StateError("engine.starting", "the attester is still starting"));
   const std::shared_ptr<measure::Engine> old = Engine();
-  if (!old) return Fail(StateError("engine.none", "no engine is there to follow a policy"));
+  if (!old) return Fail(StateError("engine.none", "there is no engine that could use a policy"));
   std::shared_ptr<const measure::Policy> policy;
   if (text.starts_with('/')) {
     ASSAY_ASSIGN(policy, measure::FindPolicy(std::string(text.substr(0, text.find('\n')))));
@@ -430,7 +435,7 @@ Result<> Daemon::Impl::LoadPolicy(std::string_view text) {
     Result<measure::EngineChoice> choice = NewEngine(options);
     if (!choice) {
       ASSAY_TRY(recorder->RecordBuffer("assay-policy", AsBytes(EnginePolicy(config)), OwnContext()));
-      return Fail(choice.error().In("the former policy rules on"));
+      return Fail(choice.error().In("the former policy stays active"));
     }
     {
       const std::lock_guard lock(mutex);
@@ -439,7 +444,7 @@ Result<> Daemon::Impl::LoadPolicy(std::string_view text) {
     }
     old->Stop();
   }
-  log::Info("a new policy rules: {} bytes", policy->text().size());
+  log::Info("a new policy is active: {} bytes", policy->text().size());
   return {};
 }
 
@@ -455,8 +460,8 @@ void Daemon::Impl::NoteRefusal(const measure::Refusal& r) {
     refusals += text;
 }
 
-// What ran before the engine was there can only be measured afterwards: it is, and the list says so by the
-// hook's name.
+// Measures the programs that ran before the engine started. The hook's name in the journal tells that they
+// were measured afterwards.
 Result<> Daemon::Impl::MeasureRunning() {
   if (config.scope != Scope::kHost) return {};
   std::map<std::string, std::vector<std::string>> links;
@@ -533,7 +538,7 @@ Result<> Daemon::Impl::StartFs() {
   options.mount_point = config.mount_point;
   options.status = [this] { return Status(); };
   options.policy = [this] {
-    if (kernel) return std::string();  // the kernel's own file says it, where the kernel shows it
+    if (kernel) return std::string();  // the kernel shows its policy in its own file, if it does
     const std::lock_guard lock(mutex);
     return config.engine.policy->text();
   };
@@ -547,8 +552,8 @@ Result<> Daemon::Impl::StartFs() {
   return {};
 }
 
-// The measuring goes on as it was; who may ask, and by which keys, is the real root's to say: keys have no
-// place in an initramfs.
+// Follows the machine to its real root. Measuring goes on unchanged. The settings for challenges (peers and
+// keys) come from the real root's configuration, because keys should not be in an initramfs.
 Result<> Daemon::Impl::FollowRoot() {
   ASSAY_TRY(early->Follow());
   early.reset();
@@ -581,7 +586,7 @@ void Daemon::Impl::Supervise() {
     server_error = error;
   }
   if (software && !tpm_gone && !software->Alive()) {
-    tpm_gone = true;  // its PCRs are lost with it: nothing can go on but a new start
+    tpm_gone = true;  // the PCRs of the software TPM are lost too, so only a new start helps
     log::Error("the embedded software TPM ended by itself: see {}/tpm/swtpm.log", config.run_dir);
   }
   if (kernel) {
@@ -590,7 +595,7 @@ void Daemon::Impl::Supervise() {
   if (recorder && recorder->State().degraded) {
     if (Result<> r = recorder->Recover(); r) {
       ++recoveries;
-      log::Warn("recording goes on after a disturbance");
+      log::Warn("recording goes on after a failure");
     }
   }
   if (const auto present = Engine()) {
@@ -599,7 +604,7 @@ void Daemon::Impl::Supervise() {
 }
 
 std::string Daemon::Impl::Status() const {
-  // The file system is there before the engine is, and its threads ask.
+  // The file system is mounted before the engine starts, and its threads may ask.
   if (!started)
     return json{{"version", ASSAY_VERSION}, {"pid", getpid()}, {"state", "starting"}}.dump() + "\n";
   const measure::RecorderState s = List().State();
@@ -608,7 +613,7 @@ std::string Daemon::Impl::Status() const {
   const auto [engine_name, engine_state] = EngineState();
   std::string keys = "ok";
   bool has_run_key = kernel != nullptr;
-  const attest::Server* serves = nullptr;  // stays until this file system is gone
+  const attest::Server* serves = nullptr;  // is valid until this file system is unmounted
   bool serves_unix = false;
   {
     const std::lock_guard lock(mutex);
@@ -672,14 +677,14 @@ std::string Daemon::Impl::Status() const {
 }
 
 void Daemon::Impl::Stop() {
-  // Before anything is let go.
+  // This is recorded before any part is stopped.
   if (recorder && run_recorded) {
     if (Result<> r = RecordJson("assay-stop", {{"run", recorder->State().gaps + 1}}); !r)
-      log::Warn("the list does not say that the attester stops: {}", r.error().Message());
+      log::Warn("the stop of the attester could not be recorded: {}", r.error().Message());
   }
   if (const auto present = Engine()) present->Stop();
   fs.reset();
-  if (const auto present = Engine()) present->Stop();  // one that a last policy brought
+  if (const auto present = Engine()) present->Stop();  // the engine that a last change of policy has started
   server.reset();
   collector.reset();
   run_key.reset();
@@ -704,11 +709,12 @@ std::string Daemon::Status() const { return impl_->Status(); }
 
 Result<std::unique_ptr<Daemon>> Daemon::Start(const Config& config, std::optional<Early> early,
                                               const std::string& config_path) {
-  if (geteuid() != 0) return Fail(UsageError("assayd measures other users' code: it needs root"));
+  if (geteuid() != 0)
+    return Fail(UsageError("assayd must run as root, because it measures the code of all users"));
   auto impl = std::make_unique<Impl>();
   Impl& d = *impl;
   std::unique_ptr<Daemon> daemon(
-      new Daemon(std::move(impl)));  // from here on, what was started is also stopped
+      new Daemon(std::move(impl)));  // from here on, the destructor stops what was started
   d.config = config;
   d.config_path = config_path;
   d.early = std::move(early);
@@ -729,8 +735,8 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(const Config& config, std::optiona
   } else {
     ASSAY_TRY(d.OpenRecorder());
     if (Result<> r = d.MakeRunKey(); !r)
-      log::Error("this run has no key: challenges are answered without: {} ({})", r.error().Message(),
-                 r.error().code());
+      log::Error("this run has no key, and challenges are answered without its signature: {} ({})",
+                 r.error().Message(), r.error().code());
     ASSAY_TRY(d.RecordSelf());
     d.AskWhoTheTpmIs();
     ASSAY_TRY(d.StartFs());

@@ -1,13 +1,13 @@
-// The attester put together: TPM, recorder, file system, engine, collector and server, started and stopped in
-// order.
+// The whole attester: it starts and stops TPM, recorder, file system, engine, collector and server in order.
 //
-//   ASSAY_ASSIGN(std::unique_ptr<Daemon> daemon, Daemon::Start(config, std::nullopt, path));
+//   // given: const Config& config, const std::string& config_path, int stop_fd
+//   ASSAY_ASSIGN(std::unique_ptr<Daemon> daemon, Daemon::Start(config, std::nullopt, config_path));
 //   daemon->Run(stop_fd);            // returns when stop_fd becomes readable
 //
 // Contract: the list's own records come first, before any work with EK or AK: assay-start with the key of
-// this run, the attester's components, assay-policy, assay-engine and assay-manifest; assay-stop comes before
-// anything is let go (docs/formats/own-records.md). What goes wrong after the start is reported in `status`
-// and to every challenger, tried again each second where that can help, and never hidden.
+// this run, the attester's components, assay-policy, assay-engine and assay-manifest. assay-stop is recorded
+// before any part is stopped (docs/formats/own-records.md). A failure after the start is reported in `status`
+// and to every challenger, and what failed is tried again each second where that can help.
 #pragma once
 
 #include <memory>
@@ -22,11 +22,11 @@ namespace assay::daemon {
 
 class Daemon {
  public:
-  // early: in an initramfs; it answers no challenge until the machine has its real root, where it reads
-  // `serve` from config_path anew.
+  // early: the attester was started in an initramfs. It then answers no challenge before the machine has its
+  // real root, and reads `serve` from config_path again there.
   static Result<std::unique_ptr<Daemon>> Start(const Config& config, std::optional<Early> early,
                                                const std::string& config_path);
-  ~Daemon();  // engine first, so that no task waits; then the server, the list, the TPM
+  ~Daemon();  // stops the engine first, so that no task waits; then the server, the list and the TPM
   void Run(int stop_fd);
   std::string Status() const;  // JSON
 

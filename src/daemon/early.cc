@@ -20,8 +20,8 @@
 namespace assay::daemon {
 namespace {
 
-// Of what is moved into the real root, what measuring needs meanwhile. Not /dev: udev's script removes, after
-// the move, whatever it finds there.
+// The mounts that measuring needs while they are moved into the real root. /dev is not among them, because
+// udev's script removes all files there after the move.
 constexpr const char* kMoved[] = {"/proc", "/run"};
 constexpr int kStopMs = 30'000;
 constexpr rlim_t kOpenFiles = 65536;
@@ -38,7 +38,7 @@ Result<bool> IsMountPoint(const std::string& path) {
   return here.st_dev != above.st_dev;
 }
 
-// The attester that has the list, as it wrote itself into the lock's file; none: nobody has it.
+// The attester that holds the list: its process id is in the lock's file. nullopt: no attester holds it.
 struct Holder {
   UniqueFd process;  // a pidfd
   pid_t pid = -1;
@@ -53,11 +53,11 @@ Result<std::optional<Holder>> FindHolder(const std::string& lock_path) {
   const std::string_view digits = AsText(text);
   std::from_chars(digits.data(), digits.data() + digits.size(), holder.pid);
   if (holder.pid <= 0)
-    return Fail(StateError("recorder.locked", "another recorder runs, and does not say which process it is"));
+    return Fail(StateError("recorder.locked", "another recorder runs, and its lock file names no process"));
   holder.process.Reset(static_cast<int>(syscall(SYS_pidfd_open, holder.pid, 0)));
   if (!holder.process && errno == ESRCH) return std::nullopt;
   if (!holder.process) return Fail(OsError("pidfd_open", std::to_string(holder.pid), errno));
-  // Still held after the number was looked up: it is that process's.
+  // If the lock is still held after the pidfd was opened, the pidfd is of the process that holds it.
   if (flock(lock.get(), LOCK_EX | LOCK_NB) == 0) return std::nullopt;
   return holder;
 }
@@ -69,7 +69,7 @@ Result<Early> Early::Enter() {
   if (statfs("/", &root) != 0) return Fail(OsError("statfs", "/", errno));
   if (root.f_type != RAMFS_MAGIC && root.f_type != TMPFS_MAGIC)
     return Fail(StateError("early.no-initramfs", "--early is for an initramfs; / is on a disk"));
-  // As the unit has it. A lower limit than asked for is no reason not to measure.
+  // The same limit as in the systemd unit. If it can't be raised the attester measures all the same.
   const rlimit files{.rlim_cur = kOpenFiles, .rlim_max = kOpenFiles};
   if (setrlimit(RLIMIT_NOFILE, &files) != 0) log::Warn("{}", OsError("setrlimit", "NOFILE", errno).Message());
   if (Result<UniqueFd> score = Open("/proc/self/oom_score_adj", O_WRONLY); !score)
@@ -80,7 +80,7 @@ Result<Early> Early::Enter() {
   for (const char* path : kMoved) {
     ASSAY_ASSIGN(const bool mounted, IsMountPoint(path));
     if (!mounted) continue;
-    // The upper one will be moved away; the lower one stays below our root.
+    // The init script moves the upper mount away; the lower one stays in our root.
     if (mount(path, path, nullptr, MS_BIND | MS_REC, nullptr) != 0)
       return Fail(OsError("mount", path, errno));
     early.kept_.emplace_back(path);
@@ -96,7 +96,7 @@ bool Early::Moved() const {
 Result<> Early::Follow() {
   ASSAY_ASSIGN(const UniqueFd below, Open("/", O_PATH | O_DIRECTORY));
   ASSAY_ASSIGN(const UniqueFd root, Open("/proc/1/root", O_PATH | O_DIRECTORY));
-  // All threads share the root.
+  // All threads share the root directory, so this changes it for all.
   if (fchdir(root.get()) != 0) return Fail(OsError("fchdir", "/proc/1/root", errno));
   if (chroot(".") != 0) return Fail(OsError("chroot", "/proc/1/root", errno));
   if (chdir("/") != 0) return Fail(OsError("chdir", "/", errno));
@@ -158,7 +158,7 @@ std::string EarlySettings(const Config& config) {
 Result<bool> StandBy(const Config& config, int stop_fd, const std::function<void(pid_t)>& found) {
   ASSAY_ASSIGN(const std::optional<Holder> holder, FindHolder(config.run_dir + "/list/lock"));
   if (!holder) return true;
-  log::Info("process {} measures already: standing by", holder->pid);
+  log::Info("process {} already measures; standing by", holder->pid);
   found(holder->pid);
   pollfd wait[] = {{.fd = holder->process.get(), .events = POLLIN, .revents = 0},
                    {.fd = stop_fd, .events = POLLIN, .revents = 0}};

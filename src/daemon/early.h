@@ -1,13 +1,14 @@
-// The attester in an initramfs: started before any other user space, it goes on when the machine has its real
-// root.
+// The attester in an initramfs: it starts before any other user space, and goes on when the machine has its
+// real root.
 //
 //   ASSAY_ASSIGN(Early early, Early::Enter());   // before any thread: it keeps seeing /proc and /run
-//   ... if (early.Moved()) ASSAY_TRY(early.Follow());   // now the first process's root is ours
+//   if (early.Moved()) ASSAY_TRY(early.Follow());   // now the first process's root is ours
 //
-// Contract: Enter() is refused outside an initramfs ("early.no-initramfs"). Between the moving of /proc and
-// Follow() the attester sees the same files at the same names; only what is mounted meanwhile is not seen.
-// The same process serves before and after: one list, one PCR, no gap. Source: initramfs-tools' init, which
-// moves the mounts one by one and then runs run-init; run-init(8), switch_root(8).
+// Contract: Enter() is refused outside an initramfs ("early.no-initramfs"). Between the move of /proc and
+// Follow() the attester sees the same files at the same names; it does not see what is mounted in that time.
+// The same process serves before and after, so there is one list, one PCR and no gap. Source:
+// initramfs-tools' init, which moves the mounts one by one and then runs run-init; run-init(8),
+// switch_root(8).
 #pragma once
 
 #include <functional>
@@ -23,15 +24,15 @@ namespace assay::daemon {
 class Early {
  public:
   static Result<Early> Enter();
-  bool Moved() const;  // the first process has another root than we
+  bool Moved() const;  // the first process has another root than this one
   Result<> Follow();
 
  private:
-  std::vector<std::string> kept_;  // mounts of which we hold the lower one
+  std::vector<std::string> kept_;  // mounts whose lower mount this process holds
 };
 
-// Starts this program's work in a child, and returns in the parent when the child has called Ready(), or with
-// an error when it ended without. Before any thread.
+// Continues this program in a child process. In the parent, Start() returns when the child has called
+// Ready(), or fails when the child ended before that. Call it before any thread is started.
 class Background {
  public:
   static Result<Background> Start();
@@ -43,16 +44,16 @@ class Background {
   UniqueFd ready_;
 };
 
-// What must lie in an initramfs besides the program itself and its libraries, by the configuration.
+// The files that the configuration needs in an initramfs, besides the program and its libraries.
 std::vector<std::string> EarlyFiles(const std::string& config_path, const Config& config);
 
-// What the initramfs' script has to know of it without the attester, as a shell reads it: what to cap, and
-// whether to go on.
+// Settings for the initramfs script, as shell assignments: what to cap if the attester does not start, and
+// whether to go on booting.
 std::string EarlySettings(const Config& config);
 
-// While another attester holds the list (found() is told which process): waits, and returns true when that
-// one has ended by itself. False: stop_fd became readable, and the other one was told to stop and has ended.
-// At once true: there is none.
+// Waits while another attester holds the list; found() gets its process id. Returns true when that attester
+// has ended by itself, or at once if there is none. Returns false when stop_fd became readable: the other
+// attester was then told to stop, and has ended.
 Result<bool> StandBy(const Config& config, int stop_fd, const std::function<void(pid_t)>& found);
 
 }  // namespace assay::daemon

@@ -1,13 +1,14 @@
-// Enrolment: who an attester's TPM is, and the proof that its AK lives beside its EK.
+// Enrolment: the identity of an attester's TPM, and the proof that its AK is in the same TPM as its EK.
 //
-//   ASSAY_ASSIGN(Asked asked, AskToActivate(identity));                  // the verifier: a credential for
-//   these keys ASSAY_ASSIGN(Bytes proof, collector->Activate(asked.message, binding));   // the attester:
-//   opened by its TPM ASSAY_TRY(CheckProof(asked, binding, proof));                        // StateError
-//   "ek.not-proven"
+//   // given: const Identity& identity, const Binding& binding, const Bytes& proof
+//   ASSAY_ASSIGN(Asked asked, AskToActivate(identity));   // the verifier makes a credential for these keys,
+//   const Activate& question = asked.message; // the attester's TPM opens it and answers with a proof
+//   ASSAY_TRY(CheckProof(asked, binding, proof));         // StateError "ek.not-proven"
 //
-// Contract: docs/formats/challenge.md, "Enrolment". The names are computed here, from the public areas. What
-// the TPM opened never travels: the proof is an HMAC with it, over the nonce, the connection and both names,
-// so that it is good for this connection only. Whether the EK is a genuine TPM's is for appraise/enrolment.h.
+// Contract: docs/formats/challenge.md, "Enrolment". The keys' names are computed here from the public areas.
+// The secret that the TPM decrypts is never sent: the proof is an HMAC keyed with it, over the nonce, the
+// binding and both names, so that it is valid for this connection only. appraise/enrolment.h judges whether
+// the EK belongs to a genuine TPM.
 #pragma once
 
 #include "evidence/evidence.h"
@@ -15,7 +16,7 @@
 
 namespace assay::evidence {
 
-// What an attester shows of its TPM. All of it is a claim until the proof.
+// An attester's description of its TPM. It is only a claim until the proof is checked.
 struct Identity {
   Bytes ak_public;       // TPMT_PUBLIC
   Bytes ek_public;       // TPMT_PUBLIC of the EK that the certificate is for
@@ -33,11 +34,11 @@ struct Activate {
 
 struct Asked {
   Activate message;
-  Bytes secret;  // what the credential hides
+  Bytes secret;  // the secret inside the credential
   Bytes ak_name, ek_name;
 };
-// Errors: ParseError "parse.tpmt-public" and StateError "ek.template" for keys that no credential can be made
-// for.
+// Errors: ParseError "parse.tpmt-public", and StateError "ek.template" for an EK without the default
+// template.
 Result<Asked> AskToActivate(const Identity& identity);
 
 // HMAC-SHA256, with the credential's secret as key, over "assay-enrol-v1" 00 | nonce[32] | u16be n | binding

@@ -179,7 +179,7 @@ Result<std::vector<ContextEntry>> ParseContext(ByteView lines) {
   const std::string_view text = AsText(lines);
   for (std::size_t at = 0; at < text.size();) {
     const std::size_t end = text.find('\n', at);
-    if (end == std::string_view::npos) return Fail(ParseError("context", at, "a line without an end"));
+    if (end == std::string_view::npos) return Fail(ParseError("context", at, "the last line has no newline"));
     if (end - at > kMaxLine) return Fail(ParseError("context", at, "line too long"));
     auto parse = [&]() -> Result<ContextEntry> {
       ASSAY_ASSIGN(const JsonDoc doc, JsonDoc::Parse(text.substr(at, end - at), "context", kMaxLine));

@@ -1,11 +1,12 @@
-// Evidence: what an attester hands over, and how all of it hangs on the quote.
+// Evidence: what an attester sends to a verifier, and how the quote covers all of it.
 //
-//   Bytes q = Qualifying(nonce, binding, evidence.claims, evidence.context);   // what the quote must carry
+//   // given: const Evidence& evidence, ByteView nonce, const Binding& binding
+//   const Bytes expected = Qualifying(nonce, binding, evidence.claims, evidence.context);   // in the quote
 //   ASSAY_ASSIGN(Claims claims, ParseClaims(evidence.claims));
 //
-// Contract: claims and context are bytes that are hashed as they stand; parsing them never changes them. They
-// are what the attester says, vouched for by the AK, and by the key of the run that the list names; the list
-// is what the PCR says. docs/formats/challenge.md
+// Contract: claims and context are hashed as the bytes that were received; parsing never changes them. They
+// are statements of the attester, signed by the AK and by the key of the run that the list names. The list is
+// proven by the PCR. docs/formats/challenge.md
 #pragma once
 
 #include <cstdint>
@@ -19,8 +20,8 @@
 
 namespace assay::evidence {
 
-// The channel that evidence was asked over. type: "tls-exporter" (RFC 9266), "unix" (value: empty) or "none"
-// (evidence kept in files: value empty).
+// The channel over which the evidence was requested. type: "tls-exporter" (RFC 9266), "unix" (value: empty)
+// or "none" (evidence kept in files: value empty).
 struct Binding {
   std::string type;
   Bytes value;
@@ -30,11 +31,11 @@ struct Binding {
 // SHA-256(context)).
 Bytes Qualifying(ByteView nonce, const Binding& binding, ByteView claims, ByteView context);
 
-// What the run key signs: "assay-run-v1" 0x00 | attest. The quote carries Qualifying() as its extraData, so
-// that this is over nonce, binding, claims and context too.
+// What the run key signs: "assay-run-v1" 0x00 | attest. The quote has Qualifying() as its extraData, so the
+// statement covers nonce, binding, claims and context too.
 Bytes RunStatement(ByteView attest);
 
-enum class Level { kQuote, kList, kFull };  // what a challenger is shown: claims only, + list, + context
+enum class Level { kQuote, kList, kFull };  // what a challenger may see: only the claims, + list, + context
 std::string_view LevelName(Level level);    // "quote", "list", "full"
 Result<Level> ParseLevel(std::string_view name);
 
@@ -45,16 +46,17 @@ struct Claims {
   std::uint64_t started_ms = 0;  // of the attester, since the epoch
   std::uint32_t pcr = 10;
   HashAlg list_bank = HashAlg::kSha256;
-  std::uint64_t first_record = 0;  // of the list that came along
+  std::uint64_t first_record = 0;  // of the list in this evidence
   std::uint64_t list_count = 0;    // records when quoted
   std::uint64_t overflow = 0;      // records extended but not kept: the list is full
   std::uint64_t violations = 0;
   std::uint64_t gaps = 0;
   std::string engine;        // "fanotify"
   std::string engine_state;  // "ok", or an error's sentence
-  // Of the engine "kernel-ima": what the kernel was told to measure ("ima_policy=tcb"); else empty.
+  // For the engine "kernel-ima": the kernel's IMA policy ("ima_policy=tcb"); else empty.
   std::string kernel_policy;
-  Bytes nonce;  // as the attester saw it, with the binding: so that a wrong one can be named
+  Bytes nonce;  // nonce and binding as the attester received them, so that the verifier can tell which of
+                // them is wrong
   Binding binding;
   std::string tpm_manufacturer, tpm_vendor, tpm_firmware;
   bool tpm_software = false;
@@ -67,7 +69,7 @@ struct Claims {
 Bytes EncodeClaims(const Claims& claims);  // JSON, docs/formats/challenge.md
 Result<Claims> ParseClaims(ByteView json);
 
-// One line of the context: who loaded what entry of the list. sub: position within a group, else 0.
+// One line of the context: the task that loaded an entry of the list. sub: position within a group, else 0.
 struct ContextEntry {
   std::uint64_t index = 0;
   std::uint32_t sub = 0;
@@ -79,7 +81,7 @@ struct ContextEntry {
 Bytes EncodeContextLine(const ContextEntry& entry);  // a JSON line, with its newline
 Result<std::vector<ContextEntry>> ParseContext(ByteView lines);
 // The container that a control group belongs to: the innermost id of 64 hexadecimal digits (Docker, Podman,
-// containerd, CRI-O), or the name of a machine (systemd-nspawn, LXC). Empty: none is known.
+// containerd, CRI-O), or the name of a machine (systemd-nspawn, LXC). Empty: no container is recognised.
 std::string ContainerOf(std::string_view cgroup);
 
 struct Evidence {

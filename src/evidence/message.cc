@@ -16,7 +16,7 @@ using nlohmann::json;
 constexpr std::string_view kMagic = "ASY1";
 constexpr std::size_t kPrefix = 8;
 constexpr std::size_t kProofSize = 32;
-constexpr std::size_t kMaxRefusal = 1024;  // characters of its sentence
+constexpr std::size_t kMaxRefusal = 1024;  // characters of the refusal's message
 
 struct Part {
   const char* name;
@@ -48,7 +48,7 @@ constexpr PartLimit kIdentityParts[] = {{"ak_public", 4096},
                                         {"ek_certificate", tpm::kMaxEkCertificate},
                                         {"ek_chain", tpm::kMaxEkChain}};
 
-// Of each type that has any.
+// The attachments of a message type.
 std::vector<PartLimit> PartsOf(std::string_view type) {
   if (type == "identity") return {std::begin(kIdentityParts), std::end(kIdentityParts)};
   std::vector<PartLimit> out;
@@ -70,7 +70,7 @@ struct Head {
   std::vector<std::size_t> sizes;
 };
 
-// The header, checked as far as the frame's length depends on it.
+// Parses the header, and checks the part that the frame's length depends on.
 Result<Head> ParseHead(ByteView frame) {
   Reader r(frame, "message");
   ASSAY_ASSIGN(const ByteView magic, r.Take(kMagic.size(), "magic"));
@@ -150,7 +150,7 @@ Result<Identity> ParseIdentity(const JsonValue& root) {
   return i;
 }
 
-// The attachments, each into its member.
+// Reads each attachment into its member.
 template <typename T>
 Result<> TakeParts(ByteView frame, const Head& head, T& out, std::span<Bytes T::* const> members) {
   if (head.sizes.size() != members.size())

@@ -15,7 +15,7 @@ Error Bad(std::uint64_t offset, std::string_view what) {
   return ParseError(std::string(kFormat), offset, std::string(what));
 }
 
-// Up to the first NUL, as the kernel's %s prints it.
+// The text up to the first NUL, as the kernel's %s prints it.
 std::string_view CString(ByteView value) {
   const std::string_view text = AsText(value);
   return text.substr(0, text.find('\0'));
@@ -125,8 +125,9 @@ Result<Bytes> ParseField(const FieldSpec& spec, std::string_view text, std::uint
   return w.Take();
 }
 
-// The texts of all fields. Only a name can hold spaces: whatever the other fields leave is the name's. Empty
-// fields at the end may be missing altogether, as where blanks at the line's end were cut off.
+// Splits the line into the texts of all fields. Only a name can hold spaces, so it gets the text that the
+// other fields leave. Empty fields at the end may be missing, because a tool has cut off blanks at the line's
+// end.
 Result<std::vector<std::pair<std::string_view, std::uint64_t>>> SplitTexts(
     Line line, const std::vector<FieldSpec>& specs) {
   std::size_t spaces = static_cast<std::size_t>(std::count(line.rest().begin(), line.rest().end(), ' '));
@@ -139,7 +140,7 @@ Result<std::vector<std::pair<std::string_view, std::uint64_t>>> SplitTexts(
     if (specs[i].kind == FieldKind::kName && !named) {
       named = true;
       if (text.empty()) return Fail(Bad(offset, "no name"));
-      const std::size_t others = specs.size() - 1;  // spaces between as many fields
+      const std::size_t others = specs.size() - 1;  // as many spaces separate the other fields
       for (std::size_t extra = spaces > others ? spaces - others : 0; extra > 0; --extra)
         text = all.substr(0, text.size() + 1 + line.Token().size());
     }
@@ -153,7 +154,7 @@ Result<OwnedRecord> ParseLine(Line line) {
   OwnedRecord record;
   line.SkipSpaces();
   std::uint64_t at = line.offset();
-  // The kernel prints it with a sign.
+  // The kernel prints the PCR as a signed number.
   ASSAY_ASSIGN(const std::int32_t pcr, NumberAt<std::int32_t>(line.Token(), at, "pcr"));
   record.pcr = static_cast<std::uint32_t>(pcr);
   at = line.offset();

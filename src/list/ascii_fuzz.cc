@@ -1,5 +1,5 @@
-// ASCII lists: whatever parses must print to a line that parses to the same record, and go through the binary
-// form unchanged.
+// ASCII lists: a line that parses must print to a line that parses to the same record, and go through the
+// binary form unchanged.
 #include "base/fuzzing.h"
 #include "list/list.h"
 

@@ -76,7 +76,7 @@ TEST(Ascii, FileDigestsOfEveryAlgorithmAlsoUnknownOnes) {
   }
 }
 
-// A binary list as text and back; how many records there are.
+// Converts a binary list to text and back, and returns the number of records.
 std::size_t ThroughText(const Bytes& list, HashAlg bank) {
   ListReader reader(list, bank);
   std::string text;

@@ -1,11 +1,13 @@
 // The cap: what is extended into the list's PCR where no attester was started in the initramfs, so that no
-// list of a boot that was measured from its beginning fits this boot any more.
+// list of a boot that was measured from its beginning matches the PCR of this boot.
 //
-//   RecordView of it: template "ima-buf", data CapData();  PCR after it: ExtendPcr(before, CapExtend(bank))
+//   // given: const Digest& before
+//   const Bytes data = CapData();                                          // of an ima-buf record
+//   const Digest after = ExtendPcr(before, CapExtend(HashAlg::kSha256));   // the PCR after it
 //
-// Contract: one record, always the same bytes, so that a list can explain a PCR that holds it. What extends
-// it is a program that needs no attester, no key and no configuration (cli/cap_process.c): TPM2_PCR_Event
-// with CapData().
+// Contract: one record, always the same bytes, so that a list can explain a PCR that holds it. A program that
+// needs no attester, no key and no configuration extends it, by TPM2_PCR_Event with CapData() (assay-cap,
+// cap_process.c).
 #pragma once
 
 #include "base/digest.h"

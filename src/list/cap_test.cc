@@ -19,7 +19,8 @@ TEST(Cap, IsARecordLikeAnyOther) {
   ASSERT_TRUE(entry) << entry.error().Message();
   EXPECT_EQ(entry->path, "assay-cap");
   EXPECT_EQ(AsText(entry->buffer), ASSAY_CAP_TEXT);
-  // TPM2_PCR_Event hashes what it is given: the template data itself, in each bank. At most 1024 bytes.
+  // TPM2_PCR_Event hashes its argument, which is the template data, in each bank. It takes at most 1024
+  // bytes.
   EXPECT_LE(data.size(), 1024U);
   for (const HashAlg bank : {HashAlg::kSha1, HashAlg::kSha256, HashAlg::kSha384}) {
     EXPECT_EQ(CapExtend(bank), Hash(bank, data));

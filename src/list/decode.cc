@@ -9,7 +9,7 @@ void SetDigest(FileDigest& d) {
   if (auto digest = Digest::Of(*alg, d.bytes)) d.digest = *digest;
 }
 
-// Without an algorithm, only its size tells: MD5 or SHA-1, the kernel allows no others here.
+// A digest without an algorithm: its size tells whether it is MD5 or SHA-1. The kernel allows no others here.
 FileDigest PlainDigest(ByteView value) {
   FileDigest d{value.size() == 16 ? "md5" : "sha1", "", ToBytes(value), std::nullopt};
   SetDigest(d);

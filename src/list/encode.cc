@@ -52,7 +52,7 @@ Bytes EncodeRecord(std::uint32_t pcr, const Digest& template_digest, std::string
   Writer w;
   w.U32Le(pcr).Put(template_digest.view());
   w.U32Le(static_cast<std::uint32_t>(template_name.size())).Put(template_name);
-  // The oldest template has no length of its own.
+  // The template "ima" has no length in front of its data.
   if (template_name != "ima") w.U32Le(static_cast<std::uint32_t>(data.size()));
   w.Put(data);
   return w.Take();

@@ -1,4 +1,4 @@
-// The buffer of an assay-group record: what is accepted encodes to the same bytes, and its inner records
+// The buffer of an assay-group record: an accepted buffer encodes to the same bytes, and its inner records
 // decode or are refused.
 #include "base/fuzzing.h"
 #include "list/list.h"

@@ -1,18 +1,20 @@
 // The kernel's measurement list (IMA): reading, writing, decoding and replaying, in its binary and ASCII
 // forms.
 //
-//   ListReader reader(file, HashAlg::kSha256);                   // the bank: only the file's name tells it
+//   // given: ByteView file
+//   ListReader reader(file, HashAlg::kSha256);   // the bank: only the file's name tells it
 //   Replay replay(HashAlg::kSha256);
 //   while (true) {
-//     ASSAY_ASSIGN(std::optional<RecordView> r, reader.Next());
-//     if (!r) break;
-//     replay.Add(*r);                                            // recomputes the template hash; the column
-//     is a hint ASSAY_ASSIGN(Entry e, Decode(*r)); if (e.file_digest) Use(e.path, *e.file_digest);
+//     ASSAY_ASSIGN(std::optional<RecordView> record, reader.Next());
+//     if (!record) break;
+//     replay.Add(*record);                       // recomputes the template hash; the list's column is a hint
+//     ASSAY_ASSIGN(Entry entry, Decode(*record));
+//     if (entry.file_digest) log::Info("{} {}", entry.file_digest->alg_name, entry.path);
 //   }
 //
 // Contract: docs/formats/list.md. Integers are little-endian (the kernel's host order on every machine we run
-// on). Nothing here allocates by a length found in the input. Views live as long as the input. Sizes are
-// bounded by kMaxRecord; a record that ends early is a ParseError with its offset, what came before it stays
+// on). No allocation depends on a length found in the input. Views live as long as the input. Sizes are
+// bounded by kMaxRecord. A record that ends early is a ParseError with its offset; the records before it stay
 // valid. Source: Linux 6.12 security/integrity/ima/{ima_fs,ima_template,ima_template_lib}.c
 #pragma once
 
@@ -33,7 +35,7 @@ inline constexpr std::size_t kMaxRecord = 16u << 20;  // bytes of template data 
 inline constexpr std::size_t kMaxName = 255;          // TCG_EVENT_NAME_LEN_MAX
 
 struct RecordView {
-  std::uint64_t index = 0;   // of the first record read: 0, unless the reader was given another start
+  std::uint64_t index = 0;   // its number; the first one read is 0 unless the reader was given another start
   std::uint64_t offset = 0;  // of the record in the input, bytes
   std::uint32_t pcr = 0;
   ByteView template_digest;        // the column of the list, DigestSize(bank) bytes: a hint
@@ -69,11 +71,11 @@ class ListReader {
   std::optional<Kexec> kexec_;
 };
 
-// Whether the list was carried over a kexec (it begins with the header): its columns are then SHA-1.
+// Whether the list was carried over a kexec: it then begins with a header, and its columns are SHA-1.
 bool HasKexecHeader(ByteView list);
 
 struct FileDigest {
-  std::string alg_name;  // as in the list: "sha256"; may be one that nobody knows
+  std::string alg_name;  // as in the list: "sha256"; may be an unknown name
   std::string type;      // "" (d, d-ng), "ima" or "verity" (d-ngv2)
   Bytes bytes;
   std::optional<Digest> digest;  // when the algorithm is known and the size fits
@@ -84,7 +86,7 @@ struct Field {
   ByteView value;
 };
 
-// A record's template data, opened.
+// A record's template data, decoded.
 struct Entry {
   std::vector<Field> fields;  // all, in order
   std::optional<FileDigest> file_digest;
@@ -95,8 +97,8 @@ struct Entry {
 };
 Result<Entry> Decode(const RecordView& record);
 
-// Whose list it is: by that its templates are known. A record's template hash is not over the template's
-// name, so that whoever hands a list over can call a template otherwise, and hide a field.
+// Who wrote the list, which decides the templates that it may have. A record's template hash does not cover
+// the template's name: an attester that hands over a list could otherwise rename a template to hide a field.
 enum class ListWriter { kKernel, kAttester };
 bool HasTemplate(ListWriter writer, std::string_view template_name);
 
@@ -104,10 +106,10 @@ bool HasTemplate(ListWriter writer, std::string_view template_name);
 // padded)).
 Digest TemplateDigest(HashAlg bank, std::string_view template_name, ByteView data);
 
-// What a bank is given for a record.
+// Which value a bank was extended with for a record.
 enum class BankHash {
   kOwn,         // the bank's own hash of the template data
-  kPaddedSha1,  // the SHA-1, zero-padded to the bank's size: what a kernel does that lacks the bank's hash
+  kPaddedSha1,  // the SHA-1, zero-padded to the bank's size: by a kernel that lacks the bank's hash
   kPaddedAll,   // violations too (20 bytes of ones): Linux before 5.8, in every bank but SHA-1
 };
 
@@ -146,22 +148,23 @@ class Replay {
 struct ReplayResult {
   std::uint64_t count = 0;
   std::uint64_t violations = 0;
-  // Records whose column is not the recomputed hash; checked when list_bank is one of the banks. The first
-  // 1000 by number, and how many there are.
+  // The numbers of the records whose column is not the recomputed hash (at most the first 1000), and the
+  // count of all. Checked when list_bank is one of the banks.
   std::vector<std::uint64_t> wrong_hints;
   std::uint64_t wrong_hint_count = 0;
   std::vector<Digest> values;
 };
 Result<ReplayResult> ReplayList(ByteView list, HashAlg list_bank, const std::vector<HashAlg>& banks,
                                 std::uint32_t pcr = kPcr);
-// The same from stored states, all at the same record, which is the first of `list`. Each state goes on to
-// the list's end; after an error (a ParseError) all are as they were.
+// The same from stored states, all of which stand before the first record of `list`. Each state advances to
+// the end of the list; after an error (a ParseError) all states are unchanged.
 Result<ReplayResult> ContinueReplay(ByteView list, HashAlg list_bank, std::vector<Replay>& states);
 
 // Writing.
 Bytes EncodeNg(const Digest& file_digest, std::string_view path);  // ima-ng data
-// A template of ours, named as the kernel names those that have only a format: with the control group of the
-// task that loaded the file, as it stands in the unified hierarchy. Empty: it could not be told.
+// Our own template, named by its format as the kernel does for templates without a name. The field cgpath is
+// the control group (path in the unified hierarchy) of the task that loaded the file; it is empty where the
+// group is unknown.
 inline constexpr std::string_view kNgCgroupName = "d-ng|n-ng|cgpath";
 Bytes EncodeNgCgroup(const Digest& file_digest, std::string_view path, std::string_view cgroup);
 Bytes EncodeBuf(const Digest& buffer_digest, std::string_view name, ByteView buffer);  // ima-buf data
@@ -169,14 +172,14 @@ Bytes EncodeBuf(const Digest& buffer_digest, std::string_view name, ByteView buf
 Bytes EncodeRecord(std::uint32_t pcr, const Digest& template_digest, std::string_view template_name,
                    ByteView data);
 
-// One line of ascii_runtime_measurements, with its newline, as the kernel prints it. Data that no kernel
-// could have printed (an unknown template, fields that do not fit) is given in hexadecimal.
+// One line of ascii_runtime_measurements, with its newline, as the kernel prints it. Data that the kernel
+// can't print (an unknown template, fields that do not fit) is printed in hexadecimal.
 std::string ToAscii(const RecordView& record);
-// One field of it.
+// One field of that line.
 std::string FieldText(const Field& field);
-// The ASCII list is lossy (spaces and newlines in names are not escaped): what can't be told apart is a
-// ParseError with its offset. Spaces are taken for the name's, and empty fields at a line's end may have been
-// cut off. The result owns its bytes; columns may be of any bank's size.
+// The ASCII list is lossy (spaces and newlines in names are not escaped): a line that is ambiguous is a
+// ParseError with its offset. Spaces are taken to belong to the name, and empty fields at a line's end may
+// have been cut off. The result owns its bytes; columns may be of any bank's size.
 struct OwnedRecord {
   std::uint32_t pcr = 0;
   Bytes template_digest;
@@ -194,8 +197,8 @@ struct InnerRecord {
 };
 Bytes EncodeGroup(const std::vector<InnerRecord>& inner);
 Result<std::vector<InnerRecord>> DecodeGroup(ByteView buffer);
-// One of them as if it stood by itself, with the group's number. One whose file digest is all zero is a
-// violation.
+// An inner record as if it stood in the list by itself, with the number of the group's record. An inner
+// record whose file digest is all zero is a violation.
 struct OpenedRecord {
   RecordView view;
   Result<Entry> entry;

@@ -149,7 +149,7 @@ TEST(Replay, NamesWrongColumnsByRecordNumber) {
   ASSERT_TRUE(result);
   EXPECT_THAT(result->wrong_hints, testing::ElementsAre(105, 2100));
   EXPECT_EQ(result->wrong_hint_count, 2U);
-  // Where the list's own bank is not computed, nothing is said of the column.
+  // The columns are not checked where the list's own bank is not computed.
   const auto other = ReplayList(list, HashAlg::kSha1, {HashAlg::kSha256});
   ASSERT_TRUE(other);
   EXPECT_EQ(other->wrong_hint_count, 0U);

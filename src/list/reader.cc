@@ -16,7 +16,8 @@ bool RecordView::violation() const {
 }
 
 // ima_kexec_hdr: u16 version (1) | u16 reserved | u32 reserved | u64 buffer_size | u64 count, little-endian.
-// A list that begins so otherwise would hold PCR 1 and a digest with nothing but zeros in seven places.
+// A list without this header can't begin with these bytes, unless its first record is for PCR 1 and its
+// digest has zeros in seven places.
 std::optional<ListReader::Kexec> ListReader::KexecHeader(ByteView data) {
   Reader r(data, kFormat);
   const auto version = r.U16Le(), reserved0 = r.U16Le();
@@ -33,7 +34,7 @@ ListReader::ListReader(ByteView data, HashAlg bank, std::uint64_t first_index)
     : data_(data), bank_(bank), first_index_(first_index), index_(first_index), kexec_(KexecHeader(data)) {
   if (!kexec_) return;
   pos_ = kKexecHeader;
-  // What follows is the rest of the last memory page.
+  // The bytes after that are the rest of the last memory page.
   if (kexec_->size < data_.size()) data_ = data_.first(static_cast<std::size_t>(kexec_->size));
 }
 

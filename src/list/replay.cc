@@ -10,15 +10,16 @@
 namespace assay::ima {
 namespace {
 
-constexpr std::size_t kImaNameSize = 256;  // what the "ima" template hashes of a name, padded
+constexpr std::size_t kImaNameSize = 256;  // the "ima" template hashes the name padded to this size
 constexpr std::size_t kMaxWrongHints = 1000;
 
-constexpr std::size_t kBlock = 1024;  // records: about 0.1 ms of hashing, so that handing over costs little
-constexpr std::size_t kSlots = 8;     // blocks in work at once: bounds the memory
-constexpr std::size_t kParallelFrom = std::size_t{128} << 10;  // bytes of list that are worth a thread
+// Records; about 0.1 ms of hashing, so that passing a block to a thread costs little in comparison.
+constexpr std::size_t kBlock = 1024;
+constexpr std::size_t kSlots = 8;  // blocks in work at the same time; this bounds the memory
+constexpr std::size_t kParallelFrom = std::size_t{128} << 10;  // bytes; a shorter list is not worth threads
 
-// One list on its way through three kinds of work: reading blocks (one after the other), hashing them (any
-// order), and chaining them (one after the other in each bank). Every thread does whatever can be done next.
+// Replays one list by three kinds of work: reading blocks (one after the other), hashing them (in any order),
+// and chaining them (one after the other in each bank). Every thread picks any work that is ready.
 class Pipeline {
  public:
   Pipeline(ByteView list, HashAlg list_bank, const std::vector<Replay>& states)
@@ -31,7 +32,7 @@ class Pipeline {
     for (Block& block : blocks_) block.extends.resize(states.size());
   }
 
-  // Works until all is done; called by each thread.
+  // Works until the list is done; each thread calls it.
   void Run() {
     std::unique_lock lock(mutex_);
     while (!done_) {
@@ -47,7 +48,7 @@ class Pipeline {
     }
   }
 
-  // When all threads have returned.
+  // Call this when all threads have returned from Run().
   Result<ReplayResult> Take(std::vector<Replay>& states) {
     if (error_) return Fail(*error_);
     for (std::size_t bank = 0; bank < states.size(); ++bank) {
@@ -79,7 +80,7 @@ class Pipeline {
 
   Block& At(std::uint64_t block) { return blocks_[block % kSlots]; }
 
-  // With the mutex held. Chains first: they are what can't be shared.
+  // Called with the mutex held. Chains come first, because a chain can't be divided among threads.
   bool Pick(Job& job) {
     std::uint64_t slowest = read_;
     for (std::size_t bank = 0; bank < chains_.size(); ++bank) {
@@ -113,7 +114,7 @@ class Pipeline {
     }
   }
 
-  // With the mutex held.
+  // Called with the mutex held.
   void Finished(const Job& job) {
     switch (job.kind) {
       case Job::kRead:
@@ -135,7 +136,7 @@ class Pipeline {
     done_ = ended_ && (error_ || chained);
   }
 
-  // Only one thread reads at a time, so that what only reading touches needs no lock.
+  // Only one thread reads at a time, so members that only this function uses need no lock.
   void Read(Block& block) {
     block.records.clear();
     block.wrong_hints.clear();
@@ -178,21 +179,21 @@ class Pipeline {
     }
   }
 
-  // Touched by the one reading job.
+  // Used only by the reading job.
   ListReader reader_;
   bool at_end_ = false;
-  std::optional<Error> error_;  // read by others when ended_ is set
+  std::optional<Error> error_;  // other threads read it after ended_ is set
 
-  // By the jobs of its block or its bank.
+  // Each is used by the jobs of its block or its bank.
   std::array<Block, kSlots> blocks_;
-  ReplayResult result_;  // counts by reading, wrong hints by the chain of hint_bank_
+  ReplayResult result_;  // the reading job sets the counts, the chain of hint_bank_ the wrong hints
 
   const std::vector<Replay> states_;
   std::size_t hint_bank_;  // the bank of the list's columns; the number of banks when it is none of them
 
-  std::mutex mutex_;  // guards the rest, and each `hashed`
+  std::mutex mutex_;  // guards the members below, and each `hashed`
   std::condition_variable changed_;
-  std::vector<Chain> chains_;  // a value: by the job of its bank
+  std::vector<Chain> chains_;  // the job of a bank sets its value
   std::uint64_t read_ = 0;     // blocks
   std::uint64_t next_hash_ = 0;
   bool reading_ = false;
@@ -249,13 +250,13 @@ Replay::Step Replay::Add(const RecordView& record) {
 Result<ReplayResult> ContinueReplay(ByteView list, HashAlg list_bank, std::vector<Replay>& states) {
   Pipeline pipeline(list, list_bank, states);
   std::vector<std::jthread> helpers;
-  // Reading, hashing and each bank's chain can go on at once; more threads would only wait.
+  // Reading, hashing and each bank's chain can run at the same time; more threads would only wait.
   const std::size_t useful = std::min<std::size_t>(std::thread::hardware_concurrency(), states.size() + 2);
   for (std::size_t i = 1; i < useful && list.size() >= kParallelFrom; ++i) {
     try {
       helpers.emplace_back([&pipeline] { pipeline.Run(); });
     } catch (const std::system_error&) {
-      break;  // no thread to be had: those that there are do it
+      break;  // no more threads can be started: the present ones do the work
     }
   }
   pipeline.Run();

@@ -76,7 +76,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (serial.error || HasKexecHeader(list)) return 0;
   std::vector<Replay> states{Replay(bank)};
   Require(ContinueReplay(ByteView(list).first(serial.half), bank, states).has_value());
-  // What follows may look like a kexec header, which only a list's beginning is.
+  // The second half may happen to begin like a kexec header, which only the beginning of a list has.
   if (HasKexecHeader(ByteView(list).subspan(serial.half))) return 0;
   Require(ContinueReplay(ByteView(list).subspan(serial.half), bank, states).has_value());
   Require(states.front().value() == serial.replay.value());

@@ -38,8 +38,8 @@ std::string_view FormatOf(std::string_view name) {
 
 }  // namespace
 
-// A kernel's built-in templates all have a digest and a name. One that was given by its format only
-// (ima_template_fmt=) can't be told from a built-in one that was renamed.
+// The kernel's built-in templates all have a digest and a name. A template that is named by its format
+// (ima_template_fmt=) can't be distinguished from a renamed built-in one.
 bool HasTemplate(ListWriter writer, std::string_view template_name) {
   if (writer == ListWriter::kAttester)
     return template_name == "ima-ng" || template_name == "ima-buf" || template_name == kNgCgroupName;

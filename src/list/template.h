@@ -1,8 +1,10 @@
-// Internal: the templates and fields that a kernel knows, and a record's template data taken apart into
+// Internal: the templates and fields that a kernel knows, and the splitting of a record's template data into
 // fields.
 //
-//   ASSAY_ASSIGN(std::vector<Field> fields, SplitFields(record));     // framing only; values are not looked
-//   into
+//   // given: const RecordView& record
+//   if (const auto specs = FieldsOf(record.template_name)) {
+//     ASSAY_ASSIGN(std::vector<Field> fields, SplitFields(record, *specs));   // framing only, not the values
+//   }
 //
 // Contract: one table for decoding, printing and parsing. Source: Linux 6.12 ima_template.c.
 #pragma once

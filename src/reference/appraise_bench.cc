@@ -1,4 +1,4 @@
-// Judging a long list: 1,000,000 entries of 20,000 files against a real index, with and without context.
+// Appraises a long list: 1,000,000 entries of 20,000 files against a real index, with and without context.
 #include <benchmark/benchmark.h>
 #include <stdlib.h>
 

@@ -157,14 +157,14 @@ struct Builder::Impl {
   std::mutex mutex;
   std::vector<PackageContent> packages;
   std::vector<Marked> marks;
-  std::optional<Python> python;  // there: byte code is wanted
+  std::optional<Python> python;  // has a value if byte code is to be added
   ByteCodeReport report;
 
   void Add(PackageContent content) {
     const std::lock_guard lock(mutex);
     packages.push_back(std::move(content));
   }
-  // Byte code is content of its own, so that its note says what it is.
+  // Byte code is added as separate content, whose note says that it is byte code.
   void AddByteCode(const PackageContent& of, std::vector<PackagedFile> files, const ByteCodeReport& more) {
     const std::lock_guard lock(mutex);
     report.known += more.known;
@@ -250,7 +250,7 @@ void Builder::UseByteCode(const std::string& python) {
 ByteCodeReport Builder::ByteCode() const {
   const std::lock_guard lock(impl_->mutex);
   ByteCodeReport report = impl_->report;
-  std::sort(report.failed.begin(), report.failed.end());  // packages come in any order
+  std::sort(report.failed.begin(), report.failed.end());  // packages are added in any order
   return report;
 }
 

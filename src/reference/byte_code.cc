@@ -20,16 +20,18 @@ namespace {
 constexpr std::size_t kHello = 32;
 constexpr std::size_t kAnswer = 33;
 constexpr std::size_t kMaxPath = 4096;
-constexpr std::size_t kMaxSpent = std::size_t{8} << 20;  // then a new child: its time is limited
+// Then a new child is started, because a child's time is limited.
+constexpr std::size_t kMaxSpent = std::size_t{8} << 20;
 constexpr unsigned kMaxEnded = 3;
 constexpr rlim_t kMaxMemory = rlim_t{2} << 30;
-constexpr rlim_t kDescriptors = 32;  // until the script gives up opening any
+constexpr rlim_t kDescriptors = 32;  // until the script gives up the right to open files
 constexpr uid_t kNobody = 65534;
-constexpr int kMaxWait = 600;  // seconds; its time on a processor is what should end first
+constexpr int kMaxWait = 600;  // seconds; the limit of processor time should end it first
 constexpr unsigned kStableSince =
-    11;  // 3.11: marshal writes sets and shared strings the same in each process
+    11;  // since Python 3.11 marshal writes sets and shared strings the same in each process
 
-// Modules that compile() may want are loaded before it gives up opening files: the codecs of "coding:" lines.
+// The script loads the modules that compile() may need (the codecs of "coding:" lines) before it gives up the
+// right to open files.
 constexpr char kScript[] = R"(
 import encodings, hashlib, os, resource, struct, sys
 from importlib import _bootstrap_external as external
@@ -68,12 +70,12 @@ void Limit(decltype(RLIMIT_AS) what, rlim_t most) {
   if (setrlimit(what, &limit) != 0) _exit(126);
 }
 
-// After fork() in a program with threads: system calls only.
+// Runs after fork() in a program with threads, so it may only make system calls.
 [[noreturn]] void BecomePython(int channel, pid_t parent, const Python& python, char* const* argv) {
   if (dup2(channel, 0) < 0 || dup2(channel, 1) < 0) _exit(126);
   const int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
   if (null < 0 || dup2(null, 2) < 0 || close_range(3, ~0U, 0) != 0 || chdir("/") != 0) _exit(126);
-  // Not glibc's: those wait for the parent's other threads.
+  // System calls instead of glibc's functions, which wait for the parent's other threads.
   if (geteuid() == 0 &&
       (syscall(SYS_setgroups, 0, nullptr) != 0 || syscall(SYS_setresgid, kNobody, kNobody, kNobody) != 0 ||
        syscall(SYS_setresuid, kNobody, kNobody, kNobody) != 0))
@@ -95,7 +97,7 @@ void Limit(decltype(RLIMIT_AS) what, rlim_t most) {
   _exit(127);
 }
 
-// "3.11" of "cpython-311"; nothing for other tags.
+// "3.11" for "cpython-311"; empty for other tags.
 std::string VersionOf(std::string_view tag) {
   constexpr std::string_view kPrefix = "cpython-3";
   if (!tag.starts_with(kPrefix)) return "";
@@ -105,7 +107,7 @@ std::string VersionOf(std::string_view tag) {
   return "3." + std::string(minor);
 }
 
-// "3.11" of "/usr/lib/python3.11/os.py", "3" of ".../python3/dist-packages/six.py"; nothing elsewhere.
+// "3.11" for "/usr/lib/python3.11/os.py", "3" for ".../python3/dist-packages/six.py"; empty for other paths.
 std::string_view FolderVersion(std::string_view path) {
   constexpr std::string_view kFolder = "/lib/python";
   const std::size_t at = path.find(kFolder);
@@ -134,7 +136,7 @@ class ByteCompiler::Child {
   Child(const Child&) = delete;
   Child& operator=(const Child&) = delete;
 
-  // The tag that it says; an error: it does not start.
+  // Starts the child and returns the tag that it reports.
   Result<std::string> Start() {
     std::array<int, 2> ends{};
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0)
@@ -154,7 +156,7 @@ class ByteCompiler::Child {
     pid_ = fork();
     if (pid_ < 0) return Fail(OsError("fork", "", errno));
     if (pid_ == 0) BecomePython(far.get(), parent, python_, argv.data());
-    far.Reset();  // when the child ends, so does the channel
+    far.Reset();  // so that the channel is closed when the child ends
     return Hello();
   }
 
@@ -193,10 +195,10 @@ Python FindPython(const std::string& program) {
     python.unavailable = "there is no " + program;
     return python;
   }
-  // Asked the way that it is used.
+  // The tag is asked from a child that is started as for compiling.
   const Result<std::string> tag = ByteCompiler::TagOf(python);
   if (!tag) {
-    python.unavailable = program + " does not start as nobody with limits";
+    python.unavailable = program + " does not start as the user nobody with limits";
     return python;
   }
   python.tag = *tag;
@@ -241,14 +243,15 @@ std::optional<PackagedFile> ByteCompiler::Compile(const std::string& path, std::
   return std::nullopt;
 }
 
-// An error: the child has ended or talks nonsense. No digest: it can't compile this.
+// An error: the child has ended or its answer is malformed. No digest: it can't compile this source.
 Result<std::optional<Digest>> ByteCompiler::Ask(const std::string& path, std::int64_t mtime,
                                                 ByteView source) {
   if (!child_ || spent_ > kMaxSpent) {
     child_ = std::make_unique<Child>(python_);
     spent_ = 0;
     ASSAY_ASSIGN(const std::string tag, child_->Start());
-    if (tag != python_.tag) return Fail(StateError("reference.python", "another Python than before"));
+    if (tag != python_.tag)
+      return Fail(StateError("reference.python", "another version of Python than before"));
   }
   spent_ += source.size();
   Writer w;

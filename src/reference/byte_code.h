@@ -1,15 +1,18 @@
-// Internal: the byte code that Python writes for a packaged source, calculated without installing
-// it.
+// Internal: calculates the byte code that Python writes for a packaged source, without installing the
+// package.
 //
-//   ByteCompiler compiler(python);  // one for each package
-//   if (compiler.Takes("/usr/lib/python3/dist-packages/six.py")) ... = compiler.Compile(path, mtime, source);
+//   // given: const Python& python, const std::string& path, std::int64_t mtime, ByteView source
+//   ByteCompiler compiler(python);   // one for each package
+//   if (compiler.Takes(path)) {      // "/usr/lib/python3/dist-packages/six.py"
+//     if (const auto file = compiler.Compile(path, mtime, source)) log::Info("{}", file->path);
+//   }
 //
-// Contract: the machine's own python compiles in a child process and executes nothing of the source. A source
-// is anybody's, and compile() has faults: the child is nobody, opens nothing, starts nothing, is limited in
-// memory and time, and serves one package, so that whoever takes it over forges what the package could have
-// shipped anyway. A source that is too large, is no Python or ends the child is left out and named in the
-// report, never an error. Byte code is that of py_compile with time stamps (PEP 552), the same in each
-// process since Python 3.11.
+// Contract: the machine's own python compiles the source in a child process and does not execute it. A source
+// may be an attacker's, and compile() has faults, so the child runs as nobody, can't open files or start
+// processes, is limited in memory and time, and serves one package only. A package that takes over its child
+// can only forge content that it could have shipped anyway. A source that is too large, is not valid Python
+// or ends the child is left out and named in the report; it is never an error. Byte code is that of
+// py_compile with time stamps (PEP 552), the same in each process since Python 3.11.
 #pragma once
 
 #include <memory>
@@ -26,9 +29,9 @@ inline constexpr std::size_t kMaxSource = std::size_t{4} << 20;
 
 struct Python {
   std::string program;
-  std::string tag;          // "cpython-311": what is in the names of its byte code
+  std::string tag;          // "cpython-311", as in the file names of its byte code
   std::string version;      // "3.11"
-  std::string unavailable;  // why there is no byte code; empty: there is
+  std::string unavailable;  // why there is no byte code; empty: it is available
   unsigned cpu_seconds = 120;
 };
 Python FindPython(const std::string& program);
@@ -37,8 +40,9 @@ class ByteCompiler {
  public:
   explicit ByteCompiler(const Python& python);
   ~ByteCompiler();
-  static Result<std::string> TagOf(const Python& python);  // by a child that is started for it
-  bool Takes(std::string_view path);                       // counts the sources that it does not take
+  static Result<std::string> TagOf(const Python& python);  // starts a child to ask it
+  bool Takes(std::string_view
+                 path);  // whether the path is a source for this Python; counts the sources that are not
   std::optional<PackagedFile> Compile(const std::string& path, std::int64_t mtime, ByteView source);
   void LeaveOut(const std::string& path) { report_.failed.push_back(path); }
   const ByteCodeReport& report() const { return report_; }
@@ -49,8 +53,8 @@ class ByteCompiler {
 
   const Python& python_;
   std::unique_ptr<Child> child_;
-  std::size_t spent_ = 0;  // bytes that this child was given
-  unsigned ended_ = 0;     // children that a source has ended
+  std::size_t spent_ = 0;  // bytes of source that this child has compiled
+  unsigned ended_ = 0;     // number of children that a source has ended
   ByteCodeReport report_;
 };
 

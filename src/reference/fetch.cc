@@ -1,5 +1,6 @@
-// Package files by apt, as the machine has it set up. apt's signed lists name the SHA-256 of each; apt itself
-// does not look at the content of a file that is there already with the right size, so it is checked here.
+// Fetches package files with apt as it is configured on this machine. apt's signed lists name the SHA-256 of
+// each file. apt itself does not check the content of a file that already exists with the right size, so it
+// is checked here.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -19,7 +20,7 @@ namespace {
 
 constexpr std::size_t kShowBatch = 200;
 constexpr std::size_t kFetchBatch = 16;
-constexpr unsigned kFetchers = 2;  // apt-get is slow to start and fast to fetch
+constexpr unsigned kFetchers = 2;  // apt-get starts slowly but fetches fast
 
 std::string ReplaceAll(std::string s, std::string_view from, std::string_view to) {
   for (std::size_t at = s.find(from); at != std::string::npos; at = s.find(from, at + to.size()))
@@ -27,7 +28,7 @@ std::string ReplaceAll(std::string s, std::string_view from, std::string_view to
   return s;
 }
 
-// As apt names what it downloads.
+// The name that apt gives to a downloaded file.
 std::string FileName(const Installed& p) {
   return p.package + "_" + ReplaceAll(p.version, ":", "%3a") + "_" + p.architecture + ".deb";
 }
@@ -38,17 +39,17 @@ std::string AptName(const Installed& p) {
 
 struct Wanted {
   Installed package;
-  std::string sha256;  // hex, by apt's lists
+  std::string sha256;  // in hex, from apt's lists
 };
 
-// The SHA-256 that the archive's lists have for these packages; what is only installed has none.
+// The SHA-256 of these packages in the archive's lists. A package that is only installed has none.
 Result<std::map<std::string, std::string>> ArchiveDigests(const std::vector<Installed>& packages) {
   std::map<std::string, std::string> digests;  // by FileName
   for (std::size_t i = 0; i < packages.size(); i += kShowBatch) {
     std::vector<std::string> argv{"apt-cache", "show"};
     for (std::size_t j = i; j < std::min(packages.size(), i + kShowBatch); ++j)
       argv.push_back(AptName(packages[j]));
-    // Its exit code says whether all were found: what it printed says which.
+    // The exit code tells only whether all were found, so the output is used.
     ASSAY_ASSIGN(const Output o, RunProgram(argv, "/"));
     Installed p;
     std::string sha256;
@@ -78,7 +79,7 @@ Result<> FindAvailable(std::vector<MissingPackage>& missing) {
   std::vector<std::string> argv{"apt-cache", "madison"};
   for (const MissingPackage& m : missing) argv.push_back(m.installed.package);
   ASSAY_ASSIGN(const Output o, RunProgram(argv, "/"));
-  std::map<std::string, std::string> newest;  // the first line of each is it
+  std::map<std::string, std::string> newest;  // the first line for each package is the newest
   EachLine(o.out, [&](std::string_view line) {
     std::string text = ReplaceAll(std::string(line), " ", "");
     const std::size_t first = text.find('|');
@@ -106,7 +107,7 @@ Result<> Download(std::span<const Wanted> packages, const std::string& folder) {
   return {};
 }
 
-// Downloads beside the folder, so that a file with its final name is always whole and checked.
+// Downloads into a separate folder, so that a file with its final name is always complete and verified.
 class Fetcher {
  public:
   Fetcher(std::vector<Wanted> wanted, std::string folder, FetchReport& report, FetchProgress progress,
@@ -124,7 +125,7 @@ class Fetcher {
       threads.emplace_back([this] { Loop(); });
     for (std::thread& t : threads) t.join();
     std::error_code ignored;
-    std::filesystem::remove(folder_ + "/partial", ignored);  // stays while something lies in it
+    std::filesystem::remove(folder_ + "/partial", ignored);  // the folder stays if it is not empty
   }
 
  private:
@@ -134,10 +135,10 @@ class Fetcher {
       if (from >= wanted_.size()) return;
       const std::span<const Wanted> batch =
           std::span(wanted_).subspan(from, std::min(kFetchBatch, wanted_.size() - from));
-      // apt goes on after one that can't be had: what came is taken in any case.
+      // apt goes on after a package that it can't fetch, so the fetched files are used in any case.
       const Result<> all = Download(batch, folder_ + "/partial");
       for (const Wanted& w : batch)
-        Take(w, all ? "apt-get did not fetch what its lists promise" : all.error().Message());
+        Take(w, all ? "apt-get did not fetch the file that its lists name" : all.error().Message());
     }
   }
 

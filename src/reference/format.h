@@ -1,4 +1,11 @@
-// Internal: the layout of an index file. docs/formats/index.md
+// Internal: the layout of an index file.
+//
+//   // given: ByteView file
+//   Header header{};
+//   std::memcpy(&header, file.data(), sizeof(header));
+//   const bool is_index = header.magic == kMagic && header.file_size == file.size();
+//
+// Contract: docs/formats/index.md. All integers are little-endian; every table begins at a multiple of 8.
 #pragma once
 
 #include <array>
@@ -8,7 +15,6 @@ namespace assay::reference {
 
 inline constexpr std::array<char, 8> kMagic{'A', 'S', 'Y', 'I', 'D', 'X', '0', '1'};
 
-// All integers little-endian; every table begins at a multiple of 8.
 struct Header {
   std::array<char, 8> magic;
   std::uint64_t file_size;
@@ -17,8 +23,8 @@ struct Header {
 };
 static_assert(sizeof(Header) == 112);
 
-// fanout: 257 u32, the number of digests whose first byte is smaller.
-// digests: 32 bytes each, ascending. ranges: digests + 1 u32, into origins.
+// fanout: 257 u32, each the number of digests whose first byte is smaller than its index.
+// digests: 32 bytes each, ascending. ranges: digests + 1 u32, indexes into origins.
 struct OriginRow {
   std::uint32_t package;
   std::uint32_t path;  // into strings

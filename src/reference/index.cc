@@ -17,7 +17,7 @@ constexpr std::size_t kFanout = 257;
 struct Index::Impl {
   MappedFile file;
   Bytes memory;
-  ByteView bytes;  // of the one or the other
+  ByteView bytes;  // the content, from either of the two above
   Header h{};
 
   template <typename T>
@@ -32,7 +32,7 @@ struct Index::Impl {
     if (offset + std::uint64_t{2} + size > h.strings_size) return "";
     return AsText(bytes.subspan(h.strings_at + offset + 2, size));
   }
-  // Rows [first, last) of digests that begin as this one.
+  // Looks in rows [first, last), whose digests begin with the same byte.
   std::optional<std::uint64_t> FindDigest(const Digest& digest) const {
     if (digest.alg() != HashAlg::kSha256) return std::nullopt;
     const std::uint8_t first = digest.view()[0];

@@ -1,13 +1,16 @@
 // Reference values: built from packages and folders into one immutable file, looked up without parsing.
 //
-//   Builder b; ASSAY_TRY(b.AddDeb("coreutils_9.1-1_amd64.deb")); ASSAY_TRY(b.AddFolder("/opt/app", "app",
-//   "1.0")); ASSAY_TRY(b.Write("debian.idx")); ASSAY_ASSIGN(std::unique_ptr<Index> idx,
-//   Index::Open("debian.idx")); for (const Origin& o : idx->Find(digest)) ...
+//   // given: const Digest& digest
+//   Builder builder;
+//   ASSAY_TRY(builder.AddDeb("coreutils_9.1-1_amd64.deb"));
+//   ASSAY_TRY(builder.AddFolder("/opt/app", "app", "1.0"));
+//   ASSAY_TRY(builder.Write("debian.idx"));
+//   ASSAY_ASSIGN(std::unique_ptr<Index> index, Index::Open("debian.idx"));
+//   for (const appraise::Origin& o : index->Find(digest)) log::Info("{} {}", o.package, o.path);
 //
 // Contract: docs/formats/index.md. The file is memory-mapped and immutable; every offset read from it is
-// bounds-checked, so a damaged file gives a named error at Open() or no answer, never a crash. Paths are
-// normalised for merged /usr
-// ("/bin/ls" is found as "/usr/bin/ls"). SHA-256.
+// bounds-checked, so that a damaged file gives a named error at Open() or no answer, never a crash. Paths are
+// normalised for merged /usr ("/bin/ls" is found as "/usr/bin/ls"). Digests are SHA-256.
 #pragma once
 
 #include <functional>
@@ -20,12 +23,12 @@
 
 namespace assay::reference {
 
-// Byte code of packaged Python sources: it is in no package, py3compile or Python itself writes it on each
+// Byte code of packaged Python sources. No package contains it: py3compile or Python itself writes it on each
 // machine.
 struct ByteCodeReport {
-  std::string unavailable;          // why there is none; empty: there is
+  std::string unavailable;          // why there is no byte code; empty: it is available
   std::size_t known = 0;            // files of byte code
-  std::size_t unknown = 0;          // sources without, because it is unavailable
+  std::size_t unknown = 0;          // sources without byte code, because it is unavailable
   std::size_t other_python = 0;     // sources for a Python of another version than this machine's
   std::vector<std::string> failed;  // "PACKAGE: PATH" of sources that could not be compiled, sorted
 };
@@ -38,8 +41,8 @@ class Builder {
   Result<> AddFolder(const std::string& path, const std::string& package, const std::string& version);
   Result<> AddFile(const std::string& path_on_disk, const std::string& path, const std::string& package,
                    const std::string& version);
-  // From here on packages and folders also give the byte code of their Python sources, calculated by this
-  // program.
+  // From this call on, packages and folders also add the byte code of their Python sources, calculated by
+  // this Python program.
   void UseByteCode(const std::string& python);
   ByteCodeReport ByteCode() const;
   // Marks all content of a package's version as vulnerable or revoked. version empty: all versions.
@@ -61,13 +64,13 @@ struct IndexedPackage {
 class Index : public appraise::ReferenceValues {
  public:
   static Result<std::unique_ptr<Index>> Open(const std::string& path);
-  static Result<std::unique_ptr<Index>> OfBytes(Bytes bytes);  // one that is no file
+  static Result<std::unique_ptr<Index>> OfBytes(Bytes bytes);  // an index in memory
   ~Index() override;
   std::vector<appraise::Origin> Find(const Digest& digest) const override;
   std::optional<appraise::Origin> FindPath(const std::string& path) const override;
   bool Contains(const Digest& digest) const;  // lock-free, allocation-free: for the recorder
   std::size_t size() const;                   // digests
-  std::size_t files() const;                  // every package's files, the same content several times
+  std::size_t files() const;  // files of all packages, where the same content may count several times
   std::vector<IndexedPackage> Packages() const;
   Digest ContentDigest() const;  // SHA-256 of the file: what a manifest signature is over
 
@@ -78,7 +81,7 @@ class Index : public appraise::ReferenceValues {
   std::unique_ptr<Impl> impl_;
 };
 
-// Several indexes asked as one; at one path the first index that knows it answers.
+// Several indexes as one. For a path, the first index that knows it answers.
 class Indexes : public appraise::ReferenceValues {
  public:
   void Add(std::unique_ptr<Index> index) { indexes_.push_back(std::move(index)); }
@@ -94,32 +97,35 @@ struct Installed {
 };
 Result<std::vector<Installed>> InstalledPackages();  // by dpkg-query
 
-// Fetches the .deb files of packages with apt, as the machine has it set up, into a folder. Each file, also
-// one that was there before, has the SHA-256 that apt's signed lists name; what was fetched stays when the
-// rest fails.
+// Fetches the .deb files of packages into a folder, with apt as it is configured on this machine. Each file,
+// also one that was in the folder before, is checked against the SHA-256 in apt's signed lists. Fetched files
+// stay when others fail.
 struct MissingPackage {
   Installed installed;
-  std::string available;  // the version that the archive has instead; empty: none
+  std::string available;  // the version that the archive has instead; empty: it has none
 };
 struct FetchReport {
   std::vector<std::string> files;       // .deb paths
   std::vector<MissingPackage> missing;  // this version is not in the archive
-  std::vector<std::string> failed;      // a sentence for each package that is, and could not be fetched
+  std::vector<std::string>
+      failed;  // a sentence for each package that is in the archive and could not be fetched
 };
 using FetchProgress = std::function<void(std::size_t done, std::size_t all)>;
 Result<FetchReport> FetchDebs(const std::vector<Installed>& packages, const std::string& folder,
                               const FetchProgress& progress);
 
-// The packages that own these files. Merged /usr, diversions and links (update-alternatives) are understood.
+// The packages that own these files. Merged /usr, diversions and the links of update-alternatives are
+// resolved.
 struct Owners {
   std::vector<Installed> packages;
   std::vector<std::string> unowned;  // paths that no package owns: /usr/local, a user's own builds
 };
 Result<Owners> OwnersOf(const std::vector<std::string>& paths);
 
-// Signs and checks a manifest: index.sig beside the index holds base64 of ES256 over its SHA-256.
+// Signs and verifies a manifest: index.sig beside the index holds, in base64, an ES256 signature over its
+// SHA-256.
 Result<> SignManifest(const std::string& index_path, const PrivateKey& key);
-// The signature, which is good.
+// Returns the signature if it is valid.
 Result<Bytes> VerifyManifest(const std::string& index_path, const PublicKey& key);
 
 }  // namespace assay::reference

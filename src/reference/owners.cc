@@ -1,4 +1,4 @@
-// Which packages are installed, and which of them own a file: by dpkg's own database.
+// Finds the installed packages and the owners of a file in dpkg's database.
 #include <algorithm>
 #include <filesystem>
 #include <map>
@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::size_t kPathBatch = 500;
 
-// dpkg-query takes patterns: what is one in a path is not meant so.
+// dpkg-query takes patterns, so special characters of a path are quoted.
 std::string Literal(const std::string& path) {
   std::string out;
   for (const char c : path) {
@@ -22,7 +22,8 @@ std::string Literal(const std::string& path) {
   return out;
 }
 
-// "/a/m.py" of "/a/__pycache__/m.cpython-311.pyc": no package has the byte code itself. Else the path.
+// "/a/m.py" for "/a/__pycache__/m.cpython-311.pyc", because no package has the byte code itself. Other paths
+// are returned unchanged.
 std::string SourceOf(const std::string& path) {
   constexpr std::string_view kFolder = "/__pycache__/";
   const std::size_t folder = path.rfind(kFolder);
@@ -31,7 +32,7 @@ std::string SourceOf(const std::string& path) {
   return path.substr(0, folder + 1) + path.substr(name, path.find('.', name) - name) + ".py";
 }
 
-// The names that a package may know a file by, on a machine whose /bin is /usr/bin.
+// The names that a package may have for a file on a machine whose /bin is /usr/bin.
 std::vector<std::string> Names(const std::string& file) {
   const std::string path = SourceOf(file);
   std::vector<std::string> names{path};
@@ -42,10 +43,10 @@ std::vector<std::string> Names(const std::string& file) {
   return names;
 }
 
-// What dpkg-query -S said of some paths.
+// The answer of dpkg-query -S for some paths.
 struct Answer {
   std::map<std::string, std::set<std::string>> owners;  // path -> "name" or "name:architecture"
-  std::map<std::string, std::string> diverted;          // where a diverted file lies -> its packaged path
+  std::map<std::string, std::string> diverted;          // the path of a diverted file -> its packaged path
 };
 
 void TakeLine(std::string_view line, std::string& diverted_from, Answer& out) {
@@ -53,7 +54,7 @@ void TakeLine(std::string_view line, std::string& diverted_from, Answer& out) {
   if (colon == std::string_view::npos) return;
   const std::string path(line.substr(colon + 2));
   std::string_view names = line.substr(0, colon);
-  // "diversion by dash from: /bin/sh" and "local diversion from: ..."; the line after says where "to".
+  // "diversion by dash from: /bin/sh" or "local diversion from: ..."; the next line has "to".
   if (names.starts_with("diversion by ") || names.starts_with("local diversion")) {
     if (names.ends_with(" from"))
       diverted_from = path;
@@ -74,7 +75,7 @@ Result<Answer> Ask(const std::vector<std::string>& paths) {
     std::vector<std::string> argv{"dpkg-query", "-S"};
     for (std::size_t j = i; j < std::min(paths.size(), i + kPathBatch); ++j)
       for (const std::string& name : Names(paths[j])) argv.push_back(Literal(name));
-    // Exit code 1: not every path is some package's.
+    // Exit code 1 means that some path belongs to no package.
     ASSAY_ASSIGN(const Output o, RunProgram(argv, "/"));
     if (o.exit_code > 1) return Fail(LibError("dpkg-query", o.err));
     std::string diverted_from;
@@ -83,7 +84,7 @@ Result<Answer> Ask(const std::vector<std::string>& paths) {
   return out;
 }
 
-// Where to look for a path that no package has: what lies there was diverted, or a link leads to it.
+// The path to look up instead of one that no package has: its file was diverted, or the path is a link.
 std::string Elsewhere(const std::string& path, const Answer& answer) {
   for (const std::string& name : Names(path))
     if (const auto from = answer.diverted.find(name); from != answer.diverted.end()) return from->second;
@@ -116,11 +117,11 @@ Result<std::vector<Installed>> InstalledPackages() {
 
 Result<Owners> OwnersOf(const std::vector<std::string>& paths) {
   std::vector<std::string> absolute;
-  std::map<std::string, std::string> asked_for;  // what is looked up -> the path that was asked
+  std::map<std::string, std::string> asked_for;  // the path that is looked up -> the path of the caller
   Owners out;
   for (const std::string& path : paths) {
     if (!path.starts_with('/')) {
-      out.unowned.push_back(path);  // dpkg-query would take it for a pattern
+      out.unowned.push_back(path);  // dpkg-query would read it as a pattern
     } else if (asked_for.emplace(path, path).second) {
       absolute.push_back(path);
     }

@@ -20,8 +20,8 @@ constexpr std::size_t kMaxControl = 1 << 20;
 constexpr std::size_t kMaxFiles = 1'000'000;
 constexpr std::uint64_t kMaxUnpacked = std::uint64_t{64} << 30;
 
-// Where the byte code of a package's Python sources goes. links: other names of sources, which are compiled
-// under each.
+// Collects the byte code of a package's Python sources. links: other names of sources; a source is compiled
+// for each of its names.
 struct Sources {
   ByteCompiler& compiler;
   std::vector<PackagedFile>& byte_code;
@@ -42,7 +42,7 @@ Error ArchiveError(archive* a, const std::string& path) {
   return LibError("libarchive", path + ": " + (text != nullptr ? text : "unknown error"));
 }
 
-// The next entry; false at the end.
+// Reads the next entry; false at the end.
 Result<bool> NextEntry(archive* a, archive_entry** entry, const std::string& path) {
   const int rc = archive_read_next_header(a, entry);
   if (rc == ARCHIVE_EOF) return false;
@@ -64,8 +64,8 @@ la_ssize_t ReadMember(archive* inner, void* data, const void** out) {
   return n;
 }
 
-// What dpkg-deb and kernel builds write. Not all filters: some of libarchive's start a program for what they
-// can't unpack themselves.
+// The compressions that dpkg-deb and kernel builds use. Other filters of libarchive are left out, because
+// some start a program for what they can't unpack themselves.
 void AddFilters(archive* a) {
   archive_read_support_filter_gzip(a);
   archive_read_support_filter_bzip2(a);
@@ -127,7 +127,7 @@ Result<> ReadControl(Member& member, const std::string& path, PackageContent& ou
   return {};
 }
 
-// left: how many bytes the package may still unpack to. keep: where the content goes, up to kMaxModule.
+// left: how many more bytes the package may unpack to. keep: gets the content, up to kMaxModule.
 Result<Digest> HashEntry(archive* a, const std::string& path, std::uint64_t& left, Bytes* keep) {
   Hasher hasher(HashAlg::kSha256);
   std::array<std::uint8_t, kBlock> block;
@@ -145,7 +145,7 @@ Result<Digest> HashEntry(archive* a, const std::string& path, std::uint64_t& lef
   }
 }
 
-// An entry that is another name of a source: a hard link, or a symbolic one.
+// Notes an entry that is another name of a source: a hard link or a symbolic link.
 void TakeLink(archive_entry* entry, const std::string& name, Sources& sources) {
   const char* hard = archive_entry_hardlink(entry);
   const char* symbolic = archive_entry_filetype(entry) == AE_IFLNK ? archive_entry_symlink(entry) : nullptr;
@@ -173,7 +173,7 @@ Result<> ReadData(Member& member, const std::string& path, PackageContent& out, 
     if (const char* link = archive_entry_hardlink(entry); link != nullptr) {
       const auto target = by_path.find(Absolute(link));
       if (target == by_path.end())
-        return Fail(ParseError("deb", 0, path + ": hard link to nothing: " + file.path));
+        return Fail(ParseError("deb", 0, path + ": a hard link without a target: " + file.path));
       file.digest = out.files[target->second].digest;
     } else if (archive_entry_filetype(entry) == AE_IFREG) {
       Bytes content;
@@ -195,7 +195,7 @@ Result<> ReadData(Member& member, const std::string& path, PackageContent& out, 
   }
 }
 
-// What other names lead to, read again: a link may come before what it leads to.
+// Reads the package again for the sources that have other names, because a link may come before its source.
 Result<> ReadLinked(Member& member, const std::string& path, Sources& sources) {
   ASSAY_ASSIGN(const ArchivePtr inner, OpenInner(member, path));
   std::uint64_t left = kMaxUnpacked;
@@ -216,7 +216,8 @@ Result<> ReadLinked(Member& member, const std::string& path, Sources& sources) {
       sources.Compile(link->second, archive_entry_mtime(entry), content);
     sources.links.erase(from, to);
   }
-  for (const auto& [target, link] : sources.links) sources.compiler.LeaveOut(link);  // in another package
+  // Their source is in another package.
+  for (const auto& [target, link] : sources.links) sources.compiler.LeaveOut(link);
   return {};
 }
 
@@ -245,7 +246,7 @@ Result<PackageContent> ReadOuter(archive* outer, const std::string& path, Source
     const std::string_view name = raw_name != nullptr ? raw_name : "";
     const bool is_control = name.starts_with("control.tar");
     if (!is_control && !name.starts_with("data.tar")) continue;
-    // dpkg would read the first only: what comes twice is made to deceive.
+    // dpkg would read only the first one, so a repeated member is meant to deceive.
     if (std::exchange(is_control ? control : data, true))
       return Fail(ParseError("deb", 0, path + ": two members " + std::string(name)));
     const auto member = std::make_unique<Member>();

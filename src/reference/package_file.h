@@ -1,10 +1,11 @@
-// Internal: the regular files in a Debian package, hashed as they stream by.
+// Internal: reads and hashes the regular files in a Debian package.
 //
-//   ASSAY_ASSIGN(PackageContent c, ReadDeb("coreutils_9.1-1_amd64.deb"));
+//   ASSAY_ASSIGN(PackageContent content, ReadDeb("coreutils_9.1-1_amd64.deb"));
+//   for (const PackagedFile& file : content.files) log::Info("{} {}", file.path, file.digest.ToString());
 //
-// Contract: nothing is unpacked to disk and no other program is started, but by a ByteCompiler. Damaged
-// archives are LibErrors of libarchive; what is too large, missing or there twice is a ParseError "deb".
-// Source: deb(5), tar(5).
+// Contract: nothing is unpacked to disk, and only a ByteCompiler starts another program. A damaged archive is
+// a LibError of libarchive; a member that is too large, missing or repeated is a ParseError "deb". Source:
+// deb(5), tar(5).
 #pragma once
 
 #include <optional>
@@ -26,15 +27,15 @@ struct PackageContent {
   std::string note = "";
 };
 class ByteCompiler;
-// compiler and byte_code: both or none; the byte code of the Python sources in it.
+// compiler and byte_code: both or neither; byte_code gets the byte code of the package's Python sources.
 Result<PackageContent> ReadDeb(const std::string& path, ByteCompiler* compiler = nullptr,
                                std::vector<PackagedFile>* byte_code = nullptr);
-// A packed kernel module ("x.ko.xz") as it is when kmod has unpacked it and loads it from memory: "x.ko".
-// Nothing: the file is none, or can't be unpacked (then nobody can load it so either).
+// The unpacked content of a packed kernel module ("x.ko.xz", as "x.ko"): kmod unpacks it and loads it from
+// memory. nullopt: the file is no packed module, or it can't be unpacked (then kmod can't load it either).
 bool IsPackedModule(std::string_view path);
 std::optional<PackagedFile> UnpackedModule(const std::string& path, ByteView packed);
 inline constexpr std::size_t kMaxModule = std::size_t{256} << 20;  // bytes, packed and unpacked
-// The same of bytes in memory; name is for errors.
+// The same for a package in memory; name is for error messages.
 Result<PackageContent> ReadDebBytes(ByteView bytes, const std::string& name);
 
 }  // namespace assay::reference

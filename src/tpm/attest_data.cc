@@ -92,7 +92,7 @@ Result<PcrSelection> ParseSelectionText(std::string_view text) {
       last = first;
       if (dash != std::string_view::npos && !number(item.substr(dash + 1), last))
         return bad("not a PCR (0 to 23)");
-      if (last < first) return bad("a range that goes down");
+      if (last < first) return bad("a range must go up");
       for (std::uint32_t i = first; i <= last; ++i) mask |= 1U << i;
     }
     if (mask == 0) return bad("no PCR");
@@ -215,10 +215,11 @@ Result<> CheckAkAttributes(const KeyPublic& ak) {
     if ((ak.attributes & bit) == 0) return Fail(StateError(name, why));
     return {};
   };
-  ASSAY_TRY(need(kRestricted, "ak.not-restricted", "the AK would sign a quote that the TPM did not make"));
-  ASSAY_TRY(need(kSign, "ak.not-signing", "the AK is no signing key"));
-  ASSAY_TRY(need(kFixedTpm, "ak.not-fixed-tpm", "the AK may live in more than one TPM"));
-  ASSAY_TRY(need(kFixedParent, "ak.not-fixed-parent", "the AK can be moved"));
+  ASSAY_TRY(need(kRestricted, "ak.not-restricted",
+                 "the AK is not restricted: it can sign quotes that the TPM did not make"));
+  ASSAY_TRY(need(kSign, "ak.not-signing", "the AK is not a signing key"));
+  ASSAY_TRY(need(kFixedTpm, "ak.not-fixed-tpm", "the AK is not fixed to one TPM"));
+  ASSAY_TRY(need(kFixedParent, "ak.not-fixed-parent", "the AK is not fixed to its parent"));
   ASSAY_TRY(need(kSensitiveDataOrigin, "ak.imported", "the AK was not made by a TPM"));
   if ((ak.attributes & kDecrypt) != 0) return Fail(StateError("ak.decrypts", "the AK also decrypts"));
   if (ak.name_alg != kAlgSha256) return Fail(Weak("the AK's name is not SHA-256"));
@@ -248,7 +249,7 @@ Result<> CheckRunKey(const KeyPublic& key) {
   if (key.kind != KeyPublic::Kind::kEccP256 || key.name_alg != kAlgSha256 || key.attributes != kAttributes ||
       !key.auth_policy.empty() || key.scheme != kAlgEcdsa || key.scheme_hash != kAlgSha256 ||
       key.symmetric != kAlgNull || key.kdf != kAlgNull)
-    return Fail(Other("run.template", "the key of the attester's run is none of the run key's template"));
+    return Fail(Other("run.template", "the run key does not have the run key's template"));
   return {};
 }
 

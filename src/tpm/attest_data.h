@@ -1,12 +1,13 @@
 // TPM structures that travel: TPMS_ATTEST, TPMT_SIGNATURE, TPMT_PUBLIC, parsed by bounded code of our own,
 // and checked.
 //
-//   ASSAY_ASSIGN(KeyPublic ak, ParsePublic(bytes));                // TPMT_PUBLIC
-//   ASSAY_TRY(CheckAkAttributes(ak));                              // StateError "ak.not-restricted", ...
-//   ASSAY_TRY(VerifyQuoteSignature(ak, attest_bytes, signature_bytes));
-//   ASSAY_ASSIGN(Quote q, ParseQuote(attest_bytes));               // magic, type and bounds checked
+//   // given: ByteView public_area, ByteView attest, ByteView signature
+//   ASSAY_ASSIGN(KeyPublic ak, ParsePublic(public_area));   // TPMT_PUBLIC
+//   ASSAY_TRY(CheckAkAttributes(ak));                       // StateError "ak.not-restricted", ...
+//   ASSAY_TRY(VerifyQuoteSignature(ak, attest, signature));
+//   ASSAY_ASSIGN(Quote quote, ParseQuote(attest));          // magic, type and bounds are checked
 //
-// Contract: no TPM is needed and none is spoken to. Big-endian, TPM 2.0 Library part 2, rev. 1.59. Trailing
+// Contract: no function here talks to a TPM. Big-endian, TPM 2.0 Library part 2, rev. 1.59. Trailing
 // bytes are errors. docs/formats/tpm.md.
 #pragma once
 
@@ -66,21 +67,22 @@ struct KeyPublic {
 Result<KeyPublic> ParsePublic(ByteView tpmt_public);
 // restricted, sign, fixedTPM, fixedParent, sensitiveDataOrigin set; decrypt clear. Each has a StateError of
 // its own: ak.not-restricted, ak.not-signing, ak.not-fixed-tpm, ak.not-fixed-parent, ak.imported,
-// ak.decrypts, ak.weak. Then all else that the AK's template has (docs/formats/tpm.md): ak.template. So one
-// key has one public area, and with it one name.
+// ak.decrypts, ak.weak. Any other difference from the AK's template (docs/formats/tpm.md) is ak.template, so
+// that a key has exactly one public area and one name.
 Result<> CheckAkAttributes(const KeyPublic& ak);
-// The run key's template and nothing else (docs/formats/tpm.md, "The run key"). StateError "run.template".
+// The key must have exactly the run key's template (docs/formats/tpm.md, "The run key"). StateError
+// "run.template".
 Result<> CheckRunKey(const KeyPublic& key);
-// The default EK and nothing else (TCG EK Credential Profile 2.5, templates L-1 and L-2). StateError
-// "ek.template".
+// The key must have exactly the template of a default EK (TCG EK Credential Profile 2.5, templates L-1 and
+// L-2). StateError "ek.template".
 Result<> CheckEkTemplate(const KeyPublic& ek);
 
-// Over SHA-256(tpms_attest), scheme ECDSA or RSASSA/RSAPSS as the key's kind demands. StateError
+// The signature is over SHA-256(tpms_attest), by ECDSA or RSASSA/RSAPSS as the key's kind demands. StateError
 // "quote.signature".
 Result<> VerifyQuoteSignature(const KeyPublic& ak, ByteView tpms_attest, ByteView tpmt_signature);
 
-// H over the values in the order of the selection (part 1, "Attestation of PCR"), in the signature's hash,
-// SHA-256.
+// SHA-256 (the signature's hash) over the values in the order of the selection (part 1, "Attestation of
+// PCR").
 using PcrValues = std::map<std::uint16_t, std::map<std::uint32_t, Digest>>;
 Result<Digest> PcrDigest(const PcrSelection& selection, const PcrValues& values);
 

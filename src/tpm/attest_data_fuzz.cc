@@ -25,7 +25,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     for (const BankSelection& bank : quote->selection)
       for (std::size_t i = 0; i < bank.pcrs.size(); ++i)
         Require(bank.pcrs[i] < 256 && (i == 0 || bank.pcrs[i - 1] < bank.pcrs[i]));
-    // A shorter form is an error, a longer one too.
+    // A shorter or longer form is an error.
     Require(!ParseQuote(attest.first(attest.size() - 1)));
   }
   const auto key = ParsePublic(public_area);
@@ -34,7 +34,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (CheckAkAttributes(*key)) Require(key->kind != KeyPublic::Kind::kOther);
   if (const auto usable = key->Key()) {
     Require(!usable->Der().empty());
-    // One signature is for one attestation.
+    // A signature is valid for one attestation only.
     if (VerifyQuoteSignature(*key, attest, signature)) {
       Bytes other = ToBytes(attest);
       other.push_back(0);

@@ -15,7 +15,7 @@ namespace assay::tpm {
 namespace {
 
 constexpr std::size_t kSeed = 32, kCoordinate = 32, kAesKey = 16;
-constexpr std::string_view kIdentity{"IDENTITY\0", 9};  // the label's end is part of it
+constexpr std::string_view kIdentity{"IDENTITY\0", 9};  // the label includes its NUL
 
 struct PkeyCtxDelete {
   void operator()(EVP_PKEY_CTX* p) const { EVP_PKEY_CTX_free(p); }
@@ -31,7 +31,7 @@ Bytes Hmac(ByteView key, ByteView data) {
   return out;
 }
 
-// Part 1, clause 11.4.10.2, KDFa, of at most 256 bits: one block.
+// KDFa (part 1, clause 11.4.10.2) for at most 256 bits, which is one block.
 Bytes Kdfa(ByteView key, std::string_view label, ByteView context, std::uint32_t bits) {
   Bytes out = Hmac(key, Writer().U32Be(1).Put(label).U8(0).Put(context).U32Be(bits).bytes());
   out.resize(bits / 8);
@@ -39,8 +39,8 @@ Bytes Kdfa(ByteView key, std::string_view label, ByteView context, std::uint32_t
 }
 
 struct Seed {
-  Bytes seed;       // what both sides know
-  Bytes encrypted;  // how the TPM learns it
+  Bytes seed;       // the seed, which both sides get
+  Bytes encrypted;  // the seed, encrypted for the TPM
 };
 
 // Annex B.10.4: OAEP with the EK's name algorithm.
@@ -92,7 +92,7 @@ Result<Seed> EccSeed(const PublicKey& ek) {
     if (!ctx || EVP_PKEY_derive_init(ctx.get()) <= 0 || EVP_PKEY_derive_set_peer(ctx.get(), ek.get()) <= 0 ||
         EVP_PKEY_derive(ctx.get(), z.data(), &size) <= 0 || size != z.size())
       return Fail(OpenSslError("credential: ECDH"));
-    // TPMs disagree on whether a leading zero byte counts: values that have one are not used.
+    // TPMs treat a leading zero byte differently, so values with one are not used.
     if (z[0] == 0 || ours.first[0] == 0) continue;
     Hasher kdfe(HashAlg::kSha256);
     kdfe.Update(Writer().U32Be(1).Put(z).Put(kIdentity).Put(ours.first).Put(theirs.first).bytes());

@@ -1,12 +1,13 @@
-// TPM2_MakeCredential without a TPM: a secret that only the TPM with this EK can open, and only when a key
-// of this name lives in it.
+// TPM2_MakeCredential without a TPM: it encrypts a secret that only the TPM with this EK can decrypt, and
+// only while a key with this name is loaded in it.
 //
+//   // given: const KeyPublic& ek, const KeyPublic& ak
 //   ASSAY_ASSIGN(Bytes secret, RandomBytes(kCredentialSecret));
-//   ASSAY_ASSIGN(Credential c, MakeCredential(ek, ak.name, secret));   // for Tpm::ActivateCredential
+//   ASSAY_ASSIGN(Credential credential, MakeCredential(ek, ak.name, secret)); // for Tpm::ActivateCredential
 //
 // Contract: TPM 2.0 Library, part 1, rev. 1.59, clause 24 (credential protection), annexes B.10.4 (RSA) and
-// C.6.4 (ECC); what is encoded is big-endian. The EK must be of the default template (CheckEkTemplate):
-// StateError "ek.template" else. Each call draws a new seed or ephemeral key. No TPM is asked.
+// C.6.4 (ECC); encodings are big-endian. The EK must have the default template (CheckEkTemplate), else
+// StateError "ek.template". Each call draws a new seed or ephemeral key.
 #pragma once
 
 #include "tpm/attest_data.h"

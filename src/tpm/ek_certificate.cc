@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::size_t kMaxLinks = 16, kMaxDepth = 8;
 constexpr const char* kEkUsage = "2.23.133.8.1";  // tcg-kp-EKCertificate
-constexpr int kMinimalBits = 100;                 // of a signature's digest: SHA-1 has 63
+constexpr int kMinimalBits = 100;                 // security bits of a signature's digest; SHA-1 has 63
 
 struct CrlDelete {
   void operator()(X509_CRL* p) const { X509_CRL_free(p); }
@@ -29,7 +29,7 @@ struct StoreCtxDelete {
   void operator()(X509_STORE_CTX* p) const { X509_STORE_CTX_free(p); }
 };
 struct StackDelete {
-  void operator()(STACK_OF(X509) * p) const { sk_X509_free(p); }  // the certificates have owners
+  void operator()(STACK_OF(X509) * p) const { sk_X509_free(p); }  // the certificates are owned elsewhere
 };
 struct NamesDelete {
   void operator()(GENERAL_NAMES* p) const { GENERAL_NAMES_free(p); }
@@ -41,10 +41,10 @@ using CrlPtr = std::unique_ptr<X509_CRL, CrlDelete>;
 
 Error Bad(std::uint64_t at, std::string what) { return ParseError("ek-certificate", at, std::move(what)); }
 
-// Bytes of the element (X.690, 8.1) at the start, with its head. BER's indefinite length is not for
-// certificates.
+// The size of the element (X.690, 8.1) at the start, including its header. BER's indefinite length is not
+// allowed in certificates.
 Result<std::size_t> ElementSize(ByteView b, std::uint64_t at) {
-  if (b.size() < 2 || b[0] != 0x30) return Fail(Bad(at, "no certificate begins here"));
+  if (b.size() < 2 || b[0] != 0x30) return Fail(Bad(at, "there is no certificate at this place"));
   std::size_t length = b[1], head = 2;
   if (length >= 0x80) {
     const std::size_t n = length & 0x7F;
@@ -79,7 +79,7 @@ std::string Utf8(const ASN1_STRING* s) {
   unsigned char* raw = nullptr;
   const int n = ASN1_STRING_to_UTF8(&raw, s);
   if (n < 0) return "";
-  // What is shown later must be printable, and no longer than a line.
+  // The text is shown to people later, so it must be printable and no longer than a line.
   std::string out = PrintableAscii(AsText(ByteView(raw, static_cast<std::size_t>(std::min(n, 64)))));
   OPENSSL_free(raw);
   return out;
@@ -116,7 +116,7 @@ bool HasEkUsage(const X509* x) {
   return false;
 }
 
-// The certificate's key. A key that is marked id-RSAES-OAEP (RFC 4055) is an RSA key all the same.
+// The certificate's key. A key that is marked id-RSAES-OAEP (RFC 4055) is an RSA key too.
 EvpPkeyPtr KeyOf(const X509* x) {
   EvpPkeyPtr key(X509_get_pubkey(const_cast<X509*>(x)));
   if (key) return key;
@@ -129,7 +129,7 @@ EvpPkeyPtr KeyOf(const X509* x) {
   return EvpPkeyPtr(d2i_PublicKey(EVP_PKEY_RSA, nullptr, &bits, size));
 }
 
-// Whether each critical extension that OpenSSL does not know is one that EK certificates are known to have.
+// Whether every critical extension that OpenSSL does not know is one that EK certificates usually have.
 bool OnlyKnownCritical(const X509* x) {
   for (int i = 0; i < X509_get_ext_count(x); ++i) {
     X509_EXTENSION* e = X509_get_ext(x, i);
@@ -163,7 +163,8 @@ struct Walk {
   EkReport* report = nullptr;
 };
 
-// Called for each fault: those that may pass pass, the others are noted and the walk goes on.
+// OpenSSL calls this for each fault. Accepted deviations are ignored, other faults are noted, and
+// verification goes on.
 int OnFault(int ok, X509_STORE_CTX* ctx) {
   if (ok != 0) return 1;
   const auto* walk = static_cast<const Walk*>(X509_STORE_CTX_get_app_data(ctx));
@@ -304,7 +305,8 @@ void EkChecker::Chain(X509* leaf, const std::vector<X509Ptr>& sent, std::int64_t
   const std::size_t before = report.problems.size();
   if (X509_verify_cert(ctx.get()) != 1 && report.problems.size() == before)
     Problem("ek.untrusted-chain", X509_verify_cert_error_string(X509_STORE_CTX_get_error(ctx.get())));
-  // A root is trusted for being one; what it and those below it signed must not be forgeable.
+  // The root itself is trusted without its signature. The signatures on all other certificates must be strong
+  // enough.
   const STACK_OF(X509)* chain = X509_STORE_CTX_get0_chain(ctx.get());
   for (int i = 0; chain != nullptr && i + 1 < sk_X509_num(chain); ++i) {
     int bits = 0;
@@ -321,7 +323,8 @@ EkReport CheckEkCertificate(ByteView certificate, ByteView chain, const KeyPubli
   EkChecker check{.trust = trust, .report = report};
   const X509Ptr leaf = certificate.size() <= kMaxEkCertificate ? FromDer(certificate) : nullptr;
   if (!leaf) {
-    check.Problem("ek.certificate-malformed", OpenSslError("what came as the EK's certificate").Message());
+    check.Problem("ek.certificate-malformed",
+                  OpenSslError("the bytes given as the EK's certificate").Message());
     return report;
   }
   report.facts = ReadFacts(leaf.get());
@@ -329,7 +332,8 @@ EkReport CheckEkCertificate(ByteView certificate, ByteView chain, const KeyPubli
   if (const Result<std::vector<Bytes>> parts = SplitDer(chain.first(std::min(chain.size(), kMaxEkChain)));
       parts)
     for (const Bytes& der : *parts)
-      if (X509Ptr x = FromDer(der)) sent.push_back(std::move(x));  // what is none helps nobody
+      // An element that is no certificate is ignored.
+      if (X509Ptr x = FromDer(der)) sent.push_back(std::move(x));
   check.Chain(leaf.get(), sent, now_s);
   if (!HasEkUsage(leaf.get()) || X509_check_ca(leaf.get()) != 0)
     check.Problem("ek.certificate-usage", "the certificate is not one for an endorsement key (2.23.133.8.1)");

@@ -1,15 +1,18 @@
-// The EK's certificate: taken out of what NV holds, checked up to the roots that the verifier trusts, and
-// read for what it says of the TPM.
+// The EK's certificate: read from the content of an NV index, verified up to the roots that the verifier
+// trusts, and searched for what it says about the TPM.
 //
-//   EkTrust trust; ASSAY_TRY(trust.AddCertificates(pem)); ASSAY_TRY(trust.AddCrls(crl_pem));
-//   const EkReport r = CheckEkCertificate(certificate, chain, ek, trust, now_s);
-//   if (r.problems.empty()) log::Info("a TPM by {}", r.facts.manufacturer);
+//   // given: ByteView certificate, ByteView chain, const KeyPublic& ek, std::string_view roots,
+//   // given: std::int64_t now_s
+//   EkTrust trust;
+//   ASSAY_TRY(trust.AddCertificates(roots));   // PEM
+//   const EkReport report = CheckEkCertificate(certificate, chain, ek, trust, now_s);
+//   if (report.problems.empty()) log::Info("a TPM by {}", report.facts.manufacturer);
 //
-// Contract: TCG EK Credential Profile 2.5, section 3; RFC 5280. The certificate and the chain that come with
-// it are untrusted bytes, bounded; only the roots decide. All that is wrong is told, each by its name
-// (docs/findings.md, ek.*). No I/O and no clock: the caller says what time it is. What makers do otherwise
-// than the profile and is put up with: padding after the certificate, BER where DER is due, a critical
-// subjectAltName or subjectDirectoryAttributes, a key marked as RSAES-OAEP.
+// Contract: TCG EK Credential Profile 2.5, section 3; RFC 5280. The certificate and its chain are untrusted
+// bytes, bounded; trust comes from the roots only. The report names every problem (docs/findings.md, ek.*).
+// No I/O and no clock: the caller gives the time. Some makers deviate from the profile; these deviations are
+// accepted: padding after the certificate, BER where DER is required, a critical subjectAltName or
+// subjectDirectoryAttributes, a key marked as RSAES-OAEP.
 #pragma once
 
 #include <cstdint>
@@ -25,22 +28,23 @@ namespace assay::tpm {
 inline constexpr std::size_t kMaxEkCertificate = 8 << 10;  // bytes
 inline constexpr std::size_t kMaxEkChain = 32 << 10;       // bytes of all certificates
 
-// The first DER element (a SEQUENCE) of what an NV index holds; only 00 or ff may follow. ParseError
+// The first DER element (a SEQUENCE) in an NV index; only bytes 00 or ff may follow it. ParseError
 // "ek-certificate".
 Result<Bytes> TrimDer(ByteView nv);
 // DER elements one after the other, at most 16; padding at the end as above.
 Result<std::vector<Bytes>> SplitDer(ByteView elements);
 
-// What the verifier trusts: certificates that sign themselves are roots, all others are links between.
+// The certificates that the verifier trusts: self-signed ones are roots, all others are intermediates.
 class EkTrust {
  public:
   EkTrust();
   ~EkTrust();
   EkTrust(EkTrust&&) noexcept;
   EkTrust& operator=(EkTrust&&) noexcept;
-  Result<> AddCertificates(std::string_view pem_or_der);  // PEM: all that are in it; else one in DER
+  Result<> AddCertificates(std::string_view pem_or_der);  // every certificate of a PEM text, or one in DER
   Result<> AddCrls(std::string_view pem_or_der);
-  // Every certificate but the root must then have a CRL of its issuer; else those that are there are used.
+  // From then on every certificate but the root must have a CRL of its issuer. Without this call only the
+  // CRLs that were added are checked.
   void RequireCrls() { require_crls_ = true; }
   std::size_t roots() const;
 
@@ -51,12 +55,12 @@ class EkTrust {
   bool require_crls_ = false;
 };
 
-// From the subjectAltName (section 3.2.9): as written there, empty if not.
+// Values of the subjectAltName (section 3.2.9), as written there; empty where it has none.
 struct EkFacts {
   std::string manufacturer;    // "id:49465800"
   std::string model;           // "SLB9670"
   std::string version;         // "id:00070055"
-  std::string Vendor() const;  // the manufacturer's four letters, "IFX"; as written if it is no such number
+  std::string Vendor() const;  // the manufacturer's four letters, "IFX"; else the text as written
   bool Software() const;       // made by swtpm (IBM's number, or its model name)
 };
 struct EkReport {

@@ -1,5 +1,5 @@
 // What NV holds as a certificate and its chain, and what is read from it. The input is u16be n | nv[n] |
-// chain. Without a root nothing is ever accepted.
+// chain. Without a root every certificate is refused.
 #include "base/fuzzing.h"
 #include "tpm/ek_certificate.h"
 

@@ -1,8 +1,12 @@
 // Internal, for tests: a certificate authority that makes EK certificates, good ones and others.
 //
-//   TestCa ca; Bytes der = ca.Issue(ek.Key()->get()); trust.AddCertificates(ca.pem());
+//   // given: const KeyPublic& ek, EkTrust& trust
+//   ASSAY_ASSIGN(PublicKey key, ek.Key());
+//   const TestCa ca;
+//   const Bytes der = ca.Issue(key.get(), {.model = "OTHER"});
+//   ASSAY_TRY(trust.AddCertificates(ca.pem()));
 //
-// Contract: keys are P-256. What is broken is what Options says, and nothing else.
+// Contract: keys are P-256. A certificate deviates from a good one only in what Options says.
 #pragma once
 
 #include <openssl/asn1.h>
@@ -21,7 +25,7 @@ struct TestCertificate {
   std::int64_t from = 1'700'000'000, until = 2'000'000'000;  // seconds since 1970
   const char* usage = "2.23.133.8.1";
   bool ca = false;
-  bool unknown_critical = false;  // an extension that nobody knows, marked critical
+  bool unknown_critical = false;  // an unknown extension, marked critical
   const char* model = "TEST";
   long serial = 1;
   const EVP_MD* digest = EVP_sha256();

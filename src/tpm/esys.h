@@ -1,10 +1,12 @@
 // ESYS behind RAII: contexts, out-structures and handles. Internal to the tpm room: the one place that
 // includes the TSS.
 //
-//   EsysPtr<TPM2B_PUBLIC> pub;
-//   TSS2_RC rc = Esys_CreatePrimary(ctx, ..., Out(pub), ...);
+//   // given: ESYS_CONTEXT* context
+//   EsysPtr<TPMS_TIME_INFO> time;
+//   const TSS2_RC rc = Esys_ReadClock(context, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, Out(time));
 //
-// Contract: everything that ESYS hands out is freed by Esys_Free; a context closes its TCTI.
+// Contract: an EsysPtr frees what ESYS allocated (Esys_Free). An EsysContextPtr ends its ESYS context and a
+// TctiPtr its TCTI.
 #pragma once
 
 #include <tss2/tss2_esys.h>

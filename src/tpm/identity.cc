@@ -1,5 +1,5 @@
-// Who the TPM is: its EK, the certificate that its maker put into NV, and the proof that an AK lives beside
-// it.
+// The identity of the TPM: its EK, the certificate that its maker put into NV, and the proof that an AK is in
+// the same TPM.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -11,23 +11,24 @@
 namespace assay::tpm {
 namespace {
 
-// TCG EK Credential Profile 2.5, section 2.2.1.4: low range; section 2.2.1.5.2: where a chain lies.
+// TCG EK Credential Profile 2.5, section 2.2.1.4: low range; section 2.2.1.5.2: indices of the chain.
 constexpr std::uint32_t kRsaCertificate = 0x01C00002, kEccCertificate = 0x01C0000A;
 constexpr std::uint32_t kChainFirst = 0x01C00100;
 constexpr std::uint32_t kChainIndices = 16;
-// TCG Registry of Reserved TPM 2.0 Handles and Localities 1.1, table 2: EKs that the maker may have kept.
+// TCG Registry of Reserved TPM 2.0 Handles and Localities 1.1, table 2: EKs that the maker may have made
+// persistent.
 constexpr std::uint32_t kRsaPersistent = 0x81010001, kEccPersistent = 0x81010002;
 constexpr std::uint16_t kNvChunk = 512;  // every TPM's buffer holds this (TPM_PT_NV_BUFFER_MAX)
 
 bool IsResponse(const Error& error, TPM2_RC wanted) {
   const auto* e = error.As<TpmError>();
   if (e == nullptr || (e->rc & TSS2_RC_LAYER_MASK) != TSS2_TPM_RC_LAYER) return false;
-  // Format-one codes carry the number of the parameter, handle or session that is meant.
+  // A format-one code also holds the number of the parameter, handle or session, which is masked out here.
   const TPM2_RC rc = (e->rc & TPM2_RC_FMT1) != 0 ? e->rc & (TPM2_RC_FMT1 | 0x3F) : e->rc;
   return rc == wanted;
 }
 
-// The public area as a template has it: without the key itself.
+// Whether the public area without the key itself is the template.
 bool FitsTemplate(TPMT_PUBLIC area, EkKind kind) {
   const TPM2B_PUBLIC wanted = EkTemplate(kind);
   area.unique = wanted.publicArea.unique;
@@ -51,7 +52,7 @@ Result<Tpm::Impl::LoadedEk> Tpm::Impl::LoadEk(EkKind kind) {
     ASSAY_ASSIGN(out.public_area, Marshalled(pub->publicArea, Tss2_MU_TPMT_PUBLIC_Marshal, "the EK"));
     return std::move(out);
   };
-  // One that the maker left there saves deriving it; it must be what the template says.
+  // A persistent EK of the maker saves deriving the key. It must fit the template.
   const Result<> found = Run("TPM2_ReadPublic", [&] {
     return Esys_TR_FromTPMPublic(ctx(), kind == EkKind::kEccP256 ? kEccPersistent : kRsaPersistent, kNone,
                                  kNone, kNone, &out.handle);
@@ -78,16 +79,17 @@ Result<Tpm::Impl::LoadedEk> Tpm::Impl::LoadEk(EkKind kind) {
 }
 
 void Tpm::Impl::Release(EkKind which, LoadedEk& ek_in) {
-  // The identity's own is kept: nobody shall be able to have it derived again and again.
+  // The identity's own EK stays loaded, so that a verifier can't cause it to be derived again and again.
   if (ek_in.kind == LoadedEk::Kind::kDerived && identity && identity->kind == which) {
     rsa_ek = ek_in.handle;
     return;
   }
   if (ek_in.kind == LoadedEk::Kind::kDerived) Esys_FlushContext(ctx(), ek_in.handle);
-  if (ek_in.kind == LoadedEk::Kind::kInTpm) Esys_TR_Close(ctx(), &ek_in.handle);  // our name for it only
+  // This closes only the ESYS object; the key stays in the TPM.
+  if (ek_in.kind == LoadedEk::Kind::kInTpm) Esys_TR_Close(ctx(), &ek_in.handle);
 }
 
-// An index's content; nullopt: there is none, or nothing was ever written to it.
+// The content of an index; nullopt: the index does not exist or was never written.
 Result<std::optional<Bytes>> Tpm::Impl::ReadNv(std::uint32_t index, std::size_t max) {
   ESYS_TR nv = kNone;
   const Result<> found = Run("TPM2_NV_ReadPublic",
@@ -115,7 +117,7 @@ Result<std::optional<Bytes>> Tpm::Impl::ReadNv(std::uint32_t index, std::size_t 
                               static_cast<UINT16>(content.size()), Out(data));
         });
       };
-      // Anybody may read a certificate; some makers let only the owner.
+      // Usually every user may read a certificate; some makers allow it only to the owner.
       if (Result<> mine = with(nv); !mine) {
         if (gone) return Fail(mine.error());
         if (!with(ESYS_TR_RH_OWNER)) return Fail(mine.error());
@@ -131,8 +133,8 @@ Result<std::optional<Bytes>> Tpm::Impl::ReadNv(std::uint32_t index, std::size_t 
   return content;
 }
 
-// Whatever is wrong with NV must not keep an attester from measuring: it then has no certificate, and says
-// so.
+// An error of NV must not keep the attester from measuring. The attester then has no certificate, and logs
+// the error.
 Result<std::optional<Bytes>> Tpm::Impl::ReadCertificate(EkKind kind) {
   const std::uint32_t index = kind == EkKind::kEccP256 ? kEccCertificate : kRsaCertificate;
   const Result<std::optional<Bytes>> raw = ReadNv(index, kMaxEkCertificate);
@@ -144,7 +146,8 @@ Result<std::optional<Bytes>> Tpm::Impl::ReadCertificate(EkKind kind) {
   if (!*raw) return std::optional<Bytes>();
   const Result<Bytes> certificate = TrimDer(**raw);
   if (certificate) return std::optional(*certificate);
-  log::Warn("tpm: what NV holds as the EK's certificate is none: {}", certificate.error().Message());
+  log::Warn("tpm: the NV index of the EK's certificate holds no certificate: {}",
+            certificate.error().Message());
   return std::optional<Bytes>();
 }
 
@@ -166,7 +169,7 @@ Result<EkIdentity> Tpm::Identity() {
     id.certificate = std::move(*certificate);
     break;
   }
-  // A chain's certificates follow each other, across the indices.
+  // The certificates of a chain follow each other across the indices.
   for (std::uint32_t i = 0; i < kChainIndices && !id.certificate.empty(); ++i) {
     const Result<std::optional<Bytes>> part = impl_->ReadNv(kChainFirst + i, kMaxEkChain);
     if (!part && impl_->gone) return Fail(part.error());
@@ -184,7 +187,7 @@ Result<Bytes> Tpm::Impl::Activate(ESYS_TR ak, ESYS_TR ek_handle, ByteView creden
   TPM2B_ID_OBJECT blob{};
   TPM2B_ENCRYPTED_SECRET wrapped{};
   if (credential.size() > sizeof(blob.credential) || secret.size() > sizeof(wrapped.secret))
-    return Fail(UsageError("a credential that is larger than any"));
+    return Fail(UsageError("the credential is larger than any can be"));
   blob.size = static_cast<UINT16>(credential.size());
   std::copy(credential.begin(), credential.end(), blob.credential);
   wrapped.size = static_cast<UINT16>(secret.size());
@@ -194,7 +197,7 @@ Result<Bytes> Tpm::Impl::Activate(ESYS_TR ak, ESYS_TR ek_handle, ByteView creden
   const auto activate = [&]() -> Result<Bytes> {
     ASSAY_TRY(ek_session);
     ASSAY_TRY(SatisfyAkPolicy(ak_session, TPM2_CC_ActivateCredential));
-    // The EK's policy: who may use the endorsement hierarchy may use it (its password is empty).
+    // The EK's policy requires the authorisation of the endorsement hierarchy, whose password is empty.
     ASSAY_TRY(Run("TPM2_PolicySecret", [&] {
       EsysPtr<TPM2B_TIMEOUT> timeout;
       EsysPtr<TPMT_TK_AUTH> ticket;

@@ -1,5 +1,5 @@
-// Who a TPM is, against real software TPMs: the EK, its certificate by a CA, and credentials made without a
-// TPM.
+// The identity of a TPM, tested with real software TPMs: the EK, its certificate from a CA, and credentials
+// made without a TPM.
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
@@ -84,7 +84,7 @@ TEST_F(IdentityTest, CertificateFromNvLeadsToTheCa) {
   EXPECT_EQ(r.facts.manufacturer, "id:00001014");
   EXPECT_EQ(r.facts.model, "swtpm");
   EXPECT_TRUE(r.facts.Software());
-  // The issuer may come along instead of lying with the roots.
+  // The issuer's certificate may be in the chain instead of among the roots.
   const auto issuer_pem = ReadFile(dir_ + "/ca/" + SoftwareTpm::kCaIssuer, 64 << 10);
   ASSERT_TRUE(issuer_pem);
   const std::string text(AsText(*issuer_pem));
@@ -158,7 +158,7 @@ TEST_F(IdentityTest, CredentialsOpenInTheirTpmForTheirAkOnly) {
       EXPECT_EQ(m.tpm->ActivateCredential(*ak, kind, Bytes(5000), c->secret).error().code(), "usage");
     }
   }
-  // And quotes go on: no session or key was left behind.
+  // Quotes still work: no session or key was left in the TPM.
   const auto ak = m.tpm->CreateAk(AkKind::kEccP256);
   ASSERT_TRUE(ak);
   for (int i = 0; i < 5; ++i)
@@ -206,7 +206,7 @@ TEST_F(IdentityTest, KeyThatIsMarkedForOaep) {
   at[8] = 7;
   const auto ek = ParsePublic(id->public_area);
   ASSERT_TRUE(ek);
-  // Altered, so that nobody signed it; but the key is found.
+  // The certificate is altered, so that its signature is wrong; but its key is found.
   EXPECT_EQ(Names(CheckEkCertificate(der, {}, *ek, Trust(), kNow)), Strings{"ek.untrusted-chain"});
 }
 
@@ -223,7 +223,7 @@ TEST(EkCertificate, PaddingIsDroppedAndNothingElse) {
   for (const Bytes& bad : {Bytes{}, Bytes{0x30}, Bytes{0x31, 0}, Bytes{0x30, 0x80, 0, 0},
                            Bytes{0x30, 0x84, 1, 0, 0, 0}, Bytes{0x30, 0x82, 1}, Bytes{0x30, 5, 1}, more})
     EXPECT_EQ(TrimDer(bad).error().code(), "parse.ek-certificate");
-  // A length that is longer than need be is some makers' way.
+  // Some makers encode the length with more bytes than necessary.
   EXPECT_TRUE(TrimDer(Bytes{0x30, 0x83, 0, 0, 1, 9}));
   Bytes two = whole;
   two.insert(two.end(), whole.begin(), whole.end());

@@ -20,8 +20,8 @@ bool HasResourceManager(std::string_view tcti) {
 Result<Bytes> Tpm::Impl::CreateRunKey() {
   ASSAY_ASSIGN(const Bytes auth, RandomBytes(kAuthSize));
   TPM2B_PUBLIC wanted = RunKeyTemplate();
-  // The template is what a primary key is derived from: with what nobody knows in it, nobody derives this one
-  // again.
+  // A primary key is derived from its template. The template contains random numbers that are not kept, so
+  // nobody can derive this key again.
   ASSAY_ASSIGN(const Bytes x, RandomBytes(kAuthSize));
   ASSAY_ASSIGN(const Bytes y, RandomBytes(kAuthSize));
   Fill(wanted.publicArea.unique.ecc.x, x);
@@ -64,8 +64,8 @@ Result<> Tpm::Impl::GiveAuth() {
   return Run("the run key's authorisation", [&] { return Esys_TR_SetAuth(ctx(), run.handle, &auth); });
 }
 
-// After Open(): where connections share their objects, the key is still there. What has its handle may be
-// another one's.
+// Called after Open(). Where connections share their objects, the key still exists. Another program's key may
+// have got its handle, so the name is compared.
 void Tpm::Impl::FindRunKey() {
   if (run.name.empty()) return;
   ESYS_TR handle = kNone;
@@ -74,7 +74,8 @@ void Tpm::Impl::FindRunKey() {
       return Esys_TR_FromTPMPublic(ctx(), run.tpm_handle, kNone, kNone, kNone, &handle);
     }));
     ASSAY_ASSIGN(const Bytes name, NameOf(handle));
-    if (name != run.name) return Fail(StateError("run-key.lost", "another object has the run key's handle"));
+    if (name != run.name)
+      return Fail(StateError("run-key.lost", "the run key's handle belongs to another object"));
     run.handle = handle;
     return GiveAuth();
   };
@@ -82,7 +83,7 @@ void Tpm::Impl::FindRunKey() {
   if (done) return;
   if (run.handle == kNone && handle != kNone) Esys_TR_Close(ctx(), &handle);
   run.handle = kNone;
-  log::Warn("tpm: the run key is not there any more: {}", done.error().Message());
+  log::Warn("tpm: the run key no longer exists: {}", done.error().Message());
 }
 
 Result<Bytes> Tpm::Impl::SignWithRunKey(ByteView statement) {
@@ -91,8 +92,8 @@ Result<Bytes> Tpm::Impl::SignWithRunKey(ByteView statement) {
                      : Error(StateError("run-key.lost", "the TPM has lost the key of this run")));
   TPM2B_DIGEST digest{};
   Fill(digest, Hash(HashAlg::kSha256, statement).view());
-  const TPMT_SIG_SCHEME scheme = {.scheme = TPM2_ALG_NULL, .details = {}};  // the key's own
-  // Not restricted: no ticket is asked for.
+  const TPMT_SIG_SCHEME scheme = {.scheme = TPM2_ALG_NULL, .details = {}};  // the scheme of the key itself
+  // The key is not restricted, so the TPM needs no ticket.
   const TPMT_TK_HASHCHECK validation = {.tag = TPM2_ST_HASHCHECK, .hierarchy = TPM2_RH_NULL, .digest = {}};
   EsysPtr<TPMT_SIGNATURE> signature;
   ASSAY_TRY(Run("TPM2_Sign", [&] {
@@ -139,7 +140,7 @@ Result<Bytes> RunKey::Sign(ByteView statement) {
   const std::lock_guard lock(impl.mutex);
   Result<Bytes> signature = impl.SignWithRunKey(statement);
   if (signature) return signature;
-  // A connection of its own that broke took the key with it. The shared one may come back, and the key with
+  // If the key's own connection broke, the key is lost. The shared connection may come back, and the key with
   // it.
   if (own_ != nullptr || !impl.gone) lost_ = true;
   return signature;

@@ -1,17 +1,18 @@
-// The run key: a signing key that dies with the process that made it, so that nobody who takes the process's
-// place can go on in its name.
+// The run key: a signing key that dies with the process that made it, so that a process that takes its place
+// can't sign in its name.
 //
-//   ASSAY_ASSIGN(std::unique_ptr<RunKey> key, RunKey::Create(*tpm));
-//   Bytes said = key->public_area();                                 // TPMT_PUBLIC, for the list
-//   ASSAY_ASSIGN(Bytes signature, key->Sign(statement));             // TPMT_SIGNATURE over
-//   SHA-256(statement)
+//   // given: Tpm& tpm, ByteView statement
+//   ASSAY_ASSIGN(std::unique_ptr<RunKey> key, RunKey::Create(tpm));
+//   const Bytes& public_area = key->public_area();           // TPMT_PUBLIC, for the list
+//   ASSAY_ASSIGN(Bytes signature, key->Sign(statement));     // TPMT_SIGNATURE over SHA-256(statement)
 //
-// Contract: docs/formats/tpm.md, "The run key". Made in the NULL hierarchy from random numbers that are kept
-// nowhere, used with a random authorisation that only this object has. Where a resource manager keeps
-// connections apart the key lives in a connection of its own, and the TPM forgets it when that is closed,
-// however the process ends; elsewhere it lies in the one connection that there is, and the authorisation
-// alone keeps others from it. A key that the TPM has lost is never made again: Sign() says StateError
-// "run-key.lost" from then on, lost() is true, and whoever needs a key starts a new run.
+// Contract: docs/formats/tpm.md, "The run key". The key is made in the NULL hierarchy from random numbers
+// that are not kept, and is used with a random authorisation value that only this object holds. Where a
+// resource manager separates connections, the key has a connection of its own, and the TPM forgets the key
+// when the connection closes, however the process ends. Without a resource manager the key lives in the
+// shared connection, and only the authorisation value protects it from other users of the TPM. A key that the
+// TPM has lost is never made again: Sign() then fails with StateError "run-key.lost", lost() is true, and the
+// attester has to start a new run.
 #pragma once
 
 #include <atomic>
@@ -24,8 +25,8 @@
 
 namespace assay::tpm {
 
-// Connections of this kind have transient objects of their own: the kernel's resource manager, or tpm2-abrmd.
-// What is not known to have one counts as a TPM with one connection.
+// Whether a resource manager (the kernel's, or tpm2-abrmd) stands behind this TCTI, so that each connection
+// has transient objects of its own. An unknown TCTI counts as one without.
 bool HasResourceManager(std::string_view tcti);
 
 class RunKey {
@@ -43,7 +44,7 @@ class RunKey {
  private:
   RunKey() = default;
   std::unique_ptr<Tpm> own_;  // the connection of its own
-  Tpm* tpm_ = nullptr;        // that, or the shared one
+  Tpm* tpm_ = nullptr;        // points to own_, or to the shared connection
   Bytes public_;
   std::atomic<bool> lost_{false};
 };

@@ -79,7 +79,7 @@ TEST_F(RunKeyTest, OutlivesABrokenConnectionAndNotAReset) {
   EXPECT_FALSE(key_->lost());
   ASSERT_TRUE(swtpm_.Stop());
   EXPECT_FALSE(key_->Sign(AsBytes("x")));
-  EXPECT_FALSE(key_->lost());  // nobody knows yet
+  EXPECT_FALSE(key_->lost());  // it was not noticed yet
   auto started = SoftwareTpm::Start({.state_dir = dir_ + "/state", .run_dir = dir_ + "/run", .preload = ""});
   ASSERT_TRUE(started) << started.error().Message();
   swtpm_ = std::move(*started);

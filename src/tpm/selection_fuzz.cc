@@ -1,4 +1,4 @@
-// PCR selections as text: what parses is said again in one way only.
+// PCR selections as text: a text that parses has one normal form, which parses to the same selection.
 #include "base/fuzzing.h"
 #include "tpm/attest_data.h"
 

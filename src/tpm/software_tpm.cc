@@ -27,7 +27,8 @@ std::string SocketPath(const SoftwareTpmOptions& o) { return o.run_dir + "/swtpm
 std::string PidPath(const SoftwareTpmOptions& o) { return o.run_dir + "/swtpm.pid"; }
 std::string FreshPath(const SoftwareTpmOptions& o) { return o.run_dir + "/swtpm.fresh"; }
 
-// Runs a program to its end or lets it live on, apart from our terminal and signals, output into the log.
+// Runs a program to its end or leaves it running, detached from our terminal and signals. Its output goes to
+// the log.
 Result<pid_t> Spawn(const std::vector<std::string>& command, const SoftwareTpmOptions& o) {
   std::vector<char*> argv;
   argv.reserve(command.size() + 1);
@@ -50,7 +51,7 @@ Result<pid_t> Spawn(const std::vector<std::string>& command, const SoftwareTpmOp
   posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
   posix_spawn_file_actions_addopen(&files, 1, log_path.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
   posix_spawn_file_actions_adddup2(&files, 1, 2);
-  // A session of its own: the terminal's Ctrl-C must not end the TPM before its user.
+  // The program gets a session of its own: Ctrl-C at the terminal must not end the TPM before the attester.
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
   sigset_t none, defaults;
   sigemptyset(&none);
@@ -66,7 +67,7 @@ Result<pid_t> Spawn(const std::vector<std::string>& command, const SoftwareTpmOp
   return pid;
 }
 
-// swtpm_setup's configuration, with a CA that is ours and not the machine's.
+// Writes swtpm_setup's configuration for our own CA instead of the machine's.
 Result<std::string> WriteCaConfig(const std::string& dir) {
   ASSAY_TRY(MakeDirs(dir, 0700));
   ASSAY_TRY(WriteFileAtomic(
@@ -109,7 +110,7 @@ bool IsOurs(pid_t pid, const SoftwareTpmOptions& o) {
 
 bool Running(pid_t pid) {
   if (pid <= 0) return false;
-  waitpid(pid, nullptr, WNOHANG);  // if it is our child: a zombie is not running
+  waitpid(pid, nullptr, WNOHANG);  // reaps it if it is our child, since a zombie does not run
   Result<Bytes> stat = ReadFile("/proc/" + std::to_string(pid) + "/stat", 4096);
   if (!stat) return false;
   const std::string_view text = AsText(*stat);
@@ -117,7 +118,7 @@ bool Running(pid_t pid) {
   return close != std::string_view::npos && close + 2 < text.size() && text[close + 2] != 'Z';
 }
 
-// A socket's file is there before anybody listens at it.
+// Whether a process listens at the socket. The socket's file exists before that.
 bool Listens(const std::string& path) {
   const UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_un address{};
@@ -190,7 +191,7 @@ Result<> SoftwareTpm::Stop() {
     if (Alive()) {
       kill(pid_, SIGKILL);
       for (int i = 0; i < 100 && Alive(); ++i) std::this_thread::sleep_for(milliseconds(10));
-      if (Alive()) return Fail(StateError("tpm.stop", "swtpm does not end"));
+      if (Alive()) return Fail(StateError("tpm.stop", "swtpm does not stop"));
     }
   }
   pid_ = -1;

@@ -1,14 +1,16 @@
 // The embedded software TPM: swtpm, started, adopted, watched and stopped. A software TPM proves nothing
 // about hardware; the evidence says that it is software.
 //
-//   ASSAY_ASSIGN(SoftwareTpm swtpm, SoftwareTpm::Start({.state_dir = "/var/lib/assay/swtpm", .run_dir =
-//   "/run/assayd"})); Tpm::Connect(swtpm.tcti());
+//   #include "tpm/tpm.h"
+//   ASSAY_ASSIGN(SoftwareTpm swtpm, SoftwareTpm::Start({.state_dir = "/var/lib/assay/swtpm",
+//                                                       .run_dir = "/run/assayd", .preload = {}}));
+//   ASSAY_ASSIGN(std::unique_ptr<Tpm> tpm, Tpm::Connect(swtpm.tcti()));
 //
-// Contract: swtpm outlives a killed attester, so that PCRs and list stay together; Start() then adopts the
-// one that runs (its pid file is checked against /proc). Stop() ends only what Start() started or adopted.
-// The CA's keys lie on the same machine, so its certificates prove no more than the TPM does. Its output goes
-// to run_dir/swtpm.log. The state folder is made with manufacturing (swtpm_setup) at the first start, mode
-// 0700.
+// Contract: swtpm outlives a killed attester, so that PCRs and list stay together. Start() then adopts the
+// running swtpm (its pid file is checked against /proc). Stop() ends only a process that Start() started or
+// adopted. The CA's keys lie on the same machine, so its certificates prove no more than the TPM does.
+// swtpm's output goes to run_dir/swtpm.log. The first Start() makes the state folder (mode 0700) and
+// manufactures the TPM in it (swtpm_setup).
 #pragma once
 
 #include <sys/types.h>
@@ -23,8 +25,9 @@ struct SoftwareTpmOptions {
   std::string state_dir;  // permanent state
   std::string run_dir;    // sockets, pid file, log; short (a socket path has 107 bytes)
   std::string preload;    // LD_PRELOAD for swtpm (benchmarks add a chip's delay with it); empty: none
-  // Folder of a CA of this machine's own (swtpm_localca), made if it is not there, mode 0700: a TPM that is
-  // made gets an EK certificate by it. Its root is kCaRoot, its issuer kCaIssuer. Empty: no certificate.
+  // The folder of a certificate authority of this machine (swtpm_localca); it is made, with mode 0700, if it
+  // is missing. A newly made TPM gets an EK certificate from it. The root is kCaRoot, the issuer kCaIssuer.
+  // Empty: the TPM gets no certificate.
   std::string ca_dir = {};
 };
 
@@ -36,7 +39,8 @@ class SoftwareTpm {
   std::string tcti() const;
   pid_t pid() const { return pid_; }
   bool adopted() const { return adopted_; }
-  // Its PCRs began empty and nobody has said TakenUp() since, also if whoever started it was killed.
+  // Its PCRs began empty, and TakenUp() has not been called since, not even by an earlier process that was
+  // killed.
   bool fresh() const { return fresh_; }
   Result<> TakenUp();
   bool Alive() const;

@@ -76,7 +76,7 @@ TPM2B_PUBLIC AkTemplate(AkKind kind) {
                        TPMA_OBJECT_ADMINWITHPOLICY | TPMA_OBJECT_NODA | TPMA_OBJECT_RESTRICTED |
                        TPMA_OBJECT_SIGN_ENCRYPT;
   Fill(p.authPolicy, MakeAkPolicy().whole.view());
-  // What makes this primary key ours, and none that another program derives.
+  // The label makes this primary key different from those that other programs derive.
   constexpr std::string_view kLabel = "assay-ak-v1";
   if (kind == AkKind::kEccP256) {
     SignsByP256(p);

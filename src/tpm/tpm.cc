@@ -33,7 +33,7 @@ TpmError::Kind Classify(TSS2_RC rc) {
   }
 }
 
-// Runs a command, again while the TPM asks for patience.
+// Runs a command, and repeats it while the TPM asks for that.
 TSS2_RC WithRetry(const std::function<TSS2_RC()>& command) {
   const auto deadline = std::chrono::steady_clock::now() + kRetryFor;
   for (auto wait = std::chrono::milliseconds(2);; wait = std::min(wait * 2, std::chrono::milliseconds(200))) {
@@ -116,9 +116,9 @@ Result<> Tpm::Impl::Open() {
   gone = false;
   ASSAY_TRY(Run("TPM2_Startup", [&] {
     const TSS2_RC started = Esys_Startup(ctx(), TPM2_SU_CLEAR);
-    return started == TPM2_RC_INITIALIZE ? TSS2_RC_SUCCESS : started;  // the usual case: started before
+    return started == TPM2_RC_INITIALIZE ? TSS2_RC_SUCCESS : started;  // usually the TPM was started before
   }));
-  // No resource manager stands before a software TPM: what a killed process left there is taken away.
+  // A software TPM has no resource manager, so the objects of a killed process are flushed here.
   if (tcti_name.starts_with("swtpm:")) ASSAY_TRY(FlushLeftovers());
   FindRunKey();
   return {};
@@ -135,7 +135,7 @@ Result<> Tpm::Impl::FlushLeftovers() {
     const TPML_HANDLE& handles = data->data.handles;
     for (UINT32 i = 0; i < handles.count; ++i) {
       if (!run.name.empty() && handles.handle[i] == run.tpm_handle) continue;
-      // A session's type is part of the handle under which it is flushed, not of the one that is listed.
+      // The handle for flushing a session includes its type; the listed handle does not.
       ESYS_TR object = kNone;
       TSS2_RC rc = Esys_TR_FromTPMPublic(ctx(), handles.handle[i], kNone, kNone, kNone, &object);
       if (rc == TSS2_RC_SUCCESS) rc = Esys_FlushContext(ctx(), object);
@@ -187,7 +187,8 @@ Result<PcrValues> Tpm::Impl::ReadPcrs(const PcrSelection& selection, ESYS_TR ses
       ASSAY_TRY(Run("TPM2_PCR_Read", [&] {
         return Esys_PCR_Read(ctx(), session, kNone, kNone, &left, &update, Out(read), Out(digests));
       }));
-      // Values of one moment: the TPM counts the extends between two reads.
+      // All values must be of the same moment. The TPM's update counter tells whether a PCR was extended
+      // between two reads.
       changed = counter.value_or(update) != update;
       counter = update;
       UINT32 next = 0;
@@ -217,7 +218,7 @@ Tpm::Tpm(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Tpm::~Tpm() = default;
 
 Result<std::unique_ptr<Tpm>> Tpm::Connect(const std::string& tcti) {
-  // The library's own messages go to stderr, unasked; errors are told by ours.
+  // The library prints messages to stderr by default. They are switched off, since our errors report them.
   static std::once_flag quiet;
   std::call_once(quiet, [] { setenv("TSS2_LOG", "all+NONE", 0); });  // NOLINT(concurrency-mt-unsafe)
   auto impl = std::make_unique<Impl>();
@@ -278,7 +279,7 @@ Result<ClockInfo> Tpm::ReadClock() {
 }
 
 Result<std::vector<HashAlg>> Tpm::ActiveBanks(std::uint32_t pcr) {
-  if (pcr >= 24) return Fail(UsageError("a PCR is 0 to 23"));
+  if (pcr >= 24) return Fail(UsageError("a PCR number must be 0 to 23"));
   std::lock_guard lock(impl_->mutex);
   EsysPtr<TPMS_CAPABILITY_DATA> data;
   TPMI_YES_NO more = 0;
@@ -294,11 +295,10 @@ Result<std::vector<HashAlg>> Tpm::ActiveBanks(std::uint32_t pcr) {
     if (alg && CanHash(*alg))
       banks.push_back(*alg);
     else
-      log::Warn("tpm: PCR {} has a bank {:#06x} that is not extended here: quotes can't rest on it", pcr,
+      log::Warn("tpm: PCR {} has a bank {:#06x} that can't be extended here, so quotes can't use it", pcr,
                 s.hash);
   }
-  if (banks.empty())
-    return Fail(StateError("tpm.no-bank", fmt::format("PCR {} has no bank that can be used", pcr)));
+  if (banks.empty()) return Fail(StateError("tpm.no-bank", fmt::format("PCR {} has no usable bank", pcr)));
   return banks;
 }
 
@@ -328,7 +328,7 @@ Result<Digest> Tpm::ReadPcrProtected(HashAlg bank, std::uint32_t pcr) {
 }
 
 Result<> Tpm::Extend(RawExtend /*token*/, std::uint32_t pcr, std::span<const Digest> values) {
-  if (pcr >= 24) return Fail(UsageError("a PCR is 0 to 23"));
+  if (pcr >= 24) return Fail(UsageError("a PCR number must be 0 to 23"));
   if (values.empty() || values.size() > TPM2_NUM_PCR_BANKS)
     return Fail(UsageError("extend: one value for each bank"));
   TPML_DIGEST_VALUES digests{};
@@ -363,11 +363,11 @@ Result<Ak> Tpm::CreateAk(AkKind kind) {
 
 Result<ESYS_TR> Tpm::Impl::AkHandle(AkKind kind, const Bytes& public_area) {
   if (const auto loaded = aks.find(kind); loaded != aks.end()) return loaded->second;
-  EsysPtr<TPM2B_PUBLIC> pub;  // after Reconnect(): the same key is derived again
+  EsysPtr<TPM2B_PUBLIC> pub;  // after Reconnect() the same key is derived again
   ASSAY_ASSIGN(const ESYS_TR handle, Primary(AkTemplate(kind), pub));
   aks[kind] = handle;
   ASSAY_ASSIGN(const Bytes area, Marshalled(pub->publicArea, Tss2_MU_TPMT_PUBLIC_Marshal, "the AK"));
-  if (area != public_area) return Fail(StateError("tpm.other-tpm", "the TPM derives another AK than before"));
+  if (area != public_area) return Fail(StateError("tpm.other-tpm", "the TPM derived another AK than before"));
   return handle;
 }
 
@@ -395,7 +395,7 @@ Result<SignedQuote> Tpm::Impl::Quote(ESYS_TR key, ESYS_TR session, const PcrSele
   ASSAY_TRY(SatisfyAkPolicy(session, TPM2_CC_Quote));
   TPM2B_DATA data{};
   Fill(data, qualifying);
-  const TPMT_SIG_SCHEME scheme = {.scheme = TPM2_ALG_NULL, .details = {}};  // the key's own
+  const TPMT_SIG_SCHEME scheme = {.scheme = TPM2_ALG_NULL, .details = {}};  // the scheme of the key itself
   const TPML_PCR_SELECTION pcrs = ToTss(selection);
   EsysPtr<TPM2B_ATTEST> attest;
   EsysPtr<TPMT_SIGNATURE> signature;
@@ -409,7 +409,7 @@ Result<SignedQuote> Tpm::Impl::Quote(ESYS_TR key, ESYS_TR session, const PcrSele
 }
 
 Result<SignedQuote> Tpm::MakeQuote(const Ak& ak, const PcrSelection& selection, ByteView qualifying) {
-  if (qualifying.size() > 64) return Fail(UsageError("a quote qualifies at most 64 bytes"));
+  if (qualifying.size() > 64) return Fail(UsageError("qualifying data has at most 64 bytes"));
   std::lock_guard lock(impl_->mutex);
   ASSAY_ASSIGN(const ESYS_TR key, impl_->AkHandle(ak.kind_, ak.public_));
   ASSAY_ASSIGN(const ESYS_TR session, impl_->PolicySession());

@@ -1,15 +1,16 @@
 // A TPM 2.0 over any TCTI: PCRs, the AK, quotes. ESYS inside; no TSS header is included here.
 //
+//   // given: std::span<const Digest> digests, const PcrSelection& selection, ByteView qualifying
 //   ASSAY_ASSIGN(std::unique_ptr<Tpm> tpm, Tpm::Connect("swtpm:path=/run/assay/swtpm.sock"));
 //   ASSAY_ASSIGN(std::vector<HashAlg> banks, tpm->ActiveBanks(10));
 //   ASSAY_TRY(tpm->Extend(RawExtend::ForRecorder(), 10, digests));     // one digest for each active bank
 //   ASSAY_ASSIGN(Ak ak, tpm->CreateAk(AkKind::kEccP256));
-//   ASSAY_ASSIGN(SignedQuote q, tpm->MakeQuote(ak, selection, qualifying));
+//   ASSAY_ASSIGN(SignedQuote quote, tpm->MakeQuote(ak, selection, qualifying));
 //
 // Contract: safe from several threads (one command at a time). TPM_RC_RETRY, YIELDED, TESTING and NV_RATE are
 // retried for a bounded time. Every failure is a TpmError that says what it means for the caller (Kind).
-// After kGone all calls fail with kGone until Reconnect() succeeds; nothing is assumed about a command whose
-// answer did not come.
+// After kGone all calls fail with kGone until Reconnect() succeeds; whether a command took effect is unknown
+// when its answer did not come.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +35,7 @@ struct TpmError : ErrorInfo {
   std::string Message() const override;  // with the decoded text
 };
 
-// The right to extend a PCR: only the recorder makes one, so that every extend can be found by this name.
+// The right to extend a PCR. Only the recorder makes one, so that a search for this name finds every extend.
 class RawExtend {
  public:
   static RawExtend ForRecorder() { return {}; }
@@ -48,17 +49,17 @@ struct TpmInfo {
   std::string manufacturer;  // "IBM", "INTC"
   std::string vendor;        // "SW   TPM"
   std::string firmware;      // "8217.4131"
-  bool software = false;     // by manufacturer and vendor string: a statement, not a proof
+  bool software = false;     // told by manufacturer and vendor string, which is no proof
 };
 
 enum class AkKind { kEccP256, kRsa2048 };
 enum class EkKind { kEccP256, kRsa2048 };  // TCG EK Credential Profile 2.5: templates L-2 and L-1
 
-// Who the TPM says that it is; the certificate is what vouches for it.
+// The EK, by which the TPM says which TPM it is. The certificate is the proof of it.
 struct EkIdentity {
   EkKind kind = EkKind::kEccP256;
   Bytes public_area;  // TPMT_PUBLIC
-  Bytes certificate;  // X.509 DER as in NV, without what pads it; empty: the TPM has none
+  Bytes certificate;  // X.509 DER as in NV, without the padding; empty: the TPM has none
   Bytes chain;        // DER certificates one after the other, as in NV; may be empty
 };
 
@@ -88,16 +89,18 @@ class Tpm {
   Result<TpmInfo> Info();
   Result<ClockInfo> ReadClock();
   // Banks in which this PCR is allocated, in the TPM's order. Banks of algorithms that can't be computed here
-  // are left out and named in a warning: Extend() leaves them alone, and no quote may rest on them.
+  // are left out and named in a warning; Extend() does not extend them, and no quote may use them.
   Result<std::vector<HashAlg>> ActiveBanks(std::uint32_t pcr);
   Result<PcrValues> ReadPcrs(const PcrSelection& selection);
-  // In a session salted with the EK and audited by HMAC, so that the bus can't lie about the answer.
+  // Reads in a session that is salted with the EK and protected by HMAC, so that an attacker on the bus can't
+  // change the answer.
   Result<Digest> ReadPcrProtected(HashAlg bank, std::uint32_t pcr);
   Result<> Extend(RawExtend token, std::uint32_t pcr, std::span<const Digest> values);
 
   Result<Bytes> EkPublic(EkKind kind);  // TPMT_PUBLIC
-  // The EK that a certificate in NV is for, ECC before RSA; without any, the ECC one. An RSA EK that is not
-  // kept in the TPM is derived for this, which takes a chip some seconds; once for each connection.
+  // The EK that a certificate in NV is for (ECC before RSA), or the ECC one if NV holds no certificate. An
+  // RSA EK that is not persistent in the TPM is derived, once for each connection; this takes a chip some
+  // seconds.
   Result<EkIdentity> Identity();
   // TPM2_ActivateCredential: the secret (at most 32 bytes) that MakeCredential() wrapped for this AK of this
   // EK. credential: TPM2B_ID_OBJECT without its size; secret: TPM2B_ENCRYPTED_SECRET without its size.

@@ -1,9 +1,13 @@
-// Internal: what the parts of Tpm share: the connection, the loaded keys, a command run with patience.
+// Internal: what the parts of Tpm share: the connection, the loaded keys, and Run(), which repeats a command
+// that the TPM asks to repeat.
 //
-//   ASSAY_TRY(impl_->Run("TPM2_ReadClock", [&] { return Esys_ReadClock(impl_->ctx(), ...); }));
+//   // given: const auto& impl
+//   EsysPtr<TPMS_TIME_INFO> time;
+//   ASSAY_TRY(impl.Run("TPM2_ReadClock",
+//                      [&] { return Esys_ReadClock(impl.ctx(), kNone, kNone, kNone, Out(time)); }));
 //
-// Contract: the caller holds `mutex`. A handle that the TPM gave away with Close() is never used again: keys
-// are primary ones, and are derived anew.
+// Contract: the caller holds `mutex`. Close() forgets all handles: keys are primary keys and are derived anew
+// on the next connection.
 #pragma once
 
 #include <cstring>
@@ -54,8 +58,8 @@ struct Tpm::Impl {
   Result<SignedQuote> Quote(ESYS_TR key, ESYS_TR session, const PcrSelection& selection, ByteView qualifying);
 
   // identity.cc
-  std::optional<EkIdentity> identity;  // read once: a TPM that is exchanged shows by its AK
-  ESYS_TR rsa_ek = kNone;              // the identity's, if it had to be derived: that takes a chip seconds
+  std::optional<EkIdentity> identity;  // read once; an exchanged TPM is noticed because its AK differs
+  ESYS_TR rsa_ek = kNone;              // kept loaded if it had to be derived, which takes a chip seconds
   struct LoadedEk {
     enum class Kind { kDerived, kKept, kInTpm };  // flushed after use; kept loaded; a persistent key
     ESYS_TR handle = kNone;
@@ -72,7 +76,7 @@ struct Tpm::Impl {
   struct RunKeyState {
     ESYS_TR handle = kNone;
     TPM2_HANDLE tpm_handle = 0;  // to find it again on another connection
-    Bytes auth, name;            // empty: there is none
+    Bytes auth, name;            // empty: there is no run key
   };
   RunKeyState run;
   Result<Bytes> CreateRunKey();  // TPMT_PUBLIC

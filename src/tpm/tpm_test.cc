@@ -85,7 +85,7 @@ TEST_F(TpmTest, QuotesWithTheAkOnly) {
     const auto verified = VerifyQuoteSignature(*key, altered, quote->signature);
     ASSERT_FALSE(verified);
     EXPECT_EQ(verified.error().code(), "quote.signature");
-    // Every shorter form is an error, none a crash.
+    // Every shorter form is an error, and none crashes.
     for (std::size_t n = 0; n < quote->attest.size(); ++n)
       EXPECT_FALSE(ParseQuote(ByteView(quote->attest).first(n)));
     for (std::size_t n = 0; n < ak->public_area().size(); ++n)
@@ -123,7 +123,8 @@ TEST_F(TpmTest, IsAdoptedNotStartedTwice) {
   ASSERT_TRUE(second);
   EXPECT_TRUE(second->adopted());
   EXPECT_EQ(second->pid(), swtpm_.pid());
-  // Whoever started it was killed before it took up the empty PCRs: so the next one must.
+  // The process that started it was killed before it called TakenUp(): so the next one must take up the empty
+  // PCRs.
   EXPECT_TRUE(second->fresh());
   ASSERT_TRUE(second->TakenUp());
   EXPECT_FALSE(second->fresh());

@@ -1,9 +1,10 @@
 // The table of engines, best first, and the choice among them.
 //
-//   for (const EngineEntry& e : Engines()) fmt::print("{}: {}\n", e.name, e.probe() ? "works" : "does not");
+//   // given: const EngineOptions& options, Recorder& recorder
+//   for (const EngineEntry& e : Engines()) log::Info("{}: {}", e.name, e.probe() ? "works" : "fails");
 //   ASSAY_ASSIGN(EngineChoice choice, StartEngine(options, recorder));
 //
-// Contract: an engine is added here, and nowhere else. docs/how-to-add.md.
+// Contract: this table is the only place where an engine is added. docs/how-to-add.md.
 #pragma once
 
 #include <memory>

@@ -1,6 +1,6 @@
 // Internal: records for the kernel's audit system, as type TRUSTED_APP.
 //
-//   Audit audit;
+//   const Audit audit;
 //   audit.Send("op=appraise cause=unknown-digest res=0", false);
 //
 // Contract: where there is no audit system, or it does not let us (a container), Send() does nothing;

@@ -1,8 +1,8 @@
 // Internal: what an engine's user holds of it. A thread of the engine that hangs in a file system keeps the
 // engine itself; the user lets go all the same.
 //
-//   auto engine = std::make_shared<Fanotify>(options, recorder);
-//   return std::unique_ptr<Engine>(std::make_unique<EngineHandle>(std::move(engine)));
+//   // given: std::shared_ptr<Engine> engine
+//   const std::unique_ptr<Engine> handle = std::make_unique<EngineHandle>(std::move(engine));
 //
 // Contract: once stopped, the engine touches nothing that is not its own.
 #pragma once

@@ -1,9 +1,10 @@
 // Internal: threads that do jobs which may hang in a file system, each user's in turn.
 //
+//   // given: uid_t uid
 //   Lane lane({.workers = 2});
-//   lane.Push(uid, [](bool dropped) { ... });
-//   lane.Tick();                          // ten times a second
-//   const bool all_back = lane.Stop(2s);  // what waits is called with dropped = true
+//   lane.Push(uid, [](bool dropped) { log::Info("{}", dropped ? "dropped" : "done"); });
+//   lane.Tick();                                                    // ten times a second
+//   const bool all_back = lane.Stop(std::chrono::seconds(2)); // what waits is called with dropped = true
 //
 // Contract: users take turns, and each has its jobs done in order. A user other than root holds at most
 // `share` workers, all of them together leave `for_root` of the most there may be. Where jobs wait and none

@@ -1,7 +1,8 @@
 // Internal: lets tasks go on whose file is not measured in time, after the list says so.
 //
-//   LateAnswers late(recorder, 5s);
-//   late.Push({.path = path, .context = [=] { return ContextOf(tid, "exec"); }, .answer = [=] { allow(); }});
+//   // given: Recorder& recorder, const LateTask& task
+//   LateAnswers late(recorder, std::chrono::seconds(5));
+//   late.Push(task);
 //   late.Tick();   // ten times a second
 //
 // Contract: `unanswered` is recorded and extended before `answer` is called; what came together shares a

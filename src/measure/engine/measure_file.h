@@ -1,10 +1,10 @@
 // Measuring one file from the user's side, as an engine does it: lease, hash, record.
 //
-//   ASSAY_ASSIGN(const Recorded recorded, MeasurePath("/usr/bin/ls", ContextOf(getpid(), "start"),
-//   recorder));
+//   // given: const Context& context, Recorder& recorder
+//   ASSAY_ASSIGN(const Recorded recorded, MeasurePath("/usr/bin/ls", context, recorder));
 //
-// Contract: content that can't be read, or that somebody writes to, is recorded as a violation. The call
-// blocks for as long as the file's file system does.
+// Contract: content that can't be read, or that is open for writing, is recorded as a violation. The call
+// blocks as long as the file's file system does.
 #pragma once
 
 #include <string>

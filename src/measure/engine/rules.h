@@ -1,9 +1,13 @@
 // Internal: the policy at work, for one use of one file, whatever the engine.
 //
+//   // given: const EngineOptions& options, int fd, const std::string& path, pid_t tid,
+//   // given: const Context& context
 //   Rules rules(options);
 //   Use use = rules.Look(fd, path, tid, {{Func::kBprmCheck, kMayExec}});
-//   if (!use.ruling.any()) ...                        // nobody's business; lasting() says for how long
-//   const bool allow = rules.Settle(use, digest, context);
+//   if (use.ruling.any()) {
+//     ASSAY_ASSIGN(const Digest digest, HashFd(fd, HashAlg::kSha256, nullptr));
+//     const bool allowed = rules.Settle(use, &digest, context);
+//   }
 //
 // Contract: Look() rules without the digest, Settle() with it: a rule may ask whether the digest is known.
 // Where the policy has an appraise rule for it and the digest is not in the manifest, Settle() says so in the

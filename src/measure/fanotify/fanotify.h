@@ -1,5 +1,6 @@
 // The fanotify engine: permission events of the kernel's fanotify hold the task that loads code.
 //
+//   // given: const EngineOptions& options, Recorder& recorder
 //   ASSAY_ASSIGN(std::unique_ptr<Engine> engine, StartFanotify(options, recorder));
 //
 // Contract: measure/engine/engine.h.

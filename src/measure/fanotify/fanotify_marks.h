@@ -1,5 +1,6 @@
 // Internal: the marks that the fanotify engine puts on files.
 //
+//   // given: int file
 //   ASSAY_ASSIGN(UniqueFd group, OpenGroup());
 //   ASSAY_TRY(IgnoreUntilModified(group.get(), file, true));   // the kernel takes it back by itself
 //

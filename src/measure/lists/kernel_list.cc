@@ -17,21 +17,21 @@ namespace {
 
 constexpr HashAlg kBank = HashAlg::kSha256;
 constexpr std::size_t kMaxCommandLine = std::size_t{64} << 10;
-constexpr std::uint64_t kMaxList = std::uint64_t{1} << 30;  // bytes kept; a larger list is refused
+constexpr std::uint64_t kMaxList = std::uint64_t{1} << 30;  // bytes in memory; a larger list is refused
 
 }  // namespace
 
 struct KernelList::Impl {
   KernelListOptions options;
   tpm::Tpm* tpm = nullptr;
-  UniqueFd kernel;  // its position is behind what was read
+  UniqueFd kernel;  // its position is after the bytes that were read
   HashAlg columns = HashAlg::kSha1;
   UniqueFd copy;
   EventFd growth;
   std::mutex quiescing;  // one quote at a time
 
-  mutable std::mutex mutex;         // of all that follows
-  std::vector<std::uint64_t> ends;  // offset in the copy behind each record
+  mutable std::mutex mutex;         // guards the members below
+  std::vector<std::uint64_t> ends;  // the end of each record in the copy
   std::uint64_t violations = 0;
   Digest value = Digest::Filled(kBank, 0);
   Checkpoints checkpoints;
@@ -64,7 +64,7 @@ Result<> KernelList::Impl::Append(const ima::RecordView& record) {
   if (!fits)
     return Fail(StateError(
         "kernel-ima.column",
-        fmt::format("record {} of the kernel's list has a hash that is not its data's", ends.size())));
+        fmt::format("record {} of the kernel's list has a hash that is not that of its data", ends.size())));
   const Digest column = record.violation() ? Digest::Filled(kBank, 0)
                                            : ima::TemplateDigest(kBank, record.template_name, record.data);
   const Bytes encoded = ima::EncodeRecord(record.pcr, column, record.template_name, record.data);
@@ -78,7 +78,8 @@ Result<> KernelList::Impl::Append(const ima::RecordView& record) {
   return {};
 }
 
-// The file goes on where the last read ended, and ends with a whole record.
+// Reads what the kernel has added. The file continues where the last read ended, and ends with a whole
+// record.
 Result<> KernelList::Impl::Read() {
   ASSAY_ASSIGN(const Bytes added, ReadAll(kernel.get(), kMaxList));
   ima::ListReader reader(added, columns, ends.size());
@@ -99,7 +100,8 @@ Result<Digest> KernelList::Impl::Present() const {
   return of_bank->second.at(options.pcr);
 }
 
-// The kernel extends after it has appended: the PCR is behind the list by some records, if not by none.
+// The number of records that give this PCR value. The kernel extends after it has appended, so the PCR may
+// lack the last records.
 std::optional<std::uint64_t> KernelList::Impl::CountFor(const Digest& present) const {
   const auto all = checkpoints.All();
   const auto it = std::find_if(all.rbegin(), all.rend(), [&](const auto& c) { return c.second == present; });
@@ -127,10 +129,9 @@ Result<std::unique_ptr<KernelList>> KernelList::Open(KernelListOptions options, 
   std::unique_ptr<KernelList> list(new KernelList(std::move(impl)));
   ASSAY_TRY(list->Sync());
   if (list->State().count < 2)
-    return Fail(
-        StateError("kernel-ima.silent",
-                   "the kernel's list has nothing but boot_aggregate: no policy of its IMA measures"));
-  // Whether its PCR is explained, now and not at the first challenge.
+    return Fail(StateError("kernel-ima.silent",
+                           "the kernel's list has only the boot_aggregate, so no IMA policy measures"));
+  // Checks that the list explains the PCR now, and not only at the first challenge.
   ASSAY_TRY(list->Quiesce([](const RecorderState&) { return Result<>(); }));
   return list;
 }
@@ -172,7 +173,7 @@ Result<> KernelList::Quiesce(const std::function<Result<>(const RecorderState&)>
   const std::lock_guard one(d.quiescing);
   bool explained = false;
   for (int i = 0; i < kTries; ++i) {
-    // The list after the PCR: then it has all that the PCR has.
+    // The list is read after the PCR, so that it has every record that the PCR has.
     ASSAY_ASSIGN(const Digest present, d.Present());
     ASSAY_TRY(Sync());
     std::optional<RecorderState> state;
@@ -193,13 +194,13 @@ Result<> KernelList::Quiesce(const std::function<Result<>(const RecorderState&)>
     return Fail(StateError("kernel-ima.busy", "the kernel measures faster than can be quoted: ask again"));
   const Error unexplained = StateError(
       "kernel-ima.pcr-unexplained",
-      fmt::format("PCR {} holds what the kernel's list does not: something else extends it", d.options.pcr));
+      fmt::format("the kernel's list does not explain PCR {}: something else extends it", d.options.pcr));
   const std::lock_guard lock(d.mutex);
   d.fault = unexplained;
   return Fail(unexplained);
 }
 
-// A description of its own: readers have their own position, and can't write.
+// The file is opened again, so that a reader has a position of its own and can't write.
 Result<UniqueFd> KernelList::OpenList() const {
   return assay::Open(fmt::format("/proc/self/fd/{}", impl_->copy.get()), O_RDONLY);
 }

@@ -1,17 +1,18 @@
-// The kernel's own measurement list, read and served where the kernel measures by a policy: the `kernel-ima`
-// engine. Nothing here extends a PCR.
+// The kernel's own measurement list, for the `kernel-ima` engine: it is read and served where the kernel
+// itself measures by a policy. No function here extends a PCR.
 //
+//   // given: tpm::Tpm& tpm
 //   ASSAY_ASSIGN(std::unique_ptr<KernelList> list, KernelList::Open({}, tpm));
-//   ASSAY_TRY(list->Sync());              // what the kernel has added since; also done for each quote
+//   ASSAY_TRY(list->Sync());              // reads what the kernel has added; also done for each quote
 //
-// Contract: reads binary_runtime_measurements_sha256, which Linux has since 6.10, or the classic file with
-// its SHA-1 columns, and keeps a copy with SHA-256 columns in memory: the copy is what is served. The
-// template data is the kernel's, byte for byte; a SHA-1 column that is not that of its data is StateError
-// "kernel-ima.column". A list of boot_aggregate alone is "kernel-ima.silent": no policy measures.
-// The kernel appends before it extends, and goes on meanwhile: Quiesce() finds the record up to which list
-// and PCR agree, and calls fn again if the PCR moved while it ran; "kernel-ima.busy" after kTries. A PCR that
-// no part of the list explains is "kernel-ima.pcr-unexplained". Only the SHA-256 bank is vouched for: in
-// others the kernel may have extended a padded SHA-1. Source: Linux 6.12 security/integrity/ima/ima_fs.c,
+// Contract: it reads binary_runtime_measurements_sha256 (since Linux 6.10), or the classic file with its
+// SHA-1 columns, and serves a copy in memory that has SHA-256 columns. The template data is the kernel's,
+// byte for byte. A SHA-1 column that does not match its data is StateError "kernel-ima.column". A list with
+// only the boot_aggregate is "kernel-ima.silent": no policy measures. The kernel appends a record before it
+// extends the PCR, and does not stop for a quote. So Quiesce() finds the record up to which list and PCR
+// agree, and calls fn again if the PCR changed during the call; "kernel-ima.busy" after kTries. A PCR that no
+// prefix of the list explains is "kernel-ima.pcr-unexplained". Only the SHA-256 bank is checked: in other
+// banks the kernel may have extended a padded SHA-1. Source: Linux 6.12 security/integrity/ima/ima_fs.c,
 // ima_queue.c.
 #pragma once
 
@@ -34,9 +35,9 @@ class KernelList final : public ListSource {
   static Result<std::unique_ptr<KernelList>> Open(KernelListOptions options, tpm::Tpm& tpm);
   ~KernelList() override;
   Result<> Sync();
-  // The last Sync's outcome, and whether the last quote's PCR was explained.
+  // The result of the last Sync(), and whether the list explained the PCR of the last quote.
   Result<> Health() const;
-  // What the kernel was told to measure, as far as its command line says: "ima_policy=tcb". Its word only.
+  // The kernel's IMA policy as its command line tells it: "ima_policy=tcb". Nothing proves it.
   static std::string PolicyOptions();
 
   std::uint32_t Pcr() const override;
@@ -44,7 +45,7 @@ class KernelList final : public ListSource {
   RecorderState State() const override;
   Result<> Quiesce(const std::function<Result<>(const RecorderState&)>& fn) override;
   Result<UniqueFd> OpenList() const override;
-  Result<UniqueFd> OpenJournal() const override;  // empty: the kernel does not say who
+  Result<UniqueFd> OpenJournal() const override;  // an empty file: the kernel does not tell who loaded a file
   Result<std::uint64_t> OffsetOf(std::uint64_t record) const override;
   int GrowthFd() const override;
 

@@ -32,7 +32,7 @@ class KernelListTest : public RecorderTest {
       extends.push_back(bank == HashAlg::kSha256 ? sha256 : Digest::Filled(bank, 7));
     ASSERT_TRUE(tpm_->Extend(tpm::RawExtend::ForTest(), 10, extends));
   }
-  // As the kernel: the list first, then the PCR.
+  // Appends to the list and then extends the PCR, as the kernel does.
   void Append(std::string_view path, std::string_view content, bool extended = true) {
     const Bytes data = ima::EncodeNg(DigestOf(content), path);
     const HashAlg columns = per_bank_ ? HashAlg::kSha256 : HashAlg::kSha1;

@@ -1,10 +1,14 @@
-// The measurement list that is quoted and shown, and the PCR that vouches for it: the recorder's own list, or
-// the kernel's.
+// The measurement list that is quoted and shown, with the PCR that proves it: the recorder's own list, or the
+// kernel's.
 //
-//   ASSAY_TRY(source.Quiesce([&](const RecorderState& s) { return quote(s); }));   // list and PCR agree
-//   ASSAY_ASSIGN(UniqueFd list, source.OpenList());       // records up to s.list_bytes; it only grows
+//   // given: ListSource& source
+//   ASSAY_TRY(source.Quiesce([](const RecorderState& state) -> Result<> {
+//     log::Info("{} records in {} bytes", state.count, state.list_bytes);   // list and PCR agree: quote now
+//     return {};
+//   }));
+//   ASSAY_ASSIGN(UniqueFd list, source.OpenList());   // the file only grows
 //
-// Contract: the list file has columns of ListBank(), begins with record 0, grows and never changes. Safe from
+// Contract: the list file has columns of ListBank(), begins with record 0, and is append-only. Safe from
 // any thread.
 #pragma once
 
@@ -25,13 +29,14 @@ struct RecorderState {
   std::uint64_t count = 0;    // records in the list file
   std::uint64_t entries = 0;  // measurements, those inside groups included
   std::uint64_t violations = 0;
-  std::uint64_t overflow = 0;   // extended, but not kept
-  std::uint64_t gaps = 0;       // restarts of the attester within this list
-  bool degraded = false;        // TPM gone or list unwritable: nothing is recorded until it is mended
+  std::uint64_t overflow = 0;  // records that were extended but not kept
+  std::uint64_t gaps = 0;      // restarts of the attester within this list
+  bool degraded =
+      false;  // the TPM is gone or the list can't be written: nothing is recorded until Recover() succeeds
   std::string degraded_reason;  // an error's code and sentence
   std::uint64_t list_bytes = 0;
   std::uint64_t journal_bytes = 0;
-  std::vector<std::pair<HashAlg, Digest>> pcr_values;         // as computed from the list, per active bank
+  std::vector<std::pair<HashAlg, Digest>> pcr_values;         // computed from the list, for each active bank
   std::vector<std::pair<std::uint64_t, Digest>> checkpoints;  // (records so far, PCR in the list's bank)
 };
 
@@ -41,10 +46,9 @@ class ListSource {
   virtual std::uint32_t Pcr() const = 0;
   virtual HashAlg ListBank() const = 0;
   virtual RecorderState State() const = 0;  // cheap; without checkpoints
-  // Runs fn when the list makes the PCR what it is, and sees to it that this holds while it runs: fn may be
-  // called again where it did not.
+  // Runs fn while the list explains the PCR exactly. fn may be called again if the PCR changed while it ran.
   virtual Result<> Quiesce(const std::function<Result<>(const RecorderState&)>& fn) = 0;
-  // Read-only, at offset 0; growth is seen through them.
+  // The descriptors are read-only and at offset 0. Later growth of the files can be read through them.
   virtual Result<UniqueFd> OpenList() const = 0;
   virtual Result<UniqueFd> OpenJournal() const = 0;
   // Offset of record n in the list file; n <= count.
@@ -52,8 +56,8 @@ class ListSource {
   virtual int GrowthFd() const = 0;  // an eventfd: readable after growth (for poll)
 };
 
-// PCR values along the list, by which a verifier names what was tampered with: all of the last kExact
-// records, and kThin at most of those before, evenly.
+// PCR values along the list, by which a verifier finds the record that was tampered with. The last kExact
+// values are all kept; of the earlier ones at most kThin, evenly spaced.
 class Checkpoints {
  public:
   static constexpr std::size_t kExact = 256, kThin = 256;

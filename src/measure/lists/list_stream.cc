@@ -13,7 +13,7 @@ constexpr std::size_t kMaxWindow = ima::kMaxRecord + (64 << 10);
 ListStream::ListStream(int fd, HashAlg bank, ListPlace from, std::uint64_t end)
     : fd_(fd), bank_(bank), place_(from), end_(end), window_at_(from.offset) {}
 
-// The window begins with the next record and has `size` bytes, or what is left of the list.
+// Fills the window from the next record on, with `size` bytes or the rest of the list.
 Result<> ListStream::Fill(std::size_t size) {
   window_.resize(std::min<std::uint64_t>(size, end_ - place_.offset));
   window_at_ = place_.offset;
@@ -34,7 +34,8 @@ Result<std::optional<ima::RecordView>> ListStream::Next() {
       if (*next) (*next)->offset += window_at_;
       return next;
     }
-    // Cut by the window, or bad: a larger window tells, up to the size of the largest record.
+    // The record is either cut off by the window or malformed. A larger window tells which, up to the size of
+    // the largest record.
     const bool all = window_at_ + window_.size() == end_ && window_at_ == place_.offset;
     if (all || size > kMaxWindow) return next;
     ASSAY_TRY(Fill(size));

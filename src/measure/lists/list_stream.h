@@ -1,11 +1,13 @@
 // Internal: reads a list file record by record in bounded memory, also while it grows.
 //
+//   // given: int fd, const RecorderState& state
+//   #include "measure/lists/list_source.h"
 //   ListStream stream(fd, HashAlg::kSha256, {.offset = 0, .index = 0}, state.list_bytes);
-//   ASSAY_ASSIGN(std::optional<ima::RecordView> r, stream.Next());       // nullopt at the end
+//   ASSAY_ASSIGN(std::optional<ima::RecordView> record, stream.Next());       // nullopt at the end
 //
-// Contract: for lists of ours, which have no kexec header. A view is valid until the next call. Holds one
-// window of the file, larger only for a record that is larger. After an error, place() is where the bad
-// record begins.
+// Contract: for our own lists, which have no kexec header. A view is valid until the next call. The stream
+// holds one window of the file in memory, which is as large as the largest record needs. After an error,
+// place() is the beginning of the bad record.
 #pragma once
 
 #include <cstdint>

@@ -29,7 +29,7 @@ ListView::Place ListView::Nearest(std::uint64_t offset) const {
 
 Result<Bytes> ListView::Read(std::uint64_t offset, std::size_t size, std::uint64_t list_end) {
   Bytes out;
-  if (kind_.bank == list_bank_ && kind_.form == ListForm::kBinary) {  // the file itself
+  if (kind_.bank == list_bank_ && kind_.form == ListForm::kBinary) {  // the view is the file itself
     if (offset >= list_end) return out;
     out.resize(std::min<std::uint64_t>(size, list_end - offset));
     ASSAY_TRY(PReadExact(fd_, out.data(), out.size(), static_cast<off_t>(offset)));

@@ -1,11 +1,14 @@
-// Internal: the list in another bank's columns or as text, read at any offset without holding it.
+// Internal: reads the list as text or with the columns of another bank, at any offset, without holding all of
+// it in memory.
 //
+//   // given: int list_fd, std::uint64_t offset, std::uint64_t list_end
 //   ListView view(list_fd, HashAlg::kSha256, {.bank = HashAlg::kSha1, .form = ListForm::kAscii});
-//   ASSAY_ASSIGN(Bytes part, view.Read(offset, 128 << 10, state.list_bytes));     // shorter only at the end
+//   ASSAY_ASSIGN(Bytes part, view.Read(offset, 128 << 10, list_end));     // shorter only at the end
 //
-// Contract: offsets are the same for every view of one kind, at all times. Memory: a window of the list, and
-// a place for every kStride records passed. Reading on costs what is read; reading back or far ahead costs
-// the way from the nearest place. Not safe from several threads.
+// Contract: an offset means the same byte in every view of one kind, at all times. The view holds a window of
+// the list, and the place of every kStride-th record that it has passed. A sequential read costs only the
+// bytes read. A read elsewhere costs the records between the nearest known place and its offset. Not safe
+// from several threads.
 #pragma once
 
 #include <cstdint>
@@ -38,7 +41,7 @@ class ListView {
   int fd_;
   HashAlg list_bank_;
   ListKind kind_;
-  Place last_;                 // where the last read ended: the record that holds its end
+  Place last_;                 // the record in which the last read ended
   std::vector<Place> places_;  // of each kStride-th record passed
 };
 

@@ -1,4 +1,4 @@
-// The views of a list, read in any portions and from any offset, against a list that is shown record by
+// Compares the views of a list, read in any portions and from any offset, with the list rendered record by
 // record.
 #include <sys/mman.h>
 #include <unistd.h>
@@ -38,7 +38,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const ListKind kind{.bank = (data[2] & 1) != 0 ? HashAlg::kSha1 : HashAlg::kSha384,
                       .form = (data[2] & 2) != 0 ? ListForm::kAscii : ListForm::kBinary};
   const ByteView all(data + 3, size - 3);
-  // Ours: no kexec header, records of PCR 10, whole ones up to the end that the recorder names.
+  // A list of our own: no kexec header, records of PCR 10, and only whole records up to the end that the
+  // recorder gives.
   if (ima::HasKexecHeader(all)) return 0;
   ima::ListReader reader(all, HashAlg::kSha256);
   while (true) {

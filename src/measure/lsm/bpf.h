@@ -1,6 +1,7 @@
 // Internal: libbpf behind stateless deleters, and the few calls that need a Result.
 //
-//   ASSAY_ASSIGN(BpfObjectPtr object, bpf::OpenObject(bytes));
+//   #include "measure/lsm/embedded.h"
+//   ASSAY_ASSIGN(bpf::ObjectPtr object, bpf::OpenObject(EmbeddedLsmObject()));
 //   ASSAY_TRY(bpf::Load(*object));
 //
 // Contract: libbpf's own messages are collected and travel in the error (LibError "libbpf"); nothing is

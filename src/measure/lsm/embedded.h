@@ -1,6 +1,9 @@
 // Internal: the two files that are built with the attester and carried inside it, so that measuring the
 // attester measures them.
 //
+//   const ByteView elf = EmbeddedLsmObject();
+//   log::Info("{} bytes", elf.size());
+//
 // Contract: the bytes are there for the program's whole life.
 #pragma once
 

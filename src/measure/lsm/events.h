@@ -1,7 +1,8 @@
 // Internal: what the lsm engine's hooks tell without waiting, made into records; and what ran while nobody
 // answered.
 //
-//   ASSAY_ASSIGN(auto events, LsmEvents::Start(programs, recorder));
+//   // given: const LsmPrograms& programs, Cgroups& cgroups, Recorder& recorder
+//   ASSAY_ASSIGN(std::unique_ptr<LsmEvents> events, LsmEvents::Start(programs, cgroups, recorder));
 //
 // Contract: one thread of its own, which asks no file system; what has to be read is read by others, each
 // user's in turn, so that a server that never answers silences nothing. Nobody waits for them, so they may

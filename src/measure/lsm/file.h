@@ -1,6 +1,8 @@
 // Internal: from a request of the lsm engine to a descriptor of exactly that file, and the names of things.
 //
-//   ASSAY_ASSIGN(RequestedFile file, OpenRequested(request, programs));
+//   // given: const assay_request& request, const LsmPrograms& programs
+//   ASSAY_ASSIGN(RequestedFile requested, OpenRequested(request, programs));
+//   log::Info("{} {}", HookName(request.kind, request.detail), requested.path);
 //
 // Contract: what is returned is the file that the waiting thread is about to load: the kernel itself compared
 // the inodes and said so (ASSAY_IDENTIFY). Nothing but regular files is opened. Of the waiting thread only

@@ -2,9 +2,11 @@
 // it the program of one process (the gate), and one question: GETXATTR of ASSAY_XATTR, asked by the kernel
 // in the name of the thread that waits.
 //
-//   ASSAY_ASSIGN(auto gate, Gate::Start({.dir = "/run/assayd/gate", .ask = [&](pid_t tid, GateReply reply,
-//     bool hurry) { queue.Push(tid, std::move(reply)); }, .mark = [&](pid_t pid) { return programs.Mark(pid,
-//     ...); }}));
+//   // given: const std::function<void(pid_t, GateReply, bool)>& ask, const LsmPrograms& programs
+//   #include "measure/lsm/programs.h"
+//   GateOptions options{.dir = "/run/assayd/gate", .ask = ask, .mark = {}};
+//   options.mark = [&](pid_t pid) { return programs.Mark(pid, ASSAY_ROLE_GATE); };
+//   ASSAY_ASSIGN(std::unique_ptr<Gate> gate, Gate::Start(std::move(options)));
 //   gate->Beat();   // at least each `limit`
 //
 // Contract: `ask` runs on a thread of the gate's; where it is told to hurry, no other thread reads questions

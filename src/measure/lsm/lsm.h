@@ -1,5 +1,6 @@
 // The lsm engine: BPF programs on the kernel's LSM hooks hold the task that loads code.
 //
+//   // given: const EngineOptions& options, Recorder& recorder
 //   ASSAY_ASSIGN(std::unique_ptr<Engine> engine, StartLsm(options, recorder));
 //
 // Contract: measure/engine/engine.h; docs/notes/2026-11-24-lsm-engine.md.

@@ -1,7 +1,8 @@
 // Internal: whether what lies pinned under our names is what we would load, attached where we would attach
 // it.
 //
-//   ASSAY_TRY(CheckPins("/run/assayd/engine/bpf", *fresh, {"control", "missed"}));
+//   // given: bpf_object& fresh
+//   ASSAY_TRY(CheckPins("/run/assayd/engine/bpf", fresh, {"control", "missed"}));
 //
 // Contract: `fresh` is loaded in this kernel, not attached. Each of its loaded programs must have a pinned
 // link NAME of LSM type at the same kernel function, to a program with the same instructions, which use the

@@ -1,7 +1,9 @@
 // Internal: the BPF programs in the kernel: loaded, attached all or none, pinned so that they outlive us, and
 // the maps through which they are talked to.
 //
-//   ASSAY_ASSIGN(auto programs, LsmPrograms::Open({"/run/assayd/bpf", guard, policy.text()}));
+//   // given: std::uint32_t pid, const Policy& policy
+//   #include "measure/policy/policy.h"
+//   ASSAY_ASSIGN(auto programs, LsmPrograms::Open({"/run/assayd/bpf", false, policy.text()}));
 //   programs->control().gate = pid;
 //
 // Contract: Open() takes over what an earlier attester of the same build and policy left pinned (adopted())

@@ -1,8 +1,9 @@
 // Internal: whether the kernel still calls the lsm engine's programs, found by doing what they are called
 // for.
 //
-//   ASSAY_ASSIGN(auto self, LsmSelf::Start("/run/assayd/engine"));
-//   for (const std::string& name : self->Ask(programs, gate_pid)) log::Error("{} is silent", name);
+//   // given: const LsmPrograms& programs, pid_t gate
+//   ASSAY_ASSIGN(std::unique_ptr<LsmSelf> self, LsmSelf::Start("/run/assayd/engine"));
+//   for (const std::string& name : self->Ask(programs, gate)) log::Error("{} is silent", name);
 //
 // Contract: nothing that Ask() does lasts, and no program treats it as a load: the asking thread is named in
 // the map `control` meanwhile. A deed that could not be done asks nothing. What can't be asked (the ends of

@@ -1,6 +1,7 @@
 // Internal: answers the programs' questions about what file systems lie on.
 //
-//   ASSAY_ASSIGN(auto storage, LsmStorage::Open());
+//   // given: const assay_request& request, const LsmPrograms& programs
+//   ASSAY_ASSIGN(std::unique_ptr<LsmStorage> storage, LsmStorage::Open());
 //   if ((request.flags & ASSAY_UNJUDGED) != 0) storage->Judge(programs);   // before the file is touched
 //
 // Contract: Judge() answers for each file system that has no answer for the present raw_seq, which is read

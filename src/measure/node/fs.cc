@@ -32,10 +32,11 @@ namespace {
 constexpr unsigned kThreads = 4;
 constexpr std::size_t kMaxHandles = 8192;  // of users other than root
 constexpr int kMaxStale = 16;
-constexpr double kRemember = 1;  // seconds the kernel may keep names and attributes, also after our death
+// Seconds that the kernel may cache names and attributes, also after our death.
+constexpr double kRemember = 1;
 constexpr fuse_ino_t kFirstNode = FUSE_ROOT_ID + 1;
-// Each lookup of `measure` answers with an inode of its own: the kernel lets one writer into an inode at a
-// time, and nobody shall wait for another one's slow file.
+// Each lookup of `measure` returns another inode. The kernel lets only one writer write to an inode at a
+// time, and a caller must not wait for the slow file of another caller.
 constexpr fuse_ino_t kFirstMeasure = fuse_ino_t{1} << 32;
 
 enum class What { kList, kCount, kViolations, kPolicy, kRefusals, kStatus, kMeasure };
@@ -49,15 +50,15 @@ struct Node {
 // One open file.
 struct Handle {
   const Node* node = nullptr;
-  uid_t uid = 0;         // of who opened it
-  bool governs = false;  // who opened it may say what is measured
-  std::string content;   // of a small file, as it was when opened
-  std::mutex mutex;      // of what follows
+  uid_t uid = 0;         // of the process that opened it
+  bool governs = false;  // the process that opened it may decide what is measured
+  std::string content;   // of a small file, at the time of the open
+  std::mutex mutex;      // guards the members below
   std::optional<ListView> view;
   LineSplitter splitter;
-  std::string policy;                  // that was written through it so far
+  std::string policy;                  // the text that was written through this handle so far
   std::atomic<std::uint64_t> seen{0};  // end of the list when it was last read to its end
-  FusePollPtr poll;                    // who waits for growth; under Impl::mutex
+  FusePollPtr poll;                    // of the process that waits for growth; guarded by Impl::mutex
 };
 
 }  // namespace
@@ -71,10 +72,10 @@ struct Fs::Impl {
   std::vector<Node> nodes;
   timespec since{};
   std::atomic<fuse_ino_t> next_measure{kFirstMeasure};
-  std::mutex mutex;  // of the next three
+  std::mutex mutex;  // guards the next three members
   std::uint64_t next_handle = 1;
   std::map<std::uint64_t, std::shared_ptr<Handle>> handles;
-  std::set<std::shared_ptr<Handle>> waiting;  // for growth
+  std::set<std::shared_ptr<Handle>> waiting;  // handles that wait for growth
   std::unique_ptr<MeasurePool> pool;
   FuseSessionPtr session;
   bool mounted = false;
@@ -183,7 +184,7 @@ void GetAttr(fuse_req_t req, fuse_ino_t ino, fuse_file_info* /*fi*/) {
   fuse_reply_attr(req, &st, kRemember);
 }
 
-// A shell's `>` cuts it to nothing first: that is all that can be set.
+// A shell's `>` truncates the file first. This is the only change of attributes that is accepted.
 void SetAttr(fuse_req_t req, fuse_ino_t ino, struct stat* /*attr*/, int to_set, fuse_file_info* fi) {
   const Node* node = ImplOf(req).NodeOf(ino);
   constexpr int kOfTruncation =
@@ -214,7 +215,7 @@ void Open(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
   const Node* node = fs.NodeOf(ino);
   const uid_t uid = fuse_req_ctx(req)->uid;
   const int access = fi->flags & O_ACCMODE;
-  // Either way, as the mode says, and never both.
+  // The file can be opened for reading or for writing, as its mode allows, but never for both.
   if (node == nullptr || access == O_RDWR || (node->mode & (access == O_WRONLY ? 0222 : 0444)) == 0) {
     fuse_reply_err(req, node == nullptr ? EISDIR : EACCES);
     return;
@@ -234,11 +235,11 @@ void Open(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
     fi->fh = fs.next_handle++;
     fs.handles.emplace(fi->fh, std::move(handle));
   }
-  fi->direct_io = 1;  // sizes are not known beforehand
+  fi->direct_io = 1;  // the size is not known in advance
   fi->nonseekable = access == O_WRONLY ? 1 : 0;
   const std::uint64_t number = fi->fh;
   if (fuse_reply_open(req, fi) == 0) return;
-  std::lock_guard lock(fs.mutex);  // interrupted: there will be no release
+  std::lock_guard lock(fs.mutex);  // the open was interrupted, so no release will come
   fs.handles.erase(number);
 }
 
@@ -278,8 +279,8 @@ void Read(fuse_req_t req, fuse_ino_t /*ino*/, std::size_t size, off_t offset, fu
   }
 }
 
-// Each write makes what was written so far the policy, so that its error is that write's: a close() that
-// fails is overlooked by many. Shells write line by line.
+// Each write loads the text that was written so far as the policy, so that the write itself fails if the text
+// is wrong: many programs ignore an error of close(). Shells write line by line.
 void WritePolicy(fuse_req_t req, Handle& handle, std::string_view text) {
   Fs::Impl& fs = ImplOf(req);
   if (!handle.governs || !Governs(fuse_req_ctx(req)->pid)) {
@@ -297,7 +298,7 @@ void WritePolicy(fuse_req_t req, Handle& handle, std::string_view text) {
     fuse_reply_write(req, text.size());
     return;
   }
-  log::Error("the new policy is not taken: {}", loaded.error().Message());
+  log::Error("the new policy is not accepted: {}", loaded.error().Message());
   fuse_reply_err(req, EINVAL);
 }
 
@@ -310,8 +311,8 @@ void Write(fuse_req_t req, fuse_ino_t /*ino*/, const char* data, std::size_t siz
     WritePolicy(req, *handle, {data, size});
     return;
   }
-  // A node that was opened by somebody else and handed on: a program with more rights may write its messages
-  // to it unawares.
+  // The node was opened by a process of another user and passed on: a program with more rights could write
+  // its messages to it without knowing.
   if (handle->node->what != What::kMeasure || ctx->uid != handle->uid) {
     fuse_reply_err(req, EPERM);
     return;
@@ -330,13 +331,13 @@ void Write(fuse_req_t req, fuse_ino_t /*ino*/, const char* data, std::size_t siz
     return;
   }
   if (!fs.pool) {
-    fuse_reply_err(req, EOPNOTSUPP);  // the kernel records, and takes no requests
+    fuse_reply_err(req, EOPNOTSUPP);  // the kernel records and accepts no requests
     return;
   }
   std::vector<std::size_t> ends;
   for (const RequestLine& line : *lines) ends.push_back(line.end);
-  // A line that fails ends the write after the lines before it: the caller writes the rest again, and then
-  // gets its error.
+  // A line that fails ends the write after the lines before it. The caller then writes the rest again and
+  // gets the error.
   auto answer = [req, handle, ends, size](std::size_t done, int error) {
     if (error == 0) {
       fuse_reply_write(req, size);
@@ -373,7 +374,7 @@ void Poll(fuse_req_t req, fuse_ino_t /*ino*/, fuse_file_info* fi, fuse_pollhandl
     return;
   }
   if (handle->view) {
-    if (poll) {  // before looking: growth in between wakes it
+    if (poll) {  // set before the state is read, so that growth in between wakes the poller
       std::lock_guard lock(fs.mutex);
       handle->poll = std::move(poll);
       fs.waiting.insert(handle);
@@ -414,7 +415,8 @@ fuse_lowlevel_ops Operations() {
 
 // ---- Threads
 
-// A loop of our own instead of libfuse's: it ends when told, without an unmount that could wait for others.
+// A loop of our own instead of libfuse's: it ends on request, without an unmount that could wait for other
+// processes.
 void Fs::Impl::Serve() {
   FuseBuffer buffer;
   while (fuse_session_exited(session.get()) == 0) {
@@ -426,8 +428,8 @@ void Fs::Impl::Serve() {
     }
     if (wait[1].revents != 0) return;
     const int n = fuse_session_receive_buf(session.get(), &buffer.buf);
-    if (n == -EINTR || n == -EAGAIN) continue;  // another thread took it
-    if (n <= 0) return;                         // unmounted by somebody else
+    if (n == -EINTR || n == -EAGAIN) continue;  // another thread got the request
+    if (n <= 0) return;                         // another process has unmounted it
     fuse_session_process_buf(session.get(), &buffer.buf);
   }
 }
@@ -453,11 +455,11 @@ void Fs::Impl::WatchGrowth() {
 
 // ---- Mounting
 
-// What a killed predecessor left; a living one is left alone.
+// Removes the mount that a killed attester left. The mount of a running one is kept.
 Result<> Fs::Impl::TakeAwayStale() const {
-  struct statvfs st{};  // always asks the server; stat() may be answered from memory
+  struct statvfs st{};  // always makes a request to the server; stat() may be answered from the cache
   for (int i = 0; i < kMaxStale && statvfs(options.mount_point.c_str(), &st) != 0 && errno == ENOTCONN; ++i) {
-    log::Info("{}: the file system of a killed attester is taken away", options.mount_point);
+    log::Info("{}: the file system of a killed attester is unmounted", options.mount_point);
     if (umount2(options.mount_point.c_str(), MNT_DETACH) != 0)
       return Fail(OsError("umount2", options.mount_point, errno));
   }
@@ -486,9 +488,9 @@ Result<> Fs::Impl::MountIt() {
     return Fail(OsError("mount", options.mount_point, errno));
   mounted = true;
   if (fuse_session_mount(session.get(), fmt::format("/dev/fd/{}", device.get()).c_str()) != 0)
-    return Fail(LibError("fuse", "the session does not take its device"));
-  device.Release();  // the session's from here on
-  // Without asking the file system: nobody serves it yet.
+    return Fail(LibError("fuse", "the session does not accept its device"));
+  device.Release();  // the session owns it from here on
+  // No request must be made to the file system, because it is not served yet.
   struct statx stx{};
   if (statx(AT_FDCWD, options.mount_point.c_str(), AT_STATX_DONT_SYNC, 0, &stx) != 0)
     return Fail(OsError("statx", options.mount_point, errno));
@@ -502,8 +504,8 @@ Result<> Fs::Impl::MountIt() {
   return {};
 }
 
-// Who waits for an answer gets one, then the threads end, then the connection: what is still open somewhere
-// fails from then on.
+// First the waiting callers get an answer, then the threads end, and then the connection. Requests through
+// descriptors that are still open fail from then on.
 Fs::Impl::~Impl() {
   if (pool) pool->Stop();
   stop.Signal();

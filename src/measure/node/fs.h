@@ -1,16 +1,17 @@
-// /run/assay: a small FUSE file system with the names and formats of the kernel's securityfs/ima, and what we
-// add.
+// /run/assay: a small FUSE file system with the names and formats of the kernel's securityfs/ima, and some
+// files of our own.
 //
-//   ASSAY_ASSIGN(std::unique_ptr<Fs> fs, Fs::Mount({.mount_point = "/run/assay"}, recorder, &recorder));
+//   // given: FsOptions options, Recorder& recorder
+//   ASSAY_ASSIGN(std::unique_ptr<Fs> fs, Fs::Mount(std::move(options), recorder, &recorder));
 //
-//   ascii_runtime_measurements[_ALG], binary_runtime_measurements[_ALG], runtime_measurements_count,
-//   violations, policy (write rules, or a path), refusals (JSON lines), status (JSON), measure (write
-//   "path\n" or "fd:N\n": returns when the content is recorded)
+// Its files are ascii_runtime_measurements[_ALG], binary_runtime_measurements[_ALG],
+// runtime_measurements_count, violations, policy (write rules, or a path), refusals (JSON lines), status
+// (JSON) and measure (write "path\n" or "fd:N\n": the write returns when the content is recorded).
 //
 // Contract: the unsuffixed lists have SHA-1 columns, as the kernel's; a suffixed one has its bank's, and
-// exists for each active bank. A list ends with a whole record and grows; poll() reports growth. What is
-// measured for a caller is a file it has open for reading, or, for root, names. A dead server makes reads
-// fail, it never blocks them; what it left mounted is taken away at the next start. docs/formats/runassay.md
+// exists for each active bank. A list always ends with a whole record; poll() reports growth. A caller can
+// have a file measured that it has open for reading; root can also name a path. Reads fail when the server
+// has died, and never block. The next start removes a mount that a dead server left. docs/formats/runassay.md
 #pragma once
 
 #include <chrono>
@@ -25,20 +26,21 @@
 namespace assay::measure {
 
 struct FsOptions {
-  std::string mount_point;                             // made if it isn't there
-  std::function<std::string()> status;                 // the content of `status`: JSON
-  std::function<std::string()> policy;                 // the content of `policy`: rules
-  std::function<Result<>(std::string_view)> load;      // takes what is written to `policy`; empty: read-only
-  std::function<std::string()> refusals;               // the content of `refusals`: JSON lines
-  std::vector<HashAlg> banks;                          // the suffixed lists to show
-  bool world_readable = false;                         // else root only, as the kernel's
-  std::chrono::milliseconds measure_deadline{30'000};  // a write to `measure` is answered in this time
-  QuotaOptions quota{};                                // of users other than root, at `measure`
+  std::string mount_point;              // it is made if it is missing
+  std::function<std::string()> status;  // the content of `status`: JSON
+  std::function<std::string()> policy;  // the content of `policy`: rules
+  std::function<Result<>(std::string_view)>
+      load;                               // gets what is written to `policy`; empty: the file is read-only
+  std::function<std::string()> refusals;  // the content of `refusals`: JSON lines
+  std::vector<HashAlg> banks;             // the suffixed lists to show
+  bool world_readable = false;            // false: only root can read, as with the kernel's files
+  std::chrono::milliseconds measure_deadline{30'000};  // the time in which a write to `measure` is answered
+  QuotaOptions quota{};                                // for users other than root, at `measure`
 };
 
 class Fs {
  public:
-  // recorder: what `measure` records with; null: writing to it fails with EOPNOTSUPP.
+  // recorder: records what is measured through `measure`; null: a write to `measure` fails with EOPNOTSUPP.
   static Result<std::unique_ptr<Fs>> Mount(FsOptions options, ListSource& list, Recorder* recorder);
   ~Fs();                 // unmounts
   dev_t Device() const;  // of its files

@@ -1,4 +1,4 @@
-// /run/assay in a private mount namespace, as its readers and callers meet it.
+// Tests /run/assay in a private mount namespace, through the file system calls of its readers and callers.
 // Long file: all of it runs against one mounted node with its recorder and TPM.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -39,7 +39,7 @@ constexpr char kPolicy[] = "measure func=BPRM_CHECK\n";
 
 Digest DigestOf(std::string_view s) { return Hash(HashAlg::kSha256, AsBytes(s)); }
 
-// Another process with other rights. Its exit code.
+// Runs `body` in another process with other rights, and returns its exit code.
 template <typename Body>
 int InChild(Body body, uid_t uid = 0) {
   const pid_t pid = fork();
@@ -105,7 +105,7 @@ class FsTest : public ::testing::Test {
     chmod(path.c_str(), mode);
     return path;
   }
-  // errno of writing a request; 0: measured.
+  // Writes a request and returns its errno, or 0 if the file was measured.
   static int Ask(const std::string& node, std::string_view request) {
     const int fd = open(node.c_str(), O_WRONLY | O_CLOEXEC);
     if (fd < 0) return errno;
@@ -197,7 +197,7 @@ TEST_F(FsTest, TakesAPolicyFromRoot) {
   EXPECT_EQ(write(fd.get(), "audit\n", 6), 6);  // as a shell writes it, line by line
   EXPECT_EQ(taken(), "measure\naudit\n");
   EXPECT_EQ(InChild([&] { return write(fd.get(), "measure", 7) < 0 ? errno : 0; }, 4711), EPERM);
-  // User 0 alone is not enough: a container's has no capability over the machine.
+  // User 0 alone is not sufficient: that of a container has no capability over the machine.
   const auto without = [](std::vector<int> dropped) {
     __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
     __user_cap_data_struct data[2] = {};
@@ -294,18 +294,19 @@ TEST_F(FsTest, MeasuresByPathAndByDescriptor) {
   const std::string a = Put("a", "content a"), b = Put("b", "content b");
   EXPECT_EQ(Ask(a + "\n"), 0);
   EXPECT_EQ(Measured(a, "content a"), 1);
-  auto fd = Open(b, O_RDWR);  // its own writer: measured, and said
+  // The caller itself has the file open for writing: it is measured and the violation recorded.
+  auto fd = Open(b, O_RDWR);
   EXPECT_EQ(AskForFd(Node("measure"), fd->get()), 0);
   EXPECT_EQ(Measured(b, "content b"), 1);
   EXPECT_EQ(Text("violations"), "1\n");
   EXPECT_EQ(lseek(fd->get(), 0, SEEK_CUR), 0);
-  // Of a removed file and of one in memory.
+  // The file may be removed, or in memory only.
   const std::string gone = Put("gone", "removed");
   auto removed = Open(gone, O_RDONLY);
   unlink(gone.c_str());
   EXPECT_EQ(AskForFd(Node("measure"), removed->get()), 0);
   EXPECT_EQ(Measured(gone, "removed"), 1);
-  // From a shell, which cuts the node first.
+  // From a shell, which truncates the node first.
   EXPECT_EQ(system(("/bin/sh -c 'exec 7<" + a + "; echo fd:7 > " + Node("measure") + "'").c_str()), 0);
   EXPECT_EQ(system(("echo " + a + " >> " + Node("measure")).c_str()), 0);
 }
@@ -362,7 +363,7 @@ TEST_F(FsTest, ForgedRequestsAreRefused) {
         Case{std::string("/a\0b\n", 5), EINVAL}, Case{std::string(5000, 'x') + "\n", ENAMETOOLONG},
         Case{"/unfinished", ENODATA}})
     EXPECT_EQ(Ask(c.request), c.error) << c.request;
-  // Descriptors that give no right to read, or are no files.
+  // Descriptors without the right to read, and descriptors that are no regular files.
   const std::string a = Put("a", "content");
   auto only_path = Open(a, O_PATH), only_write = Open(a, O_WRONLY), pipe_end = Open(fifo, O_RDWR);
   EXPECT_EQ(AskForFd(Node("measure"), only_path->get()), EBADF);
@@ -395,14 +396,14 @@ TEST_F(FsTest, UsersMeasureWhatTheyHaveOpenAndSeeNoLists) {
                            "policy", "runtime_measurements_count"})
     EXPECT_EQ(InChild([&] { return open(Node(name).c_str(), O_RDONLY) < 0 ? errno : 0; }, kUser), EACCES)
         << name;
-  // A node that root opened and handed on gives no more rights, and the other way round.
+  // A node that root opened and passed on gives a user no more rights, and a user's node gives root none.
   const int opened = open(node.c_str(), O_WRONLY);
   const std::string line = secret + "\n";
   EXPECT_EQ(InChild([&] { return write(opened, line.data(), line.size()) < 0 ? errno : 0; }, kUser), EPERM);
   close(opened);
 }
 
-// Neither fills one user the list, nor makes he the machine untrusted by what he only shows.
+// One user can neither fill the list nor make the machine untrusted with files that no program has loaded.
 TEST_F(FsTest, UsersCauseNoMoreRecordsThanTheirQuota) {
   options_.quota = {.user = {.burst = 3, .per_minute = 1, .share = 100},
                     .all = {.burst = 5, .per_minute = 1, .share = 100},
@@ -436,7 +437,7 @@ TEST_F(FsTest, UsersCauseNoMoreRecordsThanTheirQuota) {
   for (int i = 0; i < 300 && limits() < 2; ++i) usleep(10'000);
   usleep(700'000);
   EXPECT_EQ(limits(), 2) << "one for each user";
-  // What a user can write to at the same time proves nothing, and is no violation.
+  // Content that the user can write to at the same time proves nothing, and is not a violation.
   const std::string own = Put("own", "mine", 0666);
   EXPECT_EQ(InChild([&] { return AskForFd(node, open(own.c_str(), O_RDWR)); }, 4713), ETXTBSY);
   EXPECT_EQ(Text("violations"), "0\n");

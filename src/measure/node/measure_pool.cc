@@ -37,7 +37,7 @@ struct Job {
   Clock::time_point due;
   std::size_t done = 0;
   bool answered = false;
-  std::atomic<dev_t> device{0};  // of the file that is being opened or read
+  std::atomic<dev_t> device{0};  // the device of the file that is being opened or read
 };
 using JobPtr = std::shared_ptr<Job>;
 
@@ -47,10 +47,10 @@ int ToErrno(const Error& e) {
   if (e.code() == "measure.no-right") return EACCES;
   if (e.code() == "measure.late") return ETIMEDOUT;
   if (e.code() == "measure.quota") return EDQUOT;
-  return EIO;  // the recorder: nothing is recorded at present
+  return EIO;  // the recorder does not record at present
 }
 
-// No path begins like this: what is recorded so was shown by a user, and loaded by nobody.
+// No path begins like this, so the name tells that a user had the file measured and no program loaded it.
 std::string ShownName(uid_t uid, const std::string& path) {
   return "measure:" + std::to_string(uid) + ":" + path;
 }
@@ -72,7 +72,7 @@ struct MeasurePool::State {
   std::uint64_t finished = 0, finished_at_tick = 0;
   bool stopping = false, ticking = true;
 
-  void Answer(Job& job, int error);  // mutex is held
+  void Answer(Job& job, int error);  // the caller holds the mutex
   JobPtr TakeWaiting();
   void Tick();
   void TellLimits(std::unique_lock<std::mutex>& lock, bool end);
@@ -92,7 +92,8 @@ void Count(std::map<uid_t, unsigned>& of, uid_t uid, int by) {
 
 void AddWorker(const std::shared_ptr<MeasurePool::State>& state) {
   ++state->workers;
-  // Detached: one that hangs in a file system can't be joined. It holds what it touches.
+  // The thread is detached, because a thread that hangs in a file system can't be joined. It holds a
+  // reference to everything that it uses.
   std::thread([state] { state->Work(); }).detach();
 }
 
@@ -103,7 +104,7 @@ void MeasurePool::State::Answer(Job& job, int error) {
   job.answer(job.done, error);
 }
 
-// The next job whose user doesn't hold too many workers yet.
+// The next job whose user does not occupy too many workers.
 JobPtr MeasurePool::State::TakeWaiting() {
   for (auto at = waiting.begin(); at != waiting.end(); ++at) {
     const uid_t uid = (*at)->caller.uid;
@@ -119,8 +120,8 @@ JobPtr MeasurePool::State::TakeWaiting() {
   return nullptr;
 }
 
-// Each block: is the caller still there, does a writer wait? A writer is let in, and the content then counts
-// as written to.
+// Before each block this checks whether the caller still waits, and whether a writer waits. A waiting writer
+// is let in, and the content then counts as modified.
 Result<Digest> MeasurePool::State::Hash(Job& job, int fd, bool& held) {
   const auto look = [&]() -> Result<> {
     {
@@ -136,14 +137,14 @@ Result<Digest> MeasurePool::State::Hash(Job& job, int fd, bool& held) {
   return assay::HashFd(fd, recorder->options().list_bank, {.before_block = look});
 }
 
-// Counted before it is recorded: many workers of one user are no way around.
+// The quota is taken before the record is made, so that many workers of one user can't exceed it.
 Result<> MeasurePool::State::Record(const Job& job, const Digest& digest, const std::string& name,
                                     const Context& context) {
   const uid_t uid = job.caller.uid;
   {
     const std::lock_guard lock(mutex);
     if (!quota->Take(uid, Clock::now()))
-      return Fail(StateError("measure.quota", "this user, or all users, asked for more than their share"));
+      return Fail(StateError("measure.quota", "this user, or all users together, have used up their quota"));
   }
   const Result<Recorded> recorded = recorder->Record({digest, name, context});
   if (!recorded || !recorded->is_new) {
@@ -154,7 +155,7 @@ Result<> MeasurePool::State::Record(const Job& job, const Digest& digest, const 
   return {};
 }
 
-// One record for each user and period, however many requests were refused.
+// Makes one record for each user and period, however many requests were refused.
 void MeasurePool::State::TellLimits(std::unique_lock<std::mutex>& lock, bool end) {
   const std::vector<LimitRecord> due = quota->Due(Clock::now(), end);
   if (due.empty()) return;
@@ -163,7 +164,7 @@ void MeasurePool::State::TellLimits(std::unique_lock<std::mutex>& lock, bool end
   const Context context{.time_ms = NowMs(), .pid = getpid(), .uid = 0, .comm = "assayd", .hook = "limit"};
   for (const LimitRecord& limit : due) {
     const std::string text = EncodeLimit(limit, quota->options().period);
-    log::Warn("measure: over the limit: {}", text);
+    log::Warn("measure: the limit is exceeded: {}", text);
     if (const auto r = recorder->RecordBuffer("assay-limit", AsBytes(text), context); !r)
       log::Error("measure: {}", r.error().Message());
   }
@@ -195,7 +196,7 @@ Result<> MeasurePool::State::Measure(Job& job, const RequestLine& line) {
   const auto record = [&]() -> Result<> {
     ASSAY_TRY(digest);
     if (job.caller.uid != 0) {
-      if (written) return Fail(OsError("measure", "a file that has a writer", ETXTBSY));
+      if (written) return Fail(OsError("measure", "the file is open for writing", ETXTBSY));
       return Record(job, *digest, ShownName(job.caller.uid, name), context);
     }
     if (written) ASSAY_TRY(recorder->RecordViolation(Violation::kOpenWriters, name, context));
@@ -213,7 +214,7 @@ void MeasurePool::State::Work() {
   while (!stopping) {
     const JobPtr job = TakeWaiting();
     if (!job) {
-      if (workers > kWorkers) break;  // the hanging ones have come back
+      if (workers > kWorkers) break;  // the workers that hung have returned
       work.wait(lock);
       continue;
     }
@@ -238,7 +239,7 @@ void MeasurePool::State::Work() {
   quiet.notify_all();
 }
 
-// Answers for those that waited too long.
+// Answers jobs that have waited too long.
 void MeasurePool::State::Tick() {
   const auto now = Clock::now();
   for (const JobPtr& job : running)
@@ -308,11 +309,11 @@ void MeasurePool::Stop() {
     return s.quiet.wait_for(lock, kStopPatience, [&] { return s.workers == 0 && !s.ticking; });
   };
   if (back()) return;
-  // The last means: whoever waits for such a server goes on with an error, and so can we.
+  // The last resort: tasks that wait for such a server get an error, and so do our workers.
   for (const JobPtr& job : s.running)
-    if (AbortFuse(job->device)) log::Error("measure: a server did not answer: its connection is ended");
+    if (AbortFuse(job->device)) log::Error("measure: a FUSE server did not answer; its connection is ended");
   if (back()) return;
-  log::Warn("measure: {} threads hang in file systems and are left behind", s.workers);
+  log::Warn("measure: {} threads hang in file systems and are abandoned", s.workers);
   CountLeftBehind(s.workers);
 }
 

@@ -1,16 +1,18 @@
-// Internal: measures for the callers of the `measure` node, apart from the threads that serve the file
-// system.
+// Internal: measures files for the callers of the `measure` node, on other threads than those that serve the
+// file system.
 //
-//   MeasurePool pool(recorder, {.deadline = 30s, .own_device = dev});
-//   pool.Submit({.tid = tid, .uid = uid}, lines, [](std::size_t done, int error) { reply(done, error); });
+//   // given: Recorder& recorder, const Caller& caller, std::vector<RequestLine> lines
+//   MeasurePool pool(recorder, {.deadline = std::chrono::seconds(30), .own_device = 0});
+//   pool.Submit(caller, std::move(lines),
+//               [](std::size_t done, int error) { log::Info("{} {}", done, error); });
 //
-// Contract: each answer is given once, in `deadline` or little more, whatever the file system with the file
-// does: a worker that hangs there is left alone and another one takes its place, up to a bound, and no user
-// can hold more than a part of them. After Stop() no answer is given any more and nothing is recorded. Users
-// other than root cause no more records than their quota lets them (EDQUOT; an `assay-limit` record says how
-// many were refused); what they show is recorded under a name that says so ("measure:UID:/path"), since
-// nothing loaded it, and only what nobody can write to meanwhile (ETXTBSY), since a violation is for what was
-// loaded.
+// Contract: each answer is given once, within `deadline` or a little more, whatever the file's file system
+// does. A worker that hangs in a file system is abandoned and replaced, up to a bound, and one user can
+// occupy only a part of the workers. After Stop() no answer is given and nothing is recorded. A user other
+// than root can't cause more records than its quota allows (EDQUOT; an `assay-limit` record tells how many
+// were refused). A file of such a user is recorded with a name that tells so ("measure:UID:/path"), because
+// no program has loaded it; and a file that is open for writing is refused (ETXTBSY), because a violation is
+// only for loaded content.
 #pragma once
 
 #include <chrono>
@@ -27,18 +29,18 @@ namespace assay::measure {
 
 struct MeasurePoolOptions {
   std::chrono::milliseconds deadline{30'000};
-  dev_t own_device = 0;  // files of /run/assay itself are refused
+  dev_t own_device = 0;  // the device of /run/assay, whose own files are refused
   QuotaOptions quota{};
 };
 
 class MeasurePool {
  public:
-  // done: lines that were recorded before the first error; error: errno, 0 when there was none.
+  // done: the number of lines that were recorded before the first error. error: its errno, or 0.
   using Answer = std::function<void(std::size_t done, int error)>;
   MeasurePool(Recorder& recorder, const MeasurePoolOptions& options);
   ~MeasurePool();
   void Submit(const Caller& caller, std::vector<RequestLine> lines, Answer answer);
-  void Stop();  // whoever waits gets ENODEV; idempotent
+  void Stop();  // waiting callers get ENODEV; idempotent
 
   struct State;
 

@@ -7,7 +7,7 @@ namespace assay::measure {
 namespace {
 
 constexpr std::size_t kMaxUsers = 65'536;
-constexpr std::size_t kMaxCounted = 1024;  // users told apart within a period
+constexpr std::size_t kMaxCounted = 1024;  // users that are counted separately within a period
 
 }  // namespace
 
@@ -33,7 +33,7 @@ bool MeasureQuota::Bucket::Fill(const QuotaRate& rate, Clock::time_point now) {
 bool MeasureQuota::Take(uid_t uid, Clock::time_point now) {
   if (uid == 0) return true;
   auto at = users_.find(uid);
-  // Users beyond what is told apart have no bucket of their own left.
+  // Further users have no bucket of their own.
   if (at == users_.end() && users_.size() < kMaxUsers)
     at = users_.emplace(uid, Bucket(options_.user.burst)).first;
   const bool own = at != users_.end() && at->second.Fill(options_.user, now);
@@ -75,7 +75,8 @@ std::vector<LimitRecord> MeasureQuota::Due(Clock::time_point now, bool end) {
   }
   if (records.size() > kMaxNamed) records.resize(kMaxNamed);
   if (rest.refused > 0) {
-    rest.uids = std::max<std::uint64_t>(rest.uids, 2);  // at least: more were not told apart
+    // A lower bound, because further users were not counted separately.
+    rest.uids = std::max<std::uint64_t>(rest.uids, 2);
     records.push_back(rest);
   }
   refused_.clear();

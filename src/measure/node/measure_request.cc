@@ -14,7 +14,7 @@
 namespace assay::measure {
 namespace {
 
-// Asks no file system: it may never answer.
+// Makes no request to the file system, which may never answer.
 Result<> MustBeRegular(int fd, std::atomic<dev_t>* device) {
   const std::optional<struct statx> st = StatOf(fd);
   if (!st) return Fail(OsError("statx", "", errno));
@@ -24,7 +24,7 @@ Result<> MustBeRegular(int fd, std::atomic<dev_t>* device) {
 }
 
 Result<UniqueFd> OpenDescriptor(int number, const Caller& caller, std::atomic<dev_t>* device) {
-  // The caller waits for our answer, so its process is there and the number is still its own.
+  // The caller waits for our answer, so its process exists and the number is not reused.
   const pid_t process = ContextOf(caller.tid, "").pid;
   const UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, process, 0)));
   if (!pidfd) return Fail(OsError("pidfd_open", "", errno));
@@ -35,14 +35,15 @@ Result<UniqueFd> OpenDescriptor(int number, const Caller& caller, std::atomic<de
   if ((flags & O_PATH) != 0 || (flags & O_ACCMODE) == O_WRONLY)
     return Fail(OsError("read", "a descriptor that is not open for reading", EBADF));
   ASSAY_TRY(MustBeRegular(theirs.get(), device));
-  // A server may refuse us what it granted the caller: then the caller's own description has to do.
+  // A server may refuse this process what it granted to the caller. Then the caller's own open file is used.
   if (Result<UniqueFd> own = ReopenRegular(theirs.get()); own) return own;
   return theirs;
 }
 
 Result<UniqueFd> OpenPath(const std::string& path, const Caller& caller, std::atomic<dev_t>* device) {
   if (caller.uid != 0)
-    return Fail(StateError("measure.no-right", "only root may name a path: open it and hand the descriptor"));
+    return Fail(
+        StateError("measure.no-right", "only root may name a path; open the file and pass its descriptor"));
   ASSAY_ASSIGN(const UniqueFd root,
                Open("/proc/" + std::to_string(caller.tid) + "/root", O_PATH | O_DIRECTORY));
   open_how how{};
@@ -99,7 +100,7 @@ Result<std::vector<RequestLine>> LineSplitter::Take(std::string_view written) {
 Result<UniqueFd> OpenForCaller(const MeasureRequest& request, const Caller& caller,
                                std::atomic<dev_t>* device) {
   if (caller.tid <= 0)
-    return Fail(StateError("measure.no-right", "the caller can't be seen from this PID namespace"));
+    return Fail(StateError("measure.no-right", "the caller is not visible in this PID namespace"));
   return request.fd >= 0 ? OpenDescriptor(request.fd, caller, device)
                          : OpenPath(request.path, caller, device);
 }

@@ -1,14 +1,15 @@
-// Internal: what callers write to the `measure` node, and the file they mean.
+// Internal: parses what callers write to the `measure` node, and opens the file that they name.
 //
+//   // given: std::string_view written, const Caller& caller
 //   LineSplitter splitter;
 //   ASSAY_ASSIGN(std::vector<RequestLine> lines, splitter.Take(written));
-//   ASSAY_ASSIGN(MeasureRequest request, ParseMeasureRequest(lines[0].text));
+//   ASSAY_ASSIGN(MeasureRequest request, ParseMeasureRequest(lines.at(0).text));
 //   ASSAY_ASSIGN(UniqueFd file, OpenForCaller(request, caller));
 //
 // Contract: docs/formats/runassay.md, "measure". A descriptor is the caller's own, and must be open for
-// reading. A path is taken from root only, and is resolved below the caller's own root: other callers hand a
-// descriptor, so that nothing is ever opened for them that they can't open. Only regular files are opened,
-// without side effects on others (a FIFO or a device is never opened).
+// reading. A path is accepted from root only, and is resolved below the caller's root directory. Other
+// callers pass a descriptor, so that the attester never opens a file for them that they can't open. Only
+// regular files are opened: a FIFO or a device is never opened, since that could have side effects.
 #pragma once
 
 #include <sys/types.h>
@@ -34,13 +35,13 @@ inline constexpr std::size_t kMaxRequestLine = 4095;  // PATH_MAX without its NU
 
 struct RequestLine {
   std::string text;
-  std::size_t end = 0;  // bytes of this write up to and with its newline
+  std::size_t end = 0;  // offset in this write after its newline
 };
 
-// Cuts what is written into lines; one may come in several writes.
+// Splits what is written into lines. A line may come in several writes.
 class LineSplitter {
  public:
-  // A line that is too long is an error, and what was begun is forgotten.
+  // A line that is too long is an error, and its beginning is dropped.
   Result<std::vector<RequestLine>> Take(std::string_view written);
   bool unfinished() const { return !begun_.empty(); }
   void Forget() { begun_.clear(); }
@@ -50,12 +51,12 @@ class LineSplitter {
 };
 
 struct Caller {
-  pid_t tid = 0;  // 0: in a PID namespace that can't be seen from here
+  pid_t tid = 0;  // 0: the caller is in a PID namespace that is not visible to the attester
   uid_t uid = 0;
 };
 
-// May block for as long as the file system that holds the file does. StateError "measure.not-a-file",
-// "measure.no-right"; OsError otherwise. device: set before that, if it can be told.
+// May block as long as the file's file system does. Errors: StateError "measure.not-a-file" and
+// "measure.no-right", else OsError. device: set before the open, if the device is known.
 Result<UniqueFd> OpenForCaller(const MeasureRequest& request, const Caller& caller,
                                std::atomic<dev_t>* device = nullptr);
 

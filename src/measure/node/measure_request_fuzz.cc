@@ -1,5 +1,5 @@
-// What is written to the measure node: cut into lines in any portions, the lines are the same, and each
-// parses or is refused.
+// Text that is written to the measure node: the lines are the same however it is divided into writes, and
+// each line parses or is refused.
 #include "base/fuzzing.h"
 #include "measure/node/measure_request.h"
 

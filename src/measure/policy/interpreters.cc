@@ -45,7 +45,7 @@ const Row* RowOf(Interpreter program) {
   return nullptr;
 }
 
-// What a file begins with.
+// The marks of code at the beginning of a file.
 struct Start {
   bool script = false;  // #!
   unsigned magics = table::kNoMagic;
@@ -81,7 +81,7 @@ bool AnyKnowsMarks(std::string_view path, unsigned magics) {
                      [&](const Row& row) { return KnowsMarks(row, path, magics); });
 }
 
-// Nobody but root can have put something else there.
+// Whether the file is known data at a path that only root can change.
 bool IsWellKnownData(const Opened& file, const struct stat& st) {
   if (file.measured_device != 0 && st.st_dev == file.measured_device) return true;
   if (!file.path_holds || st.st_uid != 0 || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0) return false;
@@ -95,11 +95,11 @@ bool HasOwnersMark(const Opened& file, const Start& start) {
                                       [&](const std::string& e) { return file.path.ends_with(e); }));
 }
 
-// The words of a command line, as far as they are there.
+// The words of a command line that may be incomplete.
 class Words {
  public:
   explicit Words(std::string_view text) : rest_(text) {}
-  // No value: there are no more. One that is not ended by NUL is not whole and not given.
+  // The next word, or no value at the end. A word without its NUL is incomplete and is not returned.
   std::optional<std::string_view> Next() {
     const std::size_t end = rest_.find('\0');
     if (end == std::string_view::npos) return std::nullopt;
@@ -171,7 +171,7 @@ Named NamesFile(const Row& row, Words words, bool cut, std::string_view name) {
   }
 }
 
-// What a program that is many runs; takes the words that say so.
+// The program that a multi-call program or a loader runs; consumes the words that name it.
 Interpreter Resolve(Interpreter program, Words& words) {
   constexpr std::string_view kLoaderValues =
       "--library-path --preload --audit --argv0 --inhibit-rpath --glibc-hwcaps-prepend --glibc-hwcaps-mask";
@@ -183,13 +183,13 @@ Interpreter Resolve(Interpreter program, Words& words) {
       continue;
     }
     std::string_view name = LastPart(*word);
-    if (name.starts_with('-')) name.remove_prefix(1);  // of a login shell
+    if (name.starts_with('-')) name.remove_prefix(1);  // the mark of a login shell
     const Interpreter named = InterpreterNamed(name);
     if (named != program) return named;
   }
 }
 
-// Started to be spoken to: neither a file nor commands are among its words.
+// Whether the program reads commands from its input: its words name neither a file nor commands.
 bool IsInteractive(const Opened& file) {
   if (!file.words || file.words_cut) return false;
   Words words(*file.words);
@@ -229,13 +229,13 @@ Reading ReadingOf(const Opened& file) {
   }
   const Start start = StartOf(file.fd);
   const Row* row = RowOf(program);
-  if (row == nullptr) return Reading::kCode;  // nobody knows what opens it
+  if (row == nullptr) return Reading::kCode;  // the opening program is unknown
   if (row->scripts && HasOwnersMark(file, start)) return Reading::kCode;
   if (KnowsMarks(*row, file.path, start.magics)) return Reading::kCode;
   const std::string_view name = LastPart(file.path);
   if (row->any) {
     if (Has(table::kHistory, name) && IsInteractive(file)) return Reading::kDataHere;
-    // A here-document, which bash writes and reads again.
+    // A here-document is a file that bash writes and then reads.
     return file.own_output && name.starts_with("sh-thd") ? Reading::kDataHere : Reading::kCode;
   }
   if (!file.words) return Reading::kCode;
@@ -261,8 +261,8 @@ Reading ReadingOfMarks(const Opened& file) {
 Programs::Programs(std::vector<std::string> folders)
     : folders_(std::move(folders)), changed_(folders_.size(), -1) {}
 
-// The installed ones, if any folder is not as it was. What changed just now may change again unseen: clocks
-// of file systems are coarse.
+// Reads the installed interpreters again if a folder has changed. A folder that has just changed is read
+// again next time, because the clocks of file systems are coarse and could hide another change.
 void Programs::Refresh() {
   constexpr std::int64_t kSecond = 1'000'000'000;
   timespec now{};

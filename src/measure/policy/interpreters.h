@@ -1,14 +1,14 @@
-// Which programs are interpreters, and what each of them takes for code: the one table of it.
+// Which programs are interpreters, and which files each of them reads as code.
 //
-//   Programs programs;                                          // knows copies under other names too
+//   // given: int fd, std::string_view path, std::uint64_t size, const Digest& digest
+//   Programs programs;                                          // recognises copies with other names too
 //   const Interpreter program = programs.Of("/usr/bin/python3.11", size, &digest);
-//   Opened file{.fd = fd, .path = path};
-//   file.opener = program;
-//   if (ReadingOf(file) == Reading::kCode) ...
+//   const bool code = ReadingOf({.fd = fd, .path = path, .opener = program}) == Reading::kCode;
 //
-// Contract: a program is known by the last part of its name, wherever it lies, or by being a copy of one that
-// is installed under such a name. What can't be told counts as code. Asks no file system but that of the open
-// file. The numbers are part of what the kernel's side keeps: they are never used again for another program.
+// Contract: a program is recognised by the last part of its name, in any folder, or because it is a copy of a
+// program that is installed with such a name. A file that can't be judged counts as code. Only the open
+// file's own file system is accessed. The BPF programs keep the numbers of the enum, so that a number is
+// never reused for another program.
 #pragma once
 
 #include <sys/types.h>
@@ -27,12 +27,12 @@
 namespace assay::measure {
 
 enum class Interpreter : std::uint32_t {
-  kUnknown = 0,  // nobody has looked yet
-  kNone = 1,     // a program that is no interpreter
+  kUnknown = 0,  // not determined yet
+  kNone = 1,     // a program that is not an interpreter
   kShell = 2,
   kMake = 3,
-  kMultiCall = 4,  // busybox: its arguments say what it is
-  kLoader = 5,     // the dynamic loader: its arguments say what it runs
+  kMultiCall = 4,  // busybox: its arguments tell which program it is
+  kLoader = 5,     // the dynamic loader: its arguments tell which program it runs
   kPython = 6,
   kPerl = 7,
   kRuby = 8,
@@ -54,13 +54,13 @@ enum class Interpreter : std::uint32_t {
 
 // By the last part of the program's name; kNone for others.
 Interpreter InterpreterNamed(std::string_view path);
-// Whatever it opens is code, but for what is well known to be data.
+// Whether every file that it opens counts as code, except files that are known to be data.
 bool TakesAnyFile(Interpreter program);
 
 enum class Reading : std::uint8_t {
   kCode,
-  kDataHere,  // this time: another task may be told to interpret it
-  kData,      // to all interpreters of this sort
+  kDataHere,  // in this open; another task may be told to interpret the file
+  kData,      // for all interpreters of this kind
 };
 
 // A regular file that a task opens for reading.
@@ -68,45 +68,45 @@ struct Opened {
   int fd = -1;
   std::string_view path{};
   Interpreter opener = Interpreter::kUnknown;
-  // The opener's first words, each ended by NUL; no value: they can't be told.
+  // The beginning of the opener's command line, each word ended by NUL; no value: it is unknown.
   std::optional<std::string_view> words{};
-  bool words_cut = false;     // there are more than these
-  bool path_holds = false;    // the path means the same to us as to the opener
-  bool own_output = false;    // the opener has it open for writing itself
-  dev_t measured_device = 0;  // of a file system that was measured as a whole; 0: none
-  const std::vector<std::string>* extensions = nullptr;  // that the owner added
+  bool words_cut = false;     // the command line has more words
+  bool path_holds = false;    // the path names the same file for the attester and for the opener
+  bool own_output = false;    // the opener also has the file open for writing
+  dev_t measured_device = 0;  // a file system that was measured as a whole; 0: there is none
+  const std::vector<std::string>* extensions = nullptr;  // extensions that the configuration adds
 };
 Reading ReadingOf(const Opened& file);
 
-// Where neither the opener's words can be told nor a judgement for one opener be kept from others (the
-// fanotify engine): what begins with #! or has one of the owner's extensions is code whoever opens it, other
-// marks count for the interpreters that know them.
+// For the fanotify engine, which does not know the opener's command line and can't keep a judgement for one
+// opener only. A file that begins with #! or has a configured extension is code for every opener. Other marks
+// of code count for the interpreters that know them.
 Reading ReadingOfMarks(const Opened& file);
 
-// What programs are, by name or as a copy of an installed interpreter. Thread-safe.
+// Recognises programs by name, or as copies of an installed interpreter. Thread-safe.
 class Programs {
  public:
-  // folders: where interpreters are installed.
+  // folders: the folders in which interpreters are installed.
   explicit Programs(std::vector<std::string> folders = {"/usr/bin", "/usr/sbin", "/usr/local/bin", "/bin",
                                                         "/usr/lib64", "/usr/lib/x86_64-linux-gnu"});
-  // digest: null: only its name is looked at.
+  // digest: null: only the name is used.
   Interpreter Of(std::string_view path, std::uint64_t size, const Digest* digest);
 
  private:
   struct Installed {
     std::string path;
     Interpreter program;
-    std::optional<Digest> digest{};  // once it was asked for
+    std::optional<Digest> digest{};  // once it was needed
   };
   void Refresh();  // mutex_ is held
 
   std::mutex mutex_;
   std::vector<std::string> folders_;
-  std::vector<std::int64_t> changed_;                  // when each folder was, when we looked
+  std::vector<std::int64_t> changed_;                  // each folder's time of change when it was last read
   std::multimap<std::uint64_t, Installed> installed_;  // by size
 };
 
-// What a task runs, by /proc/TID/exe; kUnknown: it is gone.
+// The program of a task, by /proc/TID/exe; kUnknown: the task has ended.
 Interpreter InterpreterOfTask(pid_t tid);
 
 }  // namespace assay::measure

@@ -1,5 +1,5 @@
-// How an interpreter, started with these words, takes a file of this name and content: less of the words
-// never makes data of code, and neither does knowing less of the opener.
+// How an interpreter with this command line reads a file with this name and content. Knowing fewer words, or
+// less of the opener, must never turn code into data.
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -12,8 +12,8 @@
 using namespace assay;           // NOLINT(google-build-using-namespace): a program of one function
 using namespace assay::measure;  // NOLINT(google-build-using-namespace)
 
-// A byte that says which interpreter, one that says how long the words are, one for the name, one for where
-// the words are cut; words, name, content.
+// The input is a byte each for the interpreter, the length of the words, the length of the name, and the
+// place where the words are cut; then words, name and content.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static const int fd = memfd_create("content", 0);
   if (size < 4) return 0;

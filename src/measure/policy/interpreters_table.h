@@ -1,5 +1,8 @@
-// Internal: the table itself, one row for each sort of interpreter. Lists are separated by blanks; names and
-// files are globs over the last part of a path.
+// Internal: the table of interpreters, one row for each kind.
+//
+//   for (const table::Row& row : table::kRows) log::Info("{}: {}", row.names, row.extensions);
+//
+// Contract: words of a list are separated by blanks; names and files are globs over the last part of a path.
 // Sources: the manuals of each; magic numbers: CPython Lib/importlib/_bootstrap_external.py (a number, \r\n),
 // JVMS 4.1, JDK jimage.hpp, Lua lundump.h, Ruby compile.c (YARB), PKZIP APPNOTE 4.3.7, emacs bytecomp.el.
 #pragma once
@@ -28,14 +31,14 @@ struct Row {
   Interpreter id;
   std::string_view names;       // of programs
   std::string_view extensions;  // of code
-  std::string_view files;       // that it reads by itself, or is told to by their presence
+  std::string_view files;       // that it reads by itself when they exist
   unsigned magics = kNoMagic;
-  bool any = false;     // names say nothing: whatever it opens
-  bool scripts = true;  // what begins with #! or has one of the owner's extensions; else that is text to it
-  // How its words are read, to find the file that it is told to run (FILE operand):
-  bool operand = false;               // the first word that is no option
+  bool any = false;     // every file that it opens counts as code, whatever its name
+  bool scripts = true;  // files with #! or a configured extension are code; false: they are text to it
+  // How its command line is read, to find the file that it is told to run (FILE operand):
+  bool operand = false;               // the first word that is not an option
   std::string_view script_letters{};  // -f FILE
-  std::string_view value_letters{};   // -I VALUE: the next word is none
+  std::string_view value_letters{};   // -I VALUE: the next word is not the operand
   std::string_view inline_letters{};  // -c TEXT: there is no operand
   std::string_view script_words{};    // the same for long options
   std::string_view value_words{};
@@ -209,8 +212,8 @@ inline constexpr Row kRows[] = {
      .operand = true},
 };
 
-// What shells (and all others) open besides, that is known to be data. Paths; they hold where root alone can
-// write.
+// Paths of files that shells and other programs open and that are known to be data. An entry counts only
+// where root alone can write.
 inline constexpr std::string_view kData[] = {
     "/etc/passwd",
     "/etc/group",
@@ -254,7 +257,7 @@ inline constexpr std::string_view kData[] = {
     "/var/lib/dpkg/info/*.triggers",
     "/run/**.pid",
 };
-// Of interactive shells, in a user's folder.
+// Names of the history files of interactive shells, in a user's folder.
 inline constexpr std::string_view kHistory =
     ".bash_history .zsh_history .sh_history .ash_history .mksh_history .histfile .history";
 

@@ -91,7 +91,7 @@ TEST_F(InterpretersTest, ByNameAndByMagicNumber) {
   EXPECT_EQ(Of(Interpreter::kJava, kWords, "a", "\xCA\xFE\xBA\xBE\0\0"sv), Reading::kCode);
   EXPECT_EQ(Of(Interpreter::kLua, kWords, "a", "\x1BLuaS"), Reading::kCode);
   EXPECT_EQ(Of(Interpreter::kLisp, kWords, "a", ";ELC"), Reading::kCode);
-  EXPECT_EQ(Of(Interpreter::kUnknown, kWords, "a"), Reading::kCode);  // it is gone: nobody can tell
+  EXPECT_EQ(Of(Interpreter::kUnknown, kWords, "a"), Reading::kCode);  // the opener has ended and is unknown
 }
 
 TEST_F(InterpretersTest, TheFileThatTheCommandLineNames) {

@@ -65,7 +65,7 @@ constexpr KeyInfo kKeys[] = {
 
 constexpr std::string_view kBlank = " \t";
 
-// The next word of a line and where it begins.
+// The next word of a line, from `at` on.
 std::string_view TakeWord(std::string_view line, std::size_t& at) {
   at = std::min(line.find_first_not_of(kBlank, at), line.size());
   const std::size_t begin = at;
@@ -73,7 +73,7 @@ std::string_view TakeWord(std::string_view line, std::size_t& at) {
   return line.substr(begin, at - begin);
 }
 
-// For a message: what is not plain ASCII is shown as ?.
+// The word for a message, with ? for every byte that is not printable ASCII.
 std::string Quoted(std::string_view word) {
   std::string out(word.substr(0, 40));
   for (char& c : out)
@@ -155,7 +155,7 @@ Result<> Parser::ParseWord(std::string_view word, Line& rule) {
     if (rule.func) return Fail(Bad(word, "func twice"));
     const auto* func =
         std::find_if(std::begin(kFuncs), std::end(kFuncs), [&](const auto& f) { return f.first == value; });
-    if (func == std::end(kFuncs)) return Fail(Bad(value, "not a hook of ours: " + Quoted(value)));
+    if (func == std::end(kFuncs)) return Fail(Bad(value, "not a supported hook: " + Quoted(value)));
     rule.func = func->second;
     return {};
   }
@@ -183,9 +183,10 @@ Result<> Parser::ParseMask(std::string_view value, Line& rule) {
   return {};
 }
 
-// As in the kernel, only of what is measured.
+// As in the kernel, only a measure rule may have a template.
 Result<> Parser::ParseTemplate(std::string_view value, Line& rule) const {
-  if (rule.action != Action::kMeasure || rule.dont) return Fail(Bad(value, "template is measure's"));
+  if (rule.action != Action::kMeasure || rule.dont)
+    return Fail(Bad(value, "only a measure rule can have a template"));
   if (rule.record_template) return Fail(Bad(value, "template twice"));
   if (value != kNgTemplate && value != ima::kNgCgroupName)
     return Fail(Bad(value, fmt::format("not {} or {}", kNgTemplate, ima::kNgCgroupName)));
@@ -231,7 +232,7 @@ Result<Policy> Policy::Parse(std::string_view text) {
   ASSAY_ASSIGN(policy.lines_, parser.Parse());
   policy.text_ = text;
   policy.needs_ = parser.needs();
-  // Asked for each measurement.
+  // This is needed for each measurement, so it is found once.
   for (const Line& line : policy.lines_) {
     policy.records_cgroups_ |= line.record_template == ima::kNgCgroupName;
     policy.appraises_ |= line.action == Action::kAppraise && !line.dont;
@@ -336,8 +337,8 @@ Ruling Policy::Rule(Func func, std::uint8_t access, const Facts& facts) const {
 }
 
 bool GlobMatches(std::string_view glob, std::string_view path) {
-  // Where to go on when what follows the last * does not fit; a later * makes the earlier ones final, unless
-  // it is a single one: that can't pass a slash, and then the last ** takes more.
+  // The place to go on from when the text after the last * does not match. A later * makes the earlier ones
+  // final. A single * can't match a slash, though; then the last ** has to match more.
   struct Retry {
     std::size_t glob = std::string_view::npos, path = 0;
   };

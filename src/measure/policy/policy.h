@@ -1,16 +1,17 @@
-// What is measured and what may run: a policy in the language of the kernel's ima_policy, with a few
-// conditions more.
+// The policy decides what is measured and what may run. Its language is that of the kernel's ima_policy with
+// some additional conditions.
 //
+//   // given: int fd, const std::string& path, pid_t tid
 //   ASSAY_ASSIGN(Policy policy, Policy::Parse("measure func=BPRM_CHECK\nappraise fowner=0\n"));
-//   Facts facts = GatherFacts(fd, path, tid, policy.needs());
-//   Ruling r = policy.Rule(Func::kBprmCheck, kMayExec, facts);
+//   const Facts facts = GatherFacts(fd, path, tid, policy.needs());
+//   const Ruling ruling = policy.Rule(Func::kBprmCheck, kMayExec, facts);
 //
-// Contract: as in the kernel, the first rule of each kind (measure, appraise, audit) that matches decides it,
-// and nothing happens without one. What can't be told of a file or a task (Facts without a value) counts for
-// measuring: it fits measure, appraise and audit, and never dont_measure, dont_appraise or dont_audit. A rule
-// that is not understood is a ParseError "measure-policy" with its offset; no part of such a text is used.
-// Sources: Linux Documentation/ABI/testing/ima_policy, security/integrity/ima/ima_policy.c (6.12).
-// docs/formats/measure-policy.md
+// Contract: as in the kernel, the first matching rule of each kind (measure, appraise, audit) decides, and
+// without a matching rule nothing is done. An unknown fact of a file or a task (one without a value in Facts)
+// matches conditions of measure, appraise and audit rules, and never those of dont_measure, dont_appraise or
+// dont_audit, so that it is rather measured. A malformed rule is a ParseError "measure-policy" with its
+// offset, and no rule of that text is used. Sources: Linux Documentation/ABI/testing/ima_policy,
+// security/integrity/ima/ima_policy.c (6.12). docs/formats/measure-policy.md
 #pragma once
 
 #include <sys/types.h>
@@ -41,16 +42,16 @@ enum class Func : std::uint8_t {
 };
 enum Access : std::uint8_t { kMayExec = 1, kMayWrite = 2, kMayRead = 4, kMayAppend = 8 };
 
-// What rules ask for; no value: it could not be told, or nobody asked.
+// The facts that rules refer to. No value: the fact is unknown, or no rule needs it.
 struct Facts {
   std::optional<std::uint64_t> fs_magic{};
   std::optional<std::string> fs_name{}, fs_uuid{};  // "ext4"; lower case
   std::optional<uid_t> owner{};
   std::optional<gid_t> group{};
-  std::optional<std::string> path{};   // the kernel's name for it
-  std::optional<bool> code{};          // it looks like code: ELF, #!, or a known extension
-  std::optional<bool> known{};         // its digest is in the manifest
-  std::optional<bool> interpreted{};   // an interpreter opens it, and takes it for code
+  std::optional<std::string> path{};   // the kernel's name of the file
+  std::optional<bool> code{};          // whether it looks like code: ELF, #!, or a known extension
+  std::optional<bool> known{};         // whether its digest is in the manifest
+  std::optional<bool> interpreted{};   // whether an interpreter opens it and reads it as code
   std::optional<uid_t> uid{}, euid{};  // of the task
   std::optional<gid_t> gid{}, egid{};
   std::optional<std::string> cgroup{};  // "/system.slice/ssh.service"
@@ -78,22 +79,23 @@ struct Ruling {
 class Policy {
  public:
   static Result<Policy> Parse(std::string_view text);
-  // "default", "all_files" (it, and every file that is read), "exec" (it, without files that are only read),
-  // "tcb", "appraise_tcb"; nothing for another name.
+  // "default", "all_files" (default, and every file that is read), "exec" (default without files that are
+  // only read), "tcb", "appraise_tcb". nullopt for any other name.
   static std::optional<std::string_view> BuiltIn(std::string_view name);
 
   Ruling Rule(Func func, std::uint8_t access, const Facts& facts) const;
-  std::uint32_t needs() const { return needs_; }            // of Need: what GatherFacts must find out
-  bool RecordsCgroups() const { return records_cgroups_; }  // by any rule
+  std::uint32_t needs() const { return needs_; }  // bits of Need: the facts that GatherFacts() must find
+  bool RecordsCgroups() const { return records_cgroups_; }  // whether any rule does
   bool DependsOnTask() const { return (needs_ & (kNeedIds | kNeedCgroup)) != 0; }
   bool Appraises() const { return appraises_; }
-  bool Asks(Func func) const;         // whether any rule could say yes to it
-  bool AsksInterpretersOnly() const;  // of opened files: nothing is ruled of what other programs open
-  // Whether it measures whatever the other one measures, as its rules' words alone prove. False: perhaps not.
+  bool Asks(Func func) const;         // whether any rule could apply to it
+  bool AsksInterpretersOnly() const;  // no rule applies to files that other programs than interpreters open
+  // Whether it measures everything that the other policy measures, judged by the text of the rules. False
+  // means that this could not be shown.
   bool AtLeast(const Policy& other) const;
   const std::string& text() const { return text_; }
 
-  // A rule as it was parsed.
+  // A parsed rule.
   enum class Action : std::uint8_t { kMeasure, kAppraise, kAudit };
   enum class Key : std::uint8_t {
     kMagic,
@@ -142,7 +144,8 @@ Result<std::shared_ptr<const Policy>> FindPolicy(const std::string& name);
 // to fill in, and `code` where the caller knows better.
 Facts GatherFacts(int fd, const std::string& path, pid_t tid, std::uint32_t needs);
 
-// A glob over a whole path: `?` and `*` within a name, `**` over names, `\` takes the next as it is.
+// Matches a glob with a whole path: `?` and `*` match within a name, `**` matches across names, `\` quotes
+// the next character.
 bool GlobMatches(std::string_view glob, std::string_view path);
 
 // What files that are code without a magic end in, unless the configuration says otherwise.

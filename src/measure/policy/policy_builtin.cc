@@ -3,7 +3,7 @@
 namespace assay::measure {
 namespace {
 
-// Whatever can become code in a process or in the kernel, and what interpreters read.
+// Everything that can become code in a process or in the kernel, and the files that interpreters read.
 #define ASSAY_CODE_RULES                    \
   "measure func=BPRM_CHECK mask=MAY_EXEC\n" \
   "measure func=MMAP_CHECK mask=MAY_EXEC\n" \

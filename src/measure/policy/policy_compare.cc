@@ -1,4 +1,4 @@
-// Whether one policy measures all that another one does.
+// Decides whether one policy measures everything that another one measures.
 #include <algorithm>
 
 #include "measure/policy/policy.h"
@@ -8,7 +8,8 @@ namespace {
 
 using Line = Policy::Line;
 
-// Whatever the narrow rule fits, the wide one fits as well: each of its conditions stands in the narrow one.
+// Whether the wide rule matches everything that the narrow one matches, because each of its conditions is
+// also in the narrow one.
 bool Covers(const Line& wide, const Line& narrow) {
   if (wide.func && wide.func != narrow.func) return false;
   if (wide.access != 0 && (wide.access != narrow.access || wide.any_of != narrow.any_of)) return false;
@@ -23,11 +24,11 @@ bool Any(const std::vector<const Line*>& lines, bool (*covers)(const Line&, cons
 
 }  // namespace
 
-// For each rule of the other one that measures there must be one here that covers it, with no exception
-// before it but those that the other one makes there as well. What that rule of the other one decides comes
-// to this one then, or to an earlier one that measures.
+// For each measure rule of the other policy, this policy must have a rule that covers it. Before that rule
+// this policy may only have exceptions that the other policy also has before its rule. Everything that the
+// other policy's rule measures then reaches the rule here, or an earlier measure rule.
 bool Policy::AtLeast(const Policy& other) const {
-  std::vector<const Line*> theirs;  // the other one's exceptions so far
+  std::vector<const Line*> theirs;  // the exceptions of the other policy so far
   for (const Line& wanted : other.lines_) {
     if (wanted.action != Action::kMeasure) continue;
     if (wanted.dont) {

@@ -35,7 +35,7 @@ std::string UuidText(const std::uint8_t* uuid) {
   return text;
 }
 
-// As the file system says, or as udev links its device.
+// The UUID that the file system reports, or else that of udev's link to its device.
 std::optional<std::string> UuidOf(int fd, const struct stat& st) {
   fsuuid2 answer{};
   if (ioctl(fd, FS_IOC_GETFSUUID, &answer) == 0 && answer.len == 16) return UuidText(answer.uuid);

@@ -1,6 +1,6 @@
-// Policies: an error's offset lies in the text; one that parses rules the same when it is parsed again, and
-// with less known it never measures or appraises less. The first NUL ends the text and begins a glob and,
-// after another NUL, a path for it: matching agrees with a plain recursive definition.
+// Policies: the offset of an error is within the text. A policy decides the same after its text is parsed
+// again, and never measures or appraises less when fewer facts are known. The first NUL ends the text; then
+// come a glob and, after another NUL, a path: matching must agree with a plain recursive definition.
 #include "base/bytes.h"
 #include "base/fuzzing.h"
 #include "measure/policy/policy.h"

@@ -74,7 +74,7 @@ TEST(Policy, ErrorsNameThePlace) {
   ExpectError("", 0, "no rule");
   ExpectError("# nothing\n", 0, "no rule");
   ExpectError("measure\nmesure\n", 8, "not an action");
-  ExpectError("measure func=EXEC\n", 13, "not a hook");
+  ExpectError("measure func=EXEC\n", 13, "not a supported hook");
   ExpectError("measure func=FILE_CHECK func=FILE_CHECK", 24, "twice");
   ExpectError("measure mask=READ", 13, "MAY_READ");
   ExpectError("measure uid", 8, "NAME=VALUE");
@@ -198,13 +198,13 @@ TEST(PolicyTest, MeasuresAtLeastWhatAnotherDoes) {
   EXPECT_FALSE(at_least("dont_measure fsmagic=0x9fa0\n" + text));
   EXPECT_FALSE(at_least("measure func=POLICY_CHECK\n"));
   EXPECT_FALSE(at_least("appraise\n"));
-  // Each rule is needed, and none may be narrower.
+  // Every rule is necessary, and none may be narrower.
   for (std::size_t at = 0; at < text.size(); at = text.find('\n', at) + 1) {
     const std::size_t end = text.find('\n', at);
     EXPECT_FALSE(at_least(text.substr(0, at) + text.substr(end + 1))) << text.substr(at, end - at);
     EXPECT_FALSE(at_least(text.substr(0, end) + " uid=0" + text.substr(end))) << text.substr(at, end - at);
   }
-  // An exception of the other one's may be made here, also a narrower one; not a wider one.
+  // The policy may have an exception of the other policy too, or a narrower one, but not a wider one.
   const std::string kernel = tcb.text();
   EXPECT_TRUE(Policy::Parse("dont_measure fsmagic=0x9fa0 uid=0\n" + kernel)
                   ->AtLeast(*Policy::Parse("dont_measure fsmagic=0x9fa0\n" + kernel)));

@@ -1,6 +1,8 @@
 // The recorder's side journal: who loaded what, keyed to the list.
 //
-//   ASSAY_ASSIGN(JournalPart part, ParseJournal(bytes, first_record));
+//   // given: ByteView file, std::uint64_t first_record
+//   ASSAY_ASSIGN(JournalPart part, ParseJournal(file, first_record));
+//   for (const JournalEntry& entry : part.entries) log::Info("{} {}", entry.index, entry.context.comm);
 //
 // Contract: docs/formats/state.md, "journal". Little-endian. Not covered by the PCR; its bytes are bound into
 // the quote's qualifying data. A torn last entry (the process died while writing) is not an error: `whole`

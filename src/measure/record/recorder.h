@@ -1,9 +1,12 @@
 // The recorder: the one writer of the measurement list and of its PCR.
 //
-//   ASSAY_ASSIGN(std::unique_ptr<Recorder> rec, Recorder::Open(options, tpm));   // reconciles the list with
-//   the PCR ASSAY_ASSIGN(Recorded r, rec->Record({digest, "/usr/bin/ls", context}));     // returns when the
-//   task may go on ASSAY_TRY(rec->Quiesce([&](const RecorderState& s) { return quote(s); }));   // flushed,
-//   and nothing commits meanwhile
+//   // given: const RecorderOptions& options, tpm::Tpm& tpm, const Measurement& measurement
+//   ASSAY_ASSIGN(std::unique_ptr<Recorder> recorder, Recorder::Open(options, tpm));   // reconciles both
+//   ASSAY_ASSIGN(Recorded recorded, recorder->Record(measurement));   // when it returns, the task may go on
+//   ASSAY_TRY(recorder->Quiesce([](const RecorderState& state) -> Result<> {
+//     log::Info("{} records", state.count);   // all are extended, and no other is committed meanwhile
+//     return {};
+//   }));
 //
 // What the kernel takes for itself (modules, firmware, BPF programs, kexec images) has a record of its own; a
 // kexec image has an `assay-kexec` beside it, each time.

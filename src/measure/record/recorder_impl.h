@@ -1,12 +1,13 @@
 // Internal: the recorder's state, shared by recorder.cc (use), recorder_commit.cc (records and groups on
 // their way) and recorder_start.cc (start and reconciliation).
 //
-//   std::lock_guard lock(impl.commit);
-//   std::unique_lock open(impl.grouping);
-//   ASSAY_TRY(impl.WriteGroup());                                   // the open group becomes the list's
-//   tail, ASSAY_TRY(impl.Finish());                                       // and is extended
+//   // given: auto& impl, ByteView data
+//   const std::lock_guard commit(impl.commit);
+//   std::unique_lock grouping(impl.grouping);
+//   ASSAY_TRY(impl.WriteGroup()); // the open group becomes the list's tail,
+//   ASSAY_TRY(impl.Finish());                                       // and is extended
 //   ASSAY_TRY(impl.Write(impl.MakeStep("ima-ng", data, false)));
-//   open.unlock();                                                  // the next group may be opened
+//   grouping.unlock();                                              // the next group may be opened
 //   ASSAY_TRY(impl.Finish());
 //
 // Contract: three mutexes, taken in this order. `commit` is held from a record's writing to the end of its

@@ -1,4 +1,12 @@
 // Internal, for tests: a recorder with a software TPM of its own in a temporary folder.
+//
+//   TEST_F(RecorderTest, ExampleOfOneFile) {
+//     Open();
+//     EXPECT_TRUE(Add("/usr/bin/ls", "content").is_new);
+//   }
+//
+// Contract: each test has its own TPM and folder, which end with it. The tests of a file that includes this
+// need no root.
 #pragma once
 
 #include <gtest/gtest.h>

@@ -1,7 +1,8 @@
 // Internal: the recorder's small state files, as bytes.
 //
-//   ASSAY_ASSIGN(OverflowState s, ParseOverflow(file));
-//   file.resize(WholeEntries(file));                     // a pending group without its torn tail
+//   // given: ByteView overflow, Bytes& pending
+//   ASSAY_ASSIGN(OverflowState state, ParseOverflow(overflow));
+//   pending.resize(WholeEntries(pending));               // a pending group without its torn tail
 //
 // Contract: docs/formats/state.md, "overflow" and "pending.N". Little-endian; bounded, no allocation by a
 // length found in the input.

@@ -1,11 +1,14 @@
-// The control group of a task: by it services and containers are told apart.
+// The control group of a task, which tells services and containers apart.
 //
+//   // given: std::uint64_t number, pid_t tid
 //   Cgroups cgroups;
-//   context.cgroup = cgroups.Path(request.cgroup);   // "/system.slice/ssh.service"
+//   const std::string path = cgroups.Path(number);                  // "/system.slice/ssh.service"
+//   const std::optional<std::string> same = CgroupOf(tid);          // of a task that exists
 //
-// Contract: paths of the unified hierarchy, as the attester's own cgroup namespace names them. What can't be
-// told (it is gone, or no unified hierarchy is mounted here) is empty. Safe from any thread. Source:
-// Linux 6.12 kernel/cgroup/cgroup.c, fs/kernfs/mount.c (a group's number is the handle of its directory).
+// Contract: paths of the unified hierarchy, as the attester's own cgroup namespace names them. The path is
+// empty where it can't be told: the group is gone, or no unified hierarchy is mounted here. Safe from any
+// thread. Source: Linux 6.12 kernel/cgroup/cgroup.c, fs/kernfs/mount.c (a group's number is the handle of its
+// directory).
 #pragma once
 
 #include <sys/types.h>
@@ -21,10 +24,10 @@
 
 namespace assay::measure {
 
-// Of a task that exists: its line "0::/path" in /proc.
+// The control group of a task that exists, from its line "0::/path" in /proc.
 std::optional<std::string> CgroupOf(pid_t tid);
 
-// By their numbers, also of tasks that are gone.
+// Control groups by their numbers, also after the task has ended.
 class Cgroups {
  public:
   Cgroups();
@@ -38,7 +41,8 @@ class Cgroups {
   UniqueFd mount_;
   std::mutex mutex_;
   std::chrono::steady_clock::time_point tried_;
-  std::unordered_map<std::uint64_t, std::string> known_;  // numbers are never given again, groups not renamed
+  std::unordered_map<std::uint64_t, std::string>
+      known_;  // a number is never reused, and a group is never renamed
 };
 
 }  // namespace assay::measure

@@ -57,7 +57,7 @@ void Release(int fd) { fcntl(fd, F_SETLEASE, F_UNLCK); }
 
 Result<Digest> HashFd(int fd, HashAlg alg, std::uint64_t* bytes, const std::atomic<bool>* stop) {
   const auto wanted = [stop]() -> Result<> {
-    if (stop != nullptr && *stop) return Fail(StateError("measure.late", "nobody waits for it any more"));
+    if (stop != nullptr && *stop) return Fail(StateError("measure.late", "no task waits for it any more"));
     return {};
   };
   return assay::HashFd(fd, alg, {.before_block = wanted, .bytes = bytes});
@@ -88,7 +88,7 @@ ElfKind ElfKindOf(int fd) {
       header.e_ident[EI_DATA] != ELFDATA2LSB || header.e_type != ET_REL ||
       header.e_shentsize != sizeof(Elf64_Shdr) || header.e_shstrndx >= header.e_shnum)
     return ElfKind::kLoadable;
-  // An offset that does not fit ends as a failed read.
+  // An offset beyond the file makes the read fail.
   Elf64_Shdr names{};
   const std::uint64_t at = header.e_shoff + std::uint64_t{header.e_shstrndx} * sizeof(names);
   if (!PReadExact(fd, reinterpret_cast<std::uint8_t*>(&names), sizeof(names), static_cast<off_t>(at)))
@@ -127,7 +127,7 @@ std::optional<int> OpenFlagsOf(pid_t tid) {
                       : Number<std::uint64_t>(word.substr(std::min<std::size_t>(2, word.size())), 16);
     rest.remove_prefix(std::min(word.size() + 1, rest.size()));
   }
-  // Only where they lie in a register: what lies in memory can be altered meanwhile.
+  // The flags are used only if they are in a register, because memory can be changed by other threads.
   if (words[0] == SYS_openat) return static_cast<int>(words[3]);
 #ifdef SYS_open
   if (words[0] == SYS_open) return static_cast<int>(words[2]);
@@ -147,7 +147,7 @@ bool IsMappedExecutable(dev_t device, ino_t inode) {
     const std::string name = entry->d_name;
     if (name.find_first_not_of("0123456789") != std::string::npos) continue;
     bool found = false;
-    std::ignore = ForEachMapping(name, [&](const Mapping& m) {  // it may be gone
+    std::ignore = ForEachMapping(name, [&](const Mapping& m) {  // the process may have ended
       found = m.executable && m.object == object;
       return !found;
     });

@@ -1,13 +1,15 @@
-// Internal: one file's content, hashed while nobody writes to it, and what became of it.
+// Internal: hashes a file's content while no process writes to it, and tells facts about files and tasks.
 //
-//   FileState before = Hold(fd);                     // takes a read lease: writers wait
-//   ASSAY_ASSIGN(Digest d, HashFd(fd));
-//   if (before == FileState::kHeld && StillHeld(fd)) ... the digest is of content that nobody changed
+//   // given: int fd
+//   const FileState state = Hold(fd);                // takes a read lease: writers wait
+//   ASSAY_ASSIGN(Digest digest, HashFd(fd, HashAlg::kSha256, nullptr));
+//   const bool unchanged = state == FileState::kHeld && StillHeld(fd);   // the digest is of stable content
 //   Release(fd);
 //
-// Contract: a read lease can be had only while no descriptor is open for writing, and a writer that comes
-// later waits in its open() until it is released (at most /proc/sys/fs/lease-break-time). Source: fcntl(2),
-// F_SETLEASE. SIGIO, which a waiting writer causes, is ignored from the first Hold() on.
+// Contract: a read lease is granted only while no descriptor is open for writing. A task that opens the file
+// for writing later waits in open() until the lease is released (at most /proc/sys/fs/lease-break-time).
+// Source: fcntl(2), F_SETLEASE. A waiting writer causes SIGIO, which this process ignores from the first
+// Hold() on.
 #pragma once
 
 #include <sys/types.h>
@@ -23,32 +25,33 @@
 
 namespace assay::measure {
 
-enum class FileState { kHeld, kWriters, kNoLeases };  // kNoLeases: this file system has none (NFS, FUSE)
+enum class FileState { kHeld, kWriters, kNoLeases };  // kNoLeases: the file system supports none (NFS, FUSE)
 FileState Hold(int fd);
 bool StillHeld(int fd);  // false: a writer is waiting
 void Release(int fd);
 
-// From offset 0 to the end, whatever the descriptor's position. stop: looked at between blocks; once it is
-// set nobody wants the digest any more (StateError "measure.late").
+// Hashes from offset 0 to the end, whatever the descriptor's position. stop: checked between blocks; once it
+// is set the digest is no longer needed (StateError "measure.late").
 Result<Digest> HashFd(int fd, HashAlg alg, std::uint64_t* bytes, const std::atomic<bool>* stop = nullptr);
 
-// The kernel's name for it; one that was removed is named as it was.
+// The kernel's name of the file. A removed file has the name that it had.
 Result<std::string> NameOfFd(int fd);
-// What /proc says of a process's descriptor, without asking the file system that it is on. Source:
+// What /proc tells of a process's descriptor, without a request to the file system that it is on. Source:
 // proc_pid_fdinfo(5).
 struct FdInfo {
   std::uint64_t mount = 0;  // number of the mount
   std::uint64_t inode = 0;
 };
 Result<FdInfo> FdInfoOf(const std::string& process, const std::string& fd);  // "/proc/self", "5"
-// What kind of ELF file it is. An object is a compiler's intermediate result, which nothing can load as it
-// is; whatever is not plainly so counts as loadable. Sources: elf(5); Linux 6.12 kernel/module/main.c,
-// setup_load_info(): a module is relocatable and has a section .gnu.linkonce.this_module.
+// The kind of an ELF file. An object is a compiler's intermediate result, which can't be loaded. Every ELF
+// file that is not clearly an object or a module counts as loadable. Sources: elf(5); Linux 6.12
+// kernel/module/main.c, setup_load_info(): a module is relocatable and has a section
+// .gnu.linkonce.this_module.
 enum class ElfKind { kNone, kObject, kModule, kLoadable };
 ElfKind ElfKindOf(int fd);
-// Name, process and user of a thread (tid), as far as it is still there.
+// Name, process and user of a thread (tid), as far as it still exists.
 Context ContextOf(pid_t tid, std::string hook);
-// The flags of the open that the thread's system call does; nothing where that can't be told.
+// The flags of the open() that the thread is in; nullopt where they can't be told.
 std::optional<int> OpenFlagsOf(pid_t tid);
 // Whether any process has the file mapped executable.
 bool IsMappedExecutable(dev_t device, ino_t inode);

@@ -1,10 +1,9 @@
-// Internal: what the kernel has in memory of an open file. No file system is asked, so that none can keep us
-// waiting.
+// Internal: what the kernel has in memory about an open file.
 //
-//   const std::optional<FileId> id = IdOf(file.get());
-//   log::Warn("{} does not answer", NameOf(file.get()));
+//   // given: int file
+//   if (const std::optional<FileId> id = IdOf(file)) log::Warn("{} does not answer", NameOf(file));
 //
-// Contract: nothing here blocks on the file's file system.
+// Contract: no request is made to the file's file system, so that no function here blocks on it.
 #pragma once
 
 #include <fcntl.h>
@@ -17,11 +16,11 @@
 
 namespace assay::measure {
 
-std::optional<struct statx> StatOf(int fd);  // as the kernel has it in memory
+std::optional<struct statx> StatOf(int fd);  // from the kernel's memory
 dev_t DeviceOf(const struct statx& st);
 using FileId = std::pair<dev_t, ino_t>;
 std::optional<FileId> IdOf(int fd);
-// One whose path is too long for the kernel to tell has a name all the same: "unnamed:DEVICE:INODE".
+// The file's path, or "unnamed:DEVICE:INODE" if the path is too long for the kernel to tell it.
 std::string NameOf(int fd);
 
 }  // namespace assay::measure

@@ -1,4 +1,11 @@
-// Internal: libfuse behind stateless deleters. The one place that includes it.
+// Internal: libfuse behind stateless deleters. No other header or source includes it.
+//
+//   // given: fuse_session* session
+//   FuseBuffer buffer;
+//   const int size = fuse_session_receive_buf(session, &buffer.buf);
+//
+// Contract: a FuseBuffer frees what libfuse allocated in it; a FuseSessionPtr and a FusePollPtr destroy what
+// they hold.
 #pragma once
 
 #define FUSE_USE_VERSION 314
@@ -16,7 +23,7 @@ struct FuseDelete {
 using FuseSessionPtr = std::unique_ptr<fuse_session, FuseDelete>;
 using FusePollPtr = std::unique_ptr<fuse_pollhandle, FuseDelete>;
 
-// What one request is read into; libfuse allocates it.
+// The buffer that one request is read into; libfuse allocates its memory.
 struct FuseBuffer {
   fuse_buf buf{};
   FuseBuffer() = default;

@@ -48,7 +48,8 @@ Result<> ForEachMapping(const std::string& process, const std::function<bool(con
   return {};
 }
 
-// map_files has no leading zeros, maps has. Source: Linux 6.12 fs/proc/base.c, proc_map_files_readdir().
+// Names in map_files have no leading zeros, ranges in maps have. Source: Linux 6.12 fs/proc/base.c,
+// proc_map_files_readdir().
 std::string MapFile(const std::string& process, std::string_view range) {
   std::string name;
   while (!range.empty()) {

@@ -1,12 +1,14 @@
-// What a process has mapped: /proc/PID/maps.
+// The mappings of a process: /proc/PID/maps.
 //
-//   ASSAY_TRY(ForEachMapping("812", [&](const Mapping& m) {
-//     if (m.executable && m.path.starts_with('/')) files.emplace(m.path);
+//   #include <set>
+//   std::set<std::string> files;
+//   ASSAY_TRY(ForEachMapping("812", [&](const Mapping& mapping) {
+//     if (mapping.executable && mapping.path.starts_with('/')) files.emplace(mapping.path);
 //     return true;
 //   }));
 //
-// Contract: in ascending order, until the callback returns false; the views live until it returns. Lines that
-// are not understood are passed over; more than 16 MiB of them are an error. Source: proc(5),
+// Contract: the callback gets the mappings in ascending order, until it returns false. The views live until
+// the callback returns. Malformed lines are skipped; more than 16 MiB of text is an error. Source: proc(5),
 // proc_pid_maps(5).
 #pragma once
 
@@ -21,7 +23,7 @@ namespace assay::measure {
 
 struct Mapping {
   std::uint64_t begin = 0, end = 0;  // addresses
-  std::string_view range;            // "00400000-00401000", as the line has it
+  std::string_view range;            // "00400000-00401000", as in the line
   bool executable = false;
   std::string_view object;  // "08:01 1234": device (hexadecimal) and inode number
   std::string_view path;    // "/usr/bin/ls", "[stack]"; empty: anonymous memory
@@ -29,7 +31,7 @@ struct Mapping {
 // process: its number, or "self".
 Result<> ForEachMapping(const std::string& process, const std::function<bool(const Mapping&)>& fn);
 
-// The link to the file that a process has mapped, by the range as its line has it.
+// The path of the link /proc/PID/map_files/RANGE to the mapped file.
 std::string MapFile(const std::string& process, std::string_view range);
 
 }  // namespace assay::measure

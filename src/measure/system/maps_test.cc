@@ -9,7 +9,7 @@
 namespace assay::measure {
 namespace {
 
-// Programs at a fixed address: maps pads, map_files does not.
+// For programs at a low fixed address maps pads the range with zeros, and map_files does not.
 TEST(MapFile, IsNamedWithoutLeadingZeros) {
   EXPECT_EQ(MapFile("1", "00400000-00401000"), "/proc/1/map_files/400000-401000");
   EXPECT_EQ(MapFile("self", "7f0000000000-7f0000001000"), "/proc/self/map_files/7f0000000000-7f0000001000");

@@ -1,8 +1,13 @@
-// What is measured, and what can't be: the words that engines, recorder and the `measure` node share.
+// Measurements, violations and their context: the types that engines, recorder and the `measure` node share.
 //
-//   recorder.Record({.digest = digest, .path = "/usr/bin/ls", .context = ContextOf(tid, "exec")});
+//   // given: const Digest& digest, pid_t pid
+//   Context context;
+//   context.pid = pid;
+//   context.hook = "exec";
+//   const Measurement measurement{.digest = digest, .path = "/usr/bin/ls", .context = context};
 //
-// Contract: data only. A context is told by the attester and bound into the quote; the PCR does not prove it.
+// Contract: data only. A context is a claim of the attester that is bound into the quote; the PCR does not
+// prove it.
 #pragma once
 
 #include <sys/types.h>
@@ -15,7 +20,8 @@
 
 namespace assay::measure {
 
-// Who loaded it, for the side journal: not proven by the PCR, but bound into the quote's qualifying data.
+// The task that loaded the content, for the side journal: not proven by the PCR, but bound into the quote's
+// qualifying data.
 struct Context {
   std::uint64_t time_ms = 0;  // since the epoch
   pid_t pid = 0;
@@ -23,39 +29,41 @@ struct Context {
   std::string comm;
   std::string hook;      // "exec", "open", "measure", "start"
   std::string cgroup{};  // "/system.slice/ssh.service"; empty: unknown
-  bool late = false;     // it has run, nobody waits: may share a record with others, whatever it is
+  bool late = false;     // it has already run and no task waits, so it may always share a record with others
 };
 
 struct Measurement {
   Digest digest;
   std::string path;
   Context context;
-  bool with_cgroup = false;  // the record names the context's control group: one for each of them
+  // The record names the context's control group; each group has a record of its own.
+  bool with_cgroup = false;
 };
 
-// IMA's two, content that could not be read, and ways to run code or to change it that have no content to
-// measure (the lsm engine sees them).
+// The two of the kernel's IMA, content that could not be read, and ways to run or change code that have no
+// content to measure (only the lsm engine sees these).
 enum class Violation {
   kOpenWriters,
   kToMToU,
   kUnmeasurable,
-  kMprotect,       // a file's mapping made executable that was not measured before
-  kModifiedCode,   // private pages of a file, written to and made executable
+  kMprotect,       // a mapping of a file that was not measured was made executable
+  kModifiedCode,   // private pages of a file were written to and made executable
   kAnonymousCode,  // executable memory without a file
-  kWritableCode,   // memory writable and executable at once
-  kProcessAccess,  // another process's memory opened for writing
-  kRawDevice,      // a block device written to under its file system
-  kKernelMemory,   // /dev/mem opened for writing
-  kKexecLoad,      // a kernel that the present one does not look at
+  kWritableCode,   // memory is writable and executable at once
+  kProcessAccess,  // another process's memory was opened for writing
+  kRawDevice,      // a block device was opened for writing under its file system
+  kKernelMemory,   // /dev/mem was opened for writing
+  kKexecLoad,      // a kernel was loaded that the present kernel did not check
   kUnanswered,     // it ran while no attester answered
-  kGuarded,        // somebody reached for the attester, and was refused
-  // It was mapped shared and writable before: its pages may be written to though nobody has it open.
+  kGuarded,        // a task tried to access the attester, and was refused
+  // The file was mapped shared and writable before, so its pages may be written to though it is not open for
+  // writing.
   kSharedWritable,
   kUserfault,    // a program supplies the pages of memory itself
-  kIdentity,     // a process changes what its program seems to be
-  kHooksOff,     // the switch of the engine's hooks opened for writing
-  kLockdown,     // allowed what lockdown=integrity would refuse
-  kHooksSilent,  // a hook of the lsm engine was not called; or is again
+  kIdentity,     // a process changes which program it seems to run
+  kHooksOff,     // the sysctl that switches the engine's hooks off was opened for writing
+  kLockdown,     // an operation was allowed that lockdown=integrity would refuse
+  kHooksSilent,  // a hook of the lsm engine is no longer called, or is called again
 };
 std::string_view ViolationName(Violation v);  // "open_writers", "ToMToU", "unmeasurable", "mprotect", ...
 

@@ -1,9 +1,11 @@
 // Internal, for tests that mount: a mount namespace of their own.
 //
-//   static void SetUpTestSuite() { EnterPrivateMounts(); }
+//   struct WithMounts : testing::Test {
+//     static void SetUpTestSuite() { EnterPrivateMounts(); }
+//   };
 //
-// Contract: for the whole process, and for the threads and processes that it starts from then on; fails the
-// test where it may not.
+// Contract: the namespace is that of the whole process, and of the threads and processes that it starts
+// later. The test fails where the process has no right to make it.
 #pragma once
 
 #include <gtest/gtest.h>

@@ -28,7 +28,7 @@ struct MountWatch::Impl {
       if (wait[1].revents != 0) return;
       const Result<std::vector<Mount>> mounts = ReadMounts(info.get());
       if (!mounts) {
-        log::Error("new mounts can't be told: {}", mounts.error().Message());
+        log::Error("new mounts can't be noticed: {}", mounts.error().Message());
         continue;
       }
       std::set<std::uint64_t> present;
@@ -36,7 +36,7 @@ struct MountWatch::Impl {
         present.insert(mount.id);
         if (!seen.contains(mount.id) && HoldsFiles(mount)) appeared(mount);
       }
-      seen = std::move(present);  // an ID is used again after its mount is gone
+      seen = std::move(present);  // an ID may be reused after its mount is gone
     }
   }
 };

@@ -1,12 +1,12 @@
 // Watches for mounts that appear, so that an engine can mark them too.
 //
-//   ASSAY_ASSIGN(std::unique_ptr<MountWatch> w, MountWatch::Start([&](const Mount& m) { engine.Mark(m.point);
-//   }));
+//   const auto watch = MountWatch::Start([](const Mount& mount) { log::Info("{}", mount.point); });
+//   if (!watch) return Fail(watch.error());
 //
-// Contract: the callback runs on the watch's thread, once for each mount that was not there at the start,
-// soon after it appears; what runs on it between the mount and the callback is not seen
+// Contract: the callback runs on the watch's thread, once for each mount that did not exist at the start,
+// soon after it appears. An engine does not see programs that run from the mount before the callback
 // (docs/limitations.md). Mounts whose file system holds no files of its own (proc, sysfs, cgroup, ...) are
-// left out. Sees the mount namespace of the starting thread. Source: proc_pid_mountinfo(5).
+// left out. The watch sees the mount namespace of the thread that started it. Source: proc_pid_mountinfo(5).
 #pragma once
 
 #include <functional>

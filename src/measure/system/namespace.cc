@@ -14,7 +14,7 @@
 
 namespace assay::measure {
 
-// One thread lives in the namespace and does there what it is asked to, one thing after the other.
+// One thread is in the namespace and runs the functions that it gets, one after the other.
 struct OwnNamespace::Impl {
   std::mutex mutex;
   std::condition_variable changed;

@@ -1,11 +1,12 @@
-// A mount namespace of the attester's own: what is measured in it touches nothing outside.
+// A mount namespace of the attester: measuring in it does not affect the rest of the machine.
 //
-//   ASSAY_ASSIGN(std::unique_ptr<OwnNamespace> ns, OwnNamespace::Create());
-//   ASSAY_TRY(ns->Run([&] { return StartSomething(); }));      // in the namespace; threads it starts stay
-//   there EnterNamespace(ns->path());                                // from another process: setns
+//   // given: const std::function<Result<>()>& start
+//   ASSAY_ASSIGN(std::unique_ptr<OwnNamespace> own, OwnNamespace::Create());
+//   ASSAY_TRY(own->Run(start));                   // in the namespace; threads that it starts stay there
+//   ASSAY_TRY(EnterNamespace(own->path()));       // from another process
 //
-// Contract: the namespace begins as a private copy of the present one and ends with this object and the last
-// task in it.
+// Contract: the namespace begins as a private copy of the present one. It ends when this object is destroyed
+// and the last task in it has ended.
 #pragma once
 
 #include <functional>
@@ -29,7 +30,8 @@ class OwnNamespace {
   std::unique_ptr<Impl> impl_;
 };
 
-// Moves the calling (single-threaded) process there, keeping its working directory where that exists.
+// Moves the calling (single-threaded) process into the namespace, and keeps its working directory if it
+// exists there.
 Result<> EnterNamespace(const std::string& path);
 
 }  // namespace assay::measure

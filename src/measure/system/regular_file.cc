@@ -15,7 +15,7 @@ Result<UniqueFd> Reopen(int fd, std::optional<std::uint64_t> mount) {
   if (mount && (st.stx_mask & STATX_MNT_ID) != 0 && st.stx_mnt_id != *mount)
     return Fail(StateError("measure.other-mount", "it is on another mount"));
   const std::string path = "/proc/self/fd/" + std::to_string(fd);
-  // Not to be had of a file whose owner has no number here (an idmapped mount).
+  // O_NOATIME fails for a file whose owner is not mapped in this user namespace (an idmapped mount).
   if (Result<UniqueFd> quiet = Open(path, kReadOnly | O_NOATIME); quiet) return quiet;
   return Open(path, kReadOnly);
 }

@@ -1,12 +1,13 @@
-// Internal: opening what somebody else named, without opening anything but a regular file.
+// Internal: opens a path that another process chose, and never opens anything but a regular file.
 //
 //   ASSAY_ASSIGN(UniqueFd fd, OpenRegular("/proc/812/root/opt/program", O_NOFOLLOW));
 //
-// Contract: whoever may name a path may put there whatever he likes, until the last moment: a pipe whose
-// other end notices, a device that acts when it is opened (a watchdog, a tape). So the path is only located
-// (O_PATH), its type is asked of what was located, without asking a file system's server, and that is opened
-// for reading. StateError "measure.not-a-file" else. Never waits for a pipe's other end or a lease. Access
-// times are left alone where the file's owner has a number here.
+// Contract: an attacker who chooses the path may replace the file at any moment: by a pipe whose other end
+// notices the open, or by a device that acts when it is opened (a watchdog, a tape). So the path is opened
+// with O_PATH, the type of that object is checked without a request to a file system's server, and only a
+// regular file is then opened for reading; else StateError "measure.not-a-file". The open never waits for a
+// pipe's other end or a lease. It does not change the access time where the file's owner is mapped in this
+// user namespace.
 #pragma once
 
 #include <cstdint>
@@ -18,9 +19,9 @@
 
 namespace assay::measure {
 
-// flags: O_NOFOLLOW, or none. mount: its number, where it is known on which one the file must be.
+// flags: O_NOFOLLOW or 0. mount: the number of the mount that the file must be on, if that is known.
 Result<UniqueFd> OpenRegular(const std::string& path, int flags = 0, std::optional<std::uint64_t> mount = {});
-// A description of its own of what a descriptor is open for: offset and leases apart.
+// Opens the file of a descriptor again, so that the new descriptor has an offset and leases of its own.
 Result<UniqueFd> ReopenRegular(int fd);
 
 }  // namespace assay::measure

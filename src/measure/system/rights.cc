@@ -35,7 +35,7 @@ std::uint64_t EffectiveCapabilities(const std::string& process) {
 
 bool Governs(pid_t tid) {
   constexpr std::uint64_t kEnough = std::uint64_t{1} << CAP_MAC_ADMIN | std::uint64_t{1} << CAP_SYS_ADMIN;
-  if (tid <= 0) return false;  // of a PID namespace that can't be seen from here
+  if (tid <= 0) return false;  // the caller is in a PID namespace that is not visible here
   const std::string process = "/proc/" + std::to_string(tid);
   return (EffectiveCapabilities(process) & kEnough) != 0 && InOurUserNamespace(process);
 }

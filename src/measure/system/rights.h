@@ -1,10 +1,11 @@
-// Internal: who may say what is measured.
+// Internal: whether a task may decide what is measured.
 //
-//   if (!Governs(tid)) ... EPERM
+//   // given: pid_t tid
+//   if (!Governs(tid)) return Fail(OsError("write", "policy", EPERM));
 //
-// Contract: a task with CAP_MAC_ADMIN or CAP_SYS_ADMIN over the machine, that is, in our own user namespace:
-// the user 0 of a container may have neither. The task must wait for us: else its number may have a new
-// owner. Source: capabilities(7), user_namespaces(7).
+// Contract: the task needs CAP_MAC_ADMIN or CAP_SYS_ADMIN in the attester's own user namespace; user 0 of a
+// container may have neither. The task must be waiting for the attester, since the number of a task that has
+// ended may be reused. Source: capabilities(7), user_namespaces(7).
 #pragma once
 
 #include <sys/types.h>

@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::size_t kMaxKnown = 4096;
 
-// As our mount namespace or the task's names it.
+// The type of the mount, from our mountinfo or from the task's.
 std::optional<std::string> TypeOf(int fd, pid_t tid) {
   std::optional<std::string> type = MountTypeOf(fd);
   return type ? type : MountTypeOf(fd, "/proc/" + std::to_string(tid) + "/mountinfo");
@@ -48,7 +48,7 @@ void ServedFiles::Forget() {
   known_.clear();
 }
 
-// Mounted nowhere: killed meanwhile, we leave no mount behind.
+// fusectl is not attached to any path, so that a kill leaves no mount behind.
 Result<UniqueFd> OpenFuseAbort(dev_t device) {
   const UniqueFd made(fsopen("fusectl", FSOPEN_CLOEXEC));
   if (!made) return Fail(OsError("fsopen", "fusectl", errno));
@@ -57,7 +57,7 @@ Result<UniqueFd> OpenFuseAbort(dev_t device) {
   const UniqueFd root(
       fsmount(made.get(), FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
   if (!root) return Fail(OsError("fsmount", "fusectl", errno));
-  // Its folder has the kernel's own number of the device.
+  // The folder of a connection is named by the kernel's own form of the device number.
   const std::string name = std::to_string(std::uint64_t{major(device)} << 20 | minor(device)) + "/abort";
   UniqueFd abort(openat(root.get(), name.c_str(), O_WRONLY | O_CLOEXEC));
   if (!abort) return Fail(OsError("openat", "fusectl/" + name, errno));

@@ -1,12 +1,13 @@
-// Internal: file systems that another program or machine serves, so that reading them may take for ever.
+// Internal: file systems that another program or machine serves, so that a read may never return.
 //
+//   // given: int fd, dev_t device, pid_t tid
 //   ServedFiles served;
-//   if (served.Has(fd, device, tid)) ...      // asks no file system
-//   ASSAY_TRY(AbortFuse(device));             // the last means: whoever waits for its server goes on with an
-//   error
+//   if (served.Has(fd, device, tid)) {   // makes no request to the file system
+//     ASSAY_TRY(AbortFuse(device));      // the last resort: tasks that wait for the server get an error
+//   }
 //
-// Contract: what can't be told counts as served. Thread-safe. Forget() when mounts change: a number may have
-// a new owner.
+// Contract: a file system whose kind can't be told counts as served. Thread-safe. Call Forget() when mounts
+// change, because a device number may be reused.
 #pragma once
 
 #include <sys/types.h>
@@ -32,8 +33,8 @@ class ServedFiles {
   std::map<dev_t, bool> known_;
 };
 
-// Writing to it ends the FUSE connection of the file system on this device. Source: fuse.rst, "Control
-// filesystem".
+// A write to this descriptor ends the FUSE connection of the file system on this device. Source: fuse.rst,
+// "Control filesystem".
 Result<UniqueFd> OpenFuseAbort(dev_t device);
 Result<> AbortFuse(dev_t device);
 

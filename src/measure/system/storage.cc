@@ -22,7 +22,7 @@ namespace assay::measure {
 namespace {
 
 constexpr std::size_t kMaxDevices = 256;
-constexpr std::size_t kMaxEntries = 4096;  // of one folder
+constexpr std::size_t kMaxEntries = 4096;  // entries read of one folder
 constexpr std::string_view kDevices = "/devices/";
 
 bool IsNumber(std::string_view text) {
@@ -35,7 +35,7 @@ bool IsDeviceNumber(std::string_view text) {
          IsNumber(text.substr(colon + 1));
 }
 
-// "nvme" and a number.
+// Whether the name is the stem ("nvme") and a number.
 bool IsNumbered(std::string_view name, std::string_view stem) {
   return name.starts_with(stem) && IsNumber(name.substr(stem.size()));
 }
@@ -50,13 +50,13 @@ std::vector<std::string> Split(std::string_view path) {
   return parts;
 }
 
-// Whether the kernel drives it itself, by where it is attached: a bus that hardware (or a hypervisor) is on,
-// and on the way from there nothing that a program or another machine plays.
+// Whether the device is hardware that the kernel itself drives, judged by its path: it begins with a bus of
+// hardware (or of a hypervisor), and no part of it is emulated by a program or provided by another machine.
 bool IsHardware(const std::vector<std::string>& place) {
   static constexpr std::string_view kBuses[] = {
       "pci", "LNXSYSTM:", "platform", "soc", "amba", "css", "vio", "vbd-", "virtio-mmio-cmdline"};
-  // iSCSI, FCoE, USB over a network, USB played by a program, virtio played by a program, NVMe over a
-  // network, SCSI from files or from nothing.
+  // iSCSI, FCoE, USB over a network, USB emulated by a program, virtio emulated by a program, NVMe over a
+  // network, SCSI from files or from memory.
   static constexpr std::string_view kPlayed[] = {"session", "ctlr_",        "vhci_hcd", "dummy_hcd", "vduse",
                                                  "vdpasim", "nvme-fabrics", "tcm_loop", "scsi_debug"};
   if (place.size() < 2) return false;
@@ -84,7 +84,7 @@ class Walk {
     return result_;
   }
 
-  // The numbers of the devices that a folder links to.
+  // The numbers of the devices that the links in a folder lead to.
   Result<std::vector<std::string>> NumbersIn(const std::string& folder) {
     std::vector<std::string> numbers;
     ASSAY_ASSIGN(const std::vector<std::string> names, Names(folder));
@@ -94,7 +94,7 @@ class Walk {
       const std::string_view text = AsText(bytes);
       const std::string_view number = text.substr(0, text.find('\n'));
       if (!IsDeviceNumber(number))
-        return Fail(StateError("storage.device", folder + "/" + name + "/dev is no device number"));
+        return Fail(StateError("storage.device", folder + "/" + name + "/dev is not a device number"));
       numbers.emplace_back(number);
     }
     return numbers;
@@ -127,7 +127,7 @@ class Walk {
     if (seen_.insert(number).second) waiting_.push_back(std::move(number));
   }
 
-  // Links lead nowhere outside.
+  // Opens a path below sysfs' root; links can't lead outside.
   Result<UniqueFd> OpenIn(const std::string& path, int flags) const {
     open_how how{};
     how.flags = static_cast<std::uint64_t>(flags | O_CLOEXEC);
@@ -137,7 +137,7 @@ class Walk {
     return fd;
   }
 
-  // Where a path leads, from sysfs' root on.
+  // The resolved path, relative to sysfs' root.
   Result<std::string> PlaceOf(const std::string& path) const {
     ASSAY_ASSIGN(const UniqueFd fd, OpenIn(path, O_PATH | O_DIRECTORY));
     ASSAY_ASSIGN(std::string base, FdPath(sysfs_));
@@ -154,7 +154,7 @@ class Walk {
     ASSAY_ASSIGN(std::string place, PlaceOf("dev/block/" + number));
     if (Has(place + "/partition")) place.resize(place.rfind('/'));
     const std::vector<std::string> parts = Split(std::string_view(place).substr(kDevices.size()));
-    if (parts.empty()) return Fail(StateError("storage.device", place + " is no device"));
+    if (parts.empty()) return Fail(StateError("storage.device", place + " is not a device"));
     if (parts[0] != "virtual") {
       if (!IsHardware(parts)) Unsteady(place + " is not known as hardware", true);
       return {};
@@ -169,11 +169,11 @@ class Walk {
     }
     const std::string& name = parts.back();
     const bool local = IsNumbered(name, "loop") || IsNumbered(name, "zram") || IsNumbered(name, "ram");
-    Unsteady(place + " is no disk", !local);
+    Unsteady(place + " is not a disk", !local);
     return {};
   }
 
-  // A disk with several controllers is a device of the subsystem's, with links to them.
+  // A disk with several controllers is a device of the NVMe subsystem, with links to the controllers.
   Result<> LookAtPaths(const std::string& place) {
     const std::string subsystem = place.substr(0, place.rfind('/'));
     ASSAY_ASSIGN(const std::vector<std::string> names, Names(subsystem));
@@ -199,7 +199,8 @@ Storage Not(std::string why, bool served = false) {
   return {.steady = false, .served = served, .why = std::move(why)};
 }
 
-// Nothing tells which of them a superblock's anonymous device number belongs to: all, or none.
+// The anonymous device number of a superblock does not tell which btrfs file system it belongs to, so either
+// all of them are steady or none.
 Storage JudgeBtrfs(int sysfs) {
   Walk walk(sysfs);
   const Result<std::vector<std::string>> names = walk.Names("fs/btrfs");
@@ -214,7 +215,8 @@ Storage JudgeBtrfs(int sysfs) {
   return walk.Run(std::move(devices));
 }
 
-// The real-time device, which file content may be on, is told by nothing but the options.
+// Whether the file system has only one device. Only the mount options tell of a real-time device, which may
+// hold file content.
 bool HasOneDevice(const FileSystem& fs, std::span<const Mount> mounts) {
   const auto mount =
       std::ranges::find_if(mounts, [&](const Mount& m) { return m.device == fs.device && m.type == "xfs"; });
@@ -226,9 +228,9 @@ bool HasOneDevice(const FileSystem& fs, std::span<const Mount> mounts) {
 Storage JudgeStorage(int sysfs, const FileSystem& fs, std::span<const Mount> mounts) {
   if (fs.magic == BTRFS_SUPER_MAGIC) return JudgeBtrfs(sysfs);
   if (fs.device.starts_with("0:")) return Not("it has no block device");
-  // Their further devices are told nowhere.
+  // The further devices of these file systems can't be found.
   if (fs.magic == F2FS_SUPER_MAGIC || fs.magic == EROFS_SUPER_MAGIC_V1)
-    return Not("a file system whose further devices can't be told");
+    return Not("a file system whose further devices are unknown");
   if (fs.magic == XFS_SUPER_MAGIC && !HasOneDevice(fs, mounts))
     return Not("xfs whose mount is not seen, or with a device for real-time files");
   return Walk(sysfs).Run({fs.device});

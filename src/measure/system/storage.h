@@ -1,14 +1,16 @@
-// What a file system's content comes from, asked of sysfs: whether it can change where no hook sees it.
+// The devices under a file system, found in sysfs: they tell whether its content can change without a hook
+// that sees it.
 //
+//   // given: std::span<const Mount> mounts
 //   ASSAY_ASSIGN(UniqueFd sysfs, OpenSysfs());
-//   const Storage s = JudgeStorage(sysfs.get(), {.magic = 0xEF53, .device = "253:0"}, mounts);
-//   if (!s.steady) log::Info("never clean: {}", s.why);
+//   const Storage storage = JudgeStorage(sysfs.get(), {.magic = 0xEF53, .device = "253:0"}, mounts);
+//   if (!storage.steady) log::Info("never clean: {}", storage.why);
 //
 // Contract: steady only if every device under the file system was found, down to disks that the kernel drives
 // itself: through partitions, device-mapper (LVM, LUKS, verity), md and NVMe multipath. A loop device, a disk
-// that a program or another machine serves, and whatever is not known make it unsteady, as does an error. At
-// most 256 devices are looked at; each is looked at once. Only what is already in place is judged: whoever
-// changes it must have it judged anew. docs/notes/2026-11-24-lsm-engine.md, "Storage".
+// that a program or another machine serves, any unknown device and any error make it unsteady. At most 256
+// devices are looked at, each once. The judgement holds for the present devices: after a change the caller
+// must ask again. docs/notes/2026-11-24-lsm-engine.md, "Storage".
 #pragma once
 
 #include <cstdint>
@@ -23,16 +25,16 @@ namespace assay::measure {
 
 struct FileSystem {
   std::uint64_t magic = 0;  // statfs(2), f_type
-  std::string device;       // "8:1"; major number 0: it has no block device of its own
+  std::string device;       // "8:1"; major number 0: the file system has no block device of its own
 };
 struct Storage {
   bool steady = false;
-  bool served = false;  // a program or another machine answers: reading may block
-  std::string why;      // it is not steady
+  bool served = false;  // a program or another machine serves it: reads may block
+  std::string why;      // why it is not steady
 };
 Storage JudgeStorage(int sysfs, const FileSystem& fs, std::span<const Mount> mounts);
 
-// A mount of our own that has no place in any tree: nothing can be mounted over it.
+// A detached mount of sysfs, over which no other file system can be mounted.
 Result<UniqueFd> OpenSysfs();
 
 }  // namespace assay::measure

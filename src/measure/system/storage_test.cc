@@ -18,7 +18,7 @@ constexpr std::uint64_t kXfs = 0x58465342;
 constexpr char kPci[] = "devices/pci0000:00/0000:00:1f.2/ata1/host0/target0:0:0/0:0:0:0/block/";
 constexpr char kVirtual[] = "devices/virtual/block/";
 
-// A tree with the form of sysfs.
+// A folder tree in the form of sysfs.
 class StorageStack : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -133,7 +133,7 @@ TEST_F(StorageStack, WhatIsNotFoundOrNotUnderstoodIsNot) {
   Stacked("dm-2", "253:2", "dm", {std::string(kPci) + "sda"});
   Write(std::string(kPci) + "sda/dev", "8:0/../../7:0\n");
   EXPECT_FALSE(IsSteady("253:2"));
-  // Outside of the devices.
+  // A link that leads outside the devices.
   fs::create_directories(root_ / "module/x");
   fs::create_symlink("../../module/x", root_ / "dev/block/1:1");
   EXPECT_FALSE(IsSteady("1:1"));
@@ -157,7 +157,7 @@ TEST_F(StorageStack, MoreDevicesThanAnyoneHasAreNot) {
 
 TEST_F(StorageStack, BtrfsIsAsAllItsDevicesAre) {
   const FileSystem btrfs{.magic = BTRFS_SUPER_MAGIC, .device = "0:33"};
-  EXPECT_FALSE(Judge(btrfs).steady);  // of none is known
+  EXPECT_FALSE(Judge(btrfs).steady);  // it is unknown for any of them
   fs::create_directories(root_ / "fs/btrfs/1111-22/devices");
   fs::create_symlink(std::string("../../../../") + kPci + "sda", root_ / "fs/btrfs/1111-22/devices/sda");
   EXPECT_TRUE(Judge(btrfs).steady);

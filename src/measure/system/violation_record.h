@@ -1,7 +1,8 @@
 // The record beside a violation: which program did it, so that a verifier can allow this one that deed.
 //
-//   std::string buffer = EncodeViolation({"anonymous_code", "anonymous_code:/usr/bin/java", digest});
-//   ASSAY_ASSIGN(ViolationRecord r, ParseViolation(AsText(entry.buffer)));
+//   // given: const Digest& program
+//   const std::string json = EncodeViolation({"anonymous_code", "anonymous_code:/usr/bin/java", program});
+//   ASSAY_ASSIGN(ViolationRecord record, ParseViolation(json));
 //
 // Contract: the buffer of an ima-buf record that follows its violation at once. A path that is not UTF-8 does
 // not come back as it was: such a record belongs to no violation. docs/formats/own-records.md

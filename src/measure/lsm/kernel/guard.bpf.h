@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
  *
- * Self-protection, when asked for: while the attester lives, nobody else reaches its maps, programs, links,
- * pins and processes. When it is gone, its successor may. These programs are loaded only when they are asked
- * for. None looks at what an earlier program answered: where one refuses, the kernel asks no further one.
- * docs/threat-model.md, "Self-protection".
+ * Self-protection, if the configuration asks for it: while the attester runs, no other process can access its
+ * maps, programs, links, pins and processes. After its end its successor can. These programs are loaded only
+ * with the guard. They ignore the result of earlier programs, because the kernel calls no further one after a
+ * refusal. docs/threat-model.md, "Self-protection".
  */
 #pragma once
 
@@ -25,12 +25,12 @@ static __always_inline bool is_attester_alive(const struct assay_control* c) {
   return alive;
 }
 
-/* Whether it is guarded from the present task. */
+/* Whether the attester is guarded against the present task. */
 static __always_inline bool is_guarded(const struct assay_control* c) {
   return is_active(c) && c->guarded && !my_role() && is_attester_alive(c);
 }
 
-/* The service manager: the owner's way in. */
+/* Whether this is the service manager, through which the owner controls the attester. */
 static __always_inline bool is_first_process(void) { return bpf_get_current_pid_tgid() >> 32 == 1; }
 
 static __always_inline int refuse_guarded(struct assay_control* c, u32 way) {
@@ -47,7 +47,7 @@ static __always_inline bool is_ours(u32 type, u32 id) {
   return bpf_map_lookup_elem(&own_objects, &object) != NULL;
 }
 
-/* The kernel's own signals (no memory, a terminal) do not come by here. */
+/* This hook does not see the kernel's own signals (out of memory, a terminal). */
 SEC("lsm/task_kill")
 int BPF_PROG(guard_signal, struct task_struct* p, struct kernel_siginfo* info, int sig) {
   struct assay_control* c = the_control();
@@ -56,9 +56,9 @@ int BPF_PROG(guard_signal, struct task_struct* p, struct kernel_siginfo* info, i
   return refuse_guarded(c, ASSAY_GUARD_SIGNAL);
 }
 
-/* What a descriptor sends to its owner (F_SETOWN, F_SETSIG), maybe from an interrupt: then the present task
- * has nothing to do with it, and its program must not be looked up. SIGIO itself does nothing to the
- * attester, which ignores it: it comes with the end of its leases. */
+/* A signal that a descriptor sends to its owner (F_SETOWN, F_SETSIG). It may come from an interrupt: then the
+ * present task is not the sender, so its program is not looked up. SIGIO itself is allowed: it comes with the
+ * end of a lease, and the attester ignores it. */
 SEC("lsm/file_send_sigiotask")
 int BPF_PROG(guard_sigio, struct task_struct* p, struct fown_struct* owner, int sig) {
   struct assay_control* c = the_control();
@@ -76,7 +76,8 @@ static __always_inline bool is_in_process_madvise(void) {
          (BPF_CORE_READ(registers, orig_ax) & 0xffff) == SYSCALL_PROCESS_MADVISE;
 }
 
-/* Reading what /proc says of it is allowed; process_madvise() asks for no more than that. */
+/* Reading the attester's files in /proc is allowed. process_madvise() needs the same right, so it is told by
+ * its system call. */
 SEC("lsm/ptrace_access_check")
 int BPF_PROG(guard_ptrace, struct task_struct* child, unsigned int mode) {
   struct assay_control* c = the_control();
@@ -85,7 +86,7 @@ int BPF_PROG(guard_ptrace, struct task_struct* child, unsigned int mode) {
   return refuse_guarded(c, attach ? ASSAY_GUARD_PTRACE : ASSAY_GUARD_MADVISE);
 }
 
-/* A descriptor of a map or a program, by its number or its pin. */
+/* A task gets a descriptor of a map or a program by its number or its pin. */
 SEC("lsm/bpf_map")
 int BPF_PROG(guard_map, struct bpf_map* map) {
   struct assay_control* c = the_control();
@@ -100,8 +101,8 @@ int BPF_PROG(guard_prog, struct bpf_prog* prog) {
   return refuse_guarded(c, ASSAY_GUARD_BPF);
 }
 
-/* Links have no hook of their own; by their pins they are reached through guard_pins. Probes in user programs
- * can be made as links too. What is read here is the kernel's copy: link_id, or prog_fd, target_fd and
+/* Links have no hook of their own; guard_pins protects their pins. Probes in user programs can be made as
+ * links too. The words are read from the kernel's copy of the arguments: link_id, or prog_fd, target_fd and
  * attach_type. */
 SEC("lsm/bpf")
 int BPF_PROG(guard_link, int command, union bpf_attr* attr) {
@@ -115,7 +116,7 @@ int BPF_PROG(guard_link, int command, union bpf_attr* attr) {
   return is_ours(ASSAY_OBJECT_LINK, words[0]) ? refuse_guarded(c, ASSAY_GUARD_BPF) : 0;
 }
 
-/* Which program a probe is for can't be told here: with a guard there are none. */
+/* The hook can't tell which program a probe is for, so the guard refuses all of them. */
 SEC("lsm/perf_event_alloc")
 int BPF_PROG(guard_perf, struct perf_event* event) {
   char name[8] = {};
@@ -128,7 +129,7 @@ int BPF_PROG(guard_perf, struct perf_event* event) {
   return is_guarded(c) ? refuse_guarded(c, ASSAY_GUARD_PROBE) : 0;
 }
 
-/* A file of a process's in proc: whether the process is the attester's. */
+/* Whether a file in /proc/PID belongs to a process of the attester. */
 static __always_inline bool is_process_of_ours(struct inode* inode) {
   struct proc_inode* p = (void*)inode - bpf_core_field_offset(struct proc_inode, vfs_inode);
   struct pid* pid = BPF_CORE_READ(p, pid);
@@ -149,8 +150,8 @@ static __always_inline u32 proc_way(struct file* file, bool writes) {
   return 0;
 }
 
-/* Freezing or ending a group that the attester or its gate is in. A group's number is its folder's inode
- * number. */
+/* Whether the attester or its gate is in the control group of this file, by which the group can be frozen or
+ * killed. A group's number is the inode number of its folder. */
 static __always_inline bool is_group_of_ours(const struct assay_control* c, struct dentry* file) {
   struct cgroup* group = bpf_cgroup_from_id(BPF_CORE_READ(file, d_parent, d_inode, i_ino));
   if (!group) return false;
@@ -169,7 +170,7 @@ static __always_inline bool is_group_of_ours(const struct assay_control* c, stru
   return ours;
 }
 
-/* Files by which one reaches into a process, or around it. */
+/* Files by which a task could access the attester's processes, or bypass the hooks. */
 SEC("lsm/file_open")
 int BPF_PROG(guard_open, struct file* file) {
   unsigned long magic = file->f_inode->i_sb->s_magic;
@@ -193,7 +194,7 @@ int BPF_PROG(guard_open, struct file* file) {
   return refuse_guarded(c, way);
 }
 
-/* Opening and removing pins. */
+/* A task opens or removes pins. */
 SEC("lsm/inode_permission")
 int BPF_PROG(guard_pins, struct inode* inode) {
   struct super_block* sb = inode->i_sb;

@@ -11,7 +11,8 @@ int BPF_PROG(on_kernel_read, struct file* file, int id, bool contents, int ret) 
   return measure(c, file, ASSAY_KERNEL_READ, id);
 }
 
-/* Can't sleep. A clean inode's content is what was measured; else the buffer itself is compared. */
+/* This hook can't sleep. The content of a clean inode is what was measured; otherwise the digest of the
+ * buffer itself is compared. */
 SEC("lsm/kernel_post_read_file")
 int BPF_PROG(after_kernel_read, struct file* file, char* buffer, long size, int id, int ret) {
   struct assay_control* c = the_control();
@@ -53,8 +54,8 @@ int BPF_PROG(on_load_data, int id, bool contents, int ret) {
   return c->refuse && id == LOADING_KEXEC_IMAGE ? -EACCES : 0;
 }
 
-/* Can't sleep either: the digest is kept for on_kernfs. A module that is refused before, after code of its
- * own has handled its parameters, never comes there: so the digest is told in any case. */
+/* This hook can't sleep either, so it keeps the digest for on_kernfs. A module may be refused before it gets
+ * there, after its own code has handled its parameters. So an event reports the digest in any case. */
 SEC("lsm/kernel_post_load_data")
 int BPF_PROG(after_load_data, char* buffer, long size, int id, char* description, int ret) {
   struct assay_control* c = the_control();
@@ -75,7 +76,8 @@ int BPF_PROG(after_load_data, char* buffer, long size, int id, char* description
   return 0;
 }
 
-/* A module's folder in sysfs is made before its code runs: the first hook on that way that may sleep. */
+/* A module's folder in sysfs is made before its initialisation runs. This is the first hook after the load
+ * that may sleep. */
 SEC("lsm.s/kernfs_init_security")
 int BPF_PROG(on_kernfs, struct kernfs_node* parent, struct kernfs_node* node, int ret) {
   struct assay_control* c = the_control();
@@ -102,7 +104,7 @@ int BPF_PROG(on_bpf, struct bpf_prog* prog) {
   if (!r) return unasked(c);
   r->size = (u64)prog->len * 8;
   r->inode = (u64)prog;
-  /* Read back, it is a number to the verifier, with which one may calculate. */
+  /* After reading it back, the BPF verifier treats the address as a number, which allows arithmetic. */
   u64 instructions = *(volatile u64*)&r->inode + bpf_core_field_offset(struct bpf_prog, insnsi);
   if (sha256(&t->sha, (void*)instructions, r->size, true, r->digest))
     __builtin_memset(r->digest, 0, sizeof(r->digest));

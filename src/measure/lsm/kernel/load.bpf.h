@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
  *
- * Code on its way into a process: exec, mmap, mprotect, files opened to be interpreted.
+ * Hooks where a process loads code: exec, mmap, mprotect, files opened to be interpreted.
  */
 #pragma once
 
 static __always_inline bool is_regular(struct inode* inode) { return (inode->i_mode & S_IFMT) == S_IFREG; }
 
-/* Measures the file unless it is clean. The digest, if one was given, goes to *task for what the kernel
- * reads. */
+/* Measures the file unless it is clean. For a file that the kernel reads, the digest of the answer is kept in
+ * the task's state. */
 static __always_inline int measure(struct assay_control* c, struct file* file, u32 kind, u32 detail) {
   struct inode* inode = file->f_inode;
   struct look l = {};
   l.state = bpf_inode_storage_get(&inodes, inode, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
   if (!l.state) return unasked(c);
-  /* A kernel that takes over is told each time, also one that is clean. */
+  /* A kernel for kexec is reported each time, even if its file is clean. */
   bool kexec = kind == ASSAY_KERNEL_READ && (detail == READING_KEXEC || detail == READING_KEXEC_INITRAMFS);
-  /* Measured when it was opened or mapped, but what sort of program it is has not been asked. */
+  /* The file may be clean because it was opened or mapped before, without a question about its kind of
+   * program. */
   bool new_program = kind == ASSAY_EXEC && !l.state->program;
   if (!kexec && !new_program && is_clean(l.state, c, inode)) {
     __sync_fetch_and_add(&c->clean_hits, 1);
@@ -28,7 +29,8 @@ static __always_inline int measure(struct assay_control* c, struct file* file, u
   u32 role = my_role();
   if (role) {
     if (kind == ASSAY_MMAP && is_probe(c, ASSAY_PULSE_MMAP)) return 0;
-    /* The gate's program is a part of the attester's, and on its file system: it would open its own file. */
+    /* The gate's program is part of the attester and is on the gate's file system: reporting it would make
+     * the gate open its own file. */
     if (kind != ASSAY_OPEN && !(role & ASSAY_ROLE_GATE)) tell_file(c, ASSAY_OWN_LOAD, kind, file);
     return 0;
   }
@@ -41,14 +43,14 @@ static __always_inline int measure(struct assay_control* c, struct file* file, u
   r->mount = mount_number(file);
   r->flags = l.flags | (has_attesters_root(c) ? ASSAY_OUR_ROOT : 0);
   if (bpf_path_d_path(&file->f_path, r->path, sizeof(r->path)) < 0) r->path[0] = 0;
-  /* Read back, the address is a number to the verifier. */
+  /* After reading it back, the BPF verifier treats the address as a number. */
   struct assay_missed_key key = {.id = *(volatile u64*)&r->inode ^ ((u64)inode->i_generation << 32),
                                  .ino = inode->i_ino,
                                  .dev = inode->i_sb->s_dev};
   struct assay_answer answer = {};
   if (kind == ASSAY_OPEN) fill_words(r);
   int result = decide(c, r, &answer, &key);
-  /* Nobody answered: what it is now is not known, whatever it was. */
+  /* Without an answer the kind of program is 0, unknown, even if it was known before. */
   if (kind == ASSAY_EXEC) l.state->program = answer.program;
   if (answer.program && kind == ASSAY_OPEN && !detail) learn_program(answer.program);
   if (result) return result;
@@ -69,7 +71,7 @@ static __always_inline int measure(struct assay_control* c, struct file* file, u
   return 0;
 }
 
-/* Files that are clean cost what they did: who opens is asked only about others. */
+/* The opening program is looked up only for files that are not clean, so that clean files cost no more. */
 static __always_inline int open_to_read(struct assay_control* c, struct file* file) {
   u32 program = 0;
   if (c->opens == ASSAY_OPENS_INTERPRETERS) {
@@ -85,7 +87,7 @@ static __always_inline int open_to_read(struct assay_control* c, struct file* fi
   return measure(c, file, ASSAY_OPEN, program);
 }
 
-/* Memory that holds code no file vouches for: once for each program and kind. */
+/* Reports memory with code that comes from no file, once for each program and kind. */
 static __always_inline void tell_memory(struct assay_control* c, u32 kind, u64 address) {
   if (!in_scope(c) || reported_before(kind, 0)) return;
   struct assay_event* e = new_event(c, kind, 0);
@@ -99,13 +101,13 @@ SEC("lsm.s/bprm_check_security")
 int BPF_PROG(on_exec, struct linux_binprm* bprm, int ret) {
   struct assay_control* c = the_control();
   struct task_state* t = my_state(false);
-  if (t) t->reported = t->reported_reasons = 0, t->cover = 0; /* another program from now on */
+  if (t) t->reported = t->reported_reasons = 0, t->cover = 0; /* the task runs another program from now on */
   if (ret || !is_active(c)) return ret;
   if (is_probe_child(c, ASSAY_PULSE_EXEC)) return 0;
   return measure(c, bprm->file, ASSAY_EXEC, 0);
 }
 
-/* Whether what is mapped was measured in this exec, and nobody has come to write to it since. */
+/* Whether the mapped file was measured in this exec and has had no writer since. */
 static __always_inline bool is_covered(struct inode* inode) {
   struct task_struct* me = bpf_get_current_task_btf();
   if (!BPF_CORE_READ_BITFIELD_PROBED(me, in_execve)) return false;
@@ -115,8 +117,8 @@ static __always_inline bool is_covered(struct inode* inode) {
   return s && t->cover_seq == s->write_seq + 1;
 }
 
-/* Whoever has such a mapping can give its pages to others that write to them long after it has closed the
- * file: buffers of io_uring, a read from a device or a FUSE file that ends later. */
+/* A task with such a mapping can pass its pages to a writer that goes on long after the file was closed:
+ * buffers of io_uring, or a read from a device or a FUSE file that ends later. */
 static __always_inline void mapped_for_writing(struct assay_control* c, struct inode* inode) {
   if (!is_regular(inode) || inode->i_sb->s_flags & SB_KERNMOUNT)
     return; /* memory without a file: never clean */
@@ -145,7 +147,7 @@ int BPF_PROG(on_mmap, struct file* file, unsigned long reqprot, unsigned long pr
   return measure(c, file, ASSAY_MMAP, 0);
 }
 
-/* Called with mmap_lock held: it can only tell. */
+/* The kernel holds mmap_lock here, so this hook can only send events. */
 SEC("lsm/file_mprotect")
 int BPF_PROG(on_mprotect, struct vm_area_struct* vma, unsigned long reqprot, unsigned long prot, int ret) {
   struct assay_control* c = the_control();
@@ -160,8 +162,8 @@ int BPF_PROG(on_mprotect, struct vm_area_struct* vma, unsigned long reqprot, uns
     if (!(prot & PROT_WRITE)) tell_memory(c, ASSAY_ANONYMOUS_CODE, vma->vm_start);
     return 0;
   }
-  /* Private pages were copied: it is no longer the file's content. What the file holds is recorded besides.
-   */
+  /* Private pages were written to, so they no longer have the file's content. The file itself is checked
+   * below. */
   if (!(vma->vm_flags & VM_SHARED) && vma->anon_vma) tell_memory(c, ASSAY_MODIFIED_CODE, vma->vm_start);
   struct inode* inode = file->f_inode;
   if (!inode || !in_scope(c)) return 0;

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
  *
- * Ways around the kernel: what it would refuse under lockdown=integrity, and the switch of these hooks
- * themselves.
+ * Ways around the kernel's protection: operations that lockdown=integrity would refuse, and the sysctl that
+ * switches these hooks off.
  */
 #pragma once
 
-/* kernel.ftrace_enabled, on any mount of any proc. */
+/* Whether it is the file of kernel.ftrace_enabled, in any mount of any proc. */
 static __always_inline bool is_hooks_switch(struct dentry* dentry) {
   struct dentry* parent = BPF_CORE_READ(dentry, d_parent);
   return IS_NAMED(dentry, "ftrace_enabled") && IS_NAMED(parent, "kernel");
 }
 
-/* A file of proc opened for writing. */
+/* Called when a file in proc is opened for writing. */
 static __always_inline void proc_opened(struct assay_control* c, struct file* file) {
   if (!c->active || !is_hooks_switch(file->f_path.dentry) || my_role()) return;
   struct assay_event* e = new_event(c, ASSAY_HOOKS_OFF, 0);
@@ -24,9 +24,9 @@ static __always_inline void proc_opened(struct assay_control* c, struct file* fi
   (bpf_core_enum_value_exists(enum lockdown_reason, LOCKDOWN_##name) && \
    what == (int)bpf_core_enum_value(enum lockdown_reason, LOCKDOWN_##name))
 
-/* Those with which one may write to the kernel's memory, or have a device do it. Not those that a hook of
- * another kind tells (modules, kexec, /dev/mem), those that only let one read, and those that ordinary
- * programs ask for without doing anything: debugfs at each open, hibernation at each look at
+/* The reasons that allow a task to write to the kernel's memory, or to make a device do it. Left out are
+ * those that other hooks report (modules, kexec, /dev/mem), those that only allow reading, and those that
+ * ordinary programs cause without using them: debugfs at each open, hibernation at each read of
  * /sys/power/state. */
 static __always_inline u32 reason_of(int what) {
   if (IS_REASON(what, EFI_TEST)) return ASSAY_REASON_EFI_TEST;
@@ -44,7 +44,7 @@ static __always_inline u32 reason_of(int what) {
   return 0;
 }
 
-/* Asked after lockdown itself: what it refuses does not come here. */
+/* The kernel calls lockdown itself first, so this hook does not see what lockdown refuses. */
 SEC("lsm/locked_down")
 int BPF_PROG(on_locked_down, int what) {
   u32 reason = reason_of(what);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
  *
- * Maps, and what the hooks remember of inodes and tasks.
+ * The maps, and the states that the hooks keep of inodes and tasks.
  */
 #pragma once
 
-/* When something was judged; it holds for as long as all of this stays. */
+/* The moment of a judgement. The judgement holds as long as all of these values stay the same. */
 struct stamp {
   u64 seq;     /* write_seq + 1 */
   u64 raw_seq; /* assay_control.raw_seq */
@@ -13,31 +13,30 @@ struct stamp {
   u64 real_seq;
 };
 
-/* What raises a write_seq, and by how much: a new content counts in the lower half, a new name in the upper.
- */
+/* How much a change raises write_seq: new content counts in the lower half, a new name in the upper half. */
 #define NEW_CONTENT 1ULL
 #define NEW_NAME (1ULL << 32)
 
-/* Of an inode. docs/notes/2026-11-24-lsm-engine.md, "States". */
+/* The state of an inode. docs/notes/2026-11-24-lsm-engine.md, "States". */
 struct inode_state {
-  u64 write_seq;          /* raised by whatever may change content or name */
-  struct stamp clean;     /* what is in it was measured */
-  struct stamp data;      /* it was looked at, and is not code */
-  struct stamp no_script; /* nor is it to interpreters that take any file for code */
-  u32 program;            /* what sort of interpreter it is: ASSAY_PROGRAM_*; 0: not known */
-  u32 used;               /* it was measured, and nobody has been told of a writer since */
-  u32 digest_busy;        /* somebody writes what follows */
+  u64 write_seq;          /* raised by everything that may change content or name */
+  struct stamp clean;     /* its content was measured */
+  struct stamp data;      /* it was examined and is not code */
+  struct stamp no_script; /* it is not code for interpreters that read any file as code either */
+  u32 program;            /* which kind of interpreter it is: ASSAY_PROGRAM_*; 0: unknown */
+  u32 used;               /* it was measured, and no writer was reported since */
+  u32 digest_busy;        /* a task writes the members below */
   u32 reserved;
   struct stamp digest_at;
-  u64 digest[ASSAY_DIGEST / 8]; /* of what was measured then */
+  u64 digest[ASSAY_DIGEST / 8]; /* digest measured at digest_at */
 };
 
-/* Of an inode that holds the data of an overlayfs one, or that was mapped shared and writable. */
+/* The state of an inode that holds the data of an overlayfs inode, or that was mapped shared and writable. */
 struct real_state {
   u64 write_seq;
   u32 used;     /* through overlayfs */
-  u32 shared;   /* raised when it is mapped shared and writable */
-  u32 unpinned; /* the same, when nobody was found to hold its pages */
+  u32 shared;   /* raised by each shared and writable mapping */
+  u32 unpinned; /* value of `shared` when its pages were found to be unused elsewhere */
   u32 reserved;
 };
 
@@ -49,14 +48,14 @@ struct sha256 {
 
 struct task_state {
   u32 role;             /* ASSAY_ROLE_*: on the thread group's leader */
-  u32 reported;         /* kinds of events that this program has caused already: on the leader */
+  u32 reported;         /* kinds of events that this program has caused: on the leader */
   u32 reported_reasons; /* ... and reasons of ASSAY_LOCKDOWN */
-  u64 cover;     /* this inode was measured in the exec that is going on, though it can't become clean */
-  u64 cover_seq; /* its write_seq + 1 then */
-  u64 read;      /* the kernel reads this inode; its measured digest: */
+  u64 cover;            /* inode that was measured in the present exec though it can't become clean */
+  u64 cover_seq;        /* its write_seq + 1 then */
+  u64 read;             /* inode that the kernel reads; its measured digest follows */
   u64 read_digest[ASSAY_DIGEST / 8];
-  u64 found_digest[ASSAY_DIGEST / 8]; /* of the buffer that it was read into */
-  u32 buffer;                         /* a buffer's digest waits for a hook that may sleep */
+  u64 found_digest[ASSAY_DIGEST / 8]; /* digest of the buffer that it was read into */
+  u32 buffer;                         /* the digest of a buffer waits for a hook that may sleep */
   u32 buffer_detail;
   u64 buffer_size;
   u8 buffer_digest[ASSAY_DIGEST];
@@ -125,7 +124,7 @@ struct {
   __type(value, u32);
 } raw_files SEC(".maps");
 
-/* By the inode's address, for as long as there is one. */
+/* By the inode's address; removed with the inode. */
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
   __uint(map_flags, BPF_F_NO_PREALLOC);
@@ -159,7 +158,7 @@ static __always_inline bool in_scope(const struct assay_control* c) {
   return c->scope == 0 || bpf_get_current_cgroup_id() == c->scope;
 }
 
-/* Of its thread group. */
+/* The role of the task's thread group. */
 static __always_inline u32 role_of(struct task_struct* task) {
   u32 role = 0;
   bpf_rcu_read_lock();
@@ -174,15 +173,15 @@ static __always_inline u32 role_of(struct task_struct* task) {
 
 static __always_inline u32 my_role(void) { return role_of(bpf_get_current_task_btf()); }
 
-/* Whether the attester does this only to learn that the hook is called; counted if so. */
+/* Whether the attester makes this call only to check the hook. If so, the pulse is counted. */
 static __always_inline bool is_probe(struct assay_control* c, u32 pulse) {
   if (!c || !c->probe || c->probe != (u32)bpf_get_current_pid_tgid()) return false;
-  if (!(my_role() & ASSAY_ROLE_AGENT)) return false; /* a dead one's number has a new owner */
+  if (!(my_role() & ASSAY_ROLE_AGENT)) return false; /* the number of a thread that has ended may be reused */
   __sync_fetch_and_add(&c->pulses[pulse], 1);
   return true;
 }
 
-/* The same of a child that has no mark yet: the thread that asks has no other. */
+/* The same for a child without a role yet. The checking thread has no other child. */
 static __always_inline bool is_probe_child(struct assay_control* c, u32 pulse) {
   u32 asking = c->probe;
   if (!asking || (u32)BPF_CORE_READ(bpf_get_current_task_btf(), real_parent, pid) != asking) return false;
@@ -195,8 +194,8 @@ static __always_inline bool is_probe_child(struct assay_control* c, u32 pulse) {
   return true;
 }
 
-/* Whether this program caused an event of this kind (and for this reason, if it has one) before: one of each
- * is enough. */
+/* Whether this program has already caused an event of this kind (and reason, if it has one), since one of
+ * each is enough. */
 static __always_inline bool reported_before(u32 kind, u32 reason) {
   bool before = false;
   bpf_rcu_read_lock();
@@ -212,8 +211,8 @@ static __always_inline bool reported_before(u32 kind, u32 reason) {
   return before;
 }
 
-/* For want of memory nobody can be asked, or what was asked can't be kept: it is counted, and told as
- * violation `unanswered`. */
+/* Called when the attester can't be asked, or a state can't be kept, for lack of memory. The case is counted
+ * and becomes a violation `unanswered`. */
 static __always_inline int unasked(struct assay_control* c) {
   __sync_fetch_and_add(&c->unasked, 1);
   return c->refuse ? -ENOMEM : 0;

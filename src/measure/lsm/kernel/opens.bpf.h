@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
  *
- * Files opened to be read: by interpreters, or by anybody, as the policy asks. An inode that a program runs
- * from keeps what sort of interpreter it is (inode_state.program); the attester says so when the program is
- * executed, or at the first file that it opens.
+ * Files opened for reading, by interpreters or by all programs, as the policy requires. The inode of a
+ * program stores which kind of interpreter it is (inode_state.program). The attester tells the kind when the
+ * program is executed, or at the first file that it opens.
  */
 #pragma once
 
-/* What the present task runs: 0: nobody has said yet. */
+/* The kind of program that the present task runs; 0: not known yet. */
 static __always_inline u32 opening_program(void) {
   struct file* file = bpf_get_task_exe_file(bpf_get_current_task_btf());
   if (!file) return ASSAY_PROGRAM_NONE; /* the kernel's own task */
@@ -16,7 +16,7 @@ static __always_inline u32 opening_program(void) {
   return program;
 }
 
-/* The same is what is known from now on. */
+/* Stores the kind of the present task's program. */
 static __always_inline void learn_program(u32 program) {
   struct file* file = bpf_get_task_exe_file(bpf_get_current_task_btf());
   if (!file) return;
@@ -25,8 +25,9 @@ static __always_inline void learn_program(u32 program) {
   bpf_put_file(file);
 }
 
-/* The task's first words. Never waits for a page, which could be one that a user's file system serves, under
- * a lock of the folder that the file is in: what is not in memory can't be told. */
+/* Copies the beginning of the task's command line. This never waits for a page, since a user's file system
+ * could serve it and the kernel holds a lock of the file's folder here. So words that are not in memory are
+ * unknown. */
 static __always_inline void fill_words(struct assay_request* r) {
   struct mm_struct* mm = BPF_CORE_READ(bpf_get_current_task_btf(), mm);
   if (!mm) return;
@@ -38,7 +39,7 @@ static __always_inline void fill_words(struct assay_request* r) {
   if (size > ASSAY_WORDS) r->flags |= ASSAY_WORDS_CUT;
 }
 
-/* Whether it was found to be data, for programs of this sort. */
+/* Whether the file is known to be data for programs of this kind. */
 static __always_inline bool is_data_for(const struct inode_state* s, const struct assay_control* c,
                                         struct inode* inode, u32 program) {
   if (c->opens == ASSAY_OPENS_ALL) return is_data(s, c, inode);

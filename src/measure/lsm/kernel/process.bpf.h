@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
  *
- * One process reaching into another's memory. The pages are the process's own: no inode's state is concerned.
+ * Access of one process to the memory of another. The pages belong to the process, so no inode's state
+ * changes.
  */
 #pragma once
 
@@ -16,7 +17,7 @@ int BPF_PROG(on_ptrace, struct task_struct* child, unsigned int mode, int ret) {
   return 0;
 }
 
-/* The other direction: a child lets its parent write to it. */
+/* The other direction: a child allows its parent to write to its memory. */
 SEC("lsm/ptrace_traceme")
 int BPF_PROG(on_traceme, struct task_struct* parent, int ret) {
   struct assay_control* c = the_control();
@@ -29,9 +30,9 @@ int BPF_PROG(on_traceme, struct task_struct* parent, int ret) {
   return 0;
 }
 
-/* Memory that becomes executable though nobody asks for it: under READ_IMPLIES_EXEC, which personality() sets
- * and 32-bit programs without a header for their stack have, brk() and the stack come by no other hook than
- * the one for addresses. */
+/* Memory that becomes executable without a request for that: under READ_IMPLIES_EXEC, which personality()
+ * sets and 32-bit programs without a stack header have, brk() and the stack reach only this hook for
+ * addresses. */
 SEC("lsm/mmap_addr")
 int BPF_PROG(on_mmap_addr, unsigned long address) {
   if (!(bpf_get_current_task_btf()->personality & READ_IMPLIES_EXEC)) return 0;
@@ -40,8 +41,9 @@ int BPF_PROG(on_mmap_addr, unsigned long address) {
   return 0;
 }
 
-/* /proc/PID/exe can be set to another program's. (Arguments alone, as systemd does, change no more than a
- * title.) It is told before, with the program that does it. The hook's answer for 'go on' is ENOSYS. */
+/* A task can set its /proc/PID/exe to another program's file. (systemd sets only its arguments, which is just
+ * a title.) The event is sent before the change, so that it names the true program. ENOSYS is this hook's
+ * result for 'go on'. */
 SEC("lsm/task_prctl")
 int BPF_PROG(on_prctl, int option, unsigned long what) {
   if (option != PR_SET_MM || (what != PR_SET_MM_EXE_FILE && what != PR_SET_MM_MAP)) return -ENOSYS;
@@ -50,7 +52,7 @@ int BPF_PROG(on_prctl, int option, unsigned long what) {
   return -ENOSYS;
 }
 
-/* From a 32-bit system call; on_ioctl sees the others. */
+/* ioctl() from a 32-bit program; on_ioctl sees all others. */
 SEC("lsm/file_ioctl_compat")
 int BPF_PROG(on_ioctl_compat, struct file* file, unsigned int command) {
   told_by_ioctl(file, command);

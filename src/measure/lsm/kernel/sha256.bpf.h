@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
  *
- * SHA-256 (FIPS 180-4) of a buffer of the kernel's, in the kernel: no copy that anybody could change
- * meanwhile. The working memory lies in task storage, since a program that sleeps may share its processor
- * with another.
+ * SHA-256 (FIPS 180-4) of a kernel buffer, calculated in the kernel, so that there is no copy that could be
+ * changed in the meantime. The working memory is in task storage, since a program that sleeps may share its
+ * processor with another.
  */
 #pragma once
 
@@ -22,8 +22,8 @@ static const u32 sha256_k[64] = {
 
 #define ROTR(x, n) ((x) >> (n) | (x) << (32 - (n)))
 
-/* The block lies in s->block. The loops stay loops: unrolled, the function needs more stack than a program
- * has. */
+/* Hashes the block in s->block. The loops are not unrolled, because the function would then need more stack
+ * than a BPF program has. */
 static __noinline int sha256_block(struct sha256* s) {
   if (!s) return 0;
 #pragma clang loop unroll(disable)
@@ -49,13 +49,13 @@ static __noinline int sha256_block(struct sha256* s) {
 struct sha256_walk {
   struct sha256* s;
   u64 from;
-  u64 instructions; /* these are BPF instructions: descriptors of maps are left out */
+  u64 instructions; /* whether these are BPF instructions, whose map descriptors are left out */
   u64 second_half;
   u64 failed;
 };
 
-/* As the kernel's own tag of a program does, the numbers of map descriptors are left out: they differ each
- * time. */
+/* Clears the numbers of map descriptors, which differ at each load. The kernel does the same for a program's
+ * tag. */
 static __always_inline void leave_out_maps(struct sha256_walk* w) {
   u8* block = w->s->block;
 #pragma clang loop unroll(full)
@@ -79,7 +79,7 @@ static long sha256_step(u64 index, void* context) {
   return 0;
 }
 
-/* 0, or -1 if it is too long or can't be read. */
+/* Returns 0, or -1 if the buffer is too long or can't be read. */
 static __always_inline int sha256(struct sha256* s, const void* from, u64 size, bool instructions, u8* out) {
   struct sha256_walk w = {.s = s, .from = (u64)from, .instructions = instructions};
   if (size > SHA256_MAX) return -1;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
  *
- * Clean or not: the states of inodes, and what their file systems allow.
+ * The states of inodes: whether they are clean, and whether their file systems allow that.
  */
 #pragma once
 
-/* Every change of a file's content passes the hooks in lsm_writers.bpf.h. Source: include/uapi/linux/magic.h.
- */
+/* File systems where every change of content passes the hooks of the writers' header. Source:
+ * include/uapi/linux/magic.h. */
 static __always_inline bool is_watched_magic(unsigned long magic) {
   switch (magic) {
     case 0xEF53:     /* ext2, ext3, ext4 */
@@ -24,7 +24,7 @@ static __always_inline bool is_watched_magic(unsigned long magic) {
   return false;
 }
 
-/* The kernel's own: no content that somebody put there. Reading may take something away. */
+/* File systems of the kernel, which hold no stored content. A read may have side effects there. */
 static __always_inline bool is_pseudo_magic(unsigned long magic) {
   switch (magic) {
     case MAGIC_PROC:
@@ -84,12 +84,13 @@ static __always_inline u32 flags_of(struct super_block* sb) {
   unsigned long magic = BPF_CORE_READ(sb, s_magic);
   if (is_served_magic(magic)) return ASSAY_VOLATILE | ASSAY_SERVED;
   if (!is_watched_magic(magic)) return ASSAY_VOLATILE;
-  /* memfd and SysV shared memory: they are written to without ever being opened. */
+  /* memfd and SysV shared memory can be written to without an open. */
   if (BPF_CORE_READ(sb, s_flags) & SB_KERNMOUNT) return ASSAY_VOLATILE;
   return magic == MAGIC_TMPFS || magic == MAGIC_RAMFS ? 0 : storage_flags(sb, magic);
 }
 
-/* The inode under an overlayfs one that holds the data; null if that can't be told. It is only looked at. */
+/* The inode that holds the data of an overlayfs inode; null if it can't be found. The hooks only read from
+ * it. */
 static __always_inline struct inode* real_inode(struct inode* inode) {
   if (!bpf_core_type_exists(struct ovl_inode) || !bpf_core_field_exists(struct ovl_inode, oe) ||
       !bpf_core_field_exists(struct ovl_inode, flags) ||
@@ -98,14 +99,15 @@ static __always_inline struct inode* real_inode(struct inode* inode) {
     return NULL;
   struct ovl_inode* o = (void*)inode - bpf_core_field_offset(struct ovl_inode, vfs_inode);
   struct dentry* d = BPF_CORE_READ(o, __upperdentry);
-  /* With metacopy the upper one may have only the metadata. */
+  /* With metacopy the upper inode may have only the metadata. */
   u64 upper_data = 1ULL << bpf_core_enum_value(enum ovl_inode_flag, OVL_UPPERDATA);
   if (!d || !(BPF_CORE_READ(o, flags) & upper_data)) {
     struct ovl_entry* lower = BPF_CORE_READ(o, oe);
     if (!lower) return NULL;
     u32 n = BPF_CORE_READ(lower, __numlower);
     if (n == 0) return NULL;
-    /* The last layer has the data, also where others have only the metadata; null until it was looked for. */
+    /* The last layer has the data, even if the others have only metadata. It is null until overlayfs has
+     * looked it up. */
     u64 stack = (u64)lower + bpf_core_field_offset(struct ovl_entry, __lowerstack);
     u64 at = stack + (u64)(n - 1) * bpf_core_type_size(struct ovl_path) +
              bpf_core_field_offset(struct ovl_path, dentry);
@@ -115,14 +117,14 @@ static __always_inline struct inode* real_inode(struct inode* inode) {
   return d ? BPF_CORE_READ(d, d_inode) : NULL;
 }
 
-/* The inode whose pages hold the data: the real one under overlayfs, else itself. */
+/* The address of the inode whose pages hold the data: the real inode for overlayfs, else the inode itself. */
 static __always_inline u64 data_inode(struct inode* inode) {
   return inode->i_sb->s_magic == MAGIC_OVERLAY ? (u64)real_inode(inode) : (u64)inode;
 }
 
 static const struct real_state empty_real;
 
-/* Null: no memory. */
+/* Finds or makes the state; null: no memory. */
 static __always_inline struct real_state* real_state(u64 address) {
   struct real_state* r = bpf_map_lookup_elem(&real_inodes, &address);
   if (r) return r;
@@ -130,12 +132,12 @@ static __always_inline struct real_state* real_state(u64 address) {
   return bpf_map_lookup_elem(&real_inodes, &address);
 }
 
-/* What a measurement notes when it starts. */
+/* The state at the start of a measurement. */
 struct look {
   struct inode_state* state;
   struct stamp at;
   u64 data;   /* data_inode() */
-  u32 shared; /* its real_state's */
+  u32 shared; /* real_state.shared of that inode */
   u32 flags;
 };
 
@@ -164,8 +166,9 @@ static __always_inline bool is_data(const struct inode_state* s, const struct as
   return holds(&s->data, s, c, inode);
 }
 
-/* The order matters: sequences first, writers second, shared mappings third. A writer does it the other way
- * round: it is counted as a writer before it raises the sequence, and until after it has mapped the file. */
+/* The order matters: first the sequences are read, then the writers, then the shared mappings. A writer uses
+ * the opposite order: the kernel counts it before it raises the sequence, and until after it has mapped the
+ * file. */
 static __always_inline void look_at(struct look* l, struct inode* inode, struct assay_control* c) {
   struct super_block* sb = inode->i_sb;
   l->at.seq = *(volatile u64*)&l->state->write_seq + 1;
@@ -210,8 +213,8 @@ static __always_inline void remember(struct look* l, u32 answer) {
   if (answer & ASSAY_ANSWER_NO_SCRIPT) l->state->no_script = l->at;
 }
 
-/* It is loaded now, with the content that was measured: from here on a writer says so. Whether one came
- * meanwhile, that could not know. */
+/* The file is in use now, with the measured content. From here on a writer sends an event. Returns whether a
+ * writer came during the measurement, which did not yet know that the file is used. */
 static __always_inline bool begin_use(struct look* l) {
   __sync_fetch_and_or(&l->state->used, 1);
   bool changed = (u32)(*(volatile u64*)&l->state->write_seq - (l->at.seq - 1)) != 0;
@@ -220,11 +223,12 @@ static __always_inline bool begin_use(struct look* l) {
     __sync_fetch_and_or(&r->used, 1);
     changed |= (u32)(*(volatile u64*)&r->write_seq - l->at.real_seq) != 0;
   }
-  return changed && !(l->flags & ASSAY_WRITERS); /* else that was told */
+  return changed && !(l->flags & ASSAY_WRITERS); /* else the writers were already reported */
 }
 
-/* Whether it was measured, and somebody still has it open for reading: a mapping does. Told once until it is
- * measured again. Without the kernel's IMA readers are not counted: each time counts as in use. */
+/* Whether the file was measured and is still open for reading, as it is while it is mapped. True only once
+ * until the next measurement. A kernel without IMA does not count readers; then the file always counts as in
+ * use. */
 static __always_inline bool end_use(struct inode* inode, struct inode_state* s, struct real_state* r) {
   u32 used = 0;
   if (s) used |= __sync_fetch_and_and(&s->used, 0);

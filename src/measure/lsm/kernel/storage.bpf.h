@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
  *
- * What file systems lie on. The attester walks the devices under each one and says whether it can hold clean
- * files; until it has said so, and after each change of raw_seq, none can.
+ * The storage under file systems. The attester examines the devices under each file system and tells whether
+ * it can hold clean files. Until then, and after each change of raw_seq, it can't.
  */
 #pragma once
 
-/* By the superblock's address, for as long as there is one. Only the hooks write it. */
+/* By the superblock's address; removed with the superblock. Only the hooks write to this map. */
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
   __uint(map_flags, BPF_F_NO_PREALLOC);
@@ -14,8 +14,8 @@ struct {
   __type(value, struct assay_storage);
 } storages SEC(".maps");
 
-/* By assay_storage.id, which nothing else ever has: an answer that comes late is nobody's. Only the attester
- * writes it. */
+/* By assay_storage.id, which is never reused, so that a late answer can't apply to another file system. Only
+ * the attester writes to this map. */
 struct {
   __uint(type, BPF_MAP_TYPE_LRU_HASH);
   __uint(max_entries, 16384);
@@ -25,7 +25,7 @@ struct {
 
 #define STORAGE_UNKNOWN (ASSAY_VOLATILE | ASSAY_SERVED | ASSAY_UNJUDGED)
 
-/* ASSAY_VOLATILE and ASSAY_SERVED of a file system that lies on devices. */
+/* ASSAY_VOLATILE and ASSAY_SERVED of a file system on devices. */
 static __always_inline u32 storage_flags(struct super_block* sb, u32 magic) {
   struct assay_control* c = the_control();
   if (!c) return STORAGE_UNKNOWN;
@@ -50,14 +50,14 @@ void BPF_PROG(on_super_free, struct super_block* sb) {
   bpf_map_delete_elem(&storages, &key);
 }
 
-/* The system call's own question; approximated, since the function itself can't be called here. */
+/* Approximates the check of CAP_SYS_ADMIN in the system call, whose function can't be called here. */
 static __always_inline bool is_admin(void) {
   struct task_struct___cred* me = (void*)bpf_get_current_task_btf();
   u64 capabilities = BPF_CORE_READ(me, cred, cap_effective.val);
   return capabilities & 1ULL << 21 /* CAP_SYS_ADMIN */ && BPF_CORE_READ(me, cred, user_ns, level) == 0;
 }
 
-/* Whether the call may put other storage under a file system that is mounted. Sources:
+/* Whether the call may replace the storage under a mounted file system. Sources:
  * include/uapi/linux/dm-ioctl.h, raid/md_u.h, btrfs.h. */
 static __always_inline bool changes_storage(struct file* file, u32 command) {
   struct inode* inode = file->f_inode;
@@ -68,7 +68,7 @@ static __always_inline bool changes_storage(struct file* file, u32 command) {
       if (type != S_IFCHR || inode->i_rdev != DEV_MAPPER_CONTROL) return false;
       if (number != 6 && number != 9 && number != 14) return false;
       break;
-    case 0x09: /* md: all that does not only ask */
+    case 0x09: /* md: all calls that don't only query */
       if (type != S_IFBLK || number < 0x20) return false;
       break;
     case 0x94: /* btrfs: ADD_DEV, RM_DEV, DEV_REPLACE, RM_DEV_V2 */
@@ -93,8 +93,8 @@ static __always_inline bool is_named(struct dentry* dentry, const char* name, u3
 }
 #define IS_NAMED(dentry, name) is_named(dentry, name, sizeof(name))
 
-/* A file in /sys/block/mdN/md, or in a folder there; not what starts and paces the comparing of its members.
- */
+/* Whether it is a file in /sys/block/mdN/md or in a folder there, except those that start and pace the
+ * comparison of the array's members. */
 static __always_inline bool is_md_setting(struct file* file) {
   struct dentry* dentry = file->f_path.dentry;
   char name[8] = {};

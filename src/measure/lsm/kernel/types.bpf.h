@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
  *
- * The kernel's types, as far as the hooks look into them. preserve_access_index makes the loader find each
- * field in the running kernel's BTF, so only names and types matter here, neither order nor completeness.
+ * The fields of the kernel's types that the hooks read. preserve_access_index makes the loader find each
+ * field in the running kernel's BTF, so only names and types matter here, not order or completeness.
  */
 #pragma once
 
@@ -33,7 +33,7 @@ typedef unsigned long size_t;
 #define EINVAL 22
 #define ENOSYS 38
 
-/* bpf.h, as far as it is used; the values are part of the system call interface. */
+/* The constants of bpf.h that are used here; the values are part of the system call interface. */
 enum {
   BPF_MAP_TYPE_HASH = 1,
   BPF_MAP_TYPE_ARRAY = 2,
@@ -158,7 +158,7 @@ struct task_struct {
   struct task_struct* real_parent;
 };
 
-/* A type that a kernel function's prototype names must be whole, with whatever field. */
+/* A type in a kernel function's prototype must be complete; which field it has does not matter. */
 struct cgroup {
   int level;
 };
@@ -207,12 +207,12 @@ struct bpf_prog {
   struct bpf_insn insnsi[0];
 };
 
-/* iattr of another name: the field is all that is needed. */
+/* iattr under another name, with the only field that is needed. */
 struct iattr___assay {
   u32 ia_valid;
 };
 
-/* What a task may do; the field is a structure since Linux 6.3. */
+/* The capabilities of a task; the field is a structure since Linux 6.3. */
 struct kernel_cap___assay {
   u64 val;
 };
@@ -227,7 +227,7 @@ struct task_struct___cred {
   struct cred___assay* cred;
 };
 
-/* The overlay module's, if it is there when the programs are loaded. */
+/* Types of the overlay module, if it is present when the programs are loaded. */
 struct ovl_path {
   struct dentry* dentry;
 };
@@ -246,7 +246,7 @@ struct ovl_inode {
 
 /* Numbers of bits in ovl_inode.flags. */
 enum ovl_inode_flag { OVL_UPPERDATA = 3 };
-/* Found by name; the values are the running kernel's. */
+/* The loader finds these by name and puts in the running kernel's values. */
 enum lockdown_reason {
   LOCKDOWN_EFI_TEST = 1,
   LOCKDOWN_PCI_ACCESS,

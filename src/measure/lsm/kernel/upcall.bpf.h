@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
  *
- * Asking the attester and waiting for its answer, and telling it without waiting.
+ * Requests to the attester, which wait for its answer, and events, which do not wait.
  */
 #pragma once
 
@@ -15,7 +15,7 @@ static __always_inline void fill_who(u32* tid, u32* tgid, u32* uid, char* comm) 
   bpf_get_current_comm(comm, ASSAY_COMM);
 }
 
-/* The request of the present thread, in the map; null: no memory. */
+/* Makes the request of the present thread in the map; null: no memory. */
 static __always_inline struct assay_request* new_request(u32 kind, u32 detail) {
   u32 tid = bpf_get_current_pid_tgid();
   if (bpf_map_update_elem(&requests, &tid, &empty_request, BPF_ANY)) return NULL;
@@ -29,19 +29,19 @@ static __always_inline struct assay_request* new_request(u32 kind, u32 detail) {
   return r;
 }
 
-/* The gate's program, to be put; null: no attester lives. */
+/* The gate's program file, which the caller must put; null: no attester runs. */
 static __always_inline struct file* gate_program(const struct assay_control* c) {
   struct task_struct* gate = bpf_task_from_pid(c->gate);
   if (!gate) return NULL;
-  /* A number may have a new owner; the mark goes with the task. */
+  /* The number may be reused after the gate has ended, but the role ends with its task. */
   struct task_state* mark = bpf_task_storage_get(&tasks, gate, 0, 0);
   struct file* file = mark && mark->role & ASSAY_ROLE_GATE ? bpf_get_task_exe_file(gate) : NULL;
   bpf_task_release(gate);
   return file;
 }
 
-/* Whether the attester itself serves it: to ask about it would make it ask itself. The number of a dead one's
- * file system may have a new owner. */
+/* Whether the attester itself serves the file, so that a request would make it wait for itself. The device
+ * number may be reused after the attester has ended, so the gate must run. */
 static __always_inline bool is_served_by_attester(const struct assay_control* c, struct inode* inode) {
   if (!c->own_dev || inode->i_sb->s_dev != c->own_dev) return false;
   struct file* gate = gate_program(c);
@@ -54,17 +54,18 @@ static __always_inline struct mount* mount_of(struct file* file) {
   return (void*)BPF_CORE_READ(file, f_path.mnt) - bpf_core_field_offset(struct mount, mnt);
 }
 
-/* As in /proc/PID/fdinfo. */
+/* The mount's number as in /proc/PID/fdinfo. */
 static __always_inline u32 mount_number(struct file* file) { return BPF_CORE_READ(mount_of(file), mnt_id); }
 
-/* The file under an overlayfs one, opened by overlayfs itself in a mount of its own, in which nobody can name
- * it: the overlayfs file was asked about. Source: fs/mount.h, MNT_NS_INTERNAL. */
+/* Whether overlayfs itself opens the file, in an internal mount that no process can reach. The overlayfs file
+ * has already been asked about. Source: fs/mount.h, MNT_NS_INTERNAL. */
 static __always_inline bool is_backing(struct file* file) {
   return (long)BPF_CORE_READ(mount_of(file), mnt_ns) == -EINVAL &&
          !(file->f_inode->i_sb->s_flags & SB_KERNMOUNT);
 }
 
-/* A hint: whoever opens the path is still told whether it is the file. */
+/* Whether the task's root is the attester's. It is only a hint: the attester still checks whether the file
+ * that it opened is the right one. */
 static __always_inline bool has_attesters_root(const struct assay_control* c) {
   struct task_struct* attester = bpf_task_from_pid(c->attester);
   if (!attester) return false;
@@ -75,7 +76,7 @@ static __always_inline bool has_attesters_root(const struct assay_control* c) {
   return same;
 }
 
-/* 0: answered. The thread sleeps here. */
+/* Sends the request and sleeps until the answer. 0: answered. */
 static __always_inline int ask(struct assay_control* c, struct assay_request* r,
                                struct assay_answer* answer) {
   struct file* file = gate_program(c);
@@ -93,7 +94,7 @@ static __always_inline int ask(struct assay_control* c, struct assay_request* r,
   return 0;
 }
 
-/* Nobody answered: kept for the next attester. */
+/* Keeps a load without an answer for the next attester. */
 static __always_inline void note_missed(struct assay_control* c, const struct assay_request* r,
                                         const struct assay_missed_key* key) {
   __sync_fetch_and_add(&c->missed, 1);
@@ -115,7 +116,8 @@ static __always_inline void note_missed(struct assay_control* c, const struct as
   __sync_fetch_and_add(&m->count, 1);
 }
 
-/* Not refused where nobody answers: the attester's own files, and what its programs read when they start. */
+/* Whether the load is allowed even without an answer: the attester's own files, and files that its programs
+ * read when they start. */
 static __always_inline bool is_for_attester(const struct assay_missed_key* key, u32 kind) {
   struct assay_own_file own = {.ino = key->ino, .dev = key->dev};
   if (bpf_map_lookup_elem(&own_files, &own)) return true;
@@ -129,13 +131,13 @@ static __always_inline bool is_for_attester(const struct assay_missed_key* key, 
   return bpf_map_lookup_elem(&own_files, &own) != NULL;
 }
 
-/* Asks, and makes a decision of the answer or of its absence: 0 or a negative error for the hook. */
+/* Asks, and decides by the answer or its absence. Returns 0 or a negative error for the hook. */
 static __always_inline int decide(struct assay_control* c, struct assay_request* r,
                                   struct assay_answer* answer, const struct assay_missed_key* key) {
   int asked = ask(c, r, answer);
   int result = 0;
   if (asked == -EINTR) {
-    result = -EINTR; /* it is being killed and will not load anything */
+    result = -EINTR; /* the thread is being killed and will not load anything */
   } else if (asked) {
     note_missed(c, r, key);
     answer->flags = 0;
@@ -148,7 +150,7 @@ static __always_inline int decide(struct assay_control* c, struct assay_request*
   return result;
 }
 
-/* An event without waiting; the caller fills in the rest and submits it. */
+/* Begins an event, which the caller completes and submits. */
 static __always_inline struct assay_event* new_event(struct assay_control* c, u32 kind, u32 detail) {
   struct assay_event* e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
   if (!e) {
@@ -173,7 +175,7 @@ static __always_inline void fill_inode(struct assay_event* e, struct inode* inod
   e->dev = BPF_CORE_READ(inode, i_sb, s_dev);
 }
 
-/* The last name only: for pointers that the kernel's own path function does not take. */
+/* Sets only the last name, for pointers that the kernel's path function does not accept. */
 static __always_inline void fill_last_name(struct assay_event* e, struct dentry* dentry) {
   const unsigned char* name = BPF_CORE_READ(dentry, d_name.name);
   bpf_probe_read_kernel_str(e->path, 256, name);
@@ -183,8 +185,9 @@ static __always_inline void fill_name(struct assay_event* e, struct file* file) 
   fill_last_name(e, BPF_CORE_READ(file, f_path.dentry));
 }
 
-/* What the present task runs: it may be gone when the event is read. For deeds without a file its name is the
- * event's. Not from an interrupt, nor where a lock of the task's is held. */
+/* Adds the digest of the present task's program, because the task may have ended when the event is read.
+ * named: the program's path becomes the event's path, for events without a file. Must not be called from an
+ * interrupt or while a lock of the task is held. */
 static __always_inline void fill_doer(struct assay_event* e, bool named) {
   struct file* program = bpf_get_task_exe_file(bpf_get_current_task_btf());
   if (!program) return;

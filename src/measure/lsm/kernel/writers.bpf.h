@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
  *
- * Whatever may change a file's content or name, by any way around or through its file system.
+ * Hooks where a file's content or name may change, through its file system or around it.
  */
 #pragma once
 
-/* The content or the name may change from now on. An inode without a state was never measured and needs none.
- * Whether it is in use. */
+/* Notes that content or name may change from now on. An inode without a state was never measured and needs
+ * none. Returns whether the file is in use. */
 static __always_inline bool raise(struct inode* inode, u64 by) {
   u64 address = (u64)inode;
   struct real_state* r = bpf_map_lookup_elem(&real_inodes, &address);
@@ -16,21 +16,23 @@ static __always_inline bool raise(struct inode* inode, u64 by) {
 }
 
 static __always_inline void raw_device_opened(struct assay_control* c, struct file* file) {
-  /* First: the program that does it is not clean any more afterwards, and its digest not known. */
+  /* The event comes first, because afterwards the program that does it is not clean any more and its digest
+   * is unknown. */
   if (c->active) tell_file(c, ASSAY_RAW_DEVICE, 0, file);
   u64 address = (u64)file;
   u32 one = 1;
-  /* What finds no place in the map is never seen to be closed: nothing becomes clean again. */
+  /* The close of a file that found no place in the map is not seen, so that no file becomes clean again. */
   int added = bpf_map_update_elem(&raw_files, &address, &one, BPF_NOEXIST);
   if (added != -EEXIST) __sync_fetch_and_add(&c->raw_writers, 1);
   if (added && added != -EEXIST) unasked(c);
   __sync_fetch_and_add(&c->raw_seq, 1);
 }
 
-/* Of a hibernation image, which replaces the kernel's memory: /dev/snapshot. */
+/* /dev/snapshot takes a hibernation image, which replaces the kernel's memory. */
 #define DEVICE_SNAPSHOT (10U << 20 | 231)
 
-/* A character device for raw commands to a disk, for which it need not be open for writing. */
+/* Whether it is a character device for raw commands to a disk, which need not be open for writing for that.
+ */
 static __always_inline bool takes_commands(const struct assay_control* c, u32 device) {
   u32 major = MAJOR(device);
   return major && (major == c->bsg_major || major == c->nvme_major);
@@ -70,10 +72,10 @@ int BPF_PROG(on_open, struct file* file, int ret) {
   if ((inode->i_mode & S_IFMT) == S_IFCHR && takes_commands(c, inode->i_rdev)) raw_device_opened(c, file);
   if (file->f_mode & FMODE_WRITE) {
     opened_for_writing(c, file);
-    /* It may be read, too; what is empty has nothing that could be interpreted. */
+    /* The file may be open for reading too. An empty file has no content that could be interpreted. */
     if (!(file->f_mode & FMODE_READ) || file->f_flags & O_TRUNC || inode->i_size == 0) return 0;
   }
-  /* An open for execution comes to bprm_check_security. */
+  /* An open for execution reaches bprm_check_security. */
   if (!c->active || !c->opens || !is_regular(inode) || file->f_flags & FMODE_EXEC) return 0;
   unsigned long magic = inode->i_sb->s_magic;
   if (!is_watched_magic(magic) && is_pseudo_magic(magic)) return 0;
@@ -93,7 +95,8 @@ int BPF_PROG(on_release, struct file* file) {
   return 0;
 }
 
-/* By path; by a descriptor it was opened for writing before. The hook has no path, only the name. */
+/* Truncation by path. (For truncation by descriptor, the file was opened for writing before.) The hook gets
+ * only the last name. */
 SEC("lsm.s/inode_setattr")
 int BPF_PROG(on_setattr, struct mnt_idmap* idmap, struct dentry* dentry, struct iattr___assay* attr,
              int ret) {
@@ -111,7 +114,7 @@ int BPF_PROG(on_setattr, struct mnt_idmap* idmap, struct dentry* dentry, struct 
   return 0;
 }
 
-/* Same content, other name: it is recorded again under that name. */
+/* The content stays, but the file is recorded again with its new name. */
 SEC("lsm.s/inode_rename")
 int BPF_PROG(on_rename, struct inode* old_dir, struct dentry* old_dentry, struct inode* new_dir,
              struct dentry* new_dentry, int ret) {
@@ -127,7 +130,7 @@ int BPF_PROG(on_link, struct dentry* old_dentry, struct inode* dir, struct dentr
   return ret;
 }
 
-/* The address will be another inode's. */
+/* The address may be reused for another inode. */
 SEC("lsm/inode_free_security")
 void BPF_PROG(on_inode_free, struct inode* inode) {
   u64 address = (u64)inode;
@@ -135,14 +138,14 @@ void BPF_PROG(on_inode_free, struct inode* inode) {
   bpf_map_delete_elem(&real_inodes, &address);
 }
 
-/* Two inodes' data change places without either being opened for writing. Source: EXT4_IOC_SWAP_BOOT. */
+/* This call exchanges the data of two inodes without an open for writing. Source: EXT4_IOC_SWAP_BOOT. */
 #define IOCTL_SWAP_BOOT 0x6611
 
-/* A task that registers memory with userfaultfd supplies its pages from then on, executable ones too. Which
- * memory can't be told here: the arguments may be changed after they were looked at. */
+/* A task that registers memory with userfaultfd supplies its pages from then on, also executable ones. The
+ * hook can't tell which memory, because the task may change the arguments after they were read. */
 #define IOCTL_USERFAULT_REGISTER 0xc020aa00
 
-/* From here until the file is closed: when the call itself is done can't be seen. */
+/* The storage counts as changing until the file is closed, because the end of the call can't be seen. */
 static __always_inline void storage_changes(struct assay_control* c, struct file* file) {
   u64 address = (u64)file;
   if (bpf_map_lookup_elem(&raw_files, &address))
@@ -176,5 +179,5 @@ int BPF_PROG(on_ioctl, struct file* file, unsigned int command, unsigned long ar
   u32 tid = argument;
   struct assay_request* r = bpf_map_lookup_elem(&requests, &tid);
   if (r && r->inode == (u64)file->f_inode) r->mark = argument >> 32;
-  return -EXDEV; /* it is not the file system's to answer */
+  return -EXDEV; /* the file system must not get this call */
 }
