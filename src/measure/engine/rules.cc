@@ -43,7 +43,7 @@ Ruling Rules::RuleAll(const Use& use) const {
   for (const Hook& hook : use.hooks) {
     const Ruling r = policy_->Rule(hook.func, hook.access, use.facts);
     all.measure |= r.measure;
-    all.cgroup |= r.cgroup;
+    if (r.record == ima::Template::kNgCgroup) all.record = r.record;
     all.appraise |= r.appraise;
     all.audit |= r.audit;
   }

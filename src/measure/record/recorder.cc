@@ -82,10 +82,11 @@ Result<Recorded> Recorder::Record(const Measurement& m) {
   const Key content = d.ContentKey(m.digest.view());
   const std::string& cgroup = m.context.cgroup;
   Result<Recorded> recorded =
-      m.with_cgroup ? d.Add(ima::kNgCgroupName, ima::EncodeNgCgroup(m.digest, m.path, cgroup), false, grouped,
-                            std::pair{d.PathKey(m.path, cgroup), content}, m.context, m.path, false)
-                    : d.Add(kNg, ima::EncodeNg(m.digest, m.path), false, grouped,
-                            std::pair{d.PathKey(m.path), content}, m.context, m.path, false);
+      m.record == ima::Template::kNgCgroup
+          ? d.Add(ima::TemplateName(m.record), ima::EncodeNgCgroup(m.digest, m.path, cgroup), false, grouped,
+                  std::pair{d.PathKey(m.path, cgroup), content}, m.context, m.path, false)
+          : d.Add(kNg, ima::EncodeNg(m.digest, m.path), false, grouped, std::pair{d.PathKey(m.path), content},
+                  m.context, m.path, false);
   if (!recorded || !IsKexec(m.context.hook)) return recorded;
   // The image may have been measured before, as a file that somebody reads.
   const nlohmann::json kexec{{"hook", m.context.hook}, {"path", m.path}, {"digest", m.digest.ToString()}};

@@ -39,7 +39,8 @@ namespace assay::measure {
 
 using Values = std::vector<Digest>;  // one for each active bank, in the TPM's order
 
-inline constexpr std::string_view kNg = "ima-ng", kBuf = "ima-buf", kStartName = "assay-start";
+inline constexpr std::string_view kNg = ima::TemplateName(ima::Template::kNg),
+                                  kBuf = ima::TemplateName(ima::Template::kBuf), kStartName = "assay-start";
 inline constexpr std::uint64_t kOffsetStride = 64;
 
 struct Key {

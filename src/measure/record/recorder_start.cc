@@ -106,7 +106,7 @@ void Recorder::Impl::Account(const ima::RecordView& record, Step& step) const {
         step.paths.emplace_back(PathKey(v->path), ContentKey(v->program.view()));
       }
     }
-    const bool with_cgroup = r.template_name == ima::kNgCgroupName;
+    const bool with_cgroup = r.template_name == ima::TemplateName(ima::Template::kNgCgroup);
     if ((r.template_name != kNg && !with_cgroup) || !entry->file_digest) return;
     step.paths.emplace_back(with_cgroup ? PathKey(entry->path, entry->cgroup) : PathKey(entry->path),
                             ContentKey(r.violation() ? ByteView() : ByteView(entry->file_digest->bytes)));

@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "base/digest.h"
+#include "list/list.h"
 
 namespace assay::measure {
 
@@ -30,7 +31,8 @@ struct Measurement {
   Digest digest;
   std::string path;
   Context context;
-  bool with_cgroup = false;  // the record names the context's control group: one for each of them
+  // kNgCgroup: the record names the context's control group, and there is one record for each of them.
+  ima::Template record = ima::Template::kNg;
 };
 
 // IMA's two, content that could not be read, and ways to run code or to change it that have no content to
