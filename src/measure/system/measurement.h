@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -24,7 +25,7 @@ struct Context {
   std::string comm;
   std::string hook;      // "exec", "open", "measure", "start"
   std::string cgroup{};  // "/system.slice/ssh.service"; empty: unknown
-  bool late = false;     // it has run, nobody waits: may share a record with others, whatever it is
+  bool late = false;     // it has run and no task waits: it may share a record with others, whatever it is
 };
 
 struct Measurement {
@@ -33,6 +34,8 @@ struct Measurement {
   Context context;
   // kNgCgroup: the record names the context's control group, and there is one record for each of them.
   ima::Template record = ima::Template::kNg;
+  // Whether the digest is in the signed manifest, where the caller has asked already; else the recorder asks.
+  std::optional<bool> known{};
 };
 
 // IMA's two, content that could not be read, and ways to run code or to change it that have no content to
@@ -50,8 +53,8 @@ enum class Violation {
   kKernelMemory,   // /dev/mem opened for writing
   kKexecLoad,      // a kernel that the present one does not look at
   kUnanswered,     // it ran while no attester answered
-  kGuarded,        // somebody reached for the attester, and was refused
-  // It was mapped shared and writable before: its pages may be written to though nobody has it open.
+  kGuarded,        // a process reached for the attester, and was refused
+  // It was mapped shared and writable before: its pages may be written to though no process has it open.
   kSharedWritable,
   kUserfault,    // a program supplies the pages of memory itself
   kIdentity,     // a process changes what its program seems to be
