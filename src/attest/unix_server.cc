@@ -9,9 +9,9 @@
 #include <algorithm>
 #include <atomic>
 #include <list>
-#include <thread>
 
 #include "base/log.h"
+#include "base/thread.h"
 #include "channel/stream.h"
 
 namespace assay::attest {
@@ -29,7 +29,7 @@ struct Connection {
   std::atomic<bool> hearing{true};  // it has not said what it wants
   bool cut = false;                 // it made room, and is about to end
   std::atomic<bool> done{false};
-  std::thread thread;
+  Thread thread;
 };
 using Connections = std::list<Connection>;
 
@@ -53,7 +53,7 @@ struct UnixServer::Impl {
   UnixServerOptions options;
   Responder* responder = nullptr;
   UniqueFd listener, stop;
-  std::thread thread;
+  Thread thread;
 
   Result<> Listen();
   void Loop();
@@ -116,7 +116,7 @@ void UnixServer::Impl::Loop() {
     poll(wait, 2, 1000);
     std::erase_if(serving, [](Connection& c) {
       if (!c.done) return false;
-      c.thread.join();
+      c.thread.Join();
       return true;
     });
     if (wait[1].revents != 0) break;
@@ -133,7 +133,7 @@ void UnixServer::Impl::Loop() {
     Connection& c = serving.emplace_back();
     c.peer = std::move(peer);
     c.uid = who.uid;
-    c.thread = std::thread([this, &c] {
+    c.thread = Thread("assay-answer", [this, &c] {
       Serve(c);
       shutdown(c.peer.get(), SHUT_RDWR);
       c.done = true;
@@ -141,7 +141,7 @@ void UnixServer::Impl::Loop() {
   }
   for (Connection& c : serving) {
     shutdown(c.peer.get(), SHUT_RDWR);
-    c.thread.join();
+    c.thread.Join();
   }
 }
 
@@ -150,7 +150,7 @@ UnixServer::UnixServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 UnixServer::~UnixServer() {
   const std::uint64_t one = 1;
   if (::write(impl_->stop.get(), &one, sizeof(one)) < 0) log::Error("challenge: can't stop");
-  impl_->thread.join();
+  impl_->thread.Join();
   unlink(impl_->options.path.c_str());
 }
 
@@ -162,7 +162,7 @@ Result<std::unique_ptr<UnixServer>> UnixServer::Start(UnixServerOptions options,
   raw->stop.Reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!raw->stop) return Fail(OsError("eventfd", "", errno));
   ASSAY_TRY(raw->Listen());
-  raw->thread = std::thread([raw] { raw->Loop(); });
+  raw->thread = Thread("assay-local", [raw] { raw->Loop(); });
   return std::unique_ptr<UnixServer>(new UnixServer(std::move(impl)));
 }
 

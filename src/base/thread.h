@@ -8,12 +8,13 @@
 // The destructor waits for the function to return, so whatever the function waits for is told to stop before.
 // An assignment waits in the same way for the thread that it replaces; the new one runs already. A thread
 // that is detached holds what it uses by itself (a shared_ptr). The process ends when the system has no
-// further thread to give.
+// further thread to give, but for Try().
 #pragma once
 
 #include <pthread.h>
 
 #include <cstddef>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -37,11 +38,17 @@ class Thread {
  public:
   Thread() = default;
   template <typename Function>
-  Thread(ThreadName name, Function function) noexcept
-      : thread_([name, run = std::move(function)]() mutable {
-          ::pthread_setname_np(::pthread_self(), name.get());
-          run();
-        }) {}
+  Thread(ThreadName name, Function function) noexcept : thread_(Started(name, std::move(function))) {}
+  // Where one can do without: not Joinable() when the system has no further thread.
+  template <typename Function>
+  static Thread Try(ThreadName name, Function function) noexcept {
+    Thread thread;
+    try {
+      thread.thread_ = Started(name, std::move(function));
+    } catch (const std::system_error&) {
+    }
+    return thread;
+  }
   Thread(Thread&&) = default;
   Thread& operator=(Thread&& other) noexcept {
     if (this != &other) {
@@ -60,6 +67,13 @@ class Thread {
   bool Joinable() const { return thread_.joinable(); }
 
  private:
+  template <typename Function>
+  static std::thread Started(ThreadName name, Function function) {
+    return std::thread([name, run = std::move(function)]() mutable {
+      ::pthread_setname_np(::pthread_self(), name.get());
+      run();
+    });
+  }
   std::thread thread_;
 };
 

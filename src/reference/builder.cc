@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <filesystem>
 #include <map>
-#include <mutex>
 #include <set>
 
 #include "base/fd.h"
+#include "base/mutex.h"
 #include "reference/byte_code.h"
 #include "reference/format.h"
 #include "reference/index.h"
@@ -68,19 +68,19 @@ class Strings {
 }  // namespace
 
 struct Builder::Impl {
-  std::mutex mutex;
-  std::vector<PackageContent> packages;
-  std::vector<Marked> marks;
-  std::optional<Python> python;  // there: byte code is wanted
-  ByteCodeReport report;
+  Mutex mutex;
+  std::vector<PackageContent> packages ASSAY_GUARDED_BY(mutex);
+  std::vector<Marked> marks ASSAY_GUARDED_BY(mutex);
+  std::optional<Python> python;  // there: byte code is wanted; set before anything is added
+  ByteCodeReport report ASSAY_GUARDED_BY(mutex);
 
   void Add(PackageContent content) {
-    const std::lock_guard lock(mutex);
+    const MutexLock lock(mutex);
     packages.push_back(std::move(content));
   }
   // Byte code is content of its own, so that its note says what it is.
   void AddByteCode(const PackageContent& of, std::vector<PackagedFile> files, const ByteCodeReport& more) {
-    const std::lock_guard lock(mutex);
+    const MutexLock lock(mutex);
     report.known += more.known;
     report.unknown += more.unknown;
     report.other_python += more.other_python;
@@ -88,7 +88,7 @@ struct Builder::Impl {
     if (files.empty()) return;
     packages.push_back({of.package, of.version, of.architecture, std::move(files), kByteCode});
   }
-  appraise::Standing StandingOf(const PackageContent& p, std::string& note) const {
+  appraise::Standing StandingOf(const PackageContent& p, std::string& note) const ASSAY_REQUIRES(mutex) {
     appraise::Standing worst = appraise::Standing::kGood;
     for (const Marked& m : marks) {
       if (m.package != p.package || (!m.version.empty() && m.version != p.version) || m.standing < worst)
@@ -158,11 +158,12 @@ Result<> Builder::AddFile(const std::string& path_on_disk, const std::string& pa
 
 void Builder::UseByteCode(const std::string& python) {
   impl_->python = FindPython(python);
+  const MutexLock lock(impl_->mutex);
   impl_->report.unavailable = impl_->python->unavailable;
 }
 
 ByteCodeReport Builder::ByteCode() const {
-  const std::lock_guard lock(impl_->mutex);
+  const MutexLock lock(impl_->mutex);
   ByteCodeReport report = impl_->report;
   std::sort(report.failed.begin(), report.failed.end());  // packages come in any order
   return report;
@@ -170,19 +171,19 @@ ByteCodeReport Builder::ByteCode() const {
 
 void Builder::Mark(const std::string& package, const std::string& version, appraise::Standing standing,
                    const std::string& note) {
-  const std::lock_guard lock(impl_->mutex);
+  const MutexLock lock(impl_->mutex);
   impl_->marks.push_back({package, version, note, standing});
 }
 
 std::size_t Builder::files() const {
-  const std::lock_guard lock(impl_->mutex);
+  const MutexLock lock(impl_->mutex);
   std::size_t n = 0;
   for (const PackageContent& p : impl_->packages) n += p.files.size();
   return n;
 }
 
 Result<> Builder::Write(const std::string& path) const {
-  const std::lock_guard lock(impl_->mutex);
+  const MutexLock lock(impl_->mutex);
   struct Row {
     Digest digest;
     std::uint32_t package;
