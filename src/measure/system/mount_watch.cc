@@ -6,10 +6,10 @@
 
 #include <array>
 #include <set>
-#include <thread>
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/thread.h"
 
 namespace assay::measure {
 namespace {
@@ -89,7 +89,7 @@ struct MountWatch::Impl {
   UniqueFd info;
   UniqueFd stop;
   std::set<std::uint64_t> seen;
-  std::thread thread;
+  Thread thread;
 
   Result<std::vector<Mount>> Read() {
     if (lseek(info.get(), 0, SEEK_SET) != 0) return Fail(OsError("lseek", "mountinfo", errno));
@@ -125,7 +125,7 @@ MountWatch::~MountWatch() {
   const std::uint64_t one = 1;
   if (write(impl_->stop.get(), &one, sizeof(one)) != sizeof(one))
     log::Error("{}", OsError("write", "eventfd", errno).Message());
-  impl_->thread.join();
+  impl_->thread.Join();
 }
 
 Result<std::unique_ptr<MountWatch>> MountWatch::Start(std::function<void(const Mount&)> appeared) {
@@ -137,7 +137,7 @@ Result<std::unique_ptr<MountWatch>> MountWatch::Start(std::function<void(const M
   ASSAY_ASSIGN(std::vector<Mount> mounts, impl->Read());
   for (const Mount& mount : mounts) impl->seen.insert(mount.id);
   Impl* raw = impl.get();
-  raw->thread = std::thread([raw] { raw->Loop(); });
+  raw->thread = Thread("assay-mountinfo", [raw] { raw->Loop(); });
   return std::unique_ptr<MountWatch>(new MountWatch(std::move(impl)));
 }
 
