@@ -90,7 +90,7 @@ class Judge {
   // have been measured before the record that names it.
   void FindComponents() {
     for (const ima::RecordView& record : r_.records) {
-      if (record.template_name != "ima-buf" || record.violation()) continue;
+      if (record.template_name != ima::TemplateName(ima::Template::kBuf) || record.violation()) continue;
       const Result<ima::Entry> entry = ima::Decode(record);
       if (!entry || entry->path != "assay-start") continue;
       writer_ = ima::ListWriter::kAttester;
@@ -119,7 +119,8 @@ class Judge {
       return;
     }
     if (!HasTemplate(record)) return;
-    if (!record.violation() && entry->path == ima::kGroupName && record.template_name == "ima-buf") {
+    if (!record.violation() && entry->path == ima::kGroupName &&
+        record.template_name == ima::TemplateName(ima::Template::kBuf)) {
       JudgeGroup(record, *entry);
       return;
     }
@@ -180,7 +181,7 @@ class Judge {
     judged.cgroup = entry.cgroup;
     if (entry.file_digest) judged.digest = entry.file_digest->alg_name + ":" + Hex(entry.file_digest->bytes);
     judged.context = ContextOf(record.index, judged.sub);
-    const bool buffer = record.template_name == "ima-buf";
+    const bool buffer = record.template_name == ima::TemplateName(ima::Template::kBuf);
     NoteAfterStop(judged);
     if (record.violation()) {
       judged.state = EntryState::kViolation;
@@ -211,7 +212,9 @@ class Judge {
   // The record after a violation, which names the program that caused it. The PCR proves it like the
   // violation itself.
   std::optional<measure::ViolationRecord> Beside(const JudgedEntry& violation) {
-    if (next_ == nullptr || next_->violation() || next_->template_name != "ima-buf") return std::nullopt;
+    if (next_ == nullptr || next_->violation() ||
+        next_->template_name != ima::TemplateName(ima::Template::kBuf))
+      return std::nullopt;
     const Result<ima::Entry> entry = ima::Decode(*next_);
     if (!entry || entry->path != measure::kViolationRecord || !BufferMatches(*entry)) return std::nullopt;
     Result<measure::ViolationRecord> record = measure::ParseViolation(AsText(entry->buffer));

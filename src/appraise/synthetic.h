@@ -88,7 +88,7 @@ class SyntheticHost : public ReferenceValues {
     Extend("ima-ng", ima::EncodeNg(DigestOf(content), path));
   }
   void File(std::string_view content, std::string_view path, std::string_view cgroup) {
-    Extend(ima::kNgCgroupName, ima::EncodeNgCgroup(DigestOf(content), path, cgroup));
+    Extend(ima::TemplateName(ima::Template::kNgCgroup), ima::EncodeNgCgroup(DigestOf(content), path, cgroup));
   }
   void Own(std::string_view name, std::string_view json) {
     Extend("ima-buf", ima::EncodeBuf(DigestOf(json), name, AsBytes(json)));

@@ -6,12 +6,12 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
-#include <mutex>
 #include <optional>
 #include <thread>
 
 #include "base/log.h"
 #include "base/mapped.h"
+#include "base/mutex.h"
 #include "measure/record/journal.h"
 
 namespace assay::attest {
@@ -84,9 +84,9 @@ struct Collector::Impl {
   tpm::TpmInfo info;
   tpm::EkIdentity ek;
   Bytes ek_name;
-  std::mutex one_at_a_time;
-  // Earliest time of the next collection, so that the recorder gets its share.
-  std::chrono::steady_clock::time_point not_before;
+  Mutex one_at_a_time;
+  // Of the next collection: the recorder's turn first.
+  std::chrono::steady_clock::time_point not_before ASSAY_GUARDED_BY(one_at_a_time);
 
   evidence::Claims ClaimsOf(const measure::RecorderState& s, const evidence::Challenge& challenge,
                             const evidence::Binding& binding, evidence::Level level) const;
@@ -165,7 +165,7 @@ evidence::Identity Collector::Identify() const {
 
 Result<Bytes> Collector::Activate(const evidence::Activate& activate, const evidence::Binding& binding) {
   Impl& d = *impl_;
-  std::lock_guard lock(d.one_at_a_time);
+  const MutexLock lock(d.one_at_a_time);
   std::this_thread::sleep_until(d.not_before);
   const auto began = std::chrono::steady_clock::now();
   const Result<Bytes> secret =
@@ -181,7 +181,7 @@ Result<Bytes> Collector::Activate(const evidence::Activate& activate, const evid
 Result<Collected> Collector::Prepare(const evidence::Challenge& challenge, const evidence::Binding& binding,
                                      evidence::Level level) {
   Impl& d = *impl_;
-  std::lock_guard lock(d.one_at_a_time);
+  const MutexLock lock(d.one_at_a_time);
   std::this_thread::sleep_until(d.not_before);
   const tpm::PcrSelection selection = d.Selection(challenge);
   const auto active = d.list->State().pcr_values;

@@ -13,15 +13,15 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <condition_variable>
 #include <deque>
 #include <latch>
-#include <mutex>
 #include <thread>
 #include <vector>
 
 #include "attest/inner.h"
 #include "attest/sandbox.h"
+#include "base/mutex.h"
+#include "base/thread.h"
 #include "channel/stream.h"
 #include "channel/tls.h"
 
@@ -71,11 +71,11 @@ Result<Given> ReceiveSetup() {
 struct Slot {
   enum class Phase { kFree, kHearing, kAnswering };
   UniqueFd ask;
-  std::mutex mutex;
-  std::condition_variable changed;
-  Phase phase = Phase::kFree;
-  UniqueFd connection;  // the connection for the thread, which also closes it
-  Clock::time_point since;
+  Mutex mutex;
+  CondVar changed;
+  Phase phase ASSAY_GUARDED_BY(mutex) = Phase::kFree;
+  UniqueFd connection ASSAY_GUARDED_BY(mutex);  // the connection for the thread, which also closes it
+  Clock::time_point since ASSAY_GUARDED_BY(mutex);
 };
 
 class Net {
@@ -89,10 +89,10 @@ class Net {
   void MakeThreads() {
     std::latch begun(static_cast<std::ptrdiff_t>(slots_.size()));
     for (Slot& slot : slots_)
-      std::thread([this, &slot, &begun] {
+      Thread("assay-net-slot", [this, &slot, &begun] {
         begun.count_down();
         Loop(slot);
-      }).detach();
+      }).Detach();
     begun.wait();
   }
   [[noreturn]] void Run();
@@ -139,7 +139,7 @@ Result<> Net::HandOn(Slot& slot, channel::TlsStream& tls, channel::Deadline& dea
 Result<> Net::Exchange(Slot& slot, channel::TlsStream& tls, channel::Deadline& deadline) {
   Result<evidence::Question> question = Hear(tls, deadline);
   {
-    std::lock_guard lock(slot.mutex);
+    const MutexLock lock(slot.mutex);
     slot.phase = Slot::Phase::kAnswering;
   }
   if (!question) {
@@ -169,13 +169,13 @@ void Net::Loop(Slot& slot) {
   while (true) {
     int fd = -1;
     {
-      std::unique_lock lock(slot.mutex);
-      slot.changed.wait(lock, [&] { return static_cast<bool>(slot.connection); });
+      const MutexLock lock(slot.mutex);
+      while (!slot.connection) slot.changed.Wait(slot.mutex);
       slot.phase = Slot::Phase::kHearing;
       fd = slot.connection.get();
     }
     Serve(slot, fd);
-    std::lock_guard lock(slot.mutex);
+    const MutexLock lock(slot.mutex);
     slot.connection.Reset();
     slot.phase = Slot::Phase::kFree;
   }
@@ -183,11 +183,11 @@ void Net::Loop(Slot& slot) {
 
 bool Net::Place(UniqueFd& fd) {
   for (Slot& slot : slots_) {
-    std::lock_guard lock(slot.mutex);
+    const MutexLock lock(slot.mutex);
     if (slot.connection) continue;
     slot.connection = std::move(fd);
     slot.since = Clock::now();
-    slot.changed.notify_all();
+    slot.changed.NotifyAll();
     return true;
   }
   return false;
@@ -197,14 +197,17 @@ bool Net::Place(UniqueFd& fd) {
 // question.
 void Net::MakeRoom() {
   Slot* oldest = nullptr;
+  Clock::time_point since;
   for (Slot& slot : slots_) {
-    std::lock_guard lock(slot.mutex);
+    const MutexLock lock(slot.mutex);
     if (slot.phase != Slot::Phase::kHearing) continue;
     if (Clock::now() - slot.since < kPatience) continue;
-    if (oldest == nullptr || slot.since < oldest->since) oldest = &slot;
+    if (oldest != nullptr && slot.since >= since) continue;
+    oldest = &slot;
+    since = slot.since;
   }
   if (oldest == nullptr) return;
-  std::lock_guard lock(oldest->mutex);
+  const MutexLock lock(oldest->mutex);
   if (oldest->phase == Slot::Phase::kHearing) shutdown(oldest->connection.get(), SHUT_RDWR);
 }
 

@@ -9,9 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <condition_variable>
 #include <deque>
-#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -19,6 +17,8 @@
 #include "attest/net_process.h"
 #include "base/event_fd.h"
 #include "base/log.h"
+#include "base/mutex.h"
+#include "base/thread.h"
 
 namespace assay::attest {
 namespace {
@@ -71,16 +71,16 @@ struct NetServer::Impl {
   UniqueFd listener;
   EventFd stop, wake;  // wake: a slot has been answered
   int port = 0;
-  std::thread thread;
+  Thread thread;
 
-  mutable std::mutex mutex;
-  std::condition_variable first;
-  NetworkState state;
-  std::optional<Result<>> first_outcome;
+  mutable Mutex mutex;
+  CondVar first;
+  NetworkState state ASSAY_GUARDED_BY(mutex);
+  std::optional<Result<>> first_outcome ASSAY_GUARDED_BY(mutex);
 
   // One question of a slot while it is being answered. Other packets of the slot are not read in that time.
   struct Work {
-    std::thread thread;
+    Thread thread;
     std::atomic<bool> done{true};
   };
 
@@ -111,9 +111,9 @@ bool NetServer::Impl::Stopped(std::chrono::milliseconds within) const {
 
 // Reports the outcome that Start() waits for.
 void NetServer::Impl::Report(const Result<>& outcome) {
-  std::lock_guard lock(mutex);
+  const MutexLock lock(mutex);
   if (!first_outcome) first_outcome = outcome;
-  first.notify_all();
+  first.NotifyAll();
 }
 
 Result<> NetServer::Impl::Answer(int fd, const NetRequest& request) {
@@ -133,9 +133,9 @@ Result<> NetServer::Impl::Answer(int fd, const NetRequest& request) {
 Result<> NetServer::Impl::Take(const NetProcess& process, std::size_t slot, Work& work) {
   ASSAY_ASSIGN(const Bytes packet, ReceivePacket(process.slot(slot), kNetRequestMax));
   ASSAY_ASSIGN(NetRequest request, ParseNetRequest(packet));
-  if (work.thread.joinable()) work.thread.join();
+  work.thread.Join();
   work.done = false;
-  work.thread = std::thread([this, &process, slot, &work, q = std::move(request)] {
+  work.thread = Thread("assay-answer", [this, &process, slot, &work, q = std::move(request)] {
     // The rest of an incomplete answer can't be sent later, so the network process is ended, and with it the
     // connection that waits for it.
     if (const Result<> sent = Answer(process.slot(slot), q); !sent) {
@@ -171,8 +171,7 @@ Result<> NetServer::Impl::ServeSlots(const NetProcess& process) {
   const Result<> end = serve();
   // These answers are no longer needed, and the shutdown keeps a thread from waiting for the process.
   for (std::size_t i = 0; i < work.size(); ++i) shutdown(process.slot(i), SHUT_RDWR);
-  for (Work& w : work)
-    if (w.thread.joinable()) w.thread.join();
+  for (Work& w : work) w.thread.Join();
   return end;
 }
 
@@ -183,7 +182,7 @@ Result<> NetServer::Impl::RunOnce() {
   if (abi == 0)
     log::Warn("challenge: this kernel has no Landlock; only seccomp keeps the network process from files");
   {
-    std::lock_guard lock(mutex);
+    const MutexLock lock(mutex);
     state.serving = true;
     state.pid = process->pid();
     state.landlock_abi = abi;
@@ -191,7 +190,7 @@ Result<> NetServer::Impl::RunOnce() {
   Report({});
   const Result<> end = ServeSlots(*process);
   const std::string how = process->End();
-  std::lock_guard lock(mutex);
+  const MutexLock lock(mutex);
   state.serving = false;
   state.pid = -1;
   if (end) return {};
@@ -208,7 +207,7 @@ void NetServer::Impl::Supervise() {
     if (end) continue;
     if (std::chrono::steady_clock::now() - began > kGoodLife) pause = kFirstPause;
     {
-      std::lock_guard lock(mutex);
+      const MutexLock lock(mutex);
       ++state.restarts;
       state.last_end = end.error().Message();
     }
@@ -223,13 +222,13 @@ NetServer::NetServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 NetServer::~NetServer() {
   impl_->stop.Signal();
-  if (impl_->thread.joinable()) impl_->thread.join();
+  impl_->thread.Join();
 }
 
 int NetServer::port() const { return impl_->port; }
 
 NetworkState NetServer::State() const {
-  std::lock_guard lock(impl_->mutex);
+  const MutexLock lock(impl_->mutex);
   return impl_->state;
 }
 
@@ -243,11 +242,14 @@ Result<std::unique_ptr<NetServer>> NetServer::Start(ServerOptions options, Respo
   ASSAY_ASSIGN(d.listener, Listen(d.options.listen_host, std::max(d.options.listen_port, 0)));
   ASSAY_ASSIGN(d.port, PortOf(d.listener));
   // The process is a child of this thread and is killed when the thread ends.
-  d.thread = std::thread([&d] { d.Supervise(); });
-  std::unique_lock lock(d.mutex);
-  d.first.wait(lock, [&] { return d.first_outcome.has_value(); });
-  if (!*d.first_outcome) return Fail(d.first_outcome->error());
-  lock.unlock();
+  d.thread = Thread("assay-network", [&d] { d.Supervise(); });
+  Result<> started;
+  {
+    const MutexLock lock(d.mutex);
+    while (!d.first_outcome) d.first.Wait(d.mutex);
+    started = *d.first_outcome;
+  }
+  ASSAY_TRY(started);
   return server;
 }
 

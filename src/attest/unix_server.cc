@@ -8,10 +8,10 @@
 #include <algorithm>
 #include <atomic>
 #include <list>
-#include <thread>
 
 #include "base/event_fd.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "channel/stream.h"
 
 namespace assay::attest {
@@ -30,7 +30,7 @@ struct Connection {
   std::atomic<bool> hearing{true};  // it has not sent its question yet
   bool cut = false;                 // it was closed for another connection and is about to end
   std::atomic<bool> done{false};
-  std::thread thread;
+  Thread thread;
 };
 using Connections = std::list<Connection>;
 
@@ -55,7 +55,7 @@ struct UnixServer::Impl {
   Responder* responder = nullptr;
   UniqueFd listener;
   EventFd stop;
-  std::thread thread;
+  Thread thread;
 
   Result<> Listen();
   void Loop();
@@ -119,7 +119,7 @@ void UnixServer::Impl::Loop() {
     poll(wait, 2, 1000);
     std::erase_if(serving, [](Connection& c) {
       if (!c.done) return false;
-      c.thread.join();
+      c.thread.Join();
       return true;
     });
     if (wait[1].revents != 0) break;
@@ -136,7 +136,7 @@ void UnixServer::Impl::Loop() {
     Connection& c = serving.emplace_back();
     c.peer = std::move(peer);
     c.uid = who.uid;
-    c.thread = std::thread([this, &c] {
+    c.thread = Thread("assay-answer", [this, &c] {
       Serve(c);
       shutdown(c.peer.get(), SHUT_RDWR);
       c.done = true;
@@ -144,7 +144,7 @@ void UnixServer::Impl::Loop() {
   }
   for (Connection& c : serving) {
     shutdown(c.peer.get(), SHUT_RDWR);
-    c.thread.join();
+    c.thread.Join();
   }
 }
 
@@ -152,7 +152,7 @@ UnixServer::UnixServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 UnixServer::~UnixServer() {
   impl_->stop.Signal();
-  impl_->thread.join();
+  impl_->thread.Join();
   unlink(impl_->options.path.c_str());
 }
 
@@ -163,7 +163,7 @@ Result<std::unique_ptr<UnixServer>> UnixServer::Start(UnixServerOptions options,
   raw->responder = &responder;
   ASSAY_ASSIGN(raw->stop, EventFd::Make());
   ASSAY_TRY(raw->Listen());
-  raw->thread = std::thread([raw] { raw->Loop(); });
+  raw->thread = Thread("assay-local", [raw] { raw->Loop(); });
   return std::unique_ptr<UnixServer>(new UnixServer(std::move(impl)));
 }
 

@@ -11,6 +11,8 @@
 #include <tuple>
 
 #include "base/fd.h"
+#include "base/mutex.h"
+#include "base/thread.h"
 #include "cli/commands.h"
 #include "cli/progress.h"
 #include "reference/index.h"
@@ -72,23 +74,23 @@ Result<> AddMarks(const std::vector<std::string>& texts, appraise::Standing stan
 Result<> AddDebs(const std::vector<std::string>& debs, Builder& builder, bool show_progress) {
   Progress progress(show_progress, "hashing packages");
   std::atomic<std::size_t> next{0}, done{0};
-  std::mutex mutex;
-  std::optional<Error> failed;
+  Mutex mutex;
+  std::optional<Error> failed;  // under the mutex
   auto work = [&] {
     for (std::size_t i = next++; i < debs.size(); i = next++) {
       if (Result<> added = builder.AddDeb(debs[i]); !added) {
-        const std::lock_guard lock(mutex);
+        const MutexLock lock(mutex);
         if (!failed) failed = added.error();
         return;
       }
       progress.At(++done, debs.size());
     }
   };
-  std::vector<std::thread> threads;
+  std::vector<Thread> threads;
   for (std::size_t i = 1; i < std::min<std::size_t>(std::thread::hardware_concurrency(), debs.size()); ++i)
-    threads.emplace_back(work);
+    threads.push_back(Thread("assay-hash", work));
   work();
-  for (std::thread& t : threads) t.join();
+  threads.clear();  // waits for them
   if (failed) return Fail(*failed);
   return {};
 }

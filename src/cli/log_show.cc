@@ -28,7 +28,8 @@ bool IsDigestOrName(std::string_view id) {
 }
 
 std::optional<std::vector<ima::InnerRecord>> Group(const ima::RecordView& r, const ima::Entry& e) {
-  if (r.template_name != "ima-buf" || e.path != ima::kGroupName) return std::nullopt;
+  if (r.template_name != ima::TemplateName(ima::Template::kBuf) || e.path != ima::kGroupName)
+    return std::nullopt;
   auto inner = ima::DecodeGroup(e.buffer);
   return inner ? std::optional(*std::move(inner)) : std::nullopt;
 }

@@ -10,12 +10,13 @@ namespace assay::cli {
 constexpr std::size_t kWidth = 30;
 
 Progress::~Progress() {
+  const MutexLock lock(mutex_);
   if (printed_) fmt::print(stderr, "\r\x1b[K");
 }
 
 void Progress::At(std::size_t done, std::size_t all) {
   if (!shown_) return;
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const std::size_t filled = all == 0 ? kWidth : std::min(kWidth, done * kWidth / all);
   fmt::print(stderr, "\r{} [{:<{}}] {}/{}\x1b[K", what_, std::string(filled, '#'), kWidth, done, all);
   std::fflush(stderr);
@@ -24,7 +25,7 @@ void Progress::At(std::size_t done, std::size_t all) {
 
 void Progress::Say(const std::string& what) {
   if (!shown_) return;
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   fmt::print(stderr, "\r{}\x1b[K", what);
   std::fflush(stderr);
   printed_ = true;

@@ -8,8 +8,9 @@
 #pragma once
 
 #include <cstddef>
-#include <mutex>
 #include <string>
+
+#include "base/mutex.h"
 
 namespace assay::cli {
 
@@ -25,8 +26,8 @@ class Progress {
  private:
   const bool shown_;
   const std::string what_;
-  std::mutex mutex_;
-  bool printed_ = false;
+  Mutex mutex_;
+  bool printed_ ASSAY_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace assay::cli

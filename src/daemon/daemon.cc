@@ -13,7 +13,6 @@
 #include <fstream>
 #include <functional>
 #include <map>
-#include <mutex>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
@@ -22,6 +21,7 @@
 #include "attest/server.h"
 #include "base/clock.h"
 #include "base/crypto.h"
+#include "base/mutex.h"
 #include "measure/choice/engines.h"
 #include "measure/engine/measure_file.h"
 #include "measure/lists/kernel_list.h"
@@ -119,23 +119,22 @@ struct Daemon::Impl {
   bool mounted_run_dir = false;
   std::optional<tpm::SoftwareTpm> software;
   std::unique_ptr<tpm::Tpm> tpm;
-  // Null: it could not be made, or the kernel records; guarded by `mutex`.
-  std::shared_ptr<tpm::RunKey> run_key;
+  // Null: none could be made, or the kernel records.
+  std::shared_ptr<tpm::RunKey> run_key ASSAY_GUARDED_BY(mutex);
   tpm::TpmInfo tpm_info;
   std::unique_ptr<reference::Index> manifest;
   json manifest_record;                         // the manifest and the key that signed it
   std::unique_ptr<measure::Recorder> recorder;  // null: the kernel records
   std::unique_ptr<measure::KernelList> kernel;
   std::unique_ptr<measure::OwnNamespace> own_namespace;
-  std::mutex load_mutex;  // held while a policy is loaded
-  mutable std::mutex
-      // Guards the next three members, the pointers to the server and the run key, and config.serve_unix.
-      mutex;
-  std::string keys_error;  // why EK or AK are missing, so that challenges are refused; empty: no error so far
-  std::shared_ptr<measure::Engine> engine;
-  std::string refusals;  // JSON lines, up to kMaxRefusals
+  Mutex load_mutex ASSAY_ACQUIRED_BEFORE(mutex);  // one policy at a time
+  mutable Mutex mutex;                            // of config.serve_unix and of the engine's policy, too
+  // Why challenges are not answered: EK or AK. Empty: they are there, or not asked for yet.
+  std::string keys_error ASSAY_GUARDED_BY(mutex);
+  std::shared_ptr<measure::Engine> engine ASSAY_GUARDED_BY(mutex);
+  std::string refusals ASSAY_GUARDED_BY(mutex);  // JSON lines, up to kMaxRefusals
   std::unique_ptr<attest::Collector> collector;
-  std::unique_ptr<attest::Server> server;
+  std::unique_ptr<attest::Server> server ASSAY_GUARDED_BY(mutex);
   std::unique_ptr<measure::Fs> fs;
   std::string server_error;   // the last error that was logged; the server is tried again each second
   bool run_recorded = false;  // assay-start of this run is recorded
@@ -166,10 +165,14 @@ struct Daemon::Impl {
   Result<> LoadPolicy(std::string_view text);
   void NoteRefusal(const measure::Refusal& refusal);
   std::shared_ptr<measure::Engine> Engine() const {
-    const std::lock_guard lock(mutex);
+    const MutexLock lock(mutex);
     return engine;
   }
   Result<> MeasureRunning();
+  bool Serves() const {
+    const MutexLock lock(mutex);
+    return server != nullptr;
+  }
   Result<> StartServer();
   Result<> StartFs();
   Result<> FollowRoot();
@@ -206,17 +209,17 @@ void Daemon::Impl::AskWhoTheTpmIs() {
   const auto identity = tpm->Identity();
   if (identity) return;
   log::Error("the TPM's EK can't be used: {} ({})", identity.error().Message(), identity.error().code());
-  const std::lock_guard lock(mutex);
+  const MutexLock lock(mutex);
   keys_error = identity.error().Message();
 }
 
 Result<> Daemon::Impl::MakeRunKey() {
   {
-    const std::lock_guard lock(mutex);
+    const MutexLock lock(mutex);
     run_key.reset();
   }
   ASSAY_ASSIGN(std::unique_ptr<tpm::RunKey> made, tpm::RunKey::Create(*tpm));
-  const std::lock_guard lock(mutex);
+  const MutexLock lock(mutex);
   run_key = std::move(made);
   return {};
 }
@@ -224,7 +227,7 @@ Result<> Daemon::Impl::MakeRunKey() {
 Result<Bytes> Daemon::Impl::SignForRun(ByteView statement) const {
   std::shared_ptr<tpm::RunKey> key;
   {
-    const std::lock_guard lock(mutex);
+    const MutexLock lock(mutex);
     key = run_key;
   }
   // The list says that this run has no key, and the answer has no signature by one.
@@ -236,14 +239,14 @@ Result<Bytes> Daemon::Impl::SignForRun(ByteView statement) const {
 // list.
 void Daemon::Impl::RenewRunKey() {
   {
-    const std::lock_guard lock(mutex);
+    const MutexLock lock(mutex);
     if (run_key && !run_key->lost()) return;
   }
   const auto renew = [&]() -> Result<> {
     ASSAY_TRY(MakeRunKey());
     std::set<std::string> components;
     ASSAY_TRY(RecordStart(components));
-    const std::lock_guard loading(load_mutex);
+    const MutexLock loading(load_mutex);
     ASSAY_TRY(recorder->RecordBuffer("assay-policy", AsBytes(EnginePolicy(config)), OwnContext()));
     const std::string name = Engine() ? Engine()->Name() : "none";
     return RecordJson(
@@ -323,7 +326,7 @@ Result<> Daemon::Impl::RecordStart(std::set<std::string>& components) {
                 {"executable", self},
                 {"components", components}};
   {
-    const std::lock_guard lock(mutex);
+    const MutexLock lock(mutex);
     if (run_key) start["run_key"] = Hex(run_key->public_area());
   }
   ASSAY_TRY(RecordJson("assay-start", start));
@@ -397,7 +400,7 @@ Result<> Daemon::Impl::StartEngine() {
   }
   const std::string name = choice.engine->Name();
   {
-    const std::lock_guard lock(mutex);
+    const MutexLock lock(mutex);
     engine = std::move(choice.engine);
   }
   return RecordJson("assay-engine", {{"engine", name},
@@ -411,7 +414,7 @@ Result<> Daemon::Impl::StartEngine() {
 // replaced by a new one; the old one stops after the new one has started, and in between both are active.
 Result<> Daemon::Impl::LoadPolicy(std::string_view text) {
   if (text.size() > measure::kMaxPolicy) return Fail(UsageError("the policy is too long"));
-  const std::lock_guard loading(load_mutex);
+  const MutexLock loading(load_mutex);
   if (!started) return Fail(StateError("engine.starting", "the attester is still starting"));
   const std::shared_ptr<measure::Engine> old = Engine();
   if (!old) return Fail(StateError("engine.none", "there is no engine that could use a policy"));
@@ -426,7 +429,7 @@ Result<> Daemon::Impl::LoadPolicy(std::string_view text) {
   changed.engine.policy = policy;
   ASSAY_TRY(recorder->RecordBuffer("assay-policy", AsBytes(EnginePolicy(changed)), OwnContext()));
   if (old->Follow(policy)) {
-    const std::lock_guard lock(mutex);
+    const MutexLock lock(mutex);
     config.engine.policy = policy;
   } else {
     measure::EngineOptions options = OptionsOfEngine();
@@ -438,7 +441,7 @@ Result<> Daemon::Impl::LoadPolicy(std::string_view text) {
       return Fail(choice.error().In("the former policy stays active"));
     }
     {
-      const std::lock_guard lock(mutex);
+      const MutexLock lock(mutex);
       engine = std::move(choice->engine);
       config.engine.policy = policy;
     }
@@ -453,7 +456,7 @@ void Daemon::Impl::NoteRefusal(const measure::Refusal& r) {
                   {"hook", r.context.hook},       {"pid", r.context.pid},  {"uid", r.context.uid},
                   {"comm", r.context.comm},       {"enforced", r.enforced}};
   const std::string text = line.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
-  const std::lock_guard lock(mutex);
+  const MutexLock lock(mutex);
   if (refusals.size() + text.size() > kMaxRefusals)
     ++refusals_lost;
   else
@@ -467,10 +470,11 @@ Result<> Daemon::Impl::MeasureRunning() {
   std::map<std::string, std::vector<std::string>> links;
   std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir("/proc"), closedir);
   if (!dir) return Fail(OsError("opendir", "/proc", errno));
+  const std::shared_ptr<measure::Engine> present = Engine();
   while (const dirent* entry = readdir(dir.get())) {
     const std::string name = entry->d_name;
     if (name.find_first_not_of("0123456789") != std::string::npos) continue;
-    if (engine && engine->IsOwn(std::atoi(name.c_str()))) continue;
+    if (present && present->IsOwn(std::atoi(name.c_str()))) continue;
     for (auto& [path, link] : ExecutableMappings(name)) links[path].push_back(std::move(link));
   }
   measure::Context context = OwnContext();
@@ -505,7 +509,7 @@ Result<> Daemon::Impl::StartServer() {
   Result<std::unique_ptr<attest::Collector>> made =
       attest::Collector::Create(std::move(options), List(), *tpm, config.ak);
   {
-    const std::lock_guard lock(mutex);
+    const MutexLock lock(mutex);
     keys_error = made ? "" : made.error().Message();
   }
   if (!made) return Fail(made.error());
@@ -528,7 +532,7 @@ Result<> Daemon::Impl::StartServer() {
   }
   ASSAY_ASSIGN(std::unique_ptr<attest::Server> started_server,
                attest::Server::Start(std::move(serve), *collector));
-  const std::lock_guard lock(mutex);
+  const MutexLock lock(mutex);
   server = std::move(started_server);
   return {};
 }
@@ -539,12 +543,12 @@ Result<> Daemon::Impl::StartFs() {
   options.status = [this] { return Status(); };
   options.policy = [this] {
     if (kernel) return std::string();  // the kernel shows its policy in its own file, if it does
-    const std::lock_guard lock(mutex);
+    const MutexLock lock(mutex);
     return config.engine.policy->text();
   };
   if (!kernel) options.load = [this](std::string_view text) { return LoadPolicy(text); };
   options.refusals = [this] {
-    const std::lock_guard lock(mutex);
+    const MutexLock lock(mutex);
     return refusals;
   };
   ASSAY_ASSIGN(options.banks, tpm->ActiveBanks(config.pcr));
@@ -561,7 +565,7 @@ Result<> Daemon::Impl::FollowRoot() {
   log::Info("the machine has its real root");
   ASSAY_ASSIGN(const Config real, ReadConfig(config_path));
   {
-    const std::lock_guard lock(mutex);
+    const MutexLock lock(mutex);
     config.serve_unix = real.serve_unix;
   }
   config.unix_level = real.unix_level;
@@ -578,7 +582,7 @@ void Daemon::Impl::Supervise() {
       log::Error("after the change of root: {} ({})", r.error().Message(), r.error().code());
   }
   if (recorder && started && !recorder->State().degraded) RenewRunKey();
-  if (!in_initramfs && !server) {
+  if (!in_initramfs && !Serves()) {
     const Result<> r = StartServer();
     const std::string error = r ? "" : r.error().Message();
     if (error != server_error && !r)
@@ -616,7 +620,7 @@ std::string Daemon::Impl::Status() const {
   const attest::Server* serves = nullptr;  // is valid until this file system is unmounted
   bool serves_unix = false;
   {
-    const std::lock_guard lock(mutex);
+    const MutexLock lock(mutex);
     serves = server.get();
     serves_unix = serves != nullptr && config.serve_unix;
     if (!keys_error.empty()) keys = keys_error;
@@ -685,10 +689,19 @@ void Daemon::Impl::Stop() {
   if (const auto present = Engine()) present->Stop();
   fs.reset();
   if (const auto present = Engine()) present->Stop();  // the engine that a last change of policy has started
-  server.reset();
+  std::unique_ptr<attest::Server> last_server;
+  std::shared_ptr<tpm::RunKey> last_key;
+  std::shared_ptr<measure::Engine> last_engine;
+  {
+    const MutexLock lock(mutex);
+    last_server = std::move(server);
+    last_key = std::move(run_key);
+    last_engine = std::move(engine);
+  }
+  last_server.reset();
   collector.reset();
-  run_key.reset();
-  engine.reset();
+  last_key.reset();
+  last_engine.reset();
   own_namespace.reset();
   recorder.reset();
   kernel.reset();

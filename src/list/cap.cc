@@ -9,6 +9,6 @@ Bytes CapData() {
   return EncodeBuf(Hash(HashAlg::kSha256, AsBytes(ASSAY_CAP_TEXT)), kCapName, AsBytes(ASSAY_CAP_TEXT));
 }
 
-Digest CapExtend(HashAlg bank) { return TemplateDigest(bank, "ima-buf", CapData()); }
+Digest CapExtend(HashAlg bank) { return TemplateDigest(bank, TemplateName(Template::kBuf), CapData()); }
 
 }  // namespace assay::ima

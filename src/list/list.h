@@ -34,6 +34,22 @@ inline constexpr std::uint32_t kPcr = 10;             // CONFIG_IMA_MEASURE_PCR_
 inline constexpr std::size_t kMaxRecord = 16u << 20;  // bytes of template data in one record
 inline constexpr std::size_t kMaxName = 255;          // TCG_EVENT_NAME_LEN_MAX
 
+// The templates of the attester's own records. The last is named as the kernel names those that have only a
+// format: with the control group of the task that loaded the file, as it stands in the unified hierarchy.
+enum class Template { kNg, kBuf, kNgCgroup };
+constexpr std::string_view TemplateName(Template t) {
+  switch (t) {
+    case Template::kNg:
+      return "ima-ng";
+    case Template::kBuf:
+      return "ima-buf";
+    case Template::kNgCgroup:
+      break;
+  }
+  return "d-ng|n-ng|cgpath";
+}
+std::optional<Template> TemplateFromName(std::string_view name);  // of these three
+
 struct RecordView {
   std::uint64_t index = 0;   // its number; the first one read is 0 unless the reader was given another start
   std::uint64_t offset = 0;  // of the record in the input, bytes
@@ -161,13 +177,11 @@ Result<ReplayResult> ReplayList(ByteView list, HashAlg list_bank, const std::vec
 Result<ReplayResult> ContinueReplay(ByteView list, HashAlg list_bank, std::vector<Replay>& states);
 
 // Writing.
-Bytes EncodeNg(const Digest& file_digest, std::string_view path);  // ima-ng data
-// Our own template, named by its format as the kernel does for templates without a name. The field cgpath is
-// the control group (path in the unified hierarchy) of the task that loaded the file; it is empty where the
-// group is unknown.
-inline constexpr std::string_view kNgCgroupName = "d-ng|n-ng|cgpath";
+Bytes EncodeNg(const Digest& file_digest, std::string_view path);  // data of Template::kNg
+// Data of Template::kNgCgroup. An empty control group could not be told.
 Bytes EncodeNgCgroup(const Digest& file_digest, std::string_view path, std::string_view cgroup);
-Bytes EncodeBuf(const Digest& buffer_digest, std::string_view name, ByteView buffer);  // ima-buf data
+Bytes EncodeBuf(const Digest& buffer_digest, std::string_view name,
+                ByteView buffer);  // data of Template::kBuf
 // One record for a list whose columns are of template_digest's bank.
 Bytes EncodeRecord(std::uint32_t pcr, const Digest& template_digest, std::string_view template_name,
                    ByteView data);

@@ -259,7 +259,8 @@ TEST(Decode, TheControlGroupOfARecord) {
   const Digest file = Hash(HashAlg::kSha256, AsBytes("content"));
   const Bytes data = EncodeNgCgroup(file, "/a b", "/system.slice/one.service");
   const Bytes raw =
-      EncodeRecord(10, TemplateDigest(HashAlg::kSha256, kNgCgroupName, data), kNgCgroupName, data);
+      EncodeRecord(10, TemplateDigest(HashAlg::kSha256, TemplateName(Template::kNgCgroup), data),
+                   TemplateName(Template::kNgCgroup), data);
   const auto records = ReadAll(raw, HashAlg::kSha256);
   ASSERT_EQ(records.size(), 1u);
   const auto e = Decode(records[0]);
@@ -341,8 +342,11 @@ TEST(TemplateTest, EachListHasItsTemplates) {
   for (const char* name : {"ima-ng", "ima-buf"})
     for (const ListWriter writer : {ListWriter::kKernel, ListWriter::kAttester})
       EXPECT_TRUE(HasTemplate(writer, name)) << name;
-  EXPECT_TRUE(HasTemplate(ListWriter::kAttester, kNgCgroupName));
-  EXPECT_FALSE(HasTemplate(ListWriter::kKernel, kNgCgroupName));
+  EXPECT_TRUE(HasTemplate(ListWriter::kAttester, TemplateName(Template::kNgCgroup)));
+  for (const Template t : {Template::kNg, Template::kBuf, Template::kNgCgroup})
+    EXPECT_EQ(TemplateFromName(TemplateName(t)), t);
+  EXPECT_EQ(TemplateFromName("ima-sig"), std::nullopt);
+  EXPECT_FALSE(HasTemplate(ListWriter::kKernel, TemplateName(Template::kNgCgroup)));
   for (const char* name : {"ima", "ima-sig", "ima-ngv2", "ima-sigv2", "ima-modsig", "evm-sig"}) {
     EXPECT_TRUE(HasTemplate(ListWriter::kKernel, name)) << name;
     EXPECT_FALSE(HasTemplate(ListWriter::kAttester, name)) << name;

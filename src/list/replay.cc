@@ -1,10 +1,9 @@
 #include <algorithm>
 #include <array>
-#include <condition_variable>
-#include <mutex>
-#include <system_error>
 #include <thread>
 
+#include "base/mutex.h"
+#include "base/thread.h"
 #include "list/template.h"
 
 namespace assay::ima {
@@ -34,16 +33,16 @@ class Pipeline {
 
   // Works until the list is done; each thread calls it.
   void Run() {
-    std::unique_lock lock(mutex_);
+    MutexLock lock(mutex_);
     while (!done_) {
       if (Job job; Pick(job)) {
-        lock.unlock();
+        lock.Unlock();
         Do(job);
-        lock.lock();
+        lock.Lock();
         Finished(job);
-        changed_.notify_all();
+        changed_.NotifyAll();
       } else {
-        changed_.wait(lock);
+        changed_.Wait(mutex_);
       }
     }
   }
@@ -80,8 +79,8 @@ class Pipeline {
 
   Block& At(std::uint64_t block) { return blocks_[block % kSlots]; }
 
-  // Called with the mutex held. Chains come first, because a chain can't be divided among threads.
-  bool Pick(Job& job) {
+  // Chains first: they are what can't be shared.
+  bool Pick(Job& job) ASSAY_REQUIRES(mutex_) {
     std::uint64_t slowest = read_;
     for (std::size_t bank = 0; bank < chains_.size(); ++bank) {
       Chain& chain = chains_[bank];
@@ -114,8 +113,7 @@ class Pipeline {
     }
   }
 
-  // Called with the mutex held.
-  void Finished(const Job& job) {
+  void Finished(const Job& job) ASSAY_REQUIRES(mutex_) {
     switch (job.kind) {
       case Job::kRead:
         reading_ = false;
@@ -131,8 +129,9 @@ class Pipeline {
         ++chains_[job.bank].next;
         break;
     }
-    const bool chained = std::all_of(chains_.begin(), chains_.end(),
-                                     [this](const Chain& chain) { return chain.next == read_; });
+    const bool chained =
+        std::all_of(chains_.begin(), chains_.end(),
+                    [this](const Chain& chain) ASSAY_REQUIRES(mutex_) { return chain.next == read_; });
     done_ = ended_ && (error_ || chained);
   }
 
@@ -191,14 +190,14 @@ class Pipeline {
   const std::vector<Replay> states_;
   std::size_t hint_bank_;  // the bank of the list's columns; the number of banks when it is none of them
 
-  std::mutex mutex_;  // guards the members below, and each `hashed`
-  std::condition_variable changed_;
-  std::vector<Chain> chains_;  // the job of a bank sets its value
-  std::uint64_t read_ = 0;     // blocks
-  std::uint64_t next_hash_ = 0;
-  bool reading_ = false;
-  bool ended_ = false;
-  bool done_ = false;
+  Mutex mutex_;  // guards each `hashed` and `busy` too
+  CondVar changed_;
+  std::vector<Chain> chains_;  // the job of a bank sets its value; all else under mutex_
+  std::uint64_t read_ ASSAY_GUARDED_BY(mutex_) = 0;  // blocks
+  std::uint64_t next_hash_ ASSAY_GUARDED_BY(mutex_) = 0;
+  bool reading_ ASSAY_GUARDED_BY(mutex_) = false;
+  bool ended_ ASSAY_GUARDED_BY(mutex_) = false;
+  bool done_ ASSAY_GUARDED_BY(mutex_) = false;
 };
 
 Digest TemplateDigestOfIma(HashAlg bank, ByteView data) {
@@ -249,15 +248,13 @@ Replay::Step Replay::Add(const RecordView& record) {
 
 Result<ReplayResult> ContinueReplay(ByteView list, HashAlg list_bank, std::vector<Replay>& states) {
   Pipeline pipeline(list, list_bank, states);
-  std::vector<std::jthread> helpers;
+  std::vector<Thread> helpers;
   // Reading, hashing and each bank's chain can run at the same time; more threads would only wait.
   const std::size_t useful = std::min<std::size_t>(std::thread::hardware_concurrency(), states.size() + 2);
   for (std::size_t i = 1; i < useful && list.size() >= kParallelFrom; ++i) {
-    try {
-      helpers.emplace_back([&pipeline] { pipeline.Run(); });
-    } catch (const std::system_error&) {
-      break;  // no more threads can be started: the present ones do the work
-    }
+    Thread helper = Thread::Try("assay-replay", [&pipeline] { pipeline.Run(); });
+    if (!helper.Joinable()) break;  // the threads that there are do it
+    helpers.push_back(std::move(helper));
   }
   pipeline.Run();
   helpers.clear();

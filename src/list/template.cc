@@ -38,11 +38,16 @@ std::string_view FormatOf(std::string_view name) {
 
 }  // namespace
 
+std::optional<Template> TemplateFromName(std::string_view name) {
+  for (const Template t : {Template::kNg, Template::kBuf, Template::kNgCgroup})
+    if (name == TemplateName(t)) return t;
+  return std::nullopt;
+}
+
 // The kernel's built-in templates all have a digest and a name. A template that is named by its format
 // (ima_template_fmt=) can't be distinguished from a renamed built-in one.
 bool HasTemplate(ListWriter writer, std::string_view template_name) {
-  if (writer == ListWriter::kAttester)
-    return template_name == "ima-ng" || template_name == "ima-buf" || template_name == kNgCgroupName;
+  if (writer == ListWriter::kAttester) return TemplateFromName(template_name).has_value();
   return std::any_of(std::begin(kBuiltin), std::end(kBuiltin),
                      [&](const auto& t) { return t.first == template_name; });
 }

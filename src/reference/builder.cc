@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <filesystem>
 #include <map>
-#include <mutex>
 #include <set>
 
 #include "base/fd.h"
 #include "base/hash_fd.h"
+#include "base/mutex.h"
 #include "reference/byte_code.h"
 #include "reference/format.h"
 #include "reference/index.h"
@@ -154,19 +154,19 @@ Bytes Tables::Lay() const {
 }  // namespace
 
 struct Builder::Impl {
-  std::mutex mutex;
-  std::vector<PackageContent> packages;
-  std::vector<Marked> marks;
-  std::optional<Python> python;  // has a value if byte code is to be added
-  ByteCodeReport report;
+  Mutex mutex;
+  std::vector<PackageContent> packages ASSAY_GUARDED_BY(mutex);
+  std::vector<Marked> marks ASSAY_GUARDED_BY(mutex);
+  std::optional<Python> python;  // has a value if byte code is to be added; set before anything is added
+  ByteCodeReport report ASSAY_GUARDED_BY(mutex);
 
   void Add(PackageContent content) {
-    const std::lock_guard lock(mutex);
+    const MutexLock lock(mutex);
     packages.push_back(std::move(content));
   }
   // Byte code is added as separate content, whose note says that it is byte code.
   void AddByteCode(const PackageContent& of, std::vector<PackagedFile> files, const ByteCodeReport& more) {
-    const std::lock_guard lock(mutex);
+    const MutexLock lock(mutex);
     report.known += more.known;
     report.unknown += more.unknown;
     report.other_python += more.other_python;
@@ -174,7 +174,7 @@ struct Builder::Impl {
     if (files.empty()) return;
     packages.push_back({of.package, of.version, of.architecture, std::move(files), kByteCode});
   }
-  appraise::Standing StandingOf(const PackageContent& p, std::string& note) const {
+  appraise::Standing StandingOf(const PackageContent& p, std::string& note) const ASSAY_REQUIRES(mutex) {
     appraise::Standing worst = appraise::Standing::kGood;
     for (const Marked& m : marks) {
       if (m.package != p.package || (!m.version.empty() && m.version != p.version) || m.standing < worst)
@@ -244,11 +244,12 @@ Result<> Builder::AddFile(const std::string& path_on_disk, const std::string& pa
 
 void Builder::UseByteCode(const std::string& python) {
   impl_->python = FindPython(python);
+  const MutexLock lock(impl_->mutex);
   impl_->report.unavailable = impl_->python->unavailable;
 }
 
 ByteCodeReport Builder::ByteCode() const {
-  const std::lock_guard lock(impl_->mutex);
+  const MutexLock lock(impl_->mutex);
   ByteCodeReport report = impl_->report;
   std::sort(report.failed.begin(), report.failed.end());  // packages are added in any order
   return report;
@@ -256,19 +257,19 @@ ByteCodeReport Builder::ByteCode() const {
 
 void Builder::Mark(const std::string& package, const std::string& version, appraise::Standing standing,
                    const std::string& note) {
-  const std::lock_guard lock(impl_->mutex);
+  const MutexLock lock(impl_->mutex);
   impl_->marks.push_back({package, version, note, standing});
 }
 
 std::size_t Builder::files() const {
-  const std::lock_guard lock(impl_->mutex);
+  const MutexLock lock(impl_->mutex);
   std::size_t n = 0;
   for (const PackageContent& p : impl_->packages) n += p.files.size();
   return n;
 }
 
 Result<> Builder::Write(const std::string& path) const {
-  const std::lock_guard lock(impl_->mutex);
+  const MutexLock lock(impl_->mutex);
   const std::vector<const PackageContent*> packages = Sorted(impl_->packages);
   const std::vector<Row> rows = RowsOf(packages);
   Tables t;

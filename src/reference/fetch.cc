@@ -8,11 +8,12 @@
 #include <atomic>
 #include <filesystem>
 #include <map>
-#include <mutex>
 #include <thread>
 
 #include "base/mapped.h"
+#include "base/mutex.h"
 #include "base/process.h"
+#include "base/thread.h"
 #include "reference/index.h"
 
 namespace assay::reference {
@@ -120,10 +121,10 @@ class Fetcher {
         all_(all) {}
 
   void Run() {
-    std::vector<std::thread> threads;
+    std::vector<Thread> threads;
     for (unsigned i = 0; i < kFetchers && i * kFetchBatch < wanted_.size(); ++i)
-      threads.emplace_back([this] { Loop(); });
-    for (std::thread& t : threads) t.join();
+      threads.push_back(Thread("assay-fetch", [this] { Loop(); }));
+    threads.clear();  // waits for them
     std::error_code ignored;
     std::filesystem::remove(folder_ + "/partial", ignored);  // the folder stays if it is not empty
   }
@@ -151,7 +152,7 @@ class Fetcher {
       std::filesystem::rename(partial, folder_ + "/" + name, error);
     else
       std::filesystem::remove(partial, error);
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (!good || error)
       report_.failed.push_back(
           fmt::format("{} {}: {}", w.package.package, w.package.version, good ? error.message() : otherwise));
@@ -160,12 +161,12 @@ class Fetcher {
 
   const std::vector<Wanted> wanted_;
   const std::string folder_;
-  FetchReport& report_;
+  FetchReport& report_ ASSAY_GUARDED_BY(mutex_);
   const FetchProgress progress_;
-  std::size_t done_;
+  std::size_t done_ ASSAY_GUARDED_BY(mutex_);
   const std::size_t all_;
   std::atomic<std::size_t> next_{0};
-  std::mutex mutex_;
+  Mutex mutex_;
 };
 
 }  // namespace

@@ -42,7 +42,7 @@ bool FitsTemplate(TPMT_PUBLIC area, EkKind kind) {
 Result<Tpm::Impl::LoadedEk> Tpm::Impl::LoadEk(EkKind kind) {
   LoadedEk out;
   EsysPtr<TPM2B_PUBLIC> pub;
-  const auto read_public = [&]() {
+  const auto read_public = [&]() ASSAY_REQUIRES(mutex) {
     EsysPtr<TPM2B_NAME> name, qualified;
     return Run("TPM2_ReadPublic", [&] {
       return Esys_ReadPublic(ctx(), out.handle, kNone, kNone, kNone, Out(pub), Out(name), Out(qualified));
@@ -98,7 +98,7 @@ Result<std::optional<Bytes>> Tpm::Impl::ReadNv(std::uint32_t index, std::size_t 
     if (IsResponse(found.error(), TPM2_RC_HANDLE)) return std::optional<Bytes>();
     return Fail(found.error());
   }
-  const auto read = [&]() -> Result<std::optional<Bytes>> {
+  const auto read = [&]() ASSAY_REQUIRES(mutex) -> Result<std::optional<Bytes>> {
     EsysPtr<TPM2B_NV_PUBLIC> pub;
     EsysPtr<TPM2B_NAME> name;
     ASSAY_TRY(Run("TPM2_NV_ReadPublic",
@@ -111,7 +111,7 @@ Result<std::optional<Bytes>> Tpm::Impl::ReadNv(std::uint32_t index, std::size_t 
     while (content.size() < size) {
       const auto n = static_cast<UINT16>(std::min<std::size_t>(kNvChunk, size - content.size()));
       EsysPtr<TPM2B_MAX_NV_BUFFER> data;
-      const auto with = [&](ESYS_TR right) {
+      const auto with = [&](ESYS_TR right) ASSAY_REQUIRES(mutex) {
         return Run("TPM2_NV_Read", [&] {
           return Esys_NV_Read(ctx(), right, nv, ESYS_TR_PASSWORD, kNone, kNone, n,
                               static_cast<UINT16>(content.size()), Out(data));
@@ -152,14 +152,14 @@ Result<std::optional<Bytes>> Tpm::Impl::ReadCertificate(EkKind kind) {
 }
 
 Result<Bytes> Tpm::EkPublic(EkKind kind) {
-  std::lock_guard lock(impl_->mutex);
+  const MutexLock lock(impl_->mutex);
   ASSAY_ASSIGN(Impl::LoadedEk ek, impl_->LoadEk(kind));
   impl_->Release(kind, ek);
   return std::move(ek.public_area);
 }
 
 Result<EkIdentity> Tpm::Identity() {
-  std::lock_guard lock(impl_->mutex);
+  const MutexLock lock(impl_->mutex);
   if (impl_->identity) return *impl_->identity;
   EkIdentity id;
   for (const EkKind kind : {EkKind::kEccP256, EkKind::kRsa2048}) {
@@ -194,7 +194,7 @@ Result<Bytes> Tpm::Impl::Activate(ESYS_TR ak, ESYS_TR ek_handle, ByteView creden
   std::copy(secret.begin(), secret.end(), wrapped.secret);
   ASSAY_ASSIGN(const ESYS_TR ak_session, PolicySession());
   const Result<ESYS_TR> ek_session = PolicySession();
-  const auto activate = [&]() -> Result<Bytes> {
+  const auto activate = [&]() ASSAY_REQUIRES(mutex) -> Result<Bytes> {
     ASSAY_TRY(ek_session);
     ASSAY_TRY(SatisfyAkPolicy(ak_session, TPM2_CC_ActivateCredential));
     // The EK's policy requires the authorisation of the endorsement hierarchy, whose password is empty.
@@ -218,7 +218,7 @@ Result<Bytes> Tpm::Impl::Activate(ESYS_TR ak, ESYS_TR ek_handle, ByteView creden
 }
 
 Result<Bytes> Tpm::ActivateCredential(const Ak& ak, EkKind kind, ByteView credential, ByteView secret) {
-  std::lock_guard lock(impl_->mutex);
+  const MutexLock lock(impl_->mutex);
   ASSAY_ASSIGN(const ESYS_TR key, impl_->AkHandle(ak.kind_, ak.public_));
   ASSAY_ASSIGN(Impl::LoadedEk ek, impl_->LoadEk(kind));
   Result<Bytes> found = impl_->Activate(key, ek.handle, credential, secret);

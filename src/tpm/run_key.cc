@@ -61,7 +61,8 @@ Result<Bytes> Tpm::Impl::NameOf(ESYS_TR handle) {
 Result<> Tpm::Impl::GiveAuth() {
   TPM2B_AUTH auth{};
   Fill(auth, run.auth);
-  return Run("the run key's authorisation", [&] { return Esys_TR_SetAuth(ctx(), run.handle, &auth); });
+  const ESYS_TR key = run.handle;
+  return Run("the run key's authorisation", [&] { return Esys_TR_SetAuth(ctx(), key, &auth); });
 }
 
 // Called after Open(). Where connections share their objects, the key still exists. Another program's key may
@@ -69,10 +70,10 @@ Result<> Tpm::Impl::GiveAuth() {
 void Tpm::Impl::FindRunKey() {
   if (run.name.empty()) return;
   ESYS_TR handle = kNone;
-  const auto found = [&]() -> Result<> {
-    ASSAY_TRY(Run("TPM2_ReadPublic", [&] {
-      return Esys_TR_FromTPMPublic(ctx(), run.tpm_handle, kNone, kNone, kNone, &handle);
-    }));
+  const TPM2_HANDLE known = run.tpm_handle;
+  const auto found = [&]() ASSAY_REQUIRES(mutex) -> Result<> {
+    ASSAY_TRY(Run("TPM2_ReadPublic",
+                  [&] { return Esys_TR_FromTPMPublic(ctx(), known, kNone, kNone, kNone, &handle); }));
     ASSAY_ASSIGN(const Bytes name, NameOf(handle));
     if (name != run.name)
       return Fail(StateError("run-key.lost", "the run key's handle belongs to another object"));
@@ -96,8 +97,9 @@ Result<Bytes> Tpm::Impl::SignWithRunKey(ByteView statement) {
   // The key is not restricted, so the TPM needs no ticket.
   const TPMT_TK_HASHCHECK validation = {.tag = TPM2_ST_HASHCHECK, .hierarchy = TPM2_RH_NULL, .digest = {}};
   EsysPtr<TPMT_SIGNATURE> signature;
+  const ESYS_TR key = run.handle;
   ASSAY_TRY(Run("TPM2_Sign", [&] {
-    return Esys_Sign(ctx(), run.handle, ESYS_TR_PASSWORD, kNone, kNone, &digest, &scheme, &validation,
+    return Esys_Sign(ctx(), key, ESYS_TR_PASSWORD, kNone, kNone, &digest, &scheme, &validation,
                      Out(signature));
   }));
   return Marshalled(*signature, Tss2_MU_TPMT_SIGNATURE_Marshal, "the run key's signature");
@@ -117,7 +119,7 @@ Result<std::unique_ptr<RunKey>> RunKey::Create(Tpm& tpm) {
     key->tpm_ = key->own_.get();
   }
   Tpm::Impl& impl = *key->tpm_->impl_;
-  const std::lock_guard lock(impl.mutex);
+  const MutexLock lock(impl.mutex);
   if (!impl.run.name.empty()) return Fail(UsageError("a connection has one run key"));
   Result<Bytes> made = impl.CreateRunKey();
   if (!made) {
@@ -130,14 +132,14 @@ Result<std::unique_ptr<RunKey>> RunKey::Create(Tpm& tpm) {
 
 RunKey::~RunKey() {
   Tpm::Impl& impl = *tpm_->impl_;
-  const std::lock_guard lock(impl.mutex);
+  const MutexLock lock(impl.mutex);
   if (!public_.empty()) impl.ForgetRunKey();
 }
 
 Result<Bytes> RunKey::Sign(ByteView statement) {
   if (lost_) return Fail(StateError("run-key.lost", "the TPM has lost the key of this run"));
   Tpm::Impl& impl = *tpm_->impl_;
-  const std::lock_guard lock(impl.mutex);
+  const MutexLock lock(impl.mutex);
   Result<Bytes> signature = impl.SignWithRunKey(statement);
   if (signature) return signature;
   // If the key's own connection broke, the key is lost. The shared connection may come back, and the key with

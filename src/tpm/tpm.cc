@@ -223,19 +223,22 @@ Result<std::unique_ptr<Tpm>> Tpm::Connect(const std::string& tcti) {
   std::call_once(quiet, [] { setenv("TSS2_LOG", "all+NONE", 0); });  // NOLINT(concurrency-mt-unsafe)
   auto impl = std::make_unique<Impl>();
   impl->tcti_name = tcti;
-  ASSAY_TRY(impl->Open());
+  {
+    const MutexLock lock(impl->mutex);
+    ASSAY_TRY(impl->Open());
+  }
   return std::unique_ptr<Tpm>(new Tpm(std::move(impl)));
 }
 
 Result<> Tpm::Reconnect() {
-  std::lock_guard lock(impl_->mutex);
+  const MutexLock lock(impl_->mutex);
   return impl_->Open();
 }
 
 const std::string& Tpm::tcti() const { return impl_->tcti_name; }
 
 Result<TpmInfo> Tpm::Info() {
-  std::lock_guard lock(impl_->mutex);
+  const MutexLock lock(impl_->mutex);
   EsysPtr<TPMS_CAPABILITY_DATA> data;
   TPMI_YES_NO more = 0;
   ASSAY_TRY(impl_->Run("TPM2_GetCapability", [&] {
@@ -267,7 +270,7 @@ Result<TpmInfo> Tpm::Info() {
 }
 
 Result<ClockInfo> Tpm::ReadClock() {
-  std::lock_guard lock(impl_->mutex);
+  const MutexLock lock(impl_->mutex);
   EsysPtr<TPMS_TIME_INFO> time;
   ASSAY_TRY(impl_->Run("TPM2_ReadClock",
                        [&] { return Esys_ReadClock(impl_->ctx(), kNone, kNone, kNone, Out(time)); }));
@@ -280,7 +283,7 @@ Result<ClockInfo> Tpm::ReadClock() {
 
 Result<std::vector<HashAlg>> Tpm::ActiveBanks(std::uint32_t pcr) {
   if (pcr >= 24) return Fail(UsageError("a PCR number must be 0 to 23"));
-  std::lock_guard lock(impl_->mutex);
+  const MutexLock lock(impl_->mutex);
   EsysPtr<TPMS_CAPABILITY_DATA> data;
   TPMI_YES_NO more = 0;
   ASSAY_TRY(impl_->Run("TPM2_GetCapability", [&] {
@@ -303,12 +306,12 @@ Result<std::vector<HashAlg>> Tpm::ActiveBanks(std::uint32_t pcr) {
 }
 
 Result<PcrValues> Tpm::ReadPcrs(const PcrSelection& selection) {
-  std::lock_guard lock(impl_->mutex);
+  const MutexLock lock(impl_->mutex);
   return impl_->ReadPcrs(selection, kNone);
 }
 
 Result<Digest> Tpm::ReadPcrProtected(HashAlg bank, std::uint32_t pcr) {
-  std::lock_guard lock(impl_->mutex);
+  const MutexLock lock(impl_->mutex);
   ASSAY_ASSIGN(const ESYS_TR ek, impl_->Ek());
   const TPMT_SYM_DEF aes = {
       .algorithm = TPM2_ALG_AES, .keyBits = {.aes = 128}, .mode = {.aes = TPM2_ALG_CFB}};
@@ -337,14 +340,14 @@ Result<> Tpm::Extend(RawExtend /*token*/, std::uint32_t pcr, std::span<const Dig
     d.hashAlg = static_cast<TPM2_ALG_ID>(value.alg());
     std::memcpy(&d.digest, value.view().data(), value.size());
   }
-  std::lock_guard lock(impl_->mutex);
+  const MutexLock lock(impl_->mutex);
   return impl_->Run("TPM2_PCR_Extend", [&] {
     return Esys_PCR_Extend(impl_->ctx(), ESYS_TR_PCR0 + pcr, ESYS_TR_PASSWORD, kNone, kNone, &digests);
   });
 }
 
 Result<Ak> Tpm::CreateAk(AkKind kind) {
-  std::lock_guard lock(impl_->mutex);
+  const MutexLock lock(impl_->mutex);
   if (const auto old = impl_->aks.find(kind); old != impl_->aks.end()) {
     Esys_FlushContext(impl_->ctx(), old->second);
     impl_->aks.erase(old);
@@ -410,7 +413,7 @@ Result<SignedQuote> Tpm::Impl::Quote(ESYS_TR key, ESYS_TR session, const PcrSele
 
 Result<SignedQuote> Tpm::MakeQuote(const Ak& ak, const PcrSelection& selection, ByteView qualifying) {
   if (qualifying.size() > 64) return Fail(UsageError("qualifying data has at most 64 bytes"));
-  std::lock_guard lock(impl_->mutex);
+  const MutexLock lock(impl_->mutex);
   ASSAY_ASSIGN(const ESYS_TR key, impl_->AkHandle(ak.kind_, ak.public_));
   ASSAY_ASSIGN(const ESYS_TR session, impl_->PolicySession());
   Result<SignedQuote> quote = impl_->Quote(key, session, selection, qualifying);
@@ -419,7 +422,7 @@ Result<SignedQuote> Tpm::MakeQuote(const Ak& ak, const PcrSelection& selection, 
 }
 
 Result<> Tpm::Shutdown() {
-  std::lock_guard lock(impl_->mutex);
+  const MutexLock lock(impl_->mutex);
   return impl_->Run("TPM2_Shutdown",
                     [&] { return Esys_Shutdown(impl_->ctx(), kNone, kNone, kNone, TPM2_SU_CLEAR); });
 }

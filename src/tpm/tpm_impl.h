@@ -13,9 +13,9 @@
 #include <cstring>
 #include <functional>
 #include <map>
-#include <mutex>
 #include <optional>
 
+#include "base/mutex.h"
 #include "tpm/esys.h"
 #include "tpm/templates.h"
 #include "tpm/tpm.h"
@@ -37,40 +37,46 @@ Result<Bytes> Marshalled(const T& value, Marshal marshal, std::string_view what)
 
 struct Tpm::Impl {
   std::string tcti_name;
-  std::mutex mutex;
-  TctiPtr tcti;
-  EsysContextPtr esys;
-  bool gone = true;
-  std::map<AkKind, ESYS_TR> aks;
-  ESYS_TR ek = kNone;  // the ECC one, which sessions are salted with
+  Mutex mutex;
+  TctiPtr tcti ASSAY_GUARDED_BY(mutex);
+  EsysContextPtr esys ASSAY_GUARDED_BY(mutex);
+  bool gone ASSAY_GUARDED_BY(mutex) = true;
+  std::map<AkKind, ESYS_TR> aks ASSAY_GUARDED_BY(mutex);
+  ESYS_TR ek ASSAY_GUARDED_BY(mutex) = kNone;  // the ECC one, which sessions are salted with
 
-  ESYS_CONTEXT* ctx() const { return esys.get(); }
-  Result<> Run(const char* call, const std::function<TSS2_RC()>& command);
-  void Close();
-  Result<> Open();
-  Result<> FlushLeftovers();
-  Result<ESYS_TR> Primary(const TPM2B_PUBLIC& public_template, EsysPtr<TPM2B_PUBLIC>& out);
-  Result<ESYS_TR> Ek();
-  Result<ESYS_TR> AkHandle(AkKind kind, const Bytes& public_area);
-  Result<ESYS_TR> PolicySession();
-  Result<> SatisfyAkPolicy(ESYS_TR session, TPM2_CC command);
-  Result<PcrValues> ReadPcrs(const PcrSelection& selection, ESYS_TR session);
-  Result<SignedQuote> Quote(ESYS_TR key, ESYS_TR session, const PcrSelection& selection, ByteView qualifying);
+  // Not checked: commands call it in the functions that they hand to Run(), which runs them under the mutex.
+  ESYS_CONTEXT* ctx() const ASSAY_NO_THREAD_SAFETY_ANALYSIS { return esys.get(); }
+  Result<> Run(const char* call, const std::function<TSS2_RC()>& command) ASSAY_REQUIRES(mutex);
+  void Close() ASSAY_REQUIRES(mutex);
+  Result<> Open() ASSAY_REQUIRES(mutex);
+  Result<> FlushLeftovers() ASSAY_REQUIRES(mutex);
+  Result<ESYS_TR> Primary(const TPM2B_PUBLIC& public_template, EsysPtr<TPM2B_PUBLIC>& out)
+      ASSAY_REQUIRES(mutex);
+  Result<ESYS_TR> Ek() ASSAY_REQUIRES(mutex);
+  Result<ESYS_TR> AkHandle(AkKind kind, const Bytes& public_area) ASSAY_REQUIRES(mutex);
+  Result<ESYS_TR> PolicySession() ASSAY_REQUIRES(mutex);
+  Result<> SatisfyAkPolicy(ESYS_TR session, TPM2_CC command) ASSAY_REQUIRES(mutex);
+  Result<PcrValues> ReadPcrs(const PcrSelection& selection, ESYS_TR session) ASSAY_REQUIRES(mutex);
+  Result<SignedQuote> Quote(ESYS_TR key, ESYS_TR session, const PcrSelection& selection, ByteView qualifying)
+      ASSAY_REQUIRES(mutex);
 
   // identity.cc
-  std::optional<EkIdentity> identity;  // read once; an exchanged TPM is noticed because its AK differs
-  ESYS_TR rsa_ek = kNone;              // kept loaded if it had to be derived, which takes a chip seconds
+  // Read once: a TPM that is exchanged shows by its AK.
+  std::optional<EkIdentity> identity ASSAY_GUARDED_BY(mutex);
+  // The identity's, if it had to be derived: that takes a chip seconds.
+  ESYS_TR rsa_ek ASSAY_GUARDED_BY(mutex) = kNone;
   struct LoadedEk {
     enum class Kind { kDerived, kKept, kInTpm };  // flushed after use; kept loaded; a persistent key
     ESYS_TR handle = kNone;
     Kind kind = Kind::kDerived;
     Bytes public_area;
   };
-  Result<LoadedEk> LoadEk(EkKind kind);
-  void Release(EkKind which, LoadedEk& ek_in);
-  Result<std::optional<Bytes>> ReadNv(std::uint32_t index, std::size_t max);
-  Result<std::optional<Bytes>> ReadCertificate(EkKind kind);
-  Result<Bytes> Activate(ESYS_TR ak, ESYS_TR ek_handle, ByteView credential, ByteView secret);
+  Result<LoadedEk> LoadEk(EkKind kind) ASSAY_REQUIRES(mutex);
+  void Release(EkKind which, LoadedEk& ek_in) ASSAY_REQUIRES(mutex);
+  Result<std::optional<Bytes>> ReadNv(std::uint32_t index, std::size_t max) ASSAY_REQUIRES(mutex);
+  Result<std::optional<Bytes>> ReadCertificate(EkKind kind) ASSAY_REQUIRES(mutex);
+  Result<Bytes> Activate(ESYS_TR ak, ESYS_TR ek_handle, ByteView credential, ByteView secret)
+      ASSAY_REQUIRES(mutex);
 
   // run_key.cc
   struct RunKeyState {
@@ -78,13 +84,13 @@ struct Tpm::Impl {
     TPM2_HANDLE tpm_handle = 0;  // to find it again on another connection
     Bytes auth, name;            // empty: there is no run key
   };
-  RunKeyState run;
-  Result<Bytes> CreateRunKey();  // TPMT_PUBLIC
-  Result<Bytes> NameOf(ESYS_TR handle);
-  Result<> GiveAuth();
-  void FindRunKey();
-  Result<Bytes> SignWithRunKey(ByteView statement);
-  void ForgetRunKey();
+  RunKeyState run ASSAY_GUARDED_BY(mutex);
+  Result<Bytes> CreateRunKey() ASSAY_REQUIRES(mutex);  // TPMT_PUBLIC
+  Result<Bytes> NameOf(ESYS_TR handle) ASSAY_REQUIRES(mutex);
+  Result<> GiveAuth() ASSAY_REQUIRES(mutex);
+  void FindRunKey() ASSAY_REQUIRES(mutex);
+  Result<Bytes> SignWithRunKey(ByteView statement) ASSAY_REQUIRES(mutex);
+  void ForgetRunKey() ASSAY_REQUIRES(mutex);
 };
 
 }  // namespace assay::tpm

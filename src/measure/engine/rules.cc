@@ -43,7 +43,7 @@ Ruling Rules::RuleAll(const Use& use) const {
   for (const Hook& hook : use.hooks) {
     const Ruling r = policy_->Rule(hook.func, hook.access, use.facts);
     all.measure |= r.measure;
-    all.cgroup |= r.cgroup;
+    if (r.record == ima::Template::kNgCgroup) all.record = r.record;
     all.appraise |= r.appraise;
     all.audit |= r.audit;
   }
@@ -94,7 +94,7 @@ bool Rules::Settle(Use& use, const Digest* digest, const Context& context) {
 // Told once: an exec asks twice, and a program that tries again and again would fill the log.
 bool Rules::IsNew(const std::string& path, const Digest* digest) {
   const std::string key = path + '\0' + (digest != nullptr ? digest->hex() : "");
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (told_.size() >= kMaxTold) told_.clear();
   return told_.insert(std::hash<std::string>()(key)).second;
 }

@@ -16,11 +16,11 @@
 #pragma once
 
 #include <atomic>
-#include <mutex>
 #include <optional>
 #include <set>
 #include <vector>
 
+#include "base/mutex.h"
 #include "measure/engine/audit.h"
 #include "measure/engine/engine.h"
 #include "measure/policy/interpreters.h"
@@ -82,8 +82,8 @@ class Rules {
   std::function<void(const Refusal&)> on_refusal_;
   Audit audit_;
   std::atomic<std::uint64_t> refused_{0};
-  std::mutex mutex_;
-  std::set<std::size_t> told_;  // hashes of path and digest
+  Mutex mutex_;
+  std::set<std::size_t> told_ ASSAY_GUARDED_BY(mutex_);  // hashes of path and digest
 };
 
 }  // namespace assay::measure

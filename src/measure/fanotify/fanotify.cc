@@ -420,7 +420,7 @@ bool Fanotify::Settle(Request& request, const Result<Digest>& digest, FileState 
     recorded = recorder_.RecordViolation(Violation::kUnmeasurable, path, context);
   } else {
     if (writers) record_writers();
-    if (recorded) recorded = recorder_.Record({*digest, path, context, use.ruling.cgroup});
+    if (recorded) recorded = recorder_.Record({*digest, path, context, use.ruling.record, use.facts.known});
   }
   if (recorded && digest && state == FileState::kHeld) {
     const bool lasting = !writers && rules_.Lasting(use);

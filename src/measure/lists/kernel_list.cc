@@ -6,10 +6,10 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <mutex>
 #include <optional>
 
 #include "base/event_fd.h"
+#include "base/mutex.h"
 #include "list/list.h"
 
 namespace assay::measure {
@@ -28,21 +28,21 @@ struct KernelList::Impl {
   HashAlg columns = HashAlg::kSha1;
   UniqueFd copy;
   EventFd growth;
-  std::mutex quiescing;  // one quote at a time
+  Mutex quiescing ASSAY_ACQUIRED_BEFORE(mutex);  // one quote at a time
 
-  mutable std::mutex mutex;         // guards the members below
-  std::vector<std::uint64_t> ends;  // the end of each record in the copy
-  std::uint64_t violations = 0;
-  Digest value = Digest::Filled(kBank, 0);
-  Checkpoints checkpoints;
-  std::optional<Error> fault;
+  mutable Mutex mutex;
+  std::vector<std::uint64_t> ends ASSAY_GUARDED_BY(mutex);  // the end of each record in the copy
+  std::uint64_t violations ASSAY_GUARDED_BY(mutex) = 0;
+  Digest value ASSAY_GUARDED_BY(mutex) = Digest::Filled(kBank, 0);
+  Checkpoints checkpoints ASSAY_GUARDED_BY(mutex);
+  std::optional<Error> fault ASSAY_GUARDED_BY(mutex);
 
-  std::uint64_t bytes() const { return ends.empty() ? 0 : ends.back(); }
-  RecorderState StateAt(std::uint64_t count) const;
-  Result<> Read();
-  Result<> Append(const ima::RecordView& record);
+  std::uint64_t bytes() const ASSAY_REQUIRES(mutex) { return ends.empty() ? 0 : ends.back(); }
+  RecorderState StateAt(std::uint64_t count) const ASSAY_REQUIRES(mutex);
+  Result<> Read() ASSAY_REQUIRES(mutex);
+  Result<> Append(const ima::RecordView& record) ASSAY_REQUIRES(mutex);
   Result<Digest> Present() const;
-  std::optional<std::uint64_t> CountFor(const Digest& present) const;
+  std::optional<std::uint64_t> CountFor(const Digest& present) const ASSAY_REQUIRES(mutex);
 };
 
 // The state after `count` records.
@@ -138,14 +138,14 @@ Result<std::unique_ptr<KernelList>> KernelList::Open(KernelListOptions options, 
 
 Result<> KernelList::Sync() {
   Impl& d = *impl_;
-  const std::lock_guard lock(d.mutex);
+  const MutexLock lock(d.mutex);
   const Result<> read = d.Read();
   if (!read) d.fault = read.error();
   return read;
 }
 
 Result<> KernelList::Health() const {
-  const std::lock_guard lock(impl_->mutex);
+  const MutexLock lock(impl_->mutex);
   return impl_->fault ? Result<>(Fail(*impl_->fault)) : Result<>();
 }
 
@@ -164,13 +164,13 @@ std::string KernelList::PolicyOptions() {
 }
 
 RecorderState KernelList::State() const {
-  const std::lock_guard lock(impl_->mutex);
+  const MutexLock lock(impl_->mutex);
   return impl_->StateAt(impl_->ends.size());
 }
 
 Result<> KernelList::Quiesce(const std::function<Result<>(const RecorderState&)>& fn) {
   Impl& d = *impl_;
-  const std::lock_guard one(d.quiescing);
+  const MutexLock one(d.quiescing);
   bool explained = false;
   for (int i = 0; i < kTries; ++i) {
     // The list is read after the PCR, so that it has every record that the PCR has.
@@ -178,7 +178,7 @@ Result<> KernelList::Quiesce(const std::function<Result<>(const RecorderState&)>
     ASSAY_TRY(Sync());
     std::optional<RecorderState> state;
     {
-      const std::lock_guard lock(d.mutex);
+      const MutexLock lock(d.mutex);
       const std::optional<std::uint64_t> count = d.CountFor(present);
       explained = count.has_value();
       if (!count) continue;
@@ -195,7 +195,7 @@ Result<> KernelList::Quiesce(const std::function<Result<>(const RecorderState&)>
   const Error unexplained = StateError(
       "kernel-ima.pcr-unexplained",
       fmt::format("the kernel's list does not explain PCR {}: something else extends it", d.options.pcr));
-  const std::lock_guard lock(d.mutex);
+  const MutexLock lock(d.mutex);
   d.fault = unexplained;
   return Fail(unexplained);
 }
@@ -207,7 +207,7 @@ Result<UniqueFd> KernelList::OpenList() const {
 Result<UniqueFd> KernelList::OpenJournal() const { return assay::Open("/dev/null", O_RDONLY); }
 
 Result<std::uint64_t> KernelList::OffsetOf(std::uint64_t record) const {
-  const std::lock_guard lock(impl_->mutex);
+  const MutexLock lock(impl_->mutex);
   if (record > impl_->ends.size()) return Fail(UsageError("no such record yet"));
   return record == 0 ? 0 : impl_->ends[record - 1];
 }

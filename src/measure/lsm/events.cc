@@ -7,12 +7,13 @@
 #include <charconv>
 #include <chrono>
 #include <memory>
-#include <mutex>
 #include <set>
 #include <thread>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/mutex.h"
+#include "base/thread.h"
 #include "measure/engine/engine.h"
 #include "measure/engine/measure_file.h"
 #include "measure/lsm/file.h"
@@ -105,8 +106,8 @@ std::optional<Digest> ProgramOfEvent(const assay_event& event) {
 
 // Devices of the files that are being read.
 struct EventReads {
-  std::mutex mutex;
-  std::multiset<dev_t> devices;
+  Mutex mutex;
+  std::multiset<dev_t> devices ASSAY_GUARDED_BY(mutex);
 };
 
 struct LsmEvents::Impl {
@@ -121,7 +122,7 @@ struct LsmEvents::Impl {
   std::atomic<std::uint64_t> violations{0};
   std::uint64_t lost = 0, unnamed = 0, unasked = 0, unanswered = 0;
   std::chrono::steady_clock::time_point devices_found;
-  std::thread thread;
+  Thread thread;
   Lane lane{{.workers = 1}};
   UseGate uses;
   std::shared_ptr<EventReads> reading = std::make_shared<EventReads>();
@@ -159,13 +160,13 @@ void LsmEvents::Impl::MeasureLate(std::shared_ptr<const UniqueFd> place, const C
                           gate = uses, now = reading](bool dropped) mutable {
     if (dropped) return;
     {
-      const std::lock_guard lock(now->mutex);
+      const MutexLock lock(now->mutex);
       now->devices.insert(device);
     }
     const std::string path = "/proc/self/fd/" + std::to_string(place->get());
     if (const Result<Recorded> r = MeasurePath(path, context, *to, &gate); !r)
       log::Warn("{}", r.error().Message());
-    const std::lock_guard lock(now->mutex);
+    const MutexLock lock(now->mutex);
     now->devices.erase(now->devices.find(device));
   });
 }
@@ -308,17 +309,17 @@ Result<std::unique_ptr<LsmEvents>> LsmEvents::Start(const LsmPrograms& programs,
   d.on_buffer = std::move(on_buffer);
   d.on_event = [&d](const assay_event& event) { d.Handle(event); };
   ASSAY_ASSIGN(d.ring, programs.OpenEvents(&d.on_event));
-  d.thread = std::thread([&d] { d.Loop(); });
+  d.thread = Thread("assay-events", [&d] { d.Loop(); });
   return std::unique_ptr<LsmEvents>(new LsmEvents(std::move(impl)));
 }
 
 LsmEvents::~LsmEvents() {
   impl_->stopped = std::chrono::steady_clock::now();
   impl_->stop = true;
-  impl_->thread.join();
+  impl_->thread.Join();
   impl_->uses.Close();
   impl_->lane.Stop(kStopPatience, [this] {
-    const std::lock_guard lock(impl_->reading->mutex);
+    const MutexLock lock(impl_->reading->mutex);
     for (const dev_t device : impl_->reading->devices)
       if (AbortFuse(device)) log::Error("lsm: a server did not answer: its connection is ended");
   });

@@ -11,11 +11,11 @@
 
 #include <atomic>
 #include <cstring>
-#include <thread>
 #include <vector>
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "measure/lsm/embedded.h"
 #include "measure/system/fuse.h"
 #include "measure/system/served.h"
@@ -129,7 +129,7 @@ struct Gate::Impl {
   GateOptions options;
   std::shared_ptr<Session> session = std::make_shared<Session>();
   UniqueFd abort, beat;
-  std::vector<std::thread> readers;
+  std::vector<Thread> readers;
   std::atomic<bool> ended{false};
   bool mounted = false;
   pid_t pid = -1;
@@ -256,7 +256,7 @@ Result<std::unique_ptr<Gate>> Gate::Start(GateOptions options) {
   d.options = std::move(options);
   ASSAY_TRY(d.Mount());
   for (unsigned i = 0; i < std::max(1U, d.options.readers); ++i)
-    d.readers.emplace_back([&d] { d.ReadLoop(); });
+    d.readers.push_back(Thread("assay-gate", [&d] { d.ReadLoop(); }));
   ASSAY_TRY(d.OpenAbort());
   ASSAY_TRY(d.StartProcess());
   // The process holds the file system; nobody else shall find it.
@@ -274,7 +274,7 @@ Gate::~Gate() {
     kill(d.pid, SIGKILL);
     waitpid(d.pid, nullptr, 0);
   }
-  for (std::thread& t : d.readers) t.join();
+  d.readers.clear();  // waits for them
 }
 
 pid_t Gate::pid() const { return impl_->pid; }

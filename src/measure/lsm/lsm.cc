@@ -396,7 +396,7 @@ void Lsm::SettleFile(Held& held, const RequestedFile& file, Use& use, Rules& rul
     recorded = recorder_.RecordViolation(Violation::kAnonymousCode, "stack:" + path, context);
   if (recorded && headers.executable_memory)
     recorded = recorder_.RecordViolation(Violation::kAnonymousCode, "bss:" + path, context);
-  if (recorded) recorded = recorder_.Record({*digest, path, context, use.ruling.cgroup});
+  if (recorded) recorded = recorder_.Record({*digest, path, context, use.ruling.record, use.facts.known});
   {
     const std::lock_guard lock(mutex_);
     if ((writers || pinned) && recorded) ++stats_.violations;
@@ -422,7 +422,8 @@ void Lsm::MeasureDigest(Held& held) {
   const bool allowed = rules->Settle(use, &*digest, context);
   const std::uint32_t flags = allowed ? 0 : ASSAY_ANSWER_REFUSE;
   if (use.ruling.measure)
-    Finish(held, recorder_.Record({*digest, path, context, use.ruling.cgroup}), flags, &*digest, path);
+    Finish(held, recorder_.Record({*digest, path, context, use.ruling.record, use.facts.known}), flags,
+           &*digest, path);
   else
     Answer(held, flags, nullptr);
 }
@@ -441,7 +442,7 @@ void Lsm::RecordTaken(const assay_event& event, const Context& context) {
   as_request.detail = event.detail;
   const Use use = CurrentRules()->Look(-1, path, static_cast<pid_t>(event.tid), {HookOf(as_request)});
   if (!use.ruling.measure) return;
-  if (const auto r = recorder_.Record({*digest, path, context, use.ruling.cgroup}); !r)
+  if (const auto r = recorder_.Record({*digest, path, context, use.ruling.record, use.facts.known}); !r)
     log::Error("{} is not recorded: {}", path, r.error().Message());
 }
 

@@ -26,9 +26,9 @@ Result<std::unique_ptr<LsmStorage>> LsmStorage::Open() {
 }
 
 void LsmStorage::Judge(const LsmPrograms& programs) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   std::optional<std::vector<Mount>> mounts;
-  programs.AnswerStorages([&](const assay_storage& storage) {
+  programs.AnswerStorages([&](const assay_storage& storage) ASSAY_REQUIRES(mutex_) {
     if (!mounts) mounts = Mounts();
     const std::string device =
         std::to_string(storage.dev >> 20) + ":" + std::to_string(storage.dev & 0xfffff);

@@ -10,10 +10,10 @@
 #pragma once
 
 #include <memory>
-#include <mutex>
 #include <set>
 
 #include "base/fd.h"
+#include "base/mutex.h"
 #include "base/result.h"
 #include "measure/lsm/programs.h"
 
@@ -27,9 +27,9 @@ class LsmStorage {
  private:
   explicit LsmStorage(UniqueFd sysfs) : sysfs_(std::move(sysfs)) {}
 
-  std::mutex mutex_;
-  UniqueFd sysfs_;
-  std::set<std::uint64_t> told_;  // ids that the log names
+  Mutex mutex_;
+  const UniqueFd sysfs_;
+  std::set<std::uint64_t> told_ ASSAY_GUARDED_BY(mutex_);  // ids that the log names
 };
 
 }  // namespace assay::measure

@@ -12,13 +12,14 @@
 #include <array>
 #include <atomic>
 #include <map>
-#include <mutex>
 #include <optional>
 #include <set>
 #include <thread>
 
 #include "base/event_fd.h"
 #include "base/log.h"
+#include "base/mutex.h"
+#include "base/thread.h"
 #include "measure/lists/list_view.h"
 #include "measure/node/measure_pool.h"
 #include "measure/node/measure_request.h"
@@ -53,12 +54,12 @@ struct Handle {
   uid_t uid = 0;         // of the process that opened it
   bool governs = false;  // the process that opened it may decide what is measured
   std::string content;   // of a small file, at the time of the open
-  std::mutex mutex;      // guards the members below
+  Mutex mutex;           // of what is read from `view`, too, which is set when the file is opened
   std::optional<ListView> view;
-  LineSplitter splitter;
-  std::string policy;                  // the text that was written through this handle so far
-  std::atomic<std::uint64_t> seen{0};  // end of the list when it was last read to its end
-  FusePollPtr poll;                    // of the process that waits for growth; guarded by Impl::mutex
+  LineSplitter splitter ASSAY_GUARDED_BY(mutex);
+  std::string policy ASSAY_GUARDED_BY(mutex);  // the text that was written through this handle so far
+  std::atomic<std::uint64_t> seen{0};          // end of the list when it was last read to its end
+  FusePollPtr poll;                            // of the process that waits for growth; guarded by Impl::mutex
 };
 
 }  // namespace
@@ -72,15 +73,15 @@ struct Fs::Impl {
   std::vector<Node> nodes;
   timespec since{};
   std::atomic<fuse_ino_t> next_measure{kFirstMeasure};
-  std::mutex mutex;  // guards the next three members
-  std::uint64_t next_handle = 1;
-  std::map<std::uint64_t, std::shared_ptr<Handle>> handles;
-  std::set<std::shared_ptr<Handle>> waiting;  // handles that wait for growth
+  Mutex mutex;  // of each handle's `poll`, too
+  std::uint64_t next_handle ASSAY_GUARDED_BY(mutex) = 1;
+  std::map<std::uint64_t, std::shared_ptr<Handle>> handles ASSAY_GUARDED_BY(mutex);
+  std::set<std::shared_ptr<Handle>> waiting ASSAY_GUARDED_BY(mutex);  // handles that wait for growth
   std::unique_ptr<MeasurePool> pool;
   FuseSessionPtr session;
   bool mounted = false;
   dev_t device_number = 0;
-  std::vector<std::thread> threads;
+  std::vector<Thread> threads;
 
   ~Impl();
   void AddNodes();
@@ -124,7 +125,7 @@ const Node* Fs::Impl::NodeOf(fuse_ino_t ino) const {
 }
 
 std::shared_ptr<Handle> Fs::Impl::HandleOf(const fuse_file_info* fi) {
-  std::lock_guard lock(mutex);
+  const MutexLock lock(mutex);
   return handles.at(fi->fh);
 }
 
@@ -227,7 +228,7 @@ void Open(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
   handle->content = fs.SmallContent(node->what);
   if (node->what == What::kList) handle->view.emplace(fs.list.get(), fs.source->ListBank(), node->list);
   {
-    std::lock_guard lock(fs.mutex);
+    const MutexLock lock(fs.mutex);
     if (uid != 0 && fs.handles.size() >= kMaxHandles) {
       fuse_reply_err(req, ENFILE);
       return;
@@ -239,14 +240,14 @@ void Open(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
   fi->nonseekable = access == O_WRONLY ? 1 : 0;
   const std::uint64_t number = fi->fh;
   if (fuse_reply_open(req, fi) == 0) return;
-  std::lock_guard lock(fs.mutex);  // the open was interrupted, so no release will come
+  const MutexLock lock(fs.mutex);  // the open was interrupted, so no release will come
   fs.handles.erase(number);
 }
 
 void Release(fuse_req_t req, fuse_ino_t /*ino*/, fuse_file_info* fi) {
   Fs::Impl& fs = ImplOf(req);
   {
-    std::lock_guard lock(fs.mutex);
+    const MutexLock lock(fs.mutex);
     const auto at = fs.handles.find(fi->fh);
     fs.waiting.erase(at->second);
     fs.handles.erase(at);
@@ -266,7 +267,7 @@ void Read(fuse_req_t req, fuse_ino_t /*ino*/, std::size_t size, off_t offset, fu
   }
   Result<Bytes> part;
   {
-    std::lock_guard lock(handle->mutex);
+    const MutexLock lock(handle->mutex);
     const std::uint64_t end = fs.source->State().list_bytes;
     part = handle->view->Read(at, size, end);
     if (part && part->size() < size) handle->seen = end;
@@ -289,7 +290,7 @@ void WritePolicy(fuse_req_t req, Handle& handle, std::string_view text) {
   }
   Result<> loaded;
   {
-    std::lock_guard lock(handle.mutex);
+    const MutexLock lock(handle.mutex);
     const std::string all = handle.policy + std::string(text);
     loaded = fs.options.load(all);
     if (loaded) handle.policy = all;
@@ -319,7 +320,7 @@ void Write(fuse_req_t req, fuse_ino_t /*ino*/, const char* data, std::size_t siz
   }
   Result<std::vector<RequestLine>> lines;
   {
-    std::lock_guard lock(handle->mutex);
+    const MutexLock lock(handle->mutex);
     lines = handle->splitter.Take({data, size});
   }
   if (!lines) {
@@ -344,7 +345,7 @@ void Write(fuse_req_t req, fuse_ino_t /*ino*/, const char* data, std::size_t siz
       return;
     }
     {
-      std::lock_guard lock(handle->mutex);
+      const MutexLock lock(handle->mutex);
       handle->splitter.Forget();
     }
     if (done > 0)
@@ -359,7 +360,7 @@ void Flush(fuse_req_t req, fuse_ino_t /*ino*/, fuse_file_info* fi) {
   const std::shared_ptr<Handle> handle = ImplOf(req).HandleOf(fi);
   bool unfinished = false;
   {
-    std::lock_guard lock(handle->mutex);
+    const MutexLock lock(handle->mutex);
     unfinished = handle->splitter.unfinished();
   }
   fuse_reply_err(req, unfinished ? ENODATA : 0);
@@ -375,7 +376,7 @@ void Poll(fuse_req_t req, fuse_ino_t /*ino*/, fuse_file_info* fi, fuse_pollhandl
   }
   if (handle->view) {
     if (poll) {  // set before the state is read, so that growth in between wakes the poller
-      std::lock_guard lock(fs.mutex);
+      const MutexLock lock(fs.mutex);
       handle->poll = std::move(poll);
       fs.waiting.insert(handle);
     }
@@ -444,7 +445,7 @@ void Fs::Impl::WatchGrowth() {
     if (wait[1].revents != 0) return;
     std::uint64_t grown = 0;
     if (::read(source->GrowthFd(), &grown, sizeof(grown)) != sizeof(grown)) continue;
-    std::lock_guard lock(mutex);
+    const MutexLock lock(mutex);
     for (const std::shared_ptr<Handle>& handle : waiting) {
       fuse_lowlevel_notify_poll(handle->poll.get());
       handle->poll.reset();
@@ -499,8 +500,8 @@ Result<> Fs::Impl::MountIt() {
     pool = std::make_unique<MeasurePool>(*recorder, MeasurePoolOptions{.deadline = options.measure_deadline,
                                                                        .own_device = device_number,
                                                                        .quota = options.quota});
-  for (unsigned i = 0; i < kThreads; ++i) threads.emplace_back([this] { Serve(); });
-  threads.emplace_back([this] { WatchGrowth(); });
+  for (unsigned i = 0; i < kThreads; ++i) threads.push_back(Thread("assay-node", [this] { Serve(); }));
+  threads.push_back(Thread("assay-growth", [this] { WatchGrowth(); }));
   return {};
 }
 
@@ -509,7 +510,7 @@ Result<> Fs::Impl::MountIt() {
 Fs::Impl::~Impl() {
   if (pool) pool->Stop();
   stop.Signal();
-  for (std::thread& t : threads) t.join();
+  threads.clear();  // waits for them
   if (mounted && umount2(options.mount_point.c_str(), MNT_DETACH) != 0)
     log::Warn("{}", OsError("umount2", options.mount_point, errno).Message());
 }

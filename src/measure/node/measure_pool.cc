@@ -4,16 +4,16 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <condition_variable>
 #include <deque>
 #include <map>
-#include <mutex>
 #include <optional>
 #include <thread>
 
 #include "base/clock.h"
 #include "base/hash_fd.h"
 #include "base/log.h"
+#include "base/mutex.h"
+#include "base/thread.h"
 #include "measure/engine/lanes.h"
 #include "measure/system/file.h"
 #include "measure/system/served.h"
@@ -62,21 +62,22 @@ Error Late() { return StateError("measure.late", "the caller has its answer alre
 struct MeasurePool::State {
   Recorder* recorder = nullptr;
   MeasurePoolOptions options;
-  std::mutex mutex;
-  std::condition_variable work, quiet;
-  std::deque<JobPtr> waiting;
-  std::deque<JobPtr> running;
-  std::map<uid_t, unsigned> running_of, waiting_of;  // without zeros
-  std::optional<MeasureQuota> quota;
-  unsigned workers = 0, recording = 0;
-  std::uint64_t finished = 0, finished_at_tick = 0;
-  bool stopping = false, ticking = true;
+  Mutex mutex;
+  CondVar work, quiet;
+  std::deque<JobPtr> waiting ASSAY_GUARDED_BY(mutex);
+  std::deque<JobPtr> running ASSAY_GUARDED_BY(mutex);  // a job's `answered` is under the mutex, too
+  // Without zeros.
+  std::map<uid_t, unsigned> running_of ASSAY_GUARDED_BY(mutex), waiting_of ASSAY_GUARDED_BY(mutex);
+  std::optional<MeasureQuota> quota ASSAY_GUARDED_BY(mutex);
+  unsigned workers ASSAY_GUARDED_BY(mutex) = 0, recording ASSAY_GUARDED_BY(mutex) = 0;
+  std::uint64_t finished ASSAY_GUARDED_BY(mutex) = 0, finished_at_tick ASSAY_GUARDED_BY(mutex) = 0;
+  bool stopping ASSAY_GUARDED_BY(mutex) = false, ticking ASSAY_GUARDED_BY(mutex) = true;
 
-  void Answer(Job& job, int error);  // the caller holds the mutex
-  JobPtr TakeWaiting();
-  void Tick();
-  void TellLimits(std::unique_lock<std::mutex>& lock, bool end);
-  void Work();
+  void Answer(Job& job, int error) ASSAY_REQUIRES(mutex);
+  JobPtr TakeWaiting() ASSAY_REQUIRES(mutex);
+  void Tick() ASSAY_REQUIRES(mutex);
+  void TellLimits(bool end) ASSAY_REQUIRES(mutex);  // lets go of the mutex while it records
+  void Work() ASSAY_EXCLUDES(mutex);
   Result<> Measure(Job& job, const RequestLine& line);
   Result<Digest> Hash(Job& job, int fd, bool& held);
   Result<> Record(const Job& job, const Digest& digest, const std::string& name, const Context& context);
@@ -90,11 +91,11 @@ void Count(std::map<uid_t, unsigned>& of, uid_t uid, int by) {
   if (at->second == 0) of.erase(at);
 }
 
-void AddWorker(const std::shared_ptr<MeasurePool::State>& state) {
+void AddWorker(const std::shared_ptr<MeasurePool::State>& state) ASSAY_REQUIRES(state->mutex) {
   ++state->workers;
   // The thread is detached, because a thread that hangs in a file system can't be joined. It holds a
   // reference to everything that it uses.
-  std::thread([state] { state->Work(); }).detach();
+  Thread("assay-measure", [state] { state->Work(); }).Detach();
 }
 
 }  // namespace
@@ -125,7 +126,7 @@ JobPtr MeasurePool::State::TakeWaiting() {
 Result<Digest> MeasurePool::State::Hash(Job& job, int fd, bool& held) {
   const auto look = [&]() -> Result<> {
     {
-      std::lock_guard lock(mutex);
+      const MutexLock lock(mutex);
       if (job.answered) return Fail(Late());
     }
     if (held && !StillHeld(fd)) {
@@ -142,13 +143,13 @@ Result<> MeasurePool::State::Record(const Job& job, const Digest& digest, const 
                                     const Context& context) {
   const uid_t uid = job.caller.uid;
   {
-    const std::lock_guard lock(mutex);
+    const MutexLock lock(mutex);
     if (!quota->Take(uid, Clock::now()))
       return Fail(StateError("measure.quota", "this user, or all users together, have used up their quota"));
   }
   const Result<Recorded> recorded = recorder->Record({digest, name, context});
   if (!recorded || !recorded->is_new) {
-    const std::lock_guard lock(mutex);
+    const MutexLock lock(mutex);
     quota->GiveBack(uid);
   }
   ASSAY_TRY(recorded);
@@ -156,20 +157,21 @@ Result<> MeasurePool::State::Record(const Job& job, const Digest& digest, const 
 }
 
 // Makes one record for each user and period, however many requests were refused.
-void MeasurePool::State::TellLimits(std::unique_lock<std::mutex>& lock, bool end) {
+void MeasurePool::State::TellLimits(bool end) {
   const std::vector<LimitRecord> due = quota->Due(Clock::now(), end);
   if (due.empty()) return;
   ++recording;
-  lock.unlock();
+  const std::chrono::milliseconds period = quota->options().period;
+  mutex.Unlock();
   const Context context{.time_ms = NowMs(), .pid = getpid(), .uid = 0, .comm = "assayd", .hook = "limit"};
   for (const LimitRecord& limit : due) {
-    const std::string text = EncodeLimit(limit, quota->options().period);
+    const std::string text = EncodeLimit(limit, period);
     log::Warn("measure: the limit is exceeded: {}", text);
     if (const auto r = recorder->RecordBuffer("assay-limit", AsBytes(text), context); !r)
       log::Error("measure: {}", r.error().Message());
   }
-  lock.lock();
-  if (--recording == 0) quiet.notify_all();
+  mutex.Lock();
+  if (--recording == 0) quiet.NotifyAll();
 }
 
 Result<> MeasurePool::State::Measure(Job& job, const RequestLine& line) {
@@ -186,7 +188,7 @@ Result<> MeasurePool::State::Measure(Job& job, const RequestLine& line) {
   const Result<Digest> digest = Hash(job, fd.get(), held);
   const bool written = before == FileState::kWriters || (before == FileState::kHeld && !held);
   {
-    std::lock_guard lock(mutex);
+    const MutexLock lock(mutex);
     if (stopping || job.answered) {
       if (held) Release(fd.get());
       return Fail(Late());
@@ -204,25 +206,25 @@ Result<> MeasurePool::State::Measure(Job& job, const RequestLine& line) {
   };
   Result<> done = record();
   if (held) Release(fd.get());
-  std::lock_guard lock(mutex);
-  if (--recording == 0) quiet.notify_all();
+  const MutexLock lock(mutex);
+  if (--recording == 0) quiet.NotifyAll();
   return done;
 }
 
 void MeasurePool::State::Work() {
-  std::unique_lock lock(mutex);
+  MutexLock lock(mutex);
   while (!stopping) {
     const JobPtr job = TakeWaiting();
     if (!job) {
       if (workers > kWorkers) break;  // the workers that hung have returned
-      work.wait(lock);
+      work.Wait(mutex);
       continue;
     }
     for (const RequestLine& line : job->lines) {
       if (job->answered) break;
-      lock.unlock();
+      lock.Unlock();
       const Result<> measured = Measure(*job, line);
-      lock.lock();
+      lock.Lock();
       if (!measured) {
         log::Debug("measure: {}: {}", line.text, measured.error().Message());
         Answer(*job, ToErrno(measured.error()));
@@ -236,7 +238,7 @@ void MeasurePool::State::Work() {
     Count(running_of, job->caller.uid, -1);
   }
   --workers;
-  quiet.notify_all();
+  quiet.NotifyAll();
 }
 
 // Answers jobs that have waited too long.
@@ -256,21 +258,22 @@ MeasurePool::MeasurePool(Recorder& recorder, const MeasurePoolOptions& options)
   state_->recorder = &recorder;
   state_->options = options;
   state_->quota.emplace(options.quota);
-  std::lock_guard lock(state_->mutex);
+  const MutexLock lock(state_->mutex);
   for (unsigned i = 0; i < kWorkers; ++i) AddWorker(state_);
-  std::thread([state = state_] {
-    std::unique_lock ticking(state->mutex);
+  Thread("assay-tick", [state = state_] {
+    const MutexLock ticking(state->mutex);
     while (!state->stopping) {
-      state->quiet.wait_for(ticking, kTick, [&] { return state->stopping; });
+      state->quiet.WaitFor(state->mutex, kTick,
+                           [&]() ASSAY_REQUIRES(state->mutex) { return state->stopping; });
       state->Tick();
-      state->TellLimits(ticking, false);
+      state->TellLimits(false);
       const bool stuck = !state->waiting.empty() && state->finished == state->finished_at_tick;
       if (stuck && state->workers < kMaxWorkers && !state->stopping) AddWorker(state);
       state->finished_at_tick = state->finished;
     }
     state->ticking = false;
-    state->quiet.notify_all();
-  }).detach();
+    state->quiet.NotifyAll();
+  }).Detach();
 }
 
 MeasurePool::~MeasurePool() { Stop(); }
@@ -282,7 +285,7 @@ void MeasurePool::Submit(const Caller& caller, std::vector<RequestLine> lines, A
   job->lines = std::move(lines);
   job->answer = std::move(answer);
   job->due = Clock::now() + s.options.deadline;
-  std::lock_guard lock(s.mutex);
+  const MutexLock lock(s.mutex);
   if (s.stopping) return s.Answer(*job, ENODEV);
   const auto waiting = s.waiting_of.find(caller.uid);
   if (s.waiting.size() >= kMaxWaiting ||
@@ -290,23 +293,24 @@ void MeasurePool::Submit(const Caller& caller, std::vector<RequestLine> lines, A
     return s.Answer(*job, EBUSY);
   s.waiting.push_back(std::move(job));
   Count(s.waiting_of, caller.uid, +1);
-  s.work.notify_one();
+  s.work.NotifyOne();
 }
 
 void MeasurePool::Stop() {
   State& s = *state_;
-  std::unique_lock lock(s.mutex);
+  const MutexLock lock(s.mutex);
   if (s.stopping) return;
   s.stopping = true;
   for (const std::deque<JobPtr>* jobs : {&s.waiting, &s.running})
     for (const JobPtr& job : *jobs) s.Answer(*job, ENODEV);
   s.waiting.clear();
-  s.work.notify_all();
-  s.quiet.notify_all();
-  s.TellLimits(lock, true);
-  s.quiet.wait(lock, [&] { return s.recording == 0; });
-  const auto back = [&] {
-    return s.quiet.wait_for(lock, kStopPatience, [&] { return s.workers == 0 && !s.ticking; });
+  s.work.NotifyAll();
+  s.quiet.NotifyAll();
+  s.TellLimits(true);
+  while (s.recording != 0) s.quiet.Wait(s.mutex);
+  const auto back = [&]() ASSAY_REQUIRES(s.mutex) {
+    return s.quiet.WaitFor(s.mutex, kStopPatience,
+                           [&]() ASSAY_REQUIRES(s.mutex) { return s.workers == 0 && !s.ticking; });
   };
   if (back()) return;
   // The last resort: tasks that wait for such a server get an error, and so do our workers.

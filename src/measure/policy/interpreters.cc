@@ -292,7 +292,7 @@ void Programs::Refresh() {
 Interpreter Programs::Of(std::string_view path, std::uint64_t size, const Digest* digest) {
   const Interpreter named = InterpreterNamed(path);
   if (named != Interpreter::kNone || digest == nullptr) return named;
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   Refresh();
   const auto [first, last] = installed_.equal_range(size);
   for (auto it = first; it != last; ++it) {

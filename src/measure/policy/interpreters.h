@@ -16,13 +16,13 @@
 #include <cstdint>
 #include <functional>
 #include <map>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/digest.h"
+#include "base/mutex.h"
 
 namespace assay::measure {
 
@@ -98,12 +98,12 @@ class Programs {
     Interpreter program;
     std::optional<Digest> digest{};  // once it was needed
   };
-  void Refresh();  // mutex_ is held
+  void Refresh() ASSAY_REQUIRES(mutex_);
 
-  std::mutex mutex_;
-  std::vector<std::string> folders_;
-  std::vector<std::int64_t> changed_;                  // each folder's time of change when it was last read
-  std::multimap<std::uint64_t, Installed> installed_;  // by size
+  Mutex mutex_;
+  const std::vector<std::string> folders_;
+  std::vector<std::int64_t> changed_ ASSAY_GUARDED_BY(mutex_);  // when each folder was, at the last look
+  std::multimap<std::uint64_t, Installed> installed_ ASSAY_GUARDED_BY(mutex_);  // by size
 };
 
 // The program of a task, by /proc/TID/exe; kUnknown: the task has ended.

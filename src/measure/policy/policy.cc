@@ -19,7 +19,6 @@ using Condition = Policy::Condition;
 using Line = Policy::Line;
 
 constexpr std::size_t kMaxLines = 4096;
-constexpr std::string_view kNgTemplate = "ima-ng";
 
 constexpr std::pair<std::string_view, Func> kFuncs[] = {
     {"FILE_CHECK", Func::kFileCheck},
@@ -188,9 +187,10 @@ Result<> Parser::ParseTemplate(std::string_view value, Line& rule) const {
   if (rule.action != Action::kMeasure || rule.dont)
     return Fail(Bad(value, "only a measure rule can have a template"));
   if (rule.record_template) return Fail(Bad(value, "template twice"));
-  if (value != kNgTemplate && value != ima::kNgCgroupName)
-    return Fail(Bad(value, fmt::format("not {} or {}", kNgTemplate, ima::kNgCgroupName)));
-  rule.record_template = value;
+  rule.record_template = ima::TemplateFromName(value);
+  if (!rule.record_template || *rule.record_template == ima::Template::kBuf)
+    return Fail(Bad(value, fmt::format("not {} or {}", ima::TemplateName(ima::Template::kNg),
+                                       ima::TemplateName(ima::Template::kNgCgroup))));
   return {};
 }
 
@@ -234,7 +234,7 @@ Result<Policy> Policy::Parse(std::string_view text) {
   policy.needs_ = parser.needs();
   // This is needed for each measurement, so it is found once.
   for (const Line& line : policy.lines_) {
-    policy.records_cgroups_ |= line.record_template == ima::kNgCgroupName;
+    policy.records_cgroups_ |= line.record_template == ima::Template::kNgCgroup;
     policy.appraises_ |= line.action == Action::kAppraise && !line.dont;
   }
   return policy;
@@ -328,7 +328,7 @@ Ruling Policy::Rule(Func func, std::uint8_t access, const Facts& facts) const {
     if (decided[kind] || !Matches(line, func, access, facts)) continue;
     decided[kind] = true;
     if (line.dont) continue;
-    if (line.action == Action::kMeasure) ruling.cgroup = line.record_template == ima::kNgCgroupName;
+    if (line.action == Action::kMeasure) ruling.record = line.record_template.value_or(ima::Template::kNg);
     (line.action == Action::kMeasure    ? ruling.measure
      : line.action == Action::kAppraise ? ruling.appraise
                                         : ruling.audit) = true;

@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "list/list.h"
 
 namespace assay::measure {
 
@@ -72,7 +73,7 @@ enum Need : std::uint32_t {
 
 struct Ruling {
   bool measure = false, appraise = false, audit = false;
-  bool cgroup = false;  // template=d-ng|n-ng|cgpath: the record names the task's control group
+  ima::Template record = ima::Template::kNg;  // or kNgCgroup: the record names the task's control group
   bool any() const { return measure || appraise || audit; }
 };
 
@@ -126,7 +127,7 @@ class Policy {
     std::optional<Func> func;
     std::uint8_t access = 0;  // 0: any
     bool any_of = false;      // mask=^...: one of the bits is enough
-    std::optional<std::string> record_template{};
+    std::optional<ima::Template> record_template{};
     std::vector<Condition> conditions;
   };
 

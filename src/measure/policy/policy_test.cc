@@ -101,9 +101,9 @@ TEST(Policy, ARuleNamesTheTemplateOfItsRecords) {
   const Policy p = Of("measure func=BPRM_CHECK template=d-ng|n-ng|cgpath\nmeasure template=ima-ng\n");
   EXPECT_TRUE(p.RecordsCgroups());
   EXPECT_FALSE(p.DependsOnTask());
-  EXPECT_TRUE(p.Rule(Func::kBprmCheck, kMayExec, {}).cgroup);
+  EXPECT_TRUE(p.Rule(Func::kBprmCheck, kMayExec, {}).record == ima::Template::kNgCgroup);
   const Ruling mapped = p.Rule(Func::kMmapCheck, kMayExec, {});
-  EXPECT_TRUE(mapped.measure && !mapped.cgroup);
+  EXPECT_TRUE(mapped.measure && mapped.record == ima::Template::kNg);
   EXPECT_FALSE(Of("measure\n").RecordsCgroups());
 }
 

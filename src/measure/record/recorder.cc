@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/log.h"
@@ -14,7 +13,6 @@
 namespace assay::measure {
 namespace {
 
-constexpr char kForeign[] = "recorder.pcr-foreign";
 constexpr char kKexecName[] = "assay-kexec";
 
 // Names of hooks: what is then a part of the kernel, or takes its place.
@@ -26,174 +24,120 @@ bool IsForKernel(std::string_view hook) {
 
 }  // namespace
 
-// After a disturbance: is the TPM back with the PCR that the list explains, and is there room to go on?
-Result<> Recorder::Impl::Resume() {
-  Result<Values> present = ReadPcr();
-  if (!present) {
-    ASSAY_TRY(tpm->Reconnect());
-    present = ReadPcr();
-  }
-  ASSAY_TRY(present);
-  const std::uint64_t end = End();
-  if (ftruncate(list.get(), static_cast<off_t>(end)) != 0) return Fail(OsError("ftruncate", "list", errno));
-  ASSAY_TRY(Reserve(end));
-  if (tail && *present == values) {
-    ASSAY_TRY(tpm->Extend(tpm::RawExtend::ForRecorder(), options.pcr, tail->extends));
-  } else if (*present != (tail ? tail->next : values)) {
-    const bool reset =
-        std::all_of(present->begin(), present->end(), [](const Digest& v) { return v.AllBytes(0); });
-    if (reset) return Fail(StateError("recorder.pcr-reset", "the TPM was reset: start anew"));
-    return Fail(StateError(kForeign, "something else extended the PCR beside this list"));
-  }
-  if (tail) Settle();
-  return {};
+Recorder::Impl::Impl(RecorderOptions options, tpm::Tpm& tpm)
+    : options_(std::move(options)),
+      tpm_(tpm),
+      contents_(options_.max_records),
+      ledger_(pcr_),
+      group_(options_, files_) {}
+
+Recorder::Impl::~Impl() {
+  group_.Stop();
+  timer_.Join();
+  if (!health_.Good()) return;
+  if (auto r = Flush(); !r) log::Error("recorder: at the end: {}", r.error().Message());
 }
 
-Recorder::Recorder(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
-
-Recorder::~Recorder() {
-  {
-    std::lock_guard open(impl_->grouping);
-    impl_->stop = true;
-  }
-  impl_->group_opened.notify_all();
-  if (impl_->timer.joinable()) impl_->timer.join();
-  if (impl_->Degradation()) return;
-  if (auto r = impl_->Flush(); !r) log::Error("recorder: at the end: {}", r.error().Message());
-}
-
-Result<std::unique_ptr<Recorder>> Recorder::Open(RecorderOptions options, tpm::Tpm& tpm) {
-  auto impl = std::make_unique<Impl>();
-  impl->options = std::move(options);
-  impl->tpm = &tpm;
-  {
-    std::lock_guard lock(impl->commit);
-    ASSAY_TRY(impl->Start());
-  }
-  impl->timer = std::thread([raw = impl.get()] { raw->TimerLoop(); });
-  return std::unique_ptr<Recorder>(new Recorder(std::move(impl)));
-}
-
-Result<Recorded> Recorder::Record(const Measurement& m) {
-  Impl& d = *impl_;
-  const bool kernels = IsForKernel(m.context.hook);
-  const bool grouped = !d.options.synchronous && !kernels &&
-                       (m.context.late || (d.options.known && d.options.known(m.digest)));
-  const Key content = d.ContentKey(m.digest.view());
+Result<Recorded> Recorder::Impl::Record(const Measurement& m) {
+  const bool named = m.record == ima::Template::kNgCgroup;
   const std::string& cgroup = m.context.cgroup;
-  Result<Recorded> recorded =
-      m.with_cgroup ? d.Add(ima::kNgCgroupName, ima::EncodeNgCgroup(m.digest, m.path, cgroup), false, grouped,
-                            std::pair{d.PathKey(m.path, cgroup), content}, m.context, m.path, false)
-                    : d.Add(kNg, ima::EncodeNg(m.digest, m.path), false, grouped,
-                            std::pair{d.PathKey(m.path), content}, m.context, m.path, false);
+  NewRecord record{
+      .record_template = named ? ima::Template::kNgCgroup : ima::Template::kNg,
+      .data = named ? ima::EncodeNgCgroup(m.digest, m.path, cgroup) : ima::EncodeNg(m.digest, m.path),
+      .content = contents_.OfFile(m.path, named ? std::optional<std::string_view>(cgroup) : std::nullopt,
+                                  m.digest.view()),
+      .path = m.path,
+      .context = m.context};
+  const auto known = [&] { return m.known ? *m.known : options_.known && options_.known(m.digest); };
+  if (!options_.synchronous && !IsForKernel(m.context.hook) && (m.context.late || known()))
+    record.when = NewRecord::When::kInGroup;
+  Result<Recorded> recorded = Add(record);
   if (!recorded || !IsKexec(m.context.hook)) return recorded;
-  // The image may have been measured before, as a file that somebody reads.
+  // The image may have been measured before, as a file that a process reads.
   const nlohmann::json kexec{{"hook", m.context.hook}, {"path", m.path}, {"digest", m.digest.ToString()}};
   const std::string text = kexec.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   ASSAY_TRY(RecordBuffer(kKexecName, AsBytes(text), m.context));
   return recorded;
 }
 
-Result<Recorded> Recorder::RecordViolation(Violation v, const std::string& path, const Context& context,
-                                           const std::optional<Digest>& program) {
-  Impl& d = *impl_;
+Result<Recorded> Recorder::Impl::RecordViolation(Violation v, const std::string& path, const Context& context,
+                                                 const std::optional<Digest>& program) {
   Context named = context;
   named.hook = ViolationName(v);
-  const Digest none = Digest::Filled(d.options.list_bank, 0);
-  if (program) return d.AddWithProgram({named.hook, path, *program}, named);
-  const bool grouped = context.late && !d.options.synchronous;
-  return d.Add(kNg, ima::EncodeNg(none, path), true, grouped, std::pair{d.PathKey(path), d.ContentKey({})},
-               named, path, false);
+  if (program) return AddWithProgram({named.hook, path, *program}, named);
+  NewRecord record{.data = ima::EncodeNg(Digest::Filled(options_.list_bank, 0), path),
+                   .meaning = Meaning::kViolation,
+                   .content = contents_.OfViolation(path),
+                   .path = path,
+                   .context = named};
+  if (context.late && !options_.synchronous) record.when = NewRecord::When::kInGroup;
+  return Add(record);
 }
 
-Result<Recorded> Recorder::RecordBuffer(const std::string& name, ByteView buffer, const Context& context) {
-  const Digest digest = Hash(impl_->options.list_bank, buffer);
-  return impl_->Add(kBuf, ima::EncodeBuf(digest, name, buffer), false, false, std::nullopt, context, name,
-                    name == kStartName);
+Result<Recorded> Recorder::Impl::RecordBuffer(const std::string& name, ByteView buffer,
+                                              const Context& context) {
+  const Digest digest = Hash(options_.list_bank, buffer);
+  return Add({.record_template = ima::Template::kBuf,
+              .data = ima::EncodeBuf(digest, name, buffer),
+              .meaning = name == kStartName ? Meaning::kStart : Meaning::kContent,
+              .path = name,
+              .context = context});
 }
 
-Result<> Recorder::Flush() { return impl_->Flush(); }
-
-RecorderState Recorder::State() const {
-  const Impl& d = *impl_;
-  std::lock_guard guard(d.look);
-  RecorderState s;
-  s.count = d.count;
-  s.entries = d.entries;
-  s.violations = d.violations;
-  s.overflow = d.overflow;
-  s.gaps = d.starts > 0 ? d.starts - 1 : 0;
-  s.degraded = d.degraded.has_value();
-  if (d.degraded) s.degraded_reason = d.degraded->code() + ": " + d.degraded->Message();
-  s.list_bytes = d.bytes;
-  s.journal_bytes = d.journal_bytes;
-  for (std::size_t i = 0; i < d.banks.size(); ++i) s.pcr_values.emplace_back(d.banks[i], d.values[i]);
+RecorderState Recorder::Impl::State() const {
+  RecorderState s = ledger_.State();
+  if (const std::optional<Error> reason = health_.Reason()) {
+    s.degraded = true;
+    s.degraded_reason = reason->code() + ": " + reason->Message();
+  }
   return s;
 }
 
-Result<> Recorder::Quiesce(const std::function<Result<>(const RecorderState&)>& fn) {
-  Impl& d = *impl_;
-  std::lock_guard lock(d.commit);
-  const std::optional<Error> reason = d.Degradation();
+Result<> Recorder::Impl::Quiesce(const std::function<Result<>(const RecorderState&)>& fn) {
+  const MutexLock lock(commit_);
+  const std::optional<Error> reason = health_.Reason();
   const bool foreign = reason && reason->code() == kForeign;
   if (reason && !foreign) return Fail(Degraded(*reason));
   if (!foreign) {
-    ASSAY_TRY(d.CommitGroup());
-    // Growth of the kernel's own list beside ours, or anything else that extends our PCR, shows here at the
-    // latest.
-    const Result<Values> present = d.ReadPcr();
-    if (!present) return Fail(d.Disturbed(present.error()));
-    if (*present != d.values)
-      static_cast<void>(d.Disturbed(
-          StateError(kForeign, fmt::format("PCR {} is {}, the list makes it {}", d.options.pcr,
-                                           (*present)[d.list_bank].hex(), d.values[d.list_bank].hex()))));
+    ASSAY_TRY(CommitGroup());
+    // What else extends the PCR, such as the kernel's IMA beside this list, shows here at the latest.
+    const Result<Values> present = pcr_.Read();
+    if (!present) return Fail(health_.Disturb(present.error()));
+    const Values values = ledger_.values();
+    const std::size_t bank = pcr_.list_bank();
+    if (*present != values)
+      static_cast<void>(
+          health_.Disturb(StateError(kForeign, fmt::format("PCR {} is {}, the list makes it {}", options_.pcr,
+                                                           (*present)[bank].hex(), values[bank].hex()))));
   }
   RecorderState s = State();
-  s.checkpoints = d.checkpoints.All();
+  s.checkpoints = ledger_.CheckpointsSoFar();
   return fn(s);
 }
 
-Result<> Recorder::Recover() {
-  Impl& d = *impl_;
-  std::vector<std::string> missed;
-  std::uint64_t more = 0;
+Result<> Recorder::Impl::Recover() {
+  RecorderHealth::Missed missed;
   {
-    std::lock_guard lock(d.commit);
-    std::lock_guard open(d.grouping);
-    if (!d.Degradation()) return {};
-    if (auto r = d.Resume(); !r) return Fail(d.Disturbed(r.error()));
-    std::lock_guard guard(d.look);
-    d.degraded.reset();
-    missed.swap(d.missed);
-    more = std::exchange(d.missed_more, 0);
+    const MutexLock lock(commit_);
+    const MutexLock open(group_.mutex);
+    if (health_.Good()) return {};
+    if (auto r = Resume(); !r) return Fail(health_.Disturb(r.error()));
+    missed = health_.Mend();
   }
-  if (more > 0) missed.push_back(fmt::format("({} more)", more));
-  // What can't be recorded now, because the disturbance is back, is missed again by Add(), and said next
-  // time.
+  if (missed.more > 0) missed.paths.push_back(fmt::format("({} more)", missed.more));
+  // Where the disturbance is back, Add() notes the path again, and the next Recover() records it.
   const Context context{.time_ms = 0, .pid = getpid(), .uid = 0, .comm = "assayd", .hook = ""};
   Result<> all;
-  for (const std::string& path : missed)
-    if (auto r = RecordViolation(Violation::kUnmeasurable, path, context); !r) all = Fail(r.error());
+  for (const std::string& path : missed.paths)
+    if (auto r = RecordViolation(Violation::kUnmeasurable, path, context, std::nullopt); !r)
+      all = Fail(r.error());
   return all;
 }
 
-Result<UniqueFd> Recorder::OpenList() const { return assay::Open(impl_->File("list"), O_RDONLY); }
-Result<UniqueFd> Recorder::OpenJournal() const { return assay::Open(impl_->File("journal"), O_RDONLY); }
-
-Result<std::uint64_t> Recorder::OffsetOf(std::uint64_t record) const {
-  const Impl& d = *impl_;
-  ListPlace from;
-  std::uint64_t end = 0;
-  {
-    std::lock_guard guard(d.look);
-    if (record > d.count) return Fail(UsageError("no such record yet"));
-    if (record == d.count) return d.bytes;
-    const std::uint64_t nearest = record / kOffsetStride;
-    from = {.offset = d.offsets[nearest], .index = nearest * kOffsetStride};
-    end = d.bytes;
-  }
-  ASSAY_ASSIGN(const UniqueFd fd, OpenList());
-  ListStream stream(fd.get(), d.options.list_bank, from, end);
+Result<std::uint64_t> Recorder::Impl::OffsetOf(std::uint64_t record) const {
+  ASSAY_ASSIGN(const Ledger::Place place, ledger_.PlaceBefore(record));
+  if (place.from.index == record) return place.from.offset;
+  ListStream stream(files_.list(), options_.list_bank, place.from, place.end);
   while (stream.place().index < record) {
     ASSAY_ASSIGN(const std::optional<ima::RecordView> view, stream.Next());
     if (!view) return Fail(StateError("recorder.list", "the list ends early"));
@@ -201,9 +145,37 @@ Result<std::uint64_t> Recorder::OffsetOf(std::uint64_t record) const {
   return stream.place().offset;
 }
 
-int Recorder::GrowthFd() const { return impl_->growth.get(); }
-const RecorderOptions& Recorder::options() const { return impl_->options; }
-std::uint32_t Recorder::Pcr() const { return impl_->options.pcr; }
-HashAlg Recorder::ListBank() const { return impl_->options.list_bank; }
+Recorder::Recorder(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Recorder::~Recorder() = default;
+
+Result<std::unique_ptr<Recorder>> Recorder::Open(RecorderOptions options, tpm::Tpm& tpm) {
+  auto impl = std::make_unique<Impl>(std::move(options), tpm);
+  ASSAY_TRY(impl->Start());
+  return std::unique_ptr<Recorder>(new Recorder(std::move(impl)));
+}
+
+Result<Recorded> Recorder::Record(const Measurement& m) { return impl_->Record(m); }
+Result<Recorded> Recorder::RecordViolation(Violation v, const std::string& path, const Context& context,
+                                           const std::optional<Digest>& program) {
+  return impl_->RecordViolation(v, path, context, program);
+}
+Result<Recorded> Recorder::RecordBuffer(const std::string& name, ByteView buffer, const Context& context) {
+  return impl_->RecordBuffer(name, buffer, context);
+}
+Result<> Recorder::Flush() { return impl_->Flush(); }
+Result<> Recorder::Quiesce(const std::function<Result<>(const RecorderState&)>& fn) {
+  return impl_->Quiesce(fn);
+}
+RecorderState Recorder::State() const { return impl_->State(); }
+Result<> Recorder::Recover() { return impl_->Recover(); }
+Result<UniqueFd> Recorder::OpenList() const { return assay::Open(impl_->files().Path("list"), O_RDONLY); }
+Result<UniqueFd> Recorder::OpenJournal() const {
+  return assay::Open(impl_->files().Path("journal"), O_RDONLY);
+}
+Result<std::uint64_t> Recorder::OffsetOf(std::uint64_t record) const { return impl_->OffsetOf(record); }
+int Recorder::GrowthFd() const { return impl_->files().growth(); }
+const RecorderOptions& Recorder::options() const { return impl_->options(); }
+std::uint32_t Recorder::Pcr() const { return impl_->options().pcr; }
+HashAlg Recorder::ListBank() const { return impl_->options().list_bank; }
 
 }  // namespace assay::measure

@@ -8,14 +8,15 @@
 //     return {};
 //   }));
 //
-// What the kernel takes for itself (modules, firmware, BPF programs, kexec images) has a record of its own; a
-// kexec image has an `assay-kexec` beside it, each time.
+// What becomes a part of the kernel (modules, firmware, BPF programs, kexec images) has a record of its own;
+// a kexec image has an `assay-kexec` record beside it, each time.
 //
 // Contract: a record is in the list file before its extend is sent to the TPM; a call returns when its record
 // is extended (or, for a grouped one, when it is in the write-ahead file of the open group). One recorder per
 // PCR: a lock and the PCR itself are checked. A kill at any instant loses nothing and duplicates nothing:
 // Open() drops a torn tail, extends what was written and not extended, and refuses
-// ("recorder.pcr-unexplained") a PCR that the list can't explain. Safe from any thread. docs/formats/list.md
+// ("recorder.pcr-unexplained") a PCR that the list can't explain. While Quiesce() runs its function nothing
+// is committed, so that a quote meets the list exactly. Safe from any thread. docs/formats/list.md
 // ("Recording"), docs/formats/state.md.
 #pragma once
 
@@ -43,10 +44,10 @@ struct RecorderOptions {
   std::uint64_t max_records = 1'000'000;     // further ones are extended and counted, not kept: state "full"
   bool synchronous = false;                  // the compatible mode: no groups
   std::uint32_t group_ms = 50;               // how long a group may stay open
-  std::size_t group_bytes = 64 << 10;        // and how large it may grow
+  std::size_t group_bytes = 64 << 10;        // how large a group may grow
   std::function<bool(const Digest&)> known;  // in the signed manifest: may be grouped; empty: nothing is
-  // A list whose PCR was reset belongs to a TPM that is no more: it is put aside as list.old instead of
-  // refused.
+  // A list whose PCR was reset belongs to a state of the TPM that is gone: it is put aside as list.old
+  // instead of being refused.
   bool allow_retire = false;
   // The kernel's own list of the same PCR, if it has one (its boot_aggregate begins ours).
   std::string kernel_list = "/sys/kernel/security/ima/binary_runtime_measurements";
@@ -56,8 +57,10 @@ struct RecorderOptions {
 };
 
 struct Recorded {
-  bool is_new = false;      // false: this path's last record already has this digest
-  std::uint64_t index = 0;  // of the record, or of the group that it will be in
+  bool is_new = false;  // false: this path's last record already has this digest
+  // Of that record, or of the group that has it or will have it. Where the list is full no record has it; the
+  // index is then the number of those that were kept.
+  std::uint64_t index = 0;
 };
 
 class Recorder final : public ListSource {
@@ -80,7 +83,8 @@ class Recorder final : public ListSource {
   // proof.
   Result<> Quiesce(const std::function<Result<>(const RecorderState&)>& fn) override;
   RecorderState State() const override;
-  // After the TPM or the disk came back: reconnects, reconciles, goes on. What waited is recorded then.
+  // After the TPM or the disk came back: reconnects, compares list and PCR, and goes on. What could not be
+  // recorded meanwhile is then recorded as unmeasurable.
   Result<> Recover();
 
   std::uint32_t Pcr() const override;
@@ -92,7 +96,7 @@ class Recorder final : public ListSource {
   const RecorderOptions& options() const;
 
  private:
-  struct Impl;
+  class Impl;
   explicit Recorder(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

@@ -1,5 +1,5 @@
-// Internal: the recorder's state, shared by recorder.cc (use), recorder_commit.cc (records and groups on
-// their way) and recorder_start.cc (start and reconciliation).
+// Internal: the recorder's work, put together from its parts; recorder.cc (what is recorded),
+// recorder_commit.cc (records and groups on their way), recorder_start.h (start and reconciliation).
 //
 //   // given: auto& impl, ByteView data
 //   const std::lock_guard commit(impl.commit);
@@ -10,157 +10,97 @@
 //   grouping.unlock();                                              // the next group may be opened
 //   ASSAY_TRY(impl.Finish());
 //
-// Contract: three mutexes, taken in this order. `commit` is held from a record's writing to the end of its
-// extend. `grouping` guards the open group; held as well while a record is written, since the group's number
-// is the next record's, and let go while the TPM works: entries wait for no extend and no quote (but for the
-// extend of a group that a record on its own closes: nothing may come between the two). `look`
-// guards what the two share: that is written with `look` and `commit` held (`last`: `look` and either) and
-// may be read with one of them (`last`: with `look`). After an error, `tail` tells whether the step is in the
-// list (and perhaps in the PCR: Recover() finds out) or nowhere.
+// Contract: `commit_` is held from a record's writing to the end of its extend, and is taken before the
+// group's mutex (open_group.h says what that guards). Entries of a group wait for no extend and no quote, but
+// for the extend of a group that a record on its own closes: nothing may come between the two. Ledger,
+// contents and health have locks of their own, which are held over no call of another part. After an error,
+// `tail_` tells whether the step is in the list (and perhaps in the PCR: Recover() finds out) or nowhere.
 #pragma once
 
-#include <array>
-#include <chrono>
-#include <condition_variable>
-#include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
-#include <unordered_map>
-#include <unordered_set>
-#include <utility>
-#include <vector>
+#include <string_view>
 
-#include "list/list.h"
-#include "measure/record/journal.h"
+#include "base/mutex.h"
+#include "base/thread.h"
+#include "measure/record/contents.h"
+#include "measure/record/ledger.h"
+#include "measure/record/open_group.h"
 #include "measure/record/recorder.h"
-#include "measure/system/violation_record.h"
+#include "measure/record/recorder_files.h"
+#include "measure/record/recorder_health.h"
+#include "measure/record/recorder_pcr.h"
 
 namespace assay::measure {
 
-using Values = std::vector<Digest>;  // one for each active bank, in the TPM's order
+inline constexpr std::string_view kStartName = "assay-start";
+inline constexpr char kForeign[] = "recorder.pcr-foreign";
 
-inline constexpr std::string_view kNg = "ima-ng", kBuf = "ima-buf", kStartName = "assay-start";
-inline constexpr std::uint64_t kOffsetStride = 64;
-
-struct Key {
-  std::uint64_t a = 0, b = 0;
-  friend bool operator==(const Key&, const Key&) = default;
-};
-struct KeyHash {
-  std::size_t operator()(const Key& k) const noexcept { return k.a; }
-};
-
-// One record on its way: what is written, and what the PCR becomes.
-struct Step {
-  Bytes record;
-  Values extends, next;
-  std::vector<std::pair<Key, Key>> paths;  // path -> content, once it is committed
-  std::vector<JournalEntry> journal;       // index is set when committed
-  std::string pending;                     // the group's write-ahead file, not needed once it is committed
-  std::uint64_t entries = 1;
-  std::uint64_t violations = 0;
-  bool start = false;
-  bool kept = true;  // false: the list is full, only the PCR gets it
+// What is to be recorded.
+struct NewRecord {
+  enum class When { kAtOnce, kInGroup };  // kInGroup: with others, unless the list is full
+  ima::Template record_template = ima::Template::kNg;
+  Bytes data;  // of the template
+  Meaning meaning = Meaning::kContent;
+  When when = When::kAtOnce;
+  std::optional<Content> content{};  // recorded once where it is given
+  std::string path;                  // named later if it can't be recorded now
+  Context context;
 };
 
-Error Degraded(const Error& reason);  // StateError "recorder.degraded"
+class Recorder::Impl {
+ public:
+  Impl(RecorderOptions options, tpm::Tpm& tpm);
+  ~Impl();
+  Result<> Start();
 
-struct Recorder::Impl {
-  RecorderOptions options;
-  tpm::Tpm* tpm = nullptr;
-  std::vector<HashAlg> banks;
-  std::size_t list_bank = 0;  // position in banks
-  UniqueFd lock_file, list, journal, pending, growth;
-  std::array<std::uint8_t, 32> salt{};  // of the keys: nobody can prepare two contents that fall together
-
-  std::mutex commit;
-  std::mutex grouping;
-  mutable std::mutex look;
-  Values values;
-  // Banks (positions in banks) whose first record is the kernel's and was extended as zero-padded SHA-1, as a
-  // kernel does that lacks the bank's hash. Kept beside the list, in the file "padded".
-  std::vector<std::size_t> padded;
-  std::uint64_t count = 0, bytes = 0, entries = 0, violations = 0, starts = 0, journal_bytes = 0;
-  std::uint64_t overflow = 0;
-  std::unordered_map<Key, Key, KeyHash> last;  // path -> last content
-  // Paths with a content in the open group: it is later than the one that the tail has.
-  std::unordered_set<Key, KeyHash> overtaken;
-  std::vector<std::uint64_t> offsets;  // of each kOffsetStride-th record
-  Checkpoints checkpoints;
-  std::optional<Error> degraded;
-  std::optional<Step> tail;  // written, but it is not known whether it was extended
-  std::vector<std::string> missed;
-  std::uint64_t missed_more = 0;
-
-  // The open group: under `grouping`.
-  Bytes group;
-  Step group_step;
-  std::chrono::steady_clock::time_point group_since;
-  std::condition_variable group_opened;
-  std::thread timer;
-  bool stop = false;  // under `grouping`
-
-  Result<> Fault(std::string_view at) const { return options.fault ? options.fault(at) : Result<>(); }
-  std::string File(std::string_view name) const { return options.dir + "/" + std::string(name); }
-  std::string PendingPath(std::uint64_t number) const { return File("pending." + std::to_string(number)); }
-  Key PathKey(std::string_view path, std::optional<std::string_view> cgroup = std::nullopt) const;
-  Key ContentKey(ByteView digest) const;
-
-  // recorder_commit.cc
-  Result<Values> ReadPcr();
-  Values After(const Values& from, const Values& extends) const;
-  Step MakeStep(std::string_view name, ByteView data, bool violation) const;
-  void Learn(const std::pair<Key, Key>& content);
-  bool Present(const std::pair<Key, Key>& content) const;
-  void Note(const Step& step);
-  std::uint64_t NextNumber() const;
-  std::uint64_t End() const;
-  std::optional<Error> Degradation() const;
-  Result<> WriteAhead(const Step& step);
-  Result<> Write(Step step);  // wants `grouping`, as WriteGroup() does
-  Step MakeGroupStep(ByteView encoded) const;
-  Result<> WriteGroup();
-  Result<> Finish();
-  Result<> Commit(Step step);
-  void Settle();
-  Result<> CommitGroup();
+  Result<Recorded> Record(const Measurement& m);
+  Result<Recorded> RecordViolation(Violation v, const std::string& path, const Context& context,
+                                   const std::optional<Digest>& program);
+  Result<Recorded> RecordBuffer(const std::string& name, ByteView buffer, const Context& context);
   Result<> Flush();
-  Result<> Append(Step step, ByteView encoded);  // wants only `grouping`
-  Result<> Reserve(std::uint64_t from);
-  Error Disturbed(const Error& e);
-  void Miss(const std::string& path);
-  Result<Recorded> Add(std::string_view name, const Bytes& data, bool violation, bool grouped,
-                       std::optional<std::pair<Key, Key>> content, const Context& context,
-                       const std::string& path, bool start);
-  Result<std::optional<Recorded>> Known(const Step& step, const std::string& path);
-  Result<std::optional<Recorded>> AddToGroup(const Step& step, ByteView encoded, const std::string& path);
-  Result<Recorded> AddAlone(Step step, const std::string& path, std::optional<Step> beside = std::nullopt);
-  Result<Recorded> AddWithProgram(ViolationRecord record, const Context& context);
-  std::pair<Key, Key> ViolationContent(const ViolationRecord& record) const;
+  Result<> Quiesce(const std::function<Result<>(const RecorderState&)>& fn);
+  Result<> Recover();
+  RecorderState State() const;
+  Result<std::uint64_t> OffsetOf(std::uint64_t record) const;
+  const RecorderOptions& options() const { return options_; }
+  const RecorderFiles& files() const { return files_; }
+
+ private:
+  // recorder_commit.cc
+  Result<> WriteAhead(const Step& step) ASSAY_REQUIRES(commit_);
+  Result<> Write(Step step) ASSAY_REQUIRES(commit_, group_.mutex);
+  Result<> WriteGroup() ASSAY_REQUIRES(commit_, group_.mutex);
+  Result<> Finish() ASSAY_REQUIRES(commit_);
+  Result<> Commit(Step step) ASSAY_REQUIRES(commit_, group_.mutex);
+  Result<> CommitGroup() ASSAY_REQUIRES(commit_) ASSAY_EXCLUDES(group_.mutex);
+  void Settle() ASSAY_REQUIRES(commit_);
+  void WriteJournal() ASSAY_REQUIRES(commit_);
+  Result<> Resume() ASSAY_REQUIRES(commit_, group_.mutex);
+  Result<std::optional<Recorded>> Known(const Step& step, const std::string& path)
+      ASSAY_REQUIRES(group_.mutex);
+  Result<std::optional<Recorded>> AddToGroup(Step step, ByteView encoded, const std::string& path)
+      ASSAY_EXCLUDES(commit_, group_.mutex);
+  // beside: a record that follows at once; nothing comes between, not even a group.
+  Result<Recorded> AddAlone(Step step, const std::string& path, std::optional<Step> beside = std::nullopt)
+      ASSAY_EXCLUDES(commit_, group_.mutex);
+  Result<Recorded> Add(const NewRecord& record) ASSAY_EXCLUDES(commit_, group_.mutex);
+  Result<Recorded> AddWithProgram(ViolationRecord record, const Context& context)
+      ASSAY_EXCLUDES(commit_, group_.mutex);
   void TimerLoop();
 
-  // recorder.cc
-  Result<> Resume();
-
-  // recorder_start.cc
-  Result<> Start();
-  Result<> OpenFiles();
-  Result<> ReadPadded();
-  Values ExtendsOf(const ima::RecordView& record) const;
-  void Account(const ima::RecordView& record, Step& step) const;
-  Result<> Reconcile();
-  Result<> ReadOverflow(const Values& present);
-  Result<> AdoptPending();
-  Result<> Begin(const Values& present);
-  std::size_t CapsBetween(const Values& from, const Values& present) const;
-  Result<> AdoptCaps(std::size_t caps);
-  std::optional<Values> FirstExtends(const ima::RecordView& first, const Values& present,
-                                     std::size_t caps) const;
-  Result<> AdoptBootAggregate(const Values& present);
-  Result<> Retire();
-  Result<> ReadJournal();
-  void RemoveFiles(std::string_view prefix, const std::string& except) const;
+  const RecorderOptions options_;
+  tpm::Tpm& tpm_;
+  RecorderPcr pcr_;
+  RecorderFiles files_;
+  Contents contents_;
+  Ledger ledger_;
+  RecorderHealth health_;
+  Mutex commit_ ASSAY_ACQUIRED_BEFORE(group_.mutex);
+  OpenGroup group_;
+  std::optional<Step> tail_
+      ASSAY_GUARDED_BY(commit_);  // written, but it is not known whether it was extended
+  Thread timer_;
 };
 
 }  // namespace assay::measure

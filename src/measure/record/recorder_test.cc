@@ -40,7 +40,7 @@ TEST_F(RecorderTest, OneRecordForEachControlGroupWhereTheRecordNamesIt) {
   const auto add = [&](std::string_view content, std::string cgroup) {
     Context context;
     context.cgroup = std::move(cgroup);
-    auto r = recorder_->Record({DigestOf(content), "/a", context, true});
+    auto r = recorder_->Record({DigestOf(content), "/a", context, ima::Template::kNgCgroup});
     EXPECT_TRUE(r) << r.error().Message();
     return r && r->is_new;
   };

@@ -62,7 +62,7 @@ std::string Cgroups::Look(std::uint64_t id) const {
 
 std::string Cgroups::Path(std::uint64_t id) {
   if (id == 0) return "";
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   // An attester that was started in an initramfs runs before the hierarchy is mounted.
   if (!mount_ && std::chrono::steady_clock::now() - tried_ > kAgain) Find();
   if (!mount_) return "";

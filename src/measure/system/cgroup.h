@@ -15,12 +15,12 @@
 
 #include <chrono>
 #include <cstdint>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <unordered_map>
 
 #include "base/fd.h"
+#include "base/mutex.h"
 
 namespace assay::measure {
 
@@ -34,15 +34,15 @@ class Cgroups {
   std::string Path(std::uint64_t id);
 
  private:
-  void Find();
-  std::string Look(std::uint64_t id) const;
+  void Find() ASSAY_REQUIRES(mutex_);
+  std::string Look(std::uint64_t id) const ASSAY_REQUIRES(mutex_);
 
-  std::string mount_point_;
-  UniqueFd mount_;
-  std::mutex mutex_;
-  std::chrono::steady_clock::time_point tried_;
-  std::unordered_map<std::uint64_t, std::string>
-      known_;  // a number is never reused, and a group is never renamed
+  Mutex mutex_;
+  std::string mount_point_ ASSAY_GUARDED_BY(mutex_);
+  UniqueFd mount_ ASSAY_GUARDED_BY(mutex_);
+  std::chrono::steady_clock::time_point tried_ ASSAY_GUARDED_BY(mutex_);
+  // Numbers are never given again, and groups are not renamed.
+  std::unordered_map<std::uint64_t, std::string> known_ ASSAY_GUARDED_BY(mutex_);
 };
 
 }  // namespace assay::measure

@@ -13,10 +13,12 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/digest.h"
+#include "list/list.h"
 
 namespace assay::measure {
 
@@ -36,8 +38,10 @@ struct Measurement {
   Digest digest;
   std::string path;
   Context context;
-  // The record names the context's control group; each group has a record of its own.
-  bool with_cgroup = false;
+  // kNgCgroup: the record names the context's control group, and there is one record for each of them.
+  ima::Template record = ima::Template::kNg;
+  // Whether the digest is in the signed manifest, where the caller has asked already; else the recorder asks.
+  std::optional<bool> known{};
 };
 
 // The two of the kernel's IMA, content that could not be read, and ways to run or change code that have no

@@ -4,11 +4,11 @@
 
 #include <array>
 #include <set>
-#include <thread>
 
 #include "base/event_fd.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/thread.h"
 
 namespace assay::measure {
 struct MountWatch::Impl {
@@ -16,7 +16,7 @@ struct MountWatch::Impl {
   UniqueFd info;
   EventFd stop;
   std::set<std::uint64_t> seen;
-  std::thread thread;
+  Thread thread;
 
   void Loop() {
     while (true) {
@@ -45,7 +45,7 @@ MountWatch::MountWatch(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 MountWatch::~MountWatch() {
   impl_->stop.Signal();
-  impl_->thread.join();
+  impl_->thread.Join();
 }
 
 Result<std::unique_ptr<MountWatch>> MountWatch::Start(std::function<void(const Mount&)> appeared) {
@@ -56,7 +56,7 @@ Result<std::unique_ptr<MountWatch>> MountWatch::Start(std::function<void(const M
   ASSAY_ASSIGN(std::vector<Mount> mounts, ReadMounts(impl->info.get()));
   for (const Mount& mount : mounts) impl->seen.insert(mount.id);
   Impl* raw = impl.get();
-  raw->thread = std::thread([raw] { raw->Loop(); });
+  raw->thread = Thread("assay-mountinfo", [raw] { raw->Loop(); });
   return std::unique_ptr<MountWatch>(new MountWatch(std::move(impl)));
 }
 

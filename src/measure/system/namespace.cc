@@ -5,24 +5,24 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <condition_variable>
-#include <mutex>
 #include <optional>
 #include <thread>
 
 #include "base/fd.h"
+#include "base/mutex.h"
+#include "base/thread.h"
 
 namespace assay::measure {
 
 // One thread is in the namespace and runs the functions that it gets, one after the other.
 struct OwnNamespace::Impl {
-  std::mutex mutex;
-  std::condition_variable changed;
-  const std::function<Result<>()>* job = nullptr;
-  std::optional<Result<>> outcome;
-  bool stop = false;
-  std::string path;
-  std::thread thread;
+  Mutex mutex;
+  CondVar changed;
+  const std::function<Result<>()>* job ASSAY_GUARDED_BY(mutex) = nullptr;
+  std::optional<Result<>> outcome ASSAY_GUARDED_BY(mutex);
+  bool stop ASSAY_GUARDED_BY(mutex) = false;
+  std::string path;  // set before the first outcome
+  Thread thread;
 
   Result<> Enter() {
     if (unshare(CLONE_NEWNS) != 0) return Fail(OsError("unshare", "mount namespace", errno));
@@ -33,22 +33,22 @@ struct OwnNamespace::Impl {
   }
   void Loop() {
     Result<> entered = Enter();
-    std::unique_lock lock(mutex);
+    MutexLock lock(mutex);
     outcome = std::move(entered);
-    changed.notify_all();
+    changed.NotifyAll();
     while (true) {
-      changed.wait(lock, [&] { return stop || job != nullptr; });
+      while (!stop && job == nullptr) changed.Wait(mutex);
       if (stop) return;
       const auto* present = std::exchange(job, nullptr);
-      lock.unlock();
+      lock.Unlock();
       Result<> result = (*present)();
-      lock.lock();
+      lock.Lock();
       outcome = std::move(result);
-      changed.notify_all();
+      changed.NotifyAll();
     }
   }
-  Result<> Wait(std::unique_lock<std::mutex>& lock) {
-    changed.wait(lock, [&] { return outcome.has_value(); });
+  Result<> Wait() ASSAY_REQUIRES(mutex) {
+    while (!outcome) changed.Wait(mutex);
     Result<> result = std::move(*outcome);
     outcome.reset();
     return result;
@@ -59,30 +59,28 @@ OwnNamespace::OwnNamespace(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) 
 
 OwnNamespace::~OwnNamespace() {
   {
-    std::lock_guard lock(impl_->mutex);
+    const MutexLock lock(impl_->mutex);
     impl_->stop = true;
   }
-  impl_->changed.notify_all();
-  impl_->thread.join();
+  impl_->changed.NotifyAll();
+  impl_->thread.Join();
 }
 
 Result<std::unique_ptr<OwnNamespace>> OwnNamespace::Create() {
   auto impl = std::make_unique<Impl>();
   Impl* raw = impl.get();
-  raw->thread = std::thread([raw] { raw->Loop(); });
+  raw->thread = Thread("assay-mounts", [raw] { raw->Loop(); });
   std::unique_ptr<OwnNamespace> ns(new OwnNamespace(std::move(impl)));
-  std::unique_lock lock(raw->mutex);
-  Result<> entered = raw->Wait(lock);
-  lock.unlock();
-  ASSAY_TRY(std::move(entered));
+  const MutexLock lock(raw->mutex);
+  ASSAY_TRY(raw->Wait());
   return ns;
 }
 
 Result<> OwnNamespace::Run(const std::function<Result<>()>& fn) {
-  std::unique_lock lock(impl_->mutex);
+  const MutexLock lock(impl_->mutex);
   impl_->job = &fn;
-  impl_->changed.notify_all();
-  return impl_->Wait(lock);
+  impl_->changed.NotifyAll();
+  return impl_->Wait();
 }
 
 const std::string& OwnNamespace::path() const { return impl_->path; }

@@ -1,0 +1,74 @@
+#include "measure/record/recorder_files.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <vector>
+
+#include "base/log.h"
+
+namespace assay::measure {
+
+Result<> RecorderFiles::Open(const std::string& dir) {
+  dir_ = dir;
+  ASSAY_TRY(MakeDirs(dir_, 0700));
+  ASSAY_ASSIGN(lock_, assay::Open(Path("lock"), O_RDWR | O_CREAT));
+  if (flock(lock_.get(), LOCK_EX | LOCK_NB) != 0)
+    return Fail(StateError("recorder.locked", "another recorder runs in " + dir_));
+  // For an attester that stands by until this one ends.
+  if (ftruncate(lock_.get(), 0) != 0) return Fail(OsError("ftruncate", "lock", errno));
+  ASSAY_TRY(PWriteAll(lock_.get(), AsBytes(std::to_string(getpid())), 0));
+  Remove("overflow.", "");  // written beside the file proper by an attester that was killed
+  ASSAY_ASSIGN(list_, assay::Open(Path("list"), O_RDWR | O_CREAT));
+  ASSAY_ASSIGN(journal_, assay::Open(Path("journal"), O_RDWR | O_CREAT));
+  growth_.Reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!growth_) return Fail(OsError("eventfd", "", errno));
+  return {};
+}
+
+Result<> RecorderFiles::Retire() {
+  // A pending group belongs to the former list; without a list, the next start finds nothing to adopt.
+  Remove("pending.", "");
+  Remove("overflow", "");
+  Remove("padded", "");
+  if (rename(Path("list").c_str(), Path("list.old").c_str()) != 0)
+    return Fail(OsError("rename", Path("list"), errno));
+  ASSAY_ASSIGN(list_, assay::Open(Path("list"), O_RDWR | O_CREAT | O_TRUNC));
+  ASSAY_ASSIGN(journal_, assay::Open(Path("journal"), O_RDWR | O_CREAT | O_TRUNC));
+  return {};
+}
+
+void RecorderFiles::Remove(std::string_view prefix, const std::string& except) const {
+  std::error_code ignored;
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(dir_, ignored))
+    if (entry.path().filename().string().starts_with(prefix)) names.push_back(entry.path().string());
+  for (const std::string& name : names)
+    if (name != except && unlink(name.c_str()) != 0)
+      log::Warn("{}", OsError("unlink", name, errno).Message());
+}
+
+Result<> RecorderFiles::Truncate(std::uint64_t list_bytes) const {
+  if (ftruncate(list_.get(), static_cast<off_t>(list_bytes)) != 0)
+    return Fail(OsError("ftruncate", "list", errno));
+  return {};
+}
+
+Result<> RecorderFiles::Reserve(std::uint64_t from, std::uint64_t bytes) const {
+  if (fallocate(list_.get(), FALLOC_FL_KEEP_SIZE, static_cast<off_t>(from), static_cast<off_t>(bytes)) != 0 &&
+      errno != EOPNOTSUPP)
+    return Fail(OsError("fallocate", "list", errno));
+  return {};
+}
+
+void RecorderFiles::TellGrowth() const {
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const ssize_t n = ::write(growth_.get(), &one, sizeof(one));
+}
+
+}  // namespace assay::measure

@@ -1,0 +1,43 @@
+// Internal: the files of the recorder's folder (docs/formats/state.md).
+//
+//   ASSAY_TRY(files.Open(options.dir));
+//   ASSAY_TRY(PWriteAll(files.list(), step.record, offset));
+//
+// Contract: one recorder in a folder ("recorder.locked"). The descriptors stay as they are from the end of
+// the start, so that any thread may use them; which thread writes where is its caller's.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/fd.h"
+
+namespace assay::measure {
+
+class RecorderFiles {
+ public:
+  Result<> Open(const std::string& dir);
+  // The list and the journal anew and empty; the former list is list.old.
+  Result<> Retire();
+
+  std::string Path(std::string_view name) const { return dir_ + "/" + std::string(name); }
+  // The write-ahead file of the group that will be this record.
+  std::string PendingPath(std::uint64_t number) const { return Path("pending." + std::to_string(number)); }
+  // Removes the files whose names begin so, but for one.
+  void Remove(std::string_view prefix, const std::string& except) const;
+  Result<> Truncate(std::uint64_t list_bytes) const;
+  // Room in the list behind `from`, so that what a write-ahead file vouches for can always be committed.
+  Result<> Reserve(std::uint64_t from, std::uint64_t bytes) const;
+  void TellGrowth() const;
+
+  int list() const { return list_.get(); }
+  int journal() const { return journal_.get(); }
+  int growth() const { return growth_.get(); }  // an eventfd
+
+ private:
+  std::string dir_;
+  UniqueFd lock_, list_, journal_, growth_;
+};
+
+}  // namespace assay::measure

@@ -1,0 +1,45 @@
+#include "measure/record/recorder_health.h"
+
+#include <utility>
+
+#include "base/log.h"
+
+namespace assay::measure {
+namespace {
+constexpr std::size_t kMaxMissed = 1000;
+}  // namespace
+
+Error Degraded(const Error& e) { return StateError("recorder.degraded", e.code() + ": " + e.Message()); }
+
+std::optional<Error> RecorderHealth::Reason() const {
+  const MutexLock lock(mutex_);
+  return reason_;
+}
+
+bool RecorderHealth::Good() const {
+  const MutexLock lock(mutex_);
+  return !reason_;
+}
+
+Error RecorderHealth::Disturb(const Error& e) {
+  const MutexLock lock(mutex_);
+  if (!reason_) log::Error("recorder: nothing is recorded any more: {} ({})", e.Message(), e.code());
+  reason_ = e;
+  return Degraded(e);
+}
+
+void RecorderHealth::Miss(const std::string& path) {
+  const MutexLock lock(mutex_);
+  if (missed_.paths.size() < kMaxMissed)
+    missed_.paths.push_back(path);
+  else
+    ++missed_.more;
+}
+
+RecorderHealth::Missed RecorderHealth::Mend() {
+  const MutexLock lock(mutex_);
+  reason_.reset();
+  return std::exchange(missed_, {});
+}
+
+}  // namespace assay::measure

@@ -1,0 +1,73 @@
+#include "measure/record/recorder_pcr.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace assay::measure {
+
+Result<> RecorderPcr::Start(tpm::Tpm& tpm, std::uint32_t pcr, HashAlg list_bank) {
+  tpm_ = &tpm;
+  pcr_ = pcr;
+  ASSAY_ASSIGN(banks_, tpm.ActiveBanks(pcr));
+  const auto bank = std::find(banks_.begin(), banks_.end(), list_bank);
+  if (bank == banks_.end())
+    return Fail(
+        StateError("recorder.no-bank", fmt::format("the TPM has no active {} bank", HashName(list_bank))));
+  list_bank_ = static_cast<std::size_t>(bank - banks_.begin());
+  return {};
+}
+
+Result<Values> RecorderPcr::Read() const {
+  tpm::PcrSelection selection;
+  for (const HashAlg bank : banks_)
+    selection.push_back({.bank = static_cast<std::uint16_t>(bank), .pcrs = {pcr_}});
+  ASSAY_ASSIGN(const tpm::PcrValues read, tpm_->ReadPcrs(selection));
+  Values out;
+  for (const HashAlg bank : banks_) {
+    const auto found = read.find(static_cast<std::uint16_t>(bank));
+    if (found == read.end() || !found->second.contains(pcr_))
+      return Fail(StateError("tpm.no-such-pcr", "a bank of the recorder's PCR is gone"));
+    out.push_back(found->second.at(pcr_));
+  }
+  return out;
+}
+
+Result<> RecorderPcr::Extend(const Values& extends) const {
+  return tpm_->Extend(tpm::RawExtend::ForRecorder(), pcr_, extends);
+}
+
+Result<> RecorderPcr::Reconnect() const { return tpm_->Reconnect(); }
+
+Values RecorderPcr::After(const Values& from, const Values& extends) {
+  Values out;
+  out.reserve(from.size());
+  for (std::size_t i = 0; i < from.size(); ++i) out.push_back(ExtendPcr(from[i], extends[i]));
+  return out;
+}
+
+Values RecorderPcr::Zero() const {
+  Values out;
+  out.reserve(banks_.size());
+  for (const HashAlg bank : banks_) out.push_back(Digest::Filled(bank, 0));
+  return out;
+}
+
+Step RecorderPcr::MakeStep(ima::Template record_template, ByteView data, Meaning meaning) const {
+  Step step = MakeStep(ima::TemplateName(record_template), data, meaning == Meaning::kViolation);
+  step.start = meaning == Meaning::kStart;
+  return step;
+}
+
+Step RecorderPcr::MakeStep(std::string_view template_name, ByteView data, bool violation) const {
+  Step step;
+  step.violations = violation ? 1 : 0;
+  for (const HashAlg bank : banks_)
+    step.extends.push_back(violation ? Digest::Filled(bank, 0xFF)
+                                     : ima::TemplateDigest(bank, template_name, data));
+  const Digest column = violation ? Digest::Filled(list_alg(), 0) : step.extends[list_bank_];
+  step.record = ima::EncodeRecord(pcr_, column, template_name, data);
+  return step;
+}
+
+}  // namespace assay::measure
