@@ -41,11 +41,12 @@ struct Answer {
 Result<Answer> ChallengeTls(const TlsPeer& peer, const evidence::Challenge& challenge);
 Result<Answer> ChallengeUnix(const std::string& path, const evidence::Challenge& challenge);
 
-// Who the attester's TPM is, and whether it proved that the AK is its own (attest/enrol.h). Two connections.
+// The identity of the attester's TPM, and whether the TPM proved that the AK is its own (evidence/enrol.h).
+// Takes two connections.
 struct EnrolAnswer {
   evidence::Identity identity;
   bool proven = false;
-  std::string why;   // not proven
+  std::string why;   // it is not proven
   std::string peer;  // as in Answer
 };
 Result<EnrolAnswer> EnrolTls(const TlsPeer& peer);

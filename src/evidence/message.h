@@ -38,7 +38,7 @@ struct Challenge {
 };
 struct Identify {};
 struct Activation {
-  Bytes proof;  // 32 bytes, attest/enrol.h
+  Bytes proof;  // 32 bytes, evidence/enrol.h
 };
 struct Refusal {
   // "forbidden", "degraded", "bad-request", "wrong-credential", "too-large", "busy", "internal"

@@ -12,7 +12,7 @@
 // `record_grace`, which is counted, and an error of Health() until it is recorded. When the process dies the
 // kernel answers for it: no task hangs. The thread that reads requests only queues. The engine's own process
 // is exempt. Stop() ends whatever a worker hangs in; one that does not come back is left behind and touches
-// nothing any more (measure/lanes.h).
+// nothing any more (measure/engine/lanes.h).
 #pragma once
 
 #include <sys/types.h>

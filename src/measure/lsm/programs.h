@@ -7,7 +7,7 @@
 //   programs->control().gate = pid;
 //
 // Contract: Open() takes over what an earlier attester of the same build and policy left pinned (adopted())
-// if it is, to the instruction, what would be loaded (lsm_pins.h), and replaces anything else; what an
+// if it is, to the instruction, what would be loaded (pins.h), and replaces anything else; what an
 // earlier one has missed is kept. Nothing stays clean when programs are taken over: who could reach the maps
 // meanwhile is not known. Remove() detaches all; without it the programs stay when this object goes.
 #pragma once
