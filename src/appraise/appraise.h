@@ -92,8 +92,8 @@ struct Policy {
   bool allow_unquoted_tail = false;   // records beyond the quoted PCR (of other attesters; ours sends none)
   bool allow_gaps = false;            // restarts of the attester
   bool allow_what_ran_before = true;  // tasks that ran before the attester started are no finding that weighs
-  bool require_attester_records =
-      true;  // the attester's binaries, engine and policy are in the list, and known
+  // The attester's binaries, engine and policy must be in the list and known.
+  bool require_attester_records = true;
   std::set<std::string> engines{"fanotify", "lsm"};
   bool allow_kernel_policy = false;  // for "kernel-ima": nothing proves which policy the kernel measures by
   // "sha256:..." of known assayd builds, besides those in the reference values.

@@ -41,8 +41,8 @@ class Cgroups {
   UniqueFd mount_;
   std::mutex mutex_;
   std::chrono::steady_clock::time_point tried_;
-  std::unordered_map<std::uint64_t, std::string>
-      known_;  // a number is never reused, and a group is never renamed
+  // A number is never reused, and a group is never renamed.
+  std::unordered_map<std::uint64_t, std::string> known_;
 };
 
 }  // namespace assay::measure
