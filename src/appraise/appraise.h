@@ -82,8 +82,8 @@ struct JudgedEntry {
 
 struct Policy {
   std::uint32_t pcr = 10;
-  std::vector<HashAlg> quote_banks{
-      HashAlg::kSha256};  // one of these must be quoted; SHA-1 alone never suffices
+  // One of these banks must be quoted; SHA-1 alone never suffices.
+  std::vector<HashAlg> quote_banks{HashAlg::kSha256};
   std::vector<HashAlg> file_algs{HashAlg::kSha256, HashAlg::kSha384, HashAlg::kSha512};
   bool allow_software_tpm = false;
   bool allow_first_use = false;       // an unverified AK or EK is accepted and pinned when it is first seen
@@ -103,7 +103,7 @@ struct Policy {
   std::string measures_at_least = "default";  // a built-in measuring policy
   std::uint64_t max_group_ms = 50;            // how long content of a manifest may wait for its extend
   std::set<std::string> attester_manifests;   // digests of manifests that are accepted
-  std::vector<std::string> manifest_keys;     // or of keys that may sign them: SubjectPublicKeyInfo in base64
+  std::vector<std::string> manifest_keys;     // keys that may sign manifests: SubjectPublicKeyInfo, base64
   // Paths that must hold a known build ("/usr/bin/bash"): unknown content there weighs more.
   std::set<std::string> interpreters;
   std::set<std::string> allowed;             // "sha256:..." of local content that is good
