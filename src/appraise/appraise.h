@@ -85,8 +85,8 @@ struct JudgedEntry {
 
 struct Policy {
   std::uint32_t pcr = 10;
-  std::vector<HashAlg> quote_banks{
-      HashAlg::kSha256};  // one of these must be quoted; SHA-1 alone never suffices
+  // One of these banks must be quoted; SHA-1 alone never suffices.
+  std::vector<HashAlg> quote_banks{HashAlg::kSha256};
   std::vector<HashAlg> file_algs{HashAlg::kSha256, HashAlg::kSha384, HashAlg::kSha512};
   bool allow_software_tpm = false;
   bool allow_first_use = false;       // an unverified AK or EK is accepted and pinned when it is first seen
@@ -95,8 +95,8 @@ struct Policy {
   bool allow_unquoted_tail = false;   // records beyond the quoted PCR (of other attesters; ours sends none)
   bool allow_gaps = false;            // restarts of the attester
   bool allow_what_ran_before = true;  // tasks that ran before the attester started are no finding that weighs
-  bool require_attester_records =
-      true;  // the attester's binaries, engine and policy are in the list, and known
+  // The attester's binaries, engine and policy must be in the list and known.
+  bool require_attester_records = true;
   std::set<std::string> engines{"fanotify", "lsm"};
   bool allow_kernel_policy = false;  // for "kernel-ima": nothing proves which policy the kernel measures by
   // "sha256:..." of known assayd builds, besides those in the reference values.
@@ -106,7 +106,7 @@ struct Policy {
   std::string measures_at_least = "default";  // a built-in measuring policy
   std::uint64_t max_group_ms = 50;            // how long content of a manifest may wait for its extend
   std::set<std::string> attester_manifests;   // digests of manifests that are accepted
-  std::vector<std::string> manifest_keys;     // or of keys that may sign them: SubjectPublicKeyInfo in base64
+  std::vector<std::string> manifest_keys;     // keys that may sign manifests: SubjectPublicKeyInfo, base64
   // Paths that must hold a known build ("/usr/bin/bash"): unknown content there weighs more.
   std::set<std::string> interpreters;
   std::set<std::string> allowed;             // "sha256:..." of local content that is good

@@ -1,6 +1,6 @@
-// Signed results: what was altered in any way does not verify; what is signed and no result is refused by
-// name. First byte: 0 the rest is a whole token; else it is a header and, from the first NUL on, claims,
-// which are signed.
+// Signed results: an altered token does not verify, and a signed token that is no result is refused with a
+// named error. First byte: if it is 0, the rest is a whole token; else the rest is a header and, after the
+// first NUL, claims, which the target signs.
 #include <algorithm>
 
 #include "appraise/result.h"
@@ -14,7 +14,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (size == 0) return 0;
   const std::string_view rest = AsText({data + 1, size - 1});
   if (data[0] == 0) {
-    Require(!appraise::VerifyEar(rest, public_key));  // nobody but us has the key
+    Require(!appraise::VerifyEar(rest, public_key));  // only this target has the key
     return 0;
   }
   const std::size_t nul = std::min(rest.find('\0'), rest.size());

@@ -1,8 +1,8 @@
-// The verifier as a whole, against an attester that lies. The PCRs are the TPM's: the input can't change
-// them. Input: mode | part | bytes. Mode even: one part of good evidence is replaced, nothing is signed
-// again: 'trusted' only if nothing changed. Mode odd: claims, context or list are replaced and the quote is
-// made anew, as root on the attester can: 'trusted' only with the list that the PCR holds. Mode 2 of 4: the
-// same by somebody who has the AK but not the key of the run, once the attester has ended: 'trusted' only if
+// The whole verifier, against an attester that lies. The PCRs are the TPM's, so the input can't change them.
+// Input: mode | part | bytes. Even mode: one part of good evidence is replaced and nothing is signed again;
+// 'trusted' only if nothing changed. Odd mode: claims, context or list are replaced and the quote is made
+// again, as root on the attester can do; 'trusted' only with the list that the PCR proves. Mode 2 of 4: the
+// same by a program that has the AK but not the run key, after the attester has ended; 'trusted' only if
 // nothing changed.
 #include <algorithm>
 
@@ -33,7 +33,7 @@ struct Seed {
     good = host.Quote(nonce);
     good.event_log = boot.log;
     policy.require_secure_boot = true;
-    // One key has many public areas (authPolicy, reserved attributes); only its name tells them apart.
+    // The same key can have many public areas (authPolicy, reserved attributes), which only differ by name.
     policy.pinned_ak = Hex(tpm::ParsePublic(good.ak_public)->name);
     Require(Judge(good).verdict == Verdict::kTrusted);
   }
@@ -47,7 +47,7 @@ constexpr Bytes evidence::Evidence::* kParts[] = {
     &evidence::Evidence::claims,    &evidence::Evidence::context,   &evidence::Evidence::list,
     &evidence::Evidence::ek_public, &evidence::Evidence::event_log, &evidence::Evidence::run_signature};
 
-// The log is not signed: what is in its place must replay to the same PCRs.
+// The log is not signed, so another log that replays to the same PCRs is accepted.
 bool SameBoot(const Bytes& event_log, const tpm::PcrValues& pcrs) {
   const auto log = boot::ParseEventLog(event_log);
   if (!log) return false;
@@ -58,7 +58,7 @@ bool SameBoot(const Bytes& event_log, const tpm::PcrValues& pcrs) {
   });
 }
 
-// The records' content, without the columns, which are hints.
+// The content of the records, without their columns, which are only hints.
 std::vector<Bytes> Content(const Bytes& list) {
   std::vector<Bytes> out;
   ima::ListReader reader(list, HashAlg::kSha256);
@@ -75,7 +75,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static const Seed seed;
   if (size < 2) return 0;
   const bool lies = data[0] % 2 != 0, impostor = data[0] % 4 == 2;
-  // What can be forged by root there is what it hands over besides the quote.
+  // Root on the attester can forge the parts besides the quote.
   const std::size_t part = lies || impostor ? 3 + data[1] % 3 : data[1] % std::size(kParts);
   evidence::Evidence e = seed.good;
   const Bytes& before = seed.good.*kParts[part];
@@ -107,7 +107,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   } else if (kParts[part] == &evidence::Evidence::event_log) {
     Require(SameBoot(e.event_log, seed.host.pcrs));
   } else if (e.*kParts[part] != before && kParts[part] != &evidence::Evidence::ek_public) {
-    // A signature's other encoding (leading zeros) is still the AK's over the same bytes.
+    // The same signature in another encoding (leading zeros) is still the AK's over the same bytes.
     Require(kParts[part] == &evidence::Evidence::signature ||
             kParts[part] == &evidence::Evidence::run_signature);
   }

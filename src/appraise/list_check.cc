@@ -203,7 +203,7 @@ bool CheckList(Round& r) {
           fmt::format("the list is full: {} further entries are only in the PCR", c.overflow));
   if (r.request.evidence.list.empty() && c.list_count != c.first_record) {
     if (c.level == evidence::Level::kQuote)
-      r.Add("evidence.no-list", Verdict::kUnknown, "the attester's owner does not show the list");
+      r.Add("evidence.no-list", Verdict::kUnknown, "the attester does not show its list to this verifier");
     else
       r.Add("list.truncated", Verdict::kNotTrusted, "the evidence has no list");
     return false;

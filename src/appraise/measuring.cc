@@ -54,7 +54,8 @@ Result<> JudgeEngine(const JsonValue& engine, const Policy& policy, std::vector<
   ASSAY_ASSIGN(const std::vector<std::string> extensions, Strings(array));
   for (const std::string_view usual : measure::kUsualExtensions)
     if (!Contains(extensions, std::string(usual)))
-      faults.push_back({"own.options", fmt::format("files that end in {} are not taken for code", usual)});
+      faults.push_back(
+          {"own.options", fmt::format("files whose name ends in {} do not count as code", usual)});
   ASSAY_ASSIGN(const std::string expiry, engine.Str("expiry"));
   ASSAY_ASSIGN(const std::uint64_t deadline, engine.U64("deadline_ms"));
   if (expiry != "refuse" && deadline > kMaxDeadlineMs)

@@ -1,4 +1,5 @@
-// A policy that is accepted is written and read back as the same; it never lets SHA-1 or a resettable PCR in.
+// An accepted policy is the same after it is written and read again, and never allows SHA-1 or a resettable
+// PCR.
 #include <algorithm>
 
 #include "appraise/appraise.h"

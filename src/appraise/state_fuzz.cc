@@ -1,4 +1,4 @@
-// A host state that is accepted is written and read back as the same.
+// An accepted host state is the same after it is written and read again.
 #include "appraise/appraise.h"
 #include "base/fuzzing.h"
 

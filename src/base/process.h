@@ -1,4 +1,4 @@
-// Runs a program to its end and keeps what it printed.
+// Runs a program to its end and returns what it printed.
 //
 //   ASSAY_ASSIGN(Output output, RunProgram({"dpkg-query", "-W"}, "."));
 //   EachLine(output.out, [](std::string_view line) { log::Info("{}", line); });

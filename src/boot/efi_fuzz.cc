@@ -1,4 +1,4 @@
-// Any bytes as each of the structures that UEFI puts into event data; the first byte chooses.
+// Parses any bytes as one of the structures that UEFI puts into event data; the first byte chooses it.
 #include "base/fuzzing.h"
 #include "base/text.h"
 #include "boot/efi.h"

@@ -1,6 +1,6 @@
-// Any bytes as an event log. Three things must hold: what is read is written back as it was; an independent
-// walk over the bytes replays to the same registers; everything made from the log (decoding, proofs, checks,
-// story) survives.
+// Parses any bytes as an event log. Three things must hold: a parsed event is written back unchanged; an
+// independent walk over the bytes replays to the same registers; decoding, proofs, checks and story do not
+// crash.
 #include <cstring>
 #include <map>
 
@@ -15,8 +15,8 @@ namespace {
 using namespace assay;
 using namespace assay::boot;
 
-// A walk of its own over a log that parsed: what each register holds at `end` in one bank. The sizes of the
-// banks are the log's; everything else is read from the bytes.
+// An independent walk over a parsed log: the value of each register at `end` in one bank. It takes the banks'
+// digest sizes from the log, and reads everything else from the bytes.
 std::map<std::uint32_t, Digest> Walk(ByteView data, std::size_t end, const EventLog& log, HashAlg bank,
                                      std::uint8_t locality) {
   std::map<std::uint32_t, Digest> values;
@@ -76,7 +76,8 @@ void CheckWritten(ByteView data, const EventLog& log) {
   Require(Equal(again, data.first(end)));
 }
 
-// The canonical form has more than one spelling of a number; what is written must read back the same.
+// The canonical format has several encodings of a number, so the written bytes may differ; they must parse to
+// the same log.
 void CheckCelWritten(const EventLog& log) {
   Bytes again;
   for (const Event& e : log.events) {
@@ -95,7 +96,7 @@ void CheckCelWritten(const EventLog& log) {
   }
 }
 
-// No event that a loader or the system measured is left out.
+// The story must not leave out an event that a loader or the system measured.
 void CheckStory(const Examined& x) {
   std::vector<bool> told(x.size());
   for (const StoryLine& line : TellBoot(x)) {
@@ -123,7 +124,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
     CheckCelWritten(*log);
   else
     CheckWritten(data, *log);
-  // What hashes takes a hundred times as long as reading the log: for one input in 8.
+  // Hashing takes a hundred times as long as reading the log, so it is done for one input in 8.
   if (size == 0 || (size + data[size / 2]) % 8 != 0) return 0;
   if (log->format != Format::kCelTlv) CheckReplay(data, *log);
   for (HashAlg bank : log->Banks()) {
@@ -131,7 +132,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
     for (std::size_t i = 0; i < x.size(); ++i) {
       const Proof& p = x.proofs[i];
       const bool covers = p.grade == Grade::kProven || p.grade == Grade::kPartly;
-      // What is covered may be empty, too: a command line without words.
+      // The covered bytes may be empty: a command line without words.
       Require(covers || p.covered.empty());
     }
     (void)Check(x);

@@ -32,8 +32,8 @@ struct Examined {
   // These three are told by the digest and not by the type and data in the log: types are not measured, and
   // an attacker must not hide a separator or a SecureBoot variable behind another type.
   std::vector<bool> separator;  // EV_SEPARATOR's of 0, 0xFFFFFFFF or 1 (error)
-  std::vector<bool>
-      separator_bytes;  // the digest is that of the value 1, which a setting of that value explains
+  // The digest is that of the value 1, and a setting with that value explains it.
+  std::vector<bool> separator_bytes;
   std::vector<std::optional<bool>> secure_boot;  // the variable SecureBoot with this value; absent is off
   std::vector<bool> after_separator;             // of its own register
   std::size_t size() const { return decoded.size(); }

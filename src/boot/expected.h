@@ -36,8 +36,8 @@ struct ExpectedBoot {
   HashAlg bank = HashAlg::kSha256;
   Registers registers = Registers::kPcr;
   std::uint8_t startup_locality = 0;  // PCR 0's first value
-  std::vector<ExpectedEvent>
-      events;                      // the measured events in the log's order, without those of open registers
+  // The measured events in the log's order, without those of open registers.
+  std::vector<ExpectedEvent> events;
   std::vector<OpenRegister> open;  // ascending
 };
 ExpectedBoot Learn(const Examined& x);

@@ -1,4 +1,5 @@
-// Any text as PCR values: what is taken is written down as ALG:INDEX:HEX lines and must read back the same.
+// Parses any text as PCR values. Accepted values are written as ALG:INDEX:HEX lines, which must parse to the
+// same values.
 #include "base/fuzzing.h"
 #include "boot/pcr_text.h"
 

@@ -1,6 +1,6 @@
-// Any bytes as a PE image, and as a unified kernel image. What must hold: sections lie one after the other
-// from the headers on; the Authenticode digest is that of a second, independent walk over the file, and does
-// not depend on CheckSum or on the signatures.
+// Parses any bytes as a PE image and as a unified kernel image. Two things must hold: the sections follow
+// each other after the headers; the Authenticode digest is that of a second, independent walk over the file,
+// and does not depend on CheckSum or on the signatures.
 #include <algorithm>
 
 #include "boot/authenticode.h"
@@ -12,7 +12,8 @@ namespace {
 using namespace assay;
 using namespace assay::boot;
 
-// As the specification's steps go: headers without the two holes, sections by their place, what follows them.
+// Hashes by the steps of the specification: the headers without the two holes, the sections in file order,
+// and the bytes after them.
 Digest BySteps(const PeImage& image) {
   const ByteView f = image.file;
   const std::size_t optional_at = U32(f, 0x3C) + 24;
@@ -60,7 +61,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
     (void)SignedDigest(signature);
     (void)IsSignedBy(signature, signature);
   }
-  // Signed anew, with another checksum: the same digest.
+  // With another signature and another checksum the digest must be the same.
   if (size < (std::size_t{1} << 16)) {
     Bytes other = ToBytes(data);
     other[image->checksum_at] ^= 0xFF;

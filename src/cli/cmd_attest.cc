@@ -135,7 +135,7 @@ Result<int> Attest(const AttestOptions& o, const Session& session) {
       }
       if (!asked) return Fail(asked.error());
       round = std::move(*asked);
-      progress.Say(fmt::format("judging a list of {} bytes", round.evidence.list.size()));
+      progress.Say(fmt::format("appraising a list of {} bytes", round.evidence.list.size()));
       a = Appraise(round.AsRequest(), before, references, policy, boots);
       if (first == 0 || !NeedsWholeList(a)) break;
       first = 0;

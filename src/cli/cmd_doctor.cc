@@ -21,7 +21,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::size_t kMaxCount = 64;        // bytes of a number in a file
-constexpr std::size_t kMaxStatus = 1 << 20;  // bytes of a status, or of what a probe says
+constexpr std::size_t kMaxStatus = 1 << 20;  // bytes of a status or of the output of a probe
 
 // Advice for an error, by its name.
 std::string_view Remedy(std::string_view code) {
@@ -69,10 +69,10 @@ struct Finding {
 
 struct EngineFindings {
   std::vector<Finding> findings;
-  std::string best = "none";  // what engine/engine "best", the default, would take or has taken
+  std::string best = "none";  // the engine that the default setting "best" chooses or has chosen
 };
 
-// What an attester that runs says of its engine. Nothing is loaded into the kernel to find it out.
+// The findings from the status of a running attester. Nothing is loaded into the kernel for them.
 Result<EngineFindings> OfRunning(const std::string& mount_point) {
   ASSAY_ASSIGN(const Bytes bytes, ReadFile(mount_point + "/status", kMaxStatus));
   ASSAY_ASSIGN(const JsonDoc doc, JsonDoc::Parse(AsText(bytes), "status", kMaxStatus));
@@ -86,7 +86,7 @@ Result<EngineFindings> OfRunning(const std::string& mount_point) {
   return found;
 }
 
-// assayd stands beside assay in a build tree, and in sbin where it is installed.
+// The path of assayd: beside assay in a build tree, and in sbin if it is installed.
 std::string Attester() {
   std::error_code no_error;
   const std::string own = std::filesystem::read_symlink("/proc/self/exe", no_error).parent_path();
@@ -109,7 +109,7 @@ Result<> AddProbed(const JsonValue& entry, EngineFindings& found) {
   return {};
 }
 
-// Which engines would start here, tried by assayd: only it has the engines' parts.
+// The engines that would start here. assayd tries them, because only assayd contains the engines.
 Result<EngineFindings> OfProbe() {
   ASSAY_ASSIGN(const Output probe, RunProgram({Attester(), "--probe"}, "/"));
   if (probe.exit_code != 0) return Fail(StateError("doctor.assayd", "assayd --probe failed: " + probe.err));
@@ -164,7 +164,7 @@ Result<int> Doctor(const std::string& mount_point, const std::string& tcti, cons
   const bool root = geteuid() == 0;
   utsname kernel{};
   if (uname(&kernel) != 0) return Fail(OsError("uname", "", errno));
-  if (!root) findings.push_back({"user", false, "not root: most of this can't be found out", "doctor.root"});
+  if (!root) findings.push_back({"user", false, "not root, so most checks are not possible", "doctor.root"});
   EngineFindings engines = OfEngines(mount_point);
   const std::string best = engines.best;
   for (Finding& f : engines.findings) findings.push_back(std::move(f));
@@ -204,10 +204,11 @@ Result<int> Doctor(const std::string& mount_point, const std::string& tcti, cons
 void AddDoctor(CLI::App& app, Session& session) {
   auto tcti = std::make_shared<std::string>();
   CLI::App* doctor = app.add_subcommand(
-      "doctor", "Say what assayd can do on this machine and what is missing (0 it works, 1 not, 2 unknown)");
-  doctor->add_option("--tcti", *tcti, "The TPM to ask, as tpm/tcti; else /dev/tpmrm0");
+      "doctor",
+      "Show whether assayd works on this machine and what is missing (0 it works, 1 it does not, 2 unknown)");
+  doctor->add_option("--tcti", *tcti, "The TPM to test, in the form of tpm/tcti (default: /dev/tpmrm0)");
   auto mount_point = std::make_shared<std::string>("/run/assay");
-  doctor->add_option("--mount-point", *mount_point, "Where the file system of a running assayd is")
+  doctor->add_option("--mount-point", *mount_point, "Mount point of the file system of a running assayd")
       ->capture_default_str();
   doctor->callback([mount_point, tcti, &session] { session.Finish(Doctor(*mount_point, *tcti, session)); });
 }

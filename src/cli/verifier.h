@@ -28,8 +28,8 @@ void AddAddress(CLI::App* sub, Address& address);  // --unix, or --tls with --pi
 
 Result<std::string> ReadText(const std::string& path, std::size_t max);
 Result<appraise::Policy> LoadPolicy(const std::string& path);  // empty: the defaults
-Result<appraise::HostState> LoadState(
-    const std::string& path);  // an empty path or a missing file: nothing is known
+// An empty path or a missing file: nothing is known.
+Result<appraise::HostState> LoadState(const std::string& path);
 Result<> StoreState(const std::string& path, const appraise::HostState& state);
 
 }  // namespace assay::cli

@@ -73,9 +73,9 @@ int main(int argc, char** argv) {
   app.add_option("--config", config, "Configuration file")->capture_default_str();
   app.add_flag("--check", check, "Only check the configuration file");
   auto* early =
-      app.add_flag("--early", mode.early, "In an initramfs: measure from here on, in the background");
+      app.add_flag("--early", mode.early, "In an initramfs: measure from now on, in the background");
   app.add_flag("--probe", probe, "Print as JSON which engines work here");
-  app.add_flag("--early-files", early_files, "Print what an initramfs must hold for --early");
+  app.add_flag("--early-files", early_files, "Print the files that an initramfs needs for --early");
   app.add_flag("--early-settings", early_settings,
                "Print the settings that the initramfs script needs when the start fails");
   app.add_flag("--standby", mode.standby, "While an attester from the initramfs runs, wait for its end")

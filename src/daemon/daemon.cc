@@ -726,8 +726,8 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(const Config& config, std::optiona
     return Fail(UsageError("assayd must run as root, because it measures the code of all users"));
   auto impl = std::make_unique<Impl>();
   Impl& d = *impl;
-  std::unique_ptr<Daemon> daemon(
-      new Daemon(std::move(impl)));  // from here on, the destructor stops what was started
+  // From here on, the destructor stops what was started.
+  std::unique_ptr<Daemon> daemon(new Daemon(std::move(impl)));
   d.config = config;
   d.config_path = config_path;
   d.early = std::move(early);

@@ -2,8 +2,8 @@
 //
 //   fmt::print("{}\n", ProbeEngines());   // [{"engine": "lsm", "works": true, "text": "..."}, ...]
 //
-// Contract: engines are told best first. One that does not work has "code" and, in "text", the reason. To
-// find out, the engines' parts are loaded into the kernel and removed again; nothing is measured by them.
+// Contract: the best engine comes first. An engine that does not work has "code" and, in "text", the reason.
+// The function loads the engines' parts into the kernel and removes them again; nothing is measured by them.
 #pragma once
 
 #include <string>

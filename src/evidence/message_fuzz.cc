@@ -1,5 +1,5 @@
-// Frames: how long one will be and what it means are told by two functions, which must agree; what decodes
-// encodes to something that decodes to the same.
+// Frames: FrameSize() and DecodeMessage() must agree on the length of a frame. A decoded message must be the
+// same after it is encoded and decoded again.
 #include "base/fuzzing.h"
 #include "evidence/message.h"
 
@@ -26,7 +26,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto message = DecodeMessage(frame, kMaxEvidence);
   if (!message) return 0;
   Require(announced && *announced == size);
-  // A stream's reader sees it grow.
+  // A reader of a stream sees the frame grow.
   for (std::size_t n = 0; n < size; n += 1 + size / 64) {
     const auto early = FrameSize(frame.first(n), kMaxEvidence);
     Require(early && (!*early || **early == size));

@@ -27,8 +27,8 @@ constexpr rlim_t kMaxMemory = rlim_t{2} << 30;
 constexpr rlim_t kDescriptors = 32;  // until the script gives up the right to open files
 constexpr uid_t kNobody = 65534;
 constexpr int kMaxWait = 600;  // seconds; the limit of processor time should end it first
-constexpr unsigned kStableSince =
-    11;  // since Python 3.11 marshal writes sets and shared strings the same in each process
+// Since Python 3.11 marshal writes sets and shared strings the same in each process.
+constexpr unsigned kStableSince = 11;
 
 // The script loads the modules that compile() may need (the codecs of "coding:" lines) before it gives up the
 // right to open files.

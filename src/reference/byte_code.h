@@ -41,8 +41,8 @@ class ByteCompiler {
   explicit ByteCompiler(const Python& python);
   ~ByteCompiler();
   static Result<std::string> TagOf(const Python& python);  // starts a child to ask it
-  bool Takes(std::string_view
-                 path);  // whether the path is a source for this Python; counts the sources that are not
+  // Whether the path is a source for this Python. Counts the sources that are not.
+  bool Takes(std::string_view path);
   std::optional<PackagedFile> Compile(const std::string& path, std::int64_t mtime, ByteView source);
   void LeaveOut(const std::string& path) { report_.failed.push_back(path); }
   const ByteCodeReport& report() const { return report_; }

@@ -1,5 +1,5 @@
-// Package files from anywhere, and packed kernel modules: never a crash, and what is accepted has a name and
-// absolute paths.
+// Package files from anywhere, and packed kernel modules: parsing never crashes, and an accepted package has
+// a name and absolute paths.
 #include "base/fuzzing.h"
 #include "reference/package_file.h"
 

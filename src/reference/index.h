@@ -107,8 +107,8 @@ struct MissingPackage {
 struct FetchReport {
   std::vector<std::string> files;       // .deb paths
   std::vector<MissingPackage> missing;  // this version is not in the archive
-  std::vector<std::string>
-      failed;  // a sentence for each package that is in the archive and could not be fetched
+  // A sentence for each package that is in the archive and could not be fetched.
+  std::vector<std::string> failed;
 };
 using FetchProgress = std::function<void(std::size_t done, std::size_t all)>;
 Result<FetchReport> FetchDebs(const std::vector<Installed>& packages, const std::string& folder,

@@ -1,4 +1,4 @@
-// Damaged index files: a named error, or answers; never a read outside the bytes.
+// Damaged index files give a named error or answers, and never cause a read outside the bytes.
 #include "base/fuzzing.h"
 #include "reference/index.h"
 
@@ -7,7 +7,7 @@ using namespace assay;
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const auto index = reference::Index::OfBytes(Bytes(data, data + size));
   if (!index) return 0;
-  // Looked up is what the file itself holds: digests at any place of it, the paths of its own strings.
+  // Looks up content of the file itself: digests at every place of it, and the paths in its strings.
   for (std::size_t at = 0; at + 32 <= size; at += 8) {
     const Digest digest = *Digest::Of(HashAlg::kSha256, {data + at, 32});
     const auto origins = (*index)->Find(digest);

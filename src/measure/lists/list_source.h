@@ -31,8 +31,8 @@ struct RecorderState {
   std::uint64_t violations = 0;
   std::uint64_t overflow = 0;  // records that were extended but not kept
   std::uint64_t gaps = 0;      // restarts of the attester within this list
-  bool degraded =
-      false;  // the TPM is gone or the list can't be written: nothing is recorded until Recover() succeeds
+  // The TPM is gone or the list can't be written: nothing is recorded until Recover() succeeds.
+  bool degraded = false;
   std::string degraded_reason;  // an error's code and sentence
   std::uint64_t list_bytes = 0;
   std::uint64_t journal_bytes = 0;

@@ -29,8 +29,8 @@ struct FsOptions {
   std::string mount_point;              // it is made if it is missing
   std::function<std::string()> status;  // the content of `status`: JSON
   std::function<std::string()> policy;  // the content of `policy`: rules
-  std::function<Result<>(std::string_view)>
-      load;                               // gets what is written to `policy`; empty: the file is read-only
+  // Gets what is written to `policy`; empty: the file is read-only.
+  std::function<Result<>(std::string_view)> load;
   std::function<std::string()> refusals;  // the content of `refusals`: JSON lines
   std::vector<HashAlg> banks;             // the suffixed lists to show
   bool world_readable = false;            // false: only root can read, as with the kernel's files

@@ -141,15 +141,15 @@ class Policy {
 // Built-in policies by name, joined by "|" as the kernel's ima_policy=, or a file by its absolute path.
 Result<std::shared_ptr<const Policy>> FindPolicy(const std::string& name);
 
-// What can be told of an open file and of the thread that uses it. `known` and `interpreted` are the caller's
-// to fill in, and `code` where the caller knows better.
+// Finds facts about an open file and the thread that uses it. The caller sets `known` and `interpreted`, and
+// may replace `code`.
 Facts GatherFacts(int fd, const std::string& path, pid_t tid, std::uint32_t needs);
 
 // Matches a glob with a whole path: `?` and `*` match within a name, `**` matches across names, `\` quotes
 // the next character.
 bool GlobMatches(std::string_view glob, std::string_view path);
 
-// What files that are code without a magic end in, unless the configuration says otherwise.
+// The default extensions of files that are code without a magic number.
 inline constexpr std::string_view kUsualExtensions[] = {".py", ".pl", ".pm", ".sh", ".rb"};
 
 }  // namespace assay::measure

@@ -6,7 +6,7 @@
 
 namespace assay::measure {
 
-// As the kernel has them in memory: no question to a server that may never answer.
+// Reads the attributes from the kernel's memory, without a request to a server that may never answer.
 std::optional<struct statx> StatOf(int fd) {
   struct statx st{};
   if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_SIZE | STATX_INO, &st) != 0)
@@ -22,7 +22,7 @@ std::optional<FileId> IdOf(int fd) {
   return FileId{DeviceOf(*st), st->stx_ino};
 }
 
-// One whose path is too long for the kernel to tell is measured all the same.
+// A file whose path is too long for the kernel to tell is measured too, and needs a name.
 std::string NameOf(int fd) {
   Result<std::string> path = NameOfFd(fd);
   if (path) return std::move(*path);

@@ -1,4 +1,4 @@
-// What is understood is written as it was read.
+// A record that parses is written as it was read.
 #include "base/fuzzing.h"
 #include "measure/system/violation_record.h"
 
