@@ -1,18 +1,21 @@
 // The recorder: the one writer of the measurement list and of its PCR.
 //
-//   ASSAY_ASSIGN(const std::unique_ptr<Recorder> recorder, Recorder::Open(options, tpm));
-//   ASSAY_ASSIGN(const Recorded r, recorder->Record({digest, "/usr/bin/ls", context}));
-//   ASSAY_TRY(recorder->Quiesce([&](const RecorderState& s) { return quote(s); }));
+//   // given: const RecorderOptions& options, tpm::Tpm& tpm, const Measurement& measurement
+//   ASSAY_ASSIGN(std::unique_ptr<Recorder> recorder, Recorder::Open(options, tpm));   // reconciles both
+//   ASSAY_ASSIGN(Recorded recorded, recorder->Record(measurement));   // when it returns, the task may go on
+//   ASSAY_TRY(recorder->Quiesce([](const RecorderState& state) -> Result<> {
+//     log::Info("{} records", state.count);   // all are extended, and no other is committed meanwhile
+//     return {};
+//   }));
 //
-// What becomes a part of the kernel (modules, firmware, BPF programs, kexec images) has a record of its own;
-// a kexec image has an `assay-kexec` record beside it, each time.
+// What the kernel takes for itself (modules, firmware, BPF programs, kexec images) has a record of its own; a
+// kexec image has an `assay-kexec` beside it, each time.
 //
 // Contract: a record is in the list file before its extend is sent to the TPM; a call returns when its record
 // is extended (or, for a grouped one, when it is in the write-ahead file of the open group). One recorder per
 // PCR: a lock and the PCR itself are checked. A kill at any instant loses nothing and duplicates nothing:
 // Open() drops a torn tail, extends what was written and not extended, and refuses
-// ("recorder.pcr-unexplained") a PCR that the list can't explain. While Quiesce() runs its function nothing
-// is committed, so that a quote meets the list exactly. Safe from any thread. docs/formats/list.md
+// ("recorder.pcr-unexplained") a PCR that the list can't explain. Safe from any thread. docs/formats/list.md
 // ("Recording"), docs/formats/state.md.
 #pragma once
 

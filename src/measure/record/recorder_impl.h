@@ -1,13 +1,20 @@
 // Internal: the recorder's work, put together from its parts; recorder.cc (what is recorded),
 // recorder_commit.cc (records and groups on their way), recorder_start.h (start and reconciliation).
 //
-//   const MutexLock lock(commit_);
-//   MutexLock open(group_.mutex);
-//   ASSAY_TRY(WriteGroup());     // the open group becomes the list's tail
-//   ASSAY_TRY(Finish());         // and is extended
-//   ASSAY_TRY(Write(std::move(step)));
-//   open.Unlock();               // the next group may be opened
-//   ASSAY_TRY(Finish());
+//   // given: RecorderOptions options, tpm::Tpm& tpm, const Measurement& measurement
+//   ASSAY_ASSIGN(const auto recorder, Recorder::Open(std::move(options), tpm));  // Impl is Recorder's own
+//   ASSAY_TRY(recorder->Record(measurement));
+//
+// How a record on its own is committed:
+//
+//     const MutexLock lock(commit_);
+//     {
+//       const MutexLock open(group_.mutex);
+//       ASSAY_TRY(WriteGroup());           // the open group becomes the list's tail
+//       ASSAY_TRY(Finish());               // and is extended
+//       ASSAY_TRY(Write(std::move(step)));
+//     }                                    // the next group may be opened
+//     ASSAY_TRY(Finish());
 //
 // Contract: `commit_` is held from a record's writing to the end of its extend, and is taken before the
 // group's mutex (open_group.h says what that guards). Entries of a group wait for no extend and no quote, but

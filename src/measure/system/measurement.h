@@ -25,14 +25,14 @@ struct Context {
   std::string comm;
   std::string hook;      // "exec", "open", "measure", "start"
   std::string cgroup{};  // "/system.slice/ssh.service"; empty: unknown
-  bool late = false;     // it has run and no task waits: it may share a record with others, whatever it is
+  bool late = false;     // it has run, nobody waits: may share a record with others, whatever it is
 };
 
 struct Measurement {
   Digest digest;
   std::string path;
   Context context;
-  // kNgCgroup: the record names the context's control group, and there is one record for each of them.
+  // kNgCgroup: the record names the context's control group; each group has a record of its own.
   ima::Template record = ima::Template::kNg;
   // Whether the digest is in the signed manifest, where the caller has asked already; else the recorder asks.
   std::optional<bool> known{};
@@ -53,8 +53,8 @@ enum class Violation {
   kKernelMemory,   // /dev/mem opened for writing
   kKexecLoad,      // a kernel that the present one does not look at
   kUnanswered,     // it ran while no attester answered
-  kGuarded,        // a process reached for the attester, and was refused
-  // It was mapped shared and writable before: its pages may be written to though no process has it open.
+  kGuarded,        // somebody reached for the attester, and was refused
+  // It was mapped shared and writable before: its pages may be written to though nobody has it open.
   kSharedWritable,
   kUserfault,    // a program supplies the pages of memory itself
   kIdentity,     // a process changes what its program seems to be
