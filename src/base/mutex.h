@@ -1,5 +1,6 @@
 // A mutex, its lock and its condition variable, whose use clang checks when it compiles (-Wthread-safety).
 //
+//   #include <deque>
 //   class Queue {
 //    public:
 //     void Put(int job) {
@@ -14,7 +15,6 @@
 //       lock.Unlock();  // what follows needs no lock; lock.Lock() takes it again
 //       return job;
 //     }
-//
 //    private:
 //     int TakeFirst() ASSAY_REQUIRES(mutex_);  // a caller without the lock does not compile
 //     Mutex mutex_;

@@ -1,7 +1,9 @@
 // A thread with a name, which `top -H`, gdb and /proc/PID/task/TID/comm show. Its destructor joins it.
 //
-//   Thread reader("assay-read", [this] { ReadLoop(); });
-//   Stop();         // what makes ReadLoop() return
+//   #include <functional>
+//   // given: std::function<void()> read, std::function<void()> stop
+//   Thread reader("assay-read", read);
+//   stop();         // makes read() return
 //   reader.Join();  // or the end of the block
 //
 // Contract: a name is a literal of at most 15 bytes (the kernel's bound), which is checked when it compiles.

@@ -1,7 +1,10 @@
 // Internal: what was recorded last for each path, so that the same content is recorded once.
 //
-//   const Content content = contents.OfFile("/usr/bin/ls", std::nullopt, digest.view());
-//   if (const auto record = contents.Find(content)) return Recorded{.is_new = false, .index = *record};
+//   // given: Contents& contents, const Digest& digest, std::uint64_t record
+//   Content content = contents.OfFile("/usr/bin/ls", std::nullopt, digest.view());
+//   if (contents.Find(content)) return {};  // it is in the list
+//   content.record = record;
+//   contents.Learn({content});
 //
 // Contract: safe from any thread; it has a lock of its own. Paths and contents are kept as salted hashes, so
 // that nobody can prepare two that fall together. Begin() names what a record has that is in the list but not

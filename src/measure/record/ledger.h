@@ -1,8 +1,9 @@
 // Internal: what is in the list, and what the PCR is by that.
 //
-//   ledger.Begin(step);   // written, but not yet known to be in the PCR
+//   // given: Ledger& ledger, const Step& step
+//   const Ledger::Position at = ledger.Next();
+//   ledger.Begin(step);   // written there, but not yet known to be in the PCR
 //   ledger.Settle(step);  // extended
-//   const Ledger::Position next = ledger.Next();
 //
 // Contract: safe from any thread; it has a lock of its own. One thread at a time moves it (Begin, Settle and
 // what the start calls), any may read. totals() and values() tell what is in the PCR; Next() counts the

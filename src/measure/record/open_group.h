@@ -1,9 +1,10 @@
 // Internal: the open group: entries that are in a write-ahead file, and will be one record together.
 //
+//   // given: OpenGroup& group, const Ledger& ledger, const RecorderPcr& pcr, ByteView encoded, Step entry
 //   const MutexLock open(group.mutex);
-//   if (group.HasRoom(encoded.size())) ASSAY_TRY(group.Append(encoded, step, ledger.Next()));
-//   const Step step = group.MakeStep(pcr, number);
-//   group.Clear();                                   // once that is written
+//   if (group.HasRoom(encoded.size())) ASSAY_TRY(group.Append(encoded, std::move(entry), ledger.Next()));
+//   const Step step = group.MakeStep(pcr, ledger.Next().number);
+//   group.Clear();  // once the step is written
 //
 // Contract: `mutex` is held from the question whether there is room to the append, and while a record is
 // written: the group's number is the next record's. It is not held while the TPM extends, so that entries

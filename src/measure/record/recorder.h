@@ -8,15 +8,14 @@
 //     return {};
 //   }));
 //
-// What becomes a part of the kernel (modules, firmware, BPF programs, kexec images) has a record of its own;
-// a kexec image has an `assay-kexec` record beside it, each time.
+// What the kernel takes for itself (modules, firmware, BPF programs, kexec images) has a record of its own; a
+// kexec image has an `assay-kexec` beside it, each time.
 //
 // Contract: a record is in the list file before its extend is sent to the TPM; a call returns when its record
 // is extended (or, for a grouped one, when it is in the write-ahead file of the open group). One recorder per
 // PCR: a lock and the PCR itself are checked. A kill at any instant loses nothing and duplicates nothing:
 // Open() drops a torn tail, extends what was written and not extended, and refuses
-// ("recorder.pcr-unexplained") a PCR that the list can't explain. While Quiesce() runs its function nothing
-// is committed, so that a quote meets the list exactly. Safe from any thread. docs/formats/list.md
+// ("recorder.pcr-unexplained") a PCR that the list can't explain. Safe from any thread. docs/formats/list.md
 // ("Recording"), docs/formats/state.md.
 #pragma once
 

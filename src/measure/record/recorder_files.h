@@ -1,7 +1,9 @@
 // Internal: the files of the recorder's folder (docs/formats/state.md).
 //
-//   ASSAY_TRY(files.Open(options.dir));
-//   ASSAY_TRY(PWriteAll(files.list(), step.record, offset));
+//   // given: const std::string& folder, ByteView record
+//   RecorderFiles files;
+//   ASSAY_TRY(files.Open(folder));
+//   ASSAY_TRY(PWriteAll(files.list(), record, 0));
 //
 // Contract: one recorder in a folder ("recorder.locked"). The descriptors stay as they are from the end of
 // the start, so that any thread may use them; which thread writes where is its caller's.

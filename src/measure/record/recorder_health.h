@@ -1,7 +1,8 @@
 // Internal: whether the recorder can record, and what it could not record meanwhile.
 //
+//   // given: RecorderHealth& health, const Result<>& written
 //   if (const auto reason = health.Reason()) return Fail(Degraded(*reason));
-//   if (auto r = Write(); !r) return Fail(health.Disturb(r.error()));
+//   if (!written) return Fail(health.Disturb(written.error()));
 //
 // Contract: safe from any thread; it has a lock of its own. The last disturbance is the reason, until Mend().
 // Paths are kept up to a bound; further ones are counted.

@@ -1,5 +1,7 @@
 // Internal: the recorder's PCR, in each active bank of the TPM.
 //
+//   // given: tpm::Tpm& tpm, ByteView data
+//   RecorderPcr pcr;
 //   ASSAY_TRY(pcr.Start(tpm, 10, HashAlg::kSha256));
 //   const Step step = pcr.MakeStep(ima::Template::kNg, data, Meaning::kContent);
 //   ASSAY_TRY(pcr.Extend(step.extends));

@@ -1,11 +1,12 @@
 // Internal: the list, its PCR and the state files brought together again when a recorder starts
 // (docs/formats/state.md).
 //
-//   Reconciliation start({options, pcr, files, contents, ledger});
-//   ASSAY_ASSIGN(std::optional<Step> first, start.Reconcile());         // an empty list's first record
-//   if (first) ASSAY_TRY(Commit(std::move(*first)));
-//   ASSAY_ASSIGN(std::optional<Step> pending, start.PendingGroup());    // a group that was open when a kill
-//   came if (pending) ASSAY_TRY(Commit(std::move(*pending)));
+//   // given: const Reconciliation::Parts& parts, std::function<Result<>(Step)> commit
+//   Reconciliation start(parts);
+//   ASSAY_ASSIGN(std::optional<Step> first, start.Reconcile());  // an empty list's first record
+//   if (first) ASSAY_TRY(commit(std::move(*first)));
+//   ASSAY_ASSIGN(std::optional<Step> pending, start.PendingGroup());  // a group that a kill left open
+//   if (pending) ASSAY_TRY(commit(std::move(*pending)));
 //
 // Contract: runs before any other thread has the recorder. A torn tail of the list is dropped; a record that
 // was written and not extended is extended; a PCR that the list can't explain is refused (recorder.h names

@@ -1,6 +1,9 @@
-// Internal: one record of the recorder's on its way into the list and the PCR.
+// Internal: one record on its way into the list and the PCR.
 //
-//   Step step = pcr.MakeStep(ima::Template::kNg, data, Meaning::kContent);
+//   // given: const Context& context, const Content& content, ByteView record, const Values& extends
+//   Step step;
+//   step.record = ToBytes(record);
+//   step.extends = extends;
 //   step.contents.push_back(content);
 //   step.journal.push_back({.index = 0, .sub = 0, .context = context});
 //

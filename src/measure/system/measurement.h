@@ -38,7 +38,7 @@ struct Measurement {
   Digest digest;
   std::string path;
   Context context;
-  // kNgCgroup: the record names the context's control group, and there is one record for each of them.
+  // kNgCgroup: the record names the context's control group; each group has a record of its own.
   ima::Template record = ima::Template::kNg;
   // Whether the digest is in the signed manifest, where the caller has asked already; else the recorder asks.
   std::optional<bool> known{};
