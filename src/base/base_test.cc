@@ -13,20 +13,6 @@
 namespace assay {
 namespace {
 
-TEST(Result, ErrorsKeepTheirTypeAndSayWhatWasBeingDone) {
-  const auto f = []() -> Result<int> { return Fail(ParseError("x", 7, "truncated")); };
-  const auto g = [&]() -> Result<int> {
-    ASSAY_ASSIGN(int v, f());
-    return v + 1;
-  };
-  const auto r = g();
-  ASSERT_FALSE(r);
-  ASSERT_NE(r.error().As<ParseError>(), nullptr);
-  EXPECT_EQ(r.error().As<ParseError>()->offset, 7U);
-  EXPECT_EQ(r.error().As<OsError>(), nullptr);
-  EXPECT_EQ(r.error().In("reading").Message(), "reading: x: truncated at offset 7");
-}
-
 TEST(Bytes, HexAndBase64RoundTripAndRefuse) {
   for (std::size_t n = 0; n < 40; ++n) {
     const Bytes b = *RandomBytes(n);
