@@ -15,13 +15,16 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 
 #include "base/fd.h"
 
 namespace assay::measure {
 
-// Of a task that exists: its line "0::/path" in /proc.
+// The unified hierarchy's line "0::/path" in the text of /proc/PID/cgroup: the path. Source: cgroups(7).
+std::optional<std::string> CgroupIn(std::string_view text);
+// Of a task that exists.
 std::optional<std::string> CgroupOf(pid_t tid);
 
 // By their numbers, also of tasks that are gone.

@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/digest.h"
 #include "base/result.h"
@@ -40,6 +41,7 @@ struct FdInfo {
   std::uint64_t mount = 0;  // number of the mount
   std::uint64_t inode = 0;
 };
+Result<FdInfo> ParseFdInfo(std::string_view text);
 Result<FdInfo> FdInfoOf(const std::string& process, const std::string& fd);  // "/proc/self", "5"
 // What kind of ELF file it is. An object is a compiler's intermediate result, which nothing can load as it
 // is; whatever is not plainly so counts as loadable. Sources: elf(5); Linux 6.12 kernel/module/main.c,

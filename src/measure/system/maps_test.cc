@@ -5,6 +5,8 @@
 #include <sys/sysmacros.h>
 
 #include <cstdio>
+#include <string>
+#include <vector>
 
 namespace assay::measure {
 namespace {
@@ -40,6 +42,21 @@ TEST(Mappings, OurOwnCodeIsThere) {
     return true;
   }));
   EXPECT_TRUE(found && stack && anonymous);
+}
+
+TEST(Mappings, LinesThatAreNotUnderstoodArePassedOver) {
+  std::vector<std::string> ranges;
+  ForEachMappingIn(
+      "x-y r-xp 0 0 1 /a\n2-1 r-xp 0 0 1 /b\n1-2 r\n1-2\n\n-\n12-1f r-xp 0 08:01 7  /c d\n1-2x r-xp 0 0 1 /e",
+      [&](const Mapping& m) {
+        EXPECT_EQ(m.begin, 0x12U);
+        EXPECT_EQ(m.end, 0x1fU);
+        EXPECT_EQ(m.object, "08:01 7");
+        EXPECT_EQ(m.path, "/c d");
+        ranges.emplace_back(m.range);
+        return true;
+      });
+  EXPECT_EQ(ranges, std::vector<std::string>{"12-1f"});
 }
 
 TEST(Mappings, EndWhereTheCallbackSaysSo) {
