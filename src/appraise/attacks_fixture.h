@@ -15,6 +15,7 @@
 #include "appraise/result.h"
 #include "appraise/synthetic.h"
 #include "attest/collector.h"
+#include "base/result_testing.h"
 #include "list/list.h"
 #include "measure/record/recorder.h"
 #include "tpm/run_key.h"
@@ -64,7 +65,7 @@ class AttacksTest : public ::testing::Test {
     recorder_.reset();
     run_key_.reset();
     tpm_.reset();
-    EXPECT_TRUE(swtpm_.Stop());
+    EXPECT_THAT(swtpm_.Stop(), IsOk());
     std::filesystem::remove_all(dir_);
   }
   static std::string Content(int i) { return "content " + std::to_string(i); }
@@ -73,7 +74,7 @@ class AttacksTest : public ::testing::Test {
   void StartTpm() {
     auto started =
         tpm::SoftwareTpm::Start({.state_dir = dir_ + "/state", .run_dir = dir_ + "/run", .preload = ""});
-    ASSERT_TRUE(started) << started.error().Message();
+    ASSERT_THAT(started, IsOk());
     swtpm_ = *started;
   }
   // The attester's start, with its own records as assayd writes them.
@@ -82,17 +83,17 @@ class AttacksTest : public ::testing::Test {
     recorder_.reset();
     run_key_.reset();
     auto tpm = tpm::Tpm::Connect(swtpm_.tcti());
-    ASSERT_TRUE(tpm) << tpm.error().Message();
+    ASSERT_THAT(tpm, IsOk());
     tpm_ = std::move(*tpm);
     measure::RecorderOptions options = options_;
     options.dir = dir_ + "/list";
     options.allow_retire = true;
     options.known = [](const Digest& d) { return d.view()[0] < 0x40; };
     auto recorder = measure::Recorder::Open(options, *tpm_);
-    ASSERT_TRUE(recorder) << recorder.error().Message();
+    ASSERT_THAT(recorder, IsOk());
     recorder_ = std::move(*recorder);
     auto run_key = tpm::RunKey::Create(*tpm_);
-    ASSERT_TRUE(run_key) << run_key.error().Message();
+    ASSERT_THAT(run_key, IsOk());
     run_key_ = std::move(*run_key);
     RecordOwn("assay-start", {{"version", "0.1.0"},
                               {"pid", 1},
@@ -111,17 +112,17 @@ class AttacksTest : public ::testing::Test {
     collect.engine = [] { return std::pair<std::string, std::string>("fanotify", "ok"); };
     collect.run = [this](ByteView statement) { return run_key_->Sign(statement); };
     auto collector = attest::Collector::Create(std::move(collect), *recorder_, *tpm_, tpm::AkKind::kEccP256);
-    ASSERT_TRUE(collector) << collector.error().Message();
+    ASSERT_THAT(collector, IsOk());
     collector_ = std::move(*collector);
   }
   void Record(const std::string& content, const std::string& path) {
     auto r = recorder_->Record(
         {DigestOf(content), path, {.time_ms = 1, .pid = 2, .uid = 3, .comm = "sh", .hook = "exec"}});
-    ASSERT_TRUE(r) << r.error().Message();
+    ASSERT_THAT(r, IsOk());
   }
   void RecordOwn(const std::string& name, const nlohmann::json& content) {
     auto r = recorder_->RecordBuffer(name, AsBytes(content.dump()), {});
-    ASSERT_TRUE(r) << r.error().Message();
+    ASSERT_THAT(r, IsOk());
   }
 
   evidence::Evidence Collect(const evidence::Binding& binding = {"unix", {}},
@@ -131,7 +132,7 @@ class AttacksTest : public ::testing::Test {
     c.first_record = first_;
     if (!selection.empty()) c.selection = *tpm::ParseSelectionText(selection);
     auto e = collector_->Collect(c, binding, level_);
-    EXPECT_TRUE(e) << e.error().Message();
+    EXPECT_THAT(e, IsOk());
     return e ? *e : evidence::Evidence{};
   }
   Appraisal Judge(const evidence::Evidence& e) {

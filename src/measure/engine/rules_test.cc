@@ -14,6 +14,7 @@
 #include <string>
 
 #include "base/fd.h"
+#include "base/result_testing.h"
 
 namespace assay::measure {
 namespace {
@@ -95,7 +96,7 @@ class RulesTest : public ::testing::Test {
     UniqueFd& fd = files_[kind.name];
     if (!fd) {
       fd.Reset(memfd_create("rules", MFD_CLOEXEC));
-      EXPECT_TRUE(WriteAll(fd.get(), AsBytes(kind.content)));
+      EXPECT_THAT(WriteAll(fd.get(), AsBytes(kind.content)), IsOk());
     }
     return fd.get();
   }

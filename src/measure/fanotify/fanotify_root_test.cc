@@ -15,6 +15,7 @@
 #include <random>
 #include <thread>
 
+#include "base/result_testing.h"
 #include "list/list.h"
 #include "measure/fanotify/fanotify.h"
 #include "measure/system/mount_testing.h"
@@ -56,10 +57,10 @@ class FanotifyTest : public ::testing::Test {
     options_.mounts = {fs_};
     auto started =
         tpm::SoftwareTpm::Start({.state_dir = dir_ + "/state", .run_dir = dir_ + "/run", .preload = ""});
-    ASSERT_TRUE(started) << started.error().Message();
+    ASSERT_THAT(started, IsOk());
     swtpm_ = *started;
     auto tpm = tpm::Tpm::Connect(swtpm_.tcti());
-    ASSERT_TRUE(tpm) << tpm.error().Message();
+    ASSERT_THAT(tpm, IsOk());
     tpm_ = std::move(*tpm);
     RecorderOptions recorder;
     recorder.dir = dir_ + "/list";
@@ -69,20 +70,20 @@ class FanotifyTest : public ::testing::Test {
       return {};
     };
     auto opened = Recorder::Open(recorder, *tpm_);
-    ASSERT_TRUE(opened) << opened.error().Message();
+    ASSERT_THAT(opened, IsOk());
     recorder_ = std::move(*opened);
   }
   void TearDown() override {
     engine_.reset();
     recorder_.reset();
     tpm_.reset();
-    EXPECT_TRUE(swtpm_.Stop());
+    EXPECT_THAT(swtpm_.Stop(), IsOk());
     umount2(fs_.c_str(), MNT_DETACH);
     std::filesystem::remove_all(dir_);
   }
   void Start() {
     auto engine = StartFanotify(options_, *recorder_);
-    ASSERT_TRUE(engine) << engine.error().Message();
+    ASSERT_THAT(engine, IsOk());
     engine_ = std::move(*engine);
   }
   std::string File(const std::string& name, std::string_view content, mode_t mode = 0755) {
@@ -149,7 +150,7 @@ TEST_F(FanotifyTest, ProgramsLibrariesAndScriptsOnceEach) {
   const EngineStats stats = engine_->Stats();
   EXPECT_EQ(stats.measured, 3U);
   EXPECT_LE(stats.events, 8U);  // the later rounds cost nothing
-  EXPECT_TRUE(engine_->Health());
+  EXPECT_THAT(engine_->Health(), IsOk());
 }
 
 TEST_F(FanotifyTest, ModulesAreCodeAndObjectFilesAreNot) {
@@ -390,7 +391,7 @@ TEST_F(FanotifyTest, WhatIsNotMeasuredInTimeIsInTheListBeforeItRuns) {
   EXPECT_GT(hashed, 0U) << "still hashing";
   EXPECT_EQ(engine_->Stats().expired, 1U);
   EXPECT_EQ(engine_->Stats().unrecorded, 0U);
-  EXPECT_TRUE(engine_->Health());
+  EXPECT_THAT(engine_->Health(), IsOk());
 }
 
 // Only a recorder that is slow itself lets a task go on first: that is counted, an error, and made good.
@@ -402,10 +403,10 @@ TEST_F(FanotifyTest, ASlowRecorderHangsNobodyAndIsMadeGood) {
   hold_ = true;
   EXPECT_EQ(InChild([&] { return OpenAndClose(script); }), 0);
   EXPECT_EQ(engine_->Stats().unrecorded, 1U);
-  EXPECT_EQ(engine_->Health().error().code(), "engine.unrecorded");
+  EXPECT_THAT(engine_->Health(), FailsWith("engine.unrecorded"));
   hold_ = false;
   for (int i = 0; i < 500 && !engine_->Health(); ++i) usleep(10'000);
-  EXPECT_TRUE(engine_->Health());
+  EXPECT_THAT(engine_->Health(), IsOk());
   EXPECT_EQ(engine_->Stats().unrecorded, 1U);
   bool violation = false;
   for (const auto& [path, digest] : NewEntries()) violation |= path == script && digest == "violation";
@@ -454,7 +455,7 @@ TEST_F(FanotifyTest, OneUsersGiantsHoldUpNobodyElse) {
 TEST_F(FanotifyTest, AGoneTpmIsTheConfiguredAnswerAndAnError) {
   const std::string script = File("script", "#!/bin/sh\n");
   Start();
-  ASSERT_TRUE(swtpm_.Stop());
+  ASSERT_THAT(swtpm_.Stop(), IsOk());
   EXPECT_EQ(InChild([&] { return OpenAndClose(script); }), 0);
   EXPECT_TRUE(recorder_->State().degraded);
   EXPECT_GE(engine_->Stats().errors, 1U);

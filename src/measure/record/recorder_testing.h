@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/mapped.h"
+#include "base/result_testing.h"
 #include "list/list.h"
 #include "measure/record/recorder.h"
 #include "tpm/software_tpm.h"
@@ -30,22 +31,22 @@ class RecorderTest : public ::testing::Test {
   void TearDown() override {
     recorder_.reset();
     tpm_.reset();
-    EXPECT_TRUE(swtpm_.Stop());
+    EXPECT_THAT(swtpm_.Stop(), IsOk());
     std::filesystem::remove_all(dir_);
   }
   void StartTpm() {
     auto started =
         tpm::SoftwareTpm::Start({.state_dir = dir_ + "/state", .run_dir = dir_ + "/run", .preload = ""});
-    ASSERT_TRUE(started) << started.error().Message();
+    ASSERT_THAT(started, IsOk());
     swtpm_ = *started;
   }
   void Open() {
     tpm_.reset();
     auto tpm = tpm::Tpm::Connect(swtpm_.tcti());
-    ASSERT_TRUE(tpm) << tpm.error().Message();
+    ASSERT_THAT(tpm, IsOk());
     tpm_ = std::move(*tpm);
     auto opened = Recorder::Open(options_, *tpm_);
-    ASSERT_TRUE(opened) << opened.error().Message();
+    ASSERT_THAT(opened, IsOk());
     recorder_ = std::move(*opened);
   }
   Result<std::unique_ptr<Recorder>> TryOpen() { return Recorder::Open(options_, *tpm_); }
@@ -54,42 +55,42 @@ class RecorderTest : public ::testing::Test {
   void ResetTpm() {
     recorder_.reset();
     tpm_.reset();
-    ASSERT_TRUE(swtpm_.Stop());
+    ASSERT_THAT(swtpm_.Stop(), IsOk());
     StartTpm();
   }
   Recorded Add(std::string_view path, std::string_view content) {
     auto r = recorder_->Record({DigestOf(content), std::string(path), {}});
-    EXPECT_TRUE(r) << r.error().Message();
+    EXPECT_THAT(r, IsOk());
     return r ? *r : Recorded{};
   }
   // The list's replay is what the TPM holds, in each bank; the entries' paths, in order.
   std::vector<std::string> CheckedPaths() {
     std::vector<std::string> paths;
     auto file = MappedFile::Open(options_.dir + "/list");
-    EXPECT_TRUE(file);
+    EXPECT_THAT(file, IsOk());
     auto banks = tpm_->ActiveBanks(10);
     auto replayed = ima::ReplayList(file->view(), HashAlg::kSha256, *banks);
-    EXPECT_TRUE(replayed) << replayed.error().Message();
+    EXPECT_THAT(replayed, IsOk());
     EXPECT_TRUE(replayed->wrong_hints.empty());
     for (std::size_t i = 0; i < banks->size(); ++i) {
       const auto bank = static_cast<std::uint16_t>((*banks)[i]);
       auto pcr = tpm_->ReadPcrs({{.bank = bank, .pcrs = {10}}});
-      EXPECT_TRUE(pcr);
+      EXPECT_THAT(pcr, IsOk());
       EXPECT_EQ(pcr->at(bank).at(10), replayed->values[i]);
     }
     ima::ListReader reader(file->view(), HashAlg::kSha256);
     while (true) {
       auto record = reader.Next();
-      EXPECT_TRUE(record);
+      EXPECT_THAT(record, IsOk());
       if (!record || !*record) break;
       auto entry = ima::Decode(**record);
-      EXPECT_TRUE(entry);
+      EXPECT_THAT(entry, IsOk());
       if (entry->path != ima::kGroupName) {
         paths.push_back(entry->path);
         continue;
       }
       auto inner = ima::DecodeGroup(entry->buffer);
-      EXPECT_TRUE(inner);
+      EXPECT_THAT(inner, IsOk());
       for (const auto& i : *inner) {
         ima::RecordView view = **record;
         view.template_name = i.template_name;

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "base/result_testing.h"
+
 namespace assay::measure {
 namespace {
 
@@ -27,20 +29,22 @@ TEST(Mappings, OurOwnCodeIsThere) {
   std::snprintf(object, sizeof(object), "%02x:%02x %lu", major(st.st_dev), minor(st.st_dev), st.st_ino);
   std::uint64_t last = 0;
   bool found = false, stack = false, anonymous = false;
-  ASSERT_TRUE(ForEachMapping("self", [&](const Mapping& m) {
-    EXPECT_LE(last, m.begin);
-    EXPECT_LT(m.begin, m.end);
-    last = m.end;
-    if (here >= m.begin && here < m.end) {
-      found = true;
-      EXPECT_TRUE(m.executable);
-      EXPECT_EQ(m.object, object);
-      EXPECT_TRUE(m.path.ends_with("assay_measure_system_test")) << m.path;
-    }
-    stack |= m.path == "[stack]" && !m.executable;
-    anonymous |= m.path.empty() && m.object == "00:00 0";
-    return true;
-  }));
+  ASSERT_THAT(ForEachMapping("self",
+                             [&](const Mapping& m) {
+                               EXPECT_LE(last, m.begin);
+                               EXPECT_LT(m.begin, m.end);
+                               last = m.end;
+                               if (here >= m.begin && here < m.end) {
+                                 found = true;
+                                 EXPECT_TRUE(m.executable);
+                                 EXPECT_EQ(m.object, object);
+                                 EXPECT_TRUE(m.path.ends_with("assay_measure_system_test")) << m.path;
+                               }
+                               stack |= m.path == "[stack]" && !m.executable;
+                               anonymous |= m.path.empty() && m.object == "00:00 0";
+                               return true;
+                             }),
+              IsOk());
   EXPECT_TRUE(found && stack && anonymous);
 }
 
@@ -61,9 +65,9 @@ TEST(Mappings, LinesThatAreNotUnderstoodArePassedOver) {
 
 TEST(Mappings, EndWhereTheCallbackSaysSo) {
   int n = 0;
-  ASSERT_TRUE(ForEachMapping("self", [&](const Mapping&) { return ++n < 2; }));
+  ASSERT_THAT(ForEachMapping("self", [&](const Mapping&) { return ++n < 2; }), IsOk());
   EXPECT_EQ(n, 2);
-  EXPECT_FALSE(ForEachMapping("0", [](const Mapping&) { return true; }));
+  EXPECT_THAT(ForEachMapping("0", [](const Mapping&) { return true; }), FailsWith("?76"));
 }
 
 }  // namespace

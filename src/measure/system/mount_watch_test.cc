@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/result_testing.h"
+
 namespace assay::measure {
 namespace {
 
@@ -10,7 +12,7 @@ TEST(MountInfo, ReadsPointsAndTypes) {
   auto mounts = ParseMountInfo(
       "22 27 0:21 / /proc rw,relatime - proc proc rw\n"
       "36 35 98:0 /mnt1 /a\\040b rw,noatime master:1 shared:2 - ext3 /dev/root rw,errors=continue\n");
-  ASSERT_TRUE(mounts) << mounts.error().Message();
+  ASSERT_THAT(mounts, IsOk());
   ASSERT_EQ(mounts->size(), 2u);
   EXPECT_FALSE(HoldsFiles((*mounts)[0]));
   EXPECT_EQ((*mounts)[1].id, 36u);
@@ -30,7 +32,7 @@ TEST(MountInfo, NamesWhatIsWrongAndWhere) {
                         Case{"22 27 0:21 / /proc rw a b c d e\n", "no separator"},
                         Case{"22 27 0:21 / /pr\\9oc rw,relatime - proc proc rw\n", "escape"}}) {
     auto r = ParseMountInfo(good + c.line);
-    ASSERT_FALSE(r) << c.line;
+    ASSERT_THAT(r, FailsWith("?77")) << c.line;
     const auto* e = r.error().As<ParseError>();
     ASSERT_NE(e, nullptr);
     EXPECT_EQ(e->what, c.what);
@@ -41,7 +43,7 @@ TEST(MountInfo, NamesWhatIsWrongAndWhere) {
 TEST(MountInfo, ReadsThisMachine) {
   std::unique_ptr<MountWatch> watch;
   auto started = MountWatch::Start([](const Mount&) {});
-  ASSERT_TRUE(started) << started.error().Message();
+  ASSERT_THAT(started, IsOk());
 }
 
 }  // namespace
