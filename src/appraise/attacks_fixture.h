@@ -17,9 +17,8 @@
 #include "attest/collector.h"
 #include "base/result_testing.h"
 #include "list/list.h"
-#include "measure/record/recorder.h"
+#include "measure/record/recorder_testing.h"
 #include "tpm/run_key.h"
-#include "tpm/software_tpm.h"
 
 namespace assay::appraise {
 
@@ -44,13 +43,13 @@ class References : public ReferenceValues {
   std::map<std::string, Origin> by_path_;
 };
 
-class AttacksTest : public ::testing::Test {
+class AttacksTest : public measure::RecordingTest {
  protected:
   void SetUp() override {
-    char name[] = "/tmp/assay-attacks.XXXXXX";
-    dir_ = mkdtemp(name);
-    StartTpm();
-    if (!HasFatalFailure()) Start();
+    ASSERT_NO_FATAL_FAILURE(RecordingTest::SetUp());
+    recorder_options_.allow_retire = true;
+    recorder_options_.known = [](const Digest& d) { return d.view()[0] < 0x40; };
+    Start();
     if (HasFatalFailure()) return;
     policy_.allow_software_tpm = true;
     policy_.allow_first_use = true;
@@ -64,34 +63,18 @@ class AttacksTest : public ::testing::Test {
     collector_.reset();
     recorder_.reset();
     run_key_.reset();
-    tpm_.reset();
-    EXPECT_THAT(swtpm_.Stop(), IsOk());
-    std::filesystem::remove_all(dir_);
+    RecordingTest::TearDown();
   }
   static std::string Content(int i) { return "content " + std::to_string(i); }
   static std::string Path(int i) { return "/usr/bin/p" + std::to_string(i); }
 
-  void StartTpm() {
-    auto started =
-        tpm::SoftwareTpm::Start({.state_dir = dir_ + "/state", .run_dir = dir_ + "/run", .preload = ""});
-    ASSERT_THAT(started, IsOk());
-    swtpm_ = *started;
-  }
   // The attester's start, with its own records as assayd writes them.
   void Start(std::uint64_t run = 1) {
     collector_.reset();
     recorder_.reset();
     run_key_.reset();
-    auto tpm = tpm::Tpm::Connect(swtpm_.tcti());
-    ASSERT_THAT(tpm, IsOk());
-    tpm_ = std::move(*tpm);
-    measure::RecorderOptions options = options_;
-    options.dir = dir_ + "/list";
-    options.allow_retire = true;
-    options.known = [](const Digest& d) { return d.view()[0] < 0x40; };
-    auto recorder = measure::Recorder::Open(options, *tpm_);
-    ASSERT_THAT(recorder, IsOk());
-    recorder_ = std::move(*recorder);
+    ASSERT_NO_FATAL_FAILURE(machine_.Connect());
+    ASSERT_NO_FATAL_FAILURE(OpenRecorder());
     auto run_key = tpm::RunKey::Create(*tpm_);
     ASSERT_THAT(run_key, IsOk());
     run_key_ = std::move(*run_key);
@@ -173,13 +156,8 @@ class AttacksTest : public ::testing::Test {
     return ima::EncodeRecord(10, ima::TemplateDigest(HashAlg::kSha256, "ima-ng", data), "ima-ng", data);
   }
 
-  std::string dir_;
-  tpm::SoftwareTpm swtpm_;
-  std::unique_ptr<tpm::Tpm> tpm_;
   std::unique_ptr<tpm::RunKey> run_key_;
-  std::unique_ptr<measure::Recorder> recorder_;
   std::unique_ptr<attest::Collector> collector_;
-  measure::RecorderOptions options_;
   References references_;
   Policy policy_;
   HostState host_;

@@ -104,11 +104,8 @@ TEST_F(AttacksTest, ClaimsOrContextAltered) {
 TEST_F(AttacksTest, RebootBetweenTwoRounds) {
   host_ = Judge(Collect()).host;
   collector_.reset();
-  recorder_.reset();
   run_key_.reset();
-  tpm_.reset();
-  ASSERT_THAT(swtpm_.Stop(), IsOk());
-  StartTpm();
+  ResetTpm();
   Start();
   first_ = host_.records;
   for (int i = 0; i < 40; ++i) Record(Content(i % 30), Path(i % 30));

@@ -12,9 +12,8 @@
 #include "attest/collector.h"
 #include "base/fd.h"
 #include "base/result_testing.h"
-#include "measure/record/recorder.h"
+#include "measure/record/recorder_testing.h"
 #include "tpm/ek_testing.h"
-#include "tpm/software_tpm.h"
 
 namespace assay::appraise {
 namespace {
@@ -23,26 +22,19 @@ using Names = std::set<std::string>;
 constexpr std::int64_t kNow = 1'900'000'000;  // 2030
 
 // A machine with a TPM that the folder's CA certified, and an attester.
-struct Machine {
+struct Machine : tpm::TestTpm {
   Machine(const std::string& dir_in, const std::string& name, tpm::AkKind ak = tpm::AkKind::kEccP256)
       : dir(dir_in + "/" + name), ca(dir_in + "/ca"), kind(ak) {
     Boot();
   }
   ~Machine() { Halt(); }
-  Machine(const Machine&) = delete;
-  Machine& operator=(const Machine&) = delete;
   void Boot() {
-    auto started = tpm::SoftwareTpm::Start(
-        {.state_dir = dir + "/state", .run_dir = dir + "/run", .preload = "", .ca_dir = ca});
-    ASSERT_THAT(started, IsOk());
-    swtpm = *started;
-    auto connected = tpm::Tpm::Connect(swtpm.tcti());
-    ASSERT_THAT(connected, IsOk());
-    tpm = std::move(*connected);
-    measure::RecorderOptions options;
-    options.dir = dir + "/list";
-    options.allow_retire = true;
-    auto opened = measure::Recorder::Open(options, *tpm);
+    ASSERT_NO_FATAL_FAILURE(Start(dir, ca));
+    ASSERT_NO_FATAL_FAILURE(Connect());
+    measure::RecorderOptions recording;
+    recording.dir = dir + "/list";
+    recording.allow_retire = true;
+    auto opened = measure::Recorder::Open(recording, *tpm);
     ASSERT_THAT(opened, IsOk());
     recorder = std::move(*opened);
     auto made = attest::Collector::Create({}, *recorder, *tpm, kind);
@@ -53,13 +45,10 @@ struct Machine {
     collector.reset();
     recorder.reset();
     EXPECT_TRUE(!tpm || tpm->Shutdown());
-    tpm.reset();
-    EXPECT_THAT(swtpm.Stop(), IsOk());
+    Stop();
   }
   std::string dir, ca;
   tpm::AkKind kind;
-  tpm::SoftwareTpm swtpm;
-  std::unique_ptr<tpm::Tpm> tpm;
   std::unique_ptr<measure::Recorder> recorder;
   std::unique_ptr<attest::Collector> collector;
 };
@@ -313,13 +302,8 @@ TEST_F(EnrolmentTest, AnotherTpmAfterEnrolment) {
 // does, and would sign anything.
 TEST_F(EnrolmentTest, AkOfTheTpmThatIsNotRestricted) {
   const std::string dir = dir_ + "/free";
-  auto started = tpm::SoftwareTpm::Start(
-      {.state_dir = dir + "/state", .run_dir = dir + "/run", .preload = "", .ca_dir = dir_ + "/ca"});
-  ASSERT_THAT(started, IsOk());
-  struct Stopped {
-    ~Stopped() { EXPECT_THAT(swtpm.Stop(), IsOk()); }
-    tpm::SoftwareTpm swtpm;
-  } running{*started};
+  tpm::TestTpm running;
+  ASSERT_NO_FATAL_FAILURE(running.Start(dir, dir_ + "/ca"));
   const tpm::SoftwareTpm& swtpm = running.swtpm;
   evidence::Identity id;
   {

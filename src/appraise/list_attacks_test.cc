@@ -92,7 +92,7 @@ TEST_F(ListAttacksTest, RecordsOfAnotherPcr) {
 }
 
 TEST_F(ListAttacksTest, FullList) {
-  options_.max_records = 40;
+  recorder_options_.max_records = 40;
   Start(2);
   for (int i = 0; i < 40; ++i) Record("more " + std::to_string(i), Path(i % 30));
   policy_.allow_gaps = true;

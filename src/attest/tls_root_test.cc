@@ -28,8 +28,7 @@
 #include "channel/client.h"
 #include "channel/stream.h"
 #include "channel/tls.h"
-#include "measure/record/recorder.h"
-#include "tpm/software_tpm.h"
+#include "measure/record/recorder_testing.h"
 
 namespace assay::attest {
 namespace {
@@ -57,25 +56,13 @@ std::string StatusLine(pid_t pid, const std::string& name) {
 }
 
 // One attester for all tests: software TPM, recorder with a few records, server with a network process.
-class TlsTest : public ::testing::Test {
+class TlsTest : public measure::RecordingTest {
  protected:
   void SetUp() override {
     log::Init({.level = log::Level::kOff, .json = false, .file = ""});
-    char name[] = "/tmp/assay-tls.XXXXXX";
-    dir_ = mkdtemp(name);
-    auto swtpm =
-        tpm::SoftwareTpm::Start({.state_dir = dir_ + "/state", .run_dir = dir_ + "/run", .preload = ""});
-    ASSERT_THAT(swtpm, IsOk());
-    swtpm_ = *swtpm;
-    auto tpm = tpm::Tpm::Connect(swtpm_.tcti());
-    ASSERT_THAT(tpm, IsOk());
-    tpm_ = std::move(*tpm);
-    measure::RecorderOptions recording;
-    recording.dir = dir_ + "/list";
-    recording.kernel_list = "";
-    auto recorder = measure::Recorder::Open(recording, *tpm_);
-    ASSERT_THAT(recorder, IsOk());
-    recorder_ = std::move(*recorder);
+    ASSERT_NO_FATAL_FAILURE(RecordingTest::SetUp());
+    recorder_options_.kernel_list = "";
+    ASSERT_NO_FATAL_FAILURE(OpenRecorder());
     for (int i = 0; i < 5; ++i)
       ASSERT_THAT(recorder_->Record({Hash(HashAlg::kSha256, AsBytes(std::to_string(i))),
                                      "/bin/program" + std::to_string(i),
@@ -95,10 +82,7 @@ class TlsTest : public ::testing::Test {
   void TearDown() override {
     server_.reset();
     collector_.reset();
-    recorder_.reset();
-    tpm_.reset();
-    EXPECT_THAT(swtpm_.Stop(), IsOk());
-    std::filesystem::remove_all(dir_);
+    RecordingTest::TearDown();
   }
   void Serve() {
     auto server = Server::Start(options_, *collector_);
@@ -156,10 +140,6 @@ class TlsTest : public ::testing::Test {
               lister_ = MakeParty("lister"), curious_ = MakeParty("curious"),
               stranger_ = MakeParty("stranger");
   const Bytes nonce_ = Bytes(evidence::kNonceSize, 0x11);
-  std::string dir_;
-  tpm::SoftwareTpm swtpm_;
-  std::unique_ptr<tpm::Tpm> tpm_;
-  std::unique_ptr<measure::Recorder> recorder_;
   std::unique_ptr<Collector> collector_;
   ServerOptions options_;
   std::unique_ptr<Server> server_;

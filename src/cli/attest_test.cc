@@ -15,53 +15,34 @@
 #include "channel/client.h"
 #include "cli/commands.h"
 #include "list/list.h"
-#include "measure/record/recorder.h"
+#include "measure/record/recorder_testing.h"
 #include "reference/index.h"
 #include "tpm/run_key.h"
-#include "tpm/software_tpm.h"
 
 namespace assay::cli {
 namespace {
 
 using nlohmann::json;
 
-class AttestTest : public ::testing::Test {
+class AttestTest : public measure::RecordingTest {
  protected:
+  AttestTest() { certified_ = true; }
   void SetUp() override {
-    char name[] = "/tmp/assay-cli.XXXXXX";
-    dir_ = mkdtemp(name);
+    ASSERT_NO_FATAL_FAILURE(RecordingTest::SetUp());
     for (const char* file : {"assayd", "tool", "other"}) Put("app/" + std::string(file), file);
     reference::Builder builder;
     ASSERT_THAT(builder.AddFolder(dir_ + "/app", "app", "1.0"), IsOk());
     ASSERT_THAT(builder.Write(dir_ + "/app.idx"), IsOk());
     Put("policy.json", R"({"allow_software_tpm": true, "allow_first_use": true})");
-    StartTpm();
-    if (HasFatalFailure()) return;
+    recorder_options_.allow_retire = true;
     Start(1);
   }
   void TearDown() override {
     StopAttester();
-    run_key_.reset();
-    tpm_.reset();
-    EXPECT_THAT(swtpm_.Stop(), IsOk());
-    std::filesystem::remove_all(dir_);
-  }
-  void StartTpm() {
-    auto started = tpm::SoftwareTpm::Start(
-        {.state_dir = dir_ + "/state", .run_dir = dir_ + "/run", .preload = "", .ca_dir = dir_ + "/ca"});
-    ASSERT_THAT(started, IsOk());
-    swtpm_ = *started;
-    auto tpm = tpm::Tpm::Connect(swtpm_.tcti());
-    ASSERT_THAT(tpm, IsOk());
-    tpm_ = std::move(*tpm);
+    RecordingTest::TearDown();
   }
   void Start(int run) {
-    measure::RecorderOptions options;
-    options.dir = dir_ + "/list";
-    options.allow_retire = true;
-    auto recorder = measure::Recorder::Open(options, *tpm_);
-    ASSERT_THAT(recorder, IsOk());
-    recorder_ = std::move(*recorder);
+    ASSERT_NO_FATAL_FAILURE(OpenRecorder());
     run_key_.reset();
     auto run_key = tpm::RunKey::Create(*tpm_);
     ASSERT_THAT(run_key, IsOk());
@@ -145,11 +126,8 @@ class AttestTest : public ::testing::Test {
   }
   json State() const { return json::parse(std::ifstream(dir_ + "/host.json")); }
 
-  std::string dir_, out_, err_;
-  tpm::SoftwareTpm swtpm_;
-  std::unique_ptr<tpm::Tpm> tpm_;
+  std::string out_, err_;
   std::unique_ptr<tpm::RunKey> run_key_;
-  std::unique_ptr<measure::Recorder> recorder_;
   std::unique_ptr<attest::Collector> collector_;
   std::unique_ptr<attest::Server> server_;
 };
@@ -198,17 +176,13 @@ TEST_F(AttestTest, AfterARebootTheWholeListIsAsked) {
   Load("app/tool");
   EXPECT_EQ(Attest({}), kExitOk) << out_ << err_;
   StopAttester();
-  tpm_.reset();
-  ASSERT_THAT(swtpm_.Stop(), IsOk());
-  StartTpm();
+  ResetTpm();
   Start(1);  // a shorter list than the one that is known
   EXPECT_EQ(Attest({"--json"}), kExitOk) << out_ << err_;
   EXPECT_TRUE(json::parse(out_)["rebooted"].get<bool>());
   EXPECT_EQ(State()["records"], 5);
   StopAttester();
-  tpm_.reset();
-  ASSERT_THAT(swtpm_.Stop(), IsOk());
-  StartTpm();
+  ResetTpm();
   Start(1);
   for (const char* file : {"app/tool", "app/other"}) Load(file);  // and a longer one
   EXPECT_EQ(Attest({"--json"}), kExitOk) << out_ << err_;
@@ -267,10 +241,10 @@ TEST_F(AttestTest, EnrolledHostsOnly) {
   EXPECT_EQ(json::parse(std::ifstream(dir_ + "/enrolled.json"))["rounds"], 1);
   // Another TPM behind the same socket.
   StopAttester();
-  tpm_.reset();
-  ASSERT_THAT(swtpm_.Stop(), IsOk());
+  machine_.Stop();
   std::filesystem::remove_all(dir_ + "/state");
-  StartTpm();
+  ASSERT_NO_FATAL_FAILURE(machine_.Start());
+  machine_.Connect();
   Start(1);
   EXPECT_EQ(Assay(enrol), kExitNotTrusted);
   EXPECT_EQ(Findings(), (std::set<std::string>{"ak.changed", "ek.changed"}));

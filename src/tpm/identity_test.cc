@@ -11,8 +11,8 @@
 #include "base/result_testing.h"
 #include "tpm/credential.h"
 #include "tpm/ek_certificate.h"
-#include "tpm/software_tpm.h"
 #include "tpm/tpm.h"
+#include "tpm/tpm_testing.h"
 
 namespace assay::tpm {
 namespace {
@@ -20,36 +20,15 @@ namespace {
 constexpr std::int64_t kNow = 1'900'000'000;  // 2030
 
 // A TPM of its own, with a certificate by the folder's CA or without one.
-struct Machine {
+struct Machine : TestTpm {
   Machine(const std::string& dir, const std::string& name, bool certified) {
-    auto started = SoftwareTpm::Start({.state_dir = dir + "/" + name,
-                                       .run_dir = dir + "/" + name + ".run",
-                                       .preload = "",
-                                       .ca_dir = certified ? dir + "/ca" : ""});
-    EXPECT_THAT(started, IsOk());
-    if (!started) return;
-    swtpm = *started;
-    auto connected = Tpm::Connect(swtpm.tcti());
-    EXPECT_THAT(connected, IsOk());
-    if (connected) tpm = std::move(*connected);
+    Start(dir + "/" + name, certified ? dir + "/ca" : "");
+    Connect();
   }
-  ~Machine() {
-    tpm.reset();
-    EXPECT_THAT(swtpm.Stop(), IsOk());
-  }
-  Machine(const Machine&) = delete;
-  Machine& operator=(const Machine&) = delete;
-  SoftwareTpm swtpm;
-  std::unique_ptr<Tpm> tpm;
 };
 
-class IdentityTest : public ::testing::Test {
+class IdentityTest : public FolderTest {
  protected:
-  void SetUp() override {
-    char name[] = "/tmp/assay-id.XXXXXX";
-    dir_ = mkdtemp(name);
-  }
-  void TearDown() override { std::filesystem::remove_all(dir_); }
   EkTrust Trust(bool issuer = true) const {
     EkTrust trust;
     for (const char* file : {SoftwareTpm::kCaRoot, SoftwareTpm::kCaIssuer}) {
@@ -65,7 +44,6 @@ class IdentityTest : public ::testing::Test {
     for (const StateError& p : r.problems) names.push_back(p.name);
     return names;
   }
-  std::string dir_;
 };
 
 using Strings = std::vector<std::string>;

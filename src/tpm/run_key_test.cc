@@ -6,32 +6,16 @@
 #include <filesystem>
 
 #include "base/result_testing.h"
-#include "tpm/software_tpm.h"
+#include "tpm/tpm_testing.h"
 
 namespace assay::tpm {
 namespace {
 
-class RunKeyTest : public ::testing::Test {
+class RunKeyTest : public SoftwareTpmTest {
  protected:
-  void SetUp() override {
-    char name[] = "/tmp/assay-run.XXXXXX";
-    dir_ = mkdtemp(name);
-    auto started =
-        SoftwareTpm::Start({.state_dir = dir_ + "/state", .run_dir = dir_ + "/run", .preload = ""});
-    ASSERT_THAT(started, IsOk());
-    swtpm_ = std::move(*started);
-    Connect();
-  }
   void TearDown() override {
     key_.reset();
-    tpm_.reset();
-    EXPECT_THAT(swtpm_.Stop(), IsOk());
-    std::filesystem::remove_all(dir_);
-  }
-  void Connect() {
-    auto tpm = Tpm::Connect(swtpm_.tcti());
-    ASSERT_THAT(tpm, IsOk());
-    tpm_ = std::move(*tpm);
+    SoftwareTpmTest::TearDown();
   }
   void Make() {
     auto key = RunKey::Create(*tpm_);
@@ -46,9 +30,6 @@ class RunKeyTest : public ::testing::Test {
            VerifyQuoteSignature(*area, AsBytes(statement), *signature) &&
            !VerifyQuoteSignature(*area, AsBytes("another"), *signature);
   }
-  std::string dir_;
-  SoftwareTpm swtpm_;
-  std::unique_ptr<Tpm> tpm_;
   std::unique_ptr<RunKey> key_;
 };
 
@@ -81,9 +62,7 @@ TEST_F(RunKeyTest, OutlivesABrokenConnectionAndNotAReset) {
   ASSERT_THAT(swtpm_.Stop(), IsOk());
   EXPECT_THAT(key_->Sign(AsBytes("x")), FailsWith("?5"));
   EXPECT_FALSE(key_->lost());  // nobody knows yet
-  auto started = SoftwareTpm::Start({.state_dir = dir_ + "/state", .run_dir = dir_ + "/run", .preload = ""});
-  ASSERT_THAT(started, IsOk());
-  swtpm_ = std::move(*started);
+  ASSERT_NO_FATAL_FAILURE(machine_.Start());
   ASSERT_THAT(tpm_->Reconnect(), IsOk());
   const Result<Bytes> signature = key_->Sign(AsBytes("x"));
   ASSERT_THAT(signature, FailsWith("run-key.lost"));

@@ -7,34 +7,12 @@
 #include <filesystem>
 
 #include "base/result_testing.h"
-#include "tpm/software_tpm.h"
+#include "tpm/tpm_testing.h"
 
 namespace assay::tpm {
 namespace {
 
-class TpmTest : public ::testing::Test {
- protected:
-  void SetUp() override {
-    char name[] = "/tmp/assay-tpm.XXXXXX";
-    dir_ = mkdtemp(name);
-    options_ = {.state_dir = dir_ + "/state", .run_dir = dir_ + "/run", .preload = ""};
-    auto started = SoftwareTpm::Start(options_);
-    ASSERT_THAT(started, IsOk());
-    swtpm_ = std::move(*started);
-    auto tpm = Tpm::Connect(swtpm_.tcti());
-    ASSERT_THAT(tpm, IsOk());
-    tpm_ = std::move(*tpm);
-  }
-  void TearDown() override {
-    tpm_.reset();
-    EXPECT_THAT(swtpm_.Stop(), IsOk());
-    std::filesystem::remove_all(dir_);
-  }
-  std::string dir_;
-  SoftwareTpmOptions options_;
-  SoftwareTpm swtpm_;
-  std::unique_ptr<Tpm> tpm_;
-};
+class TpmTest : public SoftwareTpmTest {};
 
 const PcrSelection kPcr10 = {{.bank = 0x000B, .pcrs = {10}}};
 
@@ -119,7 +97,7 @@ TEST_F(TpmTest, ManyQuotesLeaveNothingBehind) {
 
 TEST_F(TpmTest, IsAdoptedNotStartedTwice) {
   tpm_.reset();
-  auto second = SoftwareTpm::Start(options_);
+  auto second = SoftwareTpm::Start(machine_.options);
   ASSERT_THAT(second, IsOk());
   EXPECT_TRUE(second->adopted());
   EXPECT_EQ(second->pid(), swtpm_.pid());
@@ -127,7 +105,7 @@ TEST_F(TpmTest, IsAdoptedNotStartedTwice) {
   EXPECT_TRUE(second->fresh());
   ASSERT_THAT(second->TakenUp(), IsOk());
   EXPECT_FALSE(second->fresh());
-  EXPECT_FALSE(SoftwareTpm::Start(options_)->fresh());
+  EXPECT_FALSE(SoftwareTpm::Start(machine_.options)->fresh());
   auto tpm = Tpm::Connect(second->tcti());
   ASSERT_THAT(tpm, IsOk());
 }
@@ -143,7 +121,7 @@ TEST_F(TpmTest, IsReportedWhenGone) {
   ASSERT_THAT(extended, FailsWith("tpm.gone"));
   EXPECT_THAT(tpm_->ReadClock(), FailsWith("tpm.gone"));
   EXPECT_THAT(tpm_->Reconnect(), FailsWith("tpm.gone"));
-  auto again = SoftwareTpm::Start(options_);
+  auto again = SoftwareTpm::Start(machine_.options);
   ASSERT_THAT(again, IsOk());
   swtpm_ = *again;
   ASSERT_THAT(tpm_->Reconnect(), IsOk());

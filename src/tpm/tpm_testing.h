@@ -3,17 +3,16 @@
 //   class QuoteTest : public SoftwareTpmTest {};
 //   TEST_F(QuoteTest, SaysWhatItIs) { EXPECT_THAT(tpm_->Info(), IsOk()); }
 //
-// Contract: a TestTpm stops its TPM and a fixture removes its folder, whatever the test did with them. A step that
-// fails is a fatal failure of the test. A recorder comes with measure/record/recorder_testing.h.
+// Contract: a TestTpm stops its TPM and a fixture removes its folder, whatever the test did with them. A step
+// that fails is a fatal failure of the test. A recorder comes with measure/record/recorder_testing.h.
 #pragma once
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
-#include <filesystem>
 #include <memory>
 #include <string>
 
+#include "base/folder_testing.h"
 #include "base/result_testing.h"
 #include "tpm/software_tpm.h"
 #include "tpm/tpm.h"
@@ -31,12 +30,11 @@ struct TestTpm {
     options = {.state_dir = dir + "/state", .run_dir = dir + "/run", .preload = "", .ca_dir = ca_dir};
     Start();
   }
-  // Again, after Stop(): its PCRs are zero then.
+  // Again; connections stay the caller's to make.
   void Start() {
     auto started = SoftwareTpm::Start(options);
     ASSERT_THAT(started, IsOk());
     swtpm = *started;
-    Connect();
   }
   void Connect() {
     tpm.reset();
@@ -46,37 +44,32 @@ struct TestTpm {
   }
   void Stop() {
     tpm.reset();
+    if (options.run_dir.empty()) return;  // never started
     EXPECT_THAT(swtpm.Stop(), IsOk());
+  }
+  // Its PCRs are zero then.
+  void Reset() {
+    Stop();
+    ASSERT_NO_FATAL_FAILURE(Start());
+    Connect();
   }
   SoftwareTpmOptions options;
   SoftwareTpm swtpm;
   std::unique_ptr<Tpm> tpm;
 };
 
-// A test's folder, removed with what is in it.
-class FolderTest : public ::testing::Test {
- protected:
-  void SetUp() override {
-    std::string name = "/tmp/assay-test.XXXXXX";  // short: sockets lie in it
-    ASSERT_NE(mkdtemp(name.data()), nullptr);
-    dir_ = name;
-  }
-  void TearDown() override {
-    if (!dir_.empty()) std::filesystem::remove_all(dir_);
-  }
-  std::string dir_;
-};
-
 class SoftwareTpmTest : public FolderTest {
  protected:
   void SetUp() override {
     ASSERT_NO_FATAL_FAILURE(FolderTest::SetUp());
-    machine_.Start(dir_);
+    ASSERT_NO_FATAL_FAILURE(machine_.Start(dir_, certified_ ? dir_ + "/ca" : ""));
+    machine_.Connect();
   }
   void TearDown() override {
     machine_.Stop();
     FolderTest::TearDown();
   }
+  bool certified_ = false;  // set before SetUp(): by a CA in dir_/ca
   TestTpm machine_;
   SoftwareTpm& swtpm_ = machine_.swtpm;
   std::unique_ptr<Tpm>& tpm_ = machine_.tpm;

@@ -18,8 +18,8 @@
 #include "base/result_testing.h"
 #include "list/list.h"
 #include "measure/fanotify/fanotify.h"
+#include "measure/record/recorder_testing.h"
 #include "measure/system/mount_testing.h"
-#include "tpm/software_tpm.h"
 
 namespace assay::measure {
 namespace {
@@ -43,43 +43,29 @@ int OpenAndClose(const std::string& path, int flags = O_RDONLY) {
   return 0;
 }
 
-class FanotifyTest : public ::testing::Test {
+class FanotifyTest : public RecordingTest {
  protected:
   static void SetUpTestSuite() { EnterPrivateMounts(); }
   void SetUp() override {
-    char name[] = "/tmp/assay-fan.XXXXXX";
-    dir_ = mkdtemp(name);
+    ASSERT_NO_FATAL_FAILURE(RecordingTest::SetUp());
     chmod(dir_.c_str(), 0755);
     fs_ = dir_ + "/fs";
     std::filesystem::create_directory(fs_);
     // Its own directory as a mount of its own, on the disk's real file system.
     ASSERT_EQ(mount(fs_.c_str(), fs_.c_str(), nullptr, MS_BIND, nullptr), 0);
     options_.mounts = {fs_};
-    auto started =
-        tpm::SoftwareTpm::Start({.state_dir = dir_ + "/state", .run_dir = dir_ + "/run", .preload = ""});
-    ASSERT_THAT(started, IsOk());
-    swtpm_ = *started;
-    auto tpm = tpm::Tpm::Connect(swtpm_.tcti());
-    ASSERT_THAT(tpm, IsOk());
-    tpm_ = std::move(*tpm);
-    RecorderOptions recorder;
-    recorder.dir = dir_ + "/list";
-    recorder.synchronous = true;
-    recorder.fault = [this](std::string_view) -> Result<> {
+    recorder_options_.synchronous = true;
+    recorder_options_.fault = [this](std::string_view) -> Result<> {
       while (hold_) usleep(1000);
       return {};
     };
-    auto opened = Recorder::Open(recorder, *tpm_);
-    ASSERT_THAT(opened, IsOk());
-    recorder_ = std::move(*opened);
+    OpenRecorder();
   }
   void TearDown() override {
     engine_.reset();
     recorder_.reset();
-    tpm_.reset();
-    EXPECT_THAT(swtpm_.Stop(), IsOk());
     umount2(fs_.c_str(), MNT_DETACH);
-    std::filesystem::remove_all(dir_);
+    RecordingTest::TearDown();
   }
   void Start() {
     auto engine = StartFanotify(options_, *recorder_);
@@ -122,11 +108,8 @@ class FanotifyTest : public ::testing::Test {
     for (const auto& [p, digest] : NewEntries()) n += p == path ? 1 : 0;
     return n;
   }
-  std::string dir_, fs_;
-  tpm::SoftwareTpm swtpm_;
-  std::unique_ptr<tpm::Tpm> tpm_;
+  std::string fs_;
   std::atomic<bool> hold_ = false;  // the recorder waits while it is set
-  std::unique_ptr<Recorder> recorder_;
   EngineOptions options_;
   std::unique_ptr<Engine> engine_;
   std::size_t seen_ = 0;

@@ -12,13 +12,10 @@ namespace assay::measure {
 namespace {
 
 // A kernel whose list is a file that the test appends to, and whose PCR is the software TPM's.
-class KernelListTest : public RecorderTest {
+class KernelListTest : public RecordingTest {
  protected:
   void SetUp() override {
-    RecorderTest::SetUp();
-    auto tpm = tpm::Tpm::Connect(swtpm_.tcti());
-    ASSERT_THAT(tpm, IsOk());
-    tpm_ = std::move(*tpm);
+    ASSERT_NO_FATAL_FAILURE(RecordingTest::SetUp());
     Append("boot_aggregate", "firmware");
     Append("/sbin/init", "init");
   }
@@ -70,9 +67,6 @@ TEST_F(KernelListTest, ServesTheListInTheSha256Bank) {
     if (per_bank) {
       ASSERT_THAT(ReadFile(Path(), 1 << 20), IsOk());
       ResetTpm();
-      auto tpm = tpm::Tpm::Connect(swtpm_.tcti());
-      ASSERT_THAT(tpm, IsOk());
-      tpm_ = std::move(*tpm);
       per_bank_ = true;
       Append("boot_aggregate", "firmware");
       Append("/sbin/init", "init");

@@ -23,8 +23,8 @@
 #include "base/result_testing.h"
 #include "list/list.h"
 #include "measure/node/fs.h"
+#include "measure/record/recorder_testing.h"
 #include "measure/system/mount_testing.h"
-#include "tpm/software_tpm.h"
 
 namespace assay::measure {
 namespace {
@@ -36,8 +36,6 @@ constexpr int kMany = 100'000;
 #endif
 constexpr std::size_t kAll = std::size_t{1} << 30;
 constexpr char kPolicy[] = "measure func=BPRM_CHECK\n";
-
-Digest DigestOf(std::string_view s) { return Hash(HashAlg::kSha256, AsBytes(s)); }
 
 // Another process with other rights. Its exit code.
 template <typename Body>
@@ -52,30 +50,23 @@ int InChild(Body body, uid_t uid = 0) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-class FsTest : public ::testing::Test {
+class FsTest : public RecordingTest {
  protected:
   static void SetUpTestSuite() { EnterPrivateMounts(); }
   void SetUp() override {
-    char name[] = "/tmp/assay-fs.XXXXXX";
-    dir_ = mkdtemp(name);
+    ASSERT_NO_FATAL_FAILURE(RecordingTest::SetUp());
     chmod(dir_.c_str(), 0755);
     point_ = dir_ + "/ima";
-    auto started =
-        tpm::SoftwareTpm::Start({.state_dir = dir_ + "/state", .run_dir = dir_ + "/run", .preload = ""});
-    ASSERT_THAT(started, IsOk());
-    swtpm_ = *started;
-    recorder_options_.dir = dir_ + "/list";
     recorder_options_.synchronous = true;
   }
   void TearDown() override {
     Close();
-    EXPECT_THAT(swtpm_.Stop(), IsOk());
     umount2(point_.c_str(), MNT_DETACH);
-    std::filesystem::remove_all(dir_);
+    RecordingTest::TearDown();
   }
   Result<> TryStart() {
-    ASSAY_ASSIGN(tpm_, tpm::Tpm::Connect(swtpm_.tcti()));
-    ASSAY_ASSIGN(recorder_, Recorder::Open(recorder_options_, *tpm_));
+    machine_.Connect();
+    ASSAY_ASSIGN(recorder_, TryOpen());
     options_.mount_point = point_;
     options_.status = [] { return std::string("{\"state\":\"ok\"}\n"); };
     options_.policy = [] { return std::string(kPolicy); };
@@ -130,11 +121,7 @@ class FsTest : public ::testing::Test {
     ASSERT_THAT(recorder_->Record({DigestOf(path), path, {}}), IsOk());
   }
 
-  std::string dir_, point_;
-  tpm::SoftwareTpm swtpm_;
-  std::unique_ptr<tpm::Tpm> tpm_;
-  RecorderOptions recorder_options_;
-  std::unique_ptr<Recorder> recorder_;
+  std::string point_;
   FsOptions options_;
   std::unique_ptr<Fs> fs_;
 };

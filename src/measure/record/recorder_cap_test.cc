@@ -14,14 +14,12 @@ class RecorderCapTest : public RecorderTest {
  protected:
   void Extend(const std::function<Digest(HashAlg)>& value) {
     recorder_.reset();
-    tpm_.reset();
-    auto tpm = tpm::Tpm::Connect(swtpm_.tcti());
-    ASSERT_THAT(tpm, IsOk());
-    const auto banks = (*tpm)->ActiveBanks(10);
+    ASSERT_NO_FATAL_FAILURE(machine_.Connect());
+    const auto banks = tpm_->ActiveBanks(10);
     ASSERT_THAT(banks, IsOk());
     std::vector<Digest> extends;
     for (const HashAlg bank : *banks) extends.push_back(value(bank));
-    ASSERT_THAT((*tpm)->Extend(tpm::RawExtend::ForTest(), 10, extends), IsOk());
+    ASSERT_THAT(tpm_->Extend(tpm::RawExtend::ForTest(), 10, extends), IsOk());
   }
   void Cap() { Extend(ima::CapExtend); }
   void KernelBegins() {
@@ -69,9 +67,6 @@ TEST_F(RecorderCapTest, IsNoLicenceForOtherExtends) {
   Add("/bin/ls", "ls");
   Cap();
   Extend([](HashAlg bank) { return Digest::Filled(bank, 7); });
-  auto tpm = tpm::Tpm::Connect(swtpm_.tcti());
-  ASSERT_THAT(tpm, IsOk());
-  tpm_ = std::move(*tpm);
   const auto opened = TryOpen();
   ASSERT_THAT(opened, FailsWith("recorder.pcr-unexplained"));
 }

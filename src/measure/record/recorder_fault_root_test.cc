@@ -199,9 +199,7 @@ TEST_F(RecorderFaultTest, AConnectionThatBreaksInAnExtend) {
   auto tpm = tpm::Tpm::Connect("swtpm:path=" + front);
   ASSERT_THAT(tpm, IsOk());
   tpm_ = std::move(*tpm);
-  auto opened = Recorder::Open(options_, *tpm_);
-  ASSERT_THAT(opened, IsOk());
-  recorder_ = std::move(*opened);
+  ASSERT_NO_FATAL_FAILURE(OpenRecorder());
   std::uint64_t entries = 1, violations = 0;
   for (int i = 0; i < 4; ++i) {
     for (const auto when : {BreakingProxy::When::kBefore, BreakingProxy::When::kAfter}) {
@@ -239,7 +237,7 @@ TEST_F(RecorderFaultTest, ATpmThatWasResetMeanwhile) {
   ASSERT_THAT(swtpm_.Stop(), IsOk());
   EXPECT_THAT(recorder_->Record({DigestOf("2"), "/b", {}}), FailsWith("?57"));
   EXPECT_THAT(recorder_->Recover(), FailsWith("?58")) << "there is no TPM";
-  StartTpm();
+  machine_.Start();
   auto r = recorder_->Recover();
   ASSERT_THAT(r, FailsWith("?59"));
   EXPECT_TRUE(recorder_->State().degraded_reason.starts_with("recorder.pcr-reset"));

@@ -308,11 +308,7 @@ TEST_F(RecorderTest, AResetTpmIsNoticed) {
   Add("/a", "1");
   Add("/b", "2");
   ASSERT_THAT(recorder_->Flush(), IsOk());
-  Close();
-  tpm_.reset();
-  ASSERT_THAT(swtpm_.Stop(), IsOk());
-  StartTpm();
-  tpm_ = std::move(*tpm::Tpm::Connect(swtpm_.tcti()));
+  ResetTpm();
   auto opened = TryOpen();
   ASSERT_THAT(opened, FailsWith("recorder.pcr-reset"));
   options_.allow_retire = true;

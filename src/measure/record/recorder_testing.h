@@ -1,63 +1,63 @@
-// Internal, for tests: a recorder with a software TPM of its own in a temporary folder.
+// For tests: a recorder that extends a software TPM of the test's own, in a temporary folder.
+//
+//   class NodeTest : public RecordingTest {};
+//   TEST_F(NodeTest, X) { OpenRecorder(); EXPECT_THAT(recorder_->Record(...), IsOk()); }
 #pragma once
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "base/mapped.h"
-#include "base/result_testing.h"
 #include "list/list.h"
 #include "measure/record/recorder.h"
-#include "tpm/software_tpm.h"
+#include "tpm/tpm_testing.h"
 
 namespace assay::measure {
 
 inline Digest DigestOf(std::string_view s) { return Hash(HashAlg::kSha256, AsBytes(s)); }
 
-class RecorderTest : public ::testing::Test {
+// The recorder opens with recorder_options_; its list is in dir_/list.
+class RecordingTest : public tpm::SoftwareTpmTest {
  protected:
   void SetUp() override {
-    char name[] = "/tmp/assay-rec.XXXXXX";
-    dir_ = mkdtemp(name);
-    StartTpm();
-    options_.dir = dir_ + "/list";
-    options_.known = [](const Digest& d) { return d.view()[0] < 0x80; };
+    ASSERT_NO_FATAL_FAILURE(SoftwareTpmTest::SetUp());
+    recorder_options_.dir = dir_ + "/list";
   }
   void TearDown() override {
     recorder_.reset();
-    tpm_.reset();
-    EXPECT_THAT(swtpm_.Stop(), IsOk());
-    std::filesystem::remove_all(dir_);
+    SoftwareTpmTest::TearDown();
   }
-  void StartTpm() {
-    auto started =
-        tpm::SoftwareTpm::Start({.state_dir = dir_ + "/state", .run_dir = dir_ + "/run", .preload = ""});
-    ASSERT_THAT(started, IsOk());
-    swtpm_ = *started;
-  }
-  void Open() {
-    tpm_.reset();
-    auto tpm = tpm::Tpm::Connect(swtpm_.tcti());
-    ASSERT_THAT(tpm, IsOk());
-    tpm_ = std::move(*tpm);
-    auto opened = Recorder::Open(options_, *tpm_);
+  Result<std::unique_ptr<Recorder>> TryOpen() { return Recorder::Open(recorder_options_, *tpm_); }
+  void OpenRecorder() {
+    auto opened = TryOpen();
     ASSERT_THAT(opened, IsOk());
     recorder_ = std::move(*opened);
   }
-  Result<std::unique_ptr<Recorder>> TryOpen() { return Recorder::Open(options_, *tpm_); }
-  void Close() { recorder_.reset(); }
-  // Stops the TPM and starts it again: its PCRs are zero then.
+  // PCRs are zero then.
   void ResetTpm() {
     recorder_.reset();
-    tpm_.reset();
-    ASSERT_THAT(swtpm_.Stop(), IsOk());
-    StartTpm();
+    machine_.Reset();
   }
+  RecorderOptions recorder_options_;
+  std::unique_ptr<Recorder> recorder_;
+};
+
+// For tests of the recorder itself. Digests below 80... are known.
+class RecorderTest : public RecordingTest {
+ protected:
+  void SetUp() override {
+    ASSERT_NO_FATAL_FAILURE(RecordingTest::SetUp());
+    options_.known = [](const Digest& d) { return d.view()[0] < 0x80; };
+    tpm_.reset();  // Open() connects
+  }
+  void Open() {
+    ASSERT_NO_FATAL_FAILURE(machine_.Connect());
+    OpenRecorder();
+  }
+  void Close() { recorder_.reset(); }
   Recorded Add(std::string_view path, std::string_view content) {
     auto r = recorder_->Record({DigestOf(content), std::string(path), {}});
     EXPECT_THAT(r, IsOk());
@@ -100,11 +100,7 @@ class RecorderTest : public ::testing::Test {
     }
     return paths;
   }
-  std::string dir_;
-  tpm::SoftwareTpm swtpm_;
-  std::unique_ptr<tpm::Tpm> tpm_;
-  RecorderOptions options_;
-  std::unique_ptr<Recorder> recorder_;
+  RecorderOptions& options_ = recorder_options_;
 };
 
 }  // namespace assay::measure
