@@ -3,8 +3,8 @@
 //   class ListTest : public FolderTest {};
 //   TEST_F(ListTest, IsWritten) { EXPECT_THAT(Write(dir_ + "/list"), IsOk()); }
 //
-// Contract: SetUp() makes it with mode 0700, TearDown() removes it with what is in it. Its name is short, so that
-// sockets can lie in it.
+// Contract: SetUp() makes it with mode 0700, TearDown() removes it with what is in it. Its name is short, so
+// that sockets can lie in it.
 #pragma once
 
 #include <gtest/gtest.h>
