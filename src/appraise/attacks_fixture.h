@@ -15,10 +15,10 @@
 #include "appraise/result.h"
 #include "appraise/synthetic.h"
 #include "attest/collector.h"
+#include "base/result_testing.h"
 #include "list/list.h"
-#include "measure/record/recorder.h"
+#include "measure/record/recorder_testing.h"
 #include "tpm/run_key.h"
-#include "tpm/software_tpm.h"
 
 namespace assay::appraise {
 
@@ -43,13 +43,13 @@ class References : public ReferenceValues {
   std::map<std::string, Origin> by_path_;
 };
 
-class AttacksTest : public ::testing::Test {
+class AttacksTest : public measure::RecordingTest {
  protected:
   void SetUp() override {
-    char name[] = "/tmp/assay-attacks.XXXXXX";
-    dir_ = mkdtemp(name);
-    StartTpm();
-    if (!HasFatalFailure()) Start();
+    ASSERT_NO_FATAL_FAILURE(RecordingTest::SetUp());
+    recorder_options_.allow_retire = true;
+    recorder_options_.known = [](const Digest& d) { return d.view()[0] < 0x40; };
+    Start();
     if (HasFatalFailure()) return;
     policy_.allow_software_tpm = true;
     policy_.allow_first_use = true;
@@ -63,36 +63,20 @@ class AttacksTest : public ::testing::Test {
     collector_.reset();
     recorder_.reset();
     run_key_.reset();
-    tpm_.reset();
-    EXPECT_TRUE(swtpm_.Stop());
-    std::filesystem::remove_all(dir_);
+    RecordingTest::TearDown();
   }
   static std::string Content(int i) { return "content " + std::to_string(i); }
   static std::string Path(int i) { return "/usr/bin/p" + std::to_string(i); }
 
-  void StartTpm() {
-    auto started =
-        tpm::SoftwareTpm::Start({.state_dir = dir_ + "/state", .run_dir = dir_ + "/run", .preload = ""});
-    ASSERT_TRUE(started) << started.error().Message();
-    swtpm_ = *started;
-  }
   // The attester's start, with its own records as assayd writes them.
   void Start(std::uint64_t run = 1) {
     collector_.reset();
     recorder_.reset();
     run_key_.reset();
-    auto tpm = tpm::Tpm::Connect(swtpm_.tcti());
-    ASSERT_TRUE(tpm) << tpm.error().Message();
-    tpm_ = std::move(*tpm);
-    measure::RecorderOptions options = options_;
-    options.dir = dir_ + "/list";
-    options.allow_retire = true;
-    options.known = [](const Digest& d) { return d.view()[0] < 0x40; };
-    auto recorder = measure::Recorder::Open(options, *tpm_);
-    ASSERT_TRUE(recorder) << recorder.error().Message();
-    recorder_ = std::move(*recorder);
+    ASSERT_NO_FATAL_FAILURE(machine_.Connect());
+    ASSERT_NO_FATAL_FAILURE(OpenRecorder());
     auto run_key = tpm::RunKey::Create(*tpm_);
-    ASSERT_TRUE(run_key) << run_key.error().Message();
+    ASSERT_THAT(run_key, IsOk());
     run_key_ = std::move(*run_key);
     RecordOwn("assay-start", {{"version", "0.1.0"},
                               {"pid", 1},
@@ -111,17 +95,17 @@ class AttacksTest : public ::testing::Test {
     collect.engine = [] { return std::pair<std::string, std::string>("fanotify", "ok"); };
     collect.run = [this](ByteView statement) { return run_key_->Sign(statement); };
     auto collector = attest::Collector::Create(std::move(collect), *recorder_, *tpm_, tpm::AkKind::kEccP256);
-    ASSERT_TRUE(collector) << collector.error().Message();
+    ASSERT_THAT(collector, IsOk());
     collector_ = std::move(*collector);
   }
   void Record(const std::string& content, const std::string& path) {
     auto r = recorder_->Record(
         {DigestOf(content), path, {.time_ms = 1, .pid = 2, .uid = 3, .comm = "sh", .hook = "exec"}});
-    ASSERT_TRUE(r) << r.error().Message();
+    ASSERT_THAT(r, IsOk());
   }
   void RecordOwn(const std::string& name, const nlohmann::json& content) {
     auto r = recorder_->RecordBuffer(name, AsBytes(content.dump()), {});
-    ASSERT_TRUE(r) << r.error().Message();
+    ASSERT_THAT(r, IsOk());
   }
 
   evidence::Evidence Collect(const evidence::Binding& binding = {"unix", {}},
@@ -131,7 +115,7 @@ class AttacksTest : public ::testing::Test {
     c.first_record = first_;
     if (!selection.empty()) c.selection = *tpm::ParseSelectionText(selection);
     auto e = collector_->Collect(c, binding, level_);
-    EXPECT_TRUE(e) << e.error().Message();
+    EXPECT_THAT(e, IsOk());
     return e ? *e : evidence::Evidence{};
   }
   Appraisal Judge(const evidence::Evidence& e) {
@@ -172,13 +156,8 @@ class AttacksTest : public ::testing::Test {
     return ima::EncodeRecord(10, ima::TemplateDigest(HashAlg::kSha256, "ima-ng", data), "ima-ng", data);
   }
 
-  std::string dir_;
-  tpm::SoftwareTpm swtpm_;
-  std::unique_ptr<tpm::Tpm> tpm_;
   std::unique_ptr<tpm::RunKey> run_key_;
-  std::unique_ptr<measure::Recorder> recorder_;
   std::unique_ptr<attest::Collector> collector_;
-  measure::RecorderOptions options_;
   References references_;
   Policy policy_;
   HostState host_;

@@ -1,6 +1,7 @@
 // What an attacker may try with a quote: each is refused by its own name. A real recorder and TPM make the
 // evidence; a key of the test's own signs what no TPM would.
 #include "appraise/attacks_fixture.h"
+#include "base/result_testing.h"
 
 namespace assay::appraise {
 namespace {
@@ -12,7 +13,7 @@ TEST_F(AttacksTest, HonestEvidenceIsTrustedAndGoesOnFromWhereItWas) {
   host_ = a.host;
   const auto text = EncodeHostState(host_);
   auto parsed = ParseHostState(text);
-  ASSERT_TRUE(parsed) << parsed.error().Message();
+  ASSERT_THAT(parsed, IsOk());
   EXPECT_EQ(EncodeHostState(*parsed), text);
   host_ = *parsed;
   first_ = host_.records;
@@ -48,7 +49,7 @@ TEST_F(AttacksTest, RelayedEvidence) {
 
 TEST_F(AttacksTest, OtherAk) {
   host_ = Judge(Collect()).host;
-  ASSERT_TRUE(tpm_->Reconnect());  // a TPM has room for three keys
+  ASSERT_THAT(tpm_->Reconnect(), IsOk());  // a TPM has room for three keys
   auto other = attest::Collector::Create(
       {.event_log = "",
        .started_ms = 0,
@@ -56,7 +57,7 @@ TEST_F(AttacksTest, OtherAk) {
        .kernel_policy = "",
        .run = [this](ByteView statement) { return run_key_->Sign(statement); }},
       *recorder_, *tpm_, tpm::AkKind::kRsa2048);
-  ASSERT_TRUE(other);
+  ASSERT_THAT(other, IsOk());
   collector_ = std::move(*other);
   ExpectOnly(Judge(Collect()), {"ak.changed"});
 }
@@ -103,11 +104,8 @@ TEST_F(AttacksTest, ClaimsOrContextAltered) {
 TEST_F(AttacksTest, RebootBetweenTwoRounds) {
   host_ = Judge(Collect()).host;
   collector_.reset();
-  recorder_.reset();
   run_key_.reset();
-  tpm_.reset();
-  ASSERT_TRUE(swtpm_.Stop());
-  StartTpm();
+  ResetTpm();
   Start();
   first_ = host_.records;
   for (int i = 0; i < 40; ++i) Record(Content(i % 30), Path(i % 30));
@@ -179,7 +177,7 @@ TEST_F(AttacksTest, Entries) {
   Record("bad", "/usr/lib/bad.so");
   Record(Content(2), Path(3));
   policy_.interpreters = {Path(3)};
-  ASSERT_TRUE(recorder_->RecordViolation(measure::Violation::kToMToU, Path(4), {}));
+  ASSERT_THAT(recorder_->RecordViolation(measure::Violation::kToMToU, Path(4), {}), IsOk());
   const Appraisal a = Judge(Collect());
   ExpectOnly(a, {"entry.vulnerable", "entry.revoked", "entry.swapped", "entry.violation", "own.interpreter"});
 }
@@ -195,13 +193,13 @@ class ForgedTest : public AttacksTest {
   void Sign(evidence::Evidence& e) const {
     forger_.SignAk(e);
     const Result<Bytes> by_run = run_key_->Sign(evidence::RunStatement(e.attest));
-    EXPECT_TRUE(by_run) << by_run.error().Message();
+    EXPECT_THAT(by_run, IsOk());
     if (by_run) e.run_signature = *by_run;
   }
   // The honest quote with another selection; its other fields stay.
   static Bytes Reselected(const Bytes& attest, const tpm::PcrSelection& selection, const Digest& digest) {
     const auto q = tpm::ParseQuote(attest);
-    EXPECT_TRUE(q);
+    EXPECT_THAT(q, IsOk());
     Writer w;
     w.U32Be(0xFF544347).U16Be(0x8018);
     w.U16Be(static_cast<std::uint16_t>(q->qualified_signer.size())).Put(q->qualified_signer);

@@ -11,9 +11,9 @@
 #include "appraise/synthetic.h"
 #include "attest/collector.h"
 #include "base/fd.h"
-#include "measure/record/recorder.h"
+#include "base/result_testing.h"
+#include "measure/record/recorder_testing.h"
 #include "tpm/ek_testing.h"
-#include "tpm/software_tpm.h"
 
 namespace assay::appraise {
 namespace {
@@ -22,43 +22,33 @@ using Names = std::set<std::string>;
 constexpr std::int64_t kNow = 1'900'000'000;  // 2030
 
 // A machine with a TPM that the folder's CA certified, and an attester.
-struct Machine {
+struct Machine : tpm::TestTpm {
   Machine(const std::string& dir_in, const std::string& name, tpm::AkKind ak = tpm::AkKind::kEccP256)
       : dir(dir_in + "/" + name), ca(dir_in + "/ca"), kind(ak) {
     Boot();
   }
   ~Machine() { Halt(); }
-  Machine(const Machine&) = delete;
-  Machine& operator=(const Machine&) = delete;
   void Boot() {
-    auto started = tpm::SoftwareTpm::Start(
-        {.state_dir = dir + "/state", .run_dir = dir + "/run", .preload = "", .ca_dir = ca});
-    ASSERT_TRUE(started) << started.error().Message();
-    swtpm = *started;
-    auto connected = tpm::Tpm::Connect(swtpm.tcti());
-    ASSERT_TRUE(connected) << connected.error().Message();
-    tpm = std::move(*connected);
-    measure::RecorderOptions options;
-    options.dir = dir + "/list";
-    options.allow_retire = true;
-    auto opened = measure::Recorder::Open(options, *tpm);
-    ASSERT_TRUE(opened) << opened.error().Message();
+    ASSERT_NO_FATAL_FAILURE(Start(dir, ca));
+    ASSERT_NO_FATAL_FAILURE(Connect());
+    measure::RecorderOptions recording;
+    recording.dir = dir + "/list";
+    recording.allow_retire = true;
+    auto opened = measure::Recorder::Open(recording, *tpm);
+    ASSERT_THAT(opened, IsOk());
     recorder = std::move(*opened);
     auto made = attest::Collector::Create({}, *recorder, *tpm, kind);
-    ASSERT_TRUE(made) << made.error().Message();
+    ASSERT_THAT(made, IsOk());
     collector = std::move(*made);
   }
   void Halt() {
     collector.reset();
     recorder.reset();
     EXPECT_TRUE(!tpm || tpm->Shutdown());
-    tpm.reset();
-    EXPECT_TRUE(swtpm.Stop());
+    Stop();
   }
   std::string dir, ca;
   tpm::AkKind kind;
-  tpm::SoftwareTpm swtpm;
-  std::unique_ptr<tpm::Tpm> tpm;
   std::unique_ptr<measure::Recorder> recorder;
   std::unique_ptr<attest::Collector> collector;
 };
@@ -128,7 +118,7 @@ class EnrolmentTest : public ::testing::Test {
     c.nonce = Bytes(32, ++nonce_);
     c.first_record = first;
     const auto e = m.collector->Collect(c, kUnix, evidence::Level::kFull);
-    EXPECT_TRUE(e) << e.error().Message();
+    EXPECT_THAT(e, IsOk());
     return Appraise({.evidence = *e,
                      .binding = kUnix,
                      .nonce = c.nonce,
@@ -156,7 +146,7 @@ TEST_F(EnrolmentTest, ACertifiedTpmIsEnrolledAndPinned) {
   EXPECT_NE(ToJson(e).find("\"enrolled\":true"), std::string::npos);
   host_ = e.host;
   const auto again = ParseHostState(EncodeHostState(host_));
-  ASSERT_TRUE(again);
+  ASSERT_THAT(again, IsOk());
   EXPECT_EQ(again->identity, "certificate");
   const Appraisal a = Attest(*a_);
   EXPECT_EQ(a.verdict, Verdict::kTrusted) << Describe(a, false, false);
@@ -206,18 +196,18 @@ TEST_F(EnrolmentTest, WithoutACertificate) {
 TEST_F(EnrolmentTest, WrongCredential) {
   const evidence::Identity id = a_->collector->Identify();
   auto asked = evidence::AskToActivate(id);
-  ASSERT_TRUE(asked);
+  ASSERT_THAT(asked, IsOk());
   asked->message.credential.back() ^= 1;
-  EXPECT_EQ(a_->collector->Activate(asked->message, kUnix).error().code(), "attest.wrong-credential");
+  EXPECT_THAT(a_->collector->Activate(asked->message, kUnix), FailsWith("attest.wrong-credential"));
   // One that was recorded: the proof is for another nonce, and for another connection.
   const auto first = evidence::AskToActivate(id), second = evidence::AskToActivate(id);
   const auto proof = a_->collector->Activate(first->message, kUnix);
-  ASSERT_TRUE(proof);
-  EXPECT_TRUE(evidence::CheckProof(*first, kUnix, *proof));
-  EXPECT_EQ(evidence::CheckProof(*second, kUnix, *proof).error().code(), "ek.not-proven");
-  EXPECT_EQ(evidence::CheckProof(*first, {"tls-exporter", Bytes(32, 1)}, *proof).error().code(),
-            "ek.not-proven");
-  EXPECT_EQ(evidence::CheckProof(*first, kUnix, {}).error().code(), "ek.not-proven");
+  ASSERT_THAT(proof, IsOk());
+  EXPECT_THAT(evidence::CheckProof(*first, kUnix, *proof), IsOk());
+  EXPECT_THAT(evidence::CheckProof(*second, kUnix, *proof), FailsWith("ek.not-proven"));
+  EXPECT_THAT(evidence::CheckProof(*first, {"tls-exporter", Bytes(32, 1)}, *proof),
+              FailsWith("ek.not-proven"));
+  EXPECT_THAT(evidence::CheckProof(*first, kUnix, {}), FailsWith("ek.not-proven"));
 }
 
 TEST_F(EnrolmentTest, AkOfAnotherTpm) {
@@ -264,7 +254,7 @@ TEST_F(EnrolmentTest, EkThatIsNoneOfTheTemplates) {
 
 TEST_F(EnrolmentTest, ChainsThatAreExpiredSelfMadeOrOfNoUse) {
   const tpm::TestCa ca, other("test root");  // one name, two keys
-  ASSERT_TRUE(trust_.AddCertificates(ca.pem()));
+  ASSERT_THAT(trust_.AddCertificates(ca.pem()), IsOk());
   ExpectOnly(Run(Recertified(ca), *a_), {});
   ExpectOnly(Run(Recertified(other), *a_), {"ek.untrusted-chain"});
   evidence::Identity own = Recertified(other);  // brings its own root along
@@ -284,8 +274,8 @@ TEST_F(EnrolmentTest, ChainsThatAreExpiredSelfMadeOrOfNoUse) {
 
 TEST_F(EnrolmentTest, RevokedCertificates) {
   const tpm::TestCa ca;
-  ASSERT_TRUE(trust_.AddCertificates(ca.pem()));
-  ASSERT_TRUE(trust_.AddCrls(ca.Crl(7)));
+  ASSERT_THAT(trust_.AddCertificates(ca.pem()), IsOk());
+  ASSERT_THAT(trust_.AddCrls(ca.Crl(7)), IsOk());
   ExpectOnly(Run(Recertified(ca), *a_), {});
   ExpectOnly(Run(Recertified(ca, {.serial = 7}), *a_), {"ek.certificate-revoked"});
   ExpectOnly(Run(a_->collector->Identify(), *a_), {});  // that CA has no CRL
@@ -295,8 +285,8 @@ TEST_F(EnrolmentTest, RevokedCertificates) {
   ASSERT_TRUE(old.AddCertificates(ca.pem()) && old.AddCrls(ca.Crl(7, 1'700'000'000, kNow - 1)));
   const evidence::Identity id = Recertified(ca);
   EXPECT_EQ(Of(Enrol(Ask(id, *a_, old), host_, policy_).findings), Names{"ek.no-crl"});
-  EXPECT_FALSE(old.AddCrls("nothing"));
-  EXPECT_FALSE(old.AddCertificates("nothing"));
+  EXPECT_THAT(old.AddCrls("nothing"), FailsWith("?23"));
+  EXPECT_THAT(old.AddCertificates("nothing"), FailsWith("?24"));
 }
 
 TEST_F(EnrolmentTest, AnotherTpmAfterEnrolment) {
@@ -312,20 +302,15 @@ TEST_F(EnrolmentTest, AnotherTpmAfterEnrolment) {
 // does, and would sign anything.
 TEST_F(EnrolmentTest, AkOfTheTpmThatIsNotRestricted) {
   const std::string dir = dir_ + "/free";
-  auto started = tpm::SoftwareTpm::Start(
-      {.state_dir = dir + "/state", .run_dir = dir + "/run", .preload = "", .ca_dir = dir_ + "/ca"});
-  ASSERT_TRUE(started) << started.error().Message();
-  struct Stopped {
-    ~Stopped() { EXPECT_TRUE(swtpm.Stop()); }
-    tpm::SoftwareTpm swtpm;
-  } running{*started};
+  tpm::TestTpm running;
+  ASSERT_NO_FATAL_FAILURE(running.Start(dir, dir_ + "/ca"));
   const tpm::SoftwareTpm& swtpm = running.swtpm;
   evidence::Identity id;
   {
     auto tpm = tpm::Tpm::Connect(swtpm.tcti());
-    ASSERT_TRUE(tpm);
+    ASSERT_THAT(tpm, IsOk());
     const auto ek = (*tpm)->Identity();
-    ASSERT_TRUE(ek);
+    ASSERT_THAT(ek, IsOk());
     id.ek_public = ek->public_area;
     id.ek_certificate = ek->certificate;
   }
@@ -339,10 +324,10 @@ TEST_F(EnrolmentTest, AkOfTheTpmThatIsNotRestricted) {
             0);
   ASSERT_EQ(tool("tpm2_readpublic -c ak.ctx -f tpmt -o ak.pub"), 0);
   const auto ak = ReadFile(dir + "/ak.pub", 4096);
-  ASSERT_TRUE(ak);
+  ASSERT_THAT(ak, IsOk());
   id.ak_public = *ak;
   const auto asked = evidence::AskToActivate(id);
-  ASSERT_TRUE(asked) << asked.error().Message();
+  ASSERT_THAT(asked, IsOk());
   const Bytes file = Writer()  // as tpm2-tools keep a credential
                          .U32Be(0xBADCC0DE)
                          .U32Be(1)
@@ -351,7 +336,7 @@ TEST_F(EnrolmentTest, AkOfTheTpmThatIsNotRestricted) {
                          .U16Be(static_cast<std::uint16_t>(asked->message.secret.size()))
                          .Put(asked->message.secret)
                          .Take();
-  ASSERT_TRUE(WriteFileAtomic(dir + "/credential", file));
+  ASSERT_THAT(WriteFileAtomic(dir + "/credential", file), IsOk());
   ASSERT_EQ(tool("tpm2_flushcontext -t"), 0);  // no resource manager does it
   ASSERT_EQ(tool("tpm2_startauthsession --policy-session -S session.ctx"), 0);
   ASSERT_EQ(tool("tpm2_policysecret -S session.ctx -c e"), 0);
@@ -359,11 +344,11 @@ TEST_F(EnrolmentTest, AkOfTheTpmThatIsNotRestricted) {
       tool("tpm2_activatecredential -c ak.ctx -C 0x81010001 -i credential -o opened -P session:session.ctx"),
       0);
   const auto opened = ReadFile(dir + "/opened", 4096);
-  ASSERT_TRUE(opened);
+  ASSERT_THAT(opened, IsOk());
   EXPECT_EQ(*opened, asked->secret);
   const Bytes proof =
       evidence::EnrolProof(*opened, asked->message.nonce, kUnix, asked->ak_name, asked->ek_name);
-  EXPECT_TRUE(evidence::CheckProof(*asked, kUnix, proof));
+  EXPECT_THAT(evidence::CheckProof(*asked, kUnix, proof), IsOk());
   const Enrolment e =
       Enrol({.identity = id, .proven = true, .why = "", .trust = trust_, .now_s = kNow}, host_, policy_);
   ExpectOnly(e, {"ak.not-restricted"});

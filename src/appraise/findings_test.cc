@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/fd.h"
+#include "base/result_testing.h"
 
 namespace assay::appraise {
 namespace {
@@ -24,7 +25,7 @@ bool IsName(std::string_view s) {
 std::set<std::string> NamesIn(const std::filesystem::path& file, std::string_view before,
                               std::string_view after) {
   const Result<Bytes> text = ReadFile(file, 1 << 20);
-  EXPECT_TRUE(text) << file;
+  EXPECT_THAT(text, IsOk()) << file;
   std::set<std::string> names;
   if (!text) return names;
   const std::string_view content = AsText(*text);

@@ -1,5 +1,6 @@
 // What an attacker may try with a list: each is refused by its own name.
 #include "appraise/attacks_fixture.h"
+#include "base/result_testing.h"
 
 namespace assay::appraise {
 namespace {
@@ -59,7 +60,7 @@ TEST_F(ListAttacksTest, NeighboursReordered) {
 
 TEST_F(ListAttacksTest, PcrExtendedByHand) {
   const std::vector<Digest> extended{Hash(HashAlg::kSha256, AsBytes("by hand"))};
-  ASSERT_TRUE(tpm_->Extend(tpm::RawExtend::ForTest(), 10, extended));
+  ASSERT_THAT(tpm_->Extend(tpm::RawExtend::ForTest(), 10, extended), IsOk());
   ExpectOnly(Judge(Collect()), {"list.foreign-extend"});
 }
 
@@ -91,7 +92,7 @@ TEST_F(ListAttacksTest, RecordsOfAnotherPcr) {
 }
 
 TEST_F(ListAttacksTest, FullList) {
-  options_.max_records = 40;
+  recorder_options_.max_records = 40;
   Start(2);
   for (int i = 0; i < 40; ++i) Record("more " + std::to_string(i), Path(i % 30));
   policy_.allow_gaps = true;

@@ -5,6 +5,7 @@
 #include "appraise/result.h"
 #include "appraise/synthetic.h"
 #include "appraise/synthetic_boot.h"
+#include "base/result_testing.h"
 #include "list/cap.h"
 
 namespace assay::appraise {
@@ -243,7 +244,7 @@ TEST(HostStateVersion, WithoutRunKeysTheListIsAskedForAgain) {
   ASSERT_NE(at, std::string::npos);
   text.replace(at, 12, "\"version\": 2");
   const auto old = ParseHostState(text);
-  ASSERT_TRUE(old) << old.error().Message();
+  ASSERT_THAT(old, IsOk());
   EXPECT_EQ(old->ak_name, "000b");
   EXPECT_EQ(old->rounds, 3U);
   EXPECT_EQ(old->records, 0U);

@@ -6,6 +6,7 @@
 
 #include <thread>
 
+#include "base/result_testing.h"
 #include "channel/stream.h"
 #include "channel/tls.h"
 
@@ -34,7 +35,7 @@ TEST(NetRequests, GoBothWays) {
   const Bytes wire = EncodeNetRequest(Sample());
   EXPECT_EQ(wire.size(), 158U);
   const auto q = ParseNetRequest(wire);
-  ASSERT_TRUE(q) << q.error().Message();
+  ASSERT_THAT(q, IsOk());
   const auto& c = std::get<evidence::Challenge>(q->question);
   EXPECT_EQ(c.selection, std::get<evidence::Challenge>(Sample().question).selection);
   EXPECT_EQ(c.first_record, 4U);
@@ -44,7 +45,8 @@ TEST(NetRequests, GoBothWays) {
 
 TEST(NetRequests, EveryOtherFormIsAnErrorWithItsOffset) {
   const Bytes wire = EncodeNetRequest(Sample());
-  for (std::size_t n = 0; n < wire.size(); ++n) EXPECT_FALSE(ParseNetRequest(ByteView(wire).first(n)));
+  for (std::size_t n = 0; n < wire.size(); ++n)
+    EXPECT_THAT(ParseNetRequest(ByteView(wire).first(n)), FailsWith("?40"));
   const auto with = [&](std::size_t at, std::uint8_t byte) {
     Bytes b = wire;
     b[at] = byte;
@@ -67,16 +69,17 @@ TEST(NetRequests, EnrolmentGoesBothWays) {
   q.question = evidence::Identify{};
   Bytes wire = EncodeNetRequest(q);
   EXPECT_EQ(wire.size(), 68U);
-  ASSERT_TRUE(ParseNetRequest(wire));
+  ASSERT_THAT(ParseNetRequest(wire), IsOk());
   EXPECT_EQ(EncodeNetRequest(*ParseNetRequest(wire)), wire);
   q.question = evidence::Activate{.nonce = Bytes(evidence::kNonceSize, 1),
                                   .credential = Bytes(tpm::kMaxCredential, 2),
                                   .secret = Bytes(tpm::kMaxEncryptedSecret, 3)};
   wire = EncodeNetRequest(q);
   EXPECT_EQ(wire.size(), kNetRequestMax);
-  ASSERT_TRUE(ParseNetRequest(wire));
+  ASSERT_THAT(ParseNetRequest(wire), IsOk());
   EXPECT_EQ(EncodeNetRequest(*ParseNetRequest(wire)), wire);
-  for (std::size_t n = 0; n < wire.size(); ++n) EXPECT_FALSE(ParseNetRequest(ByteView(wire).first(n)));
+  for (std::size_t n = 0; n < wire.size(); ++n)
+    EXPECT_THAT(ParseNetRequest(ByteView(wire).first(n)), FailsWith("?41"));
   wire[101] = 0xFF;
   EXPECT_EQ(ErrorOf(wire), "parse.net-request 100") << "a credential that is too long";
   wire[101] = wire[100] = 0;
@@ -85,21 +88,21 @@ TEST(NetRequests, EnrolmentGoesBothWays) {
 
 TEST(NetReports, GoBothWays) {
   const auto ready = ParseNetReport(EncodeNetReport({.ready = true, .landlock_abi = 7, .text = ""}));
-  ASSERT_TRUE(ready);
+  ASSERT_THAT(ready, IsOk());
   EXPECT_TRUE(ready->ready);
   EXPECT_EQ(ready->landlock_abi, 7U);
   const Bytes told = EncodeNetReport({.ready = false, .landlock_abi = 0, .text = std::string(1000, 'x')});
   EXPECT_LE(told.size(), kNetReportMax);
   EXPECT_EQ(ParseNetReport(told)->text.substr(0, 3), "xxx");
   EXPECT_EQ(ParseNetAnswer(EncodeNetAnswer(77)).value(), 77U);
-  EXPECT_EQ(ParseNetAnswer(EncodeNetAnswer(evidence::kMaxEvidence + 1)).error().code(), "parse.net-answer");
+  EXPECT_THAT(ParseNetAnswer(EncodeNetAnswer(evidence::kMaxEvidence + 1)), FailsWith("parse.net-answer"));
   NetSetup setup{
       .parent = 1, .uid = 2, .gid = 3, .slots = 4, .timeout_ms = 5, .certificate_pem = "c", .key_pem = "k"};
   const auto parsed = ParseNetSetup(EncodeNetSetup(setup));
-  ASSERT_TRUE(parsed);
+  ASSERT_THAT(parsed, IsOk());
   EXPECT_EQ(parsed->key_pem, "k");
   setup.slots = kMaxSlots + 1;
-  EXPECT_EQ(ParseNetSetup(EncodeNetSetup(setup)).error().code(), "parse.net-setup");
+  EXPECT_THAT(ParseNetSetup(EncodeNetSetup(setup)), FailsWith("parse.net-setup"));
 }
 
 TEST(Packets, AreWholeOrErrors) {
@@ -107,13 +110,13 @@ TEST(Packets, AreWholeOrErrors) {
   ASSERT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0);
   const UniqueFd a(fds[0]);
   UniqueFd b(fds[1]);
-  ASSERT_TRUE(SendPacket(b.get(), Bytes(kNetChunk, 1)));
+  ASSERT_THAT(SendPacket(b.get(), Bytes(kNetChunk, 1)), IsOk());
   EXPECT_EQ(ReceivePacket(a.get(), kNetChunk)->size(), kNetChunk);
-  ASSERT_TRUE(SendPacket(b.get(), Bytes(11, 1)));
-  EXPECT_EQ(ReceivePacket(a.get(), 10).error().code(), "parse.packet");
+  ASSERT_THAT(SendPacket(b.get(), Bytes(11, 1)), IsOk());
+  EXPECT_THAT(ReceivePacket(a.get(), 10), FailsWith("parse.packet"));
   b.Reset();
-  EXPECT_EQ(ReceivePacket(a.get(), 10).error().code(), "inner.closed");
-  EXPECT_EQ(SendPacket(a.get(), Bytes(1)).error().code(), "inner.closed");
+  EXPECT_THAT(ReceivePacket(a.get(), 10), FailsWith("inner.closed"));
+  EXPECT_THAT(SendPacket(a.get(), Bytes(1)), FailsWith("inner.closed"));
 }
 
 TEST(Deadlines, AreEarnedByProgressButNotSaved) {
@@ -124,7 +127,7 @@ TEST(Deadlines, AreEarnedByProgressButNotSaved) {
   EXPECT_LE(d.RemainingMs(), 1000);
   channel::Deadline over(0s);
   EXPECT_EQ(over.RemainingMs(), 0);
-  EXPECT_EQ(over.Wait(0, 0).error().code(), "attest.timeout");
+  EXPECT_THAT(over.Wait(0, 0), FailsWith("attest.timeout"));
 }
 
 TEST(Tls, AStalledWriterIsTimedOut) {
@@ -138,16 +141,16 @@ TEST(Tls, AStalledWriterIsTimedOut) {
   const Digest pin = CertificateFingerprint(CertificateFromPem(own.certificate_pem).value().get());
   std::thread client([&] {
     const SslCtxPtr context = channel::TlsClientContext(own).value();
-    EXPECT_TRUE(channel::TlsStream::Connect(context.get(), left.get(), pin, channel::Deadline(30s)));
+    EXPECT_THAT(channel::TlsStream::Connect(context.get(), left.get(), pin, channel::Deadline(30s)), IsOk());
   });
   const SslCtxPtr context = channel::TlsServerContext(own).value();
   auto tls = channel::TlsStream::Accept(context.get(), right.get(), channel::Deadline(30s));
   client.join();
-  ASSERT_TRUE(tls) << tls.error().Message();
+  ASSERT_THAT(tls, IsOk());
   EXPECT_EQ(tls->peer(), pin);
   EXPECT_EQ(tls->exporter().size(), 32U);
   channel::Deadline deadline(200ms);
-  EXPECT_EQ(tls->Write(Bytes(8 << 20, 1), deadline).error().code(), "attest.timeout");
+  EXPECT_THAT(tls->Write(Bytes(8 << 20, 1), deadline), FailsWith("attest.timeout"));
 }
 
 TEST(Descriptors, TravelInOnePacket) {

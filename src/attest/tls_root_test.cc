@@ -24,11 +24,11 @@
 #include "attest/sandbox.h"
 #include "attest/server.h"
 #include "base/log.h"
+#include "base/result_testing.h"
 #include "channel/client.h"
 #include "channel/stream.h"
 #include "channel/tls.h"
-#include "measure/record/recorder.h"
-#include "tpm/software_tpm.h"
+#include "measure/record/recorder_testing.h"
 
 namespace assay::attest {
 namespace {
@@ -56,31 +56,20 @@ std::string StatusLine(pid_t pid, const std::string& name) {
 }
 
 // One attester for all tests: software TPM, recorder with a few records, server with a network process.
-class TlsTest : public ::testing::Test {
+class TlsTest : public measure::RecordingTest {
  protected:
   void SetUp() override {
     log::Init({.level = log::Level::kOff, .json = false, .file = ""});
-    char name[] = "/tmp/assay-tls.XXXXXX";
-    dir_ = mkdtemp(name);
-    auto swtpm =
-        tpm::SoftwareTpm::Start({.state_dir = dir_ + "/state", .run_dir = dir_ + "/run", .preload = ""});
-    ASSERT_TRUE(swtpm) << swtpm.error().Message();
-    swtpm_ = *swtpm;
-    auto tpm = tpm::Tpm::Connect(swtpm_.tcti());
-    ASSERT_TRUE(tpm) << tpm.error().Message();
-    tpm_ = std::move(*tpm);
-    measure::RecorderOptions recording;
-    recording.dir = dir_ + "/list";
-    recording.kernel_list = "";
-    auto recorder = measure::Recorder::Open(recording, *tpm_);
-    ASSERT_TRUE(recorder) << recorder.error().Message();
-    recorder_ = std::move(*recorder);
+    ASSERT_NO_FATAL_FAILURE(RecordingTest::SetUp());
+    recorder_options_.kernel_list = "";
+    ASSERT_NO_FATAL_FAILURE(OpenRecorder());
     for (int i = 0; i < 5; ++i)
-      ASSERT_TRUE(recorder_->Record({Hash(HashAlg::kSha256, AsBytes(std::to_string(i))),
+      ASSERT_THAT(recorder_->Record({Hash(HashAlg::kSha256, AsBytes(std::to_string(i))),
                                      "/bin/program" + std::to_string(i),
-                                     {.time_ms = 1, .pid = 2, .uid = 3, .comm = "sh", .hook = "exec"}}));
+                                     {.time_ms = 1, .pid = 2, .uid = 3, .comm = "sh", .hook = "exec"}}),
+                  IsOk());
     auto collector = Collector::Create({}, *recorder_, *tpm_, tpm::AkKind::kEccP256);
-    ASSERT_TRUE(collector) << collector.error().Message();
+    ASSERT_THAT(collector, IsOk());
     collector_ = std::move(*collector);
     options_.listen_port = -1;
     options_.certificate_pem = attester_.certificate;
@@ -93,14 +82,11 @@ class TlsTest : public ::testing::Test {
   void TearDown() override {
     server_.reset();
     collector_.reset();
-    recorder_.reset();
-    tpm_.reset();
-    EXPECT_TRUE(swtpm_.Stop());
-    std::filesystem::remove_all(dir_);
+    RecordingTest::TearDown();
   }
   void Serve() {
     auto server = Server::Start(options_, *collector_);
-    ASSERT_TRUE(server) << server.error().Message();
+    ASSERT_THAT(server, IsOk());
     server_ = std::move(*server);
   }
   Result<channel::Answer> Ask(const Party& who, const std::string& pinned = "") {
@@ -154,10 +140,6 @@ class TlsTest : public ::testing::Test {
               lister_ = MakeParty("lister"), curious_ = MakeParty("curious"),
               stranger_ = MakeParty("stranger");
   const Bytes nonce_ = Bytes(evidence::kNonceSize, 0x11);
-  std::string dir_;
-  tpm::SoftwareTpm swtpm_;
-  std::unique_ptr<tpm::Tpm> tpm_;
-  std::unique_ptr<measure::Recorder> recorder_;
   std::unique_ptr<Collector> collector_;
   ServerOptions options_;
   std::unique_ptr<Server> server_;
@@ -166,7 +148,7 @@ class TlsTest : public ::testing::Test {
 TEST_F(TlsTest, EachSeesWhatItsLevelShows) {
   Serve();
   const Result<channel::Answer> full = Ask(verifier_);
-  ASSERT_TRUE(full) << full.error().Message();
+  ASSERT_THAT(full, IsOk());
   EXPECT_FALSE(full->evidence.list.empty());
   EXPECT_EQ(evidence::ParseContext(full->evidence.context)->size(), 5U);
   EXPECT_EQ(full->binding.type, "tls-exporter");
@@ -178,12 +160,12 @@ TEST_F(TlsTest, EachSeesWhatItsLevelShows) {
   EXPECT_FALSE(evidence::ParseClaims(full->evidence.claims)->checkpoints.empty());
 
   const Result<channel::Answer> list = Ask(lister_);
-  ASSERT_TRUE(list) << list.error().Message();
+  ASSERT_THAT(list, IsOk());
   EXPECT_EQ(list->evidence.list, full->evidence.list);
   EXPECT_TRUE(list->evidence.context.empty());
 
   const Result<channel::Answer> quote_only = Ask(curious_);
-  ASSERT_TRUE(quote_only) << quote_only.error().Message();
+  ASSERT_THAT(quote_only, IsOk());
   EXPECT_TRUE(quote_only->evidence.list.empty());
   EXPECT_TRUE(quote_only->evidence.context.empty());
   EXPECT_TRUE(quote_only->evidence.event_log.empty());
@@ -195,11 +177,11 @@ TEST_F(TlsTest, EachSeesWhatItsLevelShows) {
 TEST_F(TlsTest, LongListsTravelWhole) {
   for (int i = 0; i < 20'000; ++i) {
     const std::string path = "/opt/" + std::string(200, 'x') + std::to_string(i);
-    ASSERT_TRUE(recorder_->Record({Hash(HashAlg::kSha256, AsBytes(path)), path, {}}));
+    ASSERT_THAT(recorder_->Record({Hash(HashAlg::kSha256, AsBytes(path)), path, {}}), IsOk());
   }
   Serve();
   const Result<channel::Answer> answer = Ask(verifier_);
-  ASSERT_TRUE(answer) << answer.error().Message();
+  ASSERT_THAT(answer, IsOk());
   EXPECT_EQ(answer->evidence.list, ReadFile(dir_ + "/list/list", 64 << 20).value());
   EXPECT_EQ(evidence::ParseContext(answer->evidence.context)->size(), 20'005U);
 }
@@ -255,9 +237,9 @@ TEST_F(TlsTest, WhatIsNoChallengeIsRefusedByName) {
   // Bytes that are no TLS at all.
   const UniqueFd fd = Connect();
   channel::Deadline deadline(20s);
-  ASSERT_TRUE(channel::SendAll(fd.get(), Bytes(100'000, 0x16), deadline));
+  ASSERT_THAT(channel::SendAll(fd.get(), Bytes(100'000, 0x16), deadline), IsOk());
   EXPECT_EQ(server_->Network()->restarts, 0U);
-  EXPECT_TRUE(Ask(verifier_));
+  EXPECT_THAT(Ask(verifier_), IsOk());
 }
 
 TEST_F(TlsTest, SlowOnesMakeRoomForOthers) {
@@ -268,7 +250,7 @@ TEST_F(TlsTest, SlowOnesMakeRoomForOthers) {
   for (int i = 0; i < 12; ++i) idle.push_back(Connect());
   const auto began = std::chrono::steady_clock::now();
   const Result<channel::Answer> answer = Ask(verifier_);
-  EXPECT_TRUE(answer) << answer.error().Message();
+  EXPECT_THAT(answer, IsOk());
   EXPECT_LT(std::chrono::steady_clock::now() - began, 25s) << "served only when the others timed out";
 }
 
@@ -311,7 +293,7 @@ TEST_F(TlsTest, SilentOnesOnTheUnixSocketMakeRoomForOthers) {
   };
   const auto began = std::chrono::steady_clock::now();
   const Result<channel::Answer> answer = ask();
-  EXPECT_TRUE(answer) << answer.error().Message();
+  EXPECT_THAT(answer, IsOk());
   EXPECT_LT(std::chrono::steady_clock::now() - began, 10s);
   usleep(1'200'000);
   const pid_t another = fork();
@@ -341,7 +323,7 @@ TEST_F(TlsTest, ASlowOneIsCutOff) {
     std::this_thread::sleep_for(200ms);
   }
   EXPECT_LT(std::chrono::steady_clock::now() - began, 15s);
-  EXPECT_TRUE(Ask(verifier_));
+  EXPECT_THAT(Ask(verifier_), IsOk());
 }
 
 TEST_F(TlsTest, AKilledNetworkProcessIsReplacedAndReported) {
@@ -358,7 +340,7 @@ TEST_F(TlsTest, AKilledNetworkProcessIsReplacedAndReported) {
   EXPECT_EQ(state.restarts, 1U);
   EXPECT_NE(state.pid, first);
   EXPECT_THAT(state.last_end, ::testing::HasSubstr("killed by signal 9"));
-  EXPECT_TRUE(Ask(verifier_));
+  EXPECT_THAT(Ask(verifier_), IsOk());
 }
 
 TEST_F(TlsTest, TheNetworkProcessHasNothing) {
@@ -420,9 +402,9 @@ TEST_F(TlsTest, EachConnectionHasItsOwnBinding) {
   const SslCtxPtr context = channel::TlsServerContext({relay.certificate, relay.key}).value();
   auto tls = channel::TlsStream::Accept(context.get(), right.get(), deadline);
   verifier.join();
-  ASSERT_TRUE(tls) << tls.error().Message();
+  ASSERT_THAT(tls, IsOk());
   const Result<channel::Answer> relayed = Ask(relay);
-  ASSERT_TRUE(relayed);
+  ASSERT_THAT(relayed, IsOk());
   EXPECT_EQ(seen_by_verifier, tls->exporter());
   EXPECT_NE(seen_by_verifier, relayed->binding.value);
   const tpm::Quote quote = tpm::ParseQuote(relayed->evidence.attest).value();
@@ -432,17 +414,16 @@ TEST_F(TlsTest, EachConnectionHasItsOwnBinding) {
 
 TEST_F(TlsTest, WhatCanNotStartSaysWhy) {
   options_.net_program = dir_ + "/none";
-  EXPECT_EQ(Server::Start(options_, *collector_).error().code(), "os.posix_spawn");
+  EXPECT_THAT(Server::Start(options_, *collector_), FailsWith("os.posix_spawn"));
   options_.net_program = "/bin/true";
-  EXPECT_EQ(Server::Start(options_, *collector_).error().code(), "attest.net-start");
+  EXPECT_THAT(Server::Start(options_, *collector_), FailsWith("attest.net-start"));
   options_.net_program = std::string(ASSAY_BIN_DIR) + "/assay-net";
   options_.key_pem = stranger_.key;
   const auto wrong_key = Server::Start(options_, *collector_);
-  ASSERT_FALSE(wrong_key);
-  EXPECT_EQ(wrong_key.error().code(), "attest.net-start");
+  ASSERT_THAT(wrong_key, FailsWith("attest.net-start"));
   EXPECT_THAT(wrong_key.error().Message(), ::testing::HasSubstr("mismatch"));
   options_.listen_host = "localhost";
-  EXPECT_EQ(Server::Start(options_, *collector_).error().code(), "usage");
+  EXPECT_THAT(Server::Start(options_, *collector_), FailsWith("usage"));
 }
 
 TEST_F(TlsTest, TheUnixSocketServesToo) {
@@ -451,7 +432,7 @@ TEST_F(TlsTest, TheUnixSocketServesToo) {
   evidence::Challenge c;
   c.nonce = nonce_;
   const Result<channel::Answer> answer = channel::ChallengeUnix(options_.unix_path, c);
-  ASSERT_TRUE(answer) << answer.error().Message();
+  ASSERT_THAT(answer, IsOk());
   EXPECT_FALSE(answer->evidence.list.empty());
   c.first_record = 1000;
   EXPECT_EQ(CodeOf(channel::ChallengeUnix(options_.unix_path, c)), "bad-request");

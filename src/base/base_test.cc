@@ -9,23 +9,10 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/result.h"
+#include "base/result_testing.h"
 
 namespace assay {
 namespace {
-
-TEST(Result, ErrorsKeepTheirTypeAndSayWhatWasBeingDone) {
-  const auto f = []() -> Result<int> { return Fail(ParseError("x", 7, "truncated")); };
-  const auto g = [&]() -> Result<int> {
-    ASSAY_ASSIGN(int v, f());
-    return v + 1;
-  };
-  const auto r = g();
-  ASSERT_FALSE(r);
-  ASSERT_NE(r.error().As<ParseError>(), nullptr);
-  EXPECT_EQ(r.error().As<ParseError>()->offset, 7U);
-  EXPECT_EQ(r.error().As<OsError>(), nullptr);
-  EXPECT_EQ(r.error().In("reading").Message(), "reading: x: truncated at offset 7");
-}
 
 TEST(Bytes, HexAndBase64RoundTripAndRefuse) {
   for (std::size_t n = 0; n < 40; ++n) {
@@ -36,7 +23,8 @@ TEST(Bytes, HexAndBase64RoundTripAndRefuse) {
   }
   EXPECT_EQ(Base64(AsBytes("hello")), "aGVsbG8=");
   EXPECT_EQ(FromHex("0g").error().As<ParseError>()->offset, 1U);
-  for (const char* bad : {"abc", "a", "ab=c", "aGVsbG9=", "===="}) EXPECT_FALSE(FromBase64(bad)) << bad;
+  for (const char* bad : {"abc", "a", "ab=c", "aGVsbG9=", "===="})
+    EXPECT_THAT(FromBase64(bad), FailsWith("?31")) << bad;
 }
 
 TEST(Bytes, ReaderStopsAtItsEndAndKeepsItsPlace) {
@@ -44,7 +32,7 @@ TEST(Bytes, ReaderStopsAtItsEndAndKeepsItsPlace) {
   Reader r(data, "t", 100);
   EXPECT_EQ(*r.U32Le(), 0x04030201U);
   const auto bad = r.U16Be("size");
-  ASSERT_FALSE(bad);
+  ASSERT_THAT(bad, FailsWith("?32"));
   EXPECT_EQ(bad.error().As<ParseError>()->offset, 104U);
   EXPECT_EQ(*r.U8(), 5);
   EXPECT_TRUE(r.done());
@@ -61,18 +49,18 @@ TEST(Digest, KnownAnswersAndExtend) {
   EXPECT_EQ(ExtendPcr(zero, zero), Hash(HashAlg::kSha256, both));
   EXPECT_EQ(HashFromName("sm3"), HashAlg::kSm3_256);
   EXPECT_FALSE(CanHash(HashAlg::kSha3_256));
-  EXPECT_FALSE(Digest::Of(HashAlg::kSha1, Bytes(32)));
+  EXPECT_THAT(Digest::Of(HashAlg::kSha1, Bytes(32)), FailsWith("?33"));
 }
 
 TEST(Crypto, Es256SignsAndRefuses) {
   const PrivateKey key = *PrivateKey::GenerateP256();
   const Bytes sig = *key.SignEs256(AsBytes("m"));
-  EXPECT_TRUE(key.Public().VerifyEs256(AsBytes("m"), sig));
-  EXPECT_EQ(key.Public().VerifyEs256(AsBytes("n"), sig).error().code(), "crypto.bad-signature");
+  EXPECT_THAT(key.Public().VerifyEs256(AsBytes("m"), sig), IsOk());
+  EXPECT_THAT(key.Public().VerifyEs256(AsBytes("n"), sig), FailsWith("crypto.bad-signature"));
   const PublicKey again = *PublicKey::FromPem(key.Public().Pem());
-  EXPECT_TRUE(again.VerifyEs256(AsBytes("m"), sig));
+  EXPECT_THAT(again.VerifyEs256(AsBytes("m"), sig), IsOk());
   const PrivateKey other = *PrivateKey::FromPem(PrivateKey::GenerateP256()->Pem());
-  EXPECT_FALSE(other.Public().VerifyEs256(AsBytes("m"), sig));
+  EXPECT_THAT(other.Public().VerifyEs256(AsBytes("m"), sig), FailsWith("?34"));
   const std::string ca = *MakeCertificatePem(key, {.common_name = "ca", .is_ca = true}, nullptr, "");
   const X509Ptr leaf = *CertificateFromPem(*MakeCertificatePem(other, {.common_name = "leaf"}, &key, ca));
   EXPECT_EQ(CertificateCommonName(leaf.get()), "leaf");
@@ -80,35 +68,36 @@ TEST(Crypto, Es256SignsAndRefuses) {
 
 TEST(Json, TypedBoundedAndStrict) {
   const auto doc = JsonDoc::Parse(R"({"a":"x","n":5,"l":[1,2],"o":{"b":true}})", "t");
-  ASSERT_TRUE(doc) << doc.error().Message();
+  ASSERT_THAT(doc, IsOk());
   EXPECT_EQ(*doc->root().Str("a"), "x");
   EXPECT_EQ(*doc->root().U64("n"), 5U);
   EXPECT_EQ(*doc->root().Object("o")->Bool("b"), true);
   std::uint64_t sum = 0;
-  EXPECT_TRUE(doc->root().Array("l")->Each([&](const JsonValue& v) -> Result<> {
+  EXPECT_THAT(doc->root().Array("l")->Each([&](const JsonValue& v) -> Result<> {
     ASSAY_ASSIGN(std::uint64_t n, v.AsU64());
     sum += n;
     return {};
-  }));
+  }),
+              IsOk());
   EXPECT_EQ(sum, 3U);
-  EXPECT_FALSE(doc->root().Str("n"));
-  EXPECT_FALSE(doc->root().OnlyKeys({"a", "n", "l"}));
-  EXPECT_FALSE(JsonDoc::Parse(R"({"a":1,"a":2})", "t")->root().OnlyKeys({"a"}));
-  EXPECT_FALSE(JsonDoc::Parse(std::string(100, '[') + std::string(100, ']'), "t"));
+  EXPECT_THAT(doc->root().Str("n"), FailsWith("?35"));
+  EXPECT_THAT(doc->root().OnlyKeys({"a", "n", "l"}), FailsWith("?36"));
+  EXPECT_THAT(JsonDoc::Parse(R"({"a":1,"a":2})", "t")->root().OnlyKeys({"a"}), FailsWith("?37"));
+  EXPECT_THAT(JsonDoc::Parse(std::string(100, '[') + std::string(100, ']'), "t"), FailsWith("?38"));
   EXPECT_FALSE(JsonDoc::Parse("{", "t"));
-  EXPECT_FALSE(JsonDoc::Parse("[1,2,3]", "t", 3));
+  EXPECT_THAT(JsonDoc::Parse("[1,2,3]", "t", 3), FailsWith("?39"));
 }
 
 TEST(Fd, WholeFilesWithinTheirBounds) {
   char dir[] = "/tmp/assay-fd-XXXXXX";
   ASSERT_NE(mkdtemp(dir), nullptr);
   const std::string path = std::string(dir) + "/f";
-  EXPECT_TRUE(WriteFileAtomic(path, AsBytes("hello"), 0640));
+  EXPECT_THAT(WriteFileAtomic(path, AsBytes("hello"), 0640), IsOk());
   struct stat st;
   EXPECT_EQ(stat(path.c_str(), &st), 0);
   EXPECT_EQ(st.st_mode & 0777, 0640U);
   EXPECT_EQ(AsText(*ReadFile(path, 5)), "hello");
-  EXPECT_EQ(ReadFile(path, 4).error().code(), "io.too-large");
+  EXPECT_THAT(ReadFile(path, 4), FailsWith("io.too-large"));
   EXPECT_EQ(ReadFile(path + "x", 4).error().As<OsError>()->err, ENOENT);
   unlink(path.c_str());
   rmdir(dir);

@@ -5,6 +5,7 @@
 
 #include <cstring>
 
+#include "base/result_testing.h"
 #include "boot/event_data.h"
 #include "boot/log_builder.h"
 
@@ -15,7 +16,7 @@ using testing::HasSubstr;
 
 Bytes Unhex(std::string_view text) {
   auto bytes = FromHex(text);
-  EXPECT_TRUE(bytes);
+  EXPECT_THAT(bytes, IsOk());
   return bytes ? *bytes : Bytes();
 }
 
@@ -53,18 +54,19 @@ TEST(DevicePath, InWords) {
 TEST(Variable, LengthsAreBounded) {
   const Bytes good = VariableData(kGlobalGuid, "SecureBoot", {1});
   const auto v = ParseVariable(good);
-  ASSERT_TRUE(v);
+  ASSERT_THAT(v, IsOk());
   EXPECT_EQ(v->name, "SecureBoot");
   EXPECT_TRUE(std::get<bool>(v->meaning));
-  for (std::size_t i = 0; i < good.size(); ++i) EXPECT_FALSE(ParseVariable(ByteView(good).first(i))) << i;
+  for (std::size_t i = 0; i < good.size(); ++i)
+    EXPECT_THAT(ParseVariable(ByteView(good).first(i)), FailsWith("?9")) << i;
   for (const std::size_t at : {16U, 23U, 24U, 31U}) {
     Bytes bad = good;
     bad[at] = 0xFF;
-    EXPECT_FALSE(ParseVariable(bad)) << at;
+    EXPECT_THAT(ParseVariable(bad), FailsWith("?10")) << at;
   }
   Bytes hidden = good;
   hidden[32] = 0;  // "\0ecureBoot"
-  EXPECT_FALSE(ParseVariable(hidden));
+  EXPECT_THAT(ParseVariable(hidden), FailsWith("?11"));
 }
 
 Bytes ListOf(std::uint32_t list_size, std::uint32_t header_size, std::uint32_t signature_size,
@@ -77,17 +79,17 @@ Bytes ListOf(std::uint32_t list_size, std::uint32_t header_size, std::uint32_t s
 
 TEST(SignatureDatabase, ListsAreBounded) {
   const auto good = ParseSignatureDatabase(ListOf(28 + 96, 0, 48, Bytes(96, 5)));
-  ASSERT_TRUE(good) << good.error().Message();
+  ASSERT_THAT(good, IsOk());
   ASSERT_EQ(good->signatures.size(), 2U);
   EXPECT_EQ(good->signatures[1].type_name, "sha256");
   EXPECT_EQ(good->signatures[1].data.size(), 32U);
-  EXPECT_FALSE(ParseSignatureDatabase(ListOf(27, 0, 48, {})));
-  EXPECT_FALSE(ParseSignatureDatabase(ListOf(28 + 48, 49, 48, Bytes(48))));
-  EXPECT_FALSE(ParseSignatureDatabase(ListOf(28 + 48, 0xFFFFFFFF, 48, Bytes(48))));
-  EXPECT_FALSE(ParseSignatureDatabase(ListOf(28 + 48, 0, 0, Bytes(48))));
-  EXPECT_FALSE(ParseSignatureDatabase(ListOf(28 + 48, 0, 16, Bytes(48))));
-  EXPECT_FALSE(ParseSignatureDatabase(ListOf(28 + 48, 0, 47, Bytes(48))));
-  EXPECT_FALSE(ParseSignatureDatabase(ListOf(0xFFFFFFFF, 0, 48, Bytes(48))));
+  EXPECT_THAT(ParseSignatureDatabase(ListOf(27, 0, 48, {})), FailsWith("?12"));
+  EXPECT_THAT(ParseSignatureDatabase(ListOf(28 + 48, 49, 48, Bytes(48))), FailsWith("?13"));
+  EXPECT_THAT(ParseSignatureDatabase(ListOf(28 + 48, 0xFFFFFFFF, 48, Bytes(48))), FailsWith("?14"));
+  EXPECT_THAT(ParseSignatureDatabase(ListOf(28 + 48, 0, 0, Bytes(48))), FailsWith("?15"));
+  EXPECT_THAT(ParseSignatureDatabase(ListOf(28 + 48, 0, 16, Bytes(48))), FailsWith("?16"));
+  EXPECT_THAT(ParseSignatureDatabase(ListOf(28 + 48, 0, 47, Bytes(48))), FailsWith("?17"));
+  EXPECT_THAT(ParseSignatureDatabase(ListOf(0xFFFFFFFF, 0, 48, Bytes(48))), FailsWith("?18"));
 }
 
 TEST(LoadOption, IsRead) {
@@ -100,11 +102,11 @@ TEST(LoadOption, IsRead) {
                          .U8(7)
                          .Take();
   const auto option = ParseLoadOption(data);
-  ASSERT_TRUE(option);
+  ASSERT_THAT(option, IsOk());
   EXPECT_EQ(option->description, "Debian");
   EXPECT_EQ(option->optional_data.size(), 1U);
   for (std::size_t i = 0; i + 1 < data.size(); ++i)
-    EXPECT_FALSE(ParseLoadOption(ByteView(data).first(i))) << i;
+    EXPECT_THAT(ParseLoadOption(ByteView(data).first(i)), FailsWith("?19")) << i;
 }
 
 TEST(Gpt, CountAndEntrySizeAreBounded) {

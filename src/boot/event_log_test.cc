@@ -7,6 +7,7 @@
 
 #include "base/fd.h"
 #include "base/real_data.h"
+#include "base/result_testing.h"
 #include "boot/log_builder.h"
 #include "boot/pcr_text.h"
 #include "boot/replay.h"
@@ -18,7 +19,7 @@ using testing::HasSubstr;
 
 Bytes Data(const std::string& name) {
   auto bytes = ReadFile(std::string(ASSAY_TEST_DATA) + "/" + name, kMaxLog);
-  EXPECT_TRUE(bytes) << bytes.error().Message();
+  EXPECT_THAT(bytes, IsOk());
   return bytes ? *bytes : Bytes();
 }
 
@@ -55,10 +56,10 @@ class RealLog : public testing::TestWithParam<KnownLog> {
 
 TEST_P(RealLog, ReplaysToKnownValues) {
   const auto log = ParseEventLog(data_);
-  ASSERT_TRUE(log) << log.error().Message();
+  ASSERT_THAT(log, IsOk());
   const Bytes text = Data(GetParam().registers);
   auto known = ParsePcrText(AsText(text));
-  ASSERT_TRUE(known) << known.error().Message();
+  ASSERT_THAT(known, IsOk());
   for (auto& [bank, values] : *known) {
     // A running guest has extended these after the log's end.
     if (!GetParam().others) std::erase_if(values, [](const auto& v) { return v.first >= 10; });
@@ -71,7 +72,7 @@ TEST_P(RealLog, ReplaysToKnownValues) {
 
 TEST_P(RealLog, IsWrittenAsItWasRead) {
   const auto log = ParseEventLog(data_);
-  ASSERT_TRUE(log);
+  ASSERT_THAT(log, IsOk());
   Bytes again;
   for (const Event& e : log->events) {
     const Bytes one = EncodeEvent(log->format, e, e.number == 0);
@@ -84,7 +85,7 @@ TEST_P(RealLog, IsWrittenAsItWasRead) {
 // No prefix of a log is a log, but where an event ends.
 TEST_P(RealLog, CutShortIsRefusedOrEndsAtAnEvent) {
   const auto log = ParseEventLog(data_);
-  ASSERT_TRUE(log);
+  ASSERT_THAT(log, IsOk());
   std::vector<std::uint64_t> ends;
   for (const Event& e : log->events) ends.push_back(e.offset + e.raw.size());
   for (std::size_t size = 1; size < data_.size(); size += 499) {
@@ -116,7 +117,7 @@ TEST(EventLog, ALogOfTheFirstFormatIsReplayedAndWrittenBack) {
   LogBuilder b({});
   b.Add(0, kSCrtmVersion, BytesOf("v")).Separators({0}).Add(4, kIpl, BytesOf("loader"));
   const auto log = ParseEventLog(b.bytes());
-  ASSERT_TRUE(log) << log.error().Message();
+  ASSERT_THAT(log, IsOk());
   EXPECT_EQ(log->format, Format::kTcg12);
   const Digest zero = Digest::Filled(HashAlg::kSha1, 0);
   EXPECT_EQ(Replay(*log).Value(HashAlg::kSha1, 4), ExtendPcr(zero, Hash(HashAlg::kSha1, BytesOf("loader"))));
@@ -148,7 +149,7 @@ TEST(EventLog, PaddingIsReportedAndNothingElseMayFollow) {
     const std::size_t end = b.bytes().size();
     b.AddRaw(Bytes(4097, byte));
     const auto log = ParseEventLog(b.bytes());
-    ASSERT_TRUE(log) << log.error().Message();
+    ASSERT_THAT(log, IsOk());
     ASSERT_TRUE(log->padding);
     EXPECT_EQ(log->padding->offset, end);
     EXPECT_EQ(log->padding->size, 4097U);
@@ -172,7 +173,7 @@ TEST(EventLog, UnknownTypesAndBanksAreKept) {
       .U32Le(1)
       .U8(9);
   const auto log = ParseEventLog(w.bytes());
-  ASSERT_TRUE(log) << log.error().Message();
+  ASSERT_THAT(log, IsOk());
   ASSERT_EQ(log->events.size(), 2U);
   EXPECT_EQ(EventTypeName(log->events[1].type), "0x12345678");
   ASSERT_EQ(log->events[1].digests.size(), 2U);
@@ -190,7 +191,7 @@ TEST(EventLog, DigestsOfNoBankOrTwiceAreRefused) {
               HasSubstr("two digests"));
   EXPECT_THAT(Refuse(LogBuilder(banks).AddDigests(0, kPostCode, {}, {sha1, sha256, sha1}).bytes()).what,
               HasSubstr("more digests"));
-  EXPECT_TRUE(ParseEventLog(LogBuilder(banks).AddDigests(0, kPostCode, {}, {sha256}).bytes()));
+  EXPECT_THAT(ParseEventLog(LogBuilder(banks).AddDigests(0, kPostCode, {}, {sha256}).bytes()), IsOk());
 }
 
 TEST(EventLog, SpecIdIsCheckedFieldByField) {
@@ -218,7 +219,7 @@ TEST(Sm3, ALogOfThisBankAloneIsReplayed) {
   LogBuilder b({HashAlg::kSm3_256});
   b.Add(1, kEfiVariableDriverConfig, VariableData(kGlobalGuid, "SecureBoot", {0})).Separators({1, 2});
   const auto log = ParseEventLog(b.bytes());
-  ASSERT_TRUE(log) << log.error().Message();
+  ASSERT_THAT(log, IsOk());
   EXPECT_EQ(log->registers, Registers::kCc);
   EXPECT_EQ(log->DefaultBank(), HashAlg::kSm3_256);
   const Digest zero = Digest::Filled(HashAlg::kSm3_256, 0);
@@ -226,7 +227,7 @@ TEST(Sm3, ALogOfThisBankAloneIsReplayed) {
   const Bytes others = RealData("eventlogs/ccel-sm3-only.bin");
   if (others.empty()) GTEST_SKIP() << NoRealData();
   const auto real = ParseEventLog(others);
-  ASSERT_TRUE(real);
+  ASSERT_THAT(real, IsOk());
   EXPECT_EQ(real->registers, Registers::kCc);
   EXPECT_FALSE(Replay(*real).banks.at(HashAlg::kSm3_256).empty());
 }
@@ -253,7 +254,7 @@ TEST(EventLog, ALogOfAConfidentialGuestIsToldByItsRegisters) {
       .Separators({1, 2})
       .Add(3, kIpl, BytesOf("x"));
   auto log = ParseEventLog(b.bytes());
-  ASSERT_TRUE(log);
+  ASSERT_THAT(log, IsOk());
   EXPECT_EQ(log->registers, Registers::kCc);
   EXPECT_EQ(RegisterName(log->registers, 3), "RTMR[2]");
   log = ParseEventLog(b.bytes(), {Registers::kPcr});
@@ -288,7 +289,7 @@ Bytes CanonicalLog(std::uint64_t second_number, std::uint8_t register_type = kCe
 TEST(CelLog, IsReadAndReplayed) {
   const Bytes data = CanonicalLog(1);
   const auto log = ParseEventLog(data);
-  ASSERT_TRUE(log) << log.error().Message();
+  ASSERT_THAT(log, IsOk());
   EXPECT_EQ(log->format, Format::kCelTlv);
   ASSERT_EQ(log->events.size(), 2U);
   EXPECT_EQ(log->events[0].type, kIpl);
@@ -325,12 +326,12 @@ TEST(CelLog, NumbersOfOneToEightBytesAreDetected) {
     for (std::size_t register_size = 1; register_size <= 4; ++register_size) {
       const Bytes bytes = WithNumbersOf(size, register_size);
       const auto log = ParseEventLog(bytes);
-      ASSERT_TRUE(log) << size << " " << log.error().Message();
+      ASSERT_THAT(log, IsOk()) << size;
       EXPECT_EQ(log->format, Format::kCelTlv);
       EXPECT_EQ(log->events.size(), 2U);
     }
   }
-  EXPECT_FALSE(ParseEventLog(WithNumbersOf(9, 1)));
+  EXPECT_THAT(ParseEventLog(WithNumbersOf(9, 1)), FailsWith("?20"));
   // Logs that begin as a record number of four or eight bytes would.
   for (const std::uint32_t type : {kSeparator, kSCrtmVersion}) {
     LogBuilder b({});
@@ -338,7 +339,7 @@ TEST(CelLog, NumbersOfOneToEightBytesAreDetected) {
   }
   const Bytes others = RealData("../trials/r6-cel-recnum-4-bytes.bin");
   if (others.empty()) GTEST_SKIP() << NoRealData();
-  EXPECT_TRUE(ParseEventLog(others));
+  EXPECT_THAT(ParseEventLog(others), IsOk());
 }
 
 TEST(EventLog, AFormatCanBeForced) {
@@ -362,8 +363,8 @@ TEST(EventLog, AFormatCanBeForced) {
 }
 
 TEST(CelLog, NumbersMayCountTheLogOrEachRegisterButNotJump) {
-  EXPECT_TRUE(ParseEventLog(CanonicalLog(0)));
-  EXPECT_TRUE(ParseEventLog(CanonicalLog(1)));
+  EXPECT_THAT(ParseEventLog(CanonicalLog(0)), IsOk());
+  EXPECT_THAT(ParseEventLog(CanonicalLog(1)), IsOk());
   Bytes data = CanonicalLog(1);
   const Bytes again = CanonicalLog(1);
   data.insert(data.end(), again.begin(), again.end());
@@ -377,7 +378,7 @@ TEST(Replay, StartupLocalityIsPcr0sFirstValue) {
     b.Add(0, kNoAction, StartupLocalityData(static_cast<std::uint8_t>(locality)))
         .Add(0, kSCrtmVersion, BytesOf("v"));
     const auto log = ParseEventLog(b.bytes());
-    ASSERT_TRUE(log);
+    ASSERT_THAT(log, IsOk());
     Digest first = Digest::Filled(HashAlg::kSha256, 0);
     if (locality != 1) first.data()[31] = static_cast<std::uint8_t>(locality);  // 1 can't start a TPM
     EXPECT_EQ(Replay(*log).Value(HashAlg::kSha256, 0),
@@ -471,9 +472,9 @@ TEST(BootAggregate, CoversPcr8And9OnlyWhereTheKernelDoes) {
 TEST(PcrText, ReadsWhatTpm2ToolsPrint) {
   const std::string zero(64, '0');
   auto values = ParsePcrText("  sha256:\n    0 : 0x" + zero + "\n    10: 0x" + zero + "\n  sm3_256:\n");
-  ASSERT_TRUE(values) << values.error().Message();
+  ASSERT_THAT(values, IsOk());
   EXPECT_EQ(values->at(0x000B).size(), 2U);
-  EXPECT_TRUE(AddPcrValue("sha256:7:" + zero, *values));
+  EXPECT_THAT(AddPcrValue("sha256:7:" + zero, *values), IsOk());
   const std::vector<std::string> all_bad = {"0 : 0x00",
                                             "sha256:\n 0 : 0x00",
                                             "md5:\n",
@@ -482,8 +483,7 @@ TEST(PcrText, ReadsWhatTpm2ToolsPrint) {
                                             "what"};
   for (const std::string& bad : all_bad) {
     const auto refused = ParsePcrText(bad);
-    ASSERT_FALSE(refused) << bad;
-    EXPECT_EQ(refused.error().code(), "parse.pcr-values");
+    ASSERT_THAT(refused, FailsWith("parse.pcr-values")) << bad;
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include "base/fd.h"
 #include "base/real_data.h"
+#include "base/result_testing.h"
 #include "boot/examine_testing.h"
 
 namespace assay::boot {
@@ -215,7 +216,7 @@ TEST(Check, AnActionInTheRegisterWhereOlderFirmwarePutsIt) {
 std::vector<std::string> ErrorsOf(const Bytes& bytes, std::optional<HashAlg> bank = std::nullopt) {
   std::vector<std::string> names;
   const auto log = ParseEventLog(bytes);
-  EXPECT_TRUE(log) << log.error().Message();
+  EXPECT_THAT(log, IsOk());
   if (!log) return names;
   for (const Problem& p : Check(Examine(*log, bank ? *bank : *log->DefaultBank()))) {
     if (p.severity == Severity::kError) names.push_back(p.name);
@@ -238,7 +239,7 @@ TEST(Check, HealthyMachinesHaveNoErrors) {
   for (const char* guest : {"bios-6.12", "uefi-6.1", "uefi-6.12", "secure-boot-6.12"}) {
     const auto bytes =
         ReadFile(std::string(ASSAY_TEST_DATA) + "/boot/" + guest + "/binary_bios_measurements", kMaxLog);
-    ASSERT_TRUE(bytes);
+    ASSERT_THAT(bytes, IsOk());
     EXPECT_THAT(ErrorsOf(*bytes), IsEmpty()) << guest;
   }
 }

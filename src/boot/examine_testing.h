@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/result_testing.h"
 #include "boot/examine.h"
 #include "boot/log_builder.h"
 #include "boot/story.h"
@@ -35,7 +36,7 @@ inline Looked Look(const Bytes& bytes, ParseOptions options = {}) {
   Looked out;
   out.bytes = bytes;
   auto log = ParseEventLog(out.bytes, options);
-  EXPECT_TRUE(log) << log.error().Message();
+  EXPECT_THAT(log, IsOk());
   if (!log) return out;
   out.log = std::move(*log);
   out.x = Examine(out.log, *out.log.DefaultBank());
@@ -55,13 +56,13 @@ inline LogBuilder Good(bool secure_boot = true) {
 
 inline SecureBootState StateOf(const Bytes& bytes) {
   const auto log = ParseEventLog(bytes);
-  EXPECT_TRUE(log);
+  EXPECT_THAT(log, IsOk());
   return FindSecureBoot(Examine(*log, kBank));
 }
 
 inline Grade GradeOf(const LogBuilder& b, std::size_t i) {
   const auto log = ParseEventLog(b.bytes());
-  EXPECT_TRUE(log);
+  EXPECT_THAT(log, IsOk());
   return Prove(*log, log->events.at(i), kBank).grade;
 }
 

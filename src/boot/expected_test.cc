@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/result_testing.h"
 #include "boot/log_builder.h"
 
 namespace assay::boot {
@@ -9,7 +10,7 @@ namespace {
 
 ExpectedBoot LearnFrom(const LogBuilder& b, HashAlg bank = HashAlg::kSha256) {
   const auto log = ParseEventLog(b.bytes());
-  EXPECT_TRUE(log);
+  EXPECT_THAT(log, IsOk());
   return Learn(Examine(*log, bank));
 }
 
@@ -17,7 +18,7 @@ TEST(Diff, TheSameBootHasNone) {
   LogBuilder b({HashAlg::kSha256});
   b.Firmware().ReadyToBoot().Exit();
   const auto diff = Diff(LearnFrom(b), LearnFrom(b));
-  ASSERT_TRUE(diff);
+  ASSERT_THAT(diff, IsOk());
   EXPECT_TRUE(diff->empty());
 }
 
@@ -29,7 +30,7 @@ TEST(Diff, NamesWhatWentAndWhatCame) {
   b.Add(9, kIpl, BytesOf("/vmlinuz"), BytesOf("new")).Add(9, kIpl, BytesOf("/initrd"), BytesOf("same"));
   b.Add(14, kIpl, BytesOf("MokList"), BytesOf("x"));
   const auto diff = Diff(LearnFrom(a), LearnFrom(b));
-  ASSERT_TRUE(diff);
+  ASSERT_THAT(diff, IsOk());
   ASSERT_EQ(diff->size(), 3U);
   EXPECT_FALSE((*diff)[0].added);
   EXPECT_EQ((*diff)[0].event.label, "/vmlinuz");
@@ -50,8 +51,7 @@ TEST(Diff, BanksMustBeTheSame) {
   LogBuilder b({HashAlg::kSha256, HashAlg::kSha1});
   b.Firmware();
   const auto diff = Diff(LearnFrom(b), LearnFrom(b, HashAlg::kSha1));
-  ASSERT_FALSE(diff);
-  EXPECT_EQ(diff.error().code(), "boot.not-comparable");
+  ASSERT_THAT(diff, FailsWith("boot.not-comparable"));
 }
 
 }  // namespace

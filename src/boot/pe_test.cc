@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/fd.h"
+#include "base/result_testing.h"
 #include "boot/authenticode.h"
 #include "boot/pe_builder.h"
 #include "boot/unified.h"
@@ -14,7 +15,7 @@ namespace {
 
 Bytes Data(const std::string& name) {
   auto bytes = ReadFile(std::string(ASSAY_TEST_DATA) + "/pe/" + name, kMaxPe);
-  EXPECT_TRUE(bytes) << name;
+  EXPECT_THAT(bytes, IsOk()) << name;
   return bytes ? std::move(*bytes) : Bytes();
 }
 
@@ -29,15 +30,15 @@ constexpr std::size_t kOptional = 64 + 24, kCertificateEntry = kOptional + 112 +
 TEST(Pe, TheDigestIsTheOneThatSignersWrote) {
   const Bytes plain = Data("unified.efi");
   const auto unsigned_image = ParsePe(plain);
-  ASSERT_TRUE(unsigned_image);
+  ASSERT_THAT(unsigned_image, IsOk());
   EXPECT_TRUE(unsigned_image->signatures.empty());
   for (const char* name : {"sbsign.efi", "osslsigncode.efi", "osslsigncode-sha384.efi"}) {
     const Bytes file = Data(name);
     const auto image = ParsePe(file);
-    ASSERT_TRUE(image) << name;
+    ASSERT_THAT(image, IsOk()) << name;
     ASSERT_EQ(image->signatures.size(), 1U) << name;
     const auto digest = SignedDigest(image->signatures[0]);
-    ASSERT_TRUE(digest) << name << digest.error().Message();
+    ASSERT_THAT(digest, IsOk()) << name;
     EXPECT_EQ(*digest, image->Authenticode(digest->alg())) << name;
     EXPECT_EQ(*digest, unsigned_image->Authenticode(digest->alg())) << name;
     EXPECT_TRUE(IsSignedBy(image->signatures[0], Data("signer.der"))) << name;
@@ -54,9 +55,9 @@ TEST(Pe, TheExampleOfTheDocumentHasItsDigest) {
 TEST(Pe, AnAlteredSignatureIsNobodys) {
   Bytes file = Data("sbsign.efi");
   const auto image = ParsePe(file);
-  ASSERT_TRUE(image);
+  ASSERT_THAT(image, IsOk());
   const auto digest = SignedDigest(image->signatures[0]);
-  ASSERT_TRUE(digest);
+  ASSERT_THAT(digest, IsOk());
   Bytes signature = ToBytes(image->signatures[0]);
   const auto at =
       std::search(signature.begin(), signature.end(), digest->view().begin(), digest->view().end());
@@ -64,7 +65,7 @@ TEST(Pe, AnAlteredSignatureIsNobodys) {
   *at ^= 1;
   EXPECT_FALSE(IsSignedBy(signature, Data("signer.der")));
   EXPECT_NE(*SignedDigest(signature), *digest);
-  EXPECT_FALSE(SignedDigest(ByteView(signature).first(40)));
+  EXPECT_THAT(SignedDigest(ByteView(signature).first(40)), FailsWith("?21"));
 }
 
 TEST(Pe, ChecksumAndSignaturesAreNotInTheDigest) {
@@ -79,7 +80,7 @@ TEST(Pe, ChecksumAndSignaturesAreNotInTheDigest) {
   const Bytes table = w.Take();
   file.insert(file.end(), table.begin(), table.end());
   const auto image = ParsePe(file);
-  ASSERT_TRUE(image);
+  ASSERT_THAT(image, IsOk());
   EXPECT_EQ(image->Authenticode(HashAlg::kSha256), before);
   ASSERT_EQ(image->signatures.size(), 1U);
   EXPECT_EQ(AsText(image->signatures[0]), "abcd");
@@ -94,7 +95,7 @@ TEST(Pe, ChecksumAndSignaturesAreNotInTheDigest) {
 TEST(Pe, SectionsHaveTheirContentWithoutTheFileSPadding) {
   const Bytes file = BuildPe({{".osrel", {1, 2, 3}}, {".linux", Bytes(513, 7)}});
   const auto image = ParsePe(file);
-  ASSERT_TRUE(image);
+  ASSERT_THAT(image, IsOk());
   ASSERT_EQ(image->sections.size(), 2U);
   EXPECT_EQ(ToBytes(image->Find(".osrel")->content), (Bytes{1, 2, 3}));
   EXPECT_EQ(image->Find(".linux")->raw.size(), 1024U);
@@ -109,7 +110,7 @@ TEST(Pe, WhatIsNoImageIsAnErrorWithItsPlace) {
     PutU32(bad, at, value);
     const auto image = ParsePe(bad);
     if (image) return -1;
-    EXPECT_EQ(image.error().code(), "parse.pe");
+    EXPECT_THAT(image, FailsWith("parse.pe"));
     return static_cast<std::int64_t>(image.error().As<ParseError>()->offset);
   };
   EXPECT_EQ(offset(0, 0), 0);                                   // no MZ
@@ -124,7 +125,7 @@ TEST(Pe, WhatIsNoImageIsAnErrorWithItsPlace) {
   EXPECT_EQ(offset(kCertificateEntry + 4, 8), kCertificateEntry);  // certificates not at the end
   for (std::size_t size = 0; size < good.size(); size += 7) {
     const auto image = ParsePe(ByteView(good).first(size));
-    ASSERT_FALSE(image) << size;
+    ASSERT_THAT(image, FailsWith("?22")) << size;
     EXPECT_LE(image.error().As<ParseError>()->offset, size);
   }
 }
@@ -132,9 +133,9 @@ TEST(Pe, WhatIsNoImageIsAnErrorWithItsPlace) {
 TEST(Pe, AUnifiedImageHasItsSectionsInTheMeasuredOrder) {
   const Bytes file = Data("unified.efi");
   const auto image = ParsePe(file);
-  ASSERT_TRUE(image);
+  ASSERT_THAT(image, IsOk());
   const auto uki = ReadUnifiedKernel(*image);
-  ASSERT_TRUE(uki);
+  ASSERT_THAT(uki, IsOk());
   ASSERT_EQ(uki->sections.size(), 4U);
   EXPECT_EQ(uki->sections[0]->name, ".linux");
   EXPECT_EQ(uki->sections[1]->name, ".osrel");
@@ -148,11 +149,11 @@ TEST(Pe, WhatAStubWouldChooseFromIsNotSupported) {
   const Bytes kernel = BuildPe({{".text", Bytes(4)}});
   const Bytes profiles = BuildPe({{".linux", kernel}, {".cmdline", {'a'}}, {".cmdline", {'b'}}});
   const auto image = ParsePe(profiles);
-  ASSERT_TRUE(image);
-  EXPECT_EQ(ReadUnifiedKernel(*image).error().code(), "uki.unsupported");
+  ASSERT_THAT(image, IsOk());
+  EXPECT_THAT(ReadUnifiedKernel(*image), FailsWith("uki.unsupported"));
   Bytes filled = BuildPe({{".linux", kernel}});
   PutU32(filled, kSections + 8, 1 << 16);  // VirtualSize
-  EXPECT_EQ(ReadUnifiedKernel(*ParsePe(filled)).error().code(), "uki.unsupported");
+  EXPECT_THAT(ReadUnifiedKernel(*ParsePe(filled)), FailsWith("uki.unsupported"));
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/fd.h"
+#include "base/result_testing.h"
 #include "boot/log_builder.h"
 #include "boot/pe.h"
 #include "boot/pe_builder.h"
@@ -72,12 +73,12 @@ struct Boot {
 
 Result<ExpectedBoot> PredictFrom(const LogBuilder& log, const Prediction& change) {
   const auto parsed = ParseEventLog(log.bytes());
-  EXPECT_TRUE(parsed);
+  EXPECT_THAT(parsed, IsOk());
   return Predict(Examine(*parsed, kBank), change);
 }
 ExpectedBoot LearnFrom(const LogBuilder& log) {
   const auto parsed = ParseEventLog(log.bytes());
-  EXPECT_TRUE(parsed);
+  EXPECT_THAT(parsed, IsOk());
   return Learn(Examine(*parsed, kBank));
 }
 std::vector<std::uint32_t> OpenOf(const ExpectedBoot& boot) {
@@ -105,10 +106,10 @@ class UnifiedUpdate : public ::testing::Test {
 TEST_F(UnifiedUpdate, IsTheBootThatFollows) {
   for (bool kernel_image : {true, false}) {
     const auto next = PredictFrom(Whole(old_file, old_parts, kernel_image).log, Change());
-    ASSERT_TRUE(next) << next.error().Message();
+    ASSERT_THAT(next, IsOk());
     EXPECT_THAT(next->open, IsEmpty());
     const auto diff = Diff(*next, LearnFrom(Whole(new_file, new_parts, kernel_image).log));
-    ASSERT_TRUE(diff);
+    ASSERT_THAT(diff, IsOk());
     EXPECT_THAT(*diff, IsEmpty());
     const auto log = ParseEventLog(Whole(new_file, new_parts, kernel_image).log.bytes());
     for (std::uint32_t pcr = 0; pcr < kPcrCount; ++pcr)
@@ -118,11 +119,11 @@ TEST_F(UnifiedUpdate, IsTheBootThatFollows) {
 
 TEST_F(UnifiedUpdate, AnotherBootThanForetoldIsNamed) {
   const auto next = PredictFrom(Whole(old_file, old_parts).log, Change());
-  ASSERT_TRUE(next);
+  ASSERT_THAT(next, IsOk());
   Sections other = new_parts;
   other[3].second = BytesOf("evil initrd");
   const auto diff = Diff(*next, LearnFrom(Whole(Unified(other), other).log));
-  ASSERT_TRUE(diff);
+  ASSERT_THAT(diff, IsOk());
   std::vector<std::string> gone;
   for (const BootDifference& d : *diff) {
     if (!d.added) gone.push_back(d.event.label);
@@ -135,7 +136,7 @@ TEST_F(UnifiedUpdate, SectionsMayComeAndGo) {
   new_parts.emplace_back(".splash", BytesOf("BM"));
   new_file = Unified(new_parts);
   const auto next = PredictFrom(Whole(old_file, old_parts).log, Change());
-  ASSERT_TRUE(next);
+  ASSERT_THAT(next, IsOk());
   EXPECT_THAT(next->open, IsEmpty());
   std::vector<std::string> labels;
   for (const ExpectedEvent& e : next->events) {
@@ -149,7 +150,7 @@ TEST_F(UnifiedUpdate, SectionsMayComeAndGo) {
 TEST_F(UnifiedUpdate, WhatDoesNotFollowIsLeftOpen) {
   const auto open = [&](const Bytes& file) {
     const auto next = PredictFrom(Whole(old_file, old_parts).log, {{{"old", "new", old_file, file}}, {}});
-    EXPECT_TRUE(next);
+    EXPECT_THAT(next, IsOk());
     return OpenOf(*next);
   };
   EXPECT_THAT(open(Unified(new_parts, "257.1")), ElementsAre(4, 9, 11, 12, 13));
@@ -172,7 +173,7 @@ TEST_F(UnifiedUpdate, AnInitrdWithCredentialsIsLeftOpen) {
   boot.Unified(old_file, old_parts).Image(old_parts[2].second);
   boot.Stub(Utf16("root=/dev/vda"), BytesOf("old initrd and an archive"));
   const auto next = PredictFrom(boot.log, Change());
-  ASSERT_TRUE(next);
+  ASSERT_THAT(next, IsOk());
   EXPECT_THAT(OpenOf(*next), ElementsAre(9));
   EXPECT_FALSE(Replay(*next).Value(kBank, 9));
 }
@@ -186,23 +187,22 @@ TEST_F(UnifiedUpdate, AGivenCommandLineStays) {
     return boot;
   };
   const auto next = PredictFrom(with_options(old_file, old_parts).log, Change());
-  ASSERT_TRUE(next);
+  ASSERT_THAT(next, IsOk());
   EXPECT_THAT(next->open, IsEmpty());
   EXPECT_THAT(*Diff(*next, LearnFrom(with_options(new_file, new_parts).log)), IsEmpty());
 }
 
 TEST_F(UnifiedUpdate, AFileThatWasNotBootedExplainsNothing) {
   const auto next = PredictFrom(Whole(new_file, new_parts).log, Change());
-  ASSERT_FALSE(next);
-  EXPECT_EQ(next.error().code(), "boot.unexplained");
+  ASSERT_THAT(next, FailsWith("boot.unexplained"));
 }
 
 TEST_F(UnifiedUpdate, TheOtherMustBeOfTheSameKind) {
   const LogBuilder log = Whole(old_file, old_parts).log;
   const Bytes kernel = Kernel(3), text = BytesOf("text");
-  EXPECT_EQ(PredictFrom(log, {{{"a", "b", old_file, kernel}}, {}}).error().code(), "boot.not-predictable");
-  EXPECT_EQ(PredictFrom(log, {{{"a", "b", old_file, text}}, {}}).error().code(), "boot.not-predictable");
-  EXPECT_EQ(PredictFrom(log, {{{"a", "b", old_file, Bytes()}}, {}}).error().code(), "boot.not-predictable");
+  EXPECT_THAT(PredictFrom(log, {{{"a", "b", old_file, kernel}}, {}}), FailsWith("boot.not-predictable"));
+  EXPECT_THAT(PredictFrom(log, {{{"a", "b", old_file, text}}, {}}), FailsWith("boot.not-predictable"));
+  EXPECT_THAT(PredictFrom(log, {{{"a", "b", old_file, Bytes()}}, {}}), FailsWith("boot.not-predictable"));
 }
 
 // shim, GRUB and a kernel: images by their Authenticode hash, files by their content, texts by what GRUB ran.
@@ -233,10 +233,10 @@ TEST(GrubUpdate, IsTheBootThatFollows) {
       {{"vmlinuz", "vmlinuz.new", old_kernel, new_kernel}, {"initrd", "initrd.new", old_initrd, new_initrd}},
       {{"6.1.0-10", "6.1.0-11"}}};
   const auto next = PredictFrom(before.log, change);
-  ASSERT_TRUE(next) << next.error().Message();
+  ASSERT_THAT(next, IsOk());
   EXPECT_THAT(next->open, IsEmpty());
   EXPECT_THAT(*Diff(*next, LearnFrom(after.log)), IsEmpty());
-  EXPECT_EQ(PredictFrom(before.log, {{}, {{"6.1.0-12", "6.1.0-13"}}}).error().code(), "boot.unexplained");
+  EXPECT_THAT(PredictFrom(before.log, {{}, {{"6.1.0-12", "6.1.0-13"}}}), FailsWith("boot.unexplained"));
 }
 
 // With Secure Boot on: who verified the old image must verify the new one.
@@ -265,11 +265,11 @@ TEST(SecureBootUpdate, AsksWhoVerifiesTheNewImage) {
   };
   const Bytes again = data("osslsigncode.efi");
   const auto same = predict(log_with(signer, signer), again);
-  ASSERT_TRUE(same) << same.error().Message();
+  ASSERT_THAT(same, IsOk());
   EXPECT_THAT(same->open, IsEmpty());
-  EXPECT_EQ(predict(log_with(signer, signer), plain).error().code(), "boot.not-bootable");
+  EXPECT_THAT(predict(log_with(signer, signer), plain), FailsWith("boot.not-bootable"));
   EXPECT_THAT(OpenOf(*predict(log_with(other, signer), again)), ElementsAre(7));
-  EXPECT_EQ(predict(log_with(other, other), again).error().code(), "boot.not-bootable");
+  EXPECT_THAT(predict(log_with(other, other), again), FailsWith("boot.not-bootable"));
 }
 
 }  // namespace

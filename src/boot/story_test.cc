@@ -7,6 +7,7 @@
 
 #include "base/fd.h"
 #include "base/real_data.h"
+#include "base/result_testing.h"
 #include "boot/examine_testing.h"
 #include "boot/expected.h"
 #include "boot/replay.h"
@@ -23,7 +24,7 @@ TEST(Padded, AStartupLocalityCounts) {
     LogBuilder b({kBank});
     b.Add(0, kNoAction, Join(StartupLocalityData(3), more)).Firmware().ReadyToBoot();
     const auto log = ParseEventLog(b.bytes());
-    ASSERT_TRUE(log);
+    ASSERT_THAT(log, IsOk());
     EXPECT_EQ(Replay(*log).startup_locality, 3);
     EXPECT_EQ(!Look(b.bytes()).names.empty(), more[0] != 0);  // zeros are a note
   }
@@ -55,7 +56,7 @@ TEST(Padded, StructuresAreReadByTheirContent) {
   b.Add(0, kEfiPlatformFirmwareBlob, Join(blob, Bytes(8)), BytesOf("code"));
   b.Add(9, kEventTag, Join(tag, {1}), BytesOf("abcd"));
   const auto log = ParseEventLog(b.bytes());
-  ASSERT_TRUE(log);
+  ASSERT_THAT(log, IsOk());
   const Examined x = Examine(*log, kBank);
   for (std::size_t i = x.size() - 4; i < x.size(); ++i) {
     EXPECT_EQ(x.decoded[i].fault, "") << i;
@@ -209,7 +210,7 @@ TEST(Story, ImaRecordsOfACanonicalLog) {
   add(1, kCelImaTemplate, content, second);
   add(2, kCelImaTlv, tlv, second);
   const auto log = ParseEventLog(bytes);
-  ASSERT_TRUE(log) << log.error().Message();
+  ASSERT_THAT(log, IsOk());
   const Examined x = Examine(*log, kBank);
   EXPECT_EQ(EventLabel(x, 0), "ima-ng /bin/tool");
   EXPECT_EQ(EventLabel(x, 2), "ima-tlv /bin/two");
@@ -272,7 +273,7 @@ void ExpectSecureBoot(const Looked& looked) {
 TEST(Story, TellsOfTheProjectsOwnGuest) {
   auto bytes =
       ReadFile(std::string(ASSAY_TEST_DATA) + "/boot/secure-boot-6.12/binary_bios_measurements", kMaxLog);
-  ASSERT_TRUE(bytes);
+  ASSERT_THAT(bytes, IsOk());
   const Looked looked = Look(*bytes);
   ExpectSecureBoot(looked);
   EXPECT_EQ(LineOf(looked.story, "kernel"), "partly: UKI section .linux");

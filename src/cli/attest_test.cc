@@ -11,59 +11,41 @@
 #include "appraise/synthetic.h"
 #include "attest/server.h"
 #include "base/fd.h"
+#include "base/result_testing.h"
 #include "channel/client.h"
 #include "cli/commands.h"
 #include "list/list.h"
-#include "measure/record/recorder.h"
+#include "measure/record/recorder_testing.h"
 #include "reference/index.h"
 #include "tpm/run_key.h"
-#include "tpm/software_tpm.h"
 
 namespace assay::cli {
 namespace {
 
 using nlohmann::json;
 
-class AttestTest : public ::testing::Test {
+class AttestTest : public measure::RecordingTest {
  protected:
+  AttestTest() { certified_ = true; }
   void SetUp() override {
-    char name[] = "/tmp/assay-cli.XXXXXX";
-    dir_ = mkdtemp(name);
+    ASSERT_NO_FATAL_FAILURE(RecordingTest::SetUp());
     for (const char* file : {"assayd", "tool", "other"}) Put("app/" + std::string(file), file);
     reference::Builder builder;
-    ASSERT_TRUE(builder.AddFolder(dir_ + "/app", "app", "1.0"));
-    ASSERT_TRUE(builder.Write(dir_ + "/app.idx"));
+    ASSERT_THAT(builder.AddFolder(dir_ + "/app", "app", "1.0"), IsOk());
+    ASSERT_THAT(builder.Write(dir_ + "/app.idx"), IsOk());
     Put("policy.json", R"({"allow_software_tpm": true, "allow_first_use": true})");
-    StartTpm();
-    if (HasFatalFailure()) return;
+    recorder_options_.allow_retire = true;
     Start(1);
   }
   void TearDown() override {
     StopAttester();
-    run_key_.reset();
-    tpm_.reset();
-    EXPECT_TRUE(swtpm_.Stop());
-    std::filesystem::remove_all(dir_);
-  }
-  void StartTpm() {
-    auto started = tpm::SoftwareTpm::Start(
-        {.state_dir = dir_ + "/state", .run_dir = dir_ + "/run", .preload = "", .ca_dir = dir_ + "/ca"});
-    ASSERT_TRUE(started) << started.error().Message();
-    swtpm_ = *started;
-    auto tpm = tpm::Tpm::Connect(swtpm_.tcti());
-    ASSERT_TRUE(tpm) << tpm.error().Message();
-    tpm_ = std::move(*tpm);
+    RecordingTest::TearDown();
   }
   void Start(int run) {
-    measure::RecorderOptions options;
-    options.dir = dir_ + "/list";
-    options.allow_retire = true;
-    auto recorder = measure::Recorder::Open(options, *tpm_);
-    ASSERT_TRUE(recorder) << recorder.error().Message();
-    recorder_ = std::move(*recorder);
+    ASSERT_NO_FATAL_FAILURE(OpenRecorder());
     run_key_.reset();
     auto run_key = tpm::RunKey::Create(*tpm_);
-    ASSERT_TRUE(run_key) << run_key.error().Message();
+    ASSERT_THAT(run_key, IsOk());
     run_key_ = std::move(*run_key);
     Own("assay-start", {{"version", "0.1.0"},
                         {"scope", "host"},
@@ -79,12 +61,12 @@ class AttestTest : public ::testing::Test {
     collect.engine = [] { return std::pair<std::string, std::string>("fanotify", "ok"); };
     collect.run = [this](ByteView statement) { return run_key_->Sign(statement); };
     auto collector = attest::Collector::Create(std::move(collect), *recorder_, *tpm_, tpm::AkKind::kEccP256);
-    ASSERT_TRUE(collector) << collector.error().Message();
+    ASSERT_THAT(collector, IsOk());
     collector_ = std::move(*collector);
     attest::ServerOptions serve;
     serve.unix_path = Socket();
     auto server = attest::Server::Start(std::move(serve), *collector_);
-    ASSERT_TRUE(server) << server.error().Message();
+    ASSERT_THAT(server, IsOk());
     server_ = std::move(*server);
   }
   void StopAttester() {
@@ -100,13 +82,13 @@ class AttestTest : public ::testing::Test {
   }
   void Load(const std::string& file) {
     const auto content = ReadFile(dir_ + "/" + file, 1 << 20);
-    ASSERT_TRUE(content);
+    ASSERT_THAT(content, IsOk());
     auto r = recorder_->Record({Hash(HashAlg::kSha256, *content), dir_ + "/" + file, {}});
-    ASSERT_TRUE(r) << r.error().Message();
+    ASSERT_THAT(r, IsOk());
   }
   void Own(const std::string& name, const json& content) {
     auto r = recorder_->RecordBuffer(name, AsBytes(content.dump()), {});
-    ASSERT_TRUE(r) << r.error().Message();
+    ASSERT_THAT(r, IsOk());
   }
   // Runs the command; what it printed is in out_.
   int Assay(std::vector<std::string> argv) {
@@ -144,11 +126,8 @@ class AttestTest : public ::testing::Test {
   }
   json State() const { return json::parse(std::ifstream(dir_ + "/host.json")); }
 
-  std::string dir_, out_, err_;
-  tpm::SoftwareTpm swtpm_;
-  std::unique_ptr<tpm::Tpm> tpm_;
+  std::string out_, err_;
   std::unique_ptr<tpm::RunKey> run_key_;
-  std::unique_ptr<measure::Recorder> recorder_;
   std::unique_ptr<attest::Collector> collector_;
   std::unique_ptr<attest::Server> server_;
 };
@@ -186,7 +165,7 @@ TEST_F(AttestTest, SavedRoundGivesTheSameVerdict) {
   json_too.insert(json_too.end(), {"--findings", "list"});
   EXPECT_EQ(Assay(json_too), kExitNotTrusted);
   EXPECT_TRUE(Findings().empty());
-  EXPECT_TRUE(WriteFileAtomic(dir_ + "/empty.bin", {}));
+  EXPECT_THAT(WriteFileAtomic(dir_ + "/empty.bin", {}), IsOk());
   json_too.insert(json_too.end(), {"--list", dir_ + "/empty.bin"});
   EXPECT_EQ(Assay(json_too), kExitNotTrusted);
   EXPECT_EQ(Findings(), std::set<std::string>{"list.truncated"});
@@ -197,17 +176,13 @@ TEST_F(AttestTest, AfterARebootTheWholeListIsAsked) {
   Load("app/tool");
   EXPECT_EQ(Attest({}), kExitOk) << out_ << err_;
   StopAttester();
-  tpm_.reset();
-  ASSERT_TRUE(swtpm_.Stop());
-  StartTpm();
+  ResetTpm();
   Start(1);  // a shorter list than the one that is known
   EXPECT_EQ(Attest({"--json"}), kExitOk) << out_ << err_;
   EXPECT_TRUE(json::parse(out_)["rebooted"].get<bool>());
   EXPECT_EQ(State()["records"], 5);
   StopAttester();
-  tpm_.reset();
-  ASSERT_TRUE(swtpm_.Stop());
-  StartTpm();
+  ResetTpm();
   Start(1);
   for (const char* file : {"app/tool", "app/other"}) Load(file);  // and a longer one
   EXPECT_EQ(Attest({"--json"}), kExitOk) << out_ << err_;
@@ -266,10 +241,10 @@ TEST_F(AttestTest, EnrolledHostsOnly) {
   EXPECT_EQ(json::parse(std::ifstream(dir_ + "/enrolled.json"))["rounds"], 1);
   // Another TPM behind the same socket.
   StopAttester();
-  tpm_.reset();
-  ASSERT_TRUE(swtpm_.Stop());
+  machine_.Stop();
   std::filesystem::remove_all(dir_ + "/state");
-  StartTpm();
+  ASSERT_NO_FATAL_FAILURE(machine_.Start());
+  machine_.Connect();
   Start(1);
   EXPECT_EQ(Assay(enrol), kExitNotTrusted);
   EXPECT_EQ(Findings(), (std::set<std::string>{"ak.changed", "ek.changed"}));

@@ -6,6 +6,7 @@
 
 #include "base/crypto.h"
 #include "base/fd.h"
+#include "base/json_dump.h"
 #include "cli/commands.h"
 
 namespace assay::cli {
@@ -40,11 +41,10 @@ Result<int> Make(const KeysOptions& o, bool as_json) {
   ASSAY_TRY(WriteFileAtomic(certificate_file, AsBytes(pem), 0644));
   const std::string fingerprint = CertificateFingerprint(certificate.get()).hex();
   if (as_json)
-    fmt::print("{}\n", nlohmann::json{{"key", key_file},
-                                      {"public", public_file},
-                                      {"certificate", certificate_file},
-                                      {"fingerprint", fingerprint}}
-                           .dump());
+    fmt::print("{}\n", DumpJson(nlohmann::json{{"key", key_file},
+                                               {"public", public_file},
+                                               {"certificate", certificate_file},
+                                               {"fingerprint", fingerprint}}));
   else
     fmt::print("{}\n{}\n{}\nfingerprint {}\n", key_file, public_file, certificate_file, fingerprint);
   return kExitOk;
@@ -57,11 +57,10 @@ Result<int> Show(const KeysOptions& o, bool as_json) {
   const std::string fingerprint = CertificateFingerprint(certificate.get()).hex();
   const std::string name = CertificateCommonName(certificate.get());
   if (as_json)
-    fmt::print("{}\n", nlohmann::json{{"fingerprint", fingerprint},
-                                      {"name", name},
-                                      {"not_before", validity.not_before},
-                                      {"not_after", validity.not_after}}
-                           .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+    fmt::print("{}\n", DumpJson(nlohmann::json{{"fingerprint", fingerprint},
+                                               {"name", name},
+                                               {"not_before", validity.not_before},
+                                               {"not_after", validity.not_after}}));
   else
     fmt::print("fingerprint {}\nname        {}\nvalid       {} to {}\n", fingerprint, name,
                validity.not_before, validity.not_after);

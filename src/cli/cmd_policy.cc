@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/fd.h"
+#include "base/json_dump.h"
 #include "cli/commands.h"
 #include "measure/policy/policy.h"
 
@@ -27,11 +28,10 @@ Result<int> Check(const PolicyOptions& o, bool as_json) {
   ASSAY_ASSIGN(const std::string name, Named(o.policy));
   ASSAY_ASSIGN(const auto policy, measure::FindPolicy(name));
   if (as_json)
-    fmt::print("{}\n", nlohmann::json{{"policy", name},
-                                      {"rules", policy->text()},
-                                      {"appraises", policy->Appraises()},
-                                      {"depends_on_task", policy->DependsOnTask()}}
-                           .dump());
+    fmt::print("{}\n", DumpJson(nlohmann::json{{"policy", name},
+                                               {"rules", policy->text()},
+                                               {"appraises", policy->Appraises()},
+                                               {"depends_on_task", policy->DependsOnTask()}}));
   else
     fmt::print("{}: good{}{}\n", name, policy->Appraises() ? ", appraises" : "",
                policy->DependsOnTask()
@@ -59,7 +59,7 @@ Result<int> Load(const PolicyOptions& o, bool as_json) {
   const std::string& text = policy->text();
   if (write(node.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()))
     return Fail(OsError("write", o.mount_point + "/policy (assayd's log says why)", errno));
-  if (as_json) fmt::print("{}\n", nlohmann::json{{"loaded", name}}.dump());
+  if (as_json) fmt::print("{}\n", DumpJson(nlohmann::json{{"loaded", name}}));
   return kExitOk;
 }
 

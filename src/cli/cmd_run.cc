@@ -6,6 +6,7 @@
 
 #include "base/fd.h"
 #include "base/json.h"
+#include "base/json_dump.h"
 #include "base/log.h"
 #include "cli/commands.h"
 #include "measure/system/namespace.h"
@@ -58,7 +59,7 @@ Result<int> Measure(const RunOptions& o, bool as_json) {
   }
   ASSAY_ASSIGN(UniqueFd node, Open(o.mount_point + "/measure", O_WRONLY));
   ASSAY_TRY(WriteAll(node.get(), AsBytes(request)));
-  if (as_json) fmt::print("{}\n", nlohmann::json{{"measured", o.fd < 0 ? o.path : request}}.dump());
+  if (as_json) fmt::print("{}\n", DumpJson(nlohmann::json{{"measured", o.fd < 0 ? o.path : request}}));
   return kExitOk;
 }
 

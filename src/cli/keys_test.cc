@@ -6,6 +6,7 @@
 
 #include "base/crypto.h"
 #include "base/fd.h"
+#include "base/result_testing.h"
 #include "cli/commands.h"
 
 namespace assay::cli {
@@ -38,7 +39,7 @@ TEST(Keys, AreMadeOnceAndShown) {
   // The public key is the private one's, as a signature shows.
   const PrivateKey key = PrivateKey::FromPem(AsText(ReadFile(dir + "/sub/v.key", 1 << 16).value())).value();
   const PublicKey pub = PublicKey::FromPem(AsText(ReadFile(dir + "/sub/v.pub", 1 << 16).value())).value();
-  EXPECT_TRUE(pub.VerifyEs256(AsBytes("x"), key.SignEs256(AsBytes("x")).value()));
+  EXPECT_THAT(pub.VerifyEs256(AsBytes("x"), key.SignEs256(AsBytes("x")).value()), IsOk());
 
   EXPECT_EQ(Keys("keys make --name v --out " + dir + "/sub"), kExitUsage);
   EXPECT_EQ(ReadFile(dir + "/sub/v.crt", 1 << 16).value(), pem);

@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/json_dump.h"
 #include "base/text.h"
 #include "cli/cmd_log.h"
 
@@ -154,15 +155,14 @@ Result<int> ShowLog(const ShowOptions& o, const Session& session) {
     Result<std::optional<ima::RecordView>> record = reader.Next();
     if (!record && session.json) {
       const json error = {{"code", record.error().code()}, {"message", record.error().Message()}};
-      fmt::print("\n],\"error\":{}}}\n", error.dump());
+      fmt::print("\n],\"error\":{}}}\n", DumpJson(error));
       fmt::print(stderr, "assay: {}\n", record.error().Message());
       return kExitError;
     }
     if (!record) return Fail(record.error());
     if (!*record) break;
     if (session.json) {
-      fmt::print("{}\n{}", (*record)->index > 0 ? "," : "",
-                 RecordJson(**record, file.bank()).dump(-1, ' ', false, json::error_handler_t::replace));
+      fmt::print("{}\n{}", (*record)->index > 0 ? "," : "", DumpJson(RecordJson(**record, file.bank())));
     } else {
       table.Print(**record);
     }

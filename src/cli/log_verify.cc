@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/json_dump.h"
 #include "cli/cmd_log.h"
 
 namespace assay::cli {
@@ -255,7 +256,7 @@ Result<int> VerifyLog(const VerifyOptions& o, const Session& session) {
   ASSAY_ASSIGN(Verification v, Verification::Prepare(o));
   ASSAY_TRY(v.Replay());
   if (session.json)
-    fmt::print("{}\n", v.Json().dump());
+    fmt::print("{}\n", DumpJson(v.Json()));
   else
     v.Print();
   return v.ExitCode();

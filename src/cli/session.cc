@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/json_dump.h"
 #include "cli/commands.h"
 
 namespace assay::cli {
@@ -14,7 +15,7 @@ void Session::Finish(const Result<int>& outcome) {
   const Error& error = outcome.error();
   if (json)
     fmt::print("{}\n",
-               nlohmann::json{{"error", {{"code", error.code()}, {"message", error.Message()}}}}.dump());
+               DumpJson(nlohmann::json{{"error", {{"code", error.code()}, {"message", error.Message()}}}}));
   fmt::print(stderr, "assay: {}\n", error.Message());
   exit_code = error.As<UsageError>() != nullptr ? kExitUsage : kExitError;
 }

@@ -5,6 +5,7 @@
 
 #include "base/fd.h"
 #include "base/json.h"
+#include "base/json_dump.h"
 #include "base/name_table.h"
 
 namespace assay::daemon {
@@ -229,7 +230,7 @@ std::string EnginePolicy(const Config& c) {
                  {"synchronous", c.synchronous},
                  {"group_ms", c.group_ms},
                  {"max_records", c.max_records}};
-  return j.dump();
+  return DumpJson(j);
 }
 
 }  // namespace assay::daemon

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/result_testing.h"
 #include "daemon/early.h"
 
 namespace assay::daemon {
@@ -14,7 +15,7 @@ TEST(Config, ReadsWhatIsSaid) {
     "engine":{"scope":"namespace","mounts":["/","/usr"],"expiry":"refuse","deadline_ms":500},
     "serve":{"unix_level":"full","allow":{"AAaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa":"list"}},
     "log":{"level":"debug","json":true}})");
-  ASSERT_TRUE(c) << c.error().Message();
+  ASSERT_THAT(c, IsOk());
   EXPECT_EQ(c->run_dir, "/run/x");
   EXPECT_EQ(c->state_dir, "/var/lib/assay");
   EXPECT_EQ(c->tcti, "device:/dev/tpmrm0");
@@ -54,7 +55,7 @@ TEST(Config, NamesWhatIsWrong) {
            Case{"{" + engine + R"(,"manifest":{"index":"x"}})", "key: missing"},
        }) {
     auto r = ParseConfig(c.json);
-    ASSERT_FALSE(r) << c.json;
+    ASSERT_THAT(r, FailsWith("?1")) << c.json;
     EXPECT_THAT(r.error().Message(), testing::HasSubstr(c.says)) << c.json;
   }
 }
@@ -66,7 +67,7 @@ TEST(Config, PolicyIsTheSameForTheSameConfiguration) {
   EXPECT_EQ(EnginePolicy(*a),
             EnginePolicy(*b));  // neither places nor the number of workers decide what is measured
   auto c = ParseConfig(R"({"engine":{"scope":"host","policy":"all_files"}})");
-  ASSERT_TRUE(c);
+  ASSERT_THAT(c, IsOk());
   EXPECT_NE(EnginePolicy(*a), EnginePolicy(*c));
 }
 
@@ -78,8 +79,8 @@ TEST(Config, WhatAFailedEarlyStartMeans) {
   EXPECT_EQ(settings(R"({"engine":{"scope":"host"}})"), "pcr=10\non_failure=cap\n");
   EXPECT_EQ(settings(R"({"engine":{"scope":"host"},"record":{"pcr":12},"early":{"on_failure":"halt"}})"),
             "pcr=12\non_failure=halt\n");
-  EXPECT_FALSE(ParseConfig(R"({"engine":{"scope":"host"},"early":{"on_failure":"reboot"}})"));
-  EXPECT_FALSE(ParseConfig(R"({"engine":{"scope":"host"},"early":{"halt":true}})"));
+  EXPECT_THAT(ParseConfig(R"({"engine":{"scope":"host"},"early":{"on_failure":"reboot"}})"), FailsWith("?2"));
+  EXPECT_THAT(ParseConfig(R"({"engine":{"scope":"host"},"early":{"halt":true}})"), FailsWith("?3"));
 }
 
 }  // namespace

@@ -21,6 +21,7 @@
 #include "attest/server.h"
 #include "base/clock.h"
 #include "base/crypto.h"
+#include "base/json_dump.h"
 #include "base/mutex.h"
 #include "measure/choice/engines.h"
 #include "measure/engine/measure_file.h"
@@ -300,7 +301,7 @@ Result<> Daemon::Impl::OpenKernelList() {
 }
 
 Result<> Daemon::Impl::RecordJson(const std::string& name, const json& content) {
-  ASSAY_TRY(recorder->RecordBuffer(name, AsBytes(content.dump()), OwnContext()));
+  ASSAY_TRY(recorder->RecordBuffer(name, AsBytes(DumpJson(content)), OwnContext()));
   return {};
 }
 
@@ -455,7 +456,7 @@ void Daemon::Impl::NoteRefusal(const measure::Refusal& r) {
   const json line{{"time_ms", r.context.time_ms}, {"path", r.path},        {"digest", r.digest.hex()},
                   {"hook", r.context.hook},       {"pid", r.context.pid},  {"uid", r.context.uid},
                   {"comm", r.context.comm},       {"enforced", r.enforced}};
-  const std::string text = line.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+  const std::string text = DumpJson(line) + "\n";
   const MutexLock lock(mutex);
   if (refusals.size() + text.size() > kMaxRefusals)
     ++refusals_lost;
@@ -677,7 +678,7 @@ std::string Daemon::Impl::Status() const {
                                  {"last_end", network->last_end},
                                  {"landlock_abi", network->landlock_abi}};
   }
-  return j.dump() + "\n";
+  return DumpJson(j) + "\n";
 }
 
 void Daemon::Impl::Stop() {

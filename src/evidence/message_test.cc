@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "base/result_testing.h"
+
 #include "tpm/ek_certificate.h"
 
 namespace assay::evidence {
@@ -30,45 +32,44 @@ TEST(Messages, GoBothWays) {
                     .want_event_log = true,
                     .selection = {{.bank = 11, .pcrs = {0, 10}}}};
   auto m = DecodeMessage(EncodeChallenge(c), kMaxEvidence);
-  ASSERT_TRUE(m) << m.error().Message();
+  ASSERT_THAT(m, IsOk());
   EXPECT_EQ(std::get<Challenge>(*m).selection, c.selection);
   EXPECT_EQ(std::get<Challenge>(*m).first_record, 12U);
   const Evidence e = Sample();
   const Bytes wire = EncodeEvidence(e);
   m = DecodeMessage(wire, kMaxEvidence);
-  ASSERT_TRUE(m) << m.error().Message();
+  ASSERT_THAT(m, IsOk());
   EXPECT_EQ(std::get<Evidence>(*m).list, e.list);
   EXPECT_EQ(std::get<Evidence>(*m).claims, e.claims);
   auto size = FrameSize(ByteView(wire).first(wire.size() - 500), kMaxEvidence);
-  ASSERT_TRUE(size);
+  ASSERT_THAT(size, IsOk());
   EXPECT_EQ(**size, wire.size());
   auto refusal = DecodeMessage(EncodeRefusal({"busy", "later"}), kMaxEvidence);
-  ASSERT_TRUE(refusal);
+  ASSERT_THAT(refusal, IsOk());
   EXPECT_EQ(std::get<Refusal>(*refusal).code, "busy");
 }
 
 TEST(Messages, ShorterAndLongerFormsAreErrors) {
   Bytes wire = EncodeEvidence(Sample());
   for (std::size_t n = 0; n < wire.size(); ++n)
-    EXPECT_FALSE(DecodeMessage(ByteView(wire).first(n), kMaxEvidence));
+    EXPECT_THAT(DecodeMessage(ByteView(wire).first(n), kMaxEvidence), FailsWith("?42"));
   wire.push_back(0);
   Challenge short_nonce;
   short_nonce.nonce = Bytes(20, 1);
-  EXPECT_FALSE(DecodeMessage(wire, kMaxEvidence));
-  EXPECT_FALSE(DecodeMessage(EncodeChallenge(short_nonce), kMaxEvidence)) << "a short nonce";
+  EXPECT_THAT(DecodeMessage(wire, kMaxEvidence), FailsWith("?43"));
+  EXPECT_THAT(DecodeMessage(EncodeChallenge(short_nonce), kMaxEvidence), FailsWith("?44")) << "a short nonce";
 }
 
 TEST(Claims, GoBothWays) {
   const Evidence e = Sample();
   auto claims = ParseClaims(e.claims);
-  ASSERT_TRUE(claims) << claims.error().Message();
+  ASSERT_THAT(claims, IsOk());
   EXPECT_EQ(EncodeClaims(*claims), e.claims);
   auto context = ParseContext(e.context);
-  ASSERT_TRUE(context);
+  ASSERT_THAT(context, IsOk());
   EXPECT_EQ(context->at(0).comm, "a?b");
   const auto bad = ParseContext(AsBytes("{\"i\":1}\n"));
-  ASSERT_FALSE(bad);
-  EXPECT_EQ(bad.error().code(), "parse.context");
+  ASSERT_THAT(bad, FailsWith("parse.context"));
 }
 
 TEST(Context, TellsTheContainer) {
@@ -81,7 +82,7 @@ TEST(Context, TellsTheContainer) {
                        .hook = "exec",
                        .cgroup = "/user.slice/a\"b"};
   const auto back = ParseContext(EncodeContextLine(e));
-  ASSERT_TRUE(back) << back.error().Message();
+  ASSERT_THAT(back, IsOk());
   EXPECT_EQ(back->at(0).cgroup, "/user.slice/a\"b");
   const std::string id(64, 'a');
   EXPECT_EQ(ContainerOf("/system.slice/docker-" + id + ".scope"), id);
@@ -118,27 +119,27 @@ TEST(Messages, OfAnEnrolmentGoBothWays) {
   ASSERT_TRUE(size && *size);
   EXPECT_EQ(**size, frame.size());
   const auto message = DecodeMessage(frame, kMaxEvidence);
-  ASSERT_TRUE(message) << message.error().Message();
+  ASSERT_THAT(message, IsOk());
   const auto& back = std::get<Identity>(*message);
   EXPECT_EQ(back.ek_certificate, id.ek_certificate);
   EXPECT_EQ(back.tpm_vendor, "SW   TPM");
   EXPECT_EQ(EncodeIdentity(back), frame);
   for (std::size_t n = 0; n < frame.size(); n += 7)
-    EXPECT_FALSE(DecodeMessage(ByteView(frame).first(n), kMaxEvidence));
-  EXPECT_FALSE(DecodeQuestion(frame));  // an answer, no question
+    EXPECT_THAT(DecodeMessage(ByteView(frame).first(n), kMaxEvidence), FailsWith("?45"));
+  EXPECT_THAT(DecodeQuestion(frame), FailsWith("?46"));  // an answer, no question
   for (const Question& q :
        {Question(Identify{}), Question(Activate{Bytes(kNonceSize, 1), Bytes(68, 2), Bytes(256, 3)})}) {
     const auto again = DecodeQuestion(EncodeQuestion(q));
-    ASSERT_TRUE(again) << again.error().Message();
+    ASSERT_THAT(again, IsOk());
     EXPECT_EQ(EncodeQuestion(*again), EncodeQuestion(q));
   }
   id.ek_certificate.resize(tpm::kMaxEkCertificate + 1);
-  EXPECT_FALSE(DecodeMessage(EncodeIdentity(id), kMaxEvidence));
+  EXPECT_THAT(DecodeMessage(EncodeIdentity(id), kMaxEvidence), FailsWith("?47"));
   for (const Activate& bad : {Activate{Bytes(31, 1), Bytes(68, 2), Bytes(256, 3)},
                               Activate{Bytes(kNonceSize, 1), Bytes(129, 2), Bytes(256, 3)},
                               Activate{Bytes(kNonceSize, 1), Bytes(68, 2), {}}})
-    EXPECT_EQ(DecodeQuestion(EncodeActivate(bad)).error().code(), "parse.message");
-  EXPECT_FALSE(DecodeMessage(EncodeActivation({Bytes(31, 1)}), kMaxEvidence));
+    EXPECT_THAT(DecodeQuestion(EncodeActivate(bad)), FailsWith("parse.message"));
+  EXPECT_THAT(DecodeMessage(EncodeActivation({Bytes(31, 1)}), kMaxEvidence), FailsWith("?48"));
 }
 
 }  // namespace

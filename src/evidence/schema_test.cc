@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "base/fd.h"
+#include "base/result_testing.h"
 #include "evidence/message.h"
 
 namespace assay::evidence {
@@ -13,7 +14,7 @@ namespace {
 // The header of a frame.
 std::string Header(const Bytes& frame) {
   Reader r(frame, "frame");
-  EXPECT_TRUE(r.Take(4, "magic"));
+  EXPECT_THAT(r.Take(4, "magic"), IsOk());
   const std::uint32_t size = r.U32Be("size").value();
   return std::string(AsText(r.Take(size, "header").value()));
 }
@@ -29,7 +30,7 @@ TEST(Schema, FitsTheMessages) {
   ASSERT_NE(mkdtemp(name), nullptr);
   const std::string dir = name;
   const auto put = [&](const std::string& file, std::string_view text) {
-    ASSERT_TRUE(WriteFileAtomic(dir + "/" + file + ".json", AsBytes(text)));
+    ASSERT_THAT(WriteFileAtomic(dir + "/" + file + ".json", AsBytes(text)), IsOk());
   };
   Challenge c;
   c.nonce = Bytes(kNonceSize, 0xAB);

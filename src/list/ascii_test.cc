@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/real_data.h"
+#include "base/result_testing.h"
 #include "list/list.h"
 
 namespace assay::ima {
@@ -21,7 +22,7 @@ RecordView View(const OwnedRecord& r) {
 // Parses, prints again, and counts the records whose column is the hash of what was parsed.
 std::size_t RoundTrip(const std::string& text, HashAlg column) {
   auto records = ParseAscii(text);
-  EXPECT_TRUE(records) << records.error().Message();
+  EXPECT_THAT(records, IsOk());
   if (!records) return 0;
   std::string again;
   std::size_t right = 0;
@@ -66,10 +67,10 @@ TEST(Ascii, FileDigestsOfEveryAlgorithmAlsoUnknownOnes) {
     const std::string text = "10 " + column + " ima-ng " + alg + ":" + digest + " /data\n";
     RoundTrip(text, HashAlg::kSha1);
     auto records = ParseAscii(text);
-    ASSERT_TRUE(records);
+    ASSERT_THAT(records, IsOk());
     ASSERT_EQ(records->size(), 1U);
     auto entry = Decode(View((*records)[0]));
-    ASSERT_TRUE(entry) << entry.error().Message();
+    ASSERT_THAT(entry, IsOk());
     EXPECT_EQ(entry->path, "/data");
     EXPECT_EQ(entry->file_digest->alg_name, alg);
     EXPECT_EQ(entry->file_digest->digest.has_value(), known.has_value());
@@ -84,14 +85,14 @@ std::size_t ThroughText(const Bytes& list, HashAlg bank) {
   std::size_t count = 0;
   while (true) {
     auto r = reader.Next();
-    EXPECT_TRUE(r);
+    EXPECT_THAT(r, IsOk());
     if (!r || !*r) break;
     text += ToAscii(**r);
     ++count;
   }
   EXPECT_EQ(RoundTrip(text, bank), count);
   const auto parsed = ParseAscii(text);
-  EXPECT_TRUE(parsed);
+  EXPECT_THAT(parsed, IsOk());
   if (!parsed) return 0;
   for (const OwnedRecord& r : *parsed) {
     const Bytes one = EncodeRecord(r.pcr, *Digest::Of(bank, r.template_digest), r.template_name, r.data);
@@ -104,7 +105,7 @@ std::size_t ThroughText(const Bytes& list, HashAlg bank) {
 TEST(Ascii, AGuestsBinaryListPrintsAndParses) {
   const auto list =
       ReadFile(std::string(ASSAY_TEST_DATA) + "/boot/secure-boot-6.12/binary_runtime_measurements", 1 << 20);
-  ASSERT_TRUE(list);
+  ASSERT_THAT(list, IsOk());
   EXPECT_EQ(ThroughText(*list, HashAlg::kSha1), 2U);
 }
 
@@ -187,7 +188,7 @@ constexpr std::string_view kFront = "10 1d8d532d463c9f8c205d0df7787669a85f93e260
 TEST(Ascii, SpacesBelongToTheName) {
   auto records = ParseAscii(std::string(kFront) + "ima-sig sha1:00 /a b c 0302\n" + std::string(kFront) +
                             "ima-ng sha1:00 /a b \n" + std::string(kFront) + "ima-sig sha1:00 /cut\n");
-  ASSERT_TRUE(records) << records.error().Message();
+  ASSERT_THAT(records, IsOk());
   EXPECT_EQ(Decode(View((*records)[0]))->path, "/a b c");
   EXPECT_EQ(Decode(View((*records)[0]))->signature.size(), 2U);
   EXPECT_EQ(Decode(View((*records)[1]))->path, "/a b ");
@@ -199,10 +200,10 @@ TEST(Ascii, RefusesWithTheOffset) {
   const std::string good = std::string(kFront) + "ima-ng sha1:00 /a\n";
   const auto at = [&](const std::string& line, std::size_t offset, std::string_view what) {
     auto records = ParseAscii(good + line);
-    ASSERT_FALSE(records) << line;
+    ASSERT_THAT(records, FailsWith("?26")) << line;
     const auto* e = records.error().As<ParseError>();
     ASSERT_NE(e, nullptr);
-    EXPECT_EQ(records.error().code(), "parse.ima-ascii");
+    EXPECT_THAT(records, FailsWith("parse.ima-ascii"));
     EXPECT_EQ(e->offset, good.size() + offset) << line;
     EXPECT_THAT(e->what, testing::HasSubstr(what));
   };

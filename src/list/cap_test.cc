@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/result_testing.h"
 #include "list/list.h"
 
 namespace assay::ima {
@@ -16,7 +17,7 @@ TEST(Cap, IsARecordLikeAnyOther) {
   const auto record = reader.Next();
   ASSERT_TRUE(record && *record);
   const Result<Entry> entry = Decode(**record);
-  ASSERT_TRUE(entry) << entry.error().Message();
+  ASSERT_THAT(entry, IsOk());
   EXPECT_EQ(entry->path, "assay-cap");
   EXPECT_EQ(AsText(entry->buffer), ASSAY_CAP_TEXT);
   // TPM2_PCR_Event hashes its argument, which is the template data, in each bank. It takes at most 1024

@@ -7,6 +7,7 @@
 
 #include "base/fd.h"
 #include "base/real_data.h"
+#include "base/result_testing.h"
 
 namespace assay::ima {
 namespace {
@@ -16,7 +17,7 @@ std::vector<RecordView> ReadAll(ByteView list, HashAlg bank) {
   ListReader reader(list, bank);
   while (true) {
     auto r = reader.Next();
-    EXPECT_TRUE(r) << r.error().Message();
+    EXPECT_THAT(r, IsOk());
     if (!r || !*r) return records;
     records.push_back(**r);
   }
@@ -64,7 +65,7 @@ TEST(Replay, AGuestsListGivesTheFourBankValues) {
     const auto known = KnownValues(*text, " 10: 0x");
     ASSERT_EQ(known.size(), 4U);
     const auto result = ReplayList(*list, HashAlg::kSha1, kBanks);
-    ASSERT_TRUE(result) << result.error().Message();
+    ASSERT_THAT(result, IsOk());
     EXPECT_TRUE(result->wrong_hints.empty());
     for (std::size_t i = 0; i < kBanks.size(); ++i)
       EXPECT_EQ(result->values[i].hex(), known[i]) << folder << " " << i;
@@ -80,7 +81,7 @@ TEST(Replay, RealListGivesTheFourBankValues) {
        {std::pair{"ibmtss-sha1.log", HashAlg::kSha1}, {"ibmtss-sha256.log", HashAlg::kSha256}}) {
     const Bytes list = RealData(std::string("ima/") + file);
     auto result = ReplayList(list, bank, kBanks);
-    ASSERT_TRUE(result) << result.error().Message();
+    ASSERT_THAT(result, IsOk());
     EXPECT_EQ(result->count, 362u);
     EXPECT_TRUE(result->wrong_hints.empty());
     for (std::size_t i = 0; i < kBanks.size(); ++i)
@@ -96,7 +97,7 @@ TEST(Replay, GoesOnFromAStoredPrefix) {
   Replay second = Replay::FromState(first.value(), first.count());
   for (std::size_t i = 100; i < records.size(); ++i) second.Add(records[i]);
   const auto whole = ReplayList(list, HashAlg::kSha1, {HashAlg::kSha256});
-  ASSERT_TRUE(whole);
+  ASSERT_THAT(whole, IsOk());
   EXPECT_EQ(second.value(), whole->values[0]);
   EXPECT_EQ(second.count(), records.size());
 }
@@ -105,7 +106,7 @@ TEST(Replay, InParallelIsTheSameAsOneByOne) {
   for (const std::size_t n : {0UL, 1UL, 1023UL, 1024UL, 1025UL, 20000UL}) {
     const Bytes list = MakeList(n);
     const auto result = ReplayList(list, HashAlg::kSha1, kBanks);
-    ASSERT_TRUE(result) << result.error().Message();
+    ASSERT_THAT(result, IsOk());
     std::vector<Digest> values;
     std::uint64_t violations = 0;
     for (const HashAlg bank : kBanks) {
@@ -125,14 +126,14 @@ TEST(Replay, ManyGoOnFromStoredStates) {
   const Bytes list = MakeList(5000);
   const auto records = ReadAll(list, HashAlg::kSha1);
   const auto whole = ReplayList(list, HashAlg::kSha1, kBanks);
-  ASSERT_TRUE(whole);
+  ASSERT_THAT(whole, IsOk());
   for (const std::size_t split : {0UL, 1UL, 1024UL, 4999UL, 5000UL}) {
     const std::size_t at = split == records.size() ? list.size() : records[split].offset;
     std::vector<Replay> states(kBanks.begin(), kBanks.end());
-    ASSERT_TRUE(ContinueReplay(ByteView(list).first(at), HashAlg::kSha1, states));
+    ASSERT_THAT(ContinueReplay(ByteView(list).first(at), HashAlg::kSha1, states), IsOk());
     EXPECT_EQ(states[0].count(), split);
     const auto rest = ContinueReplay(ByteView(list).subspan(at), HashAlg::kSha1, states);
-    ASSERT_TRUE(rest);
+    ASSERT_THAT(rest, IsOk());
     EXPECT_EQ(rest->count, records.size() - split);
     EXPECT_EQ(rest->values, whole->values) << split;
     EXPECT_EQ(states[3].value(), whole->values[3]);
@@ -146,12 +147,12 @@ TEST(Replay, NamesWrongColumnsByRecordNumber) {
   for (const std::size_t i : {5UL, 2000UL}) list[records[i].offset + 4] ^= 1;
   std::vector<Replay> states{Replay::FromState(Digest::Filled(HashAlg::kSha1, 7), 100)};
   const auto result = ContinueReplay(list, HashAlg::kSha1, states);
-  ASSERT_TRUE(result);
+  ASSERT_THAT(result, IsOk());
   EXPECT_THAT(result->wrong_hints, testing::ElementsAre(105, 2100));
   EXPECT_EQ(result->wrong_hint_count, 2U);
   // The columns are not checked where the list's own bank is not computed.
   const auto other = ReplayList(list, HashAlg::kSha1, {HashAlg::kSha256});
-  ASSERT_TRUE(other);
+  ASSERT_THAT(other, IsOk());
   EXPECT_EQ(other->wrong_hint_count, 0U);
 }
 
@@ -159,8 +160,7 @@ TEST(Replay, ATornListIsAnErrorAndLeavesTheStates) {
   const Bytes list = MakeList(3000);
   std::vector<Replay> states{Replay(HashAlg::kSha256)};
   const auto result = ContinueReplay(ByteView(list).first(list.size() - 1), HashAlg::kSha1, states);
-  ASSERT_FALSE(result);
-  EXPECT_EQ(result.error().code(), "parse.ima-list");
+  ASSERT_THAT(result, FailsWith("parse.ima-list"));
   EXPECT_EQ(states[0].count(), 0U);
   EXPECT_TRUE(states[0].value().AllBytes(0));
 }
@@ -169,7 +169,7 @@ TEST(Replay, ABankWhoseHashIsMissingGetsThePaddedSha1) {
   const Bytes list = MakeList(1000);  // the last is a violation
   for (const BankHash how : {BankHash::kPaddedSha1, BankHash::kPaddedAll}) {
     std::vector<Replay> states{Replay(HashAlg::kSha384, kPcr, how)};
-    ASSERT_TRUE(ContinueReplay(list, HashAlg::kSha1, states));
+    ASSERT_THAT(ContinueReplay(list, HashAlg::kSha1, states), IsOk());
     Digest expected = Digest::Filled(HashAlg::kSha384, 0);
     for (const RecordView& r : ReadAll(list, HashAlg::kSha1)) {
       Bytes value(r.template_digest.begin(), r.template_digest.end());
@@ -184,7 +184,7 @@ TEST(Replay, ABankWhoseHashIsMissingGetsThePaddedSha1) {
 TEST(Reader, WritesBackByteForByte) {
   const auto guest =
       ReadFile(std::string(ASSAY_TEST_DATA) + "/boot/secure-boot-6.12/binary_runtime_measurements", 1 << 20);
-  ASSERT_TRUE(guest);
+  ASSERT_THAT(guest, IsOk());
   const auto again = [](const Bytes& list, HashAlg bank) {
     Bytes out;
     for (const RecordView& r : ReadAll(list, bank)) {
@@ -237,7 +237,7 @@ TEST(Reader, AKexecHeaderBoundsTheList) {
   for (const auto& [size, count, offset] :
        {std::tuple{list.size() + 25, 362UL, list.size() + 24}, {list.size() + 24, 361UL, 16UL}}) {
     const auto result = ReplayList(with_header(size, count), HashAlg::kSha1, {HashAlg::kSha1});
-    ASSERT_FALSE(result);
+    ASSERT_THAT(result, FailsWith("?25"));
     EXPECT_EQ(result.error().As<ParseError>()->offset, offset);
   }
 }
@@ -249,7 +249,7 @@ TEST(Decode, OpensWhatWeWrite) {
   const auto records = ReadAll(raw, HashAlg::kSha256);
   ASSERT_EQ(records.size(), 1u);
   auto e = Decode(records[0]);
-  ASSERT_TRUE(e) << e.error().Message();
+  ASSERT_THAT(e, IsOk());
   EXPECT_EQ(e->path, "/a_b");
   ASSERT_TRUE(e->file_digest && e->file_digest->digest);
   EXPECT_EQ(*e->file_digest->digest, file);
@@ -264,13 +264,13 @@ TEST(Decode, TheControlGroupOfARecord) {
   const auto records = ReadAll(raw, HashAlg::kSha256);
   ASSERT_EQ(records.size(), 1u);
   const auto e = Decode(records[0]);
-  ASSERT_TRUE(e) << e.error().Message();
+  ASSERT_THAT(e, IsOk());
   EXPECT_EQ(e->path, "/a_b");
   EXPECT_EQ(e->cgroup, "/system.slice/one.service");
   const std::string line = ToAscii(records[0]);
   EXPECT_TRUE(line.ends_with(" /a_b /system.slice/one.service\n")) << line;
   const auto back = ParseAscii(line);
-  ASSERT_TRUE(back) << back.error().Message();
+  ASSERT_THAT(back, IsOk());
   EXPECT_EQ(back->at(0).data, data);
 }
 
@@ -285,7 +285,7 @@ TEST(Decode, TheFirstTemplate) {
   const auto records = ReadAll(raw, HashAlg::kSha1);
   ASSERT_EQ(records.size(), 1u);
   auto e = Decode(records[0]);
-  ASSERT_TRUE(e);
+  ASSERT_THAT(e, IsOk());
   EXPECT_EQ(e->path, "/bin");
   EXPECT_EQ(*e->file_digest->digest, file);
 }
@@ -298,7 +298,7 @@ TEST(Decode, CustomFormatString) {
   const auto records = ReadAll(raw, HashAlg::kSha256);
   ASSERT_EQ(records.size(), 1u);
   auto e = Decode(records[0]);
-  ASSERT_TRUE(e) << e.error().Message();
+  ASSERT_THAT(e, IsOk());
   EXPECT_EQ(e->path, "/x");
   EXPECT_FALSE(e->file_digest);
   EXPECT_EQ(e->fields[1].id, "iuid");
@@ -327,14 +327,13 @@ TEST(Group, RoundTripAndBounds) {
               b = EncodeNg(Hash(HashAlg::kSha256, AsBytes("b")), "/b");
   const Bytes group = EncodeGroup({{"ima-ng", a}, {"ima-ng", b}});
   auto inner = DecodeGroup(group);
-  ASSERT_TRUE(inner);
+  ASSERT_THAT(inner, IsOk());
   ASSERT_EQ(inner->size(), 2u);
   EXPECT_TRUE(Equal((*inner)[1].data, b));
   for (std::size_t end = 1; end < group.size(); ++end) {
     if (end == group.size() / 2) continue;  // between the two: a whole group of one
     auto torn = DecodeGroup(ByteView(group).first(end));
-    ASSERT_FALSE(torn) << end;
-    EXPECT_EQ(torn.error().code(), "parse.assay-group");
+    ASSERT_THAT(torn, FailsWith("parse.assay-group")) << end;
   }
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/fd.h"
 #include "base/process.h"
+#include "base/result_testing.h"
 #include "reference/byte_code.h"
 #include "reference/index.h"
 #include "reference/package_file.h"
@@ -39,9 +40,9 @@ class ReferenceTest : public ::testing::Test {
     return deb;
   }
   std::unique_ptr<Index> Written(const Builder& b) {
-    EXPECT_TRUE(b.Write(dir_ + "/x.idx"));
+    EXPECT_THAT(b.Write(dir_ + "/x.idx"), IsOk());
     auto index = Index::Open(dir_ + "/x.idx");
-    EXPECT_TRUE(index) << index.error().Message();
+    EXPECT_THAT(index, IsOk());
     return index ? std::move(*index) : nullptr;
   }
   std::string dir_;
@@ -51,9 +52,9 @@ Digest DigestOf(std::string_view s) { return Hash(HashAlg::kSha256, AsBytes(s));
 
 TEST_F(ReferenceTest, PackagesAreFoundByContentAndPath) {
   Builder b;
-  ASSERT_TRUE(b.AddDeb(MakeDeb("one", "1:2.0-1", "tool content")));
+  ASSERT_THAT(b.AddDeb(MakeDeb("one", "1:2.0-1", "tool content")), IsOk());
   Put("/app/run me", "local");
-  ASSERT_TRUE(b.AddFolder(dir_ + "/app", "app", "7"));
+  ASSERT_THAT(b.AddFolder(dir_ + "/app", "app", "7"), IsOk());
   EXPECT_EQ(b.files(), 3U);
   const auto index = Written(b);
   const auto origins = index->Find(DigestOf("tool content"));
@@ -77,9 +78,9 @@ TEST_F(ReferenceTest, PackedModulesAreKnownUnpackedToo) {
   Put("/modules/m.ko", "a module");
   Put("/modules/broken.ko.xz", "not packed");
   for (const char* pack : {"xz", "gzip"})
-    ASSERT_TRUE(RunProgram({pack, "-q", "-k", dir_ + "/modules/m.ko"}, "/")) << pack;
+    ASSERT_THAT(RunProgram({pack, "-q", "-k", dir_ + "/modules/m.ko"}, "/"), IsOk()) << pack;
   std::filesystem::remove(dir_ + "/modules/m.ko");
-  ASSERT_TRUE(b.AddFolder(dir_ + "/modules", "linux", "6"));
+  ASSERT_THAT(b.AddFolder(dir_ + "/modules", "linux", "6"), IsOk());
   const auto index = Written(b);
   EXPECT_EQ(index->Find(DigestOf("a module")).at(0).path, dir_ + "/modules/m.ko");
   EXPECT_TRUE(index->FindPath(dir_ + "/modules/m.ko.xz"));
@@ -88,7 +89,7 @@ TEST_F(ReferenceTest, PackedModulesAreKnownUnpackedToo) {
 
 TEST_F(ReferenceTest, MarksAreStandings) {
   Builder b;
-  ASSERT_TRUE(b.AddDeb(MakeDeb("ssl", "3.0.1", "old")));
+  ASSERT_THAT(b.AddDeb(MakeDeb("ssl", "3.0.1", "old")), IsOk());
   b.Mark("ssl", "3.0.1", appraise::Standing::kVulnerable, "advisory 1");
   const auto index = Written(b);
   EXPECT_EQ(index->Find(DigestOf("old"))[0].standing, appraise::Standing::kVulnerable);
@@ -115,11 +116,11 @@ TEST_F(ReferenceTest, EmptyIndex) {
 // Each byte wrong, each length: a named error or an answer, never a crash.
 TEST_F(ReferenceTest, DamagedIndex) {
   Builder b;
-  ASSERT_TRUE(b.AddDeb(MakeDeb("one", "1", "tool content")));
+  ASSERT_THAT(b.AddDeb(MakeDeb("one", "1", "tool content")), IsOk());
   const auto whole = Written(b);
   const Bytes good = *ReadFile(dir_ + "/x.idx", 1 << 20);
   auto probe = [&](const Bytes& bytes) {
-    ASSERT_TRUE(WriteFileAtomic(dir_ + "/y.idx", bytes, 0600));
+    ASSERT_THAT(WriteFileAtomic(dir_ + "/y.idx", bytes, 0600), IsOk());
     auto index = Index::Open(dir_ + "/y.idx");
     if (!index) return;
     (*index)->Find(DigestOf("tool content"));
@@ -139,23 +140,23 @@ TEST_F(ReferenceTest, DamagedPackages) {
   const std::string deb = MakeDeb("one", "1", std::string(5000, 'x'));
   const Bytes good = *ReadFile(deb, 1 << 20);
   for (std::size_t i = 0; i < good.size(); i += 5) {
-    ASSERT_TRUE(WriteFileAtomic(dir_ + "/bad.deb", ByteView(good).first(i), 0600));
-    EXPECT_FALSE(ReadDeb(dir_ + "/bad.deb")) << i;
+    ASSERT_THAT(WriteFileAtomic(dir_ + "/bad.deb", ByteView(good).first(i), 0600), IsOk());
+    EXPECT_THAT(ReadDeb(dir_ + "/bad.deb"), FailsWith("?27")) << i;
   }
-  EXPECT_FALSE(ReadDeb("/bin/sh"));
+  EXPECT_THAT(ReadDeb("/bin/sh"), FailsWith("?28"));
 }
 
 TEST_F(ReferenceTest, ManifestSignature) {
   Builder b;
-  ASSERT_TRUE(b.AddDeb(MakeDeb("one", "1", "x")));
+  ASSERT_THAT(b.AddDeb(MakeDeb("one", "1", "x")), IsOk());
   Written(b);
   const PrivateKey key = *PrivateKey::GenerateP256();
-  ASSERT_TRUE(SignManifest(dir_ + "/x.idx", key));
-  EXPECT_TRUE(VerifyManifest(dir_ + "/x.idx", key.Public()));
-  EXPECT_FALSE(VerifyManifest(dir_ + "/x.idx", PrivateKey::GenerateP256()->Public()));
+  ASSERT_THAT(SignManifest(dir_ + "/x.idx", key), IsOk());
+  EXPECT_THAT(VerifyManifest(dir_ + "/x.idx", key.Public()), IsOk());
+  EXPECT_THAT(VerifyManifest(dir_ + "/x.idx", PrivateKey::GenerateP256()->Public()), FailsWith("?29"));
   Builder other;
   Written(other);
-  EXPECT_FALSE(VerifyManifest(dir_ + "/x.idx", key.Public()));
+  EXPECT_THAT(VerifyManifest(dir_ + "/x.idx", key.Public()), FailsWith("?30"));
 }
 
 std::vector<std::string> Names(const std::vector<Installed>& packages) {
@@ -167,7 +168,7 @@ std::vector<std::string> Names(const std::vector<Installed>& packages) {
 TEST(OwnersTest, OfRealFiles) {
   const auto owners = OwnersOf({"/usr/bin/ls", "/usr/bin/[", "/usr/lib/x86_64-linux-gnu/libc.so.6",
                                 "/no/such", "/usr/local/bin/own-build", "boot_aggregate"});
-  ASSERT_TRUE(owners) << owners.error().Message();
+  ASSERT_THAT(owners, IsOk());
   EXPECT_EQ(Names(owners->packages), (std::vector<std::string>{"coreutils", "libc6"}));
   EXPECT_EQ(owners->unowned,
             (std::vector<std::string>{"boot_aggregate", "/no/such", "/usr/local/bin/own-build"}));
@@ -177,13 +178,13 @@ TEST(OwnersTest, OfRealFiles) {
 TEST(OwnersTest, LinksAndDiversions) {
   for (const char* path : {"/usr/bin/sh", "/bin/sh", "/usr/bin/sh.distrib", "/bin/dash", "/usr/bin/dash"}) {
     const auto owners = OwnersOf({path});
-    ASSERT_TRUE(owners) << owners.error().Message();
+    ASSERT_THAT(owners, IsOk());
     EXPECT_EQ(Names(owners->packages), std::vector<std::string>{"dash"}) << path;
     EXPECT_TRUE(owners->unowned.empty()) << path;
   }
   // A link of update-alternatives leads to a package.
   const auto owners = OwnersOf({"/usr/bin/awk"});
-  ASSERT_TRUE(owners) << owners.error().Message();
+  ASSERT_THAT(owners, IsOk());
   EXPECT_EQ(owners->packages.size(), 1U);
 }
 
@@ -197,9 +198,9 @@ TEST(OwnersTest, OfByteCode) {
 
 TEST_F(ReferenceTest, SeveralIndexesAnswerAsOne) {
   Builder a, b;
-  ASSERT_TRUE(a.AddDeb(MakeDeb("one", "1", "1")));
+  ASSERT_THAT(a.AddDeb(MakeDeb("one", "1", "1")), IsOk());
   Put("/app/run", "local");
-  ASSERT_TRUE(b.AddFolder(dir_ + "/app", "app", "7"));
+  ASSERT_THAT(b.AddFolder(dir_ + "/app", "app", "7"), IsOk());
   Indexes both;
   both.Add(Written(a));
   both.Add(Written(b));
@@ -213,7 +214,7 @@ TEST_F(ReferenceTest, SeveralIndexesAnswerAsOne) {
 
 TEST_F(ReferenceTest, PackagesAreListed) {
   Builder b;
-  ASSERT_TRUE(b.AddDeb(MakeDeb("one", "1", "1")));
+  ASSERT_THAT(b.AddDeb(MakeDeb("one", "1", "1")), IsOk());
   b.Mark("one", "", appraise::Standing::kRevoked, "stolen key");
   const auto index = Written(b);
   const auto packages = index->Packages();
@@ -227,15 +228,14 @@ TEST_F(ReferenceTest, PackagesAreListed) {
 // dpkg reads the first data member: a second one must not add reference values.
 TEST_F(ReferenceTest, PackageWithTwoDataMembers) {
   const std::string deb = MakeDeb("one", "1", "content");
-  ASSERT_TRUE(ReadDeb(deb));
+  ASSERT_THAT(ReadDeb(deb), IsOk());
   const auto o = RunProgram({"sh", "-c",
                              "ar x one.deb && ar p one.deb $(ar t one.deb | tail -1) > data.tar && ar q "
                              "one.deb data.tar"},
                             dir_);
   ASSERT_TRUE(o && o->exit_code == 0) << o->err;
   const auto read = ReadDeb(deb);
-  ASSERT_FALSE(read);
-  EXPECT_EQ(read.error().code(), "parse.deb");
+  ASSERT_THAT(read, FailsWith("parse.deb"));
 }
 
 constexpr const char* kPython = "/usr/bin/python3";
@@ -252,7 +252,7 @@ TEST_F(ReferenceTest, ByteCodeIsWhatPyCompileWrites) {
   std::filesystem::create_symlink("m.py", dir_ + "/app/link.py");
   Builder b;
   b.UseByteCode(kPython);
-  ASSERT_TRUE(b.AddFolder(dir_ + "/app", "app", "1"));
+  ASSERT_THAT(b.AddFolder(dir_ + "/app", "app", "1"), IsOk());
   EXPECT_EQ(b.ByteCode().known, 2U);
   EXPECT_TRUE(b.ByteCode().failed.empty());
   const auto index = Written(b);
@@ -289,7 +289,7 @@ TEST_F(ReferenceTest, ByteCodeOfPackages) {
   const std::string deb = MakeDeb("one", "1", "tool");
   Builder b;
   b.UseByteCode(kPython);
-  ASSERT_TRUE(b.AddDeb(deb));
+  ASSERT_THAT(b.AddDeb(deb), IsOk());
   b.Mark("one", "1", appraise::Standing::kVulnerable, "advisory 1");
   EXPECT_EQ(b.ByteCode().known, 4U);
   EXPECT_EQ(b.ByteCode().other_python, 1U);
@@ -312,11 +312,11 @@ TEST_F(ReferenceTest, ByteCodeOfPackages) {
   EXPECT_FALSE(index->FindPath("/usr/share/doc/one/__pycache__/example." + FindPython(kPython).tag + ".pyc"));
   Builder again;
   again.UseByteCode(kPython);
-  ASSERT_TRUE(again.AddDeb(deb));
+  ASSERT_THAT(again.AddDeb(deb), IsOk());
   again.Mark("one", "1", appraise::Standing::kVulnerable, "advisory 1");
   EXPECT_EQ(Written(again)->ContentDigest(), first);
   Builder without;
-  ASSERT_TRUE(without.AddDeb(deb));
+  ASSERT_THAT(without.AddDeb(deb), IsOk());
   EXPECT_FALSE(Written(without)->FindPath("/usr/lib/python3/dist-packages/" + cached));
 }
 
@@ -331,7 +331,7 @@ TEST_F(ReferenceTest, ByteCodeWithoutPythonIsCounted) {
   for (const char* name : {"/no-python", "/not-python", "/old-python"}) {
     Builder b;
     b.UseByteCode(dir_ + name);
-    ASSERT_TRUE(b.AddFolder(dir_ + "/app", "app", "1")) << name;
+    ASSERT_THAT(b.AddFolder(dir_ + "/app", "app", "1"), IsOk()) << name;
     EXPECT_FALSE(b.ByteCode().unavailable.empty()) << name;
     EXPECT_EQ(b.ByteCode().unknown, 2U) << name;
     EXPECT_EQ(b.ByteCode().known, 0U) << name;
@@ -346,9 +346,9 @@ TEST_F(ReferenceTest, SourcesThatEndPythonAreLeftOut) {
 printf 'cpython-311\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0'
 while IFS= read -r line; do
   case $line in
-    *die*) kill -SEGV $$ ;;
-    *spin*) while :; do :; done ;;
-    *) printf '\1%s' 0123456789abcdef0123456789abcdef ;;
+    *die*) kill -SEGV $$ ;
+    *spin*) while :; do :; done ;
+    *) printf '\1%s' 0123456789abcdef0123456789abcdef ;
   esac
 done
 )");
@@ -384,7 +384,7 @@ TEST_F(ReferenceTest, SourcesAreNotRun) {
   Put("/app/good.py", "x = 1\n");
   Builder b;
   b.UseByteCode(kPython);
-  ASSERT_TRUE(b.AddFolder(dir_ + "/app", "app", "1"));
+  ASSERT_THAT(b.AddFolder(dir_ + "/app", "app", "1"), IsOk());
   EXPECT_FALSE(std::filesystem::exists(dir_ + "/ran"));
   EXPECT_EQ(b.ByteCode().known, 2U);
   EXPECT_EQ(b.ByteCode().failed.size(), 4U);

@@ -8,10 +8,11 @@
 
 #include "base/crypto.h"
 #include "base/fd.h"
+#include "base/result_testing.h"
 #include "tpm/credential.h"
 #include "tpm/ek_certificate.h"
-#include "tpm/software_tpm.h"
 #include "tpm/tpm.h"
+#include "tpm/tpm_testing.h"
 
 namespace assay::tpm {
 namespace {
@@ -19,42 +20,21 @@ namespace {
 constexpr std::int64_t kNow = 1'900'000'000;  // 2030
 
 // A TPM of its own, with a certificate by the folder's CA or without one.
-struct Machine {
+struct Machine : TestTpm {
   Machine(const std::string& dir, const std::string& name, bool certified) {
-    auto started = SoftwareTpm::Start({.state_dir = dir + "/" + name,
-                                       .run_dir = dir + "/" + name + ".run",
-                                       .preload = "",
-                                       .ca_dir = certified ? dir + "/ca" : ""});
-    EXPECT_TRUE(started) << started.error().Message();
-    if (!started) return;
-    swtpm = *started;
-    auto connected = Tpm::Connect(swtpm.tcti());
-    EXPECT_TRUE(connected) << connected.error().Message();
-    if (connected) tpm = std::move(*connected);
+    Start(dir + "/" + name, certified ? dir + "/ca" : "");
+    Connect();
   }
-  ~Machine() {
-    tpm.reset();
-    EXPECT_TRUE(swtpm.Stop());
-  }
-  Machine(const Machine&) = delete;
-  Machine& operator=(const Machine&) = delete;
-  SoftwareTpm swtpm;
-  std::unique_ptr<Tpm> tpm;
 };
 
-class IdentityTest : public ::testing::Test {
+class IdentityTest : public FolderTest {
  protected:
-  void SetUp() override {
-    char name[] = "/tmp/assay-id.XXXXXX";
-    dir_ = mkdtemp(name);
-  }
-  void TearDown() override { std::filesystem::remove_all(dir_); }
   EkTrust Trust(bool issuer = true) const {
     EkTrust trust;
     for (const char* file : {SoftwareTpm::kCaRoot, SoftwareTpm::kCaIssuer}) {
       if (!issuer && file == SoftwareTpm::kCaIssuer) continue;
       const auto pem = ReadFile(dir_ + "/ca/" + file, 64 << 10);
-      EXPECT_TRUE(pem) << file;
+      EXPECT_THAT(pem, IsOk()) << file;
       EXPECT_TRUE(pem && trust.AddCertificates(AsText(*pem)));
     }
     return trust;
@@ -64,7 +44,6 @@ class IdentityTest : public ::testing::Test {
     for (const StateError& p : r.problems) names.push_back(p.name);
     return names;
   }
-  std::string dir_;
 };
 
 using Strings = std::vector<std::string>;
@@ -72,13 +51,13 @@ using Strings = std::vector<std::string>;
 TEST_F(IdentityTest, CertificateFromNvLeadsToTheCa) {
   const Machine m(dir_, "a", true);
   auto id = m.tpm->Identity();
-  ASSERT_TRUE(id) << id.error().Message();
+  ASSERT_THAT(id, IsOk());
   EXPECT_EQ(id->kind, EkKind::kRsa2048);
   ASSERT_FALSE(id->certificate.empty());
   const auto ek = ParsePublic(id->public_area);
-  ASSERT_TRUE(ek);
-  EXPECT_TRUE(CheckEkTemplate(*ek));
-  EXPECT_EQ(CheckAkAttributes(*ek).error().code(), "ak.not-signing");
+  ASSERT_THAT(ek, IsOk());
+  EXPECT_THAT(CheckEkTemplate(*ek), IsOk());
+  EXPECT_THAT(CheckAkAttributes(*ek), FailsWith("ak.not-signing"));
   const EkReport r = CheckEkCertificate(id->certificate, id->chain, *ek, Trust(), kNow);
   EXPECT_EQ(Names(r), Strings{});
   EXPECT_EQ(r.facts.manufacturer, "id:00001014");
@@ -86,13 +65,13 @@ TEST_F(IdentityTest, CertificateFromNvLeadsToTheCa) {
   EXPECT_TRUE(r.facts.Software());
   // The issuer's certificate may be in the chain instead of among the roots.
   const auto issuer_pem = ReadFile(dir_ + "/ca/" + SoftwareTpm::kCaIssuer, 64 << 10);
-  ASSERT_TRUE(issuer_pem);
+  ASSERT_THAT(issuer_pem, IsOk());
   const std::string text(AsText(*issuer_pem));
   std::string body = text.substr(text.find('\n') + 1);
   body = body.substr(0, body.find("-----END"));
   std::erase(body, '\n');
   const auto issuer_der = FromBase64(body);
-  ASSERT_TRUE(issuer_der);
+  ASSERT_THAT(issuer_der, IsOk());
   EXPECT_EQ(Names(CheckEkCertificate(id->certificate, *issuer_der, *ek, Trust(false), kNow)), Strings{});
   EXPECT_EQ(Names(CheckEkCertificate(id->certificate, {}, *ek, Trust(false), kNow)),
             Strings{"ek.untrusted-chain"});
@@ -105,7 +84,7 @@ TEST_F(IdentityTest, CertificateOfTheWrongTimeOrKey) {
   EXPECT_TRUE(id3->certificate.empty());
   EXPECT_EQ(id3->kind, EkKind::kEccP256);
   const auto ek = ParsePublic(id->public_area);
-  ASSERT_TRUE(ek);
+  ASSERT_THAT(ek, IsOk());
   EXPECT_EQ(Names(CheckEkCertificate(id2->certificate, {}, *ek, Trust(), kNow)),
             Strings{"ek.certificate-other-key"});
   EXPECT_EQ(Names(CheckEkCertificate(id->certificate, {}, *ek, Trust(), 1'000'000'000)),
@@ -123,25 +102,25 @@ TEST_F(IdentityTest, CredentialsOpenInTheirTpmForTheirAkOnly) {
   for (const EkKind kind : {EkKind::kRsa2048, EkKind::kEccP256}) {
     for (const AkKind ak_kind : {AkKind::kEccP256, AkKind::kRsa2048}) {
       const auto ek_area = m.tpm->EkPublic(kind);
-      ASSERT_TRUE(ek_area) << ek_area.error().Message();
+      ASSERT_THAT(ek_area, IsOk());
       const auto ek = ParsePublic(*ek_area);
       const auto ak = m.tpm->CreateAk(ak_kind);
       ASSERT_TRUE(ek && ak);
       const auto c = MakeCredential(*ek, ak->name(), secret);
-      ASSERT_TRUE(c) << c.error().Message();
+      ASSERT_THAT(c, IsOk());
       EXPECT_LE(c->blob.size(), kMaxCredential);
       EXPECT_LE(c->secret.size(), kMaxEncryptedSecret);
       const auto found = m.tpm->ActivateCredential(*ak, kind, c->blob, c->secret);
-      ASSERT_TRUE(found) << found.error().Message();
+      ASSERT_THAT(found, IsOk());
       EXPECT_EQ(*found, secret);
       const auto refused = [](const Result<Bytes>& r) {
         return !r && r.error().code() == "tpm.refused" ? r.error().Message() : "not refused";
       };
       // For the AK of another TPM.
       const auto theirs = other.tpm->CreateAk(ak_kind);
-      ASSERT_TRUE(theirs);
+      ASSERT_THAT(theirs, IsOk());
       const auto for_theirs = MakeCredential(*ek, theirs->name(), secret);
-      ASSERT_TRUE(for_theirs);
+      ASSERT_THAT(for_theirs, IsOk());
       EXPECT_NE(refused(m.tpm->ActivateCredential(*ak, kind, for_theirs->blob, for_theirs->secret))
                     .find("integrity"),
                 std::string::npos);
@@ -155,41 +134,41 @@ TEST_F(IdentityTest, CredentialsOpenInTheirTpmForTheirAkOnly) {
                 std::string::npos);
       EXPECT_NE(refused(m.tpm->ActivateCredential(*ak, kind, ByteView(c->blob).first(10), c->secret)),
                 "not refused");
-      EXPECT_EQ(m.tpm->ActivateCredential(*ak, kind, Bytes(5000), c->secret).error().code(), "usage");
+      EXPECT_THAT(m.tpm->ActivateCredential(*ak, kind, Bytes(5000), c->secret), FailsWith("usage"));
     }
   }
   // Quotes still work: no session or key was left in the TPM.
   const auto ak = m.tpm->CreateAk(AkKind::kEccP256);
-  ASSERT_TRUE(ak);
+  ASSERT_THAT(ak, IsOk());
   for (int i = 0; i < 5; ++i)
-    EXPECT_TRUE(m.tpm->MakeQuote(*ak, {{.bank = 0x000B, .pcrs = {10}}}, Bytes(32, 1)));
+    EXPECT_THAT(m.tpm->MakeQuote(*ak, {{.bank = 0x000B, .pcrs = {10}}}, Bytes(32, 1)), IsOk());
   const auto not_an_ek = ParsePublic(ak->public_area());
-  ASSERT_TRUE(not_an_ek);
-  EXPECT_EQ(MakeCredential(*not_an_ek, ak->name(), secret).error().code(), "ek.template");
+  ASSERT_THAT(not_an_ek, IsOk());
+  EXPECT_THAT(MakeCredential(*not_an_ek, ak->name(), secret), FailsWith("ek.template"));
 }
 
 TEST_F(IdentityTest, EkThatIsNotKeptInTheTpmIsDerived) {
   auto started = SoftwareTpm::Start(
       {.state_dir = dir_ + "/a", .run_dir = dir_ + "/a.run", .preload = "", .ca_dir = dir_ + "/ca"});
-  ASSERT_TRUE(started);
+  ASSERT_THAT(started, IsOk());
   const std::string evict =
       "tpm2_evictcontrol -T " + started->tcti() + " -C o -c 0x81010001 > /dev/null 2>&1";
   const int evicted = system(evict.c_str());
-  EXPECT_TRUE(started->Stop());
+  EXPECT_THAT(started->Stop(), IsOk());
   ASSERT_EQ(evicted, 0);
   const Machine m(dir_, "a", true);
   const auto id = m.tpm->Identity();
-  ASSERT_TRUE(id) << id.error().Message();
+  ASSERT_THAT(id, IsOk());
   const auto ek = ParsePublic(id->public_area);
   const auto ak = m.tpm->CreateAk(AkKind::kEccP256);
   ASSERT_TRUE(ek && ak);
   EXPECT_EQ(Names(CheckEkCertificate(id->certificate, {}, *ek, Trust(), kNow)), Strings{});  // the same key
   for (int i = 0; i < 3; ++i) {
-    ASSERT_TRUE(m.tpm->ReadPcrProtected(HashAlg::kSha256, 10));  // all three keys are loaded
+    ASSERT_THAT(m.tpm->ReadPcrProtected(HashAlg::kSha256, 10), IsOk());  // all three keys are loaded
     const auto c = MakeCredential(*ek, ak->name(), Bytes(32, 9));
-    ASSERT_TRUE(c);
+    ASSERT_THAT(c, IsOk());
     const auto found = m.tpm->ActivateCredential(*ak, EkKind::kRsa2048, c->blob, c->secret);
-    ASSERT_TRUE(found) << found.error().Message();
+    ASSERT_THAT(found, IsOk());
     ASSERT_TRUE(i != 1 || m.tpm->Reconnect());
   }
 }
@@ -197,7 +176,7 @@ TEST_F(IdentityTest, EkThatIsNotKeptInTheTpmIsDerived) {
 TEST_F(IdentityTest, KeyThatIsMarkedForOaep) {
   const Machine m(dir_, "a", true);
   const auto id = m.tpm->Identity();
-  ASSERT_TRUE(id);
+  ASSERT_THAT(id, IsOk());
   const Bytes rsa{0x2A, 0x86, 0x48, 0x86, 0xF7,
                   0x0D, 0x01, 0x01, 0x01};  // rsaEncryption; ...7 is id-RSAES-OAEP
   Bytes der = id->certificate;
@@ -205,7 +184,7 @@ TEST_F(IdentityTest, KeyThatIsMarkedForOaep) {
   ASSERT_NE(at, der.end());
   at[8] = 7;
   const auto ek = ParsePublic(id->public_area);
-  ASSERT_TRUE(ek);
+  ASSERT_THAT(ek, IsOk());
   // The certificate is altered, so that its signature is wrong; but its key is found.
   EXPECT_EQ(Names(CheckEkCertificate(der, {}, *ek, Trust(), kNow)), Strings{"ek.untrusted-chain"});
 }
@@ -215,20 +194,20 @@ TEST(EkCertificate, PaddingIsDroppedAndNothingElse) {
   for (const std::uint8_t pad : {0, 0xFF}) {
     Bytes padded = whole;
     padded.resize(40, pad);
-    ASSERT_TRUE(TrimDer(padded));
+    ASSERT_THAT(TrimDer(padded), IsOk());
     EXPECT_EQ(*TrimDer(padded), whole);
   }
   Bytes more = whole;
   more.push_back(7);
   for (const Bytes& bad : {Bytes{}, Bytes{0x30}, Bytes{0x31, 0}, Bytes{0x30, 0x80, 0, 0},
                            Bytes{0x30, 0x84, 1, 0, 0, 0}, Bytes{0x30, 0x82, 1}, Bytes{0x30, 5, 1}, more})
-    EXPECT_EQ(TrimDer(bad).error().code(), "parse.ek-certificate");
+    EXPECT_THAT(TrimDer(bad), FailsWith("parse.ek-certificate"));
   // Some makers encode the length with more bytes than necessary.
-  EXPECT_TRUE(TrimDer(Bytes{0x30, 0x83, 0, 0, 1, 9}));
+  EXPECT_THAT(TrimDer(Bytes{0x30, 0x83, 0, 0, 1, 9}), IsOk());
   Bytes two = whole;
   two.insert(two.end(), whole.begin(), whole.end());
   two.resize(30, 0xFF);
-  ASSERT_TRUE(SplitDer(two));
+  ASSERT_THAT(SplitDer(two), IsOk());
   EXPECT_EQ(SplitDer(two)->size(), 2U);
 }
 

@@ -5,68 +5,50 @@
 
 #include <filesystem>
 
-#include "tpm/software_tpm.h"
+#include "base/result_testing.h"
+#include "tpm/tpm_testing.h"
 
 namespace assay::tpm {
 namespace {
 
-class RunKeyTest : public ::testing::Test {
+class RunKeyTest : public SoftwareTpmTest {
  protected:
-  void SetUp() override {
-    char name[] = "/tmp/assay-run.XXXXXX";
-    dir_ = mkdtemp(name);
-    auto started =
-        SoftwareTpm::Start({.state_dir = dir_ + "/state", .run_dir = dir_ + "/run", .preload = ""});
-    ASSERT_TRUE(started) << started.error().Message();
-    swtpm_ = std::move(*started);
-    Connect();
-  }
   void TearDown() override {
     key_.reset();
-    tpm_.reset();
-    EXPECT_TRUE(swtpm_.Stop());
-    std::filesystem::remove_all(dir_);
-  }
-  void Connect() {
-    auto tpm = Tpm::Connect(swtpm_.tcti());
-    ASSERT_TRUE(tpm) << tpm.error().Message();
-    tpm_ = std::move(*tpm);
+    SoftwareTpmTest::TearDown();
   }
   void Make() {
     auto key = RunKey::Create(*tpm_);
-    ASSERT_TRUE(key) << key.error().Message();
+    ASSERT_THAT(key, IsOk());
     key_ = std::move(*key);
   }
   bool Signs(std::string_view statement) {
     const Result<Bytes> signature = key_->Sign(AsBytes(statement));
-    EXPECT_TRUE(signature) << signature.error().Message();
+    EXPECT_THAT(signature, IsOk());
     const Result<KeyPublic> area = ParsePublic(key_->public_area());
     return signature && area && CheckRunKey(*area) &&
            VerifyQuoteSignature(*area, AsBytes(statement), *signature) &&
            !VerifyQuoteSignature(*area, AsBytes("another"), *signature);
   }
-  std::string dir_;
-  SoftwareTpm swtpm_;
-  std::unique_ptr<Tpm> tpm_;
   std::unique_ptr<RunKey> key_;
 };
 
 TEST_F(RunKeyTest, SignsBesideTheOtherKeys) {
-  ASSERT_TRUE(tpm_->CreateAk(AkKind::kEccP256));
-  ASSERT_TRUE(tpm_->Identity());
+  ASSERT_THAT(tpm_->CreateAk(AkKind::kEccP256), IsOk());
+  ASSERT_THAT(tpm_->Identity(), IsOk());
   ASSERT_NO_FATAL_FAILURE(Make());
   EXPECT_TRUE(Signs("a statement"));
   const auto ak = tpm_->CreateAk(AkKind::kEccP256);
-  ASSERT_TRUE(ak) << ak.error().Message();
+  ASSERT_THAT(ak, IsOk());
   const PcrSelection pcr{{.bank = 0x000B, .pcrs = {10}}};
-  EXPECT_TRUE(tpm_->MakeQuote(*ak, pcr, Bytes(32, 1)));
+  EXPECT_THAT(tpm_->MakeQuote(*ak, pcr, Bytes(32, 1)), IsOk());
   EXPECT_TRUE(Signs("another one"));
 }
 
 TEST_F(RunKeyTest, IsAnotherOneEachTime) {
   ASSERT_NO_FATAL_FAILURE(Make());
   const Bytes first = key_->public_area();
-  EXPECT_FALSE(RunKey::Create(*tpm_));  // one for each connection
+  EXPECT_THAT(RunKey::Create(*tpm_), FailsWith("?4"));  // one for each connection
   key_.reset();
   ASSERT_NO_FATAL_FAILURE(Make());
   EXPECT_NE(key_->public_area(), first);
@@ -74,30 +56,26 @@ TEST_F(RunKeyTest, IsAnotherOneEachTime) {
 
 TEST_F(RunKeyTest, OutlivesABrokenConnectionAndNotAReset) {
   ASSERT_NO_FATAL_FAILURE(Make());
-  ASSERT_TRUE(tpm_->Reconnect());
+  ASSERT_THAT(tpm_->Reconnect(), IsOk());
   EXPECT_TRUE(Signs("a statement"));
   EXPECT_FALSE(key_->lost());
-  ASSERT_TRUE(swtpm_.Stop());
-  EXPECT_FALSE(key_->Sign(AsBytes("x")));
+  ASSERT_THAT(swtpm_.Stop(), IsOk());
+  EXPECT_THAT(key_->Sign(AsBytes("x")), FailsWith("?5"));
   EXPECT_FALSE(key_->lost());  // it was not noticed yet
-  auto started = SoftwareTpm::Start({.state_dir = dir_ + "/state", .run_dir = dir_ + "/run", .preload = ""});
-  ASSERT_TRUE(started) << started.error().Message();
-  swtpm_ = std::move(*started);
-  ASSERT_TRUE(tpm_->Reconnect());
+  ASSERT_NO_FATAL_FAILURE(machine_.Start());
+  ASSERT_THAT(tpm_->Reconnect(), IsOk());
   const Result<Bytes> signature = key_->Sign(AsBytes("x"));
-  ASSERT_FALSE(signature);
-  EXPECT_EQ(signature.error().code(), "run-key.lost");
+  ASSERT_THAT(signature, FailsWith("run-key.lost"));
   EXPECT_TRUE(key_->lost());
 }
 
 TEST_F(RunKeyTest, TheAkIsNone) {
   const auto ak = tpm_->CreateAk(AkKind::kEccP256);
-  ASSERT_TRUE(ak);
+  ASSERT_THAT(ak, IsOk());
   const Result<KeyPublic> area = ParsePublic(ak->public_area());
-  ASSERT_TRUE(area);
+  ASSERT_THAT(area, IsOk());
   const Result<> checked = CheckRunKey(*area);
-  ASSERT_FALSE(checked);
-  EXPECT_EQ(checked.error().code(), "run.template");
+  ASSERT_THAT(checked, FailsWith("run.template"));
 }
 
 TEST(ResourceManager, IsKnownByTheTcti) {

@@ -9,6 +9,8 @@ bin=$1
 work=$(mktemp -d /tmp/assay-e2e.XXXXXX)
 chmod 755 "$work"
 daemon=
+# shellcheck source-path=SCRIPTDIR source=../guest/json.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../guest/json.sh"
 
 fail() { echo "FAIL: $*" >&2; [[ -f $work/assayd.log ]] && tail -20 "$work/assayd.log" >&2; exit 1; }
 # ok WHAT COMMAND...: the command must succeed.
@@ -23,12 +25,10 @@ exits() {
 }
 # finding NAME: the last attestation (in $work/out, --json) has this finding.
 finding() {
-  /usr/bin/python3 - "$work/out" "$1" <<'PY' || fail "no finding $1"
-import json, sys
-names = [f["name"] for f in json.load(open(sys.argv[1]))["findings"]]
-print("findings:", sorted(set(names)))
-sys.exit(sys.argv[2] not in names)
-PY
+  local names
+  names=" $(json '" ".join(sorted({f["name"] for f in d["findings"]}))' "$work/out") "
+  echo "findings:$names"
+  [[ $names == *" $1 "* ]] || fail "no finding $1"
 }
 config() {  # config [EXTRA]: members that come besides
   cat > "$work/assayd.json" <<JSON
@@ -52,8 +52,8 @@ stop() {
   wait "$daemon" || fail "assayd ended with $?"
   daemon=
 }
-cleanup() {
-  local status=$?
+cleanup() {  # cleanup [STATUS]: the test ends with it, or with what the last command said
+  local status=${1:-$?}
   trap - EXIT
   set +e
   [[ -n $daemon ]] && kill -KILL "$daemon" 2>/dev/null && wait "$daemon" 2>/dev/null
@@ -61,17 +61,18 @@ cleanup() {
   umount -l "$work/ima" 2>/dev/null
   umount -l "$work/run" 2>/dev/null
   rm -rf "$work"
-  exit $status
+  exit "$status"
 }
 trap cleanup EXIT
 inside() { assay run --mount-point "$work/ima" -- "$@"; }
 records() { assay log show --json "$work/ima/binary_runtime_measurements_sha256"; }
 # measured PATH: how many entries the list has for it.
-measured() {
-  records | /usr/bin/python3 -c '
-import json, sys
-n = 0
-for r in json.load(sys.stdin)["records"]:
-    n += sum(e["path"] == sys.argv[1] for e in r.get("entries", [r]))
-print(n)' "$1"
+measured() { records | json 'sum(e["path"] == a[0] for e in entries())' - "$1"; }
+# state KEY...: what `assay status` says there, also when the attester is not well.
+state() { { assay status --mount-point "$work/ima" --json || true; } | json 'at(*a)' - "$@"; }
+# replays ALG: the list replays to the PCR.
+replays() {
+  local value
+  value=$(state recorder pcr_values "$1")
+  ok "the $1 list replays to the PCR" assay log verify "$work/ima/binary_runtime_measurements_$1" --pcr-value "$1:$value"
 }

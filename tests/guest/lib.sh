@@ -1,5 +1,7 @@
 # Sourced by every case, in the guest.
 # shellcheck shell=bash
+# shellcheck source-path=SCRIPTDIR source=json.sh
+source "$(dirname "${BASH_SOURCE[0]}")/json.sh"
 fail() { echo "FAIL: $*" >&2; exit 1; }
 # wait_for SECONDS WHAT COMMAND...: until the command succeeds.
 wait_for() {

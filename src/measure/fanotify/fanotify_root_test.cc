@@ -16,10 +16,11 @@
 #include <random>
 #include <thread>
 
+#include "base/result_testing.h"
 #include "list/list.h"
 #include "measure/fanotify/fanotify.h"
+#include "measure/record/recorder_testing.h"
 #include "measure/system/mount_testing.h"
-#include "tpm/software_tpm.h"
 
 namespace assay::measure {
 namespace {
@@ -43,47 +44,33 @@ int OpenAndClose(const std::string& path, int flags = O_RDONLY) {
   return 0;
 }
 
-class FanotifyTest : public ::testing::Test {
+class FanotifyTest : public RecordingTest {
  protected:
   static void SetUpTestSuite() { EnterPrivateMounts(); }
   void SetUp() override {
-    char name[] = "/tmp/assay-fan.XXXXXX";
-    dir_ = mkdtemp(name);
+    ASSERT_NO_FATAL_FAILURE(RecordingTest::SetUp());
     chmod(dir_.c_str(), 0755);
     fs_ = dir_ + "/fs";
     std::filesystem::create_directory(fs_);
     // Its own directory as a mount of its own, on the disk's real file system.
     ASSERT_EQ(mount(fs_.c_str(), fs_.c_str(), nullptr, MS_BIND, nullptr), 0);
     options_.mounts = {fs_};
-    auto started =
-        tpm::SoftwareTpm::Start({.state_dir = dir_ + "/state", .run_dir = dir_ + "/run", .preload = ""});
-    ASSERT_TRUE(started) << started.error().Message();
-    swtpm_ = *started;
-    auto tpm = tpm::Tpm::Connect(swtpm_.tcti());
-    ASSERT_TRUE(tpm) << tpm.error().Message();
-    tpm_ = std::move(*tpm);
-    RecorderOptions recorder;
-    recorder.dir = dir_ + "/list";
-    recorder.synchronous = true;
-    recorder.fault = [this](std::string_view) -> Result<> {
+    recorder_options_.synchronous = true;
+    recorder_options_.fault = [this](std::string_view) -> Result<> {
       while (hold_) usleep(1000);
       return {};
     };
-    auto opened = Recorder::Open(recorder, *tpm_);
-    ASSERT_TRUE(opened) << opened.error().Message();
-    recorder_ = std::move(*opened);
+    OpenRecorder();
   }
   void TearDown() override {
     engine_.reset();
     recorder_.reset();
-    tpm_.reset();
-    EXPECT_TRUE(swtpm_.Stop());
     umount2(fs_.c_str(), MNT_DETACH);
-    std::filesystem::remove_all(dir_);
+    RecordingTest::TearDown();
   }
   void Start() {
     auto engine = StartFanotify(options_, *recorder_);
-    ASSERT_TRUE(engine) << engine.error().Message();
+    ASSERT_THAT(engine, IsOk());
     engine_ = std::move(*engine);
   }
   std::string File(const std::string& name, std::string_view content, mode_t mode = 0755) {
@@ -122,11 +109,8 @@ class FanotifyTest : public ::testing::Test {
     for (const auto& [p, digest] : NewEntries()) n += p == path ? 1 : 0;
     return n;
   }
-  std::string dir_, fs_;
-  tpm::SoftwareTpm swtpm_;
-  std::unique_ptr<tpm::Tpm> tpm_;
+  std::string fs_;
   std::atomic<bool> hold_ = false;  // the recorder waits while it is set
-  std::unique_ptr<Recorder> recorder_;
   EngineOptions options_;
   std::unique_ptr<Engine> engine_;
   std::size_t seen_ = 0;
@@ -150,7 +134,7 @@ TEST_F(FanotifyTest, ProgramsLibrariesAndScriptsOnceEach) {
   const EngineStats stats = engine_->Stats();
   EXPECT_EQ(stats.measured, 3U);
   EXPECT_LE(stats.events, 8U);  // the later rounds cost nothing
-  EXPECT_TRUE(engine_->Health());
+  EXPECT_THAT(engine_->Health(), IsOk());
 }
 
 TEST_F(FanotifyTest, ModulesAreCodeAndObjectFilesAreNot) {
@@ -391,7 +375,7 @@ TEST_F(FanotifyTest, WhatIsNotMeasuredInTimeIsInTheListBeforeItRuns) {
   EXPECT_GT(hashed, 0U) << "still hashing";
   EXPECT_EQ(engine_->Stats().expired, 1U);
   EXPECT_EQ(engine_->Stats().unrecorded, 0U);
-  EXPECT_TRUE(engine_->Health());
+  EXPECT_THAT(engine_->Health(), IsOk());
 }
 
 // Only a recorder that is slow itself lets a task go on first: that is counted, an error, and made good.
@@ -403,10 +387,10 @@ TEST_F(FanotifyTest, ASlowRecorderHangsNobodyAndIsMadeGood) {
   hold_ = true;
   EXPECT_EQ(InChild([&] { return OpenAndClose(script); }), 0);
   EXPECT_EQ(engine_->Stats().unrecorded, 1U);
-  EXPECT_EQ(engine_->Health().error().code(), "engine.unrecorded");
+  EXPECT_THAT(engine_->Health(), FailsWith("engine.unrecorded"));
   hold_ = false;
   for (int i = 0; i < 500 && !engine_->Health(); ++i) usleep(10'000);
-  EXPECT_TRUE(engine_->Health());
+  EXPECT_THAT(engine_->Health(), IsOk());
   EXPECT_EQ(engine_->Stats().unrecorded, 1U);
   bool violation = false;
   for (const auto& [path, digest] : NewEntries()) violation |= path == script && digest == "violation";
@@ -455,7 +439,7 @@ TEST_F(FanotifyTest, OneUsersGiantsHoldUpNobodyElse) {
 TEST_F(FanotifyTest, AGoneTpmIsTheConfiguredAnswerAndAnError) {
   const std::string script = File("script", "#!/bin/sh\n");
   Start();
-  ASSERT_TRUE(swtpm_.Stop());
+  ASSERT_THAT(swtpm_.Stop(), IsOk());
   EXPECT_EQ(InChild([&] { return OpenAndClose(script); }), 0);
   EXPECT_TRUE(recorder_->State().degraded);
   EXPECT_GE(engine_->Stats().errors, 1U);

@@ -5,19 +5,17 @@
 
 #include <fstream>
 
+#include "base/result_testing.h"
 #include "measure/record/recorder_testing.h"
 
 namespace assay::measure {
 namespace {
 
 // A kernel whose list is a file that the test appends to, and whose PCR is the software TPM's.
-class KernelListTest : public RecorderTest {
+class KernelListTest : public RecordingTest {
  protected:
   void SetUp() override {
-    RecorderTest::SetUp();
-    auto tpm = tpm::Tpm::Connect(swtpm_.tcti());
-    ASSERT_TRUE(tpm);
-    tpm_ = std::move(*tpm);
+    ASSERT_NO_FATAL_FAILURE(RecordingTest::SetUp());
     Append("boot_aggregate", "firmware");
     Append("/sbin/init", "init");
   }
@@ -30,7 +28,7 @@ class KernelListTest : public RecorderTest {
     const auto banks = tpm_->ActiveBanks(10);
     for (const HashAlg bank : *banks)
       extends.push_back(bank == HashAlg::kSha256 ? sha256 : Digest::Filled(bank, 7));
-    ASSERT_TRUE(tpm_->Extend(tpm::RawExtend::ForTest(), 10, extends));
+    ASSERT_THAT(tpm_->Extend(tpm::RawExtend::ForTest(), 10, extends), IsOk());
   }
   // Appends to the list and then extends the PCR, as the kernel does.
   void Append(std::string_view path, std::string_view content, bool extended = true) {
@@ -45,15 +43,15 @@ class KernelListTest : public RecorderTest {
   static std::vector<std::string> Paths(const KernelList& list, std::uint64_t first = 0) {
     std::vector<std::string> paths;
     const auto fd = list.OpenList();
-    EXPECT_TRUE(fd);
+    EXPECT_THAT(fd, IsOk());
     const auto bytes = ReadAll(fd->get(), 1 << 20);
-    EXPECT_TRUE(bytes);
+    EXPECT_THAT(bytes, IsOk());
     const auto offset = list.OffsetOf(first);
-    EXPECT_TRUE(offset);
+    EXPECT_THAT(offset, IsOk());
     ima::ListReader reader(ByteView(*bytes).subspan(*offset), HashAlg::kSha256, first);
     while (true) {
       const auto record = reader.Next();
-      EXPECT_TRUE(record);
+      EXPECT_THAT(record, IsOk());
       if (!record || !*record) return paths;
       EXPECT_TRUE(
           Equal((*record)->template_digest,
@@ -67,40 +65,38 @@ class KernelListTest : public RecorderTest {
 TEST_F(KernelListTest, ServesTheListInTheSha256Bank) {
   for (const bool per_bank : {false, true}) {
     if (per_bank) {
-      ASSERT_TRUE(ReadFile(Path(), 1 << 20));
+      ASSERT_THAT(ReadFile(Path(), 1 << 20), IsOk());
       ResetTpm();
-      auto tpm = tpm::Tpm::Connect(swtpm_.tcti());
-      ASSERT_TRUE(tpm);
-      tpm_ = std::move(*tpm);
       per_bank_ = true;
       Append("boot_aggregate", "firmware");
       Append("/sbin/init", "init");
     }
     const auto list = TryOpenKernel();
-    ASSERT_TRUE(list) << list.error().Message();
+    ASSERT_THAT(list, IsOk());
     EXPECT_EQ(Paths(**list), (std::vector<std::string>{"boot_aggregate", "/sbin/init"}));
     Append("/bin/ls", "ls");
-    ASSERT_TRUE((*list)->Sync());
+    ASSERT_THAT((*list)->Sync(), IsOk());
     EXPECT_EQ((*list)->State().count, 3U);
     EXPECT_EQ(Paths(**list, 2), std::vector<std::string>{"/bin/ls"});
     const auto pcr = tpm_->ReadPcrs({{.bank = 11, .pcrs = {10}}});
-    ASSERT_TRUE(pcr);
+    ASSERT_THAT(pcr, IsOk());
     EXPECT_EQ((*list)->State().pcr_values[0].second, pcr->at(11).at(10));
-    EXPECT_TRUE((*list)->Health());
+    EXPECT_THAT((*list)->Health(), IsOk());
   }
 }
 
 TEST_F(KernelListTest, AListAheadOfThePcrIsQuotedAsFarAsThePcrGoes) {
   const auto list = TryOpenKernel();
-  ASSERT_TRUE(list);
+  ASSERT_THAT(list, IsOk());
   Append("/bin/late", "late", false);
   std::uint64_t count = 0, bytes = 0;
-  ASSERT_TRUE((*list)->Quiesce([&](const RecorderState& s) {
+  ASSERT_THAT((*list)->Quiesce([&](const RecorderState& s) {
     count = s.count;
     bytes = s.list_bytes;
     EXPECT_EQ(s.checkpoints.back().first, 2U);
     return Result<>();
-  }));
+  }),
+              IsOk());
   EXPECT_EQ(count, 2U);
   EXPECT_EQ(bytes, *(*list)->OffsetOf(2));
   EXPECT_EQ((*list)->State().count, 3U);
@@ -108,39 +104,38 @@ TEST_F(KernelListTest, AListAheadOfThePcrIsQuotedAsFarAsThePcrGoes) {
 
 TEST_F(KernelListTest, AsksAgainWhenTheKernelMeasuredMeanwhile) {
   const auto list = TryOpenKernel();
-  ASSERT_TRUE(list);
+  ASSERT_THAT(list, IsOk());
   std::vector<std::uint64_t> counts;
-  ASSERT_TRUE((*list)->Quiesce([&](const RecorderState& s) {
+  ASSERT_THAT((*list)->Quiesce([&](const RecorderState& s) {
     counts.push_back(s.count);
     if (counts.size() < 3) Append("/bin/" + std::to_string(s.count), "x");
     return Result<>();
-  }));
+  }),
+              IsOk());
   EXPECT_EQ(counts, (std::vector<std::uint64_t>{2, 3, 4}));
   int calls = 0;
   const auto busy = (*list)->Quiesce([&](const RecorderState&) {
     Append("/bin/more" + std::to_string(++calls), "x");
     return Result<>();
   });
-  ASSERT_FALSE(busy);
-  EXPECT_EQ(busy.error().code(), "kernel-ima.busy");
+  ASSERT_THAT(busy, FailsWith("kernel-ima.busy"));
   EXPECT_EQ(calls, KernelList::kTries);
 }
 
 TEST_F(KernelListTest, SomethingElseInThePcrIsNamed) {
   const auto list = TryOpenKernel();
-  ASSERT_TRUE(list);
+  ASSERT_THAT(list, IsOk());
   Extend(DigestOf("somebody else"));
   const auto quiesced = (*list)->Quiesce([](const RecorderState&) { return Result<>(); });
-  ASSERT_FALSE(quiesced);
-  EXPECT_EQ(quiesced.error().code(), "kernel-ima.pcr-unexplained");
-  EXPECT_EQ((*list)->Health().error().code(), "kernel-ima.pcr-unexplained");
-  EXPECT_EQ(TryOpenKernel().error().code(), "kernel-ima.pcr-unexplained");
+  ASSERT_THAT(quiesced, FailsWith("kernel-ima.pcr-unexplained"));
+  EXPECT_THAT((*list)->Health(), FailsWith("kernel-ima.pcr-unexplained"));
+  EXPECT_THAT(TryOpenKernel(), FailsWith("kernel-ima.pcr-unexplained"));
 }
 
 TEST_F(KernelListTest, AListThatIsNotTheKernelsIsNamed) {
   const Bytes good = *ReadFile(Path(), 1 << 20);
   const auto open = [&](const Bytes& bytes) {
-    EXPECT_TRUE(WriteFileAtomic(Path(), bytes));
+    EXPECT_THAT(WriteFileAtomic(Path(), bytes), IsOk());
     return TryOpenKernel().error().code();
   };
   Bytes bad = good;

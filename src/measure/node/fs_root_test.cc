@@ -21,10 +21,11 @@
 #include <mutex>
 #include <thread>
 
+#include "base/result_testing.h"
 #include "list/list.h"
 #include "measure/node/fs.h"
+#include "measure/record/recorder_testing.h"
 #include "measure/system/mount_testing.h"
-#include "tpm/software_tpm.h"
 
 namespace assay::measure {
 namespace {
@@ -36,8 +37,6 @@ constexpr int kMany = 100'000;
 #endif
 constexpr std::size_t kAll = std::size_t{1} << 30;
 constexpr char kPolicy[] = "measure func=BPRM_CHECK\n";
-
-Digest DigestOf(std::string_view s) { return Hash(HashAlg::kSha256, AsBytes(s)); }
 
 // Runs `body` in another process with other rights, and returns its exit code.
 template <typename Body>
@@ -52,30 +51,23 @@ int InChild(Body body, uid_t uid = 0) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-class FsTest : public ::testing::Test {
+class FsTest : public RecordingTest {
  protected:
   static void SetUpTestSuite() { EnterPrivateMounts(); }
   void SetUp() override {
-    char name[] = "/tmp/assay-fs.XXXXXX";
-    dir_ = mkdtemp(name);
+    ASSERT_NO_FATAL_FAILURE(RecordingTest::SetUp());
     chmod(dir_.c_str(), 0755);
     point_ = dir_ + "/ima";
-    auto started =
-        tpm::SoftwareTpm::Start({.state_dir = dir_ + "/state", .run_dir = dir_ + "/run", .preload = ""});
-    ASSERT_TRUE(started) << started.error().Message();
-    swtpm_ = *started;
-    recorder_options_.dir = dir_ + "/list";
     recorder_options_.synchronous = true;
   }
   void TearDown() override {
     Close();
-    EXPECT_TRUE(swtpm_.Stop());
     umount2(point_.c_str(), MNT_DETACH);
-    std::filesystem::remove_all(dir_);
+    RecordingTest::TearDown();
   }
   Result<> TryStart() {
-    ASSAY_ASSIGN(tpm_, tpm::Tpm::Connect(swtpm_.tcti()));
-    ASSAY_ASSIGN(recorder_, Recorder::Open(recorder_options_, *tpm_));
+    machine_.Connect();
+    ASSAY_ASSIGN(recorder_, TryOpen());
     options_.mount_point = point_;
     options_.status = [] { return std::string("{\"state\":\"ok\"}\n"); };
     options_.policy = [] { return std::string(kPolicy); };
@@ -85,7 +77,7 @@ class FsTest : public ::testing::Test {
   }
   void Start() {
     auto r = TryStart();
-    ASSERT_TRUE(r) << r.error().Message();
+    ASSERT_THAT(r, IsOk());
   }
   void Close() {
     fs_.reset();
@@ -95,7 +87,7 @@ class FsTest : public ::testing::Test {
   std::string Node(std::string_view name) const { return point_ + "/" + std::string(name); }
   Bytes Read(std::string_view name) const {
     auto r = ReadFile(Node(name), kAll);
-    EXPECT_TRUE(r) << r.error().Message();
+    EXPECT_THAT(r, IsOk());
     return r ? std::move(*r) : Bytes();
   }
   std::string Text(std::string_view name) const { return std::string(AsText(Read(name))); }
@@ -127,14 +119,10 @@ class FsTest : public ::testing::Test {
   }
   void Add(int i) {
     const std::string path = "/usr/bin/program" + std::to_string(i);
-    ASSERT_TRUE(recorder_->Record({DigestOf(path), path, {}}));
+    ASSERT_THAT(recorder_->Record({DigestOf(path), path, {}}), IsOk());
   }
 
-  std::string dir_, point_;
-  tpm::SoftwareTpm swtpm_;
-  std::unique_ptr<tpm::Tpm> tpm_;
-  RecorderOptions recorder_options_;
-  std::unique_ptr<Recorder> recorder_;
+  std::string point_;
   FsOptions options_;
   std::unique_ptr<Fs> fs_;
 };
@@ -142,12 +130,12 @@ class FsTest : public ::testing::Test {
 TEST_F(FsTest, EachBanksListReplaysToItsPcr) {
   Start();
   for (int i = 0; i < 20; ++i) Add(i);
-  ASSERT_TRUE(recorder_->RecordViolation(Violation::kToMToU, "/usr/bin/program3", {}));
-  ASSERT_TRUE(recorder_->RecordBuffer("assay-policy", AsBytes("{}"), {}));
+  ASSERT_THAT(recorder_->RecordViolation(Violation::kToMToU, "/usr/bin/program3", {}), IsOk());
+  ASSERT_THAT(recorder_->RecordBuffer("assay-policy", AsBytes("{}"), {}), IsOk());
   for (const HashAlg bank : options_.banks) {
     const std::string suffix = "_" + std::string(HashName(bank));
     auto replayed = ima::ReplayList(Read("binary_runtime_measurements" + suffix), bank, {bank});
-    ASSERT_TRUE(replayed) << replayed.error().Message();
+    ASSERT_THAT(replayed, IsOk());
     EXPECT_EQ(replayed->count, 23U);
     EXPECT_EQ(replayed->violations, 1U);
     EXPECT_TRUE(replayed->wrong_hints.empty());
@@ -248,13 +236,13 @@ TEST_F(FsTest, AnyOffsetReadsTheSame) {
   recorder_options_.known = [](const Digest& d) { return d.view()[0] < 0xF0; };
   Start();
   for (int i = 0; i < 3'000; ++i) Add(i);
-  ASSERT_TRUE(recorder_->Flush());
+  ASSERT_THAT(recorder_->Flush(), IsOk());
   unsigned random = 2004;
   for (const char* name : {"ascii_runtime_measurements", "binary_runtime_measurements",
                            "ascii_runtime_measurements_sha256", "binary_runtime_measurements_sha256"}) {
     const Bytes all = Read(name);
     auto fd = Open(Node(name), O_RDONLY);
-    ASSERT_TRUE(fd);
+    ASSERT_THAT(fd, IsOk());
     for (int i = 0; i < 200; ++i) {
       random = random * 1664525 + 1013904223;
       const std::size_t at = random % (all.size() + 10);
@@ -271,7 +259,7 @@ TEST_F(FsTest, AnyOffsetReadsTheSame) {
 TEST_F(FsTest, PollWakesOnGrowth) {
   Start();
   auto fd = Open(Node("ascii_runtime_measurements"), O_RDONLY);
-  ASSERT_TRUE(fd);
+  ASSERT_THAT(fd, IsOk());
   pollfd wait{.fd = fd->get(), .events = POLLIN, .revents = 0};
   EXPECT_EQ(poll(&wait, 1, 0), 1) << "there is something to read";
   const Bytes before = *ReadAll(fd->get(), kAll);
@@ -548,8 +536,7 @@ TEST_F(FsTest, IsMountedAsItSays) {
   ASSERT_EQ(stat(Node("measure").c_str(), &file), 0);
   EXPECT_EQ(file.st_mode, S_IFREG | 0222U);
   auto second = Fs::Mount(options_, *recorder_, recorder_.get());
-  ASSERT_FALSE(second);
-  EXPECT_EQ(second.error().code(), "fs.in-use");
+  ASSERT_THAT(second, FailsWith("fs.in-use"));
 }
 
 TEST_F(FsTest, AListOfManyIsReadWhileItGrows) {
@@ -570,7 +557,7 @@ TEST_F(FsTest, AListOfManyIsReadWhileItGrows) {
       ima::ListReader reader(list, banks[b]);
       while (true) {
         auto next = reader.Next();
-        ASSERT_TRUE(next) << "not whole: " << next.error().Message();
+        ASSERT_THAT(next, IsOk()) << "not whole: ";
         if (!*next) break;
       }
       ASSERT_GE(list.size(), before[b].size());
@@ -580,9 +567,9 @@ TEST_F(FsTest, AListOfManyIsReadWhileItGrows) {
     }
   }
   writer.join();
-  ASSERT_TRUE(recorder_->Flush());
+  ASSERT_THAT(recorder_->Flush(), IsOk());
   auto replayed = ima::ReplayList(Read("binary_runtime_measurements_sha1"), HashAlg::kSha1, {HashAlg::kSha1});
-  ASSERT_TRUE(replayed);
+  ASSERT_THAT(replayed, IsOk());
   EXPECT_EQ(replayed->values[0], tpm_->ReadPcrs({{.bank = 4, .pcrs = {10}}})->at(4).at(10));
   EXPECT_EQ(recorder_->State().entries, static_cast<std::uint64_t>(kMany) + 1);
   std::printf("%d measurements, read %d times meanwhile\n", kMany, reads);
@@ -602,7 +589,7 @@ TEST_F(FsTest, AKilledServersMountFailsAndIsTakenAway) {
   ASSERT_EQ(read(ready[0], &answer, 1), 1);
   ASSERT_EQ(answer, '+');
   auto reader = Open(Node("ascii_runtime_measurements"), O_RDONLY);
-  ASSERT_TRUE(reader);
+  ASSERT_THAT(reader, IsOk());
   const std::string endless = Put("endless", "");
   ASSERT_EQ(truncate(endless.c_str(), off_t{1} << 43), 0);
   int error = 0;

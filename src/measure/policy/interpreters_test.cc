@@ -10,6 +10,7 @@
 #include <fstream>
 
 #include "base/fd.h"
+#include "base/result_testing.h"
 #include "measure/system/file.h"
 
 namespace assay::measure {
@@ -34,19 +35,19 @@ class InterpretersTest : public ::testing::Test {
              std::string_view content = "x\n") {
     const std::string path = File(name, content);
     const Result<UniqueFd> fd = Open(path, O_RDONLY);
-    EXPECT_TRUE(fd);
+    EXPECT_THAT(fd, IsOk());
     return ReadingOf(
         {.fd = fd->get(), .path = path, .opener = program, .words = words, .extensions = &extensions_});
   }
   Reading Marks(Interpreter program, const std::string& name, std::string_view content = "x\n") {
     const std::string path = File(name, content);
     const Result<UniqueFd> fd = Open(path, O_RDONLY);
-    EXPECT_TRUE(fd);
+    EXPECT_THAT(fd, IsOk());
     return ReadingOfMarks({.fd = fd->get(), .path = path, .opener = program, .extensions = &extensions_});
   }
   static Reading OfSystemFile(Interpreter program, const std::string& path, bool holds = true) {
     const Result<UniqueFd> fd = Open(path, O_RDONLY);
-    EXPECT_TRUE(fd) << path;
+    EXPECT_THAT(fd, IsOk()) << path;
     return ReadingOf(
         {.fd = fd->get(), .path = path, .opener = program, .words = "x\0"sv, .path_holds = holds});
   }

@@ -7,19 +7,20 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/result_testing.h"
 
 namespace assay::measure {
 namespace {
 
 Policy Of(std::string_view text) {
   auto policy = Policy::Parse(text);
-  EXPECT_TRUE(policy) << policy.error().Message();
+  EXPECT_THAT(policy, IsOk());
   return policy ? std::move(*policy) : Policy();
 }
 
 void ExpectError(std::string_view text, std::uint64_t offset, std::string_view what) {
   const auto policy = Policy::Parse(text);
-  ASSERT_FALSE(policy) << text;
+  ASSERT_THAT(policy, FailsWith("?49")) << text;
   const auto* error = policy.error().As<ParseError>();
   ASSERT_NE(error, nullptr);
   EXPECT_EQ(error->offset, offset) << text;
@@ -94,7 +95,7 @@ TEST(Policy, ErrorsNameThePlace) {
   ExpectError("measure code=maybe", 13, "yes or no");
   ExpectError(std::string_view("measure\0", 8), 7, "NUL");
   ExpectError("hash\n", 0, "not an action");
-  EXPECT_FALSE(Policy::Parse(std::string(kMaxPolicy + 1, ' ')));
+  EXPECT_THAT(Policy::Parse(std::string(kMaxPolicy + 1, ' ')), FailsWith("?50"));
 }
 
 TEST(Policy, ARuleNamesTheTemplateOfItsRecords) {
@@ -179,7 +180,7 @@ TEST(PolicyTest, MeasuresAtLeastWhatAnotherDoes) {
   const std::string text = base.text();
   const auto at_least = [&](const std::string& rules) {
     const Result<Policy> policy = Policy::Parse(rules);
-    EXPECT_TRUE(policy) << rules;
+    EXPECT_THAT(policy, IsOk()) << rules;
     return policy && policy->AtLeast(base);
   };
   EXPECT_TRUE(base.AtLeast(base));

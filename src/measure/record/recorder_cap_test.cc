@@ -1,6 +1,7 @@
 // A PCR that was capped before the recorder started, as assay-cap does it.
 #include <gmock/gmock.h>
 
+#include "base/result_testing.h"
 #include "list/cap.h"
 #include "measure/record/recorder_testing.h"
 
@@ -13,22 +14,21 @@ class RecorderCapTest : public RecorderTest {
  protected:
   void Extend(const std::function<Digest(HashAlg)>& value) {
     recorder_.reset();
-    tpm_.reset();
-    auto tpm = tpm::Tpm::Connect(swtpm_.tcti());
-    ASSERT_TRUE(tpm);
-    const auto banks = (*tpm)->ActiveBanks(10);
-    ASSERT_TRUE(banks);
+    ASSERT_NO_FATAL_FAILURE(machine_.Connect());
+    const auto banks = tpm_->ActiveBanks(10);
+    ASSERT_THAT(banks, IsOk());
     std::vector<Digest> extends;
     for (const HashAlg bank : *banks) extends.push_back(value(bank));
-    ASSERT_TRUE((*tpm)->Extend(tpm::RawExtend::ForTest(), 10, extends));
+    ASSERT_THAT(tpm_->Extend(tpm::RawExtend::ForTest(), 10, extends), IsOk());
   }
   void Cap() { Extend(ima::CapExtend); }
   void KernelBegins() {
     const Bytes data = ima::EncodeNg(DigestOf("firmware"), "boot_aggregate");
     options_.kernel_list = dir_ + "/kernel";
-    ASSERT_TRUE(WriteFileAtomic(
-        options_.kernel_list,
-        ima::EncodeRecord(10, ima::TemplateDigest(HashAlg::kSha1, "ima-ng", data), "ima-ng", data)));
+    ASSERT_THAT(WriteFileAtomic(options_.kernel_list,
+                                ima::EncodeRecord(10, ima::TemplateDigest(HashAlg::kSha1, "ima-ng", data),
+                                                  "ima-ng", data)),
+                IsOk());
     Extend([&](HashAlg bank) { return ima::TemplateDigest(bank, "ima-ng", data); });
   }
 };
@@ -67,12 +67,8 @@ TEST_F(RecorderCapTest, IsNoLicenceForOtherExtends) {
   Add("/bin/ls", "ls");
   Cap();
   Extend([](HashAlg bank) { return Digest::Filled(bank, 7); });
-  auto tpm = tpm::Tpm::Connect(swtpm_.tcti());
-  ASSERT_TRUE(tpm);
-  tpm_ = std::move(*tpm);
   const auto opened = TryOpen();
-  ASSERT_FALSE(opened);
-  EXPECT_EQ(opened.error().code(), "recorder.pcr-unexplained");
+  ASSERT_THAT(opened, FailsWith("recorder.pcr-unexplained"));
 }
 
 }  // namespace

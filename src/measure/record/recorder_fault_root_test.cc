@@ -20,6 +20,7 @@
 #include <set>
 #include <thread>
 
+#include "base/result_testing.h"
 #include "measure/node/fs.h"
 #include "measure/record/recorder_testing.h"
 #include "measure/system/mount_testing.h"
@@ -117,7 +118,7 @@ class RecorderFaultTest : public RecorderTest {
     return told;
   }
   void CheckAll(const std::set<std::string>& told) {
-    ASSERT_TRUE(recorder_->Flush());
+    ASSERT_THAT(recorder_->Flush(), IsOk());
     const auto paths = CheckedPaths();
     const std::set<std::string> unique(paths.begin(), paths.end());
     for (const std::string& path : told) ASSERT_TRUE(unique.contains(path)) << path << " was lost";
@@ -135,8 +136,8 @@ TEST_F(RecorderFaultTest, AFullTmpfs) {
     EXPECT_TRUE(recorder_->State().degraded);
     // It is full still; only an open group, which has its room in the list, may be got rid of.
     if (synchronous) {
-      EXPECT_FALSE(recorder_->Recover());
-      EXPECT_FALSE(recorder_->Record({DigestOf("x"), "/x", {}}));
+      EXPECT_THAT(recorder_->Recover(), FailsWith("?51"));
+      EXPECT_THAT(recorder_->Record({DigestOf("x"), "/x", {}}), FailsWith("?52"));
     }
     // Killed or stopped now, the list still explains the PCR.
     Close();
@@ -159,9 +160,9 @@ TEST_F(RecorderFaultTest, AFullTmpfsThatGetsRoomAgain) {
   ASSERT_EQ(mount("tiny", options_.dir.c_str(), "tmpfs", 0, "size=512k"), 0);
   Open();
   const std::set<std::string> told = RecordUntilItFails(20'000);
-  EXPECT_FALSE(recorder_->Record({DigestOf("late"), "/late", {}}));
+  EXPECT_THAT(recorder_->Record({DigestOf("late"), "/late", {}}), FailsWith("?53"));
   ASSERT_EQ(mount("tiny", options_.dir.c_str(), "tmpfs", MS_REMOUNT, "size=8m"), 0);
-  ASSERT_TRUE(recorder_->Recover());
+  ASSERT_THAT(recorder_->Recover(), IsOk());
   EXPECT_FALSE(recorder_->State().degraded);
   EXPECT_EQ(recorder_->State().violations, 2U);  // the one that failed, and /late
   EXPECT_TRUE(Add("/late", "late").is_new);
@@ -181,10 +182,10 @@ TEST_F(RecorderFaultTest, AListThatMayNotGrow) {
   const auto refused = recorder_->Record({DigestOf("x"), "/x", {}});
   const auto still = recorder_->Recover();
   setrlimit(RLIMIT_FSIZE, &old);
-  EXPECT_FALSE(refused);
-  EXPECT_FALSE(still);
+  EXPECT_THAT(refused, FailsWith("?54"));
+  EXPECT_THAT(still, FailsWith("?55"));
   EXPECT_EQ(std::filesystem::file_size(options_.dir + "/list"), recorder_->State().list_bytes);
-  ASSERT_TRUE(recorder_->Recover());
+  ASSERT_THAT(recorder_->Recover(), IsOk());
   EXPECT_TRUE(Add("/x", "x").is_new);
   EXPECT_EQ(CheckedPaths().size(), 53U);  // boot_aggregate, 50, and /x as unmeasurable and as measured
 }
@@ -196,11 +197,9 @@ TEST_F(RecorderFaultTest, AConnectionThatBreaksInAnExtend) {
   options_.group_ms = 60'000;
   options_.max_records = 13;  // the last rounds meet a full list
   auto tpm = tpm::Tpm::Connect("swtpm:path=" + front);
-  ASSERT_TRUE(tpm) << tpm.error().Message();
+  ASSERT_THAT(tpm, IsOk());
   tpm_ = std::move(*tpm);
-  auto opened = Recorder::Open(options_, *tpm_);
-  ASSERT_TRUE(opened) << opened.error().Message();
-  recorder_ = std::move(*opened);
+  ASSERT_NO_FATAL_FAILURE(OpenRecorder());
   std::uint64_t entries = 1, violations = 0;
   for (int i = 0; i < 4; ++i) {
     for (const auto when : {BreakingProxy::When::kBefore, BreakingProxy::When::kAfter}) {
@@ -210,11 +209,10 @@ TEST_F(RecorderFaultTest, AConnectionThatBreaksInAnExtend) {
       if (with_group) Add(path + ".grouped", "known");
       proxy.BreakNextExtend(when);
       auto r = recorder_->Record({DigestOf(path), path, {}});
-      ASSERT_FALSE(r);
-      EXPECT_EQ(r.error().code(), "recorder.degraded");
-      EXPECT_FALSE(recorder_->Record({DigestOf("other"), path + ".other", {}}));
+      ASSERT_THAT(r, FailsWith("recorder.degraded"));
+      EXPECT_THAT(recorder_->Record({DigestOf("other"), path + ".other", {}}), FailsWith("?56"));
       auto recovered = recorder_->Recover();
-      ASSERT_TRUE(recovered) << path << ": " << recovered.error().Message();
+      ASSERT_THAT(recovered, IsOk()) << path;
       ASSERT_FALSE(recorder_->State().degraded);
       // What was under way is there; what came meanwhile is named as unmeasurable. A group that was under way
       // took the place of what came behind it.
@@ -224,7 +222,7 @@ TEST_F(RecorderFaultTest, AConnectionThatBreaksInAnExtend) {
       EXPECT_EQ(recorder_->State().violations, violations) << path;
       const bool open = recorder_->State().overflow == 0;
       if (open) CheckedPaths();
-      ASSERT_TRUE(recorder_->Quiesce([](const RecorderState&) -> Result<> { return {}; })) << path;
+      ASSERT_THAT(recorder_->Quiesce([](const RecorderState&) -> Result<> { return {}; }), IsOk()) << path;
     }
   }
   EXPECT_GT(recorder_->State().overflow, 0U);
@@ -236,12 +234,12 @@ TEST_F(RecorderFaultTest, ATpmThatWasResetMeanwhile) {
   options_.synchronous = true;
   Open();
   Add("/a", "1");
-  ASSERT_TRUE(swtpm_.Stop());
-  EXPECT_FALSE(recorder_->Record({DigestOf("2"), "/b", {}}));
-  EXPECT_FALSE(recorder_->Recover()) << "there is no TPM";
-  StartTpm();
+  ASSERT_THAT(swtpm_.Stop(), IsOk());
+  EXPECT_THAT(recorder_->Record({DigestOf("2"), "/b", {}}), FailsWith("?57"));
+  EXPECT_THAT(recorder_->Recover(), FailsWith("?58")) << "there is no TPM";
+  machine_.Start();
   auto r = recorder_->Recover();
-  ASSERT_FALSE(r);
+  ASSERT_THAT(r, FailsWith("?59"));
   EXPECT_TRUE(recorder_->State().degraded_reason.starts_with("recorder.pcr-reset"));
 }
 

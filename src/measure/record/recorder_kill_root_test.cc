@@ -13,6 +13,7 @@
 #include <set>
 #include <thread>
 
+#include "base/result_testing.h"
 #include "measure/record/recorder_testing.h"
 
 namespace assay::measure {
@@ -76,7 +77,7 @@ class RecorderKillTest : public RecorderTest {
     int status = 0;
     waitpid(child, &status, 0);
     ASSERT_TRUE(WIFSIGNALED(status)) << "round " << round << ": the child ended with " << WEXITSTATUS(status);
-    ASSERT_TRUE(text);
+    ASSERT_THAT(text, IsOk());
     const std::string_view lines = AsText(*text);
     for (std::size_t at = 0, end = 0; (end = lines.find('\n', at)) != std::string_view::npos; at = end + 1)
       told.emplace(lines.substr(at, end - at));
@@ -124,11 +125,11 @@ TEST_F(RecorderKillTest, AFullListCountsWhatItDoesNotKeep) {
     Open();  // it would refuse a PCR that list and overflow file do not explain
     const RecorderState s = recorder_->State();
     ASSERT_LE(s.count, options_.max_records);
-    ASSERT_TRUE(recorder_->Quiesce([](const RecorderState&) -> Result<> { return {}; }));
+    ASSERT_THAT(recorder_->Quiesce([](const RecorderState&) -> Result<> { return {}; }), IsOk());
     auto list = MappedFile::Open(options_.dir + "/list");
-    ASSERT_TRUE(list);
+    ASSERT_THAT(list, IsOk());
     auto replayed = ima::ReplayList(list->view(), HashAlg::kSha256, {HashAlg::kSha256});
-    ASSERT_TRUE(replayed) << replayed.error().Message();
+    ASSERT_THAT(replayed, IsOk());
     ASSERT_EQ(replayed->count, s.count);
     // Every one that was acknowledged, boot_aggregate, and at most one under way for each thread and round.
     ASSERT_GE(s.entries, told.size() + 1);

@@ -10,6 +10,7 @@
 #include <mutex>
 #include <thread>
 
+#include "base/result_testing.h"
 #include "measure/record/journal.h"
 #include "measure/record/recorder_testing.h"
 #include "measure/system/violation_record.h"
@@ -41,7 +42,7 @@ TEST_F(RecorderTest, OneRecordForEachControlGroupWhereTheRecordNamesIt) {
     Context context;
     context.cgroup = std::move(cgroup);
     auto r = recorder_->Record({DigestOf(content), "/a", context, ima::Template::kNgCgroup});
-    EXPECT_TRUE(r) << r.error().Message();
+    EXPECT_THAT(r, IsOk());
     return r && r->is_new;
   };
   EXPECT_TRUE(add("1", "/one"));  // into a group
@@ -61,12 +62,12 @@ TEST_F(RecorderTest, OneRecordForEachControlGroupWhereTheRecordNamesIt) {
 TEST_F(RecorderTest, ViolationsAreAllOnesInThePcr) {
   Open();
   EXPECT_TRUE(Add("/a", "1").is_new);
-  ASSERT_TRUE(recorder_->RecordViolation(Violation::kOpenWriters, "/a", {}));
+  ASSERT_THAT(recorder_->RecordViolation(Violation::kOpenWriters, "/a", {}), IsOk());
   auto again = recorder_->RecordViolation(Violation::kOpenWriters, "/a", {});
-  ASSERT_TRUE(again);
+  ASSERT_THAT(again, IsOk());
   EXPECT_FALSE(again->is_new);
   EXPECT_TRUE(Add("/a", "1").is_new);  // after a violation the path is measured anew
-  ASSERT_TRUE(recorder_->Flush());
+  ASSERT_THAT(recorder_->Flush(), IsOk());
   EXPECT_EQ(CheckedPaths().size(), 4U);
   EXPECT_EQ(recorder_->State().violations, 1U);
 }
@@ -79,7 +80,7 @@ TEST_F(RecorderTest, ViolationsOfAProgramNameIt) {
   const Digest one = DigestOf("one"), two = DigestOf("two");
   const auto violate = [&](Violation v, const std::optional<Digest>& program) {
     const auto r = recorder_->RecordViolation(v, "anonymous_code:/usr/bin/a b", {}, program);
-    EXPECT_TRUE(r) << r.error().Message();
+    EXPECT_THAT(r, IsOk());
     return r && r->is_new;
   };
   Add("/before", "1");
@@ -105,11 +106,11 @@ TEST_F(RecorderTest, ViolationsOfAProgramNameIt) {
 // A violation that a verifier may allow must not hide one of an unknown program, not even after a restart.
 TEST_F(RecorderTest, AViolationOfAProgramHidesNoOther) {
   Open();
-  ASSERT_TRUE(recorder_->RecordViolation(Violation::kAnonymousCode, "code:x", {}, DigestOf("one")));
+  ASSERT_THAT(recorder_->RecordViolation(Violation::kAnonymousCode, "code:x", {}, DigestOf("one")), IsOk());
   Close();
   Open();
   const auto unknown = recorder_->RecordViolation(Violation::kAnonymousCode, "code:x", {});
-  ASSERT_TRUE(unknown);
+  ASSERT_THAT(unknown, IsOk());
   EXPECT_TRUE(unknown->is_new);
 }
 
@@ -123,8 +124,9 @@ TEST_F(RecorderTest, AnswersTheViolationEvenIfItsProgramIsLost) {
   Close();
   Open();
   writes = 1;
-  EXPECT_FALSE(recorder_->RecordViolation(Violation::kAnonymousCode, "code:x", {}, DigestOf("one")));
-  ASSERT_TRUE(recorder_->Recover());
+  EXPECT_THAT(recorder_->RecordViolation(Violation::kAnonymousCode, "code:x", {}, DigestOf("one")),
+              FailsWith("?60"));
+  ASSERT_THAT(recorder_->Recover(), IsOk());
   const auto paths = CheckedPaths();
   EXPECT_EQ(std::count(paths.begin(), paths.end(), "code:x"), 1);
   EXPECT_EQ(std::count(paths.begin(), paths.end(), kViolationRecord), 0);
@@ -139,7 +141,7 @@ TEST_F(RecorderTest, WhatTheKernelTakesIsNeverGrouped) {
   for (const char* hook : {"module", "bpf", "firmware", "policy", "x509", "kernel"}) {
     Context context;
     context.hook = hook;
-    ASSERT_TRUE(recorder_->Record({DigestOf(hook), std::string("/") + hook, context}));
+    ASSERT_THAT(recorder_->Record({DigestOf(hook), std::string("/") + hook, context}), IsOk());
     EXPECT_EQ(recorder_->State().count, ++records) << hook;
   }
   Add("/usr/bin/ls", "ls");
@@ -151,9 +153,10 @@ TEST_F(RecorderTest, AKexecIsSaidEachTime) {
   Context context;
   Add("/boot/vmlinuz", "kernel");  // known before, as a file that somebody reads
   context.hook = "kexec";
-  for (int i = 0; i < 2; ++i) ASSERT_TRUE(recorder_->Record({DigestOf("kernel"), "/boot/vmlinuz", context}));
+  for (int i = 0; i < 2; ++i)
+    ASSERT_THAT(recorder_->Record({DigestOf("kernel"), "/boot/vmlinuz", context}), IsOk());
   context.hook = "initramfs";
-  ASSERT_TRUE(recorder_->Record({DigestOf("initrd"), "/boot/initrd", context}));
+  ASSERT_THAT(recorder_->Record({DigestOf("initrd"), "/boot/initrd", context}), IsOk());
   EXPECT_EQ(CheckedPaths(), (std::vector<std::string>{"boot_aggregate", "/boot/vmlinuz", "assay-kexec",
                                                       "assay-kexec", "/boot/initrd", "assay-kexec"}));
 }
@@ -173,15 +176,16 @@ TEST_F(RecorderTest, GroupsKnownContentAndKeepsTheOrder) {
   EXPECT_EQ(paths[1], "/known0");
   EXPECT_EQ(paths[101], "/unknown");
   Add("/last", "last");
-  ASSERT_TRUE(recorder_->Quiesce([&](const RecorderState& s) -> Result<> {
+  ASSERT_THAT(recorder_->Quiesce([&](const RecorderState& s) -> Result<> {
     EXPECT_EQ(s.count, 4U);
     EXPECT_EQ(s.checkpoints.back().second, s.pcr_values[1].second);
     return {};
-  }));
+  }),
+              IsOk());
   auto journal = MappedFile::Open(options_.dir + "/journal");
-  ASSERT_TRUE(journal);
+  ASSERT_THAT(journal, IsOk());
   auto part = ParseJournal(journal->view(), 1);
-  ASSERT_TRUE(part);
+  ASSERT_THAT(part, IsOk());
   ASSERT_EQ(part->entries.size(), 102U);
   EXPECT_EQ(part->entries[99].sub, 99U);
   EXPECT_EQ(part->entries[100].index, 2U);
@@ -192,28 +196,28 @@ TEST_F(RecorderTest, WhatRanAlreadySharesARecord) {
   Context late{
       .time_ms = 1, .pid = 2, .uid = 3, .comm = "sh", .hook = "missed", .cgroup = "/a", .late = true};
   const Digest unknown = Digest::Filled(HashAlg::kSha256, 0xEE);
-  ASSERT_TRUE(recorder_->RecordViolation(Violation::kUnanswered, "/bin/x", late));
-  ASSERT_TRUE(recorder_->Record({unknown, "/bin/x", late}));
-  ASSERT_TRUE(recorder_->RecordViolation(Violation::kUnanswered, "/bin/y", late));
-  ASSERT_TRUE(recorder_->Flush());
+  ASSERT_THAT(recorder_->RecordViolation(Violation::kUnanswered, "/bin/x", late), IsOk());
+  ASSERT_THAT(recorder_->Record({unknown, "/bin/x", late}), IsOk());
+  ASSERT_THAT(recorder_->RecordViolation(Violation::kUnanswered, "/bin/y", late), IsOk());
+  ASSERT_THAT(recorder_->Flush(), IsOk());
   const RecorderState before = recorder_->State();
   EXPECT_EQ(before.count, 2U) << "boot_aggregate and one group";
   EXPECT_EQ(before.violations, 2U);
   auto list = MappedFile::Open(options_.dir + "/list");
-  ASSERT_TRUE(list);
+  ASSERT_THAT(list, IsOk());
   ima::ListReader reader(list->view(), HashAlg::kSha256);
-  ASSERT_TRUE(reader.Next());
+  ASSERT_THAT(reader.Next(), IsOk());
   const auto group = reader.Next();
   ASSERT_TRUE(group && *group);
   EXPECT_FALSE((*group)->violation());
   const auto entry = ima::Decode(**group);
-  ASSERT_TRUE(entry);
+  ASSERT_THAT(entry, IsOk());
   const auto inner = ima::DecodeGroup(entry->buffer);
   ASSERT_TRUE(inner && inner->size() == 3);
   EXPECT_TRUE(ima::OpenInner(**group, (*inner)[0]).view.violation());
   EXPECT_FALSE(ima::OpenInner(**group, (*inner)[1]).view.violation());
   auto journal = MappedFile::Open(options_.dir + "/journal");
-  ASSERT_TRUE(journal);
+  ASSERT_THAT(journal, IsOk());
   const auto part = ParseJournal(journal->view(), 0);
   ASSERT_TRUE(part && part->entries.size() == 3);
   EXPECT_EQ(part->entries[2].sub, 2U);
@@ -224,7 +228,7 @@ TEST_F(RecorderTest, WhatRanAlreadySharesARecord) {
   Open();
   EXPECT_EQ(recorder_->State().violations, before.violations);
   const auto again = recorder_->RecordViolation(Violation::kUnanswered, "/bin/y", late);
-  ASSERT_TRUE(again);
+  ASSERT_THAT(again, IsOk());
   EXPECT_FALSE(again->is_new);
 }
 
@@ -240,8 +244,7 @@ TEST_F(RecorderTest, AGroupIsCommittedInTime) {
 TEST_F(RecorderTest, OneRecorderPerList) {
   Open();
   auto second = TryOpen();
-  ASSERT_FALSE(second);
-  EXPECT_EQ(second.error().code(), "recorder.locked");
+  ASSERT_THAT(second, FailsWith("recorder.locked"));
 }
 
 TEST_F(RecorderTest, RefusesAPcrThatTheListCantExplain) {
@@ -249,14 +252,12 @@ TEST_F(RecorderTest, RefusesAPcrThatTheListCantExplain) {
   Add("/a", "1");
   Close();
   const std::vector<Digest> x{DigestOf("x")};
-  ASSERT_TRUE(tpm_->Extend(tpm::RawExtend::ForTest(), 10, x));
+  ASSERT_THAT(tpm_->Extend(tpm::RawExtend::ForTest(), 10, x), IsOk());
   auto opened = TryOpen();
-  ASSERT_FALSE(opened);
-  EXPECT_EQ(opened.error().code(), "recorder.pcr-unexplained");
+  ASSERT_THAT(opened, FailsWith("recorder.pcr-unexplained"));
   std::filesystem::remove_all(options_.dir);
   opened = TryOpen();
-  ASSERT_FALSE(opened);
-  EXPECT_EQ(opened.error().code(), "recorder.pcr-in-use");
+  ASSERT_THAT(opened, FailsWith("recorder.pcr-in-use"));
 }
 
 // The kernel's IMA has made its first record; in a bank whose hash it lacks with the SHA-1 and zeros behind
@@ -267,7 +268,7 @@ TEST_F(RecorderTest, AdoptsTheKernelsBootAggregate) {
   const Bytes record = ima::EncodeRecord(10, sha1, "ima-ng", data);
   options_.kernel_list = dir_ + "/kernel";
   auto tpm = tpm::Tpm::Connect(swtpm_.tcti());
-  ASSERT_TRUE(tpm);
+  ASSERT_THAT(tpm, IsOk());
   auto banks = (*tpm)->ActiveBanks(10);
   std::vector<Digest> extends;
   for (const HashAlg bank : *banks) {
@@ -275,10 +276,10 @@ TEST_F(RecorderTest, AdoptsTheKernelsBootAggregate) {
     padded.resize(DigestSize(bank));
     extends.push_back(*Digest::Of(bank, padded));
   }
-  ASSERT_TRUE((*tpm)->Extend(tpm::RawExtend::ForTest(), 10, extends));
+  ASSERT_THAT((*tpm)->Extend(tpm::RawExtend::ForTest(), 10, extends), IsOk());
   tpm->reset();
 
-  ASSERT_TRUE(WriteFileAtomic(options_.kernel_list, record));
+  ASSERT_THAT(WriteFileAtomic(options_.kernel_list, record), IsOk());
   Open();
   EXPECT_EQ(recorder_->State().count, 1U);
   Add("/bin/ls", "ls");
@@ -289,7 +290,7 @@ TEST_F(RecorderTest, AdoptsTheKernelsBootAggregate) {
   for (const auto& [bank, value] : recorder_->State().pcr_values) {
     const auto id = static_cast<std::uint16_t>(bank);
     auto pcr = tpm_->ReadPcrs({{.bank = id, .pcrs = {10}}});
-    ASSERT_TRUE(pcr);
+    ASSERT_THAT(pcr, IsOk());
     EXPECT_EQ(pcr->at(id).at(10), value);
   }
 
@@ -298,29 +299,23 @@ TEST_F(RecorderTest, AdoptsTheKernelsBootAggregate) {
   options_.dir = dir_ + "/other";
   Bytes two = record;
   two.insert(two.end(), record.begin(), record.end());
-  ASSERT_TRUE(WriteFileAtomic(options_.kernel_list, two));
+  ASSERT_THAT(WriteFileAtomic(options_.kernel_list, two), IsOk());
   auto refused = TryOpen();
-  ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().code(), "recorder.kernel-ima");
+  ASSERT_THAT(refused, FailsWith("recorder.kernel-ima"));
 }
 
 TEST_F(RecorderTest, AResetTpmIsNoticed) {
   Open();
   Add("/a", "1");
   Add("/b", "2");
-  ASSERT_TRUE(recorder_->Flush());
-  Close();
-  tpm_.reset();
-  ASSERT_TRUE(swtpm_.Stop());
-  StartTpm();
-  tpm_ = std::move(*tpm::Tpm::Connect(swtpm_.tcti()));
+  ASSERT_THAT(recorder_->Flush(), IsOk());
+  ResetTpm();
   auto opened = TryOpen();
-  ASSERT_FALSE(opened);
-  EXPECT_EQ(opened.error().code(), "recorder.pcr-reset");
+  ASSERT_THAT(opened, FailsWith("recorder.pcr-reset"));
   options_.allow_retire = true;
   Open();
   EXPECT_TRUE(Add("/a", "1").is_new);
-  ASSERT_TRUE(recorder_->Flush());
+  ASSERT_THAT(recorder_->Flush(), IsOk());
   EXPECT_EQ(CheckedPaths(), (std::vector<std::string>{"boot_aggregate", "/a"}));
 }
 
@@ -354,13 +349,12 @@ TEST_F(RecorderTest, TpmGoneIsSaidAndMended) {
   Open();
   breaks = 1;
   auto r = recorder_->Record({DigestOf("2"), "/b", {}});
-  ASSERT_FALSE(r);
-  EXPECT_EQ(r.error().code(), "recorder.degraded");
+  ASSERT_THAT(r, FailsWith("recorder.degraded"));
   EXPECT_TRUE(recorder_->State().degraded);
   r = recorder_->Record({DigestOf("3"), "/c", {}});
-  ASSERT_FALSE(r);
-  EXPECT_FALSE(recorder_->Quiesce([](const RecorderState&) -> Result<> { return {}; }));
-  ASSERT_TRUE(recorder_->Recover());
+  ASSERT_THAT(r, FailsWith("?61"));
+  EXPECT_THAT(recorder_->Quiesce([](const RecorderState&) -> Result<> { return {}; }), FailsWith("?62"));
+  ASSERT_THAT(recorder_->Recover(), IsOk());
   // /b had reached the PCR; /c could not be recorded, and the list says so.
   EXPECT_EQ(CheckedPaths(), (std::vector<std::string>{"boot_aggregate", "/a", "/b", "/c"}));
   EXPECT_EQ(recorder_->State().violations, 1U);
@@ -378,10 +372,10 @@ TEST_F(RecorderTest, AnUnwritableListIsSaidAndMended) {
   Open();
   Add("/grouped", "g");
   full = true;
-  EXPECT_FALSE(recorder_->Record({DigestOf("u"), "/unknown", {}}));
+  EXPECT_THAT(recorder_->Record({DigestOf("u"), "/unknown", {}}), FailsWith("?63"));
   full = false;
-  ASSERT_TRUE(recorder_->Recover());
-  ASSERT_TRUE(recorder_->Flush());
+  ASSERT_THAT(recorder_->Recover(), IsOk());
+  ASSERT_THAT(recorder_->Flush(), IsOk());
   EXPECT_EQ(CheckedPaths(), (std::vector<std::string>{"boot_aggregate", "/grouped", "/unknown"}));
 }
 
@@ -393,7 +387,7 @@ TEST_F(RecorderTest, ATornTailIsDropped) {
   for (std::size_t n : {1U, 4U, 30U, 70U}) {
     auto fd = assay::Open(options_.dir + "/list", O_RDWR | O_APPEND);
     const Bytes whole = ima::EncodeRecord(10, DigestOf("x"), "ima-ng", ima::EncodeNg(DigestOf("x"), "/torn"));
-    ASSERT_TRUE(WriteAll(fd->get(), ByteView(whole).first(n)));
+    ASSERT_THAT(WriteAll(fd->get(), ByteView(whole).first(n)), IsOk());
     Open();
     EXPECT_EQ(CheckedPaths().size(), 2U);
     Close();
@@ -405,17 +399,17 @@ TEST_F(RecorderTest, AnotherExtenderIsNoticedAtTheNextQuote) {
   Open();
   Add("/a", "1");
   const std::vector<Digest> x{DigestOf("x")};
-  ASSERT_TRUE(tpm_->Extend(tpm::RawExtend::ForTest(), 10, x));
+  ASSERT_THAT(tpm_->Extend(tpm::RawExtend::ForTest(), 10, x), IsOk());
   bool quoted = false;
   auto r = recorder_->Quiesce([&](const RecorderState&) -> Result<> {
     quoted = true;
     return {};
   });
-  EXPECT_TRUE(r);
+  EXPECT_THAT(r, IsOk());
   EXPECT_TRUE(quoted);  // the verifier sees it for himself
   EXPECT_TRUE(recorder_->State().degraded_reason.starts_with("recorder.pcr-foreign"));
-  EXPECT_FALSE(recorder_->Record({DigestOf("2"), "/b", {}}));
-  EXPECT_FALSE(recorder_->Recover());  // nothing can mend that
+  EXPECT_THAT(recorder_->Record({DigestOf("2"), "/b", {}}), FailsWith("?64"));
+  EXPECT_THAT(recorder_->Recover(), FailsWith("?65"));  // nothing can mend that
   EXPECT_TRUE(recorder_->State().degraded_reason.starts_with("recorder.pcr-foreign"));
 }
 
@@ -428,11 +422,11 @@ TEST_F(RecorderTest, AnotherExtenderIsNoticedAfterADisturbance) {
   };
   Open();
   full = true;
-  EXPECT_FALSE(recorder_->Record({DigestOf("1"), "/a", {}}));
+  EXPECT_THAT(recorder_->Record({DigestOf("1"), "/a", {}}), FailsWith("?66"));
   full = false;
   const std::vector<Digest> x{DigestOf("x")};
-  ASSERT_TRUE(tpm_->Extend(tpm::RawExtend::ForTest(), 10, x));
-  EXPECT_FALSE(recorder_->Recover());
+  ASSERT_THAT(tpm_->Extend(tpm::RawExtend::ForTest(), 10, x), IsOk());
+  EXPECT_THAT(recorder_->Recover(), FailsWith("?67"));
   EXPECT_TRUE(recorder_->State().degraded_reason.starts_with("recorder.pcr-foreign"));
 }
 
@@ -445,11 +439,11 @@ TEST_F(RecorderTest, WhatIsMissedTwiceIsStillSaid) {
   };
   Open();
   broken = 1;
-  EXPECT_FALSE(recorder_->Record({DigestOf("1"), "/a", {}}));
-  EXPECT_FALSE(recorder_->Record({DigestOf("2"), "/b", {}}));
+  EXPECT_THAT(recorder_->Record({DigestOf("1"), "/a", {}}), FailsWith("?68"));
+  EXPECT_THAT(recorder_->Record({DigestOf("2"), "/b", {}}), FailsWith("?69"));
   broken = 1;
-  EXPECT_FALSE(recorder_->Recover());  // the disk is full again
-  ASSERT_TRUE(recorder_->Recover());
+  EXPECT_THAT(recorder_->Recover(), FailsWith("?70"));  // the disk is full again
+  ASSERT_THAT(recorder_->Recover(), IsOk());
   EXPECT_EQ(CheckedPaths(), (std::vector<std::string>{"boot_aggregate", "/a", "/b"}));
   EXPECT_EQ(recorder_->State().violations, 2U);
 }
@@ -466,8 +460,8 @@ TEST_F(RecorderTest, AGroupOfUnknownFateDoesNotHideWhatCameAfterIt) {
   Open();
   Add("/grouped", "g");
   breaks = 1;
-  EXPECT_FALSE(recorder_->Record({DigestOf("u"), "/unknown", {}}));
-  ASSERT_TRUE(recorder_->Recover());
+  EXPECT_THAT(recorder_->Record({DigestOf("u"), "/unknown", {}}), FailsWith("?71"));
+  ASSERT_THAT(recorder_->Recover(), IsOk());
   EXPECT_EQ(CheckedPaths(), (std::vector<std::string>{"boot_aggregate", "/grouped", "/unknown"}));
   EXPECT_EQ(recorder_->State().violations, 1U);
 }
@@ -512,7 +506,7 @@ TEST_F(RecorderTest, AnEntryWaitsForNoExtendAndNoQuote) {
   Open();
   Add("/one", "1");
   tpm.Begin();
-  std::thread flush([&] { EXPECT_TRUE(recorder_->Flush()); });
+  std::thread flush([&] { EXPECT_THAT(recorder_->Flush(), IsOk()); });
   tpm.WaitUntilReached();
   EXPECT_EQ(Add("/two", "2").index, 2U);
   EXPECT_FALSE(Add("/two", "2").is_new);
@@ -521,12 +515,13 @@ TEST_F(RecorderTest, AnEntryWaitsForNoExtendAndNoQuote) {
   tpm.End();
   flush.join();
   EXPECT_FALSE(std::filesystem::exists(options_.dir + "/pending.1"));
-  ASSERT_TRUE(recorder_->Quiesce([&](const RecorderState& s) -> Result<> {
+  ASSERT_THAT(recorder_->Quiesce([&](const RecorderState& s) -> Result<> {
     EXPECT_EQ(s.count, 3U);
     EXPECT_EQ(Add("/three", "3").index, 3U);
     EXPECT_EQ(recorder_->State().pcr_values, s.pcr_values);
     return {};
-  }));
+  }),
+              IsOk());
   tpm.Begin();
   std::thread alone([&] { Add("/u", "u"); });
   tpm.WaitUntilReached();  // for the group, which goes first
@@ -568,11 +563,11 @@ TEST_F(RecorderTest, AnExtendThatFailsTakesNoLaterEntryWithIt) {
   Open();
   Add("/one", "1");
   broken = true;
-  EXPECT_FALSE(recorder_->Flush());
-  EXPECT_FALSE(recorder_->Record({DigestOf("3"), "/refused", {}}));
-  ASSERT_TRUE(recorder_->Recover());
+  EXPECT_THAT(recorder_->Flush(), FailsWith("?72"));
+  EXPECT_THAT(recorder_->Record({DigestOf("3"), "/refused", {}}), FailsWith("?73"));
+  ASSERT_THAT(recorder_->Recover(), IsOk());
   EXPECT_FALSE(Add("/later", "2").is_new);
-  ASSERT_TRUE(recorder_->Flush());
+  ASSERT_THAT(recorder_->Flush(), IsOk());
   EXPECT_EQ(CheckedPaths(), (std::vector<std::string>{"boot_aggregate", "/one", "/later", "/refused"}));
   EXPECT_EQ(recorder_->State().violations, 1U);
 }
@@ -587,9 +582,9 @@ TEST_F(RecorderTest, AGroupsFileHasTheNumberOfItsRecord) {
   };
   Open();
   full = true;
-  EXPECT_FALSE(recorder_->Record({DigestOf("g"), "/grouped", {}}));
+  EXPECT_THAT(recorder_->Record({DigestOf("g"), "/grouped", {}}), FailsWith("?74"));
   full = false;
-  ASSERT_TRUE(recorder_->Recover());
+  ASSERT_THAT(recorder_->Recover(), IsOk());
   Add("/u", "u");
   Add("/grouped", "g");
   EXPECT_TRUE(std::filesystem::exists(options_.dir + "/pending.3"));
@@ -608,11 +603,11 @@ TEST_F(RecorderTest, AFullListStaysClosedAndResumes) {
   };
   Open();
   for (int i = 0; i < 4; ++i) Add("/f" + std::to_string(i), std::to_string(i));
-  ASSERT_TRUE(recorder_->RecordViolation(Violation::kToMToU, "/f9", {}));
+  ASSERT_THAT(recorder_->RecordViolation(Violation::kToMToU, "/f9", {}), IsOk());
   EXPECT_EQ(recorder_->State().overflow, 3U);
   breaks = 1;
-  EXPECT_FALSE(recorder_->Record({DigestOf("5"), "/f5", {}}));
-  ASSERT_TRUE(recorder_->Recover());  // it had reached the PCR
+  EXPECT_THAT(recorder_->Record({DigestOf("5"), "/f5", {}}), FailsWith("?75"));
+  ASSERT_THAT(recorder_->Recover(), IsOk());  // it had reached the PCR
   EXPECT_EQ(recorder_->State().overflow, 4U);
   Close();
   options_.max_records = 1000;  // a larger maximum does not open a list whose PCR it can't explain
@@ -621,7 +616,7 @@ TEST_F(RecorderTest, AFullListStaysClosedAndResumes) {
   EXPECT_EQ(recorder_->State().count, 3U);
   EXPECT_EQ(recorder_->State().overflow, 5U);
   EXPECT_EQ(recorder_->State().violations, 1U);
-  EXPECT_TRUE(recorder_->Quiesce([](const RecorderState&) -> Result<> { return {}; }));
+  EXPECT_THAT(recorder_->Quiesce([](const RecorderState&) -> Result<> { return {}; }), IsOk());
   Close();
   Open();
 }
@@ -634,10 +629,9 @@ TEST_F(RecorderTest, ABrokenListIsLeftAsItIs) {
   const std::uint64_t third = *recorder_->OffsetOf(2);
   Close();
   auto fd = assay::Open(options_.dir + "/list", O_RDWR);
-  ASSERT_TRUE(PWriteAll(fd->get(), AsBytes("\xff\xff\xff\xff"), static_cast<off_t>(third + 4 + 32)));
+  ASSERT_THAT(PWriteAll(fd->get(), AsBytes("\xff\xff\xff\xff"), static_cast<off_t>(third + 4 + 32)), IsOk());
   auto opened = TryOpen();
-  ASSERT_FALSE(opened);
-  EXPECT_EQ(opened.error().code(), "recorder.pcr-unexplained");
+  ASSERT_THAT(opened, FailsWith("recorder.pcr-unexplained"));
   EXPECT_EQ(std::filesystem::file_size(options_.dir + "/list"), size) << "evidence was cut";
 }
 
@@ -647,8 +641,9 @@ TEST_F(RecorderTest, ARetiredListTakesItsPendingGroupAlong) {
   Open();
   Add("/u", "u");
   Close();
-  ASSERT_TRUE(WriteFileAtomic(options_.dir + "/pending.1",
-                              ima::EncodeGroup({{"ima-ng", ima::EncodeNg(DigestOf("x"), "/former")}})));
+  ASSERT_THAT(WriteFileAtomic(options_.dir + "/pending.1",
+                              ima::EncodeGroup({{"ima-ng", ima::EncodeNg(DigestOf("x"), "/former")}})),
+              IsOk());
   ResetTpm();
   options_.allow_retire = true;
   Open();
@@ -659,7 +654,7 @@ TEST_F(RecorderTest, AJournalThatDoesNotParseIsNoReasonToStop) {
   Open();
   Add("/a", "1");
   Close();
-  ASSERT_TRUE(WriteFileAtomic(options_.dir + "/journal", Bytes(100, 0xFF)));
+  ASSERT_THAT(WriteFileAtomic(options_.dir + "/journal", Bytes(100, 0xFF)), IsOk());
   Open();
   EXPECT_EQ(recorder_->State().journal_bytes, 0U);
   EXPECT_TRUE(Add("/b", "2").is_new);

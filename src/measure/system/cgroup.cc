@@ -19,16 +19,18 @@ constexpr int kFileidKernfs = 0xfe;  // Source: include/linux/exportfs.h, FILEID
 
 }  // namespace
 
-std::optional<std::string> CgroupOf(pid_t tid) {
-  const Result<Bytes> file = ReadFile("/proc/" + std::to_string(tid) + "/cgroup", 64 << 10);
-  if (!file) return std::nullopt;
-  std::string_view text = AsText(*file);
+std::optional<std::string> CgroupIn(std::string_view text) {
   while (!text.empty()) {
     const std::string_view line = text.substr(0, text.find('\n'));
     text.remove_prefix(std::min(line.size() + 1, text.size()));
     if (line.starts_with("0::/")) return std::string(line.substr(3));
   }
   return std::nullopt;
+}
+
+std::optional<std::string> CgroupOf(pid_t tid) {
+  const Result<Bytes> text = ReadFile("/proc/" + std::to_string(tid) + "/cgroup", 64 << 10);
+  return text ? CgroupIn(AsText(*text)) : std::nullopt;
 }
 
 Cgroups::Cgroups() { Find(); }

@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 
 #include "base/fd.h"
@@ -24,7 +25,9 @@
 
 namespace assay::measure {
 
-// The control group of a task that exists, from its line "0::/path" in /proc.
+// The unified hierarchy's line "0::/path" in the text of /proc/PID/cgroup: the path. Source: cgroups(7).
+std::optional<std::string> CgroupIn(std::string_view text);
+// Of a task that exists.
 std::optional<std::string> CgroupOf(pid_t tid);
 
 // Control groups by their numbers, also after the task has ended.

@@ -43,6 +43,22 @@ T Number(std::string_view text, int base = 10) {
   return value;
 }
 
+// The decimal number of the first line that begins with the label; nothing if it is no number.
+std::optional<std::uint64_t> Labelled(std::string_view text, std::string_view label) {
+  while (!text.empty()) {
+    std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+    if (!line.starts_with(label)) continue;
+    line.remove_prefix(std::min(line.find_first_not_of(" \t", label.size()), line.size()));
+    std::uint64_t value = 0;
+    const char* const end = line.data() + line.size();
+    const auto [at, error] = std::from_chars(line.data(), end, value);
+    if (error == std::errc() && at == end) return value;
+    return std::nullopt;
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 FileState Hold(int fd) {
@@ -71,11 +87,15 @@ Result<std::string> NameOfFd(int fd) {
   return path;
 }
 
+Result<FdInfo> ParseFdInfo(std::string_view text) {
+  const auto mount = Labelled(text, "mnt_id:"), inode = Labelled(text, "ino:");
+  if (!mount || !inode) return Fail(ParseError("fdinfo", 0, "no mount or no inode is named"));
+  return FdInfo{.mount = *mount, .inode = *inode};
+}
+
 Result<FdInfo> FdInfoOf(const std::string& process, const std::string& fd) {
   ASSAY_ASSIGN(const Bytes text, ReadFile(process + "/fdinfo/" + fd, kMaxProcFile));
-  const std::string_view mount = After(AsText(text), "mnt_id:"), inode = After(AsText(text), "ino:");
-  if (mount.empty() || inode.empty()) return Fail(ParseError("fdinfo", 0, "no mount or no inode is named"));
-  return FdInfo{.mount = Number<std::uint64_t>(mount), .inode = Number<std::uint64_t>(inode)};
+  return ParseFdInfo(AsText(text));
 }
 
 ElfKind ElfKindOf(int fd) {

@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/digest.h"
 #include "base/result.h"
@@ -42,6 +43,7 @@ struct FdInfo {
   std::uint64_t mount = 0;  // number of the mount
   std::uint64_t inode = 0;
 };
+Result<FdInfo> ParseFdInfo(std::string_view text);
 Result<FdInfo> FdInfoOf(const std::string& process, const std::string& fd);  // "/proc/self", "5"
 // The kind of an ELF file. An object is a compiler's intermediate result, which can't be loaded. Every ELF
 // file that is not clearly an object or a module counts as loadable. Sources: elf(5); Linux 6.12

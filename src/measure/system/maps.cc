@@ -12,6 +12,12 @@ namespace {
 
 constexpr std::size_t kMaxMaps = std::size_t{16} << 20;
 
+bool ReadHex(std::string_view text, std::uint64_t& value) {
+  const char* const end = text.data() + text.size();
+  const auto [at, error] = std::from_chars(text.data(), end, value, 16);
+  return error == std::errc() && at == end;
+}
+
 // "begin-end perms offset dev inode   path"
 std::optional<Mapping> ParseLine(std::string_view line) {
   Mapping m;
@@ -24,8 +30,8 @@ std::optional<Mapping> ParseLine(std::string_view line) {
   const auto& [range, access, offset, device, inode] = words;
   const std::size_t dash = range.find('-');
   if (dash == std::string_view::npos || access.size() < 4 || inode.empty()) return std::nullopt;
-  std::from_chars(range.data(), range.data() + dash, m.begin, 16);
-  std::from_chars(range.data() + dash + 1, range.data() + range.size(), m.end, 16);
+  if (!ReadHex(range.substr(0, dash), m.begin) || !ReadHex(range.substr(dash + 1), m.end) || m.begin > m.end)
+    return std::nullopt;
   m.range = range;
   m.executable = access[2] == 'x';
   m.object =
@@ -36,15 +42,18 @@ std::optional<Mapping> ParseLine(std::string_view line) {
 
 }  // namespace
 
-Result<> ForEachMapping(const std::string& process, const std::function<bool(const Mapping&)>& fn) {
-  ASSAY_ASSIGN(const Bytes maps, ReadFile("/proc/" + process + "/maps", kMaxMaps));
-  std::string_view text = AsText(maps);
-  while (!text.empty()) {
-    const std::string_view line = text.substr(0, text.find('\n'));
-    text.remove_prefix(std::min(line.size() + 1, text.size()));
+void ForEachMappingIn(std::string_view maps, const std::function<bool(const Mapping&)>& fn) {
+  while (!maps.empty()) {
+    const std::string_view line = maps.substr(0, maps.find('\n'));
+    maps.remove_prefix(std::min(line.size() + 1, maps.size()));
     const std::optional<Mapping> mapping = ParseLine(line);
     if (mapping && !fn(*mapping)) break;
   }
+}
+
+Result<> ForEachMapping(const std::string& process, const std::function<bool(const Mapping&)>& fn) {
+  ASSAY_ASSIGN(const Bytes maps, ReadFile("/proc/" + process + "/maps", kMaxMaps));
+  ForEachMappingIn(AsText(maps), fn);
   return {};
 }
 

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "base/result_testing.h"
+
 namespace assay::measure {
 namespace {
 

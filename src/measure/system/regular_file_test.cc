@@ -8,6 +8,8 @@
 
 #include <filesystem>
 
+#include "base/result_testing.h"
+
 namespace assay::measure {
 namespace {
 
@@ -25,12 +27,12 @@ class RegularFile : public ::testing::Test {
 };
 
 TEST_F(RegularFile, IsOpenedForReading) {
-  ASSERT_TRUE(WriteFileAtomic(At("file"), AsBytes("text")));
+  ASSERT_THAT(WriteFileAtomic(At("file"), AsBytes("text")), IsOk());
   const auto fd = OpenRegular(At("file"));
-  ASSERT_TRUE(fd) << fd.error().Message();
+  ASSERT_THAT(fd, IsOk());
   EXPECT_EQ(AsText(*ReadAll(fd->get(), 100)), "text");
   const auto again = ReopenRegular(fd->get());
-  ASSERT_TRUE(again);
+  ASSERT_THAT(again, IsOk());
   EXPECT_EQ(AsText(*ReadAll(again->get(), 100)), "text");  // an offset of its own
 }
 
@@ -43,8 +45,7 @@ TEST_F(RegularFile, NothingElseIsEverOpened) {
     ASSERT_GE(inotify_add_watch(watch.get(), At(name).c_str(), IN_OPEN), 0);
   for (const std::string& path : {At("pipe"), At("folder"), At("link"), std::string("/dev/null")}) {
     const auto fd = OpenRegular(path);
-    ASSERT_FALSE(fd) << path;
-    EXPECT_EQ(fd.error().code(), "measure.not-a-file") << path;
+    ASSERT_THAT(fd, FailsWith("measure.not-a-file")) << path;
   }
   char event[4096];
   EXPECT_EQ(read(watch.get(), event, sizeof(event)), -1);
@@ -52,20 +53,19 @@ TEST_F(RegularFile, NothingElseIsEverOpened) {
 }
 
 TEST_F(RegularFile, FollowsNoLinkWhenAskedNotTo) {
-  ASSERT_TRUE(WriteFileAtomic(At("file"), AsBytes("text")));
+  ASSERT_THAT(WriteFileAtomic(At("file"), AsBytes("text")), IsOk());
   ASSERT_EQ(symlink("file", At("link").c_str()), 0);
-  EXPECT_TRUE(OpenRegular(At("link")));
-  EXPECT_FALSE(OpenRegular(At("link"), O_NOFOLLOW));
+  EXPECT_THAT(OpenRegular(At("link")), IsOk());
+  EXPECT_THAT(OpenRegular(At("link"), O_NOFOLLOW), FailsWith("?78"));
 }
 
 TEST_F(RegularFile, IsOnTheMountThatItMustBeOn) {
-  ASSERT_TRUE(WriteFileAtomic(At("file"), AsBytes("text")));
+  ASSERT_THAT(WriteFileAtomic(At("file"), AsBytes("text")), IsOk());
   struct statx st{};
   ASSERT_EQ(statx(AT_FDCWD, At("file").c_str(), 0, STATX_MNT_ID, &st), 0);
-  EXPECT_TRUE(OpenRegular(At("file"), 0, st.stx_mnt_id));
+  EXPECT_THAT(OpenRegular(At("file"), 0, st.stx_mnt_id), IsOk());
   const auto other = OpenRegular(At("file"), 0, st.stx_mnt_id + 100'000);
-  ASSERT_FALSE(other);
-  EXPECT_EQ(other.error().code(), "measure.other-mount");
+  ASSERT_THAT(other, FailsWith("measure.other-mount"));
 }
 
 }  // namespace

@@ -8,6 +8,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "base/result_testing.h"
+
 namespace assay::measure {
 namespace {
 
@@ -183,7 +185,7 @@ TEST_F(StorageStack, SomeFileSystemsHaveMoreThanTheirDevice) {
 
 TEST(Sysfs, ThisMachinesRootIsJudged) {
   const Result<UniqueFd> sysfs = Open("/sys", O_RDONLY | O_DIRECTORY);
-  ASSERT_TRUE(sysfs);
+  ASSERT_THAT(sysfs, IsOk());
   const Storage s = JudgeStorage(sysfs->get(), {.magic = kExt4, .device = "7:0"}, {});
   EXPECT_FALSE(s.steady);
 }

@@ -1,0 +1,22 @@
+// assayd's configuration: what is taken is told whole, in the record of what is measured and to the
+// initramfs' script.
+#include "base/fuzzing.h"
+#include "base/json.h"
+#include "daemon/config.h"
+#include "daemon/early.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace assay;
+  const auto config = daemon::ParseConfig(AsText({data, size}));
+  if (!config) return 0;
+  Require(config->pcr >= 8 && config->pcr <= 15);  // no register that can be reset
+  Require(config->engine.policy != nullptr);
+  Require(config->engine.appraise == measure::Appraise::kOff || !config->manifest.empty());
+  Require(config->listen.empty() || (!config->certificate.empty() && !config->key.empty()));
+  const std::string told = daemon::EnginePolicy(*config);
+  const auto doc = JsonDoc::Parse(told, "policy");
+  Require(doc && doc->root().Has("engine") && doc->root().Has("record"));
+  (void)daemon::EarlySettings(*config);
+  (void)daemon::EarlyFiles("/etc/assay/assayd.json", *config);
+  return 0;
+}
