@@ -94,6 +94,14 @@ TEST(Json, TypedBoundedAndStrict) {
   EXPECT_FALSE(doc->root().Str("n"));
   EXPECT_FALSE(doc->root().OnlyKeys({"a", "n", "l"}));
   EXPECT_FALSE(JsonDoc::Parse(R"({"a":1,"a":2})", "t")->root().OnlyKeys({"a"}));
+  const auto more = JsonDoc::Parse(R"({"h":"0aFF","x":"0","s":["a","b"],"big":4294967296,"n":-1})", "t");
+  EXPECT_EQ(more->root().Hex("h").value(), (Bytes{0x0A, 0xFF}));
+  EXPECT_EQ(more->root().Hex("x").error().Message(), "t: /x: not hexadecimal at offset 0");
+  EXPECT_EQ(more->root().Strings("s").value(), (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(more->root().U32("big").error().Message(), "t: /big: too large at offset 0");
+  EXPECT_FALSE(more->root().U32("n"));
+  EXPECT_EQ(more->root().Get("n")->AsInt().value(), -1);
+  EXPECT_EQ(more->root().Get("none").error().Message(), "t: /none: missing at offset 0");
   EXPECT_FALSE(JsonDoc::Parse(std::string(100, '[') + std::string(100, ']'), "t"));
   EXPECT_FALSE(JsonDoc::Parse("{", "t"));
   EXPECT_FALSE(JsonDoc::Parse("[1,2,3]", "t", 3));

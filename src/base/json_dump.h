@@ -1,0 +1,20 @@
+// A JSON document as text, for .cc files that write one.
+//
+//   fmt::print("{}\n", DumpJson({{"path", path}}));   // on one line
+//   WriteFileAtomic(file, AsBytes(DumpJson(document, 1)));
+//
+// Contract: it never throws. Paths and names are bytes, JSON is UTF-8: what is not UTF-8 becomes U+FFFD.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+namespace assay {
+
+// indent: columns for each level; -1: all on one line.
+template <typename Json>
+std::string DumpJson(const Json& document, int indent = -1) {
+  return document.dump(indent, ' ', false, Json::error_handler_t::replace);
+}
+
+}  // namespace assay
