@@ -1,7 +1,7 @@
 // A policy that is accepted is written and read back as the same; it never lets SHA-1 or a resettable PCR in.
 #include <algorithm>
 
-#include "appraise/appraise.h"
+#include "appraise/policy.h"
 #include "base/fuzzing.h"
 
 using namespace assay;

@@ -10,7 +10,6 @@ namespace assay::appraise {
 namespace {
 
 constexpr std::size_t kMaxHead = 64 << 10;
-constexpr std::size_t kMaxState = std::size_t{16} << 20;
 
 struct Part {
   const char* file;
@@ -66,7 +65,7 @@ Result<SavedRound> LoadRound(const std::string& folder) {
   ASSAY_ASSIGN(r.selection, tpm::ParseSelectionText(selection));
   ASSAY_ASSIGN(r.first_record, root.U64("first_record"));
   ASSAY_ASSIGN(r.time_ms, root.U64("time_ms"));
-  ASSAY_ASSIGN(const Bytes state, ReadFile(folder + "/state.json", kMaxState));
+  ASSAY_ASSIGN(const Bytes state, ReadFile(folder + "/state.json", kMaxHostState));
   ASSAY_ASSIGN(r.before, ParseHostState(AsText(state)));
   for (const Part& part : kParts) {
     if (version == 1 && part.bytes == &evidence::Evidence::run_signature) continue;  // there was none

@@ -1,5 +1,5 @@
 // A host state that is accepted is written and read back as the same.
-#include "appraise/appraise.h"
+#include "appraise/host_state.h"
 #include "base/fuzzing.h"
 
 using namespace assay;

@@ -78,6 +78,18 @@ TEST(Crypto, Es256SignsAndRefuses) {
   EXPECT_EQ(CertificateCommonName(leaf.get()), "leaf");
 }
 
+TEST(Digest, ParseTakesWhatToStringWrites) {
+  for (const HashAlg alg : {HashAlg::kSha1, HashAlg::kSha256, HashAlg::kSm3_256, HashAlg::kSha3_512}) {
+    const Digest digest = Digest::Filled(alg, 0xAB);
+    EXPECT_EQ(Digest::Parse(digest.ToString()).value(), digest);
+  }
+  const std::string hex = Digest::Filled(HashAlg::kSha256, 0xAB).hex();
+  for (const std::string& text :
+       {std::string(), hex, ":" + hex, "sha1:" + hex, "sha256:" + hex.substr(1), "SHA256:" + hex,
+        "sha-256:" + hex, "sha256:" + hex.substr(2) + "AB", "sha256:" + hex + " "})
+    EXPECT_FALSE(Digest::Parse(text)) << text;
+}
+
 TEST(Json, TypedBoundedAndStrict) {
   const auto doc = JsonDoc::Parse(R"({"a":"x","n":5,"l":[1,2],"o":{"b":true}})", "t");
   ASSERT_TRUE(doc) << doc.error().Message();

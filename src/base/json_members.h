@@ -36,10 +36,11 @@
 #include "base/bytes.h"
 #include "base/json.h"
 #include "base/json_dump.h"
+#include "base/text.h"
 
 namespace assay {
 
-// write(value) gives a string, read(text) a Result of the value.
+// write(value) gives a string, read(text) a Result of the value, or an optional.
 template <typename Write, typename Read>
 struct JsonText {
   Write write;
@@ -127,10 +128,7 @@ class JsonWriter {
 
  private:
   std::string Text(std::string text) const {
-    if (strings_ == JsonStrings::kAscii) {
-      for (char& c : text) c = c >= ' ' && c < 0x7F ? c : '?';
-    }
-    return text;
+    return strings_ == JsonStrings::kAscii ? PrintableAscii(text) : std::move(text);
   }
   template <typename T>
   nlohmann::json Write(const T& value) const {
@@ -275,8 +273,12 @@ class JsonReader {
   template <typename T, typename Parse>
   static Result<> ReadText(const JsonValue& from, T& out, const Parse& parse) {
     ASSAY_ASSIGN(const std::string text, from.AsStr());
-    Result<T> value = parse(std::string_view(text));
-    if (!value) return Fail(from.Bad(value.error().Message()));
+    auto value = parse(std::string_view(text));
+    if constexpr (requires { value.error(); }) {
+      if (!value) return Fail(from.Bad(value.error().Message()));
+    } else {
+      if (!value) return Fail(from.Bad("unknown: " + text));
+    }
     out = std::move(*value);
     return {};
   }

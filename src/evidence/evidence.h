@@ -75,6 +75,7 @@ struct ContextEntry {
   std::uint32_t pid = 0, uid = 0;
   std::string comm, hook;
   std::string cgroup{};  // empty: unknown
+  bool operator==(const ContextEntry&) const = default;
 };
 Bytes EncodeContextLine(const ContextEntry& entry);  // a JSON line, with its newline
 Result<std::vector<ContextEntry>> ParseContext(ByteView lines);
