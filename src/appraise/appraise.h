@@ -60,7 +60,7 @@ struct JudgedEntry {
 struct Request {
   const evidence::Evidence& evidence;
   evidence::Binding binding;  // of this side's connection
-  Bytes nonce;
+  evidence::Nonce nonce;
   tpm::PcrSelection selection;     // asked for; must be met exactly
   std::uint64_t first_record = 0;  // asked for
 };

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/crypto.h"
+#include "base/digest_text.h"
 #include "base/json_members.h"
 #include "measure/policy/policy.h"
 #include "measure/system/measurement.h"
@@ -15,7 +16,7 @@ namespace {
 // A digest with a slip in it would never be met, and nobody would know why.
 Result<> CheckDigests(std::string_view key, const std::set<std::string>& digests) {
   for (const std::string& text : digests)
-    if (!Digest::Parse(text))
+    if (!ParseDigest(text))
       return Fail(UsageError(
           fmt::format("policy: {}: not a digest as 'sha256:' and lower-case hex: '{}'", key, text)));
   return {};

@@ -17,11 +17,12 @@ struct SavedRound {
   evidence::Evidence evidence;
   evidence::Binding binding;
   std::string peer;
-  Bytes nonce;
+  evidence::Nonce nonce;
   tpm::PcrSelection selection;
   std::uint64_t first_record = 0;
   std::uint64_t time_ms = 0;  // when it was asked, since the epoch
   HostState before;           // what was known of the host then
+  bool operator==(const SavedRound&) const = default;
 
   Request AsRequest() const {
     return {.evidence = evidence,
@@ -31,6 +32,14 @@ struct SavedRound {
             .first_record = first_record};
   }
 };
+// round.json, which holds all but the evidence and `before`. ParseRound() gives its version, too.
+std::string EncodeRound(const SavedRound& round);
+struct RoundHead {
+  std::uint64_t version = 0;
+  SavedRound round;
+};
+Result<RoundHead> ParseRound(std::string_view json);
+
 Result<> SaveRound(const SavedRound& round, const std::string& folder);
 Result<SavedRound> LoadRound(const std::string& folder);
 

@@ -17,7 +17,7 @@ NetRequest Sample() {
   q.fingerprint.fill(1);
   q.exporter.fill(2);
   evidence::Challenge c;
-  c.nonce = Bytes(evidence::kNonceSize, 3);
+  c.nonce = evidence::Nonce::Filled(3);
   c.first_record = 4;
   c.want_context = false;
   c.selection = {{.bank = 0x000B, .pcrs = {0, 10, 23}}, {.bank = 0x0004, .pcrs = {10}}};
@@ -69,7 +69,7 @@ TEST(NetRequests, EnrolmentGoesBothWays) {
   EXPECT_EQ(wire.size(), 68U);
   ASSERT_TRUE(ParseNetRequest(wire));
   EXPECT_EQ(EncodeNetRequest(*ParseNetRequest(wire)), wire);
-  q.question = evidence::Activate{.nonce = Bytes(evidence::kNonceSize, 1),
+  q.question = evidence::Activate{.nonce = evidence::Nonce::Filled(1),
                                   .credential = Bytes(tpm::kMaxCredential, 2),
                                   .secret = Bytes(tpm::kMaxEncryptedSecret, 3)};
   wire = EncodeNetRequest(q);

@@ -46,8 +46,6 @@ class Digest {
   Digest() = default;
   // bytes must have DigestSize(alg) bytes: checked.
   static Result<Digest> Of(HashAlg alg, ByteView bytes);
-  // As ToString() writes it, in lower case. Errors: ParseError "parse.digest".
-  static Result<Digest> Parse(std::string_view text);
   static Digest Filled(HashAlg alg, std::uint8_t byte);  // all-zero, all-ones (0xFF)
   HashAlg alg() const { return alg_; }
   ByteView view() const { return {bytes_.data(), size_}; }

@@ -117,6 +117,8 @@ class JsonWriter {
   void Constant(const char* key, const T& value) {
     out_[key] = value;
   }
+  // A member that other code writes and reads.
+  void Elsewhere(const char* /*key*/) {}
   // An object that holds members of the same struct: members(visit).
   template <typename Members>
   void Object(const char* key, const Members& members) {
@@ -210,6 +212,7 @@ class JsonReader {
     (*this)(key, found);
     if (!error_ && found != wanted) error_ = from_.Get(key)->Bad("not the one of this format");
   }
+  void Elsewhere(const char* key) { keys_.emplace_back(key); }
   template <typename Members>
   void Object(const char* key, const Members& members) {
     keys_.emplace_back(key);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/digest_text.h"
 #include "base/json.h"
 
 namespace assay::measure {
@@ -25,7 +26,7 @@ Result<ViolationRecord> ParseViolation(std::string_view json) {
   ASSAY_ASSIGN(r.violation, root.Str("violation"));
   ASSAY_ASSIGN(r.path, root.Str("path"));
   ASSAY_ASSIGN(const std::string program, root.Str("program"));
-  ASSAY_ASSIGN(r.program, Digest::Parse(program));
+  ASSAY_ASSIGN(r.program, ParseDigest(program));
   return r;
 }
 
