@@ -14,7 +14,7 @@ namespace {
 
 NetRequest Sample() {
   NetRequest q;
-  q.fingerprint.fill(1);
+  q.fingerprint = Fingerprint::Of(Bytes(32, 1)).value();
   q.exporter.fill(2);
   evidence::Challenge c;
   c.nonce = evidence::Nonce::Filled(3);
@@ -135,7 +135,7 @@ TEST(Tls, AStalledWriterIsTimedOut) {
   const PrivateKey key = PrivateKey::GenerateP256().value();
   const channel::TlsIdentity own{MakeCertificatePem(key, {.common_name = "x"}, nullptr, "").value(),
                                  key.Pem()};
-  const Digest pin = CertificateFingerprint(CertificateFromPem(own.certificate_pem).value().get());
+  const Fingerprint pin = CertificateFingerprint(CertificateFromPem(own.certificate_pem).value().get());
   std::thread client([&] {
     const SslCtxPtr context = channel::TlsClientContext(own).value();
     EXPECT_TRUE(channel::TlsStream::Connect(context.get(), left.get(), pin, channel::Deadline(30s)));

@@ -91,6 +91,19 @@ TEST(Digest, ParseTakesWhatToStringWrites) {
     EXPECT_FALSE(ParseDigest(text)) << text;
 }
 
+TEST(Fingerprint, IsOf32Bytes) {
+  const Fingerprint ab = Fingerprint::Of(Bytes(32, 0xAB)).value();
+  EXPECT_EQ(Fingerprint::Parse(ab.ToString()).value(), ab);
+  std::string upper = ab.ToString();
+  std::transform(upper.begin(), upper.end(), upper.begin(), ::toupper);
+  EXPECT_EQ(Fingerprint::Parse(upper).value(), ab);
+  EXPECT_LT(Fingerprint(), ab);
+  for (const std::size_t size : {0, 31, 33}) EXPECT_FALSE(Fingerprint::Of(Bytes(size, 1))) << size;
+  for (const std::string& text :
+       {std::string(), std::string("ab"), std::string(64, 'x'), ab.ToString() + "00"})
+    EXPECT_FALSE(Fingerprint::Parse(text)) << text;
+}
+
 TEST(Json, TypedBoundedAndStrict) {
   const auto doc = JsonDoc::Parse(R"({"a":"x","n":5,"l":[1,2],"o":{"b":true}})", "t");
   ASSERT_TRUE(doc) << doc.error().Message();

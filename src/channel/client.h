@@ -11,6 +11,7 @@
 #include <chrono>
 #include <string>
 
+#include "base/fingerprint.h"
 #include "base/result.h"
 #include "evidence/message.h"
 
@@ -29,13 +30,13 @@ struct TlsPeer {
   std::string host;
   int port = 0;
   std::string certificate_pem, key_pem;  // the verifier's own
-  std::string pinned;                    // hex SHA-256 of the attester's certificate; required
+  Fingerprint pinned;                    // of the attester's certificate
   std::chrono::seconds timeout{60};
 };
 struct Answer {
   evidence::Evidence evidence;
   evidence::Binding binding;  // of the connection it came over, as this side saw it
-  std::string peer;           // hex SHA-256 of the peer's certificate, or "unix"
+  std::string peer;           // the fingerprint of its certificate, or "unix"
 };
 Result<Answer> ChallengeTls(const TlsPeer& peer, const evidence::Challenge& challenge);
 Result<Answer> ChallengeUnix(const std::string& path, const evidence::Challenge& challenge);

@@ -48,7 +48,8 @@ class TlsStream {
  public:
   // The socket stays the caller's and must stay open.
   static Result<TlsStream> Accept(SSL_CTX* context, int fd, const Deadline& deadline);
-  static Result<TlsStream> Connect(SSL_CTX* context, int fd, const Digest& pinned, const Deadline& deadline);
+  static Result<TlsStream> Connect(SSL_CTX* context, int fd, const Fingerprint& pinned,
+                                   const Deadline& deadline);
 
   // At least one byte; StateError "attest.closed" when the peer has ended the connection.
   Result<std::size_t> Read(std::span<std::uint8_t> out, const Deadline& deadline);
@@ -56,7 +57,7 @@ class TlsStream {
   void Close(
       const Deadline& deadline);  // tells the peer, and lets it take what was written, as well as that goes
 
-  const Digest& peer() const { return peer_; }         // of its certificate
+  const Fingerprint& peer() const { return peer_; }    // of its certificate
   const Bytes& exporter() const { return exporter_; }  // RFC 9266, 32 bytes
 
  private:
@@ -69,7 +70,7 @@ class TlsStream {
   int fd_;
   std::uint64_t received_ = 0;  // bytes of TLS, for the bound on what a handshake may take
   bool open_ = false;
-  Digest peer_;
+  Fingerprint peer_;
   Bytes exporter_;
 };
 

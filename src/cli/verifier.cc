@@ -46,11 +46,11 @@ Result<channel::TlsPeer> Address::Peer() const {
   peer.host = tls.substr(0, colon);
   if (peer.host.starts_with('[') && peer.host.ends_with(']'))
     peer.host = peer.host.substr(1, peer.host.size() - 2);
-  ASSAY_ASSIGN(const Bytes pinned, FromHex(pin));
-  if (pinned.size() != DigestSize(HashAlg::kSha256))
+  const Result<Fingerprint> pinned = Fingerprint::Parse(pin);
+  if (!pinned)
     return Fail(
         UsageError("--pin: the SHA-256 of the attester's certificate, as 'assay keys show' prints it"));
-  peer.pinned = Hex(pinned);
+  peer.pinned = *pinned;
   ASSAY_ASSIGN(peer.certificate_pem, ReadText(cert, kMaxPemFile));
   ASSAY_ASSIGN(peer.key_pem, ReadText(key, kMaxPemFile));
   return peer;
