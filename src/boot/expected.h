@@ -25,12 +25,14 @@ struct ExpectedEvent {
   std::string type;
   std::string digest;  // hexadecimal
   std::string label;   // printable: a variable's name, an image's path, a text
+  bool operator==(const ExpectedEvent&) const = default;
 };
 // A register of which this state says nothing: what the next boot measures there does not follow from what is
 // known (predict.h).
 struct OpenRegister {
   std::uint32_t index = 0;
   std::string reason;  // printable
+  bool operator==(const OpenRegister&) const = default;
 };
 struct ExpectedBoot {
   HashAlg bank = HashAlg::kSha256;
@@ -38,6 +40,7 @@ struct ExpectedBoot {
   std::uint8_t startup_locality = 0;  // PCR 0's first value
   std::vector<ExpectedEvent> events;  // measured ones, in the log's order; none of an open register
   std::vector<OpenRegister> open;     // ascending
+  bool operator==(const ExpectedBoot&) const = default;
 };
 ExpectedBoot Learn(const Examined& x);
 
