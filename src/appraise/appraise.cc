@@ -12,7 +12,6 @@
 namespace assay::appraise {
 namespace {
 
-constexpr std::size_t kMaxStanding = 5000;
 constexpr std::string_view kMore = "list.more-findings";
 
 Verdict Worse(Verdict a, Verdict b) {

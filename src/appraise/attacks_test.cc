@@ -17,7 +17,7 @@ TEST_F(AttacksTest, HonestEvidenceIsTrustedAndGoesOnFromWhereItWas) {
   EXPECT_EQ(EncodeHostState(*parsed), text);
   host_ = *parsed;
   first_ = host_.records;
-  nonce_ = Bytes(32, 8);
+  nonce_ = evidence::Nonce::Filled(8);
   ExpectOnly(Judge(Collect()), {});  // nothing new
   Record("trojan", Path(1));
   Record("script", "/tmp/script");
@@ -32,13 +32,13 @@ TEST_F(AttacksTest, HonestEvidenceIsTrustedAndGoesOnFromWhereItWas) {
 
 TEST_F(AttacksTest, ReplayedQuote) {
   const evidence::Evidence old = Collect();
-  nonce_ = Bytes(32, 9);
+  nonce_ = evidence::Nonce::Filled(9);
   ExpectOnly(Judge(old), {"quote.nonce"});
 }
 
 TEST_F(AttacksTest, WrongNonceInQualifyingData) {
   evidence::Evidence e = Collect();
-  const evidence::Evidence other = (nonce_ = Bytes(32, 9), Collect());
+  const evidence::Evidence other = (nonce_ = evidence::Nonce::Filled(9), Collect());
   e.claims = other.claims;  // says the right nonce, but the quote is over another
   ExpectOnly(Judge(e), {"quote.qualifying"});
 }
@@ -286,8 +286,7 @@ TEST_F(ForgedTest, ResettablePcrRelabelled) {
   const evidence::Claims honest = claims;
   auto selection = *tpm::ParseSelectionText("sha256:0,1,2,3,4,5,6,7,8,9,16");
   tpm::PcrValues values;
-  for (auto& [index, value] : claims.pcrs.front().second)
-    values[0x000B][index == 10 ? 16 : index] = *Digest::Of(HashAlg::kSha256, value);
+  for (const auto& [index, value] : claims.pcrs.at(0x000B)) values[0x000B][index == 10 ? 16 : index] = value;
   e.attest = Reselected(e.attest, selection, *tpm::PcrDigest(selection, values));
   Sign(e);
   ExpectOnly(Judge(e), {"quote.selection", "quote.weak-bank", "quote.resettable-pcr"});

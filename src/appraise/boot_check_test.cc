@@ -34,7 +34,7 @@ class BootCheckTest : public ::testing::Test {
     return Judge(MeasureBoot(boot), {MeasureBoot().expected});
   }
 
-  Bytes nonce_ = Bytes(32, 7);
+  evidence::Nonce nonce_ = evidence::Nonce::Filled(7);
   Policy policy_;
   bool initramfs_ = false;
   Appraisal appraisal_;

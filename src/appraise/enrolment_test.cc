@@ -115,7 +115,7 @@ class EnrolmentTest : public ::testing::Test {
   }
   Appraisal Attest(Machine& m, std::uint64_t first = 0) {
     evidence::Challenge c;
-    c.nonce = Bytes(32, ++nonce_);
+    c.nonce = evidence::Nonce::Filled(++nonce_);
     c.first_record = first;
     const auto e = m.collector->Collect(c, kUnix, evidence::Level::kFull);
     EXPECT_THAT(e, IsOk());

@@ -20,7 +20,7 @@ struct Seed {
   MeasuredBoot boot = MeasureBoot();
   SyntheticHost host{boot.pcrs};
   Policy policy;
-  Bytes nonce = Bytes(32, 7);
+  evidence::Nonce nonce = evidence::Nonce::Filled(7);
   evidence::Evidence good;
   Seed() {
     for (int i = 0; i < 4; ++i) host.Know(fmt::format("content {}", i), fmt::format("/usr/bin/p{}", i));

@@ -162,14 +162,14 @@ TEST_F(OldRecordTest, RemovedAndAddedElsewhere) {
 // The attester says in its claims how many records there are: a lie must cost nothing but the verdict.
 TEST(TamperingTest, AbsurdCounts) {
   SyntheticHost host;
-  const Bytes nonce(32, 1);
+  const evidence::Nonce nonce = evidence::Nonce::Filled(1);
   for (const std::uint64_t count :
        {std::uint64_t{0}, std::uint64_t{1} << 40, ~std::uint64_t{0}, ~std::uint64_t{0} - 5}) {
     evidence::Evidence e = host.Quote(nonce, 0, [&](evidence::Claims& c) {
       c.list_count = count;
-      c.pcrs[0].second[10].second = ToBytes(DigestOf("x").view());
+      c.pcrs[SyntheticHost::kBank][10] = DigestOf("x");
       for (const std::uint64_t at : {std::uint64_t{3}, count - 1, count})
-        c.checkpoints.emplace_back(at, ToBytes(DigestOf("y").view()));
+        c.checkpoints.push_back({at, DigestOf("y")});
     });
     SyntheticHost liar = host;
     liar.pcrs[SyntheticHost::kBank][10] = DigestOf("x");

@@ -107,7 +107,7 @@ void CheckBootAggregate(Round& r) {
 bool FullListReplays(const Round& r, const Digest& value, std::uint64_t count) {
   const evidence::Claims& c = r.out.claims;
   return c.overflow > 0 && std::any_of(c.checkpoints.begin(), c.checkpoints.end(), [&](const auto& point) {
-           return point.first == count && Equal(point.second, value.view());
+           return point.records == count && point.value == value;
          });
 }
 

@@ -2,7 +2,7 @@
 // PCR.
 #include <algorithm>
 
-#include "appraise/appraise.h"
+#include "appraise/policy.h"
 #include "base/fuzzing.h"
 
 using namespace assay;

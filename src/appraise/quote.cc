@@ -98,11 +98,10 @@ bool CheckFresh(Round& r) {
     return false;
   }
   r.out.claims = std::move(*claims);
-  if (!Equal(r.out.claims.nonce, r.request.nonce))
+  if (r.out.claims.nonce != r.request.nonce)
     r.Add("quote.nonce", Verdict::kNotTrusted,
-          fmt::format("the quote answers the nonce {}, not this challenge", Hex(r.out.claims.nonce)));
-  if (r.out.claims.binding.type != r.request.binding.type ||
-      !Equal(r.out.claims.binding.value, r.request.binding.value))
+          fmt::format("the quote answers the nonce {}, not this challenge", r.out.claims.nonce.ToString()));
+  if (r.out.claims.binding != r.request.binding)
     r.Add("quote.relayed", Verdict::kNotTrusted,
           fmt::format("the quote was made for another connection ({})", r.out.claims.binding.type));
   return true;
@@ -160,15 +159,7 @@ bool CheckSelection(Round& r) {
 // The PCR values in the claims are only a hint. Values are used only if they belong to the quoted selection
 // and their digest is the signed one.
 bool CheckPcrValues(Round& r) {
-  tpm::PcrValues values;
-  for (const auto& [bank, list] : r.out.claims.pcrs) {
-    const std::optional<HashAlg> alg = HashFromTpmAlg(bank);
-    if (!alg) continue;
-    for (const auto& [index, bytes] : list) {
-      const Result<Digest> value = Digest::Of(*alg, bytes);
-      if (value) values[bank][index] = *value;
-    }
-  }
+  tpm::PcrValues values = r.out.claims.pcrs;
   tpm::PcrValues proven;
   for (const tpm::BankSelection& bank : r.quote.selection) {
     for (const std::uint32_t index : bank.pcrs) {

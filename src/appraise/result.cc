@@ -137,7 +137,7 @@ std::string VerdictLine(const Appraisal& a, bool colour) {
     counted += fmt::format("{}{} {}", counted.empty() ? "" : ", ", n, EntryStateName(state));
   std::string out = fmt::format("{}{}{}, {}", colour ? Tint(a.verdict) : "", VerdictName(a.verdict),
                                 colour ? "\x1b[0m" : "", ReachText(a));
-  if (!a.claims.hostname.empty()) out += "; " + Printable(a.claims.hostname);
+  if (!a.claims.hostname.empty()) out += "; " + Printable(a.claims.hostname.ToString());
   if (!counted.empty()) out += ": " + counted;
   if (!a.host.identity.empty())
     out += fmt::format(" (identity: {}{})", Printable(a.host.identity),
@@ -152,7 +152,7 @@ Result<std::string> SignEar(const Appraisal& a, const EarContext& c, const Priva
   const json claims = {{"eat_profile", kProfile},
                        {"iat", now},
                        {"exp", now + c.valid_s},
-                       {"eat_nonce", Base64Url(c.nonce)},
+                       {"eat_nonce", Base64Url(c.nonce.view())},
                        {"ear.verifier-id", {{"build", c.verifier_build}, {"developer", "assay"}}},
                        {"submods",
                         {{c.host,
@@ -229,7 +229,7 @@ std::string ToJson(const Appraisal& a, bool entries) {
             {"identity", a.host.identity},
             {"software_tpm", a.claims.tpm_software || a.host.tpm_software},
             {"records", a.host.records},
-            {"host", a.claims.hostname},
+            {"host", a.claims.hostname.ToString()},
             {"rounds", a.host.rounds}};
   if (entries) {
     json list = json::array();

@@ -18,7 +18,7 @@ namespace assay::appraise {
 struct EarContext {
   std::string host;            // the name the verifier knows the attester by
   std::string verifier_build;  // "assay 0.1.0"
-  Bytes nonce;
+  evidence::Nonce nonce;
   std::uint64_t now_ms = 0;
   std::uint64_t valid_s = 300;
 };

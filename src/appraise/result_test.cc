@@ -20,8 +20,11 @@ TEST(ResultTest, EarIsSignedAndRead) {
   f.text = "the file /tmp/\x1b[31m";
   a.findings.push_back(f);
   const PrivateKey key = *PrivateKey::GenerateP256();
-  const EarContext context{
-      .host = "h", .verifier_build = "assay", .nonce = Bytes(32, 1), .now_ms = 1000, .valid_s = 300};
+  const EarContext context{.host = "h",
+                           .verifier_build = "assay",
+                           .nonce = evidence::Nonce::Filled(1),
+                           .now_ms = 1000,
+                           .valid_s = 300};
   const std::string jwt = *SignEar(a, context, key);
   const auto claims = VerifyEar(jwt, key.Public());
   ASSERT_TRUE(claims) << claims.error().Message();

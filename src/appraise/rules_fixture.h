@@ -64,7 +64,7 @@ class RulesTest : public ::testing::Test {
   SyntheticHost host_;
   HostState state_;
   Policy policy_;
-  Bytes nonce_ = Bytes(32, 7);
+  evidence::Nonce nonce_ = evidence::Nonce::Filled(7);
 };
 
 }  // namespace assay::appraise

@@ -45,7 +45,8 @@ TEST_F(RulesTest, ContextThatIsNone) {
 }
 
 TEST_F(RulesTest, PcrValuesLeftOut) {
-  ExpectOnly(Judge([](evidence::Claims& c) { c.pcrs[0].second.pop_back(); }), {"quote.pcr-values"});
+  ExpectOnly(Judge([](evidence::Claims& c) { c.pcrs[SyntheticHost::kBank].erase(10); }),
+             {"quote.pcr-values"});
   ExpectOnly(Judge([](evidence::Claims& c) { c.pcrs.clear(); }), {"quote.pcr-values"});
 }
 

@@ -50,7 +50,7 @@ class RunCheckTest : public ::testing::Test {
   SyntheticHost host_;
   HostState state_;
   Policy policy_;
-  Bytes nonce_ = Bytes(32, 7);
+  evidence::Nonce nonce_ = evidence::Nonce::Filled(7);
 };
 
 TEST_F(RunCheckTest, TheRunThatTheListNamesAnswers) { EXPECT_EQ(Found(), Names{}); }

@@ -18,11 +18,12 @@ struct SavedRound {
   evidence::Evidence evidence;
   evidence::Binding binding;
   std::string peer;
-  Bytes nonce;
+  evidence::Nonce nonce;
   tpm::PcrSelection selection;
   std::uint64_t first_record = 0;
   std::uint64_t time_ms = 0;  // time of the challenge, since the epoch
   HostState before;           // what was known of the host at that time
+  bool operator==(const SavedRound&) const = default;
 
   Request AsRequest() const {
     return {.evidence = evidence,
@@ -32,6 +33,14 @@ struct SavedRound {
             .first_record = first_record};
   }
 };
+// round.json, which holds all but the evidence and `before`. ParseRound() gives its version, too.
+std::string EncodeRound(const SavedRound& round);
+struct RoundHead {
+  std::uint64_t version = 0;
+  SavedRound round;
+};
+Result<RoundHead> ParseRound(std::string_view json);
+
 Result<> SaveRound(const SavedRound& round, const std::string& folder);
 Result<SavedRound> LoadRound(const std::string& folder);
 

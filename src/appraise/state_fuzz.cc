@@ -1,5 +1,5 @@
 // An accepted host state is the same after it is written and read again.
-#include "appraise/appraise.h"
+#include "appraise/host_state.h"
 #include "base/fuzzing.h"
 
 using namespace assay;

@@ -114,11 +114,11 @@ class SyntheticHost : public ReferenceValues {
     Extend("ima-buf", ima::EncodeBuf(Hash(HashAlg::kSha256, buffer), ima::kGroupName, buffer));
   }
 
-  evidence::Evidence Quote(const Bytes& nonce, std::uint64_t first = 0,
+  evidence::Evidence Quote(const evidence::Nonce& nonce, std::uint64_t first = 0,
                            const std::function<void(evidence::Claims&)>& edit = {}) const {
     evidence::Evidence e;
     evidence::Claims c;
-    c.hostname = "synthetic";
+    c.hostname = evidence::HostName::OfSystem("synthetic");
     c.boot_id = "b";
     c.first_record = first;
     c.list_count = records.size();
@@ -126,14 +126,10 @@ class SyntheticHost : public ReferenceValues {
     c.engine_state = "ok";
     c.nonce = nonce;
     c.binding = {"unix", {}};
-    for (const auto& [bank, values] : pcrs) {
-      c.pcrs.emplace_back(bank, std::vector<std::pair<std::uint32_t, Bytes>>{});
-      for (const auto& [index, value] : values)
-        c.pcrs.back().second.emplace_back(index, ToBytes(value.view()));
-    }
+    c.pcrs = pcrs;
     const std::size_t skip = checkpoints.size() > 500 ? checkpoints.size() - 500 : 0;
     for (std::size_t i = skip; i < checkpoints.size(); ++i)
-      c.checkpoints.emplace_back(checkpoints[i].first, ToBytes(checkpoints[i].second.view()));
+      c.checkpoints.push_back({checkpoints[i].first, checkpoints[i].second});
     if (edit) edit(c);
     for (std::size_t i = first; i < records.size(); ++i)
       e.list.insert(e.list.end(), records[i].begin(), records[i].end());
@@ -146,7 +142,7 @@ class SyntheticHost : public ReferenceValues {
   }
 
   // TPMS_ATTEST over the present PCR values.
-  void Attest(evidence::Evidence& e, const Bytes& nonce, const tpm::PcrSelection& selection) const {
+  void Attest(evidence::Evidence& e, const evidence::Nonce& nonce, const tpm::PcrSelection& selection) const {
     const Bytes qualifying = evidence::Qualifying(nonce, {"unix", {}}, e.claims, e.context);
     const Result<Digest> digest = tpm::PcrDigest(selection, pcrs);
     Writer w;
@@ -207,7 +203,7 @@ class SyntheticHost : public ReferenceValues {
     }
     return out;
   }
-  Request Ask(const evidence::Evidence& e, const Bytes& nonce, std::uint64_t first = 0) const {
+  Request Ask(const evidence::Evidence& e, const evidence::Nonce& nonce, std::uint64_t first = 0) const {
     return {.evidence = e,
             .binding = {"unix", {}},
             .nonce = nonce,

@@ -20,9 +20,9 @@ namespace {
 constexpr std::size_t kWindow = 1 << 20;  // bytes of the journal that are read at once
 constexpr std::chrono::milliseconds kLongestPause{2000};
 
-std::string HostName() {
+evidence::HostName HostName() {
   std::array<char, 256> name{};
-  return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "";
+  return evidence::HostName::OfSystem(gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "");
 }
 
 std::string BootId() {
@@ -120,8 +120,7 @@ evidence::Claims Collector::Impl::ClaimsOf(const measure::RecorderState& s,
   // With the PCR value after each record a verifier could test guesses of single records. So only a verifier
   // that may see the list gets them.
   if (level != evidence::Level::kQuote && challenge.want_list) {
-    for (const auto& [records, value] : s.checkpoints)
-      c.checkpoints.emplace_back(records, ToBytes(value.view()));
+    for (const auto& [records, value] : s.checkpoints) c.checkpoints.push_back({records, value});
   }
   return c;
 }
@@ -206,12 +205,7 @@ Result<Collected> Collector::Prepare(const evidence::Challenge& challenge, const
       return Fail(StateError("attest.no-such-record", "the list is shorter: was the machine restarted?"));
     list_end = s.list_bytes;
     evidence::Claims c = d.ClaimsOf(s, challenge, binding, level);
-    ASSAY_ASSIGN(const tpm::PcrValues values, d.tpm->ReadPcrs(selection));
-    for (const auto& [bank, of_bank] : values) {
-      c.pcrs.emplace_back(bank, std::vector<std::pair<std::uint32_t, Bytes>>{});
-      for (const auto& [index, value] : of_bank)
-        c.pcrs.back().second.emplace_back(index, ToBytes(value.view()));
-    }
+    ASSAY_ASSIGN(c.pcrs, d.tpm->ReadPcrs(selection));
     if (context) {
       ASSAY_TRY(context->ReadUpTo(s.journal_bytes));
       e.context = context->Take();

@@ -56,14 +56,14 @@ struct DescriptorPacket {
 Bytes EncodeNetRequest(const NetRequest& q) {
   Writer w;
   if (std::get_if<evidence::Identify>(&q.question) != nullptr)
-    return w.Put(kIdentifyMagic).Put(q.fingerprint).Put(q.exporter).Take();
+    return w.Put(kIdentifyMagic).Put(q.fingerprint.view()).Put(q.exporter).Take();
   if (const auto* a = std::get_if<evidence::Activate>(&q.question)) {
-    w.Put(kActivateMagic).Put(q.fingerprint).Put(q.exporter).Put(a->nonce);
+    w.Put(kActivateMagic).Put(q.fingerprint.view()).Put(q.exporter).Put(a->nonce.view());
     w.U16Be(static_cast<std::uint16_t>(a->credential.size())).Put(a->credential);
     return w.U16Be(static_cast<std::uint16_t>(a->secret.size())).Put(a->secret).Take();
   }
   const auto& c = std::get<evidence::Challenge>(q.question);
-  w.Put(kRequestMagic).Put(q.fingerprint).Put(q.exporter).Put(c.nonce).U64Be(c.first_record);
+  w.Put(kRequestMagic).Put(q.fingerprint.view()).Put(q.exporter).Put(c.nonce.view()).U64Be(c.first_record);
   w.U8(static_cast<std::uint8_t>((c.want_list ? kWantList : 0) | (c.want_context ? kWantContext : 0) |
                                  (c.want_event_log ? kWantEventLog : 0)));
   w.U8(static_cast<std::uint8_t>(c.selection.size()));
@@ -82,7 +82,7 @@ namespace {
 Result<evidence::Challenge> TakeChallenge(Reader& r) {
   evidence::Challenge c;
   ASSAY_ASSIGN(const ByteView nonce, r.Take(evidence::kNonceSize, "nonce"));
-  c.nonce = ToBytes(nonce);
+  ASSAY_ASSIGN(c.nonce, evidence::Nonce::Of(nonce));
   ASSAY_ASSIGN(c.first_record, r.U64Be("first record"));
   ASSAY_ASSIGN(const std::uint8_t want, r.U8("want"));
   if ((want & ~kWantAll) != 0) return Fail(r.BadAt(r.offset() - 1, "want: unknown bits"));
@@ -122,7 +122,7 @@ Result<Bytes> TakeSized(Reader& r, std::size_t max, std::string_view what) {
 Result<evidence::Activate> TakeActivate(Reader& r) {
   evidence::Activate a;
   ASSAY_ASSIGN(const ByteView nonce, r.Take(evidence::kNonceSize, "nonce"));
-  a.nonce = ToBytes(nonce);
+  ASSAY_ASSIGN(a.nonce, evidence::Nonce::Of(nonce));
   ASSAY_ASSIGN(a.credential, TakeSized(r, tpm::kMaxCredential, "credential"));
   ASSAY_ASSIGN(a.secret, TakeSized(r, tpm::kMaxEncryptedSecret, "secret"));
   return a;
@@ -134,8 +134,8 @@ Result<NetRequest> ParseNetRequest(ByteView packet) {
   Reader r(packet, "net-request");
   ASSAY_ASSIGN(const ByteView magic, r.Take(kRequestMagic.size(), "magic"));
   NetRequest q;
-  ASSAY_ASSIGN(const ByteView fingerprint, r.Take(q.fingerprint.size(), "fingerprint"));
-  std::copy(fingerprint.begin(), fingerprint.end(), q.fingerprint.begin());
+  ASSAY_ASSIGN(const ByteView fingerprint, r.Take(Fingerprint::kSize, "fingerprint"));
+  ASSAY_ASSIGN(q.fingerprint, Fingerprint::Of(fingerprint));
   ASSAY_ASSIGN(const ByteView exporter, r.Take(q.exporter.size(), "exporter"));
   std::copy(exporter.begin(), exporter.end(), q.exporter.begin());
   if (AsText(magic) == kRequestMagic) {

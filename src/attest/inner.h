@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/fd.h"
+#include "base/fingerprint.h"
 #include "evidence/message.h"
 
 namespace assay::attest {
@@ -27,8 +28,8 @@ inline constexpr unsigned kMaxSlots = 128;          // connections served at a t
 
 // The request of one connection.
 struct NetRequest {
-  std::array<std::uint8_t, 32> fingerprint{};  // SHA-256 of the peer's certificate
-  std::array<std::uint8_t, 32> exporter{};     // RFC 9266
+  Fingerprint fingerprint;                  // of the peer's certificate
+  std::array<std::uint8_t, 32> exporter{};  // RFC 9266
   evidence::Question question;
 };
 Bytes EncodeNetRequest(const NetRequest& request);

@@ -15,10 +15,10 @@ namespace {
 
 NetRequest Sample() {
   NetRequest q;
-  q.fingerprint.fill(1);
+  q.fingerprint = Fingerprint::Of(Bytes(32, 1)).value();
   q.exporter.fill(2);
   evidence::Challenge c;
-  c.nonce = Bytes(evidence::kNonceSize, 3);
+  c.nonce = evidence::Nonce::Filled(3);
   c.first_record = 4;
   c.want_context = false;
   c.selection = {{.bank = 0x000B, .pcrs = {0, 10, 23}}, {.bank = 0x0004, .pcrs = {10}}};
@@ -71,7 +71,7 @@ TEST(NetRequests, EnrolmentGoesBothWays) {
   EXPECT_EQ(wire.size(), 68U);
   ASSERT_THAT(ParseNetRequest(wire), IsOk());
   EXPECT_EQ(EncodeNetRequest(*ParseNetRequest(wire)), wire);
-  q.question = evidence::Activate{.nonce = Bytes(evidence::kNonceSize, 1),
+  q.question = evidence::Activate{.nonce = evidence::Nonce::Filled(1),
                                   .credential = Bytes(tpm::kMaxCredential, 2),
                                   .secret = Bytes(tpm::kMaxEncryptedSecret, 3)};
   wire = EncodeNetRequest(q);
@@ -138,7 +138,7 @@ TEST(Tls, AStalledWriterIsTimedOut) {
   const PrivateKey key = PrivateKey::GenerateP256().value();
   const channel::TlsIdentity own{MakeCertificatePem(key, {.common_name = "x"}, nullptr, "").value(),
                                  key.Pem()};
-  const Digest pin = CertificateFingerprint(CertificateFromPem(own.certificate_pem).value().get());
+  const Fingerprint pin = CertificateFingerprint(CertificateFromPem(own.certificate_pem).value().get());
   std::thread client([&] {
     const SslCtxPtr context = channel::TlsClientContext(own).value();
     EXPECT_THAT(channel::TlsStream::Connect(context.get(), left.get(), pin, channel::Deadline(30s)), IsOk());

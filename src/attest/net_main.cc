@@ -148,7 +148,7 @@ Result<> Net::Exchange(Slot& slot, channel::TlsStream& tls, channel::Deadline& d
     return tls.Write(evidence::EncodeRefusal({"bad-request", question.error().Message()}), deadline);
   }
   NetRequest request;
-  std::copy(tls.peer().view().begin(), tls.peer().view().end(), request.fingerprint.begin());
+  request.fingerprint = tls.peer();
   std::copy(tls.exporter().begin(), tls.exporter().end(), request.exporter.begin());
   request.question = std::move(*question);
   ASSAY_TRY(SendPacket(slot.ask.get(), EncodeNetRequest(request)));

@@ -117,7 +117,7 @@ void NetServer::Impl::Report(const Result<>& outcome) {
 }
 
 Result<> NetServer::Impl::Answer(int fd, const NetRequest& request) {
-  const auto allowed = options.allow.find(Hex(request.fingerprint));
+  const auto allowed = options.allow.find(request.fingerprint);
   const Reply reply = allowed == options.allow.end()
                           ? Reply::Refuse({"forbidden", "this certificate is not allowed to challenge"})
                           : responder->Respond(request.question, {"tls-exporter", ToBytes(request.exporter)},

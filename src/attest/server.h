@@ -33,7 +33,7 @@ struct ServerOptions {
   std::string listen_host = "127.0.0.1";
   int listen_port = 0;                           // 0: no TLS; -1: any free port (tests)
   std::string certificate_pem, key_pem;          // the attester's own
-  std::map<std::string, evidence::Level> allow;  // hex SHA-256 of a verifier's certificate -> what it may see
+  std::map<Fingerprint, evidence::Level> allow;  // of a verifier's certificate -> what it may see
   uid_t uid = 65534;                             // of the network process
   gid_t gid = 65534;
   std::string net_program = DefaultNetProgram();

@@ -5,6 +5,7 @@
 #include "base/bytes.h"
 #include "base/crypto.h"
 #include "base/digest.h"
+#include "base/digest_text.h"
 #include "base/fd.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -66,6 +67,31 @@ TEST(Crypto, Es256SignsAndRefuses) {
   EXPECT_EQ(CertificateCommonName(leaf.get()), "leaf");
 }
 
+TEST(Digest, ParseTakesWhatToStringWrites) {
+  for (const HashAlg alg : {HashAlg::kSha1, HashAlg::kSha256, HashAlg::kSm3_256, HashAlg::kSha3_512}) {
+    const Digest digest = Digest::Filled(alg, 0xAB);
+    EXPECT_EQ(ParseDigest(digest.ToString()).value(), digest);
+  }
+  const std::string hex = Digest::Filled(HashAlg::kSha256, 0xAB).hex();
+  for (const std::string& text :
+       {std::string(), hex, ":" + hex, "sha1:" + hex, "sha256:" + hex.substr(1), "SHA256:" + hex,
+        "sha-256:" + hex, "sha256:" + hex.substr(2) + "AB", "sha256:" + hex + " "})
+    EXPECT_FALSE(ParseDigest(text)) << text;
+}
+
+TEST(Fingerprint, IsOf32Bytes) {
+  const Fingerprint ab = Fingerprint::Of(Bytes(32, 0xAB)).value();
+  EXPECT_EQ(Fingerprint::Parse(ab.ToString()).value(), ab);
+  std::string upper = ab.ToString();
+  std::transform(upper.begin(), upper.end(), upper.begin(), ::toupper);
+  EXPECT_EQ(Fingerprint::Parse(upper).value(), ab);
+  EXPECT_LT(Fingerprint(), ab);
+  for (const std::size_t size : {0, 31, 33}) EXPECT_FALSE(Fingerprint::Of(Bytes(size, 1))) << size;
+  for (const std::string& text :
+       {std::string(), std::string("ab"), std::string(64, 'x'), ab.ToString() + "00"})
+    EXPECT_FALSE(Fingerprint::Parse(text)) << text;
+}
+
 TEST(Json, TypedBoundedAndStrict) {
   const auto doc = JsonDoc::Parse(R"({"a":"x","n":5,"l":[1,2],"o":{"b":true}})", "t");
   ASSERT_THAT(doc, IsOk());
@@ -83,6 +109,14 @@ TEST(Json, TypedBoundedAndStrict) {
   EXPECT_THAT(doc->root().Str("n"), FailsWith("?35"));
   EXPECT_THAT(doc->root().OnlyKeys({"a", "n", "l"}), FailsWith("?36"));
   EXPECT_THAT(JsonDoc::Parse(R"({"a":1,"a":2})", "t")->root().OnlyKeys({"a"}), FailsWith("?37"));
+  const auto more = JsonDoc::Parse(R"({"h":"0aFF","x":"0","s":["a","b"],"big":4294967296,"n":-1})", "t");
+  EXPECT_EQ(more->root().Hex("h").value(), (Bytes{0x0A, 0xFF}));
+  EXPECT_EQ(more->root().Hex("x").error().Message(), "t: /x: not hexadecimal at offset 0");
+  EXPECT_EQ(more->root().Strings("s").value(), (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(more->root().U32("big").error().Message(), "t: /big: too large at offset 0");
+  EXPECT_FALSE(more->root().U32("n"));
+  EXPECT_EQ(more->root().Get("n")->AsInt().value(), -1);
+  EXPECT_EQ(more->root().Get("none").error().Message(), "t: /none: missing at offset 0");
   EXPECT_THAT(JsonDoc::Parse(std::string(100, '[') + std::string(100, ']'), "t"), FailsWith("?38"));
   EXPECT_FALSE(JsonDoc::Parse("{", "t"));
   EXPECT_THAT(JsonDoc::Parse("[1,2,3]", "t", 3), FailsWith("?39"));

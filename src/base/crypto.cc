@@ -281,11 +281,11 @@ Result<X509Ptr> CertificateFromPem(std::string_view pem) {
   return cert;
 }
 
-Digest CertificateFingerprint(const X509* certificate) {
-  Digest d = Digest::Filled(HashAlg::kSha256, 0);
+Fingerprint CertificateFingerprint(const X509* certificate) {
+  std::array<std::uint8_t, Fingerprint::kSize> sha256{};
   unsigned int n = 0;
-  X509_digest(certificate, EVP_sha256(), d.data(), &n);
-  return d;
+  X509_digest(certificate, EVP_sha256(), sha256.data(), &n);
+  return Fingerprint::Of(sha256).value();
 }
 
 std::string CertificateCommonName(const X509* certificate) {

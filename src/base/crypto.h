@@ -18,6 +18,7 @@
 
 #include "base/bytes.h"
 #include "base/digest.h"
+#include "base/fingerprint.h"
 
 namespace assay {
 
@@ -80,7 +81,7 @@ Result<std::string> MakeCertificatePem(const PrivateKey& subject, const Certific
                                        const PrivateKey* ca_key,
                                        std::string_view ca_pem);  // null CA: self-signed
 Result<X509Ptr> CertificateFromPem(std::string_view pem);
-Digest CertificateFingerprint(const X509* certificate);  // SHA-256 of the DER
+Fingerprint CertificateFingerprint(const X509* certificate);
 std::string CertificateCommonName(const X509* certificate);
 struct Validity {
   std::string not_before, not_after;  // RFC 3339, UTC

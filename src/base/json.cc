@@ -2,8 +2,8 @@
 
 #include <simdjson.h>
 
+#include <algorithm>
 #include <cstring>
-#include <set>
 
 namespace assay {
 
@@ -28,6 +28,12 @@ struct JsonDocImpl {
   }
   static Error Bad(const JsonValue& v, std::string_view key, std::string_view what) {
     return ParseError(v.doc_->format, 0, v.path_ + "/" + std::string(key) + ": " + std::string(what));
+  }
+  template <typename T>
+  static Result<T> As(const JsonValue& v, std::string_view type) {
+    T out;
+    if (Get(v).get(out) != simdjson::SUCCESS) return Fail(v.Bad("not " + std::string(type)));
+    return out;
   }
   template <typename T>
   static Result<T> Member(const JsonValue& v, std::string_view key, std::string_view type) {
@@ -71,23 +77,49 @@ Result<JsonValue> JsonValue::Array(std::string_view key) const {
   return JsonDocImpl::Make(element(JsonDocImpl::Get(*this)[key].value()), doc_,
                            path_ + "/" + std::string(key));
 }
+Result<JsonValue> JsonValue::Get(std::string_view key) const {
+  element member;
+  if (JsonDocImpl::Get(*this)[key].get(member) != simdjson::SUCCESS)
+    return Fail(JsonDocImpl::Bad(*this, key, "missing"));
+  return JsonDocImpl::Make(member, doc_, path_ + "/" + std::string(key));
+}
+Result<std::uint32_t> JsonValue::U32(std::string_view key) const {
+  ASSAY_ASSIGN(const std::uint64_t n, U64(key));
+  if (n > UINT32_MAX) return Fail(JsonDocImpl::Bad(*this, key, "too large"));
+  return static_cast<std::uint32_t>(n);
+}
+Result<Bytes> JsonValue::Hex(std::string_view key) const {
+  ASSAY_ASSIGN(const std::string_view text, JsonDocImpl::Member<std::string_view>(*this, key, "a string"));
+  Result<Bytes> bytes = FromHex(text);
+  if (!bytes) return Fail(JsonDocImpl::Bad(*this, key, "not hexadecimal"));
+  return bytes;
+}
+Result<std::vector<std::string>> JsonValue::Strings(std::string_view key) const {
+  ASSAY_ASSIGN(const JsonValue array, Array(key));
+  std::vector<std::string> out;
+  ASSAY_TRY(array.Each([&](const JsonValue& v) -> Result<> {
+    ASSAY_ASSIGN(std::string text, v.AsStr());
+    out.push_back(std::move(text));
+    return {};
+  }));
+  return out;
+}
 Result<std::string> JsonValue::AsStr() const {
-  std::string_view s;
-  if (JsonDocImpl::Get(*this).get(s) != simdjson::SUCCESS)
-    return Fail(JsonDocImpl::Bad(*this, "", "not a string"));
+  ASSAY_ASSIGN(const std::string_view s, JsonDocImpl::As<std::string_view>(*this, "a string"));
   return std::string(s);
 }
+Result<std::int64_t> JsonValue::AsInt() const { return JsonDocImpl::As<std::int64_t>(*this, "an integer"); }
 Result<std::uint64_t> JsonValue::AsU64() const {
-  std::uint64_t n = 0;
-  if (JsonDocImpl::Get(*this).get(n) != simdjson::SUCCESS)
-    return Fail(JsonDocImpl::Bad(*this, "", "not an unsigned integer"));
-  return n;
+  return JsonDocImpl::As<std::uint64_t>(*this, "an unsigned integer");
+}
+Result<bool> JsonValue::AsBool() const { return JsonDocImpl::As<bool>(*this, "a boolean"); }
+Error JsonValue::Bad(std::string_view what) const {
+  return ParseError(doc_->format, 0, (path_.empty() ? "/" : path_) + ": " + std::string(what));
 }
 
 Result<> JsonValue::Each(const std::function<Result<>(const JsonValue&)>& visit) const {
   simdjson::dom::array array;
-  if (JsonDocImpl::Get(*this).get(array) != simdjson::SUCCESS)
-    return Fail(JsonDocImpl::Bad(*this, "", "not an array"));
+  if (JsonDocImpl::Get(*this).get(array) != simdjson::SUCCESS) return Fail(Bad("not an array"));
   std::size_t i = 0;
   for (element e : array) ASSAY_TRY(visit(JsonDocImpl::Make(e, doc_, path_ + "/" + std::to_string(i++))));
   return {};
@@ -96,8 +128,7 @@ Result<> JsonValue::Each(const std::function<Result<>(const JsonValue&)>& visit)
 Result<> JsonValue::EachMember(
     const std::function<Result<>(std::string_view, const JsonValue&)>& visit) const {
   simdjson::dom::object object;
-  if (JsonDocImpl::Get(*this).get(object) != simdjson::SUCCESS)
-    return Fail(JsonDocImpl::Bad(*this, "", "not an object"));
+  if (JsonDocImpl::Get(*this).get(object) != simdjson::SUCCESS) return Fail(Bad("not an object"));
   for (auto member : object)
     ASSAY_TRY(
         visit(member.key, JsonDocImpl::Make(member.value, doc_, path_ + "/" + std::string(member.key))));
@@ -105,13 +136,20 @@ Result<> JsonValue::EachMember(
 }
 
 Result<> JsonValue::OnlyKeys(std::initializer_list<std::string_view> keys) const {
-  std::set<std::string_view> seen;
-  return EachMember([&](std::string_view key, const JsonValue&) -> Result<> {
-    if (std::find(keys.begin(), keys.end(), key) == keys.end())
-      return Fail(JsonDocImpl::Bad(*this, key, "unknown member"));
-    if (!seen.insert(key).second) return Fail(JsonDocImpl::Bad(*this, key, "duplicate member"));
-    return {};
-  });
+  return OnlyKeys(std::span(keys.begin(), keys.size()));
+}
+
+Result<> JsonValue::OnlyKeys(std::span<const std::string_view> keys) const {
+  simdjson::dom::object object;
+  if (JsonDocImpl::Get(*this).get(object) != simdjson::SUCCESS) return Fail(Bad("not an object"));
+  std::vector<bool> seen(keys.size());
+  for (const auto member : object) {
+    const auto at = static_cast<std::size_t>(std::find(keys.begin(), keys.end(), member.key) - keys.begin());
+    if (at == keys.size()) return Fail(JsonDocImpl::Bad(*this, member.key, "unknown member"));
+    if (seen[at]) return Fail(JsonDocImpl::Bad(*this, member.key, "duplicate member"));
+    seen[at] = true;
+  }
+  return {};
 }
 
 JsonDoc::JsonDoc(std::unique_ptr<JsonDocImpl> impl) : impl_(std::move(impl)) {}

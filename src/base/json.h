@@ -8,17 +8,20 @@
 //
 // Contract: values are copies or views into the document, which must outlive them. A missing or ill-typed
 // member is a ParseError of the document's format with the member's path in its text. Duplicate keys and
-// unknown members are errors where the caller asks for it (OnlyKeys).
+// unknown members are errors where the caller asks for it (OnlyKeys). An object that is written and read has
+// one table of its members for both: base/json_members.h.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
 #include <memory>
-#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "base/bytes.h"
 #include "base/result.h"
 
 namespace assay {
@@ -31,21 +34,30 @@ class JsonValue {
   bool is_object() const;
   bool is_array() const;
   bool Has(std::string_view key) const;
+  Result<JsonValue> Get(std::string_view key) const;  // a member of any type
   Result<std::string> Str(std::string_view key) const;
   Result<std::int64_t> Int(std::string_view key) const;
   Result<std::uint64_t> U64(std::string_view key) const;
+  Result<std::uint32_t> U32(std::string_view key) const;
   Result<double> Number(std::string_view key) const;
   Result<bool> Bool(std::string_view key) const;
+  Result<Bytes> Hex(std::string_view key) const;  // a string of hexadecimal digits
+  Result<std::vector<std::string>> Strings(std::string_view key) const;
   Result<JsonValue> Object(std::string_view key) const;
   Result<JsonValue> Array(std::string_view key) const;
   // This value itself.
   Result<std::string> AsStr() const;
+  Result<std::int64_t> AsInt() const;
   Result<std::uint64_t> AsU64() const;
+  Result<bool> AsBool() const;
   // Each element of an array / member of an object, in order; stops at the first error.
   Result<> Each(const std::function<Result<>(const JsonValue&)>& visit) const;
   Result<> EachMember(const std::function<Result<>(std::string_view key, const JsonValue&)>& visit) const;
   // An error unless the object has no other keys than these, each at most once.
   Result<> OnlyKeys(std::initializer_list<std::string_view> keys) const;
+  Result<> OnlyKeys(std::span<const std::string_view> keys) const;
+  // A ParseError of the document's format that names this value: "/engine/scope: not a scope".
+  Error Bad(std::string_view what) const;
 
  private:
   friend class JsonDoc;

@@ -10,7 +10,9 @@ namespace {
 void Walk(const JsonValue& v, std::size_t depth) {
   Require(depth <= JsonDoc::kMaxDepth);
   (void)v.AsStr();
+  (void)v.AsInt();
   (void)v.AsU64();
+  (void)v.AsBool();
   const Result<> each = v.Each([&](const JsonValue& element) -> Result<> {
     Walk(element, depth + 1);
     return {};
@@ -21,6 +23,10 @@ void Walk(const JsonValue& v, std::size_t depth) {
     (void)v.Str(key);
     (void)v.Int(key);
     (void)v.U64(key);
+    (void)v.U32(key);
+    (void)v.Hex(key);
+    (void)v.Strings(key);
+    Require(v.Get(key).has_value());
     (void)v.Number(key);
     (void)v.Bool(key);
     (void)v.Object(key);

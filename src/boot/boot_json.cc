@@ -4,9 +4,9 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
-#include "base/json.h"
+#include "base/json_members.h"
+#include "base/name_table.h"
 #include "base/text.h"
 #include "boot/story.h"
 
@@ -14,8 +14,6 @@ namespace assay::boot {
 namespace {
 
 using nlohmann::json;
-
-constexpr std::uint64_t kExpectedVersion = 2;
 
 std::string BankName(std::uint16_t alg) {
   const auto known = HashFromTpmAlg(alg);
@@ -140,13 +138,10 @@ json Of(const Variable& v) {
   return out;
 }
 
-// The value on one line.
-std::string Line(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace); }
-
 // A string with JSON's quotes and escapes. Most strings need no escape.
 std::string Quoted(std::string_view text) {
   const bool plain = IsPrintableAscii(text) && text.find_first_of("\"\\") == std::string_view::npos;
-  if (!plain) return Line(json(text));
+  if (!plain) return DumpJson(json(text));
   std::string out;
   out.reserve(text.size() + 2);
   out += '"';
@@ -160,7 +155,7 @@ std::string BodyLine(const Decoded& decoded) {
   if (const auto* t = std::get_if<Text>(&decoded.body))
     return fmt::format(R"({{"kind":"text","prefix":{},"text":{},"utf16":{}}})", Quoted(t->prefix),
                        Quoted(t->text), t->utf16);
-  return Line(std::visit([](const auto& body) { return Of(body); }, decoded.body));
+  return DumpJson(std::visit([](const auto& body) { return Of(body); }, decoded.body));
 }
 
 // Also written without a JSON value: every event of the log has one, with ten members.
@@ -213,7 +208,7 @@ class Document {
   explicit Document(std::FILE* out) : out_(out) {}
   void Member(std::string_view name, const json& value) {
     Name(name);
-    Put(Line(value));
+    Put(DumpJson(value));
   }
   // line(i): returns element i on one line.
   template <typename F>
@@ -278,18 +273,35 @@ json OfAggregates(const Replayed& replayed) {
   return out;
 }
 
+constexpr auto kRegisters = Names<Registers>({{Registers::kPcr, "pcr"}, {Registers::kCc, "cc"}});
+constexpr JsonText kRegistersText{[](Registers r) { return kRegisters.Of(r); },
+                                  [](std::string_view name) { return kRegisters.Find(name); }};
+constexpr JsonText kBank{HashName, HashFromName};
+constexpr std::uint8_t kMaxLocality = 4;
+
+constexpr auto kExpectedEvent = [](auto& visit, auto& e) {
+  visit("index", e.index);
+  visit("type", e.type);
+  visit("digest", e.digest);
+  visit("label", e.label);
+};
+constexpr auto kOpenRegister = [](auto& visit, auto& r) {
+  visit("index", r.index);
+  visit("reason", r.reason);
+};
 json Of(const std::vector<OpenRegister>& open) {
   json list = json::array();
-  for (const OpenRegister& r : open) list.push_back({{"index", r.index}, {"reason", r.reason}});
+  for (const OpenRegister& r : open) list.push_back(WriteMembers(kOpenRegister, r));
   return list;
 }
-json Of(const ExpectedEvent& e) {
-  return {{"index", e.index}, {"type", e.type}, {"digest", e.digest}, {"label", e.label}};
-}
-
-std::string Dump(const json& document) {
-  return document.dump(1, ' ', false, json::error_handler_t::replace);
-}
+constexpr auto kExpectedBoot = [](auto& visit, auto& b) {
+  visit.Constant("assay_boot", std::uint64_t{2});
+  visit("bank", b.bank, kBank);
+  visit("registers", b.registers, kRegistersText);
+  visit("startup_locality", b.startup_locality);
+  visit("events", b.events, JsonList{kExpectedEvent, JsonDoc::kMaxSize});
+  visit("open", b.open, JsonList{kOpenRegister, JsonDoc::kMaxSize});
+};
 
 }  // namespace
 
@@ -300,7 +312,7 @@ void WriteBootJson(const EventLog& log, const Examined& x, std::FILE* out) {
     algorithms.push_back({{"name", BankName(a.alg)}, {"id", a.alg}, {"size", a.size}});
   Document document(out);
   document.Member("format", FormatName(log.format));
-  document.Member("registers", log.registers == Registers::kPcr ? "pcr" : "cc");
+  document.Member("registers", kRegisters.Of(log.registers));
   document.Member("bank", HashName(x.bank));
   document.Member("algorithms", algorithms);
   json padding;
@@ -314,7 +326,7 @@ void WriteBootJson(const EventLog& log, const Examined& x, std::FILE* out) {
   document.Member("replay", OfReplay(replayed));
   document.Array("events", x.size(), [&](std::size_t i) { return EventLine(x, i); });
   const std::vector<Problem> problems = Check(x);
-  document.Array("problems", problems.size(), [&](std::size_t i) { return Line(Of(problems[i])); });
+  document.Array("problems", problems.size(), [&](std::size_t i) { return DumpJson(Of(problems[i])); });
   document.Stream("story", [&](const auto& element) {
     TellBoot(x, [&](const StoryLine& line) { element(StoryText(line)); });
   });
@@ -333,63 +345,19 @@ std::string ComparisonJson(const std::vector<Comparison>& comparisons, const std
                     {"reason", c.reason}});
     for (const Digest& d : c.missing_exit) list.back()["missing_exit"].push_back(d.hex());
   }
-  return Dump({{"outcome", outcome}, {"registers", list}, {"problems", Of(problems)}});
+  return DumpJson(json{{"outcome", outcome}, {"registers", list}, {"problems", Of(problems)}}, 1);
 }
 
 std::string ExpectedJson(const ExpectedBoot& expected) {
-  json events = json::array();
-  for (const ExpectedEvent& e : expected.events) events.push_back(Of(e));
-  return Dump({{"assay_boot", kExpectedVersion},
-               {"bank", HashName(expected.bank)},
-               {"registers", expected.registers == Registers::kPcr ? "pcr" : "cc"},
-               {"startup_locality", expected.startup_locality},
-               {"events", events},
-               {"open", Of(expected.open)}});
+  return DumpJson(WriteMembers(kExpectedBoot, expected), 1);
 }
 
 Result<ExpectedBoot> ExpectedFromJson(std::string_view text) {
-  constexpr std::string_view kFormat = "assay-boot";
-  ASSAY_ASSIGN(const JsonDoc doc, JsonDoc::Parse(text, kFormat));
-  const JsonValue root = doc.root();
-  ASSAY_TRY(root.OnlyKeys({"assay_boot", "bank", "registers", "startup_locality", "events", "open"}));
-  ASSAY_ASSIGN(const std::uint64_t version, root.U64("assay_boot"));
-  if (version != kExpectedVersion) return Fail(ParseError(std::string(kFormat), 0, "unknown version"));
+  ASSAY_ASSIGN(const JsonDoc doc, JsonDoc::Parse(text, "assay-boot"));
   ExpectedBoot out;
-  ASSAY_ASSIGN(const std::string bank, root.Str("bank"));
-  const auto alg = HashFromName(bank);
-  if (!alg) return Fail(ParseError(std::string(kFormat), 0, "bank"));
-  out.bank = *alg;
-  ASSAY_ASSIGN(const std::string registers, root.Str("registers"));
-  if (registers != "pcr" && registers != "cc") return Fail(ParseError(std::string(kFormat), 0, "registers"));
-  out.registers = registers == "pcr" ? Registers::kPcr : Registers::kCc;
-  ASSAY_ASSIGN(const std::uint64_t locality, root.U64("startup_locality"));
-  if (locality > 4) return Fail(ParseError(std::string(kFormat), 0, "startup_locality"));
-  out.startup_locality = static_cast<std::uint8_t>(locality);
-  const auto index_of = [&](const JsonValue& value) -> Result<std::uint32_t> {
-    ASSAY_ASSIGN(const std::uint64_t index, value.U64("index"));
-    if (index > 0xFFFFFFFF) return Fail(ParseError(std::string(kFormat), 0, "index"));
-    return static_cast<std::uint32_t>(index);
-  };
-  ASSAY_ASSIGN(const JsonValue open, root.Array("open"));
-  ASSAY_TRY(open.Each([&](const JsonValue& value) -> Result<> {
-    OpenRegister r;
-    ASSAY_TRY(value.OnlyKeys({"index", "reason"}));
-    ASSAY_ASSIGN(r.index, index_of(value));
-    ASSAY_ASSIGN(r.reason, value.Str("reason"));
-    out.open.push_back(std::move(r));
-    return {};
-  }));
-  ASSAY_ASSIGN(const JsonValue events, root.Array("events"));
-  ASSAY_TRY(events.Each([&](const JsonValue& value) -> Result<> {
-    ExpectedEvent e;
-    ASSAY_TRY(value.OnlyKeys({"index", "type", "digest", "label"}));
-    ASSAY_ASSIGN(e.index, index_of(value));
-    ASSAY_ASSIGN(e.type, value.Str("type"));
-    ASSAY_ASSIGN(e.digest, value.Str("digest"));
-    ASSAY_ASSIGN(e.label, value.Str("label"));
-    out.events.push_back(std::move(e));
-    return {};
-  }));
+  ASSAY_TRY(ReadMembers(kExpectedBoot, doc.root(), out));
+  if (out.startup_locality > kMaxLocality)
+    return Fail(ParseError("assay-boot", 0, "/startup_locality: there are none but 0 to 4"));
   return out;
 }
 
@@ -397,14 +365,15 @@ std::string DiffJson(std::string_view nearest, const std::vector<BootDifference>
                      const std::vector<OpenRegister>& not_compared) {
   json list = json::array();
   for (const BootDifference& d : differences) {
-    json one = Of(d.event);
+    json one = WriteMembers(kExpectedEvent, d.event);
     one["change"] = d.added ? "added" : "removed";
     list.push_back(std::move(one));
   }
-  return Dump({{"same", differences.empty()},
-               {"nearest", nearest},
-               {"differences", list},
-               {"not_compared", Of(not_compared)}});
+  return DumpJson(json{{"same", differences.empty()},
+                       {"nearest", nearest},
+                       {"differences", list},
+                       {"not_compared", Of(not_compared)}},
+                  1);
 }
 
 }  // namespace assay::boot

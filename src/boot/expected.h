@@ -26,11 +26,13 @@ struct ExpectedEvent {
   std::string type;
   std::string digest;  // hexadecimal
   std::string label;   // printable: a variable's name, an image's path, a text
+  bool operator==(const ExpectedEvent&) const = default;
 };
 // A register whose next value can't be predicted from what is known (predict.h).
 struct OpenRegister {
   std::uint32_t index = 0;
   std::string reason;  // printable
+  bool operator==(const OpenRegister&) const = default;
 };
 struct ExpectedBoot {
   HashAlg bank = HashAlg::kSha256;
@@ -39,6 +41,7 @@ struct ExpectedBoot {
   // The measured events in the log's order, without those of open registers.
   std::vector<ExpectedEvent> events;
   std::vector<OpenRegister> open;  // ascending
+  bool operator==(const ExpectedBoot&) const = default;
 };
 ExpectedBoot Learn(const Examined& x);
 

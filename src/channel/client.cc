@@ -100,20 +100,19 @@ Result<EnrolAnswer> Enrolled(const Exchange& exchange) {
 }
 
 Result<Exchanged> ExchangeTls(const TlsPeer& peer, const evidence::Question& question) {
-  ASSAY_ASSIGN(const Bytes pin, FromHex(peer.pinned));
-  ASSAY_ASSIGN(const Digest pinned, Digest::Of(HashAlg::kSha256, pin));
   ASSAY_ASSIGN(const SslCtxPtr context, TlsClientContext({peer.certificate_pem, peer.key_pem}));
   Deadline deadline(peer.timeout);
   ASSAY_ASSIGN(const UniqueFd fd, ConnectTo(peer.host, peer.port, deadline));
-  ASSAY_ASSIGN(TlsStream tls, TlsStream::Connect(context.get(), fd.get(), pinned, deadline));
+  ASSAY_ASSIGN(TlsStream tls, TlsStream::Connect(context.get(), fd.get(), peer.pinned, deadline));
   ASSAY_TRY(tls.Write(evidence::EncodeQuestion(question), deadline));
   ASSAY_ASSIGN(evidence::Message message, TakeAnswer([&](std::span<std::uint8_t> out) -> Result<std::size_t> {
                  ASSAY_ASSIGN(const std::size_t n, tls.Read(out, deadline));
                  deadline.Progress(n);
                  return n;
                }));
-  return Exchanged{
-      .message = std::move(message), .binding = {"tls-exporter", tls.exporter()}, .peer = tls.peer().hex()};
+  return Exchanged{.message = std::move(message),
+                   .binding = {"tls-exporter", tls.exporter()},
+                   .peer = tls.peer().ToString()};
 }
 
 Result<Exchanged> ExchangeUnix(const std::string& path, const evidence::Question& question) {

@@ -12,6 +12,7 @@
 #include <chrono>
 #include <string>
 
+#include "base/fingerprint.h"
 #include "base/result.h"
 #include "evidence/message.h"
 
@@ -30,7 +31,7 @@ struct TlsPeer {
   std::string host;
   int port = 0;
   std::string certificate_pem, key_pem;  // the verifier's own
-  std::string pinned;                    // hex SHA-256 of the attester's certificate; required
+  Fingerprint pinned;                    // of the attester's certificate
   std::chrono::seconds timeout{60};
 };
 struct Answer {

@@ -29,14 +29,11 @@ int PinIndex() {
 int VerifyPeer(X509_STORE_CTX* store, void*) {
   const auto* ssl =
       static_cast<const SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
-  const auto* pinned = static_cast<const Digest*>(SSL_get_ex_data(ssl, PinIndex()));
+  const auto* pinned = static_cast<const Fingerprint*>(SSL_get_ex_data(ssl, PinIndex()));
   if (pinned == nullptr) return SSL_is_server(ssl);
   const X509* certificate = X509_STORE_CTX_get0_cert(store);
   if (certificate == nullptr) return 0;
-  const Digest shown = CertificateFingerprint(certificate);
-  if (pinned->size() == shown.size() &&
-      CRYPTO_memcmp(shown.view().data(), pinned->view().data(), shown.size()) == 0)
-    return 1;
+  if (CertificateFingerprint(certificate) == *pinned) return 1;
   X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_REJECTED);
   return 0;
 }
@@ -166,10 +163,10 @@ Result<TlsStream> TlsStream::Accept(SSL_CTX* context, int fd, const Deadline& de
   return tls;
 }
 
-Result<TlsStream> TlsStream::Connect(SSL_CTX* context, int fd, const Digest& pinned,
+Result<TlsStream> TlsStream::Connect(SSL_CTX* context, int fd, const Fingerprint& pinned,
                                      const Deadline& deadline) {
   TlsStream tls(SslPtr(SSL_new(context)), fd);
-  if (!tls.ssl_ || SSL_set_ex_data(tls.ssl_.get(), PinIndex(), const_cast<Digest*>(&pinned)) != 1)
+  if (!tls.ssl_ || SSL_set_ex_data(tls.ssl_.get(), PinIndex(), const_cast<Fingerprint*>(&pinned)) != 1)
     return Fail(OpenSslError("TLS"));
   SSL_set_connect_state(tls.ssl_.get());
   const Result<> done = tls.Handshake(deadline);

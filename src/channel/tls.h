@@ -50,7 +50,8 @@ class TlsStream {
  public:
   // The caller keeps the socket and must keep it open.
   static Result<TlsStream> Accept(SSL_CTX* context, int fd, const Deadline& deadline);
-  static Result<TlsStream> Connect(SSL_CTX* context, int fd, const Digest& pinned, const Deadline& deadline);
+  static Result<TlsStream> Connect(SSL_CTX* context, int fd, const Fingerprint& pinned,
+                                   const Deadline& deadline);
 
   // At least one byte; StateError "attest.closed" when the peer has ended the connection.
   Result<std::size_t> Read(std::span<std::uint8_t> out, const Deadline& deadline);
@@ -58,7 +59,7 @@ class TlsStream {
   // Sends close_notify, and gives the peer time to read what was written, but ignores errors.
   void Close(const Deadline& deadline);
 
-  const Digest& peer() const { return peer_; }         // of its certificate
+  const Fingerprint& peer() const { return peer_; }    // of its certificate
   const Bytes& exporter() const { return exporter_; }  // RFC 9266, 32 bytes
 
  private:
@@ -71,7 +72,7 @@ class TlsStream {
   int fd_;
   std::uint64_t received_ = 0;  // bytes of TLS, for the bound on the size of a handshake
   bool open_ = false;
-  Digest peer_;
+  Fingerprint peer_;
   Bytes exporter_;
 };
 

@@ -64,7 +64,7 @@ Result<appraise::SavedRound> Ask(const AttestOptions& o, const appraise::HostSta
   r.first_record = first;
   r.time_ms = NowMs();
   ASSAY_ASSIGN(r.selection, tpm::ParseSelectionText(o.selection));
-  ASSAY_ASSIGN(r.nonce, RandomBytes(evidence::kNonceSize));
+  ASSAY_ASSIGN(r.nonce, evidence::Nonce::Random());
   evidence::Challenge challenge;
   challenge.nonce = r.nonce;
   challenge.first_record = first;
@@ -105,7 +105,7 @@ Result<> WriteEar(const Appraisal& a, const appraise::SavedRound& r, const Attes
   appraise::EarContext context;
   context.host = o.address.unix_path.empty() ? o.address.tls
                  : a.claims.hostname.empty() ? "localhost"
-                                             : a.claims.hostname;
+                                             : a.claims.hostname.ToString();
   context.verifier_build = "assay " ASSAY_VERSION;
   context.nonce = r.nonce;
   context.now_ms = NowMs();
@@ -197,9 +197,9 @@ Result<int> VerifyResult(const AttestOptions& o, const Session& session) {
   else if (issued > now + kMaxSkew)
     why = "it was issued in the future";
   if (!o.nonce.empty()) {
-    ASSAY_ASSIGN(const Bytes nonce, FromHex(o.nonce));
+    ASSAY_ASSIGN(const evidence::Nonce nonce, evidence::Nonce::Parse(o.nonce));
     ASSAY_ASSIGN(const std::string given, doc.root().Str("eat_nonce"));
-    if (given != Base64Url(nonce)) why = "it answers another nonce";
+    if (given != Base64Url(nonce.view())) why = "it answers another nonce";
   }
   if (!why.empty()) code = kExitUnknown;
   if (session.json)

@@ -39,7 +39,7 @@ Result<int> Make(const KeysOptions& o, bool as_json) {
   ASSAY_TRY(WriteFileAtomic(key_file, AsBytes(key.Pem()), 0600));
   ASSAY_TRY(WriteFileAtomic(public_file, AsBytes(key.Public().Pem()), 0644));
   ASSAY_TRY(WriteFileAtomic(certificate_file, AsBytes(pem), 0644));
-  const std::string fingerprint = CertificateFingerprint(certificate.get()).hex();
+  const std::string fingerprint = CertificateFingerprint(certificate.get()).ToString();
   if (as_json)
     fmt::print("{}\n", DumpJson(nlohmann::json{{"key", key_file},
                                                {"public", public_file},
@@ -54,7 +54,7 @@ Result<int> Show(const KeysOptions& o, bool as_json) {
   ASSAY_ASSIGN(const Bytes pem, ReadFile(o.certificate, kMaxCertificate));
   ASSAY_ASSIGN(const X509Ptr certificate, CertificateFromPem(AsText(pem)));
   ASSAY_ASSIGN(const Validity validity, CertificateValidity(certificate.get()));
-  const std::string fingerprint = CertificateFingerprint(certificate.get()).hex();
+  const std::string fingerprint = CertificateFingerprint(certificate.get()).ToString();
   const std::string name = CertificateCommonName(certificate.get());
   if (as_json)
     fmt::print("{}\n", DumpJson(nlohmann::json{{"fingerprint", fingerprint},

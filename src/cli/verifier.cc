@@ -4,12 +4,6 @@
 #include "base/fd.h"
 
 namespace assay::cli {
-namespace {
-
-constexpr std::size_t kMaxPolicy = 1 << 20;
-constexpr std::size_t kMaxState = std::size_t{16} << 20;
-
-}  // namespace
 
 Result<std::string> ReadText(const std::string& path, std::size_t max) {
   ASSAY_ASSIGN(const Bytes bytes, ReadFile(path, max));
@@ -18,7 +12,7 @@ Result<std::string> ReadText(const std::string& path, std::size_t max) {
 
 Result<appraise::Policy> LoadPolicy(const std::string& path) {
   if (path.empty()) return appraise::Policy{};
-  ASSAY_ASSIGN(const std::string text, ReadText(path, kMaxPolicy));
+  ASSAY_ASSIGN(const std::string text, ReadText(path, appraise::kMaxPolicy));
   Result<appraise::Policy> policy = appraise::ParsePolicy(text);
   if (!policy) return Fail(policy.error().In(path));
   return policy;
@@ -26,7 +20,7 @@ Result<appraise::Policy> LoadPolicy(const std::string& path) {
 
 Result<appraise::HostState> LoadState(const std::string& path) {
   if (path.empty()) return appraise::HostState{};
-  const Result<Bytes> bytes = ReadFile(path, kMaxState);
+  const Result<Bytes> bytes = ReadFile(path, appraise::kMaxHostState);
   if (!bytes) {
     const auto* os = bytes.error().As<OsError>();
     if (os != nullptr && os->err == ENOENT) return appraise::HostState{};
@@ -52,11 +46,11 @@ Result<channel::TlsPeer> Address::Peer() const {
   peer.host = tls.substr(0, colon);
   if (peer.host.starts_with('[') && peer.host.ends_with(']'))
     peer.host = peer.host.substr(1, peer.host.size() - 2);
-  ASSAY_ASSIGN(const Bytes pinned, FromHex(pin));
-  if (pinned.size() != DigestSize(HashAlg::kSha256))
+  const Result<Fingerprint> pinned = Fingerprint::Parse(pin);
+  if (!pinned)
     return Fail(
         UsageError("--pin: the SHA-256 of the attester's certificate, as 'assay keys show' prints it"));
-  peer.pinned = Hex(pinned);
+  peer.pinned = *pinned;
   ASSAY_ASSIGN(peer.certificate_pem, ReadText(cert, kMaxPemFile));
   ASSAY_ASSIGN(peer.key_pem, ReadText(key, kMaxPemFile));
   return peer;

@@ -129,12 +129,11 @@ Result<> ParseServe(const JsonValue& v, Config& c) {
   if (!v.Has("allow")) return {};
   ASSAY_ASSIGN(JsonValue allow, v.Object("allow"));
   return allow.EachMember([&](std::string_view fingerprint, const JsonValue& value) -> Result<> {
-    ASSAY_ASSIGN(Bytes bytes, FromHex(fingerprint));
-    if (bytes.size() != DigestSize(HashAlg::kSha256))
-      return Fail(UsageError("serve/allow: not a SHA-256 fingerprint: " + std::string(fingerprint)));
+    const Result<Fingerprint> of = Fingerprint::Parse(fingerprint);
+    if (!of) return Fail(UsageError("serve/allow: not a SHA-256 fingerprint: " + std::string(fingerprint)));
     ASSAY_ASSIGN(std::string name, value.AsStr());
     ASSAY_ASSIGN(evidence::Level level, evidence::ParseLevel(name));
-    c.allow[Hex(bytes)] = level;
+    c.allow[*of] = level;
     return {};
   });
 }

@@ -61,7 +61,7 @@ struct Config {
   evidence::Level unix_level = evidence::Level::kQuote;
   std::string listen;                            // "127.0.0.1:7443"; empty: no TLS
   std::string certificate, key;                  // PEM files
-  std::map<std::string, evidence::Level> allow;  // certificate fingerprint -> level
+  std::map<Fingerprint, evidence::Level> allow;  // of a verifier's certificate -> level
 
   log::Options log;
 };

@@ -27,7 +27,7 @@ TEST(Config, ReadsWhatIsSaid) {
   EXPECT_EQ(c->engine.expiry, measure::Expiry::kRefuse);
   EXPECT_EQ(c->engine.deadline.count(), 500);
   EXPECT_EQ(c->unix_level, evidence::Level::kFull);
-  EXPECT_EQ(c->allow.at(std::string(64, 'a')), evidence::Level::kList);
+  EXPECT_EQ(c->allow.at(Fingerprint::Parse(std::string(64, 'a')).value()), evidence::Level::kList);
   EXPECT_EQ(c->log.level, log::Level::kDebug);
 }
 

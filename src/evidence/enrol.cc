@@ -20,7 +20,7 @@ Result<Asked> AskToActivate(const Identity& identity) {
   ASSAY_ASSIGN(const tpm::KeyPublic ek, tpm::ParsePublic(identity.ek_public));
   asked.ak_name = ak.name;
   asked.ek_name = ek.name;
-  ASSAY_ASSIGN(asked.message.nonce, RandomBytes(kNonceSize));
+  ASSAY_ASSIGN(asked.message.nonce, Nonce::Random());
   ASSAY_ASSIGN(asked.secret, RandomBytes(tpm::kCredentialSecret));
   ASSAY_ASSIGN(tpm::Credential credential, tpm::MakeCredential(ek, ak.name, asked.secret));
   asked.message.credential = std::move(credential.blob);
@@ -28,10 +28,10 @@ Result<Asked> AskToActivate(const Identity& identity) {
   return asked;
 }
 
-Bytes EnrolProof(ByteView secret, ByteView nonce, const Binding& binding, ByteView ak_name,
+Bytes EnrolProof(ByteView secret, const Nonce& nonce, const Binding& binding, ByteView ak_name,
                  ByteView ek_name) {
   Writer w;
-  w.Put("assay-enrol-v1").U8(0).Put(nonce);
+  w.Put("assay-enrol-v1").U8(0).Put(nonce.view());
   PutSized(w, AsBytes(binding.type));
   PutSized(w, binding.value);
   PutSized(w, ak_name);

@@ -24,12 +24,14 @@ struct Identity {
   Bytes ek_chain;        // certificates, DER, one after the other; may be empty
   std::string tpm_manufacturer, tpm_vendor, tpm_firmware;
   bool tpm_software = false;
+  bool operator==(const Identity&) const = default;
 };
 
 struct Activate {
-  Bytes nonce;       // kNonceSize
+  Nonce nonce;
   Bytes credential;  // tpm::Credential::blob
   Bytes secret;      // tpm::Credential::secret
+  bool operator==(const Activate&) const = default;
 };
 
 struct Asked {
@@ -43,7 +45,8 @@ Result<Asked> AskToActivate(const Identity& identity);
 
 // HMAC-SHA256, with the credential's secret as key, over "assay-enrol-v1" 00 | nonce[32] | u16be n | binding
 // type[n] | u16be m | binding value[m] | u16be a | AK's name[a] | u16be e | EK's name[e].
-Bytes EnrolProof(ByteView secret, ByteView nonce, const Binding& binding, ByteView ak_name, ByteView ek_name);
+Bytes EnrolProof(ByteView secret, const Nonce& nonce, const Binding& binding, ByteView ak_name,
+                 ByteView ek_name);
 // binding: of this side's connection.
 Result<> CheckProof(const Asked& asked, const Binding& binding, ByteView proof);
 

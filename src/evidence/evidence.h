@@ -11,25 +11,35 @@
 
 #include <cstdint>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "base/bytes.h"
 #include "base/digest.h"
 #include "base/result.h"
+#include "evidence/host_name.h"
+#include "evidence/nonce.h"
+#include "tpm/attest_data.h"
 
 namespace assay::evidence {
+
+inline constexpr std::size_t kMaxClaims = 1 << 20;  // bytes of their JSON
 
 // The channel over which the evidence was requested. type: "tls-exporter" (RFC 9266), "unix" (value: empty)
 // or "none" (evidence kept in files: value empty).
 struct Binding {
   std::string type;
   Bytes value;
+  bool operator==(const Binding&) const = default;
+};
+// Its members in the JSON formats that hold one (base/json_members.h).
+inline constexpr auto kBindingMembers = [](auto& visit, auto& binding) {
+  visit("type", binding.type);
+  visit("value", binding.value);
 };
 
 // SHA-256("assay-challenge-v1" 0x00 | nonce[32] | u16be len | type | u16be len | value | SHA-256(claims) |
 // SHA-256(context)).
-Bytes Qualifying(ByteView nonce, const Binding& binding, ByteView claims, ByteView context);
+Bytes Qualifying(const Nonce& nonce, const Binding& binding, ByteView claims, ByteView context);
 
 // What the run key signs: "assay-run-v1" 0x00 | attest. The quote has Qualifying() as its extraData, so the
 // statement covers nonce, binding, claims and context too.
@@ -39,9 +49,16 @@ enum class Level { kQuote, kList, kFull };  // what a challenger may see: only t
 std::string_view LevelName(Level level);    // "quote", "list", "full"
 Result<Level> ParseLevel(std::string_view name);
 
+// The list's PCR after so many records.
+struct Checkpoint {
+  std::uint64_t records = 0;
+  Digest value;
+  bool operator==(const Checkpoint&) const = default;
+};
+
 struct Claims {
   std::string version;  // of the attester: "0.1.0"
-  std::string hostname;
+  HostName hostname;
   std::string boot_id;
   std::uint64_t started_ms = 0;  // of the attester, since the epoch
   std::uint32_t pcr = 10;
@@ -55,16 +72,14 @@ struct Claims {
   std::string engine_state;  // "ok", or an error's sentence
   // For the engine "kernel-ima": the kernel's IMA policy ("ima_policy=tcb"); else empty.
   std::string kernel_policy;
-  Bytes nonce;  // nonce and binding as the attester received them, so that the verifier can tell which of
-                // them is wrong
+  Nonce nonce;  // nonce and binding as the attester received them, so that the verifier can tell which of
   Binding binding;
   std::string tpm_manufacturer, tpm_vendor, tpm_firmware;
   bool tpm_software = false;
   Level level = Level::kFull;
-  std::vector<std::pair<std::uint16_t, std::vector<std::pair<std::uint32_t, Bytes>>>>
-      pcrs;  // bank -> (index, value)
-  std::vector<std::pair<std::uint64_t, Bytes>>
-      checkpoints;  // (records so far, PCR in list_bank): for naming tampering
+  tpm::PcrValues pcrs;                  // of the banks and PCRs that were quoted
+  std::vector<Checkpoint> checkpoints;  // in list_bank: for naming tampering
+  bool operator==(const Claims&) const = default;
 };
 Bytes EncodeClaims(const Claims& claims);  // JSON, docs/formats/challenge.md
 Result<Claims> ParseClaims(ByteView json);
@@ -77,6 +92,7 @@ struct ContextEntry {
   std::uint32_t pid = 0, uid = 0;
   std::string comm, hook;
   std::string cgroup{};  // empty: unknown
+  bool operator==(const ContextEntry&) const = default;
 };
 Bytes EncodeContextLine(const ContextEntry& entry);  // a JSON line, with its newline
 Result<std::vector<ContextEntry>> ParseContext(ByteView lines);
@@ -95,6 +111,7 @@ struct Evidence {
   Bytes context;    // JSON lines from first_record on; empty below Level::kFull
   Bytes list;       // binary list in claims.list_bank, from claims.first_record on; empty at Level::kQuote
   Bytes event_log;  // the firmware's, may be empty
+  bool operator==(const Evidence&) const = default;
 };
 
 }  // namespace assay::evidence

@@ -3,16 +3,14 @@
 #include <fmt/format.h>
 
 #include <array>
-#include <nlohmann/json.hpp>
 
-#include "base/json.h"
+#include "base/json_members.h"
 #include "base/text.h"
 #include "tpm/ek_certificate.h"
 
 namespace assay::evidence {
 namespace {
 
-using nlohmann::json;
 constexpr std::string_view kMagic = "ASY1";
 constexpr std::size_t kPrefix = 8;
 constexpr std::size_t kProofSize = 32;
@@ -29,7 +27,7 @@ constexpr Part kParts[] = {
     {"run_signature", &Evidence::run_signature, 4096},
     {"ak_public", &Evidence::ak_public, 4096},
     {"ek_public", &Evidence::ek_public, 4096},
-    {"claims", &Evidence::claims, 1 << 20},
+    {"claims", &Evidence::claims, kMaxClaims},
     {"context", &Evidence::context, kMaxContextPart},
     {"list", &Evidence::list, kMaxListPart},
     {"event_log", &Evidence::event_log, kMaxEventLogPart},
@@ -59,7 +57,7 @@ std::vector<PartLimit> PartsOf(std::string_view type) {
 
 template <typename Json>
 Bytes Frame(const Json& header) {
-  const std::string text = header.dump();
+  const std::string text = DumpJson(header);
   return Writer().Put(kMagic).U32Be(static_cast<std::uint32_t>(text.size())).Put(text).Take();
 }
 
@@ -102,52 +100,86 @@ Result<Head> ParseHead(ByteView frame) {
   return head;
 }
 
-Result<Challenge> ParseChallenge(const JsonValue& root) {
-  ASSAY_TRY(root.OnlyKeys({"type", "version", "nonce", "first_record", "want", "selection"}));
-  Challenge c;
-  ASSAY_ASSIGN(const std::string nonce, root.Str("nonce"));
-  ASSAY_ASSIGN(c.nonce, FromHex(nonce));
-  if (c.nonce.size() != kNonceSize) return Fail(ParseError("message", kPrefix, "/nonce: not 32 bytes"));
-  ASSAY_ASSIGN(c.first_record, root.U64("first_record"));
-  ASSAY_ASSIGN(const JsonValue want, root.Object("want"));
-  ASSAY_TRY(want.OnlyKeys({"list", "context", "event_log"}));
-  ASSAY_ASSIGN(c.want_list, want.Bool("list"));
-  ASSAY_ASSIGN(c.want_context, want.Bool("context"));
-  ASSAY_ASSIGN(c.want_event_log, want.Bool("event_log"));
-  ASSAY_ASSIGN(const std::string selection, root.Str("selection"));
-  if (!selection.empty()) {
-    ASSAY_ASSIGN(c.selection, tpm::ParseSelectionText(selection));
-  }
-  return c;
+// A hexadecimal string of so many bytes.
+auto SizedHex(std::size_t least, std::size_t most) {
+  return JsonText{[](const Bytes& bytes) { return Hex(bytes); },
+                  [least, most](std::string_view text) -> Result<Bytes> {
+                    ASSAY_ASSIGN(Bytes bytes, FromHex(text));
+                    if (bytes.size() < least || bytes.size() > most)
+                      return Fail(UsageError(fmt::format("{} bytes", bytes.size())));
+                    return bytes;
+                  }};
 }
 
-Result<Bytes> HexOf(const JsonValue& root, std::string_view key, std::size_t least, std::size_t most) {
-  ASSAY_ASSIGN(const std::string text, root.Str(key));
-  ASSAY_ASSIGN(Bytes bytes, FromHex(text));
-  if (bytes.size() < least || bytes.size() > most)
-    return Fail(ParseError("message", kPrefix, fmt::format("/{}: {} bytes", key, bytes.size())));
-  return bytes;
-}
+constexpr JsonText kSelection{tpm::SelectionText, [](std::string_view text) -> Result<tpm::PcrSelection> {
+                                if (text.empty()) return tpm::PcrSelection{};
+                                return tpm::ParseSelectionText(text);
+                              }};
 
-Result<Activate> ParseActivate(const JsonValue& root) {
-  ASSAY_TRY(root.OnlyKeys({"type", "version", "nonce", "credential", "secret"}));
-  Activate a;
-  ASSAY_ASSIGN(a.nonce, HexOf(root, "nonce", kNonceSize, kNonceSize));
-  ASSAY_ASSIGN(a.credential, HexOf(root, "credential", 1, tpm::kMaxCredential));
-  ASSAY_ASSIGN(a.secret, HexOf(root, "secret", 1, tpm::kMaxEncryptedSecret));
-  return a;
-}
+constexpr std::uint64_t kVersion = 1;
 
-Result<Identity> ParseIdentity(const JsonValue& root) {
-  ASSAY_TRY(root.OnlyKeys({"type", "version", "tpm", "parts"}));
-  Identity i;
-  ASSAY_ASSIGN(const JsonValue tpm, root.Object("tpm"));
-  ASSAY_TRY(tpm.OnlyKeys({"manufacturer", "vendor", "firmware", "software"}));
-  ASSAY_ASSIGN(i.tpm_manufacturer, tpm.Str("manufacturer"));
-  ASSAY_ASSIGN(i.tpm_vendor, tpm.Str("vendor"));
-  ASSAY_ASSIGN(i.tpm_firmware, tpm.Str("firmware"));
-  ASSAY_ASSIGN(i.tpm_software, tpm.Bool("software"));
-  return i;
+constexpr auto kChallenge = [](auto& visit, auto& c) {
+  visit.Constant("type", "challenge");
+  visit.Constant("version", kVersion);
+  visit("nonce", c.nonce);
+  visit("first_record", c.first_record);
+  visit.Object("want", [&](auto& want) {
+    want("list", c.want_list);
+    want("context", c.want_context);
+    want("event_log", c.want_event_log);
+  });
+  visit("selection", c.selection, kSelection);
+};
+constexpr auto kEvidence = [](auto& visit, auto&) {
+  visit.Constant("type", "evidence");
+  visit.Constant("version", kVersion);
+  visit.Elsewhere("parts");
+};
+constexpr auto kRefusal = [](auto& visit, auto& r) {
+  visit.Constant("type", "refusal");
+  visit.Constant("version", kVersion);
+  visit("code", r.code);
+  visit("message", r.message);
+};
+constexpr auto kIdentify = [](auto& visit, auto&) {
+  visit.Constant("type", "identify");
+  visit.Constant("version", kVersion);
+};
+constexpr auto kIdentity = [](auto& visit, auto& i) {
+  visit.Constant("type", "identity");
+  visit.Constant("version", kVersion);
+  visit.Object("tpm", [&](auto& tpm) {
+    tpm("manufacturer", i.tpm_manufacturer);
+    tpm("vendor", i.tpm_vendor);
+    tpm("firmware", i.tpm_firmware);
+    tpm("software", i.tpm_software);
+  });
+  visit.Elsewhere("parts");
+};
+constexpr auto kActivate = [](auto& visit, auto& a) {
+  visit.Constant("type", "activate");
+  visit.Constant("version", kVersion);
+  visit("nonce", a.nonce);
+  visit("credential", a.credential, SizedHex(1, tpm::kMaxCredential));
+  visit("secret", a.secret, SizedHex(1, tpm::kMaxEncryptedSecret));
+};
+constexpr auto kActivation = [](auto& visit, auto& a) {
+  visit.Constant("type", "activation");
+  visit.Constant("version", kVersion);
+  visit("proof", a.proof, SizedHex(kProofSize, kProofSize));
+};
+
+// The frame of a message that has no attachments. Texts of it may quote what a peer or a TPM said.
+template <typename Table, typename T>
+Bytes FrameOf(const Table& table, const T& message) {
+  return Frame(WriteMembers(table, message, JsonStrings::kAscii));
+}
+// The header of one that has some: they follow in the order of `parts`.
+template <typename Table, typename T>
+Bytes FrameOf(const Table& table, const T& message, nlohmann::ordered_json parts) {
+  nlohmann::ordered_json header = WriteMembers(table, message, JsonStrings::kAscii);
+  header["parts"] = std::move(parts);
+  return Frame(header);
 }
 
 // Reads each attachment into its member.
@@ -163,23 +195,30 @@ Result<> TakeParts(ByteView frame, const Head& head, T& out, std::span<Bytes T::
   return {};
 }
 
+template <typename T, typename Table>
+Result<Message> Decoded(const Table& table, const JsonValue& root) {
+  T message;
+  ASSAY_TRY(ReadMembers(table, root, message));
+  return Message(std::move(message));
+}
+template <typename T, typename Table>
+Result<Message> Decoded(const Table& table, const JsonValue& root, ByteView frame, const Head& head,
+                        std::span<Bytes T::* const> members) {
+  T message;
+  ASSAY_TRY(ReadMembers(table, root, message));
+  ASSAY_TRY(TakeParts<T>(frame, head, message, members));
+  return Message(std::move(message));
+}
+
 }  // namespace
 
-Bytes EncodeChallenge(const Challenge& c) {
-  return Frame(
-      json{{"type", "challenge"},
-           {"version", 1},
-           {"nonce", Hex(c.nonce)},
-           {"first_record", c.first_record},
-           {"want", {{"list", c.want_list}, {"context", c.want_context}, {"event_log", c.want_event_log}}},
-           {"selection", tpm::SelectionText(c.selection)}});
-}
+Bytes EncodeChallenge(const Challenge& c) { return FrameOf(kChallenge, c); }
 
 Bytes EncodeEvidenceHeader(const Evidence& e, std::uint64_t list_bytes) {
   nlohmann::ordered_json parts = nlohmann::ordered_json::object();
   for (const Part& part : kParts)
     parts[part.name] = part.bytes == &Evidence::list ? list_bytes : (e.*part.bytes).size();
-  return Frame(nlohmann::ordered_json{{"type", "evidence"}, {"version", 1}, {"parts", parts}});
+  return FrameOf(kEvidence, e, std::move(parts));
 }
 
 std::span<Bytes Evidence::* const> EvidenceParts() {
@@ -197,35 +236,20 @@ Bytes EncodeEvidence(const Evidence& e) {
   return out;
 }
 
-Bytes EncodeIdentify() { return Frame(json{{"type", "identify"}, {"version", 1}}); }
+Bytes EncodeIdentify() { return FrameOf(kIdentify, Identify{}); }
 
 Bytes EncodeIdentity(const Identity& i) {
   nlohmann::ordered_json parts = nlohmann::ordered_json::object();
   for (std::size_t p = 0; p < std::size(kIdentityParts); ++p)
     parts[kIdentityParts[p].name] = (i.*kIdentityBytes[p]).size();
-  Bytes out = Frame(nlohmann::ordered_json{{"type", "identity"},
-                                           {"version", 1},
-                                           {"tpm",
-                                            {{"manufacturer", PrintableAscii(i.tpm_manufacturer)},
-                                             {"vendor", PrintableAscii(i.tpm_vendor)},
-                                             {"firmware", PrintableAscii(i.tpm_firmware)},
-                                             {"software", i.tpm_software}}},
-                                           {"parts", parts}});
+  Bytes out = FrameOf(kIdentity, i, std::move(parts));
   for (const auto part : kIdentityBytes) out.insert(out.end(), (i.*part).begin(), (i.*part).end());
   return out;
 }
 
-Bytes EncodeActivate(const Activate& a) {
-  return Frame(json{{"type", "activate"},
-                    {"version", 1},
-                    {"nonce", Hex(a.nonce)},
-                    {"credential", Hex(a.credential)},
-                    {"secret", Hex(a.secret)}});
-}
+Bytes EncodeActivate(const Activate& a) { return FrameOf(kActivate, a); }
 
-Bytes EncodeActivation(const Activation& a) {
-  return Frame(json{{"type", "activation"}, {"version", 1}, {"proof", Hex(a.proof)}});
-}
+Bytes EncodeActivation(const Activation& a) { return FrameOf(kActivation, a); }
 
 Bytes EncodeQuestion(const Question& q) {
   if (const auto* c = std::get_if<Challenge>(&q)) return EncodeChallenge(*c);
@@ -234,10 +258,7 @@ Bytes EncodeQuestion(const Question& q) {
 }
 
 Bytes EncodeRefusal(const Refusal& r) {
-  return Frame(json{{"type", "refusal"},
-                    {"version", 1},
-                    {"code", r.code},
-                    {"message", PrintableAscii(r.message.substr(0, kMaxRefusal))}});
+  return FrameOf(kRefusal, Refusal{r.code, r.message.substr(0, kMaxRefusal)});
 }
 
 Result<std::optional<std::uint64_t>> FrameSize(ByteView prefix, std::size_t max) {
@@ -268,43 +289,14 @@ Result<Message> DecodeMessage(ByteView frame, std::size_t max) {
   if (frame.size() != total) return Fail(ParseError("message", frame.size(), "length is not as announced"));
   const JsonValue root = head.doc.root();
   const std::string& type = head.type;
-  ASSAY_ASSIGN(const std::uint64_t version, root.U64("version"));
-  if (version != 1) return Fail(ParseError("message", kPrefix, "unknown version"));
-  if (type == "challenge") {
-    ASSAY_ASSIGN(Challenge c, ParseChallenge(root));
-    return Message(std::move(c));
-  }
-  if (type == "refusal") {
-    ASSAY_TRY(root.OnlyKeys({"type", "version", "code", "message"}));
-    Refusal refusal;
-    ASSAY_ASSIGN(refusal.code, root.Str("code"));
-    ASSAY_ASSIGN(refusal.message, root.Str("message"));
-    return Message(std::move(refusal));
-  }
-  if (type == "identify") {
-    ASSAY_TRY(root.OnlyKeys({"type", "version"}));
-    return Message(Identify{});
-  }
-  if (type == "activate") {
-    ASSAY_ASSIGN(Activate a, ParseActivate(root));
-    return Message(std::move(a));
-  }
-  if (type == "activation") {
-    ASSAY_TRY(root.OnlyKeys({"type", "version", "proof"}));
-    Activation a;
-    ASSAY_ASSIGN(a.proof, HexOf(root, "proof", kProofSize, kProofSize));
-    return Message(std::move(a));
-  }
-  if (type == "identity") {
-    ASSAY_ASSIGN(Identity i, ParseIdentity(root));
-    ASSAY_TRY(TakeParts<Identity>(frame, head, i, kIdentityBytes));
-    return Message(std::move(i));
-  }
-  if (type != "evidence") return Fail(ParseError("message", kPrefix, "unknown type"));
-  ASSAY_TRY(root.OnlyKeys({"type", "version", "parts"}));
-  Evidence e;
-  ASSAY_TRY(TakeParts<Evidence>(frame, head, e, EvidenceParts()));
-  return Message(std::move(e));
+  if (type == "challenge") return Decoded<Challenge>(kChallenge, root);
+  if (type == "refusal") return Decoded<Refusal>(kRefusal, root);
+  if (type == "identify") return Decoded<Identify>(kIdentify, root);
+  if (type == "activate") return Decoded<Activate>(kActivate, root);
+  if (type == "activation") return Decoded<Activation>(kActivation, root);
+  if (type == "identity") return Decoded<Identity>(kIdentity, root, frame, head, kIdentityBytes);
+  if (type == "evidence") return Decoded<Evidence>(kEvidence, root, frame, head, EvidenceParts());
+  return Fail(ParseError("message", kPrefix, "unknown type"));
 }
 
 Result<Question> DecodeQuestion(ByteView frame) {

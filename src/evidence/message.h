@@ -28,22 +28,26 @@ inline constexpr std::size_t kMaxListPart = std::size_t{256} << 20;     // of th
 inline constexpr std::size_t kMaxContextPart = std::size_t{256} << 20;  // and of the context
 inline constexpr std::size_t kMaxEventLogPart = std::size_t{16} << 20;  // and of the event log
 inline constexpr std::size_t kMaxEvidence = std::size_t{544} << 20;     // of a whole evidence message
-inline constexpr std::size_t kNonceSize = 32;
 
 struct Challenge {
-  Bytes nonce;  // kNonceSize
+  Nonce nonce;
   std::uint64_t first_record = 0;
   bool want_list = true, want_context = true, want_event_log = true;
   tpm::PcrSelection selection;  // empty: sha256:0-10
+  bool operator==(const Challenge&) const = default;
 };
-struct Identify {};
+struct Identify {
+  bool operator==(const Identify&) const = default;
+};
 struct Activation {
   Bytes proof;  // 32 bytes, evidence/enrol.h
+  bool operator==(const Activation&) const = default;
 };
 struct Refusal {
   // "forbidden", "degraded", "bad-request", "wrong-credential", "too-large", "busy", "internal"
   std::string code;
   std::string message;
+  bool operator==(const Refusal&) const = default;
 };
 using Message = std::variant<Challenge, Evidence, Refusal, Identify, Identity, Activate, Activation>;
 using Question = std::variant<Challenge, Identify, Activate>;

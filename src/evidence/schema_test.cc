@@ -33,7 +33,7 @@ TEST(Schema, FitsTheMessages) {
     ASSERT_THAT(WriteFileAtomic(dir + "/" + file + ".json", AsBytes(text)), IsOk());
   };
   Challenge c;
-  c.nonce = Bytes(kNonceSize, 0xAB);
+  c.nonce = Nonce::Filled(0xAB);
   put("challenge-default", Header(EncodeChallenge(c)));
   c.selection = tpm::ParseSelectionText("sha1:10+sha256:0-7,10").value();
   c.first_record = ~std::uint64_t{0};
@@ -44,9 +44,11 @@ TEST(Schema, FitsTheMessages) {
   Claims claims;
   claims.nonce = c.nonce;
   claims.binding = {"tls-exporter", Bytes(32, 9)};
-  claims.hostname = "caf\xC3\xA9\n";
-  claims.pcrs = {{0x000B, {{0, Bytes(32, 1)}, {10, Bytes(32, 2)}}}, {0x0004, {{10, Bytes(20, 3)}}}};
-  claims.checkpoints = {{3, Bytes(32, 4)}};
+  claims.hostname = HostName::OfSystem("caf\xC3\xA9\n");
+  claims.pcrs = {
+      {0x000B, {{0, Digest::Filled(HashAlg::kSha256, 1)}, {10, Digest::Filled(HashAlg::kSha256, 2)}}},
+      {0x0004, {{10, Digest::Filled(HashAlg::kSha1, 3)}}}};
+  claims.checkpoints = {{3, Digest::Filled(HashAlg::kSha256, 4)}};
   Evidence e;
   e.attest = Bytes(145, 1);
   e.claims = EncodeClaims(claims);

@@ -17,7 +17,7 @@ constexpr int kEntries = 1'000'000;
 struct Setup {
   appraise::SyntheticHost host;
   std::unique_ptr<Index> index;
-  Bytes nonce = Bytes(32, 1);
+  evidence::Nonce nonce = evidence::Nonce::Filled(1);
 
   explicit Setup(bool context) {
     char name[] = "/tmp/assay-bench.XXXXXX";

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/digest_text.h"
 #include "base/json.h"
 
 namespace assay::measure {
@@ -25,12 +26,7 @@ Result<ViolationRecord> ParseViolation(std::string_view json) {
   ASSAY_ASSIGN(r.violation, root.Str("violation"));
   ASSAY_ASSIGN(r.path, root.Str("path"));
   ASSAY_ASSIGN(const std::string program, root.Str("program"));
-  const std::size_t colon = program.find(':');
-  const std::optional<HashAlg> alg = HashFromName(program.substr(0, colon));
-  if (!alg || colon == std::string::npos)
-    return Fail(ParseError("violation-record", 0, "/program: not a digest"));
-  ASSAY_ASSIGN(const Bytes bytes, FromHex(program.substr(colon + 1)));
-  ASSAY_ASSIGN(r.program, Digest::Of(*alg, bytes));
+  ASSAY_ASSIGN(r.program, ParseDigest(program));
   return r;
 }
 

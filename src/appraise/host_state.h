@@ -1,0 +1,44 @@
+// What a verifier knows of one host from rounds before.
+//
+//   ASSAY_ASSIGN(HostState state, ParseHostState(text));
+//   state = Appraise(request, state, references, policy).host;
+//   text = EncodeHostState(state);
+//
+// Contract: docs/formats/hoststate.md. The caller keeps it. All members are written and read; a state of an
+// earlier version is read as far as what it says still holds.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "appraise/finding.h"
+#include "base/digest.h"
+
+namespace assay::appraise {
+
+inline constexpr std::size_t kMaxHostState = std::size_t{16} << 20;  // bytes of its JSON
+inline constexpr std::size_t kMaxStanding =
+    5000;  // findings that are kept; one more says that there are others
+
+// What is known of one host from earlier rounds. The caller keeps it.
+struct HostState {
+  std::string ak_name, ek_name;  // hex; empty: none seen yet
+  std::string identity;  // how they were verified: "certificate", "listed", "named", "first-use"; or empty
+  bool tpm_software = false;  // as enrolment found it
+  std::uint64_t clock = 0;    // milliseconds, of the last quote
+  std::uint32_t reset_count = 0, restart_count = 0;
+  std::uint64_t records = 0;         // judged so far in this boot
+  std::map<HashAlg, Digest> prefix;  // PCR value after `records`, per quoted bank
+  std::string boot_id;
+  std::vector<Finding> standing;  // findings of this boot that still weigh
+  std::uint64_t rounds = 0;
+  std::map<std::string, std::string>
+      own;  // what the list's own records proved so far: "start", "engine", "policy", ...
+  bool operator==(const HostState&) const = default;
+};
+Result<HostState> ParseHostState(std::string_view json);
+std::string EncodeHostState(const HostState& state);
+
+}  // namespace assay::appraise

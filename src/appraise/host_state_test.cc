@@ -1,0 +1,99 @@
+#include "appraise/host_state.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/members_testing.h"
+
+namespace assay::appraise {
+namespace {
+
+using testing::HasSubstr;
+
+HostState Full() {
+  Finding f;
+  f.name = "entry.unknown";
+  f.weight = Verdict::kUnknown;
+  f.text = "nobody knows it";
+  f.record = 0;
+  f.sub = 3;
+  f.path = "/tmp/x";
+  f.digest = Digest::Filled(HashAlg::kSha256, 1).ToString();
+  f.cgroup = "/user.slice";
+  f.context = evidence::ContextEntry{.index = 1,
+                                     .sub = 2,
+                                     .time_ms = 3,
+                                     .pid = 4,
+                                     .uid = 0xFFFFFFFF,
+                                     .comm = "bash",
+                                     .hook = "exec",
+                                     .cgroup = "/user.slice/a"};
+  HostState s;
+  s.ak_name = "000b01";
+  s.ek_name = "000b02";
+  s.identity = "certificate";
+  s.tpm_software = true;
+  s.clock = ~std::uint64_t{0};
+  s.reset_count = 5;
+  s.restart_count = 0xFFFFFFFF;
+  s.records = 6;
+  s.prefix = {{HashAlg::kSha1, Digest::Filled(HashAlg::kSha1, 7)},
+              {HashAlg::kSha256, Digest::Filled(HashAlg::kSha256, 8)}};
+  s.boot_id = "1b0a";
+  s.standing = {f};
+  s.rounds = 9;
+  s.own = {{"engine", "lsm"}, {"component:/usr/sbin/assayd", ""}};
+  return s;
+}
+
+// The sample's text, with `from` exchanged for `to`.
+std::string Edited(std::string_view from, std::string_view to) {
+  std::string text = EncodeHostState(Full());
+  const std::size_t at = text.find(from);
+  EXPECT_NE(at, std::string::npos) << from;
+  return at == std::string::npos ? text : text.replace(at, from.size(), to);
+}
+
+TEST(HostState, EachMemberIsWrittenAndRead) {
+  ExpectEachMemberSet(Full());
+  EXPECT_EQ(ParseHostState(EncodeHostState(Full())).value(), Full());
+  EXPECT_EQ(ParseHostState(EncodeHostState(HostState{})).value(), HostState{});
+}
+
+TEST(HostState, WhatAnEarlierOneDidNotKeepMayBeMissing) {
+  const std::string without =
+      R"({"name":"entry.unknown","weight":"not-trusted","text":"","sub":0,"path":"/x","digest":"",)"
+      R"("context":{"index":1,"sub":0,"time_ms":2,"pid":3,"uid":4,"comm":"a","hook":"exec"}})";
+  std::string text = EncodeHostState(HostState{});
+  text.replace(text.find("[]"), 2, "[" + without + "]");
+  const Result<HostState> state = ParseHostState(text);
+  ASSERT_TRUE(state) << state.error().Message();
+  EXPECT_EQ(state->standing.at(0).cgroup, "");
+  EXPECT_EQ(state->standing.at(0).record, std::nullopt);
+  EXPECT_EQ(state->standing.at(0).context->cgroup, "");
+}
+
+TEST(HostState, WhatIsWrongIsRefused) {
+  for (const auto& [from, to] : std::vector<std::pair<std::string, std::string>>{
+           {R"("version": 3)", R"("version": 4)"},
+           {R"("reset_count": 5)", R"("reset_count": 4294967296)"},
+           {R"("could-not-tell")", R"("good")"},
+           {R"("sha1": "07)", R"("sha1": ")"},
+           {R"("sha1")", R"("md5")"},
+           {R"("boot_id")", R"("boot")"},
+           {R"("hook")", R"("hooks")"}})
+    EXPECT_FALSE(ParseHostState(Edited(from, to))) << to;
+  EXPECT_THAT(ParseHostState(Edited("\"comm\"", "\"com\"")).error().Message(),
+              HasSubstr("/standing/0/context/comm: missing"));
+}
+
+TEST(HostState, FindingsAreBounded) {
+  HostState s;
+  s.standing.resize(kMaxStanding + 1);
+  EXPECT_TRUE(ParseHostState(EncodeHostState(s)));
+  s.standing.resize(kMaxStanding + 2);
+  EXPECT_FALSE(ParseHostState(EncodeHostState(s)));
+}
+
+}  // namespace
+}  // namespace assay::appraise
