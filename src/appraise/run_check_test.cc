@@ -75,7 +75,7 @@ TEST_F(RunCheckTest, AnswerByAnotherKey) {
 // The one before's signature is of another quote.
 TEST_F(RunCheckTest, SignatureOfAnotherAnswer) {
   evidence::Evidence e = host_.Quote(nonce_);
-  e.run_signature = host_.Quote(Bytes(32, 8)).run_signature;
+  e.run_signature = host_.Quote(evidence::Nonce::Filled(8)).run_signature;
   EXPECT_EQ(Found(e), Names{"run.signature"});
 }
 

@@ -331,7 +331,7 @@ TEST(CelLog, NumbersOfOneToEightBytesAreDetected) {
       EXPECT_EQ(log->events.size(), 2U);
     }
   }
-  EXPECT_THAT(ParseEventLog(WithNumbersOf(9, 1)), FailsWith("?20"));
+  EXPECT_THAT(ParseEventLog(WithNumbersOf(9, 1)), ::testing::Not(IsOk()));
   // Logs that begin as a record number of four or eight bytes would.
   for (const std::uint32_t type : {kSeparator, kSCrtmVersion}) {
     LogBuilder b({});

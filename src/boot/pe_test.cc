@@ -65,7 +65,7 @@ TEST(Pe, AnAlteredSignatureIsNobodys) {
   *at ^= 1;
   EXPECT_FALSE(IsSignedBy(signature, Data("signer.der")));
   EXPECT_NE(*SignedDigest(signature), *digest);
-  EXPECT_THAT(SignedDigest(ByteView(signature).first(40)), FailsWith("?21"));
+  EXPECT_THAT(SignedDigest(ByteView(signature).first(40)), ::testing::Not(IsOk()));
 }
 
 TEST(Pe, ChecksumAndSignaturesAreNotInTheDigest) {
@@ -125,7 +125,7 @@ TEST(Pe, WhatIsNoImageIsAnErrorWithItsPlace) {
   EXPECT_EQ(offset(kCertificateEntry + 4, 8), kCertificateEntry);  // certificates not at the end
   for (std::size_t size = 0; size < good.size(); size += 7) {
     const auto image = ParsePe(ByteView(good).first(size));
-    ASSERT_THAT(image, FailsWith("?22")) << size;
+    ASSERT_THAT(image, FailsWith("parse.pe")) << size;
     EXPECT_LE(image.error().As<ParseError>()->offset, size);
   }
 }

@@ -55,7 +55,7 @@ TEST(Config, NamesWhatIsWrong) {
            Case{"{" + engine + R"(,"manifest":{"index":"x"}})", "key: missing"},
        }) {
     auto r = ParseConfig(c.json);
-    ASSERT_THAT(r, FailsWith("?1")) << c.json;
+    ASSERT_THAT(r, ::testing::Not(IsOk())) << c.json;
     EXPECT_THAT(r.error().Message(), testing::HasSubstr(c.says)) << c.json;
   }
 }
@@ -79,8 +79,10 @@ TEST(Config, WhatAFailedEarlyStartMeans) {
   EXPECT_EQ(settings(R"({"engine":{"scope":"host"}})"), "pcr=10\non_failure=cap\n");
   EXPECT_EQ(settings(R"({"engine":{"scope":"host"},"record":{"pcr":12},"early":{"on_failure":"halt"}})"),
             "pcr=12\non_failure=halt\n");
-  EXPECT_THAT(ParseConfig(R"({"engine":{"scope":"host"},"early":{"on_failure":"reboot"}})"), FailsWith("?2"));
-  EXPECT_THAT(ParseConfig(R"({"engine":{"scope":"host"},"early":{"halt":true}})"), FailsWith("?3"));
+  EXPECT_THAT(ParseConfig(R"({"engine":{"scope":"host"},"early":{"on_failure":"reboot"}})"),
+              FailsWith("usage"));
+  EXPECT_THAT(ParseConfig(R"({"engine":{"scope":"host"},"early":{"halt":true}})"),
+              FailsWith("parse.assayd-config"));
 }
 
 }  // namespace

@@ -97,9 +97,9 @@ TEST(Messages, EachMemberIsWrittenAndRead) {
 TEST(Messages, ShorterAndLongerFormsAreErrors) {
   Bytes wire = EncodeEvidence(Sample());
   for (std::size_t n = 0; n < wire.size(); ++n)
-    EXPECT_THAT(DecodeMessage(ByteView(wire).first(n), kMaxEvidence), FailsWith("?42"));
+    EXPECT_THAT(DecodeMessage(ByteView(wire).first(n), kMaxEvidence), FailsWith("parse.message"));
   wire.push_back(0);
-  EXPECT_THAT(DecodeMessage(wire, kMaxEvidence), FailsWith("?43"));
+  EXPECT_THAT(DecodeMessage(wire, kMaxEvidence), ::testing::Not(IsOk()));
 }
 
 TEST(Claims, GoBothWays) {
@@ -168,8 +168,8 @@ TEST(Messages, OfAnEnrolmentGoBothWays) {
   EXPECT_EQ(back.tpm_vendor, "SW   TPM");
   EXPECT_EQ(EncodeIdentity(back), frame);
   for (std::size_t n = 0; n < frame.size(); n += 7)
-    EXPECT_THAT(DecodeMessage(ByteView(frame).first(n), kMaxEvidence), FailsWith("?45"));
-  EXPECT_THAT(DecodeQuestion(frame), FailsWith("?46"));  // an answer, no question
+    EXPECT_THAT(DecodeMessage(ByteView(frame).first(n), kMaxEvidence), FailsWith("parse.message"));
+  EXPECT_THAT(DecodeQuestion(frame), FailsWith("parse.message"));  // an answer, no question
   for (const Question& q :
        {Question(Identify{}), Question(Activate{Nonce::Filled(1), Bytes(68, 2), Bytes(256, 3)})}) {
     const auto again = DecodeQuestion(EncodeQuestion(q));
@@ -177,11 +177,11 @@ TEST(Messages, OfAnEnrolmentGoBothWays) {
     EXPECT_EQ(EncodeQuestion(*again), EncodeQuestion(q));
   }
   id.ek_certificate.resize(tpm::kMaxEkCertificate + 1);
-  EXPECT_THAT(DecodeMessage(EncodeIdentity(id), kMaxEvidence), FailsWith("?47"));
+  EXPECT_THAT(DecodeMessage(EncodeIdentity(id), kMaxEvidence), FailsWith("parse.message"));
   for (const Activate& bad : {Activate{Nonce::Filled(1), Bytes(129, 2), Bytes(256, 3)},
                               Activate{Nonce::Filled(1), Bytes(68, 2), {}}})
     EXPECT_THAT(DecodeQuestion(EncodeActivate(bad)), FailsWith("parse.message"));
-  EXPECT_THAT(DecodeMessage(EncodeActivation({Bytes(31, 1)}), kMaxEvidence), FailsWith("?48"));
+  EXPECT_THAT(DecodeMessage(EncodeActivation({Bytes(31, 1)}), kMaxEvidence), FailsWith("parse.message"));
 }
 
 }  // namespace

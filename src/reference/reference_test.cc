@@ -141,9 +141,9 @@ TEST_F(ReferenceTest, DamagedPackages) {
   const Bytes good = *ReadFile(deb, 1 << 20);
   for (std::size_t i = 0; i < good.size(); i += 5) {
     ASSERT_THAT(WriteFileAtomic(dir_ + "/bad.deb", ByteView(good).first(i), 0600), IsOk());
-    EXPECT_THAT(ReadDeb(dir_ + "/bad.deb"), FailsWith("?27")) << i;
+    EXPECT_THAT(ReadDeb(dir_ + "/bad.deb"), ::testing::Not(IsOk())) << i;
   }
-  EXPECT_THAT(ReadDeb("/bin/sh"), FailsWith("?28"));
+  EXPECT_THAT(ReadDeb("/bin/sh"), ::testing::Not(IsOk()));
 }
 
 TEST_F(ReferenceTest, ManifestSignature) {
@@ -153,10 +153,11 @@ TEST_F(ReferenceTest, ManifestSignature) {
   const PrivateKey key = *PrivateKey::GenerateP256();
   ASSERT_THAT(SignManifest(dir_ + "/x.idx", key), IsOk());
   EXPECT_THAT(VerifyManifest(dir_ + "/x.idx", key.Public()), IsOk());
-  EXPECT_THAT(VerifyManifest(dir_ + "/x.idx", PrivateKey::GenerateP256()->Public()), FailsWith("?29"));
+  EXPECT_THAT(VerifyManifest(dir_ + "/x.idx", PrivateKey::GenerateP256()->Public()),
+              FailsWith("manifest.signature"));
   Builder other;
   Written(other);
-  EXPECT_THAT(VerifyManifest(dir_ + "/x.idx", key.Public()), FailsWith("?30"));
+  EXPECT_THAT(VerifyManifest(dir_ + "/x.idx", key.Public()), FailsWith("manifest.signature"));
 }
 
 std::vector<std::string> Names(const std::vector<Installed>& packages) {

@@ -148,13 +148,12 @@ TEST_F(IdentityTest, CredentialsOpenInTheirTpmForTheirAkOnly) {
 }
 
 TEST_F(IdentityTest, EkThatIsNotKeptInTheTpmIsDerived) {
-  auto started = SoftwareTpm::Start(
-      {.state_dir = dir_ + "/a", .run_dir = dir_ + "/a.run", .preload = "", .ca_dir = dir_ + "/ca"});
-  ASSERT_THAT(started, IsOk());
+  TestTpm before;
+  ASSERT_NO_FATAL_FAILURE(before.Start(dir_ + "/a", dir_ + "/ca"));
   const std::string evict =
-      "tpm2_evictcontrol -T " + started->tcti() + " -C o -c 0x81010001 > /dev/null 2>&1";
+      "tpm2_evictcontrol -T " + before.swtpm.tcti() + " -C o -c 0x81010001 > /dev/null 2>&1";
   const int evicted = system(evict.c_str());
-  EXPECT_THAT(started->Stop(), IsOk());
+  before.Stop();
   ASSERT_EQ(evicted, 0);
   const Machine m(dir_, "a", true);
   const auto id = m.tpm->Identity();

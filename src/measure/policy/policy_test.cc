@@ -20,7 +20,7 @@ Policy Of(std::string_view text) {
 
 void ExpectError(std::string_view text, std::uint64_t offset, std::string_view what) {
   const auto policy = Policy::Parse(text);
-  ASSERT_THAT(policy, FailsWith("?49")) << text;
+  ASSERT_THAT(policy, FailsWith("parse.measure-policy")) << text;
   const auto* error = policy.error().As<ParseError>();
   ASSERT_NE(error, nullptr);
   EXPECT_EQ(error->offset, offset) << text;
@@ -95,7 +95,7 @@ TEST(Policy, ErrorsNameThePlace) {
   ExpectError("measure code=maybe", 13, "yes or no");
   ExpectError(std::string_view("measure\0", 8), 7, "NUL");
   ExpectError("hash\n", 0, "not an action");
-  EXPECT_THAT(Policy::Parse(std::string(kMaxPolicy + 1, ' ')), FailsWith("?50"));
+  EXPECT_THAT(Policy::Parse(std::string(kMaxPolicy + 1, ' ')), FailsWith("parse.measure-policy"));
 }
 
 TEST(Policy, ARuleNamesTheTemplateOfItsRecords) {

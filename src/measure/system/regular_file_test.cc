@@ -56,7 +56,7 @@ TEST_F(RegularFile, FollowsNoLinkWhenAskedNotTo) {
   ASSERT_THAT(WriteFileAtomic(At("file"), AsBytes("text")), IsOk());
   ASSERT_EQ(symlink("file", At("link").c_str()), 0);
   EXPECT_THAT(OpenRegular(At("link")), IsOk());
-  EXPECT_THAT(OpenRegular(At("link"), O_NOFOLLOW), FailsWith("?78"));
+  EXPECT_THAT(OpenRegular(At("link"), O_NOFOLLOW), ::testing::Not(IsOk()));
 }
 
 TEST_F(RegularFile, IsOnTheMountThatItMustBeOn) {
