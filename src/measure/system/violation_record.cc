@@ -1,32 +1,33 @@
 #include "measure/system/violation_record.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "base/digest_text.h"
-#include "base/json.h"
+#include "base/json_members.h"
 
 namespace assay::measure {
 namespace {
+
 constexpr std::size_t kMaxBuffer = 64 << 10;
+constexpr JsonText kDigest{[](const Digest& digest) { return digest.ToString(); }, ParseDigest};
+constexpr auto kViolation = [](auto& visit, auto& r) {
+  visit("violation", r.violation);
+  visit("path", r.path);
+  visit("program", r.program, kDigest);
+};
+
 }  // namespace
 
 std::string EncodeViolation(const ViolationRecord& r) {
-  std::string path = r.path;
-  std::replace(path.begin(), path.end(), ' ', '_');
-  const nlohmann::json j{{"violation", r.violation}, {"path", path}, {"program", r.program.ToString()}};
-  return j.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  ViolationRecord written = r;
+  std::replace(written.path.begin(), written.path.end(), ' ', '_');
+  return DumpJson(WriteMembers(kViolation, written));
 }
 
 Result<ViolationRecord> ParseViolation(std::string_view json) {
   ASSAY_ASSIGN(const JsonDoc doc, JsonDoc::Parse(json, "violation-record", kMaxBuffer));
-  const JsonValue root = doc.root();
-  ASSAY_TRY(root.OnlyKeys({"violation", "path", "program"}));
   ViolationRecord r;
-  ASSAY_ASSIGN(r.violation, root.Str("violation"));
-  ASSAY_ASSIGN(r.path, root.Str("path"));
-  ASSAY_ASSIGN(const std::string program, root.Str("program"));
-  ASSAY_ASSIGN(r.program, ParseDigest(program));
+  ASSAY_TRY(ReadMembers(kViolation, doc.root(), r));
   return r;
 }
 

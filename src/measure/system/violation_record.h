@@ -22,6 +22,7 @@ struct ViolationRecord {
   std::string violation;  // "anonymous_code"
   std::string path;       // of the violation's record, with '_' for a blank as there
   Digest program;
+  bool operator==(const ViolationRecord&) const = default;
 };
 std::string EncodeViolation(const ViolationRecord& record);
 Result<ViolationRecord> ParseViolation(std::string_view json);
