@@ -19,6 +19,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <vector>
 
 namespace assay::measure {
 
@@ -41,10 +42,16 @@ class Lane {
   // Idempotent; a job pushed later is dropped there and then. unblock: called once where some do not come
   // back in time; they then have that time again.
   bool Stop(std::chrono::milliseconds patience, const std::function<void()>& unblock = {});
+  // The same for several at once, in the time of one.
+  static bool StopAll(const std::vector<Lane*>& lanes, std::chrono::milliseconds patience,
+                      const std::function<void()>& unblock = {});
 
   struct State;
 
  private:
+  bool Close();  // drops what waits; false: it was closed before
+  bool AllBack(std::chrono::steady_clock::time_point until) const;
+
   std::shared_ptr<State> state_;
 };
 

@@ -1,6 +1,6 @@
-// The fanotify engine. Permission events on mounts hold whoever opens a file; what was measured gets an inode
-// mark with an ignore mask, which the kernel itself drops on the next modification, so that a clean file
-// costs nothing.
+// The fanotify engine. Permission events on mounts hold the task that opens a file; what was measured gets an
+// inode mark with an ignore mask, which the kernel itself drops on the next modification, so that a clean
+// file costs nothing.
 #include "measure/fanotify/fanotify.h"
 
 #include <fcntl.h>
@@ -14,20 +14,16 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
-#include <list>
-#include <mutex>
 #include <set>
-#include <thread>
 
 #include "base/fd.h"
 #include "base/log.h"
-#include "measure/engine/engine.h"
+#include "base/mutex.h"
 #include "measure/engine/engine_handle.h"
-#include "measure/engine/lanes.h"
-#include "measure/engine/late.h"
+#include "measure/engine/held_tasks.h"
 #include "measure/engine/rules.h"
 #include "measure/fanotify/fanotify_marks.h"
+#include "measure/fanotify/fanotify_request.h"
 #include "measure/system/file.h"
 #include "measure/system/file_id.h"
 #include "measure/system/mount_watch.h"
@@ -36,32 +32,13 @@
 namespace assay::measure {
 namespace {
 
-using Clock = std::chrono::steady_clock;
 constexpr std::size_t kEventBuffer = 64 << 10;
 constexpr std::uint64_t kLarge = std::uint64_t{32} << 20;  // bytes: such files have workers of their own
 constexpr std::size_t kMaxChanging = 4096;
-constexpr auto kWatchdog = std::chrono::milliseconds(100);
-constexpr auto kStalled = std::chrono::seconds(5);
+constexpr unsigned kMostReaders = 128;                   // when the kernel's own opens hang
 constexpr auto kDrain = std::chrono::seconds(2);         // at the end, for what is held already
-constexpr auto kStopPatience = std::chrono::seconds(1);  // with each lane's threads
-
-// One held task, or a notice that a measured file was changed.
-struct Request {
-  UniqueFd file;
-  dev_t device = 0;
-  std::uint64_t size = 0;
-  Use use;  // once a worker has looked at it
-  pid_t tid = 0;
-  std::uint64_t mask = 0;
-  Clock::time_point since;
-  bool answered = false;                   // under Fanotify::mutex_
-  std::atomic<bool> late{false};           // its time is up: nobody waits for its digest any more
-  std::atomic<bool> must_be_known{false};  // an appraise rule is enforced for it, or may be
-  std::atomic<bool> served{true};          // closing it may take for ever; so it is until that is known
-
-  bool held() const { return (mask & kOpenEvents) != 0; }
-  const char* hook() const { return (mask & FAN_OPEN_EXEC_PERM) != 0 ? "exec" : "open"; }
-};
+constexpr auto kReadPatience = std::chrono::seconds(1);  // with opens of the kernel's that hang
+constexpr auto kTellPatience = std::chrono::seconds(2);
 
 bool IsUnder(const std::string& point, const std::string& root) {
   return root == "/" || point == root || point.starts_with(root + "/");
@@ -69,13 +46,17 @@ bool IsUnder(const std::string& point, const std::string& root) {
 
 class Fanotify : public Engine, public std::enable_shared_from_this<Fanotify> {
  public:
-  Fanotify(EngineOptions options, Recorder& recorder)
-      : options_(std::move(options)),
+  Fanotify(const FanotifyOptions& options, const RulesOptions& rules, HeldLimits limits, Recorder& recorder)
+      : options_(options),
+        limits_(std::move(limits)),
         recorder_(recorder),
-        rules_(options_),
-        late_(recorder, options_.record_grace),
-        small_({.workers = options_.workers}),
-        large_({.workers = options_.workers}) {}
+        enforced_(rules.appraise == Appraise::kEnforce),
+        notices_(std::make_shared<Notices>(rules.refused)),
+        rules_(rules, notices_),
+        tasks_({.engine = "fanotify", .limits = limits_}, recorder),
+        readers_(tasks_.AddLane({.workers = 1, .most = kMostReaders})),
+        changed_(tasks_.AddLane({.workers = 1})),
+        closing_(tasks_.AddLane({.workers = 1})) {}
   ~Fanotify() override { Stop(); }
   Result<> Start();
 
@@ -85,57 +66,49 @@ class Fanotify : public Engine, public std::enable_shared_from_this<Fanotify> {
   void Stop() override;
 
  private:
-  using RequestPtr = std::shared_ptr<Request>;
+  using RequestPtr = std::shared_ptr<FanotifyRequest>;
 
   Result<> MarkMount(const std::string& point);
   void OnMount(const Mount& mount);
-  void ReadLoop();
+  void PushRead();
+  void ReadEvents();
   void TakeEvents(ByteView events);
-  RequestPtr MakeRequest(UniqueFd file) const;
+  RequestPtr MakeRequest(const fanotify_event_metadata& event) const;
   bool Exempt(pid_t tid) const;
-  void Push(Lane& lane, uid_t uid, void (Fanotify::*handle)(const RequestPtr&), const RequestPtr& request);
-  void PushSlow(void (Fanotify::*handle)(const RequestPtr&), const RequestPtr& request);
-  void WatchLoop();
-  bool Prune(std::vector<RequestPtr>* expired, std::chrono::milliseconds deadline);
-  void Expire(std::chrono::milliseconds deadline);
-  std::set<dev_t> DevicesOfHanging() const;
-  void LetGo(const RequestPtr& request);
   void Handle(const RequestPtr& request);
   void HandleFile(const RequestPtr& request);
   void HandleCode(const RequestPtr& request);
   void HandleData(const RequestPtr& request);
   void HandleChange(const RequestPtr& request);
   void LookForUse(const RequestPtr& request);
-  void RecordChange(const Request& request);
-  bool Measure(Request& request);  // false: must not be allowed
-  bool Settle(Request& request, const Result<Digest>& digest, FileState state, bool writers);
-  void Look(Request& request, std::string path) const;
-  void Answer(Request& request, bool allow);
-  void Respond(int fd, bool allow);
+  void RecordChange(const FanotifyRequest& request);
+  bool IsOwnOutput(const FanotifyRequest& request, FileState state) const;
+  bool Measure(FanotifyRequest& request);  // false: must not be allowed
+  bool Settle(FanotifyRequest& request, const Result<Digest>& digest, FileState state, bool writers);
+  Result<Recorded> Record(const FanotifyRequest& request, const Result<Digest>& digest, bool writers,
+                          const Context& context);
+  bool MarkClean(const FanotifyRequest& request, bool lasting);
+  void Look(FanotifyRequest& request, std::string path) const;
+  void Answer(FanotifyRequest& request, bool allow);
 
-  EngineOptions options_;
+  const FanotifyOptions options_;
+  const HeldLimits limits_;
   Recorder& recorder_;
+  const bool enforced_;  // appraise rules
+  std::shared_ptr<Notices> notices_;
   Rules rules_;
-  UseGate uses_;  // of the recorder, and of what options_ calls
   ServedFiles served_;
-  LateAnswers late_;
-  UniqueFd group_, stop_event_, drain_event_;
+  UniqueFd group_, drain_event_;
   std::unique_ptr<MountWatch> watch_;
-  std::thread reader_, watchdog_;
 
-  mutable std::mutex mutex_;
-  std::set<FileId> changing_;                   // in changed_
-  std::list<std::weak_ptr<Request>> held_;      // in order of arrival, for the deadline
-  std::list<std::weak_ptr<Request>> given_up_;  // late ones; who is at work on one now may hang
-  bool stopping_ = false, stopped_ = false;
-  bool stalled_ = false;
-  Clock::time_point progress_ = Clock::now();
-  std::string failure_;  // of the reader or of a mark: reported by Health()
-  EngineStats stats_;
-  Lane small_, large_;
-  Lane changed_{{.workers = 1}};
-  std::shared_ptr<Lane> closing_ =
-      std::make_shared<Lane>(LaneOptions{.workers = 1});  // of files that are served
+  mutable Mutex mutex_;
+  std::set<FileId> changing_ ASSAY_GUARDED_BY(mutex_);  // in changed_
+  std::string failure_ ASSAY_GUARDED_BY(mutex_);        // of a mark: reported by Health()
+  bool stopped_ ASSAY_GUARDED_BY(mutex_) = false;
+
+  HeldTasks tasks_;
+  std::shared_ptr<Lane> readers_, changed_;
+  std::shared_ptr<Lane> closing_;  // of files that are served
 };
 
 Result<> Fanotify::Start() {
@@ -147,11 +120,10 @@ Result<> Fanotify::Start() {
       log::Warn("{}", OsError("setrlimit", "NOFILE", errno).Message());
   }
   ASSAY_ASSIGN(group_, OpenGroup());
-  stop_event_ = UniqueFd(eventfd(0, EFD_CLOEXEC));
   drain_event_ = UniqueFd(eventfd(0, EFD_CLOEXEC));
-  if (!stop_event_ || !drain_event_) return Fail(OsError("eventfd", "", errno));
-  reader_ = std::thread([this] { ReadLoop(); });
-  watchdog_ = std::thread([this] { WatchLoop(); });
+  if (!drain_event_) return Fail(OsError("eventfd", "", errno));
+  PushRead();
+  tasks_.Start({});
   // The watch is there before the marks are: no mount falls in between.
   ASSAY_ASSIGN(watch_, MountWatch::Start([this](const Mount& m) { OnMount(m); }));
   ASSAY_ASSIGN(const Bytes info, ReadFile("/proc/thread-self/mountinfo", std::size_t{16} << 20));
@@ -174,9 +146,11 @@ void Fanotify::OnMount(const Mount& m) {
   if (!ours) return;
   const Result<> r = MarkMount(m.point);
   if (r) return;
+  {
+    const MutexLock lock(mutex_);
+    failure_ = "the mount " + m.point + " is not measured: " + r.error().Message();
+  }
   log::Error("a new mount is not measured: {}", r.error().Message());
-  const std::lock_guard lock(mutex_);
-  failure_ = "the mount " + m.point + " is not measured: " + r.error().Message();
 }
 
 Result<> Fanotify::MarkMount(const std::string& point) {
@@ -188,98 +162,74 @@ Result<> Fanotify::MarkMount(const std::string& point) {
 
 bool Fanotify::Exempt(pid_t tid) const {
   if (syscall(SYS_tgkill, getpid(), tid, 0) == 0) return true;
-  return std::any_of(options_.exempt.begin(), options_.exempt.end(),
+  return std::any_of(limits_.exempt.begin(), limits_.exempt.end(),
                      [tid](pid_t pid) { return syscall(SYS_tgkill, pid, tid, 0) == 0; });
 }
 
-void Fanotify::ReadLoop() {
+// The kernel opens the file of an event inside read(), which hangs where the file's server does not answer.
+// So the next read waits in the lane while this one is done: where this one hangs, another thread takes it.
+void Fanotify::PushRead() {
+  readers_->Push(0, [self = shared_from_this()](bool dropped) {
+    if (!dropped) self->ReadEvents();
+  });
+}
+
+void Fanotify::ReadEvents() {
   alignas(fanotify_event_metadata) std::array<std::uint8_t, kEventBuffer> buffer;
-  while (true) {
-    std::array<pollfd, 2> wait{pollfd{group_.get(), POLLIN, 0}, pollfd{drain_event_.get(), POLLIN, 0}};
-    if (poll(wait.data(), wait.size(), -1) < 0 && errno != EINTR) return;
-    // At the end, when there are no marks any more, what is there already is still taken.
-    if (wait[0].revents == 0 && wait[1].revents != 0) return;
-    const ssize_t n = read(group_.get(), buffer.data(), buffer.size());
-    if (n > 0) {
-      TakeEvents(ByteView(buffer).first(static_cast<std::size_t>(n)));
-    } else if (n < 0 && errno != EAGAIN && errno != EINTR) {
-      // The kernel has refused the open that it could not hand over.
-      log::Error("fanotify: {}", OsError("read", "", errno).Message());
-      const std::lock_guard lock(mutex_);
-      ++stats_.errors;
-    }
+  std::array<pollfd, 2> wait{pollfd{group_.get(), POLLIN, 0}, pollfd{drain_event_.get(), POLLIN, 0}};
+  const int ready = poll(wait.data(), wait.size(), -1);
+  // At the end, when there are no marks any more, what is there already is still taken.
+  if (ready < 0 ? errno != EINTR : wait[0].revents == 0 && wait[1].revents != 0) return;
+  PushRead();
+  const ssize_t n = read(group_.get(), buffer.data(), buffer.size());
+  if (n > 0) {
+    TakeEvents(ByteView(buffer).first(static_cast<std::size_t>(n)));
+  } else if (n < 0 && errno != EAGAIN && errno != EINTR) {
+    // The kernel has refused the open that it could not hand over.
+    tasks_.Count([](EngineStats& stats) { ++stats.errors; });
+    log::Error("fanotify: {}", OsError("read", "", errno).Message());
   }
 }
 
-// Whoever lets go of it last must not wait for a server's answer to its close().
-std::shared_ptr<Request> Fanotify::MakeRequest(UniqueFd file) const {
-  std::shared_ptr<Request> request(new Request, [closing = closing_](Request* r) {
-    if (!r->served) {
-      delete r;
-      return;
-    }
-    closing->Push(0, [r](bool dropped) {
-      if (!dropped) delete r;  // else it stays open: better than to wait here
-    });
-  });
-  request->file = std::move(file);
-  return request;
+// The last one to let go of a request must not wait for a server's answer to its close().
+std::shared_ptr<FanotifyRequest> Fanotify::MakeRequest(const fanotify_event_metadata& event) const {
+  return {new FanotifyRequest(group_.get(), UniqueFd(event.fd), event),
+          [closing = closing_](FanotifyRequest* r) {
+            if (!r->served) {
+              delete r;
+              return;
+            }
+            closing->Push(0, [r](bool dropped) {
+              if (!dropped) delete r;  // else it stays open: better than to wait here
+            });
+          }};
 }
 
 void Fanotify::TakeEvents(ByteView events) {
   auto* event = reinterpret_cast<const fanotify_event_metadata*>(events.data());
   auto left = static_cast<long>(events.size());
-  const auto now = Clock::now();
   for (; FAN_EVENT_OK(event, left); event = FAN_EVENT_NEXT(event, left)) {
     if (event->vers != FANOTIFY_METADATA_VERSION || event->fd < 0) continue;
-    RequestPtr request = MakeRequest(UniqueFd(event->fd));
-    if ((event->mask & (kOpenEvents | kChangeEvents)) == 0)
-      continue;  // the event that keeps a data file's mark
-    const bool held = (event->mask & kOpenEvents) != 0;
-    if (held && Exempt(event->pid)) {
-      Respond(request->file.get(), true);
+    const RequestPtr request = MakeRequest(*event);
+    // The event that keeps a data file's mark needs nothing.
+    if ((event->mask & (kOpenEvents | kChangeEvents)) == 0) continue;
+    if (request->held() && Exempt(event->pid)) {
+      request->Allow();
       continue;
     }
-    request->tid = event->pid;
-    request->mask = event->mask;
-    request->since = now;
-    const std::lock_guard lock(mutex_);
-    ++stats_.events;
-    if (held_.empty()) progress_ = now;
-    if (held) held_.push_back(request);
-    Push(small_, 0, &Fanotify::Handle, request);
+    tasks_.Count([](EngineStats& stats) { ++stats.events; });
+    if (request->held()) tasks_.Take(request);
+    tasks_.Push(WorkKind::kQuick, 0, request,
+                [self = shared_from_this(), request] { self->Handle(request); });
   }
 }
 
-void Fanotify::Respond(int fd, bool allow) {
-  const fanotify_response response{.fd = fd,
-                                   .response = allow ? std::uint32_t{FAN_ALLOW} : std::uint32_t{FAN_DENY}};
-  // ENOENT: the task was killed while it waited.
-  if (write(group_.get(), &response, sizeof(response)) < 0 && errno != ENOENT)
-    log::Error("fanotify: {}", OsError("write", "response", errno).Message());
-}
-
-void Fanotify::Answer(Request& request, bool allow) {
-  {
-    const std::lock_guard lock(mutex_);
-    progress_ = Clock::now();
-    if (request.answered || (request.mask & kOpenEvents) == 0) return;
-    request.answered = true;
-  }
-  Respond(request.file.get(), allow);
-}
-
-// Dropped: the engine stops, and whoever waited has an answer.
-void Fanotify::Push(Lane& lane, uid_t uid, void (Fanotify::*handle)(const RequestPtr&),
-                    const RequestPtr& request) {
-  lane.Push(uid, [self = shared_from_this(), handle, request](bool dropped) {
-    if (!dropped && !request->late) ((*self).*handle)(request);
-  });
-}
-
-// By the real user: the effective one is root's for a program that root made so.
-void Fanotify::PushSlow(void (Fanotify::*handle)(const RequestPtr&), const RequestPtr& request) {
-  Push(large_, ContextOf(request->tid, "").uid, handle, request);
+void Fanotify::Answer(FanotifyRequest& request, bool allow) {
+  if (!tasks_.Claim(request)) return;
+  if (allow)
+    request.Allow();
+  else
+    request.Refuse();
 }
 
 void Fanotify::Handle(const RequestPtr& request) {
@@ -295,21 +245,25 @@ void Fanotify::Handle(const RequestPtr& request) {
     request->device = DeviceOf(*st);
     request->size = st->stx_size;
   }
-  request->must_be_known = options_.appraise == Appraise::kEnforce && rules_.policy().Appraises();
+  request->must_be_known = enforced_ && rules_.policy().Appraises();
   request->served = served_.Has(request->file.get(), request->device, request->tid);
-  if (request->served)
-    PushSlow(&Fanotify::HandleFile, request);
-  else
+  if (!request->served) {
     HandleFile(request);
+    return;
+  }
+  // Users take turns by the real one: the effective one is root's for a program that root made so.
+  tasks_.PushServed(request->device, request->Who().uid.value_or(0), request,
+                    [self = shared_from_this(), request] { self->HandleFile(request); });
 }
 
 void Fanotify::HandleFile(const RequestPtr& request) {
   Look(*request, NameOf(request->file.get()));
-  request->must_be_known = options_.appraise == Appraise::kEnforce && request->use.ruling.appraise;
+  request->must_be_known = enforced_ && request->use.ruling.appraise;
   if (!request->use.ruling.any()) {
     HandleData(request);
-  } else if (request->size >= kLarge) {
-    PushSlow(&Fanotify::HandleCode, request);
+  } else if (request->size >= kLarge && !request->served) {
+    tasks_.Push(WorkKind::kSlow, request->Who().uid.value_or(0), request,
+                [self = shared_from_this(), request] { self->HandleCode(request); });
   } else {
     HandleCode(request);
   }
@@ -318,11 +272,12 @@ void Fanotify::HandleFile(const RequestPtr& request) {
 void Fanotify::HandleCode(const RequestPtr& request) { Answer(*request, Measure(*request)); }
 
 // An open does not say what it is for: of what can be mapped or loaded, it is taken for that too.
-void Fanotify::Look(Request& request, std::string path) const {
+void Fanotify::Look(FanotifyRequest& request, std::string path) const {
   const int fd = request.file.get();
+  const bool exec = request.exec();
   const ElfKind elf = ElfKindOf(fd);
   std::vector<Hook> hooks;
-  if ((request.mask & FAN_OPEN_EXEC_PERM) != 0) {
+  if (exec) {
     hooks = {{Func::kBprmCheck, kMayExec}, {Func::kMmapCheck, kMayExec}};
   } else {
     hooks = {{Func::kFileCheck, kMayRead}};
@@ -340,10 +295,18 @@ void Fanotify::Look(Request& request, std::string path) const {
   }
   // The command line is not asked for: reading it can wait for the task's own memory, for ever.
   Opener opener{.marks_only = true, .path_holds = true};
-  const bool exec = (request.mask & FAN_OPEN_EXEC_PERM) != 0;
   if (!exec && rules_.NeedsOpener()) opener.program = InterpreterOfTask(request.tid);
-  request.use =
-      rules_.Look(fd, std::move(path), request.tid, std::move(hooks), elf, exec ? nullptr : &opener);
+  Task task{.tid = request.tid};
+  if (rules_.policy().DependsOnTask()) {
+    const ThreadStatus& who = request.Who();
+    task = {.tid = request.tid,
+            .uid = who.uid,
+            .euid = who.euid,
+            .gid = who.gid,
+            .egid = who.egid,
+            .cgroup = who.cgroup};
+  }
+  request.use = rules_.Look(fd, std::move(path), task, std::move(hooks), elf, exec ? nullptr : &opener);
 }
 
 void Fanotify::HandleData(const RequestPtr& request) {
@@ -353,8 +316,7 @@ void Fanotify::HandleData(const RequestPtr& request) {
     Look(*request, request->use.path);
     const bool became_code = request->use.ruling.any();
     // To be executed is another question, which this answer is not for.
-    const bool lasting =
-        !became_code && rules_.Lasting(request->use) && (request->mask & FAN_OPEN_EXEC_PERM) == 0;
+    const bool lasting = !became_code && rules_.Lasting(request->use) && !request->exec();
     const Result<> marked = lasting ? IgnoreUntilModified(group_.get(), fd, false) : Result<>{};
     if (!marked || !StillHeld(fd)) Forget(group_.get(), fd);
     Release(fd);
@@ -364,21 +326,23 @@ void Fanotify::HandleData(const RequestPtr& request) {
     }
   }
   Answer(*request, true);
-  const std::lock_guard lock(mutex_);
-  ++stats_.not_code;
+  tasks_.Count([](EngineStats& stats) { ++stats.not_code; });
 }
 
-bool Fanotify::Measure(Request& request) {
+// Its own opener may be the writer, which sees nothing of what is there: a compiler's output, not a load.
+bool Fanotify::IsOwnOutput(const FanotifyRequest& request, FileState state) const {
+  if (state != FileState::kWriters || request.exec()) return false;
+  const std::optional<int> how = OpenFlagsOf(request.tid);
+  if (!how) return false;
+  const int access = *how & O_ACCMODE;
+  return access == O_WRONLY || (access == O_RDWR && ((*how & O_TRUNC) != 0 || request.size == 0));
+}
+
+bool Fanotify::Measure(FanotifyRequest& request) {
   const int fd = request.file.get();
-  const bool exec = (request.mask & FAN_OPEN_EXEC_PERM) != 0;
   const FileState state = Hold(fd);
-  // Its own opener may be the writer, who sees nothing of what is there: a compiler's output, not a load.
-  const std::optional<int> how =
-      state == FileState::kWriters && !exec ? OpenFlagsOf(request.tid) : std::nullopt;
-  const bool both = how && (*how & O_ACCMODE) == O_RDWR;
-  if (how && ((*how & O_ACCMODE) == O_WRONLY || (both && ((*how & O_TRUNC) != 0 || request.size == 0)))) {
-    const std::lock_guard lock(mutex_);
-    ++stats_.not_code;
+  if (IsOwnOutput(request, state)) {
+    tasks_.Count([](EngineStats& stats) { ++stats.not_code; });
     return true;
   }
   // Where no lease tells of a writer, its writes do.
@@ -388,67 +352,64 @@ bool Fanotify::Measure(Request& request) {
   std::uint64_t bytes = 0;
   const Result<Digest> digest = HashFd(fd, recorder_.options().list_bank, &bytes, &request.late);
   const bool writers = state == FileState::kWriters || (state == FileState::kHeld && !StillHeld(fd));
-  {
-    const std::lock_guard lock(mutex_);
-    stats_.bytes_hashed += bytes;
-  }
+  tasks_.Count([bytes](EngineStats& stats) { stats.bytes_hashed += bytes; });
   bool allowed = true;
-  // Given up: that it is unanswered is said elsewhere.
-  if ((digest || !request.late) && uses_.Enter()) {
+  // Given up: the violation `unanswered` says so.
+  if ((digest || !request.late) && tasks_.uses().Enter()) {
     allowed = Settle(request, digest, state, writers);
-    uses_.Leave();
+    tasks_.uses().Leave();
   }
   if (state == FileState::kHeld) Release(fd);
   return allowed;
 }
 
-// What was found is recorded, and the file becomes clean if nobody can have altered it.
-bool Fanotify::Settle(Request& request, const Result<Digest>& digest, FileState state, bool writers) {
-  Use& use = request.use;
-  const std::string& path = use.path;
+Result<Recorded> Fanotify::Record(const FanotifyRequest& request, const Result<Digest>& digest, bool writers,
+                                  const Context& context) {
+  const Use& use = request.use;
+  if (!use.ruling.measure) return Recorded{};  // it was looked at for another reason
+  if (!digest) return recorder_.RecordViolation(Violation::kUnmeasurable, use.path, context);
+  if (writers) ASSAY_TRY(recorder_.RecordViolation(Violation::kOpenWriters, use.path, context));
+  return recorder_.Record({*digest, use.path, context, use.ruling.cgroup});
+}
+
+// The file becomes clean if nobody can have altered it. False: a writer waits that came since.
+bool Fanotify::MarkClean(const FanotifyRequest& request, bool lasting) {
   const int fd = request.file.get();
-  const Context context = ContextOf(request.tid, request.hook());
+  const Result<> marked =
+      lasting ? IgnoreUntilModified(group_.get(), fd, true) : TellChanges(group_.get(), fd);
+  // A writer who came since has waited until now; one who comes later meets the mark.
+  const bool broken = !StillHeld(fd);
+  if (!marked || broken) AskAgain(group_.get(), fd);
+  if (!marked) log::Warn("{}: {}", request.use.path, marked.error().Message());
+  return !broken;
+}
+
+bool Fanotify::Settle(FanotifyRequest& request, const Result<Digest>& digest, FileState state, bool writers) {
+  Use& use = request.use;
+  const Context context = ContextOf(request.Who(), request.hook());
   const bool allowed = rules_.Settle(use, digest && !writers ? &*digest : nullptr, context);
-  Result<Recorded> recorded = Recorded{};
-  const auto record_writers = [&] {
-    recorded = recorder_.RecordViolation(Violation::kOpenWriters, path, context);
-  };
-  if (!use.ruling.measure) {
-    // Looked at for another reason.
-  } else if (!digest) {
-    log::Warn("measuring {}: {}", path, digest.error().Message());
-    recorded = recorder_.RecordViolation(Violation::kUnmeasurable, path, context);
-  } else {
-    if (writers) record_writers();
-    if (recorded) recorded = recorder_.Record({*digest, path, context, use.ruling.cgroup});
-  }
+  Result<Recorded> recorded = Record(request, digest, writers, context);
   if (recorded && digest && state == FileState::kHeld) {
-    const bool lasting = !writers && rules_.Lasting(use);
-    const Result<> marked =
-        lasting ? IgnoreUntilModified(group_.get(), fd, true) : TellChanges(group_.get(), fd);
-    if (!marked) log::Warn("{}: {}", path, marked.error().Message());
-    // A writer who came since has waited until now; one who comes later meets the mark.
-    const bool broken = !StillHeld(fd);
-    if (!marked || broken) AskAgain(group_.get(), fd);
-    if (broken && !writers && use.ruling.measure) {
+    const bool whole = MarkClean(request, !writers && rules_.Lasting(use));
+    if (!whole && !writers && use.ruling.measure) {
       writers = true;
-      record_writers();
+      recorded = recorder_.RecordViolation(Violation::kOpenWriters, use.path, context);
     }
   }
-  {
-    const std::lock_guard lock(mutex_);
+  tasks_.Count([&](EngineStats& stats) {
     if (!recorded)
-      ++stats_.errors;
+      ++stats.errors;
     else if (!use.ruling.measure)
-      ++stats_.not_code;
+      ++stats.not_code;
     else if (!digest || writers)
-      ++stats_.violations;
+      ++stats.violations;
     else
-      ++(recorded->is_new ? stats_.measured : stats_.clean);
-  }
+      ++(recorded->is_new ? stats.measured : stats.clean);
+  });
+  if (use.ruling.measure && !digest) log::Warn("measuring {}: {}", use.path, digest.error().Message());
   if (recorded) return allowed;
-  log::Error("{} is not recorded: {}", path, recorded.error().Message());
-  return options_.expiry == Expiry::kAllow && allowed;
+  log::Error("{} is not recorded: {}", use.path, recorded.error().Message());
+  return limits_.expiry == Expiry::kAllow && allowed;
 }
 
 // A measured file was written to. It is measured again at its next use; where it is in use right now, what
@@ -458,168 +419,76 @@ void Fanotify::HandleChange(const RequestPtr& request) {
   const std::optional<FileId> id = IdOf(request->file.get());
   if (!id) return;
   request->served = served_.Has(request->file.get(), id->first, request->tid);
-  bool full = false;
+  tasks_.Progressed();
   {
-    const std::lock_guard lock(mutex_);
-    progress_ = Clock::now();
-    full = changing_.size() >= kMaxChanging;
-    if (!full && changing_.insert(*id).second) Push(changed_, 0, &Fanotify::LookForUse, request);
+    const MutexLock lock(mutex_);
+    if (changing_.size() < kMaxChanging) {
+      if (!changing_.insert(*id).second) return;
+      changed_->Push(0, [self = shared_from_this(), request](bool dropped) {
+        if (!dropped) self->LookForUse(request);
+      });
+      return;
+    }
   }
-  if (full) RecordChange(*request);  // not looked into: as if it were in use
+  RecordChange(*request);  // not looked into: as if it were in use
 }
 
-// In a thread of its own: it reads all of /proc, and nobody waits for it.
+// In a thread of its own: it reads all of /proc, and no task waits for it.
 void Fanotify::LookForUse(const RequestPtr& request) {
   const std::optional<FileId> id = IdOf(request->file.get());
   if (!id) return;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     changing_.erase(*id);
   }
   if (IsMappedExecutable(id->first, id->second)) RecordChange(*request);
 }
 
-void Fanotify::RecordChange(const Request& request) {
-  if (!uses_.Enter()) return;
+void Fanotify::RecordChange(const FanotifyRequest& request) {
+  if (!tasks_.uses().Enter()) return;
   const Result<std::string> path = NameOfFd(request.file.get());
   const auto recorded =
-      recorder_.RecordViolation(Violation::kToMToU, path ? *path : "", ContextOf(request.tid, "write"));
-  uses_.Leave();
+      recorder_.RecordViolation(Violation::kToMToU, path ? *path : "", ContextOf(request.Who(), "write"));
+  tasks_.uses().Leave();
+  tasks_.Count([](EngineStats& stats) { ++stats.violations; });
   if (!recorded) log::Error("{}", recorded.error().Message());
-  const std::lock_guard lock(mutex_);
-  ++stats_.violations;
-}
-
-// Takes out those that have an answer, and those that waited for longer than `deadline`. False: none is left.
-bool Fanotify::Prune(std::vector<RequestPtr>* expired, std::chrono::milliseconds deadline) {
-  const auto now = Clock::now();
-  const std::lock_guard lock(mutex_);
-  held_.remove_if([&](const std::weak_ptr<Request>& weak) {
-    const RequestPtr request = weak.lock();
-    if (!request || request->answered) return true;
-    if (expired == nullptr || now - request->since < deadline) return false;
-    request->answered = true;
-    request->late = true;
-    ++stats_.expired;
-    given_up_.push_back(request);
-    expired->push_back(request);
-    return true;
-  });
-  given_up_.remove_if([](const std::weak_ptr<Request>& weak) { return weak.expired(); });
-  return !held_.empty();
-}
-
-std::set<dev_t> Fanotify::DevicesOfHanging() const {
-  std::set<dev_t> devices;
-  const std::lock_guard lock(mutex_);
-  for (const std::weak_ptr<Request>& weak : given_up_)
-    if (const RequestPtr request = weak.lock()) devices.insert(request->device);
-  return devices;
-}
-
-// Its hash ends at the next block. Allowed only after the list says that it was not measured.
-void Fanotify::LetGo(const RequestPtr& request) {
-  const int fd = request->file.get();
-  const std::optional<struct statx> st = StatOf(fd);
-  if (st && !S_ISREG(st->stx_mode)) {
-    Respond(fd, true);
-    return;
-  }
-  std::string path = NameOf(fd);
-  if (options_.expiry == Expiry::kRefuse || request->must_be_known) {
-    Respond(fd, false);
-    log::Error("fanotify: refused, since it could not be measured in time: {}", path);
-    return;
-  }
-  log::Error("fanotify: not measured in time: {}", path);
-  late_.Push({.path = std::move(path),
-              .context = [request] { return ContextOf(request->tid, request->hook()); },
-              .answer = [this, request] { Respond(request->file.get(), true); }});
-}
-
-void Fanotify::Expire(std::chrono::milliseconds deadline) {
-  std::vector<RequestPtr> late;
-  const bool waiting = Prune(&late, deadline);
-  {
-    const std::lock_guard lock(mutex_);
-    const bool stalled = waiting && Clock::now() - progress_ > kStalled;
-    if (stalled && !stalled_) ++stats_.stalls;
-    stalled_ = stalled;
-  }
-  for (const RequestPtr& request : late) LetGo(request);
-}
-
-void Fanotify::WatchLoop() {
-  while (true) {
-    pollfd wait{stop_event_.get(), POLLIN, 0};
-    if (poll(&wait, 1, static_cast<int>(kWatchdog.count())) > 0) return;
-    Expire(options_.deadline);
-    late_.Tick();
-    for (Lane* lane : {&small_, &large_, &changed_, closing_.get()}) lane->Tick();
-  }
 }
 
 EngineStats Fanotify::Stats() const {
-  const std::lock_guard lock(mutex_);
-  EngineStats stats = stats_;
+  EngineStats stats = tasks_.Stats();
   stats.refused = rules_.refused();
-  stats.queue_depth = small_.Waiting() + large_.Waiting() + changed_.Waiting();
-  stats.unrecorded = late_.Unrecorded();
+  stats.untold = notices_->Dropped();
   return stats;
 }
 
 Result<> Fanotify::Health() const {
-  const std::lock_guard lock(mutex_);
-  if (!failure_.empty()) return Fail(StateError("engine.mount", failure_));
-  if (stopping_) return Fail(StateError("engine.stopped", "the engine is stopped"));
-  if (stalled_) return Fail(StateError("engine.stalled", "no held task was answered for some seconds"));
-  return HealthOf(late_);
+  {
+    const MutexLock lock(mutex_);
+    if (!failure_.empty()) return Fail(StateError("engine.mount", failure_));
+  }
+  return tasks_.Health();
 }
 
 // Nothing new is held, what is held is measured for a while, then let go. A thread that hangs in a file
 // system is given up at last.
 void Fanotify::Stop() {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (stopped_) return;
     stopped_ = true;
-    stopping_ = true;
   }
   watch_.reset();
   if (group_) {
     for (const unsigned kind : {0U, unsigned{FAN_MARK_MOUNT}, unsigned{FAN_MARK_FILESYSTEM}})
       static_cast<void>(fanotify_mark(group_.get(), FAN_MARK_FLUSH | kind, 0, AT_FDCWD, nullptr));
   }
-  const auto signal = [](const UniqueFd& event) {
-    const std::uint64_t one = 1;
-    if (event && write(event.get(), &one, sizeof(one)) != sizeof(one))
-      log::Error("{}", OsError("write", "eventfd", errno).Message());
-  };
-  signal(drain_event_);
-  if (reader_.joinable()) reader_.join();
-  const auto until = Clock::now() + kDrain;
-  while (Prune(nullptr, {}) && Clock::now() < until)
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  signal(stop_event_);
-  if (watchdog_.joinable()) watchdog_.join();
-  std::vector<RequestPtr> left;
-  Prune(&left, std::chrono::milliseconds(0));
-  for (const RequestPtr& request : left) LetGo(request);
-  left.clear();
-  late_.Stop();
-  uses_.Close();
-  const auto unblock = [this] {
-    for (const dev_t device : DevicesOfHanging()) {
-      if (const Result<> r = AbortFuse(device); r)
-        log::Error("a file system's server did not answer: its connection is ended, so that we can end");
-      else
-        log::Error("a file system does not answer: {}", r.error().Message());
-    }
-  };
-  for (Lane* lane : {&small_, &large_, &changed_, closing_.get()}) {
-    if (!lane->Stop(kStopPatience, unblock))
-      log::Error("fanotify: threads hang in file systems and are left behind");
-  }
+  const std::uint64_t one = 1;
+  if (drain_event_ && write(drain_event_.get(), &one, sizeof(one)) != sizeof(one))
+    log::Error("{}", OsError("write", "eventfd", errno).Message());
+  readers_->WaitIdle(kReadPatience);  // what the kernel holds already is in our hands then
+  tasks_.LetGoOfAll(kDrain);
+  notices_->Stop(kTellPatience);
+  tasks_.StopLanes();
   group_.Reset();  // the kernel allows what is still waiting
 }
 
@@ -640,9 +509,10 @@ Result<> ProbeFanotify() {
   return {};
 }
 
-Result<std::unique_ptr<Engine>> StartFanotify(const EngineOptions& options, Recorder& recorder) {
+Result<std::unique_ptr<Engine>> StartFanotify(const FanotifyOptions& options, const RulesOptions& rules,
+                                              const HeldLimits& limits, Recorder& recorder) {
   ASSAY_TRY(ProbeFanotify());
-  auto engine = std::make_shared<Fanotify>(options, recorder);
+  auto engine = std::make_shared<Fanotify>(options, rules, limits, recorder);
   auto handle = std::make_unique<EngineHandle>(engine);
   ASSAY_TRY(engine->Start());
   return std::unique_ptr<Engine>(std::move(handle));

@@ -1,18 +1,28 @@
-// The fanotify engine: permission events of the kernel's fanotify hold the task that loads code.
+// The fanotify engine: permission events on mounts hold the task that opens a file.
 //
-//   ASSAY_ASSIGN(std::unique_ptr<Engine> engine, StartFanotify(options, recorder));
+//   FanotifyOptions options{.mounts = {"/"}, .filesystems = true};
+//   ASSAY_ASSIGN(std::unique_ptr<Engine> engine, StartFanotify(options, rules, limits, recorder));
 //
-// Contract: measure/engine/engine.h.
+// Contract: that of engine.h. ProbeFanotify() tries whether it can run here: StateError "engine.fanotify-..."
+// says what is missing.
 #pragma once
 
 #include <memory>
+#include <string>
+#include <vector>
 
+#include "base/result.h"
 #include "measure/engine/engine.h"
 
 namespace assay::measure {
 
-// Whether the fanotify engine can run here, by trying: StateError "engine.fanotify-..." says what is missing.
+struct FanotifyOptions {
+  std::vector<std::string> mounts;  // mount points to mark, as seen in the present mount namespace
+  bool filesystems = false;         // mark their whole file systems: also as other mount namespaces see them
+};
+
 Result<> ProbeFanotify();
-Result<std::unique_ptr<Engine>> StartFanotify(const EngineOptions& options, Recorder& recorder);
+Result<std::unique_ptr<Engine>> StartFanotify(const FanotifyOptions& options, const RulesOptions& rules,
+                                              const HeldLimits& limits, Recorder& recorder);
 
 }  // namespace assay::measure

@@ -81,7 +81,7 @@ class FanotifyTest : public ::testing::Test {
     std::filesystem::remove_all(dir_);
   }
   void Start() {
-    auto engine = StartFanotify(options_, *recorder_);
+    auto engine = StartFanotify(options_, rules_, limits_, *recorder_);
     ASSERT_TRUE(engine) << engine.error().Message();
     engine_ = std::move(*engine);
   }
@@ -126,7 +126,9 @@ class FanotifyTest : public ::testing::Test {
   std::unique_ptr<tpm::Tpm> tpm_;
   std::atomic<bool> hold_ = false;  // the recorder waits while it is set
   std::unique_ptr<Recorder> recorder_;
-  EngineOptions options_;
+  FanotifyOptions options_;
+  RulesOptions rules_;
+  HeldLimits limits_;
   std::unique_ptr<Engine> engine_;
   std::size_t seen_ = 0;
 };
@@ -171,7 +173,7 @@ TEST_F(FanotifyTest, ModulesAreCodeAndObjectFilesAreNot) {
 }
 
 TEST_F(FanotifyTest, AlteredFilesAreMeasuredAgain) {
-  options_.workers = 1;
+  limits_.workers = 1;
   const std::string script = File("script", "#!/bin/sh\nexit 3\n");
   Start();
   InChild([&] { return OpenAndClose(script); });
@@ -253,7 +255,7 @@ TEST_F(FanotifyTest, AWriterThatComesMeanwhileIsTold) {
 
 TEST_F(FanotifyTest, AWriterThatComesWhileItIsHashedIsTold) {
   const std::string giant = Giant("giant.py", off_t{2} << 30);
-  options_.deadline = std::chrono::minutes(10);
+  limits_.deadline = std::chrono::minutes(10);
   Start();
   const pid_t reader = fork();
   if (reader == 0) _exit(OpenAndClose(giant));
@@ -287,7 +289,7 @@ TEST_F(FanotifyTest, APathThatIsTooLongToTellIsMeasured) {
 }
 
 TEST_F(FanotifyTest, WrittenWhileMappedIsToMToU) {
-  options_.workers = 1;
+  limits_.workers = 1;
   std::filesystem::copy_file("/bin/true", fs_ + "/lib");
   Start();
   int ready[2], go[2];
@@ -335,7 +337,7 @@ TEST_F(FanotifyTest, FifosRemovedFilesAndSparseGiants) {
   ASSERT_EQ(mkfifo(fifo.c_str(), 0666), 0);
   const std::string giant = File("giant", "#!/bin/sh\n");
   ASSERT_EQ(truncate(giant.c_str(), off_t{10} << 30), 0);
-  options_.deadline = std::chrono::minutes(10);  // the giant's hash takes what the machine takes
+  limits_.deadline = std::chrono::minutes(10);  // the giant's hash takes what the machine takes
   const std::string removed = File("removed", "#!/bin/sh\n" + std::string(16 << 20, 'x'));
   Start();
   EXPECT_EQ(InChild([&] { return OpenAndClose(fifo, O_RDONLY | O_NONBLOCK); }), 0);
@@ -362,8 +364,8 @@ TEST_F(FanotifyTest, FifosRemovedFilesAndSparseGiants) {
 }
 
 TEST_F(FanotifyTest, WhatIsNotMeasuredInTimeIsRefused) {
-  options_.deadline = std::chrono::milliseconds(300);
-  options_.expiry = Expiry::kRefuse;
+  limits_.deadline = std::chrono::milliseconds(300);
+  limits_.expiry = Expiry::kRefuse;
   const std::string script = File("script", "#!/bin/sh\n"), giant = Giant("giant.py", off_t{1} << 43);
   Start();
   EXPECT_EQ(InChild([&] { return OpenAndClose(giant); }), EPERM);
@@ -378,7 +380,7 @@ TEST_F(FanotifyTest, WhatIsNotMeasuredInTimeIsRefused) {
 
 // The list says so before the task goes on, and nobody hashes on.
 TEST_F(FanotifyTest, WhatIsNotMeasuredInTimeIsInTheListBeforeItRuns) {
-  options_.deadline = std::chrono::milliseconds(300);
+  limits_.deadline = std::chrono::milliseconds(300);
   const std::string giant = Giant("giant.py", off_t{1} << 43);
   Start();
   EXPECT_EQ(InChild([&] { return OpenAndClose(giant); }), 0);
@@ -395,8 +397,8 @@ TEST_F(FanotifyTest, WhatIsNotMeasuredInTimeIsInTheListBeforeItRuns) {
 
 // Only a recorder that is slow itself lets a task go on first: that is counted, an error, and made good.
 TEST_F(FanotifyTest, ASlowRecorderHangsNobodyAndIsMadeGood) {
-  options_.deadline = std::chrono::milliseconds(300);
-  options_.record_grace = std::chrono::milliseconds(300);
+  limits_.deadline = std::chrono::milliseconds(300);
+  limits_.record_grace = std::chrono::milliseconds(300);
   const std::string script = File("script", "#!/bin/sh\n");
   Start();
   hold_ = true;
@@ -413,9 +415,9 @@ TEST_F(FanotifyTest, ASlowRecorderHangsNobodyAndIsMadeGood) {
 }
 
 TEST_F(FanotifyTest, AnEnforcedRuleIsNotOutwaited) {
-  options_.deadline = std::chrono::milliseconds(300);
-  options_.appraise = Appraise::kEnforce;
-  options_.policy = std::make_shared<const Policy>(
+  limits_.deadline = std::chrono::milliseconds(300);
+  rules_.appraise = Appraise::kEnforce;
+  rules_.policy = std::make_shared<const Policy>(
       *Policy::Parse("measure func=FILE_CHECK mask=MAY_READ\nappraise func=FILE_CHECK mask=MAY_READ\n"));
   const std::string giant = Giant("giant.py", off_t{1} << 43);
   Start();
@@ -518,7 +520,7 @@ TEST_P(RaceTest, NeverCleanWithAStaleDigest) {
   const int tries = 10'000;
 #endif
   // So that an event that comes last was handled last.
-  if (GetParam() == Way::kSharedMapping) options_.workers = 1;
+  if (GetParam() == Way::kSharedMapping) limits_.workers = 1;
   const std::string path = File("script", Content(0));
   const std::string link = fs_ + "/link";
   ASSERT_EQ(::link(path.c_str(), link.c_str()), 0);

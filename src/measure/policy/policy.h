@@ -2,7 +2,7 @@
 // conditions more.
 //
 //   ASSAY_ASSIGN(Policy policy, Policy::Parse("measure func=BPRM_CHECK\nappraise fowner=0\n"));
-//   Facts facts = GatherFacts(fd, path, tid, policy.needs());
+//   Facts facts = GatherFacts(fd, path, task, policy.needs());
 //   Ruling r = policy.Rule(Func::kBprmCheck, kMayExec, facts);
 //
 // Contract: as in the kernel, the first rule of each kind (measure, appraise, audit) that matches decides it,
@@ -138,9 +138,18 @@ class Policy {
 // Built-in policies by name, joined by "|" as the kernel's ima_policy=, or a file by its absolute path.
 Result<std::shared_ptr<const Policy>> FindPolicy(const std::string& name);
 
+// The thread that uses a file, as the engine knows it. Nothing is asked of /proc here: a thread that waits
+// for us may hold locks that a file of its folder needs.
+struct Task {
+  pid_t tid = 0;
+  std::optional<uid_t> uid{}, euid{};
+  std::optional<gid_t> gid{}, egid{};
+  std::optional<std::string> cgroup{};
+};
+
 // What can be told of an open file and of the thread that uses it. `known` and `interpreted` are the caller's
 // to fill in, and `code` where the caller knows better.
-Facts GatherFacts(int fd, const std::string& path, pid_t tid, std::uint32_t needs);
+Facts GatherFacts(int fd, const std::string& path, const Task& task, std::uint32_t needs);
 
 // A glob over a whole path: `?` and `*` within a name, `**` over names, `\` takes the next as it is.
 bool GlobMatches(std::string_view glob, std::string_view path);

@@ -4,6 +4,7 @@
 #include <sys/sysmacros.h>
 
 #include <array>
+#include <charconv>
 #include <optional>
 #include <string>
 
@@ -16,22 +17,27 @@ namespace {
 constexpr std::size_t kMaxMountInfo = std::size_t{16} << 20;
 constexpr std::size_t kMaxKnown = 4096;
 
-std::optional<std::string> TypeIn(const std::string& mountinfo, std::uint64_t mount) {
+std::optional<Mount> MountIn(const std::string& mountinfo, std::uint64_t number) {
   const Result<Bytes> text = ReadFile(mountinfo, kMaxMountInfo);
   if (!text) return std::nullopt;
   const Result<std::vector<Mount>> mounts = ParseMountInfo(AsText(*text));
   if (!mounts) return std::nullopt;
   for (const Mount& m : *mounts)
-    if (m.id == mount) return m.type;
+    if (m.id == number) return m;
   return std::nullopt;
 }
 
-// As our mount namespace or the task's names it.
+// As our mount namespace or the task's has it.
+std::optional<Mount> FindMount(std::uint64_t number, pid_t tid) {
+  std::optional<Mount> mount = MountIn("/proc/thread-self/mountinfo", number);
+  return mount ? mount : MountIn("/proc/" + std::to_string(tid) + "/mountinfo", number);
+}
+
 std::optional<std::string> TypeOf(int fd, pid_t tid) {
   const Result<FdInfo> info = FdInfoOf("/proc/self", std::to_string(fd));
   if (!info) return std::nullopt;
-  std::optional<std::string> type = TypeIn("/proc/thread-self/mountinfo", info->mount);
-  return type ? type : TypeIn("/proc/" + std::to_string(tid) + "/mountinfo", info->mount);
+  const std::optional<Mount> mount = FindMount(info->mount, tid);
+  return mount ? std::optional<std::string>(mount->type) : std::nullopt;
 }
 
 }  // namespace
@@ -60,6 +66,18 @@ bool ServedFiles::Has(int fd, dev_t device, pid_t tid) {
 void ServedFiles::Forget() {
   const std::lock_guard lock(mutex_);
   known_.clear();
+}
+
+std::optional<dev_t> DeviceOfMount(std::uint64_t mount, pid_t tid) {
+  const std::optional<Mount> found = FindMount(mount, tid);
+  if (!found) return std::nullopt;
+  const std::string& text = found->device;  // "8:1"
+  const char* const end = text.data() + text.size();
+  unsigned major_number = 0, minor_number = 0;
+  const auto [colon, error] = std::from_chars(text.data(), end, major_number);
+  if (error != std::errc() || colon == end || *colon != ':') return std::nullopt;
+  if (std::from_chars(colon + 1, end, minor_number).ptr != end) return std::nullopt;
+  return makedev(major_number, minor_number);
 }
 
 // Mounted nowhere: killed meanwhile, we leave no mount behind.

@@ -11,8 +11,10 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string_view>
 
 #include "base/fd.h"
@@ -31,6 +33,10 @@ class ServedFiles {
   std::mutex mutex_;
   std::map<dev_t, bool> known_;
 };
+
+// The device of a mount, by the mount's number in our mount namespace or in that of a task. Asks no file
+// system.
+std::optional<dev_t> DeviceOfMount(std::uint64_t mount, pid_t tid);
 
 // Writing to it ends the FUSE connection of the file system on this device. Source: fuse.rst, "Control
 // filesystem".
