@@ -652,7 +652,8 @@ std::string Daemon::Impl::Status() const {
                             {"errors", e.errors},         {"queue_depth", e.queue_depth},
                             {"stalls", e.stalls},         {"bytes_hashed", e.bytes_hashed},
                             {"refused", e.refused},       {"unrecorded", e.unrecorded},
-                            {"untold", e.untold}};
+                            {"untold", e.untold},         {"held", e.held},
+                            {"hanging", e.hanging}};
     j["engine"]["stats"]["unasked"] = e.unasked;
     j["engine"]["stats"]["lost"] = e.lost;
     j["engine"]["appraise"] = AppraiseName(config.engine.rules.appraise);

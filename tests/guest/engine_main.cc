@@ -46,6 +46,8 @@ void PrintState(const measure::Engine& engine, const measure::Recorder& recorder
                             {"bytes_hashed", s.bytes_hashed},
                             {"unasked", s.unasked},
                             {"lost", s.lost},
+                            {"held", s.held},
+                            {"hanging", s.hanging},
                             {"records", r.count},
                             {"list_violations", r.violations},
                             {"degraded", r.degraded_reason}};

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "measure/engine/last_means.h"
 #include "measure/system/served.h"
 
 namespace assay::measure {
@@ -13,14 +14,15 @@ namespace {
 constexpr auto kWatchdog = std::chrono::milliseconds(100);
 constexpr auto kStalled = std::chrono::seconds(5);
 constexpr auto kStopPatience = std::chrono::seconds(1);  // with each lane's threads
+constexpr auto kHangs = std::chrono::milliseconds(500);  // what takes longer may never end
 constexpr auto kServedIdle = std::chrono::minutes(1);    // a served file system's lane is kept that long
 constexpr std::size_t kMaxServed = 64;                   // lanes; further file systems share them
 
 }  // namespace
 
-HeldTasks::HeldTasks(HeldOptions options, Recorder& recorder)
+HeldTasks::HeldTasks(HeldOptions options, MeasurementSink& sink)
     : options_(std::move(options)),
-      late_(recorder, options_.limits.record_grace),
+      late_(sink, options_.limits.record_grace),
       quick_({.workers = options_.limits.workers, .share = options_.quick_share}),
       slow_({.workers = options_.limits.workers}) {}
 
@@ -69,7 +71,16 @@ void HeldTasks::Push(WorkKind kind, uid_t uid, const HeldTaskPtr& task, std::fun
 
 void HeldTasks::PushServed(std::uint64_t key, uid_t uid, const HeldTaskPtr& task,
                            std::function<void()> work) {
-  LaneOf(key)->Push(uid, JobOf(task, std::move(work)));
+  LaneOf(key)->Push(uid, JobOf(task, [this, task, work = std::move(work)] {
+                      std::list<Working>::iterator at;
+                      {
+                        const MutexLock lock(mutex_);
+                        at = working_.insert(working_.end(), {task, Clock::now()});
+                      }
+                      work();
+                      const MutexLock lock(mutex_);
+                      working_.erase(at);
+                    }));
 }
 
 std::shared_ptr<Lane> HeldTasks::AddLane(LaneOptions options) {
@@ -101,7 +112,7 @@ void HeldTasks::TickLanes() {
   quick_.Tick();
   slow_.Tick();
   for (const std::shared_ptr<Lane>& lane : OtherLanes()) lane->Tick();
-  // A lane that nobody is about to push to, since it is in no other hands.
+  // A lane to which no thread is about to push, since none else holds it.
   std::vector<std::shared_ptr<Lane>> unused;
   {
     const MutexLock lock(lanes_mutex_);
@@ -113,6 +124,20 @@ void HeldTasks::TickLanes() {
       return idle;
     });
   }
+  for (const std::shared_ptr<Lane>& lane : unused) lane->Stop(kStopPatience);
+}
+
+void HeldTasks::NameLastMeans() {
+  std::vector<HeldTaskPtr> hanging;
+  {
+    const MutexLock lock(mutex_);
+    for (const Working& working : working_)
+      if (Clock::now() - working.since > kHangs) hanging.push_back(working.task);
+  }
+  std::set<dev_t> devices;
+  for (const HeldTaskPtr& task : hanging)
+    if (const dev_t device = task->Device(); device != 0) devices.insert(device);
+  EndAtDeath(this, std::move(devices));
 }
 
 // Takes out the tasks that have an answer, and those that waited for longer than `deadline`. False: none is
@@ -175,6 +200,7 @@ void HeldTasks::Watch() {
     Expire();
     late_.Tick();
     TickLanes();
+    NameLastMeans();
     if (tick_) tick_();
   }
 }
@@ -187,6 +213,10 @@ EngineStats HeldTasks::Stats() const {
   EngineStats stats = stats_;
   stats.queue_depth = waiting;
   stats.unrecorded = unrecorded;
+  for (const std::weak_ptr<HeldTask>& weak : held_) {
+    const HeldTaskPtr task = weak.lock();
+    if (task && !task->answered_) ++stats.held;
+  }
   return stats;
 }
 
@@ -244,7 +274,9 @@ void HeldTasks::StopLanes() {
   const std::vector<std::shared_ptr<Lane>> others = OtherLanes();
   std::vector<Lane*> lanes{&quick_, &slow_};
   for (const std::shared_ptr<Lane>& lane : others) lanes.push_back(lane.get());
-  if (!Lane::StopAll(lanes, kStopPatience, [this] { Unblock(); }))
+  if (Lane::StopAll(lanes, kStopPatience, [this] { Unblock(); }))
+    EndAtDeath(this, {});
+  else
     log::Error("{}: threads hang in file systems and are left behind", options_.engine);
 }
 

@@ -1,18 +1,22 @@
 // Internal: the tasks that the kernel holds for an engine, from the moment they are held to their one answer.
 // Both engines use it; an engine says how an event is read, how its file is opened, and how it is answered.
 //
-//   class MyTask : public HeldTask { ... };          // how this engine answers, and what it knows of the
-//   task HeldTasks tasks({.engine = "lsm", .limits = limits}, recorder); tasks.Start([this] { Beat(); }); //
-//   the watchdog calls it ten times a second tasks.Take(task); tasks.Push(WorkKind::kQuick, uid, task, [=] {
-//   if (tasks.Claim(*task)) task->Answer(...); }); tasks.Stop(std::chrono::seconds(2));             // nobody
-//   is held any more when it returns
+//   class MyTask : public HeldTask { ... };  // how this engine answers, and what it knows of the task
+//   HeldTasks tasks({.engine = "lsm", .limits = limits}, sink);
+//   tasks.Start([this] { Beat(); });  // the watchdog calls it ten times a second
+//   tasks.Take(task);
+//   tasks.Push(WorkKind::kQuick, uid, task, [=, this] { Measure(*task); });  // and there:
+//   if (tasks.Claim(*task)) task->Answer(digest);
+//   tasks.LetGoOfAll(std::chrono::seconds(2));  // no task is held any more when it returns
+//   tasks.StopLanes();
 //
 // Contract: each task is answered once. One that is held for longer than `deadline` is answered by the
 // watchdog: it is refused (by the choice of `expiry`, or because an enforced appraise rule may apply to it),
 // or the list names it as `unanswered` and it goes on (measure/late.h). The watchdog waits for nothing: it
 // takes no lock that is held during a read, a record or a log line. Work goes to lanes (measure/lanes.h):
 // quick work, slow work (large files), and one lane for each file system that another program serves, so that
-// a server that never answers holds up the tasks of its own file system only. Thread-safe.
+// a server that never answers holds up the tasks of its own file system only. What such a server would keep
+// of this process after a kill is taken care of (measure/engine/last_means.h). Thread-safe.
 #pragma once
 
 #include <sys/types.h>
@@ -32,7 +36,7 @@
 #include "measure/engine/engine.h"
 #include "measure/engine/lanes.h"
 #include "measure/engine/late.h"
-#include "measure/record/recorder.h"
+#include "measure/engine/sink.h"
 
 namespace assay::measure {
 
@@ -44,11 +48,11 @@ class HeldTask {
   virtual void Allow() = 0;
   virtual void Refuse() = 0;
   virtual std::string Path() const = 0;       // as the list shall name it
-  virtual Context Describe() const = 0;       // who waits
+  virtual Context Describe() const = 0;       // the task
   virtual bool MustBeNamed() const = 0;       // false: it is no regular file, and goes on without a record
   virtual dev_t Device() const { return 0; }  // of its file; 0: not known yet
 
-  std::atomic<bool> late{false};           // its time is up: nobody waits for its digest any more
+  std::atomic<bool> late{false};           // its time is up: its digest is not waited for any more
   std::atomic<bool> must_be_known{false};  // an appraise rule is enforced for it, or may be
 
  private:
@@ -68,7 +72,7 @@ enum class WorkKind { kQuick, kSlow };
 
 class HeldTasks {
  public:
-  HeldTasks(HeldOptions options, Recorder& recorder);
+  HeldTasks(HeldOptions options, MeasurementSink& sink);
   ~HeldTasks();
   void Start(std::function<void()> tick);
 
@@ -96,15 +100,19 @@ class HeldTasks {
   }
   EngineStats Stats() const;
   Result<> Health() const;  // StateError "engine.stopped", "engine.stalled", "engine.unrecorded"
-  // For a while nobody is expected to hold tasks any more: what is held is measured for up to `drain`, the
+  // The end. The kernel holds no further tasks by then. What is held is measured for up to `drain`, the
   // rest is let go as at the deadline. Threads that hang are freed by ending the connection of their FUSE
   // server; what hangs otherwise is left behind. Two steps, since an engine may have to close its own end in
-  // between: after LetGoOfAll() nobody waits and nothing is recorded. Both are idempotent.
+  // between: after LetGoOfAll() no task waits and nothing is recorded. Both are idempotent.
   void LetGoOfAll(std::chrono::milliseconds drain);
   void StopLanes();
 
  private:
   using Clock = std::chrono::steady_clock;
+  struct Working {
+    HeldTaskPtr task;
+    Clock::time_point since;
+  };
   struct Served {
     std::shared_ptr<Lane> lane;
     Clock::time_point used;
@@ -115,6 +123,7 @@ class HeldTasks {
   void Expire();
   void LetGo(const HeldTaskPtr& task);
   void TickLanes();
+  void NameLastMeans();
   std::shared_ptr<Lane> LaneOf(std::uint64_t key);
   std::vector<std::shared_ptr<Lane>> OtherLanes() const;
   std::set<dev_t> DevicesOfHanging() const;
@@ -130,6 +139,7 @@ class HeldTasks {
   CondVar stop_;
   std::list<std::weak_ptr<HeldTask>> held_ ASSAY_GUARDED_BY(mutex_);      // in order of arrival
   std::list<std::weak_ptr<HeldTask>> given_up_ ASSAY_GUARDED_BY(mutex_);  // a thread may still work on one
+  std::list<Working> working_ ASSAY_GUARDED_BY(mutex_);                   // threads in served file systems
   bool stopping_ ASSAY_GUARDED_BY(mutex_) = false;
   bool let_go_ ASSAY_GUARDED_BY(mutex_) = false;
   bool stalled_ ASSAY_GUARDED_BY(mutex_) = false;

@@ -60,14 +60,14 @@ class Lane {
 unsigned LeftBehind();
 void CountLeftBehind(unsigned threads);
 
-// Entered around each use of what the owner will destroy; closed by the owner, who then waits for who is
-// inside.
+// Entered around each use of what the owner will destroy. The owner closes it, and waits until all users have
+// left. Copies are the same gate.
 class UseGate {
  public:
   bool Enter();  // false: closed
   void Leave();
   void Close();
-  const std::atomic<bool>& closed() const;  // for who is not inside, to end early
+  const std::atomic<bool>& closed() const;  // for a thread that is not inside, to end early
 
  private:
   struct State;

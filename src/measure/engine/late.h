@@ -1,6 +1,6 @@
 // Internal: lets tasks go on whose file is not measured in time, after the list says so.
 //
-//   LateAnswers late(recorder, 5s);
+//   LateAnswers late(sink, 5s);
 //   late.Push({.path = path, .context = [=] { return ContextOf(tid, "exec"); }, .answer = [=] { allow(); }});
 //   late.Tick();   // ten times a second
 //
@@ -18,7 +18,7 @@
 #include <memory>
 #include <string>
 
-#include "measure/record/recorder.h"
+#include "measure/engine/sink.h"
 
 namespace assay::measure {
 
@@ -30,7 +30,7 @@ struct LateTask {
 
 class LateAnswers {
  public:
-  LateAnswers(Recorder& recorder, std::chrono::milliseconds grace);
+  LateAnswers(MeasurementSink& sink, std::chrono::milliseconds grace);
   ~LateAnswers();
   void Push(LateTask task);
   void Tick();

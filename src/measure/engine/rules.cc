@@ -101,7 +101,7 @@ bool Rules::IsNew(const std::string& path, const Digest* digest) {
 }
 
 // What was measured or allowed holds for everybody; a digest that is not in the manifest may be ruled upon
-// otherwise at the next hook, and what was nobody's business, for the next task.
+// otherwise at the next hook, and so may a use that no rule asked about, for the next task.
 bool Rules::Lasting(const Use& use) const {
   if (use.ruling.measure && policy_->RecordsCgroups()) return false;  // another group's use is another record
   if (use.ruling.any())

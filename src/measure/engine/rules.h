@@ -2,8 +2,8 @@
 //
 //   Rules rules(options);
 //   Use use = rules.Look(fd, path, {.tid = tid}, {{Func::kBprmCheck, kMayExec}});
-//   if (!use.ruling.any()) ...                        // nobody's business; lasting() says for how long
-//   const bool allow = rules.Settle(use, digest, context);
+//   if (!use.ruling.any()) ...                        // no rule asks for anything; Lasting() says for how
+//   long const bool allow = rules.Settle(use, digest, context);
 //
 // Contract: Look() rules without the digest, Settle() with it: a rule may ask whether the digest is known.
 // Where the policy has an appraise rule for it and the digest is not in the manifest, Settle() says so in the
@@ -41,7 +41,7 @@ struct Use {
   Reading reading = Reading::kData;  // of an open, where the policy asks for it
 };
 
-// Who opens a file.
+// The task that opens a file.
 struct Opener {
   Interpreter program = Interpreter::kUnknown;
   bool marks_only = false;  // ReadingOfMarks() says what is code, not ReadingOf()

@@ -3,7 +3,11 @@
 //   FanotifyOptions options{.mounts = {"/"}, .filesystems = true};
 //   ASSAY_ASSIGN(std::unique_ptr<Engine> engine, StartFanotify(options, rules, limits, recorder));
 //
-// Contract: that of engine.h. ProbeFanotify() tries whether it can run here: StateError "engine.fanotify-..."
+// Contract: that of measure/engine/engine.h. A mount whose files another program or machine serves (FUSE,
+// network file systems, nbd) is watched by a process of its own, so that a server that never answers stalls
+// its own mount only. Where that process can't be started the engine watches the mount itself, and Health()
+// says so
+// ("engine.mount"). ProbeFanotify() tries whether the engine can run here: StateError "engine.fanotify-..."
 // says what is missing.
 #pragma once
 
@@ -19,10 +23,14 @@ namespace assay::measure {
 struct FanotifyOptions {
   std::vector<std::string> mounts;  // mount points to mark, as seen in the present mount namespace
   bool filesystems = false;         // mark their whole file systems: also as other mount namespaces see them
+  std::string served_program;       // what watches a served mount; empty: assay-served beside this program
 };
 
 Result<> ProbeFanotify();
 Result<std::unique_ptr<Engine>> StartFanotify(const FanotifyOptions& options, const RulesOptions& rules,
                                               const HeldLimits& limits, Recorder& recorder);
+
+// The program that watches served mounts, where the options name none.
+std::string DefaultServedProgram();
 
 }  // namespace assay::measure

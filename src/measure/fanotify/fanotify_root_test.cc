@@ -2,6 +2,7 @@
 // namespace.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -460,6 +461,109 @@ TEST_F(FanotifyTest, AGoneTpmIsTheConfiguredAnswerAndAnError) {
   EXPECT_EQ(InChild([&] { return OpenAndClose(script); }), 0);
   EXPECT_TRUE(recorder_->State().degraded);
   EXPECT_GE(engine_->Stats().errors, 1U);
+}
+
+// An overlay whose layers can't be told by their paths counts as served.
+class ServedTest : public FanotifyTest {
+ protected:
+  void SetUp() override {
+    FanotifyTest::SetUp();
+    point_ = fs_ + "/served";
+    for (const std::string& folder : {point_, dir_ + "/lower", dir_ + "/upper", dir_ + "/work"})
+      std::filesystem::create_directory(folder);
+    char before[4096];
+    ASSERT_NE(getcwd(before, sizeof(before)), nullptr);
+    ASSERT_EQ(chdir(dir_.c_str()), 0);
+    const int mounted =
+        mount("served", point_.c_str(), "overlay", 0, "lowerdir=lower,upperdir=upper,workdir=work");
+    const int error = errno;
+    ASSERT_EQ(chdir(before), 0);
+    if (mounted != 0) GTEST_SKIP() << "no overlay here: " << strerror(error);
+    limits_.deadline = std::chrono::seconds(20);
+  }
+  void TearDown() override {
+    engine_.reset();
+    umount2(point_.c_str(), MNT_DETACH);
+    FanotifyTest::TearDown();
+  }
+  // Our children of that name.
+  static std::vector<pid_t> Processes() {
+    std::vector<pid_t> found;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+      std::ifstream file(entry.path() / "stat");
+      std::string number, name, state;
+      pid_t parent = 0;
+      if (file >> number >> name >> state >> parent && name == "(assay-served)" && parent == getpid())
+        found.push_back(std::stoi(number));
+    }
+    return found;
+  }
+  std::string point_;
+};
+
+TEST_F(ServedTest, HasAProcessOfItsOwn) {
+  const std::string script = File("served/script", "#!/bin/sh\nexit 3\n"),
+                    other = File("other", "#!/bin/sh\n");
+  const std::string data = File("served/data", "no code\n");
+  Start();
+  ASSERT_EQ(Processes().size(), 1U);
+  EXPECT_EQ(InChild([&] { return execl(script.c_str(), "script", nullptr); }), 3);
+  EXPECT_EQ(InChild([&] { return OpenAndClose(data); }), 0);
+  EXPECT_EQ(InChild([&] { return OpenAndClose(other); }), 0);
+  const auto entries = NewEntries();
+  ASSERT_EQ(entries.size(), 3U);
+  EXPECT_EQ(entries[1], std::pair(script, DigestOf("#!/bin/sh\nexit 3\n").hex()));
+  EXPECT_EQ(entries[2].first, other);
+  EXPECT_TRUE(engine_->Health()) << engine_->Health().error().Message();
+  engine_->Stop();
+  EXPECT_TRUE(Processes().empty());
+  EXPECT_EQ(engine_->Stats().measured, 2U);
+  EXPECT_EQ(InChild([&] { return OpenAndClose(script); }), 0);
+}
+
+// While the process hangs, tasks of its mount wait; nobody else does, and a stop and a kill free them.
+TEST_F(ServedTest, ItsStandstillStallsItsMountOnly) {
+  const std::string script = File("served/script", "#!/bin/sh\n"), other = File("other", "#!/bin/sh\n");
+  Start();
+  const std::vector<pid_t> processes = Processes();
+  ASSERT_EQ(processes.size(), 1U);
+  ASSERT_EQ(kill(processes[0], SIGSTOP), 0);
+  const pid_t held = fork();
+  if (held == 0) _exit(OpenAndClose(script));
+  usleep(200'000);
+  EXPECT_EQ(waitpid(held, nullptr, WNOHANG), 0);
+  EXPECT_EQ(InChild([&] { return OpenAndClose(other); }), 0);
+  EXPECT_EQ(CountOf(other), 1U);
+  ASSERT_EQ(kill(processes[0], SIGKILL), 0);
+  int status = 0;
+  waitpid(held, &status, 0);
+  EXPECT_EQ(status, 0);
+  // Another one is started, and the list says that the mount was not watched.
+  for (int i = 0; i < 1000 && CountOf("mount:" + point_) == 0; ++i) usleep(10'000);
+  ASSERT_EQ(Processes().size(), 1U);
+  EXPECT_NE(Processes()[0], processes[0]);
+  EXPECT_EQ(engine_->Stats().stalls, 1U);
+  EXPECT_EQ(InChild([&] { return OpenAndClose(script); }), 0);
+  EXPECT_EQ(CountOf(script), 1U);
+}
+
+TEST_F(ServedTest, WithoutItsProgramTheEngineWatchesTheMountItself) {
+  options_.served_program = "/nonexistent";
+  const std::string script = File("served/script", "#!/bin/sh\n");
+  Start();
+  EXPECT_EQ(InChild([&] { return OpenAndClose(script); }), 0);
+  EXPECT_EQ(CountOf(script), 1U);
+  ASSERT_FALSE(engine_->Health());
+  EXPECT_EQ(engine_->Health().error().code(), "engine.mount");
+}
+
+TEST_F(ServedTest, ItGoesWithItsMount) {
+  Start();
+  ASSERT_EQ(Processes().size(), 1U);
+  ASSERT_EQ(umount2(point_.c_str(), MNT_DETACH), 0);
+  for (int i = 0; i < 2000 && !Processes().empty(); ++i) usleep(10'000);
+  EXPECT_TRUE(Processes().empty());
+  EXPECT_TRUE(engine_->Health());
 }
 
 TEST_F(FanotifyTest, DeathOfTheEngineHangsNobody) {

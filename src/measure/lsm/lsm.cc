@@ -49,8 +49,9 @@ class Lsm : public Engine, public std::enable_shared_from_this<Lsm> {
         rules_options_(std::move(rules)),
         limits_(std::move(limits)),
         recorder_(recorder),
+        sink_(recorder),
         notices_(std::make_shared<Notices>(rules_options_.refused)),
-        tasks_({.engine = "lsm", .limits = limits_, .quick_share = kQuickShare}, recorder) {}
+        tasks_({.engine = "lsm", .limits = limits_, .quick_share = kQuickShare}, sink_) {}
   ~Lsm() override { Stop(); }
   Result<> Start();
 
@@ -79,6 +80,7 @@ class Lsm : public Engine, public std::enable_shared_from_this<Lsm> {
   const RulesOptions rules_options_;
   const HeldLimits limits_;
   Recorder& recorder_;
+  RecorderSink sink_;
   std::shared_ptr<Notices> notices_;
   Cgroups cgroups_;
   std::unique_ptr<LsmPrograms> programs_;
@@ -109,8 +111,8 @@ std::uint32_t OpensOf(const Policy& policy) {
   return policy.AsksInterpretersOnly() ? ASSAY_OPENS_INTERPRETERS : ASSAY_OPENS_ALL;
 }
 
-// A file that nobody waits for must be told from one that somebody does: else any file would be taken for the
-// right one.
+// A file that no task waits for must be told from one that a task waits for: else any file would be taken for
+// the right one.
 Result<> CheckIdentify() {
   ASSAY_ASSIGN(const UniqueFd fd, Open("/proc/self/exe", O_RDONLY));
   if (ioctl(fd.get(), ASSAY_IDENTIFY, 0UL) == 0 || errno != EXDEV)
@@ -181,7 +183,7 @@ Result<> Lsm::StartGate() {
 // as measuring a small file.
 void Lsm::Take(pid_t tid, GateReply reply, bool hurry) {
   const std::optional<assay_request> request = programs_->Request(tid);
-  if (!request) return;  // somebody else's question: the dropped reply is an error
+  if (!request) return;  // another task's question: the dropped reply is an error
   auto task = std::make_shared<LsmTask>(std::move(reply), *request, cgroups_);
   tasks_.Count([](EngineStats& stats) { ++stats.events; });
   tasks_.Take(task);
@@ -199,7 +201,7 @@ void Lsm::Take(pid_t tid, GateReply reply, bool hurry) {
     tasks_.Push(slow ? WorkKind::kSlow : WorkKind::kQuick, request->uid, task, work);
 }
 
-// A gate that ended (we were stopped too long, or somebody killed it) is replaced; what ran meanwhile is
+// A gate that ended (we were stopped too long, or it was killed) is replaced; what ran meanwhile is
 // known.
 void Lsm::KeepGate() {
   if (gate_ && gate_->Alive()) {
@@ -250,8 +252,8 @@ void Lsm::TellHook(const std::string& hook) {
   tasks_.Count([](EngineStats& stats) { ++stats.violations; });
 }
 
-// Whoever can switch them off (kernel.ftrace_enabled, a pin removed) does so without a word. As long as one
-// is silent, and when it is back, nothing is clean: who wrote what meanwhile is not known.
+// The hooks can be switched off (kernel.ftrace_enabled, a removed pin) without a notice. While one is silent,
+// and when it is back, nothing is clean: what was written meanwhile is not known.
 void Lsm::AskHooks() {
   std::set<std::string> silent = self_->Ask(*programs_, GatePid());
   std::set<std::string> before;

@@ -23,8 +23,8 @@ namespace assay::measure {
 
 struct LsmOptions {
   std::string run_dir = "/run/assayd/engine";  // its mounts: pinned programs, the gate
-  bool guard = false;                          // self-protection: nobody else reaches us or our programs
-  // The file system that the attester serves itself: nobody is asked about what is read there. Answering
+  bool guard = false;                          // self-protection: no other process reaches us or our programs
+  // The file system that the attester serves itself: no question is asked about what is read there. Answering
   // would mean to ask ourselves, and killed meanwhile we would never end.
   dev_t own_device = 0;
   std::uint64_t cgroup = 0;                     // only tasks of this cgroup (its inode number); 0: all

@@ -41,9 +41,9 @@ class LsmMeasurer {
  private:
   // Whether the content may change after it was hashed.
   struct Doubts {
-    bool writers = false;  // somebody has it open for writing
+    bool writers = false;  // a task has it open for writing
     bool shared = false;   // it was mapped shared and writable
-    bool pinned = false;   // ... and somebody may hold its pages still
+    bool pinned = false;   // ... and its pages may be held still
   };
 
   void MeasureFile(LsmTask& task, const RequestedFile& file);

@@ -9,11 +9,13 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <thread>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "measure/engine/lanes.h"
+#include "measure/engine/last_means.h"
 #include "measure/system/file.h"
 #include "measure/system/served.h"
 
@@ -26,6 +28,7 @@ constexpr unsigned kWorkers = 4;      // as long as none of them hangs
 constexpr unsigned kMaxWorkers = 32;  // when some hang
 constexpr unsigned kMaxPerUser = 8;   // users other than root
 constexpr std::size_t kMaxWaiting = 8192, kMaxWaitingPerUser = 2048;
+constexpr auto kHangs = std::chrono::milliseconds(500);  // what takes longer may never end
 constexpr auto kTick = std::chrono::milliseconds(100);
 constexpr auto kStopPatience = std::chrono::seconds(2);
 constexpr std::size_t kBlock = 128 << 10;
@@ -34,7 +37,7 @@ struct Job {
   Caller caller;
   std::vector<RequestLine> lines;
   MeasurePool::Answer answer;
-  Clock::time_point due;
+  Clock::time_point due, began;
   std::size_t done = 0;
   bool answered = false;
   std::atomic<dev_t> device{0};  // of the file that is being opened or read
@@ -75,6 +78,7 @@ struct MeasurePool::State {
   void Answer(Job& job, int error);  // mutex is held
   JobPtr TakeWaiting();
   void Tick();
+  std::set<dev_t> Hanging() const;
   void TellLimits(std::unique_lock<std::mutex>& lock, bool end);
   void Work();
   Result<> Measure(Job& job, const RequestLine& line);
@@ -113,6 +117,7 @@ JobPtr MeasurePool::State::TakeWaiting() {
     waiting.erase(at);
     Count(waiting_of, uid, -1);
     Count(running_of, uid, +1);
+    job->began = Clock::now();
     running.push_back(job);
     return job;
   }
@@ -256,6 +261,13 @@ void MeasurePool::State::Tick() {
   }
 }
 
+std::set<dev_t> MeasurePool::State::Hanging() const {
+  std::set<dev_t> devices;
+  for (const JobPtr& job : running)
+    if (job->device != 0 && Clock::now() - job->began > kHangs) devices.insert(job->device);
+  return devices;
+}
+
 MeasurePool::MeasurePool(Recorder& recorder, const MeasurePoolOptions& options)
     : state_(std::make_shared<State>()) {
   state_->recorder = &recorder;
@@ -269,6 +281,10 @@ MeasurePool::MeasurePool(Recorder& recorder, const MeasurePoolOptions& options)
       state->quiet.wait_for(ticking, kTick, [&] { return state->stopping; });
       state->Tick();
       state->TellLimits(ticking, false);
+      std::set<dev_t> hanging = state->Hanging();
+      ticking.unlock();
+      EndAtDeath(state.get(), std::move(hanging));
+      ticking.lock();
       const bool stuck = !state->waiting.empty() && state->finished == state->finished_at_tick;
       if (stuck && state->workers < kMaxWorkers && !state->stopping) AddWorker(state);
       state->finished_at_tick = state->finished;

@@ -10,9 +10,9 @@
 
 #include "base/bytes.h"
 #include "base/fd.h"
+#include "measure/policy/policy.h"
 #include "measure/system/file.h"
 #include "measure/system/mount_watch.h"
-#include "measure/policy/policy.h"
 
 #ifndef FS_IOC_GETFSUUID  // Linux 6.9, newer than Debian 12's headers
 struct fsuuid2 {
