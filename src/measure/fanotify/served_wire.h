@@ -58,7 +58,7 @@ struct SinkReply {
 };
 
 struct ServedReport {
-  bool started = false;    // false: what is in code and what was wrong, and the process ends
+  bool started = false;        // false: what is in code and what was wrong, and the process ends
   std::string code{}, what{};  // once it is started: of its health; empty: it is well
   EngineStats stats{};
 };
