@@ -83,28 +83,28 @@ Result<> ParseEngine(const JsonValue& v, Config& c) {
                         "expiry", "engine", "guard"}));
   ASSAY_ASSIGN(std::string scope, v.Str("scope"));
   ASSAY_ASSIGN(c.scope, kScopes.Parse(scope, "engine/scope"));
-  c.engine.mounts = {"/"};
-  ASSAY_TRY(Get(v, "mounts", c.engine.mounts));
+  c.engine.fanotify.mounts = {"/"};
+  ASSAY_TRY(Get(v, "mounts", c.engine.fanotify.mounts));
   std::string policy = "default";
   ASSAY_TRY(Get(v, "policy", policy));
-  ASSAY_ASSIGN(c.engine.policy, measure::FindPolicy(policy));
+  ASSAY_ASSIGN(c.engine.rules.policy, measure::FindPolicy(policy));
   if (policy.starts_with('/')) c.policy_file = policy;
-  ASSAY_ASSIGN(c.engine.appraise, ParseAppraise(v));
-  ASSAY_TRY(Get(v, "extensions", c.engine.extensions));
-  ASSAY_TRY(Get(v, "workers", 1, 64, c.engine.workers));
-  std::uint64_t deadline = static_cast<std::uint64_t>(c.engine.deadline.count());
+  ASSAY_ASSIGN(c.engine.rules.appraise, ParseAppraise(v));
+  ASSAY_TRY(Get(v, "extensions", c.engine.rules.extensions));
+  ASSAY_TRY(Get(v, "workers", 1, 64, c.engine.limits.workers));
+  std::uint64_t deadline = static_cast<std::uint64_t>(c.engine.limits.deadline.count());
   ASSAY_TRY(Get(v, "deadline_ms", 100, 600'000, deadline));
-  c.engine.deadline = std::chrono::milliseconds(deadline);
+  c.engine.limits.deadline = std::chrono::milliseconds(deadline);
   std::string expiry = "allow";
   ASSAY_TRY(Get(v, "expiry", expiry));
-  ASSAY_ASSIGN(c.engine.expiry, kExpiries.Parse(expiry, "engine/expiry"));
+  ASSAY_ASSIGN(c.engine.limits.expiry, kExpiries.Parse(expiry, "engine/expiry"));
   std::string engine = "best";
   ASSAY_TRY(Get(v, "engine", engine));
   if (engine != "best" && engine != "lsm" && engine != "fanotify" && engine != kKernelIma)
     return Fail(UsageError("engine/engine: not best, lsm, fanotify or kernel-ima: " + engine));
-  if (engine != "best") c.engine.engine = engine;
-  ASSAY_TRY(Get(v, "guard", c.engine.guard));
-  if (c.engine.guard && (engine == "fanotify" || c.scope != Scope::kHost))
+  if (engine != "best") c.engine.name = engine;
+  ASSAY_TRY(Get(v, "guard", c.engine.lsm.guard));
+  if (c.engine.lsm.guard && (engine == "fanotify" || c.scope != Scope::kHost))
     return Fail(UsageError("engine/guard: only the lsm engine, for the whole host, can guard the attester"));
   if (engine == kKernelIma) {
     // The kernel decides everything else, so members that it would not follow are refused.
@@ -196,10 +196,10 @@ Result<Config> ParseConfig(std::string_view json) {
     ASSAY_ASSIGN(c.manifest, manifest.Str("index"));
     ASSAY_ASSIGN(c.manifest_key, manifest.Str("key"));
   }
-  if (c.engine.engine == kKernelIma && (root.Has("record") || root.Has("manifest")))
+  if (c.engine.name == kKernelIma && (root.Has("record") || root.Has("manifest")))
     return Fail(UsageError(
         "record and manifest have no effect with the engine kernel-ima, where the kernel records"));
-  if (c.engine.appraise != measure::Appraise::kOff && c.manifest.empty())
+  if (c.engine.rules.appraise != measure::Appraise::kOff && c.manifest.empty())
     return Fail(UsageError("engine/appraise needs a manifest; without one no content is known"));
   if (!c.listen.empty() && (c.certificate.empty() || c.key.empty()))
     return Fail(UsageError("serve/listen needs serve/certificate and serve/key"));
@@ -218,13 +218,13 @@ std::string_view AppraiseName(measure::Appraise appraise) { return kAppraises.Of
 std::string EnginePolicy(const Config& c) {
   nlohmann::json j;
   j["engine"] = {{"scope", ScopeName(c.scope)},
-                 {"mounts", c.engine.mounts},
-                 {"extensions", c.engine.extensions},
-                 {"appraise", AppraiseName(c.engine.appraise)},
-                 {"rules", c.engine.policy->text()},
-                 {"guard", c.engine.guard},
-                 {"deadline_ms", c.engine.deadline.count()},
-                 {"expiry", kExpiries.Of(c.engine.expiry)}};
+                 {"mounts", c.engine.fanotify.mounts},
+                 {"extensions", c.engine.rules.extensions},
+                 {"appraise", AppraiseName(c.engine.rules.appraise)},
+                 {"rules", c.engine.rules.policy->text()},
+                 {"guard", c.engine.lsm.guard},
+                 {"deadline_ms", c.engine.limits.deadline.count()},
+                 {"expiry", kExpiries.Of(c.engine.limits.expiry)}};
   j["record"] = {{"pcr", c.pcr},
                  {"synchronous", c.synchronous},
                  {"group_ms", c.group_ms},

@@ -18,7 +18,7 @@
 #include "base/log.h"
 #include "base/result.h"
 #include "evidence/evidence.h"
-#include "measure/engine/engine.h"
+#include "measure/choice/engines.h"
 #include "tpm/tpm.h"
 
 namespace assay::daemon {

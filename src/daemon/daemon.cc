@@ -252,7 +252,7 @@ void Daemon::Impl::RenewRunKey() {
     const std::string name = Engine() ? Engine()->Name() : "none";
     return RecordJson(
         "assay-engine",
-        {{"engine", name}, {"scope", ScopeName(config.scope)}, {"mounts", config.engine.mounts}});
+        {{"engine", name}, {"scope", ScopeName(config.scope)}, {"mounts", config.engine.fanotify.mounts}});
   };
   const Result<> renewed = renew();
   if (renewed) {
@@ -347,15 +347,15 @@ Result<> Daemon::Impl::RecordSelf() {
 
 measure::EngineOptions Daemon::Impl::OptionsOfEngine() {
   measure::EngineOptions options = config.engine;
-  options.filesystems = config.scope == Scope::kHost;
-  options.run_dir = config.run_dir + "/engine";
-  if (software) options.exempt.insert(software->pid());
+  options.fanotify.filesystems = config.scope == Scope::kHost;
+  options.lsm.run_dir = config.run_dir + "/engine";
+  if (software) options.limits.exempt.insert(software->pid());
   // The kernel's LSM hooks don't know mount namespaces, so the scope "namespace" needs fanotify.
-  if (config.scope == Scope::kNamespace) options.engine = "fanotify";
-  if (fs) options.own_device = fs->Device();
-  if (struct stat root{}; in_initramfs && stat("/", &root) == 0) options.initramfs_device = root.st_dev;
-  options.known = Known();
-  options.refused = [this](const measure::Refusal& refusal) { NoteRefusal(refusal); };
+  if (config.scope == Scope::kNamespace) options.name = "fanotify";
+  if (fs) options.lsm.own_device = fs->Device();
+  if (struct stat root{}; in_initramfs && stat("/", &root) == 0) options.rules.initramfs_device = root.st_dev;
+  options.rules.known = Known();
+  options.rules.refused = [this](const measure::Refusal& refusal) { NoteRefusal(refusal); };
   return options;
 }
 
@@ -391,7 +391,7 @@ Result<> Daemon::Impl::StartEngine() {
     ASSAY_ASSIGN(own_namespace, measure::OwnNamespace::Create());
   }
   const measure::EngineOptions options = OptionsOfEngine();
-  if (options.policy->Appraises() && options.appraise == measure::Appraise::kOff)
+  if (options.rules.policy->Appraises() && options.rules.appraise == measure::Appraise::kOff)
     log::Warn("the policy's appraise rules do nothing: engine/appraise is off");
   ASSAY_ASSIGN(measure::EngineChoice choice, NewEngine(options));
   json passed_over = json::object();
@@ -406,7 +406,7 @@ Result<> Daemon::Impl::StartEngine() {
   }
   return RecordJson("assay-engine", {{"engine", name},
                                      {"scope", ScopeName(config.scope)},
-                                     {"mounts", options.mounts},
+                                     {"mounts", options.fanotify.mounts},
                                      {"passed_over", passed_over},
                                      {"lockdown", Lockdown()}});
 }
@@ -427,15 +427,15 @@ Result<> Daemon::Impl::LoadPolicy(std::string_view text) {
     policy = std::make_shared<const measure::Policy>(std::move(parsed));
   }
   Config changed = config;
-  changed.engine.policy = policy;
+  changed.engine.rules.policy = policy;
   ASSAY_TRY(recorder->RecordBuffer("assay-policy", AsBytes(EnginePolicy(changed)), OwnContext()));
   if (old->Follow(policy)) {
     const MutexLock lock(mutex);
-    config.engine.policy = policy;
+    config.engine.rules.policy = policy;
   } else {
     measure::EngineOptions options = OptionsOfEngine();
-    options.policy = policy;
-    options.engine = old->Name();
+    options.rules.policy = policy;
+    options.name = old->Name();
     Result<measure::EngineChoice> choice = NewEngine(options);
     if (!choice) {
       ASSAY_TRY(recorder->RecordBuffer("assay-policy", AsBytes(EnginePolicy(config)), OwnContext()));
@@ -444,7 +444,7 @@ Result<> Daemon::Impl::LoadPolicy(std::string_view text) {
     {
       const MutexLock lock(mutex);
       engine = std::move(choice->engine);
-      config.engine.policy = policy;
+      config.engine.rules.policy = policy;
     }
     old->Stop();
   }
@@ -545,7 +545,7 @@ Result<> Daemon::Impl::StartFs() {
   options.policy = [this] {
     if (kernel) return std::string();  // the kernel shows its policy in its own file, if it does
     const MutexLock lock(mutex);
-    return config.engine.policy->text();
+    return config.engine.rules.policy->text();
   };
   if (!kernel) options.load = [this](std::string_view text) { return LoadPolicy(text); };
   options.refusals = [this] {
@@ -662,10 +662,12 @@ std::string Daemon::Impl::Status() const {
                             {"violations", e.violations}, {"expired", e.expired},
                             {"errors", e.errors},         {"queue_depth", e.queue_depth},
                             {"stalls", e.stalls},         {"bytes_hashed", e.bytes_hashed},
-                            {"refused", e.refused},       {"unrecorded", e.unrecorded}};
+                            {"refused", e.refused},       {"unrecorded", e.unrecorded},
+                            {"untold", e.untold},         {"held", e.held},
+                            {"hanging", e.hanging}};
     j["engine"]["stats"]["unasked"] = e.unasked;
     j["engine"]["stats"]["lost"] = e.lost;
-    j["engine"]["appraise"] = AppraiseName(config.engine.appraise);
+    j["engine"]["appraise"] = AppraiseName(config.engine.rules.appraise);
     j["engine"]["refusals_not_listed"] = refusals_lost.load();
   }
   if (own_namespace) j["engine"]["namespace"] = own_namespace->path();
@@ -735,14 +737,14 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(const Config& config, std::optiona
   d.in_initramfs = d.early.has_value();
   if (d.early && (config.tcti == "embedded" || config.scope != Scope::kHost))
     return Fail(UsageError("--early needs the machine's own TPM (tpm/tcti) and the scope host"));
-  if (d.early && !config.engine.engine.empty() && config.engine.engine != "lsm")
+  if (d.early && !config.engine.name.empty() && config.engine.name != "lsm")
     return Fail(UsageError("--early needs engine/engine lsm: fanotify's marks belong to the initramfs"));
-  if (d.early) d.config.engine.engine = "lsm";
+  if (d.early) d.config.engine.name = "lsm";
   if (!d.early) ASSAY_TRY(MakeDirs(config.state_dir, 0700));
   ASSAY_ASSIGN(d.mounted_run_dir, EnsureTmpfs(config.run_dir));
   ASSAY_TRY(d.StartTpm());
   ASSAY_TRY(d.OpenManifest());
-  if (config.engine.engine == kKernelIma) {
+  if (config.engine.name == kKernelIma) {
     ASSAY_TRY(d.OpenKernelList());
     d.AskWhoTheTpmIs();
     ASSAY_TRY(d.StartFs());

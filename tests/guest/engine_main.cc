@@ -46,6 +46,8 @@ void PrintState(const measure::Engine& engine, const measure::Recorder& recorder
                             {"bytes_hashed", s.bytes_hashed},
                             {"unasked", s.unasked},
                             {"lost", s.lost},
+                            {"held", s.held},
+                            {"hanging", s.hanging},
                             {"records", r.count},
                             {"list_violations", r.violations},
                             {"degraded", r.degraded_reason}};
@@ -69,20 +71,20 @@ Result<> Run(const Options& options) {
   ASSAY_ASSIGN(const std::unique_ptr<measure::Recorder> recorder, measure::Recorder::Open(record, *tpm));
   ASSAY_TRY(recorder->RecordBuffer("assay-start", AsBytes("{}"), {}));
   measure::EngineOptions engine;
-  engine.mounts = {"/"};
-  engine.filesystems = true;
-  engine.run_dir = options.dir + "/engine";
-  engine.cgroup = options.cgroup;
-  engine.guard = options.guard;
+  engine.fanotify.mounts = {"/"};
+  engine.fanotify.filesystems = true;
+  engine.lsm.run_dir = options.dir + "/engine";
+  engine.lsm.cgroup = options.cgroup;
+  engine.lsm.guard = options.guard;
   if (options.no_opens || options.all_files) {
     ASSAY_ASSIGN(measure::Policy policy,
                  measure::Policy::Parse(*measure::Policy::BuiltIn(options.no_opens ? "exec" : "all_files")));
-    engine.policy = std::make_shared<const measure::Policy>(std::move(policy));
+    engine.rules.policy = std::make_shared<const measure::Policy>(std::move(policy));
   }
-  engine.expiry = options.refuse ? measure::Expiry::kRefuse : measure::Expiry::kAllow;
-  engine.deadline = std::chrono::milliseconds(options.deadline_ms);
-  engine.gate_limit = std::chrono::milliseconds(options.gate_limit_ms);
-  engine.engine = options.engine;
+  engine.limits.expiry = options.refuse ? measure::Expiry::kRefuse : measure::Expiry::kAllow;
+  engine.limits.deadline = std::chrono::milliseconds(options.deadline_ms);
+  engine.lsm.gate_limit = std::chrono::milliseconds(options.gate_limit_ms);
+  engine.name = options.engine;
   ASSAY_ASSIGN(measure::EngineChoice choice, measure::StartEngine(engine, *recorder));
   for (const auto& [name, error] : choice.passed_over)
     std::fprintf(stderr, "not %s: %s: %s\n", std::string(name).c_str(), error.code().c_str(),

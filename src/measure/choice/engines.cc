@@ -1,14 +1,22 @@
 #include "measure/choice/engines.h"
 
-#include "measure/fanotify/fanotify.h"
-#include "measure/lsm/lsm.h"
-
 namespace assay::measure {
+namespace {
+
+Result<std::unique_ptr<Engine>> StartLsmOf(const EngineOptions& options, Recorder& recorder) {
+  return StartLsm(options.lsm, options.rules, options.limits, recorder);
+}
+
+Result<std::unique_ptr<Engine>> StartFanotifyOf(const EngineOptions& options, Recorder& recorder) {
+  return StartFanotify(options.fanotify, options.rules, options.limits, recorder);
+}
+
+}  // namespace
 
 std::span<const EngineEntry> Engines() {
   static constexpr EngineEntry kEngines[] = {
-      {"lsm", true, "the kernel's own hooks: each load is held until it is recorded", ProbeLsm, StartLsm},
-      {"fanotify", false, "files are held when they are opened or executed", ProbeFanotify, StartFanotify},
+      {"lsm", true, "the kernel's own hooks: each load is held until it is recorded", ProbeLsm, StartLsmOf},
+      {"fanotify", false, "files are held when they are opened or executed", ProbeFanotify, StartFanotifyOf},
   };
   return kEngines;
 }
@@ -16,20 +24,20 @@ std::span<const EngineEntry> Engines() {
 Result<EngineChoice> StartEngine(const EngineOptions& options, Recorder& recorder) {
   EngineChoice choice;
   for (const EngineEntry& entry : Engines()) {
-    const bool named = options.engine == entry.name;
-    if (!options.engine.empty() && !named) continue;
-    if (options.guard && !entry.guards) continue;
+    const bool named = options.name == entry.name;
+    if (!options.name.empty() && !named) continue;
+    if (options.lsm.guard && !entry.guards) continue;
     // Another engine takes over from the programs that an lsm engine left in the kernel.
-    if (entry.name != "lsm") RemoveLsm(options.run_dir);
+    if (entry.name != "lsm") RemoveLsm(options.lsm.run_dir);
     Result<std::unique_ptr<Engine>> started = entry.start(options, recorder);
     if (started) {
       choice.engine = std::move(*started);
       return choice;
     }
-    if (named || &entry == &Engines().back() || options.guard) return Fail(started.error());
+    if (named || &entry == &Engines().back() || options.lsm.guard) return Fail(started.error());
     choice.passed_over.emplace_back(entry.name, started.error());
   }
-  return Fail(UsageError("there is no engine '" + options.engine + "' that does what is asked"));
+  return Fail(UsageError("there is no engine '" + options.name + "' that does what is asked"));
 }
 
 }  // namespace assay::measure

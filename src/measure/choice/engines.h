@@ -9,15 +9,26 @@
 
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "base/result.h"
 #include "measure/engine/engine.h"
+#include "measure/fanotify/fanotify.h"
+#include "measure/lsm/lsm.h"
 #include "measure/record/recorder.h"
 
 namespace assay::measure {
+
+struct EngineOptions {
+  std::string name;  // of the engine; empty: the best that starts
+  RulesOptions rules;
+  HeldLimits limits;
+  FanotifyOptions fanotify;
+  LsmOptions lsm;
+};
 
 struct EngineEntry {
   std::string_view name;    // as engine/engine of the configuration names it
@@ -33,7 +44,7 @@ struct EngineChoice {
   std::vector<std::pair<std::string_view, Error>>
       passed_over;  // a better one's name, and why it did not start
 };
-// The engine that the options name, or else the best that starts. With `guard`, only those that guard.
+// The engine that the options name, or else the best that starts. With `lsm.guard`, only those that guard.
 Result<EngineChoice> StartEngine(const EngineOptions& options, Recorder& recorder);
 
 }  // namespace assay::measure

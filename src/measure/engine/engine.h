@@ -46,32 +46,26 @@ struct Refusal {
   bool enforced = false;
 };
 
-struct EngineOptions {
-  std::string engine;               // "lsm" or "fanotify"; empty: the best that starts
-  std::vector<std::string> mounts;  // mount points to mark, as seen in the present mount namespace
-  bool filesystems = false;         // mark their whole file systems: also as other mount namespaces see them
-  std::shared_ptr<const Policy> policy;  // what is measured and appraised; null: the built-in "default"
+// What is measured and what may run.
+struct RulesOptions {
+  std::shared_ptr<const Policy> policy;  // null: the built-in "default"
   Appraise appraise = Appraise::kOff;
   std::function<bool(const Digest&)> known;     // in the manifest; empty: nothing is
-  std::function<void(const Refusal&)> refused;  // called in the way of whoever waits: must be quick
+  std::function<void(const Refusal&)> refused;  // called after the answer, by a thread that no task waits for
   // Code without a magic.
   std::vector<std::string> extensions{std::begin(kUsualExtensions), std::end(kUsualExtensions)};
+  // The initramfs, if that is the root: all of it was measured with the boot, what scripts read there is not
+  // measured again. 0: none.
+  dev_t initramfs_device = 0;
+};
+
+// How long a task is held, and what happens then.
+struct HeldLimits {
   unsigned workers = 2;
   std::chrono::milliseconds deadline{30'000};
   Expiry expiry = Expiry::kAllow;
   std::chrono::milliseconds record_grace{5'000};  // for the recorder, once the deadline is over
   std::set<pid_t> exempt;                         // processes besides our own (the software TPM)
-  // The initramfs, if that is the root: all of it was measured with the boot, what scripts read there is not
-  // measured again. 0: none.
-  dev_t initramfs_device = 0;
-  // Of the lsm engine:
-  std::string run_dir = "/run/assayd/engine";  // its mounts: pinned programs, the gate
-  bool guard = false;                          // self-protection: nobody else reaches us or our programs
-  // The file system that the attester serves itself: nobody is asked about what is read there. Answering
-  // would mean to ask ourselves, and killed meanwhile we would never end.
-  dev_t own_device = 0;
-  std::uint64_t cgroup = 0;                     // only tasks of this cgroup (its inode number); 0: all
-  std::chrono::milliseconds gate_limit{5'000};  // without a sign of life from us, tasks are let go
 };
 
 struct EngineStats {
@@ -82,6 +76,9 @@ struct EngineStats {
   std::uint64_t unrecorded = 0;  // of those expired: answered before the list said so
   std::uint64_t unasked = 0;  // went on (or was refused) without a question: the kernel's side had no memory
   std::uint64_t lost = 0;     // told without waiting, and lost: the ring buffer was full
+  std::uint64_t held = 0;     // tasks that wait at present
+  std::uint64_t hanging = 0;  // tasks besides, whose file the kernel opens for the engine at present
+  std::uint64_t untold = 0;   // refusals that neither the callback nor the audit system was told of
 };
 
 class Engine {

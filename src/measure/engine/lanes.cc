@@ -150,32 +150,53 @@ void Lane::Tick() {
   s.taken_at_tick = s.taken;
 }
 
-bool Lane::Stop(std::chrono::milliseconds patience, const std::function<void()>& unblock) {
+bool Lane::Close() {
   State& s = *state_;
-  std::unique_lock lock(s.mutex);
-  if (s.stopping) return true;
-  s.stopping = true;
   std::deque<Job> dropped;
-  for (auto& [uid, user] : s.users) {
-    std::move(user.jobs.begin(), user.jobs.end(), std::back_inserter(dropped));
-    user.jobs.clear();
+  {
+    const std::lock_guard lock(s.mutex);
+    if (s.stopping) return false;
+    s.stopping = true;
+    for (auto& [uid, user] : s.users) {
+      std::move(user.jobs.begin(), user.jobs.end(), std::back_inserter(dropped));
+      user.jobs.clear();
+    }
+    s.turns.clear();
+    s.waiting = 0;
   }
-  s.turns.clear();
-  s.waiting = 0;
-  lock.unlock();
   s.work.notify_all();
   for (const Job& job : dropped) job(true);
-  lock.lock();
-  const auto back = [&] { return s.quiet.wait_for(lock, patience, [&] { return s.workers == 0; }); };
-  if (back()) return true;
+  return true;
+}
+
+bool Lane::AllBack(std::chrono::steady_clock::time_point until) const {
+  std::unique_lock lock(state_->mutex);
+  return state_->quiet.wait_until(lock, until, [this] { return state_->workers == 0; });
+}
+
+bool Lane::StopAll(const std::vector<Lane*>& lanes, std::chrono::milliseconds patience,
+                   const std::function<void()>& unblock) {
+  std::vector<Lane*> open;
+  for (Lane* lane : lanes)
+    if (lane->Close()) open.push_back(lane);
+  const auto all_back = [&] {
+    const auto until = std::chrono::steady_clock::now() + patience;
+    return std::all_of(open.begin(), open.end(), [&](const Lane* lane) { return lane->AllBack(until); });
+  };
+  if (all_back()) return true;
   if (unblock) {
-    lock.unlock();
     unblock();
-    lock.lock();
-    if (back()) return true;
+    if (all_back()) return true;
   }
-  CountLeftBehind(s.workers);
+  for (const Lane* lane : open) {
+    const std::lock_guard lock(lane->state_->mutex);
+    CountLeftBehind(lane->state_->workers);
+  }
   return false;
+}
+
+bool Lane::Stop(std::chrono::milliseconds patience, const std::function<void()>& unblock) {
+  return StopAll({this}, patience, unblock);
 }
 
 struct UseGate::State {

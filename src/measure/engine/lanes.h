@@ -20,6 +20,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <vector>
 
 namespace assay::measure {
 
@@ -42,10 +43,16 @@ class Lane {
   // Idempotent; a job pushed later is dropped there and then. unblock: called once where some do not come
   // back in time; they then have that time again.
   bool Stop(std::chrono::milliseconds patience, const std::function<void()>& unblock = {});
+  // The same for several at once, in the time of one.
+  static bool StopAll(const std::vector<Lane*>& lanes, std::chrono::milliseconds patience,
+                      const std::function<void()>& unblock = {});
 
   struct State;
 
  private:
+  bool Close();  // drops what waits; false: it was closed before
+  bool AllBack(std::chrono::steady_clock::time_point until) const;
+
   std::shared_ptr<State> state_;
 };
 
@@ -54,14 +61,14 @@ class Lane {
 unsigned LeftBehind();
 void CountLeftBehind(unsigned threads);
 
-// Entered around each use of what the owner will destroy; closed by the owner, who then waits for who is
-// inside.
+// Entered around each use of what the owner will destroy. The owner closes it, and waits until all users have
+// left. Copies are the same gate.
 class UseGate {
  public:
   bool Enter();  // false: closed
   void Leave();
   void Close();
-  const std::atomic<bool>& closed() const;  // for who is not inside, to end early
+  const std::atomic<bool>& closed() const;  // for a thread that is not inside, to end early
 
  private:
   struct State;

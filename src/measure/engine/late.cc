@@ -23,7 +23,7 @@ struct Entry {
 }  // namespace
 
 struct LateAnswers::Impl {
-  Recorder* recorder = nullptr;
+  MeasurementSink* sink = nullptr;
   std::chrono::milliseconds grace{};
   mutable std::mutex mutex;
   std::condition_variable changed;
@@ -43,11 +43,11 @@ void LateAnswers::Impl::Record(const std::vector<std::shared_ptr<Entry>>& batch)
   for (const std::shared_ptr<Entry>& entry : batch) {
     Context context = entry->task.context();
     context.late = batch.size() > 1;
-    const Result<Recorded> r = recorder->RecordViolation(Violation::kUnanswered, entry->task.path, context);
+    const Result<Recorded> r = sink->RecordViolation(Violation::kUnanswered, entry->task.path, context);
     if (!r) log::Error("{}: unanswered, and not recorded: {}", entry->task.path, r.error().Message());
   }
   // Also for one: what it says may be in a group that is still open.
-  if (const Result<> r = recorder->Flush(); !r) log::Error("{}", r.error().Message());
+  if (const Result<> r = sink->Flush(); !r) log::Error("{}", r.error().Message());
 }
 
 void LateAnswers::Impl::Loop() {
@@ -95,9 +95,9 @@ void LateAnswers::Impl::AnswerOverdue(Clock::time_point now) {
                overdue.size(), grace.count());
 }
 
-LateAnswers::LateAnswers(Recorder& recorder, std::chrono::milliseconds grace)
+LateAnswers::LateAnswers(MeasurementSink& sink, std::chrono::milliseconds grace)
     : impl_(std::make_unique<Impl>()) {
-  impl_->recorder = &recorder;
+  impl_->sink = &sink;
   impl_->grace = grace;
   impl_->thread = std::thread([d = impl_.get()] { d->Loop(); });
 }
@@ -123,7 +123,7 @@ void LateAnswers::Push(LateTask task) {
 
 void LateAnswers::Tick() { impl_->AnswerOverdue(Clock::now()); }
 
-// Nobody ticks any more: whoever waits is let go when its time is up, then the recorder is waited for.
+// There are no ticks any more: each task is let go when its time is up, then the recorder is waited for.
 void LateAnswers::Stop() {
   Impl& d = *impl_;
   {

@@ -19,7 +19,7 @@
 #include <memory>
 #include <string>
 
-#include "measure/record/recorder.h"
+#include "measure/engine/sink.h"
 
 namespace assay::measure {
 
@@ -31,7 +31,7 @@ struct LateTask {
 
 class LateAnswers {
  public:
-  LateAnswers(Recorder& recorder, std::chrono::milliseconds grace);
+  LateAnswers(MeasurementSink& sink, std::chrono::milliseconds grace);
   ~LateAnswers();
   void Push(LateTask task);
   void Tick();

@@ -8,6 +8,7 @@
 #include <functional>
 
 #include "base/log.h"
+#include "measure/engine/audit.h"
 
 namespace assay::measure {
 namespace {
@@ -30,13 +31,13 @@ bool LooksLikeCode(int fd, ElfKind elf, const std::string& path, const std::vect
                      [&](const std::string& e) { return path.ends_with(e); });
 }
 
-Rules::Rules(const EngineOptions& options)
+Rules::Rules(const RulesOptions& options, std::shared_ptr<Notices> notices)
     : policy_(options.policy ? options.policy : DefaultPolicy()),
       extensions_(options.extensions),
       measured_device_(options.initramfs_device),
       appraise_(options.appraise),
       known_(options.known),
-      on_refusal_(options.refused) {}
+      notices_(notices ? std::move(notices) : std::make_shared<Notices>(options.refused)) {}
 
 Ruling Rules::RuleAll(const Use& use) const {
   Ruling all;
@@ -51,10 +52,10 @@ Ruling Rules::RuleAll(const Use& use) const {
   return all;
 }
 
-Use Rules::Look(int fd, std::string path, pid_t tid, std::vector<Hook> hooks, std::optional<ElfKind> elf,
-                const Opener* opener) const {
+Use Rules::Look(int fd, std::string path, const Task& task, std::vector<Hook> hooks,
+                std::optional<ElfKind> elf, const Opener* opener) const {
   Use use{.path = std::move(path), .hooks = std::move(hooks)};
-  use.facts = GatherFacts(fd, use.path, tid, policy_->needs());
+  use.facts = GatherFacts(fd, use.path, task, policy_->needs());
   if ((policy_->needs() & kNeedCode) != 0)
     use.facts.code = fd < 0 || LooksLikeCode(fd, elf ? *elf : ElfKindOf(fd), use.path, extensions_);
   if (NeedsOpener() && opener != nullptr) {
@@ -87,7 +88,7 @@ bool Rules::Settle(Use& use, const Digest* digest, const Context& context) {
   log::Warn("{} {}: {} (process {}, {}, user {})", enforced ? "refused" : "would be refused:", use.path,
             digest != nullptr ? digest->hex() + " is not in the manifest" : "its content can't be relied on",
             context.pid, context.comm, context.uid);
-  if (on_refusal_) on_refusal_({use.path, digest != nullptr ? *digest : Digest(), context, enforced});
+  notices_->Refused({use.path, digest != nullptr ? *digest : Digest(), context, enforced});
   return !enforced;
 }
 
@@ -100,7 +101,7 @@ bool Rules::IsNew(const std::string& path, const Digest* digest) {
 }
 
 // What was measured or allowed holds for everybody; a digest that is not in the manifest may be ruled upon
-// otherwise at the next hook, and what was nobody's business, for the next task.
+// otherwise at the next hook, and so may a use that no rule asked about, for the next task.
 bool Rules::Lasting(const Use& use) const {
   if (use.ruling.measure && policy_->RecordsCgroups()) return false;  // another group's use is another record
   if (use.ruling.any())
@@ -110,7 +111,7 @@ bool Rules::Lasting(const Use& use) const {
 
 void Rules::Tell(std::string_view operation, const Use& use, const Digest* digest, const Context& context,
                  bool success) const {
-  audit_.Send(
+  notices_->Audit(
       fmt::format("op={} name={} hash={} hook={} pid={} uid={} comm={}", operation, AuditValue(use.path),
                   digest != nullptr ? std::string(HashName(digest->alg())) + ":" + digest->hex() : "?",
                   context.hook, context.pid, context.uid, AuditValue(context.comm)),

@@ -12,7 +12,7 @@
 // Contract: Look() rules without the digest, Settle() with it: a rule may ask whether the digest is known.
 // Where the policy has an appraise rule for it and the digest is not in the manifest, Settle() says so in the
 // log and to `refused` (once for a path and digest) and to the audit system, and returns false if that is
-// enforced. Thread-safe.
+// enforced. Neither Look() nor Settle() waits for them (measure/notices.h). Thread-safe.
 #pragma once
 
 #include <atomic>
@@ -21,8 +21,8 @@
 #include <vector>
 
 #include "base/mutex.h"
-#include "measure/engine/audit.h"
 #include "measure/engine/engine.h"
+#include "measure/engine/notices.h"
 #include "measure/policy/interpreters.h"
 #include "measure/policy/policy.h"
 #include "measure/system/file.h"
@@ -45,7 +45,7 @@ struct Use {
   Reading reading = Reading::kData;  // of an open, where the policy asks for it
 };
 
-// Who opens a file.
+// The task that opens a file.
 struct Opener {
   Interpreter program = Interpreter::kUnknown;
   bool marks_only = false;  // ReadingOfMarks() says what is code, not ReadingOf()
@@ -55,10 +55,11 @@ struct Opener {
 
 class Rules {
  public:
-  explicit Rules(const EngineOptions& options);
+  // notices: of the engine, which outlive a policy; null: its own.
+  explicit Rules(const RulesOptions& options, std::shared_ptr<Notices> notices = nullptr);
   // fd: -1 for what is no file (a buffer, a BPF program): it counts as code. elf: what the file
   // is, if the caller had to look already. opener: null where the file is not opened to be read.
-  Use Look(int fd, std::string path, pid_t tid, std::vector<Hook> hooks,
+  Use Look(int fd, std::string path, const Task& task, std::vector<Hook> hooks,
            std::optional<ElfKind> elf = std::nullopt, const Opener* opener = nullptr) const;
   // digest: null: the content can't be told, or may change under our eyes. True: it may be used.
   bool Settle(Use& use, const Digest* digest, const Context& context);
@@ -79,8 +80,7 @@ class Rules {
   dev_t measured_device_;
   Appraise appraise_;
   std::function<bool(const Digest&)> known_;
-  std::function<void(const Refusal&)> on_refusal_;
-  Audit audit_;
+  std::shared_ptr<Notices> notices_;
   std::atomic<std::uint64_t> refused_{0};
   Mutex mutex_;
   std::set<std::size_t> told_ ASSAY_GUARDED_BY(mutex_);  // hashes of path and digest

@@ -1,19 +1,36 @@
-// The fanotify engine: permission events of the kernel's fanotify hold the task that loads code.
+// The fanotify engine: permission events on mounts hold the task that opens a file.
 //
 //   // given: const EngineOptions& options, Recorder& recorder
 //   ASSAY_ASSIGN(std::unique_ptr<Engine> engine, StartFanotify(options, recorder));
 //
-// Contract: measure/engine/engine.h.
+// Contract: that of measure/engine/engine.h. A mount whose files another program or machine serves (FUSE,
+// network file systems, nbd) is watched by a process of its own, so that a server that never answers stalls
+// its own mount only. Where that process can't be started the engine watches the mount itself, and Health()
+// says so
+// ("engine.mount"). ProbeFanotify() tries whether the engine can run here: StateError "engine.fanotify-..."
+// says what is missing.
 #pragma once
 
 #include <memory>
+#include <string>
+#include <vector>
 
+#include "base/result.h"
 #include "measure/engine/engine.h"
 
 namespace assay::measure {
 
-// Whether the fanotify engine can run here, by trying: StateError "engine.fanotify-..." says what is missing.
+struct FanotifyOptions {
+  std::vector<std::string> mounts;  // mount points to mark, as seen in the present mount namespace
+  bool filesystems = false;         // mark their whole file systems: also as other mount namespaces see them
+  std::string served_program;       // what watches a served mount; empty: assay-served beside this program
+};
+
 Result<> ProbeFanotify();
-Result<std::unique_ptr<Engine>> StartFanotify(const EngineOptions& options, Recorder& recorder);
+Result<std::unique_ptr<Engine>> StartFanotify(const FanotifyOptions& options, const RulesOptions& rules,
+                                              const HeldLimits& limits, Recorder& recorder);
+
+// The program that watches served mounts, where the options name none.
+std::string DefaultServedProgram();
 
 }  // namespace assay::measure

@@ -3,6 +3,7 @@
 // Long file: all of it runs against one engine with its mounts and recorder.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -69,7 +70,7 @@ class FanotifyTest : public RecordingTest {
     RecordingTest::TearDown();
   }
   void Start() {
-    auto engine = StartFanotify(options_, *recorder_);
+    auto engine = StartFanotify(options_, rules_, limits_, *recorder_);
     ASSERT_THAT(engine, IsOk());
     engine_ = std::move(*engine);
   }
@@ -111,7 +112,9 @@ class FanotifyTest : public RecordingTest {
   }
   std::string fs_;
   std::atomic<bool> hold_ = false;  // the recorder waits while it is set
-  EngineOptions options_;
+  FanotifyOptions options_;
+  RulesOptions rules_;
+  HeldLimits limits_;
   std::unique_ptr<Engine> engine_;
   std::size_t seen_ = 0;
 };
@@ -156,7 +159,7 @@ TEST_F(FanotifyTest, ModulesAreCodeAndObjectFilesAreNot) {
 }
 
 TEST_F(FanotifyTest, AlteredFilesAreMeasuredAgain) {
-  options_.workers = 1;
+  limits_.workers = 1;
   const std::string script = File("script", "#!/bin/sh\nexit 3\n");
   Start();
   InChild([&] { return OpenAndClose(script); });
@@ -238,7 +241,7 @@ TEST_F(FanotifyTest, AWriterThatComesMeanwhileIsTold) {
 
 TEST_F(FanotifyTest, AWriterThatComesWhileItIsHashedIsTold) {
   const std::string giant = Giant("giant.py", off_t{2} << 30);
-  options_.deadline = std::chrono::minutes(10);
+  limits_.deadline = std::chrono::minutes(10);
   Start();
   const pid_t reader = fork();
   if (reader == 0) _exit(OpenAndClose(giant));
@@ -272,7 +275,7 @@ TEST_F(FanotifyTest, APathThatIsTooLongToTellIsMeasured) {
 }
 
 TEST_F(FanotifyTest, WrittenWhileMappedIsToMToU) {
-  options_.workers = 1;
+  limits_.workers = 1;
   std::filesystem::copy_file("/bin/true", fs_ + "/lib");
   Start();
   int ready[2], go[2];
@@ -320,7 +323,7 @@ TEST_F(FanotifyTest, FifosRemovedFilesAndSparseGiants) {
   ASSERT_EQ(mkfifo(fifo.c_str(), 0666), 0);
   const std::string giant = File("giant", "#!/bin/sh\n");
   ASSERT_EQ(truncate(giant.c_str(), off_t{10} << 30), 0);
-  options_.deadline = std::chrono::minutes(10);  // the giant's hash takes what the machine takes
+  limits_.deadline = std::chrono::minutes(10);  // the giant's hash takes what the machine takes
   const std::string removed = File("removed", "#!/bin/sh\n" + std::string(16 << 20, 'x'));
   Start();
   EXPECT_EQ(InChild([&] { return OpenAndClose(fifo, O_RDONLY | O_NONBLOCK); }), 0);
@@ -347,8 +350,8 @@ TEST_F(FanotifyTest, FifosRemovedFilesAndSparseGiants) {
 }
 
 TEST_F(FanotifyTest, WhatIsNotMeasuredInTimeIsRefused) {
-  options_.deadline = std::chrono::milliseconds(300);
-  options_.expiry = Expiry::kRefuse;
+  limits_.deadline = std::chrono::milliseconds(300);
+  limits_.expiry = Expiry::kRefuse;
   const std::string script = File("script", "#!/bin/sh\n"), giant = Giant("giant.py", off_t{1} << 43);
   Start();
   EXPECT_EQ(InChild([&] { return OpenAndClose(giant); }), EPERM);
@@ -363,7 +366,7 @@ TEST_F(FanotifyTest, WhatIsNotMeasuredInTimeIsRefused) {
 
 // The list says so before the task goes on, and nobody hashes on.
 TEST_F(FanotifyTest, WhatIsNotMeasuredInTimeIsInTheListBeforeItRuns) {
-  options_.deadline = std::chrono::milliseconds(300);
+  limits_.deadline = std::chrono::milliseconds(300);
   const std::string giant = Giant("giant.py", off_t{1} << 43);
   Start();
   EXPECT_EQ(InChild([&] { return OpenAndClose(giant); }), 0);
@@ -380,8 +383,8 @@ TEST_F(FanotifyTest, WhatIsNotMeasuredInTimeIsInTheListBeforeItRuns) {
 
 // Only a recorder that is slow itself lets a task go on first: that is counted, an error, and made good.
 TEST_F(FanotifyTest, ASlowRecorderHangsNobodyAndIsMadeGood) {
-  options_.deadline = std::chrono::milliseconds(300);
-  options_.record_grace = std::chrono::milliseconds(300);
+  limits_.deadline = std::chrono::milliseconds(300);
+  limits_.record_grace = std::chrono::milliseconds(300);
   const std::string script = File("script", "#!/bin/sh\n");
   Start();
   hold_ = true;
@@ -398,9 +401,9 @@ TEST_F(FanotifyTest, ASlowRecorderHangsNobodyAndIsMadeGood) {
 }
 
 TEST_F(FanotifyTest, AnEnforcedRuleIsNotOutwaited) {
-  options_.deadline = std::chrono::milliseconds(300);
-  options_.appraise = Appraise::kEnforce;
-  options_.policy = std::make_shared<const Policy>(
+  limits_.deadline = std::chrono::milliseconds(300);
+  rules_.appraise = Appraise::kEnforce;
+  rules_.policy = std::make_shared<const Policy>(
       *Policy::Parse("measure func=FILE_CHECK mask=MAY_READ\nappraise func=FILE_CHECK mask=MAY_READ\n"));
   const std::string giant = Giant("giant.py", off_t{1} << 43);
   Start();
@@ -443,6 +446,109 @@ TEST_F(FanotifyTest, AGoneTpmIsTheConfiguredAnswerAndAnError) {
   EXPECT_EQ(InChild([&] { return OpenAndClose(script); }), 0);
   EXPECT_TRUE(recorder_->State().degraded);
   EXPECT_GE(engine_->Stats().errors, 1U);
+}
+
+// An overlay whose layers can't be told by their paths counts as served.
+class ServedTest : public FanotifyTest {
+ protected:
+  void SetUp() override {
+    FanotifyTest::SetUp();
+    point_ = fs_ + "/served";
+    for (const std::string& folder : {point_, dir_ + "/lower", dir_ + "/upper", dir_ + "/work"})
+      std::filesystem::create_directory(folder);
+    char before[4096];
+    ASSERT_NE(getcwd(before, sizeof(before)), nullptr);
+    ASSERT_EQ(chdir(dir_.c_str()), 0);
+    const int mounted =
+        mount("served", point_.c_str(), "overlay", 0, "lowerdir=lower,upperdir=upper,workdir=work");
+    const int error = errno;
+    ASSERT_EQ(chdir(before), 0);
+    if (mounted != 0) GTEST_SKIP() << "no overlay here: " << strerror(error);
+    limits_.deadline = std::chrono::seconds(20);
+  }
+  void TearDown() override {
+    engine_.reset();
+    umount2(point_.c_str(), MNT_DETACH);
+    FanotifyTest::TearDown();
+  }
+  // Our children of that name.
+  static std::vector<pid_t> Processes() {
+    std::vector<pid_t> found;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+      std::ifstream file(entry.path() / "stat");
+      std::string number, name, state;
+      pid_t parent = 0;
+      if (file >> number >> name >> state >> parent && name == "(assay-served)" && parent == getpid())
+        found.push_back(std::stoi(number));
+    }
+    return found;
+  }
+  std::string point_;
+};
+
+TEST_F(ServedTest, HasAProcessOfItsOwn) {
+  const std::string script = File("served/script", "#!/bin/sh\nexit 3\n"),
+                    other = File("other", "#!/bin/sh\n");
+  const std::string data = File("served/data", "no code\n");
+  Start();
+  ASSERT_EQ(Processes().size(), 1U);
+  EXPECT_EQ(InChild([&] { return execl(script.c_str(), "script", nullptr); }), 3);
+  EXPECT_EQ(InChild([&] { return OpenAndClose(data); }), 0);
+  EXPECT_EQ(InChild([&] { return OpenAndClose(other); }), 0);
+  const auto entries = NewEntries();
+  ASSERT_EQ(entries.size(), 3U);
+  EXPECT_EQ(entries[1], std::pair(script, DigestOf("#!/bin/sh\nexit 3\n").hex()));
+  EXPECT_EQ(entries[2].first, other);
+  EXPECT_TRUE(engine_->Health()) << engine_->Health().error().Message();
+  engine_->Stop();
+  EXPECT_TRUE(Processes().empty());
+  EXPECT_EQ(engine_->Stats().measured, 2U);
+  EXPECT_EQ(InChild([&] { return OpenAndClose(script); }), 0);
+}
+
+// While the process hangs, tasks of its mount wait; nobody else does, and a stop and a kill free them.
+TEST_F(ServedTest, ItsStandstillStallsItsMountOnly) {
+  const std::string script = File("served/script", "#!/bin/sh\n"), other = File("other", "#!/bin/sh\n");
+  Start();
+  const std::vector<pid_t> processes = Processes();
+  ASSERT_EQ(processes.size(), 1U);
+  ASSERT_EQ(kill(processes[0], SIGSTOP), 0);
+  const pid_t held = fork();
+  if (held == 0) _exit(OpenAndClose(script));
+  usleep(200'000);
+  EXPECT_EQ(waitpid(held, nullptr, WNOHANG), 0);
+  EXPECT_EQ(InChild([&] { return OpenAndClose(other); }), 0);
+  EXPECT_EQ(CountOf(other), 1U);
+  ASSERT_EQ(kill(processes[0], SIGKILL), 0);
+  int status = 0;
+  waitpid(held, &status, 0);
+  EXPECT_EQ(status, 0);
+  // Another one is started, and the list says that the mount was not watched.
+  for (int i = 0; i < 1000 && CountOf("mount:" + point_) == 0; ++i) usleep(10'000);
+  ASSERT_EQ(Processes().size(), 1U);
+  EXPECT_NE(Processes()[0], processes[0]);
+  EXPECT_EQ(engine_->Stats().stalls, 1U);
+  EXPECT_EQ(InChild([&] { return OpenAndClose(script); }), 0);
+  EXPECT_EQ(CountOf(script), 1U);
+}
+
+TEST_F(ServedTest, WithoutItsProgramTheEngineWatchesTheMountItself) {
+  options_.served_program = "/nonexistent";
+  const std::string script = File("served/script", "#!/bin/sh\n");
+  Start();
+  EXPECT_EQ(InChild([&] { return OpenAndClose(script); }), 0);
+  EXPECT_EQ(CountOf(script), 1U);
+  ASSERT_FALSE(engine_->Health());
+  EXPECT_EQ(engine_->Health().error().code(), "engine.mount");
+}
+
+TEST_F(ServedTest, ItGoesWithItsMount) {
+  Start();
+  ASSERT_EQ(Processes().size(), 1U);
+  ASSERT_EQ(umount2(point_.c_str(), MNT_DETACH), 0);
+  for (int i = 0; i < 2000 && !Processes().empty(); ++i) usleep(10'000);
+  EXPECT_TRUE(Processes().empty());
+  EXPECT_TRUE(engine_->Health());
 }
 
 TEST_F(FanotifyTest, DeathOfTheEngineHangsNobody) {
@@ -503,7 +609,7 @@ TEST_P(RaceTest, NeverCleanWithAStaleDigest) {
   const int tries = 10'000;
 #endif
   // So that an event that comes last was handled last.
-  if (GetParam() == Way::kSharedMapping) options_.workers = 1;
+  if (GetParam() == Way::kSharedMapping) limits_.workers = 1;
   const std::string path = File("script", Content(0));
   const std::string link = fs_ + "/link";
   ASSERT_EQ(::link(path.c_str(), link.c_str()), 0);

@@ -1,23 +1,39 @@
-// The lsm engine: BPF programs on the kernel's LSM hooks hold the task that loads code.
+// The lsm engine: BPF programs at the kernel's own hooks hold the task that loads code.
 //
 //   // given: const EngineOptions& options, Recorder& recorder
 //   ASSAY_ASSIGN(std::unique_ptr<Engine> engine, StartLsm(options, recorder));
 //
-// Contract: measure/engine/engine.h; docs/notes/2026-11-24-lsm-engine.md.
+// Contract: that of engine.h. ProbeLsm() tries whether it can run here, by loading and attaching its
+// programs: StateError "engine.lsm-..." says what is missing. When the process dies the programs stay, and
+// what runs meanwhile is recorded as violation `unanswered` by the next one (or refused, by `expiry`); Stop()
+// removes them.
 #pragma once
 
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstdint>
 #include <memory>
 #include <string>
 
+#include "base/result.h"
 #include "measure/engine/engine.h"
 
 namespace assay::measure {
 
-// Whether the lsm engine can run here, by loading and attaching its programs: StateError "engine.lsm-..."
-// says what is missing. When the process dies the programs stay, and what runs meanwhile is recorded as
-// violation `unanswered` by the next one (or refused, by `expiry`); Stop() removes them.
+struct LsmOptions {
+  std::string run_dir = "/run/assayd/engine";  // its mounts: pinned programs, the gate
+  bool guard = false;                          // self-protection: no other process reaches us or our programs
+  // The file system that the attester serves itself: no question is asked about what is read there. Answering
+  // would mean to ask ourselves, and killed meanwhile we would never end.
+  dev_t own_device = 0;
+  std::uint64_t cgroup = 0;                     // only tasks of this cgroup (its inode number); 0: all
+  std::chrono::milliseconds gate_limit{5'000};  // without a sign of life from us, tasks are let go
+};
+
 Result<> ProbeLsm();
-Result<std::unique_ptr<Engine>> StartLsm(const EngineOptions& options, Recorder& recorder);
+Result<std::unique_ptr<Engine>> StartLsm(const LsmOptions& options, const RulesOptions& rules,
+                                         const HeldLimits& limits, Recorder& recorder);
 // Removes the programs that an earlier attester with this run_dir left pinned. Nothing happens if there are
 // none.
 void RemoveLsm(const std::string& run_dir);

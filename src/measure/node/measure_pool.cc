@@ -7,6 +7,7 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <set>
 #include <thread>
 
 #include "base/clock.h"
@@ -15,6 +16,7 @@
 #include "base/mutex.h"
 #include "base/thread.h"
 #include "measure/engine/lanes.h"
+#include "measure/engine/last_means.h"
 #include "measure/system/file.h"
 #include "measure/system/served.h"
 
@@ -27,6 +29,7 @@ constexpr unsigned kWorkers = 4;      // as long as none of them hangs
 constexpr unsigned kMaxWorkers = 32;  // when some hang
 constexpr unsigned kMaxPerUser = 8;   // users other than root
 constexpr std::size_t kMaxWaiting = 8192, kMaxWaitingPerUser = 2048;
+constexpr auto kHangs = std::chrono::milliseconds(500);  // what takes longer may never end
 constexpr auto kTick = std::chrono::milliseconds(100);
 constexpr auto kStopPatience = std::chrono::seconds(2);
 
@@ -34,7 +37,7 @@ struct Job {
   Caller caller;
   std::vector<RequestLine> lines;
   MeasurePool::Answer answer;
-  Clock::time_point due;
+  Clock::time_point due, began;
   std::size_t done = 0;
   bool answered = false;
   std::atomic<dev_t> device{0};  // the device of the file that is being opened or read
@@ -76,6 +79,7 @@ struct MeasurePool::State {
   void Answer(Job& job, int error) ASSAY_REQUIRES(mutex);
   JobPtr TakeWaiting() ASSAY_REQUIRES(mutex);
   void Tick() ASSAY_REQUIRES(mutex);
+  std::set<dev_t> Hanging() const ASSAY_REQUIRES(mutex);
   void TellLimits(bool end) ASSAY_REQUIRES(mutex);  // lets go of the mutex while it records
   void Work() ASSAY_EXCLUDES(mutex);
   Result<> Measure(Job& job, const RequestLine& line);
@@ -115,6 +119,7 @@ JobPtr MeasurePool::State::TakeWaiting() {
     waiting.erase(at);
     Count(waiting_of, uid, -1);
     Count(running_of, uid, +1);
+    job->began = Clock::now();
     running.push_back(job);
     return job;
   }
@@ -253,6 +258,13 @@ void MeasurePool::State::Tick() {
   }
 }
 
+std::set<dev_t> MeasurePool::State::Hanging() const {
+  std::set<dev_t> devices;
+  for (const JobPtr& job : running)
+    if (job->device != 0 && Clock::now() - job->began > kHangs) devices.insert(job->device);
+  return devices;
+}
+
 MeasurePool::MeasurePool(Recorder& recorder, const MeasurePoolOptions& options)
     : state_(std::make_shared<State>()) {
   state_->recorder = &recorder;
@@ -267,6 +279,10 @@ MeasurePool::MeasurePool(Recorder& recorder, const MeasurePoolOptions& options)
                            [&]() ASSAY_REQUIRES(state->mutex) { return state->stopping; });
       state->Tick();
       state->TellLimits(false);
+      std::set<dev_t> hanging = state->Hanging();
+      state->mutex.Unlock();
+      EndAtDeath(state.get(), std::move(hanging));
+      state->mutex.Lock();
       const bool stuck = !state->waiting.empty() && state->finished == state->finished_at_tick;
       if (stuck && state->workers < kMaxWorkers && !state->stopping) AddWorker(state);
       state->finished_at_tick = state->finished;

@@ -141,9 +141,18 @@ class Policy {
 // Built-in policies by name, joined by "|" as the kernel's ima_policy=, or a file by its absolute path.
 Result<std::shared_ptr<const Policy>> FindPolicy(const std::string& name);
 
+// The thread that uses a file, as the engine knows it. Nothing is asked of /proc here: a thread that waits
+// for us may hold locks that a file of its folder needs.
+struct Task {
+  pid_t tid = 0;
+  std::optional<uid_t> uid{}, euid{};
+  std::optional<gid_t> gid{}, egid{};
+  std::optional<std::string> cgroup{};
+};
+
 // Finds facts about an open file and the thread that uses it. The caller sets `known` and `interpreted`, and
 // may replace `code`.
-Facts GatherFacts(int fd, const std::string& path, pid_t tid, std::uint32_t needs);
+Facts GatherFacts(int fd, const std::string& path, const Task& task, std::uint32_t needs);
 
 // Matches a glob with a whole path: `?` and `*` match within a name, `**` matches across names, `\` quotes
 // the next character.

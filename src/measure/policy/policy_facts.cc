@@ -6,13 +6,11 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <memory>
 
 #include "base/bytes.h"
 #include "base/fd.h"
 #include "measure/policy/policy.h"
-#include "measure/system/cgroup.h"
 #include "measure/system/file.h"
 #include "measure/system/mounts.h"
 
@@ -30,8 +28,12 @@ namespace {
 constexpr std::size_t kMaxProcFile = std::size_t{16} << 20;
 
 std::string UuidText(const std::uint8_t* uuid) {
-  std::string text = Hex(ByteView(uuid, 16));
-  for (const std::size_t at : {8U, 13U, 18U, 23U}) text.insert(at, "-");
+  const std::string hex = Hex(ByteView(uuid, 16));
+  std::string text;
+  for (std::size_t at = 0; at < hex.size(); ++at) {
+    if (at == 8 || at == 12 || at == 16 || at == 20) text += '-';
+    text += hex[at];
+  }
   return text;
 }
 
@@ -55,25 +57,9 @@ std::optional<std::string> UuidOf(int fd, const struct stat& st) {
   return std::nullopt;
 }
 
-// "Uid:\treal\teffective\tsaved\tfs". Source: proc(5).
-void TakeIds(std::string_view status, std::string_view label, std::optional<uid_t>& real,
-             std::optional<uid_t>& effective) {
-  const std::size_t at = status.find(label);
-  if (at == std::string_view::npos) return;
-  const char* p = status.data() + at + label.size();
-  const char* const end = status.data() + status.size();
-  uid_t first = 0, second = 0;
-  const auto one = std::from_chars(p, end, first);
-  if (one.ec != std::errc() || one.ptr == end) return;
-  const auto two = std::from_chars(one.ptr + 1, end, second);
-  if (two.ec != std::errc()) return;
-  real = first;
-  effective = second;
-}
-
 }  // namespace
 
-Facts GatherFacts(int fd, const std::string& path, pid_t tid, std::uint32_t needs) {
+Facts GatherFacts(int fd, const std::string& path, const Task& task, std::uint32_t needs) {
   Facts facts;
   struct stat st{};
   const bool have_stat = fd >= 0 && (needs & (kNeedOwner | kNeedFsUuid)) != 0 && fstat(fd, &st) == 0;
@@ -88,14 +74,13 @@ Facts GatherFacts(int fd, const std::string& path, pid_t tid, std::uint32_t need
   if ((needs & kNeedFsUuid) != 0 && have_stat) facts.fs_uuid = UuidOf(fd, st);
   if ((needs & kNeedFsName) != 0 && fd >= 0) facts.fs_name = MountTypeOf(fd);
   if ((needs & kNeedPath) != 0 && path.starts_with('/')) facts.path = path;
-  const std::string process = "/proc/" + std::to_string(tid);
   if ((needs & kNeedIds) != 0) {
-    if (const Result<Bytes> status = ReadFile(process + "/status", kMaxProcFile); status) {
-      TakeIds(AsText(*status), "\nUid:\t", facts.uid, facts.euid);
-      TakeIds(AsText(*status), "\nGid:\t", facts.gid, facts.egid);
-    }
+    facts.uid = task.uid;
+    facts.euid = task.euid;
+    facts.gid = task.gid;
+    facts.egid = task.egid;
   }
-  if ((needs & kNeedCgroup) != 0) facts.cgroup = CgroupOf(tid);
+  if ((needs & kNeedCgroup) != 0) facts.cgroup = task.cgroup;
   return facts;
 }
 

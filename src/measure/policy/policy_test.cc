@@ -160,17 +160,19 @@ TEST(Policy, FactsOfAFile) {
   char name[] = "/tmp/assay-policy.XXXXXX";
   const UniqueFd fd(mkostemp(name, O_CLOEXEC));
   ASSERT_TRUE(fd);
-  const Facts f = GatherFacts(fd.get(), name, gettid(), ~0U);
+  const Task task{.tid = gettid(), .uid = getuid(), .euid = 4711};
+  const Facts f = GatherFacts(fd.get(), name, task, ~0U);
   unlink(name);
   EXPECT_EQ(f.owner, getuid());
   EXPECT_EQ(f.group, getgid());
   EXPECT_EQ(f.uid, getuid());
-  EXPECT_EQ(f.euid, geteuid());
+  EXPECT_EQ(f.euid, 4711U) << "as the engine knows it";
+  EXPECT_FALSE(f.gid);
   EXPECT_EQ(f.path, name);
   EXPECT_TRUE(f.fs_magic);
   EXPECT_TRUE(f.fs_name);
   EXPECT_FALSE(f.known);
-  EXPECT_FALSE(GatherFacts(fd.get(), name, gettid(), 0).path);
+  EXPECT_FALSE(GatherFacts(fd.get(), name, task, 0).path);
 }
 
 Policy BuiltInPolicy(std::string_view name) { return *Policy::Parse(*Policy::BuiltIn(name)); }

@@ -81,8 +81,10 @@ Result<Digest> HashFd(int fd, HashAlg alg, std::uint64_t* bytes, const std::atom
 
 Result<std::string> NameOfFd(int fd) {
   ASSAY_ASSIGN(std::string path, FdPath(fd));
-  struct stat st{};
-  if (path.ends_with(kDeleted) && fstat(fd, &st) == 0 && st.st_nlink == 0)
+  // As the kernel has it in memory: a server that names its file like this may never answer.
+  struct statx st{};
+  if (path.ends_with(kDeleted) && statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_NLINK, &st) == 0 &&
+      st.stx_nlink == 0)
     path.resize(path.size() - kDeleted.size());
   return path;
 }
@@ -120,20 +122,50 @@ ElfKind ElfKindOf(int fd) {
   return AsText(table).find(kModule) == std::string_view::npos ? ElfKind::kObject : ElfKind::kModule;
 }
 
-Context ContextOf(pid_t tid, std::string hook) {
+namespace {
+
+// "Uid:\treal\teffective\tsaved\tfs". Source: proc(5).
+void TakeIds(std::string_view line, std::optional<std::uint32_t>& real,
+             std::optional<std::uint32_t>& effective) {
+  const std::size_t tab = line.find('\t');
+  if (tab == std::string_view::npos) return;
+  const std::string_view second = line.substr(tab + 1, line.find('\t', tab + 1) - tab - 1);
+  std::uint32_t first_id = 0, second_id = 0;
+  if (std::from_chars(line.data(), line.data() + tab, first_id).ptr != line.data() + tab) return;
+  const char* const end = second.data() + second.size();
+  if (second.empty() || std::from_chars(second.data(), end, second_id).ptr != end) return;
+  real = first_id;
+  effective = second_id;
+}
+
+}  // namespace
+
+ThreadStatus StatusOf(pid_t tid) {
+  ThreadStatus thread;
+  thread.process = tid;
+  thread.cgroup = CgroupOf(tid);
+  const Result<Bytes> status = ReadFile("/proc/" + std::to_string(tid) + "/status", kMaxProcFile);
+  if (!status) return thread;
+  const std::string_view text = AsText(*status);
+  thread.comm = After(text, "Name:");
+  if (const auto tgid = Number<pid_t>(After(text, "\nTgid:")); tgid > 0) thread.process = tgid;
+  TakeIds(After(text, "\nUid:"), thread.uid, thread.euid);
+  TakeIds(After(text, "\nGid:"), thread.gid, thread.egid);
+  return thread;
+}
+
+Context ContextOf(const ThreadStatus& thread, std::string hook) {
   Context c;
   c.time_ms = NowMs();
-  c.pid = tid;
+  c.pid = thread.process;
+  c.uid = thread.uid.value_or(0);
+  c.comm = thread.comm;
   c.hook = std::move(hook);
-  c.cgroup = CgroupOf(tid).value_or("");
-  const Result<Bytes> status = ReadFile("/proc/" + std::to_string(tid) + "/status", kMaxProcFile);
-  if (!status) return c;
-  const std::string_view text = AsText(*status);
-  c.comm = After(text, "Name:");
-  if (const auto tgid = Number<pid_t>(After(text, "\nTgid:")); tgid > 0) c.pid = tgid;
-  c.uid = Number<uid_t>(After(text, "\nUid:"));
+  c.cgroup = thread.cgroup.value_or("");
   return c;
 }
+
+Context ContextOf(pid_t tid, std::string hook) { return ContextOf(StatusOf(tid), std::move(hook)); }
 
 std::optional<int> OpenFlagsOf(pid_t tid) {
   const Result<Bytes> line = ReadFile("/proc/" + std::to_string(tid) + "/syscall", 1024);

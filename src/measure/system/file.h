@@ -51,7 +51,16 @@ Result<FdInfo> FdInfoOf(const std::string& process, const std::string& fd);  // 
 // .gnu.linkonce.this_module.
 enum class ElfKind { kNone, kObject, kModule, kLoadable };
 ElfKind ElfKindOf(int fd);
-// Name, process and user of a thread (tid), as far as it still exists.
+// What /proc says of a thread, as far as it is still there.
+struct ThreadStatus {
+  std::string comm;
+  pid_t process = 0;  // or the thread's own number, where it can't be told
+  std::optional<uid_t> uid{}, euid{};
+  std::optional<gid_t> gid{}, egid{};
+  std::optional<std::string> cgroup{};
+};
+ThreadStatus StatusOf(pid_t tid);
+Context ContextOf(const ThreadStatus& thread, std::string hook);
 Context ContextOf(pid_t tid, std::string hook);
 // The flags of the open() that the thread is in; nullopt where they can't be told.
 std::optional<int> OpenFlagsOf(pid_t tid);

@@ -219,7 +219,11 @@ struct kernel_cap___assay {
 struct user_namespace___assay {
   int level;
 };
+struct kernel_id___assay {
+  u32 val;
+};
 struct cred___assay {
+  struct kernel_id___assay euid, egid;
   struct kernel_cap___assay cap_effective;
   struct user_namespace___assay* user_ns;
 };

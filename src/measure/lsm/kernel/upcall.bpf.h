@@ -22,6 +22,10 @@ static __always_inline struct assay_request* new_request(u32 kind, u32 detail) {
   struct assay_request* r = bpf_map_lookup_elem(&requests, &tid);
   if (!r) return NULL;
   fill_who(&r->tid, &r->tgid, &r->uid, r->comm);
+  struct task_struct___cred* me = (void*)bpf_get_current_task_btf();
+  r->euid = BPF_CORE_READ(me, cred, euid.val);
+  r->gid = bpf_get_current_uid_gid() >> 32;
+  r->egid = BPF_CORE_READ(me, cred, egid.val);
   r->kind = kind;
   r->detail = detail;
   r->since = bpf_ktime_get_ns();

@@ -18,7 +18,7 @@
 #define ASSAY_ASSERT(condition) static_assert(condition, #condition)
 #endif
 
-#define ASSAY_WIRE_VERSION 7
+#define ASSAY_WIRE_VERSION 8
 #define ASSAY_PATH 1024 /* for a longer path the attester takes the name from its descriptor */
 #define ASSAY_COMM 16   /* TASK_COMM_LEN */
 #define ASSAY_DIGEST 32 /* SHA-256 */
@@ -121,9 +121,9 @@ struct assay_request {
   /* Of ASSAY_OPEN: the beginning of the task's command line; size 0: it is unknown. */
   char words[ASSAY_WORDS];
   __u32 words_size;
-  __u32 words_reserved;
+  __u32 euid, gid, egid; /* of the task, besides uid */
 };
-ASSAY_ASSERT(sizeof(struct assay_request) == 40 + 32 + 16 + 32 + ASSAY_PATH + 64 + ASSAY_WORDS + 8);
+ASSAY_ASSERT(sizeof(struct assay_request) == 40 + 32 + 16 + 32 + ASSAY_PATH + 64 + ASSAY_WORDS + 16);
 
 #define ASSAY_ANSWER_CLEAN 1U  /* recorded: the file may be remembered as clean */
 #define ASSAY_ANSWER_REFUSE 2U /* EACCES */

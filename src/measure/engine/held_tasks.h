@@ -1,0 +1,155 @@
+// Internal: the tasks that the kernel holds for an engine, from the moment they are held to their one answer.
+// Both engines use it; an engine says how an event is read, how its file is opened, and how it is answered.
+//
+//   class MyTask : public HeldTask { ... };  // how this engine answers, and what it knows of the task
+//   HeldTasks tasks({.engine = "lsm", .limits = limits}, sink);
+//   tasks.Start([this] { Beat(); });  // the watchdog calls it ten times a second
+//   tasks.Take(task);
+//   tasks.Push(WorkKind::kQuick, uid, task, [=, this] { Measure(*task); });  // and there:
+//   if (tasks.Claim(*task)) task->Answer(digest);
+//   tasks.LetGoOfAll(std::chrono::seconds(2));  // no task is held any more when it returns
+//   tasks.StopLanes();
+//
+// Contract: each task is answered once. One that is held for longer than `deadline` is answered by the
+// watchdog: it is refused (by the choice of `expiry`, or because an enforced appraise rule may apply to it),
+// or the list names it as `unanswered` and it goes on (measure/late.h). The watchdog waits for nothing: it
+// takes no lock that is held during a read, a record or a log line. Work goes to lanes (measure/lanes.h):
+// quick work, slow work (large files), and one lane for each file system that another program serves, so that
+// a server that never answers holds up the tasks of its own file system only. What such a server would keep
+// of this process after a kill is taken care of (measure/engine/last_means.h). Thread-safe.
+#pragma once
+
+#include <sys/types.h>
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <list>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/mutex.h"
+#include "base/thread.h"
+#include "measure/engine/engine.h"
+#include "measure/engine/lanes.h"
+#include "measure/engine/late.h"
+#include "measure/engine/sink.h"
+
+namespace assay::measure {
+
+class HeldTask {
+ public:
+  virtual ~HeldTask() = default;
+
+  // For the deadline and the end. They are called after Claim() and must wait for nothing.
+  virtual void Allow() = 0;
+  virtual void Refuse() = 0;
+  virtual std::string Path() const = 0;       // as the list shall name it
+  virtual Context Describe() const = 0;       // the task
+  virtual bool MustBeNamed() const = 0;       // false: it is no regular file, and goes on without a record
+  virtual dev_t Device() const { return 0; }  // of its file; 0: not known yet
+
+  std::atomic<bool> late{false};           // its time is up: its digest is not waited for any more
+  std::atomic<bool> must_be_known{false};  // an appraise rule is enforced for it, or may be
+
+ private:
+  friend class HeldTasks;
+  std::chrono::steady_clock::time_point since_{};
+  bool answered_ = false;  // guarded by HeldTasks::mutex_
+};
+using HeldTaskPtr = std::shared_ptr<HeldTask>;
+
+struct HeldOptions {
+  std::string engine;  // for messages
+  HeldLimits limits;
+  unsigned quick_share = 2;  // of one user, of the workers for quick work
+};
+
+enum class WorkKind { kQuick, kSlow };
+
+class HeldTasks {
+ public:
+  HeldTasks(HeldOptions options, MeasurementSink& sink);
+  ~HeldTasks();
+  void Start(std::function<void()> tick);
+
+  void Take(const HeldTaskPtr& task);
+  // True once for each task: the caller gives its answer now.
+  bool Claim(HeldTask& task);
+  // Something was done, if not for a held task: the machine does not stand still.
+  void Progressed();
+
+  // Work for a task. It is left out when the task's time is up by then, or the engine stops.
+  void Push(WorkKind kind, uid_t uid, const HeldTaskPtr& task, std::function<void()> work);
+  // The same in the lane of a served file system; key: its device or its mount's number.
+  void PushServed(std::uint64_t key, uid_t uid, const HeldTaskPtr& task, std::function<void()> work);
+  bool QuickIsIdle() const { return quick_.Waiting() == 0; }
+  // A lane for other work of the engine, ticked and stopped with the rest.
+  std::shared_ptr<Lane> AddLane(LaneOptions options);
+
+  // Around each use of the recorder, and of what the engine's options call.
+  UseGate& uses() { return uses_; }
+
+  template <typename Change>
+  void Count(Change change) {
+    const MutexLock lock(mutex_);
+    change(stats_);
+  }
+  EngineStats Stats() const;
+  Result<> Health() const;  // StateError "engine.stopped", "engine.stalled", "engine.unrecorded"
+  // The end. The kernel holds no further tasks by then. What is held is measured for up to `drain`, the
+  // rest is let go as at the deadline. Threads that hang are freed by ending the connection of their FUSE
+  // server; what hangs otherwise is left behind. Two steps, since an engine may have to close its own end in
+  // between: after LetGoOfAll() no task waits and nothing is recorded. Both are idempotent.
+  void LetGoOfAll(std::chrono::milliseconds drain);
+  void StopLanes();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  struct Working {
+    HeldTaskPtr task;
+    Clock::time_point since;
+  };
+  struct Served {
+    std::shared_ptr<Lane> lane;
+    Clock::time_point used;
+  };
+
+  void Watch();
+  bool Prune(std::vector<HeldTaskPtr>* expired, std::chrono::milliseconds deadline) ASSAY_EXCLUDES(mutex_);
+  void Expire();
+  void LetGo(const HeldTaskPtr& task);
+  void TickLanes();
+  void NameLastMeans();
+  std::shared_ptr<Lane> LaneOf(std::uint64_t key);
+  std::vector<std::shared_ptr<Lane>> OtherLanes() const;
+  std::set<dev_t> DevicesOfHanging() const;
+  void Unblock() const;
+
+  const HeldOptions options_;
+  LateAnswers late_;
+  UseGate uses_;
+  std::function<void()> tick_;
+  Thread watchdog_;
+
+  mutable Mutex mutex_;
+  CondVar stop_;
+  std::list<std::weak_ptr<HeldTask>> held_ ASSAY_GUARDED_BY(mutex_);      // in order of arrival
+  std::list<std::weak_ptr<HeldTask>> given_up_ ASSAY_GUARDED_BY(mutex_);  // a thread may still work on one
+  std::list<Working> working_ ASSAY_GUARDED_BY(mutex_);                   // threads in served file systems
+  bool stopping_ ASSAY_GUARDED_BY(mutex_) = false;
+  bool let_go_ ASSAY_GUARDED_BY(mutex_) = false;
+  bool stalled_ ASSAY_GUARDED_BY(mutex_) = false;
+  Clock::time_point progress_ ASSAY_GUARDED_BY(mutex_) = Clock::now();
+  EngineStats stats_ ASSAY_GUARDED_BY(mutex_);
+
+  Lane quick_, slow_;
+  mutable Mutex lanes_mutex_;
+  std::map<std::uint64_t, Served> served_ ASSAY_GUARDED_BY(lanes_mutex_);
+  std::vector<std::shared_ptr<Lane>> more_ ASSAY_GUARDED_BY(lanes_mutex_);
+};
+
+}  // namespace assay::measure

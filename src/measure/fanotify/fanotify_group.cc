@@ -1,0 +1,429 @@
+#include "measure/fanotify/fanotify_group.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/fanotify.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "base/log.h"
+#include "measure/fanotify/fanotify_marks.h"
+
+namespace assay::measure {
+namespace {
+
+constexpr std::size_t kEventBuffer = 64 << 10;
+constexpr std::uint64_t kLarge = std::uint64_t{32} << 20;  // bytes: such files have workers of their own
+constexpr std::size_t kMaxChanging = 4096;
+constexpr unsigned kMostReaders = 128;  // when the kernel's own opens hang
+constexpr auto kStalled = std::chrono::seconds(5);
+constexpr auto kDrain = std::chrono::seconds(2);         // at the end, for what is held already
+constexpr auto kReadPatience = std::chrono::seconds(1);  // with opens of the kernel's that hang
+constexpr auto kTellPatience = std::chrono::seconds(2);
+
+}  // namespace
+
+FanotifyGroup::FanotifyGroup(MeasurementSink& sink, const RulesOptions& rules, HeldLimits limits,
+                             const FanotifyGroupOptions& options)
+    : options_(options),
+      limits_(std::move(limits)),
+      sink_(sink),
+      enforced_(rules.appraise == Appraise::kEnforce),
+      notices_(std::make_shared<Notices>(rules.refused)),
+      rules_(rules, notices_),
+      tasks_({.engine = "fanotify", .limits = limits_}, sink),
+      readers_(tasks_.AddLane({.workers = 1, .most = kMostReaders})),
+      changed_(tasks_.AddLane({.workers = 1})),
+      closing_(tasks_.AddLane({.workers = 1})) {}
+
+Result<> FanotifyGroup::Start() {
+  // Each held task costs one descriptor.
+  rlimit files{};
+  if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+    files.rlim_cur = files.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &files) != 0)
+      log::Warn("{}", OsError("setrlimit", "NOFILE", errno).Message());
+  }
+  ASSAY_ASSIGN(group_, OpenGroup());
+  drain_event_ = UniqueFd(eventfd(0, EFD_CLOEXEC));
+  if (!drain_event_) return Fail(OsError("eventfd", "", errno));
+  PushRead();
+  tasks_.Start({});
+  return {};
+}
+
+Result<> FanotifyGroup::Mark(const std::string& point) {
+  const unsigned kind = options_.filesystems ? FAN_MARK_FILESYSTEM : FAN_MARK_MOUNT;
+  if (fanotify_mark(group_.get(), FAN_MARK_ADD | kind, kOpenEvents, AT_FDCWD, point.c_str()) != 0)
+    return Fail(OsError("fanotify_mark", point, errno));
+  return {};
+}
+
+void FanotifyGroup::SetHelpers(std::set<pid_t> pids) {
+  const MutexLock lock(mutex_);
+  helpers_ = std::move(pids);
+}
+
+bool FanotifyGroup::Exempt(pid_t tid) const {
+  if (syscall(SYS_tgkill, getpid(), tid, 0) == 0) return true;
+  const auto is_of = [tid](pid_t pid) { return syscall(SYS_tgkill, pid, tid, 0) == 0; };
+  if (std::any_of(limits_.exempt.begin(), limits_.exempt.end(), is_of)) return true;
+  const MutexLock lock(mutex_);
+  return std::any_of(helpers_.begin(), helpers_.end(), is_of);
+}
+
+// The kernel opens the file of an event inside read(), which hangs where the file's server does not answer.
+// So the next read waits in the lane while this one is done: where this one hangs, another thread takes it.
+void FanotifyGroup::PushRead() {
+  readers_->Push(0, [self = shared_from_this()](bool dropped) {
+    if (!dropped) self->ReadEvents();
+  });
+}
+
+void FanotifyGroup::ReadEvents() {
+  alignas(fanotify_event_metadata) std::array<std::uint8_t, kEventBuffer> buffer;
+  std::array<pollfd, 2> wait{pollfd{group_.get(), POLLIN, 0}, pollfd{drain_event_.get(), POLLIN, 0}};
+  const int ready = poll(wait.data(), wait.size(), -1);
+  // At the end, when there are no marks any more, what is there already is still taken.
+  if (ready < 0 ? errno != EINTR : wait[0].revents == 0 && wait[1].revents != 0) return;
+  PushRead();
+  CountReading(+1);
+  const ssize_t n = read(group_.get(), buffer.data(), buffer.size());
+  const int error = errno;
+  CountReading(-1);
+  if (n > 0) {
+    TakeEvents(ByteView(buffer).first(static_cast<std::size_t>(n)));
+  } else if (n < 0 && error != EAGAIN && error != EINTR) {
+    // The kernel has refused the open that it could not hand over.
+    tasks_.Count([](EngineStats& stats) { ++stats.errors; });
+    log::Error("fanotify: {}", OsError("read", "", error).Message());
+  }
+}
+
+void FanotifyGroup::CountReading(int by) {
+  const MutexLock lock(mutex_);
+  if (reading_ == 0) reading_since_ = std::chrono::steady_clock::now();
+  reading_ += static_cast<unsigned>(by);
+}
+
+// The last one to let go of a request must not wait for a server's answer to its close().
+std::shared_ptr<FanotifyRequest> FanotifyGroup::MakeRequest(const fanotify_event_metadata& event) const {
+  return {new FanotifyRequest(group_.get(), UniqueFd(event.fd), event),
+          [closing = closing_](FanotifyRequest* r) {
+            if (!r->served) {
+              delete r;
+              return;
+            }
+            closing->Push(0, [r](bool dropped) {
+              if (!dropped) delete r;  // else it stays open: better than to wait here
+            });
+          }};
+}
+
+void FanotifyGroup::TakeEvents(ByteView events) {
+  auto* event = reinterpret_cast<const fanotify_event_metadata*>(events.data());
+  auto left = static_cast<long>(events.size());
+  for (; FAN_EVENT_OK(event, left); event = FAN_EVENT_NEXT(event, left)) {
+    if (event->vers != FANOTIFY_METADATA_VERSION || event->fd < 0) continue;
+    const RequestPtr request = MakeRequest(*event);
+    // The event that keeps a data file's mark needs nothing.
+    if ((event->mask & (kOpenEvents | kChangeEvents)) == 0) continue;
+    if (request->held() && Exempt(event->pid)) {
+      request->Allow();
+      continue;
+    }
+    tasks_.Count([](EngineStats& stats) { ++stats.events; });
+    if (request->held()) tasks_.Take(request);
+    tasks_.Push(WorkKind::kQuick, 0, request,
+                [self = shared_from_this(), request] { self->Handle(request); });
+  }
+}
+
+void FanotifyGroup::Answer(FanotifyRequest& request, bool allow) {
+  if (!tasks_.Claim(request)) return;
+  if (allow)
+    request.Allow();
+  else
+    request.Refuse();
+}
+
+void FanotifyGroup::Handle(const RequestPtr& request) {
+  if (!request->held()) {
+    HandleChange(request);
+    return;
+  }
+  if (const std::optional<struct statx> st = StatOf(request->file.get())) {
+    if (!S_ISREG(st->stx_mode)) {
+      Answer(*request, true);
+      return;
+    }
+    request->device = DeviceOf(*st);
+    request->size = st->stx_size;
+  }
+  request->must_be_known = enforced_ && rules_.policy().Appraises();
+  request->served = served_.Has(request->file.get(), request->device, request->tid);
+  if (!request->served) {
+    HandleFile(request);
+    return;
+  }
+  // Users take turns by the real one: the effective one is root's for a program that root made so.
+  tasks_.PushServed(request->device, request->Who().uid.value_or(0), request,
+                    [self = shared_from_this(), request] { self->HandleFile(request); });
+}
+
+void FanotifyGroup::HandleFile(const RequestPtr& request) {
+  Look(*request, NameOf(request->file.get()));
+  request->must_be_known = enforced_ && request->use.ruling.appraise;
+  if (!request->use.ruling.any()) {
+    HandleData(request);
+  } else if (request->size >= kLarge && !request->served) {
+    tasks_.Push(WorkKind::kSlow, request->Who().uid.value_or(0), request,
+                [self = shared_from_this(), request] { self->HandleCode(request); });
+  } else {
+    HandleCode(request);
+  }
+}
+
+void FanotifyGroup::HandleCode(const RequestPtr& request) { Answer(*request, Measure(*request)); }
+
+// An open does not say what it is for: of what can be mapped or loaded, it is taken for that too.
+void FanotifyGroup::Look(FanotifyRequest& request, std::string path) const {
+  const int fd = request.file.get();
+  const bool exec = request.exec();
+  const ElfKind elf = ElfKindOf(fd);
+  std::vector<Hook> hooks;
+  if (exec) {
+    hooks = {{Func::kBprmCheck, kMayExec}, {Func::kMmapCheck, kMayExec}};
+  } else {
+    hooks = {{Func::kFileCheck, kMayRead}};
+    switch (elf) {
+      case ElfKind::kNone:
+      case ElfKind::kObject:
+        break;
+      case ElfKind::kModule:
+        hooks.push_back({Func::kModuleCheck, kMayRead});
+        break;
+      case ElfKind::kLoadable:
+        hooks.push_back({Func::kMmapCheck, kMayExec});
+        break;
+    }
+  }
+  // The command line is not asked for: reading it can wait for the task's own memory, for ever.
+  Opener opener{.marks_only = true, .path_holds = true};
+  if (!exec && rules_.NeedsOpener()) opener.program = InterpreterOfTask(request.tid);
+  Task task{.tid = request.tid};
+  if (rules_.policy().DependsOnTask()) {
+    const ThreadStatus& who = request.Who();
+    task = {.tid = request.tid,
+            .uid = who.uid,
+            .euid = who.euid,
+            .gid = who.gid,
+            .egid = who.egid,
+            .cgroup = who.cgroup};
+  }
+  request.use = rules_.Look(fd, std::move(path), task, std::move(hooks), elf, exec ? nullptr : &opener);
+}
+
+void FanotifyGroup::HandleData(const RequestPtr& request) {
+  const int fd = request->file.get();
+  // Only while it has no writer: what a writer makes of it through a mapping causes no event.
+  if (Hold(fd) == FileState::kHeld) {
+    Look(*request, request->use.path);
+    const bool became_code = request->use.ruling.any();
+    // To be executed is another question, which this answer is not for.
+    const bool lasting = !became_code && rules_.Lasting(request->use) && !request->exec();
+    const Result<> marked = lasting ? IgnoreUntilModified(group_.get(), fd, false) : Result<>{};
+    if (!marked || !StillHeld(fd)) Forget(group_.get(), fd);
+    Release(fd);
+    if (became_code) {
+      HandleCode(request);
+      return;
+    }
+  }
+  Answer(*request, true);
+  tasks_.Count([](EngineStats& stats) { ++stats.not_code; });
+}
+
+// Its own opener may be the writer, which sees nothing of what is there: a compiler's output, not a load.
+bool FanotifyGroup::IsOwnOutput(const FanotifyRequest& request, FileState state) const {
+  if (state != FileState::kWriters || request.exec()) return false;
+  const std::optional<int> how = OpenFlagsOf(request.tid);
+  if (!how) return false;
+  const int access = *how & O_ACCMODE;
+  return access == O_WRONLY || (access == O_RDWR && ((*how & O_TRUNC) != 0 || request.size == 0));
+}
+
+bool FanotifyGroup::Measure(FanotifyRequest& request) {
+  const int fd = request.file.get();
+  const FileState state = Hold(fd);
+  if (IsOwnOutput(request, state)) {
+    tasks_.Count([](EngineStats& stats) { ++stats.not_code; });
+    return true;
+  }
+  // Where no lease tells of a writer, its writes do.
+  if (state == FileState::kNoLeases) {
+    if (const Result<> r = TellChanges(group_.get(), fd); !r) log::Debug("{}", r.error().Message());
+  }
+  std::uint64_t bytes = 0;
+  const Result<Digest> digest = HashFd(fd, sink_.Bank(), &bytes, &request.late);
+  const bool writers = state == FileState::kWriters || (state == FileState::kHeld && !StillHeld(fd));
+  tasks_.Count([bytes](EngineStats& stats) { stats.bytes_hashed += bytes; });
+  bool allowed = true;
+  // Given up: the violation `unanswered` says so.
+  if ((digest || !request.late) && tasks_.uses().Enter()) {
+    allowed = Settle(request, digest, state, writers);
+    tasks_.uses().Leave();
+  }
+  if (state == FileState::kHeld) Release(fd);
+  return allowed;
+}
+
+Result<Recorded> FanotifyGroup::Record(const FanotifyRequest& request, const Result<Digest>& digest,
+                                       bool writers, const Context& context) {
+  const Use& use = request.use;
+  if (!use.ruling.measure) return Recorded{};  // it was looked at for another reason
+  if (!digest) return sink_.RecordViolation(Violation::kUnmeasurable, use.path, context);
+  if (writers) ASSAY_TRY(sink_.RecordViolation(Violation::kOpenWriters, use.path, context));
+  return sink_.Record({*digest, use.path, context, use.ruling.record, use.facts.known});
+}
+
+// The file becomes clean if no task can have altered it. False: a writer waits that came since.
+bool FanotifyGroup::MarkClean(const FanotifyRequest& request, bool lasting) {
+  const int fd = request.file.get();
+  const Result<> marked =
+      lasting ? IgnoreUntilModified(group_.get(), fd, true) : TellChanges(group_.get(), fd);
+  // A writer that came since has waited until now; one that comes later meets the mark.
+  const bool broken = !StillHeld(fd);
+  if (!marked || broken) AskAgain(group_.get(), fd);
+  if (!marked) log::Warn("{}: {}", request.use.path, marked.error().Message());
+  return !broken;
+}
+
+bool FanotifyGroup::Settle(FanotifyRequest& request, const Result<Digest>& digest, FileState state,
+                           bool writers) {
+  Use& use = request.use;
+  const Context context = ContextOf(request.Who(), request.hook());
+  const bool allowed = rules_.Settle(use, digest && !writers ? &*digest : nullptr, context);
+  Result<Recorded> recorded = Record(request, digest, writers, context);
+  if (recorded && digest && state == FileState::kHeld) {
+    const bool whole = MarkClean(request, !writers && rules_.Lasting(use));
+    if (!whole && !writers && use.ruling.measure) {
+      writers = true;
+      recorded = sink_.RecordViolation(Violation::kOpenWriters, use.path, context);
+    }
+  }
+  tasks_.Count([&](EngineStats& stats) {
+    if (!recorded)
+      ++stats.errors;
+    else if (!use.ruling.measure)
+      ++stats.not_code;
+    else if (!digest || writers)
+      ++stats.violations;
+    else
+      ++(recorded->is_new ? stats.measured : stats.clean);
+  });
+  if (use.ruling.measure && !digest) log::Warn("measuring {}: {}", use.path, digest.error().Message());
+  if (recorded) return allowed;
+  log::Error("{} is not recorded: {}", use.path, recorded.error().Message());
+  return limits_.expiry == Expiry::kAllow && allowed;
+}
+
+// A measured file was written to. It is measured again at its next use; where it is in use right now, what
+// runs is not what was measured.
+void FanotifyGroup::HandleChange(const RequestPtr& request) {
+  Forget(group_.get(), request->file.get());
+  const std::optional<FileId> id = IdOf(request->file.get());
+  if (!id) return;
+  request->served = served_.Has(request->file.get(), id->first, request->tid);
+  tasks_.Progressed();
+  {
+    const MutexLock lock(mutex_);
+    if (changing_.size() < kMaxChanging) {
+      if (!changing_.insert(*id).second) return;
+      changed_->Push(0, [self = shared_from_this(), request](bool dropped) {
+        if (!dropped) self->LookForUse(request);
+      });
+      return;
+    }
+  }
+  RecordChange(*request);  // not looked into: as if it were in use
+}
+
+// In a thread of its own: it reads all of /proc, and no task waits for it.
+void FanotifyGroup::LookForUse(const RequestPtr& request) {
+  const std::optional<FileId> id = IdOf(request->file.get());
+  if (!id) return;
+  {
+    const MutexLock lock(mutex_);
+    changing_.erase(*id);
+  }
+  if (IsMappedExecutable(id->first, id->second)) RecordChange(*request);
+}
+
+void FanotifyGroup::RecordChange(const FanotifyRequest& request) {
+  if (!tasks_.uses().Enter()) return;
+  const Result<std::string> path = NameOfFd(request.file.get());
+  const auto recorded =
+      sink_.RecordViolation(Violation::kToMToU, path ? *path : "", ContextOf(request.Who(), "write"));
+  tasks_.uses().Leave();
+  tasks_.Count([](EngineStats& stats) { ++stats.violations; });
+  if (!recorded) log::Error("{}", recorded.error().Message());
+}
+
+EngineStats FanotifyGroup::Stats() const {
+  EngineStats stats = tasks_.Stats();
+  stats.refused = rules_.refused();
+  stats.untold = notices_->Dropped();
+  const MutexLock lock(mutex_);
+  stats.hanging = reading_;
+  return stats;
+}
+
+Result<> FanotifyGroup::Health() const {
+  {
+    const MutexLock lock(mutex_);
+    if (reading_ > 0 && std::chrono::steady_clock::now() - reading_since_ > kStalled)
+      return Fail(StateError("engine.stalled",
+                             "the kernel's opens hang in a file system: " + std::to_string(reading_)));
+  }
+  return tasks_.Health();
+}
+
+// Nothing new is held, what is held is measured for a while, then let go. A thread that hangs in a file
+// system is given up at last.
+void FanotifyGroup::Stop() {
+  {
+    const MutexLock lock(mutex_);
+    if (stopped_) return;
+    stopped_ = true;
+  }
+  if (group_) {
+    for (const unsigned kind : {0U, unsigned{FAN_MARK_MOUNT}, unsigned{FAN_MARK_FILESYSTEM}})
+      static_cast<void>(fanotify_mark(group_.get(), FAN_MARK_FLUSH | kind, 0, AT_FDCWD, nullptr));
+  }
+  const std::uint64_t one = 1;
+  if (drain_event_ && write(drain_event_.get(), &one, sizeof(one)) != sizeof(one))
+    log::Error("{}", OsError("write", "eventfd", errno).Message());
+  // What the kernel holds already is in our hands then, but for opens of the kernel's that hang: nothing is
+  // known of their tasks, and only the end of the server's connection frees them.
+  if (!readers_->WaitIdle(kReadPatience) && options_.served_device != 0) {
+    if (const Result<> r = AbortFuse(options_.served_device); r)
+      log::Error("fanotify: a file system's server does not answer: its connection is ended");
+    else
+      log::Error("fanotify: a file system does not answer: {}", r.error().Message());
+    readers_->WaitIdle(kReadPatience);
+  }
+  tasks_.LetGoOfAll(kDrain);
+  notices_->Stop(kTellPatience);
+  tasks_.StopLanes();
+  group_.Reset();  // the kernel allows what is still waiting
+}
+
+}  // namespace assay::measure

@@ -1,0 +1,103 @@
+// Internal: one fanotify group: the tasks that wait for opens on the mounts that it marks, measured and
+// answered. The engine has one for what the kernel serves itself; a process of its own has one for each mount
+// that another program serves (served_process.h).
+//
+//   auto group = std::make_shared<FanotifyGroup>(sink, rules, limits, FanotifyGroupOptions{});
+//   ASSAY_TRY(group->Start());
+//   ASSAY_TRY(group->Mark("/"));
+//   group->Stop();   // before the last reference goes
+//
+// Contract: that of measure/engine/engine.h. The kernel opens the file of an event while the group is read:
+// where that open hangs, further readers come, up to a bound, and the task whose open it is can only be
+// killed.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "base/fd.h"
+#include "base/mutex.h"
+#include "measure/engine/engine.h"
+#include "measure/engine/held_tasks.h"
+#include "measure/engine/rules.h"
+#include "measure/engine/sink.h"
+#include "measure/fanotify/fanotify_request.h"
+#include "measure/system/file.h"
+#include "measure/system/file_id.h"
+#include "measure/system/served.h"
+
+namespace assay::measure {
+
+struct FanotifyGroupOptions {
+  bool filesystems = false;  // mark whole file systems, not mounts
+  // Of a group for one served mount: its file system's device, whose connection may be ended at the stop.
+  dev_t served_device = 0;
+};
+
+class FanotifyGroup : public std::enable_shared_from_this<FanotifyGroup> {
+ public:
+  FanotifyGroup(MeasurementSink& sink, const RulesOptions& rules, HeldLimits limits,
+                const FanotifyGroupOptions& options);
+  ~FanotifyGroup() { Stop(); }
+  Result<> Start();
+  Result<> Mark(const std::string& point);
+  void MountsChanged() { served_.Forget(); }
+  void SetHelpers(std::set<pid_t> pids);  // processes that are exempt besides those of the limits
+  EngineStats Stats() const;
+  Result<> Health() const;
+  void Stop();
+  // For others that use the same recorder and tell of the same refusals.
+  UseGate& uses() { return tasks_.uses(); }
+  Notices& notices() { return *notices_; }
+
+ private:
+  using RequestPtr = std::shared_ptr<FanotifyRequest>;
+
+  bool Exempt(pid_t tid) const;
+  void PushRead();
+  void ReadEvents();
+  void CountReading(int by);
+  void TakeEvents(ByteView events);
+  RequestPtr MakeRequest(const fanotify_event_metadata& event) const;
+  void Handle(const RequestPtr& request);
+  void HandleFile(const RequestPtr& request);
+  void HandleCode(const RequestPtr& request);
+  void HandleData(const RequestPtr& request);
+  void HandleChange(const RequestPtr& request);
+  void LookForUse(const RequestPtr& request);
+  void RecordChange(const FanotifyRequest& request);
+  bool IsOwnOutput(const FanotifyRequest& request, FileState state) const;
+  bool Measure(FanotifyRequest& request);  // false: must not be allowed
+  bool Settle(FanotifyRequest& request, const Result<Digest>& digest, FileState state, bool writers);
+  Result<Recorded> Record(const FanotifyRequest& request, const Result<Digest>& digest, bool writers,
+                          const Context& context);
+  bool MarkClean(const FanotifyRequest& request, bool lasting);
+  void Look(FanotifyRequest& request, std::string path) const;
+  void Answer(FanotifyRequest& request, bool allow);
+
+  const FanotifyGroupOptions options_;
+  const HeldLimits limits_;
+  MeasurementSink& sink_;
+  const bool enforced_;  // appraise rules
+  std::shared_ptr<Notices> notices_;
+  Rules rules_;
+  ServedFiles served_;
+  UniqueFd group_, drain_event_;
+
+  mutable Mutex mutex_;
+  std::set<FileId> changing_ ASSAY_GUARDED_BY(mutex_);  // in changed_
+  std::set<pid_t> helpers_ ASSAY_GUARDED_BY(mutex_);
+  bool stopped_ ASSAY_GUARDED_BY(mutex_) = false;
+  unsigned reading_ ASSAY_GUARDED_BY(mutex_) = 0;  // threads in read(), and since when there is one
+  std::chrono::steady_clock::time_point reading_since_ ASSAY_GUARDED_BY(mutex_);
+
+  HeldTasks tasks_;
+  std::shared_ptr<Lane> readers_, changed_;
+  std::shared_ptr<Lane> closing_;  // of files that are served
+};
+
+}  // namespace assay::measure

@@ -1,0 +1,57 @@
+// Internal: one task that waits in a hook of the kernel's side for the attester's answer.
+//
+//   auto task = std::make_shared<LsmTask>(std::move(reply), *programs.Request(tid), cgroups);
+//   tasks.Take(task);
+//   if (tasks.Claim(*task)) task->Answer(ASSAY_ANSWER_CLEAN, &digest);
+//
+// Contract: what the watchdog calls (HeldTask) asks no file system and nothing of the task's own.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+
+#include "measure/engine/held_tasks.h"
+#include "measure/engine/rules.h"
+#include "measure/lsm/gate.h"
+#include "measure/lsm/kernel/wire.h"
+#include "measure/policy/interpreters.h"
+#include "measure/system/cgroup.h"
+
+namespace assay::measure {
+
+class LsmTask final : public HeldTask {
+ public:
+  LsmTask(GateReply reply, const assay_request& asked, Cgroups& cgroups)
+      : request(asked), reply_(std::move(reply)), cgroups_(cgroups) {}
+
+  void Answer(std::uint32_t flags, const Digest* digest);
+  // By the watchdog: a worker may be at work on it still.
+  void Allow() override { Send(assay_answer{}); }
+  void Refuse() override { Send({.flags = ASSAY_ANSWER_REFUSE, .program = 0, .digest = {}}); }
+  std::string Path() const override;
+  Context Describe() const override;
+  bool MustBeNamed() const override { return true; }
+  dev_t Device() const override;
+
+  std::uint32_t kind() const { return request.kind; }
+  bool Has(std::uint32_t flag) const { return (request.flags & flag) != 0; }
+  Hook hook() const;
+  Task Waiter() const;  // as the kernel's side knows it: nothing is asked of /proc
+
+  const assay_request request;
+  std::uint32_t program = 0;     // what is executed or opens, as the kernel's side shall know it
+  std::atomic<dev_t> device{0};  // once its file is open
+
+ private:
+  void Send(const assay_answer& answer) { reply_.Answer(answer); }
+
+  GateReply reply_;
+  Cgroups& cgroups_;
+};
+using LsmTaskPtr = std::shared_ptr<LsmTask>;
+
+Hook HookOf(std::uint32_t kind, std::uint32_t detail);
+std::uint32_t WireOf(Interpreter program);
+
+}  // namespace assay::measure
