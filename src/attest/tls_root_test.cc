@@ -59,7 +59,7 @@ std::string StatusLine(pid_t pid, const std::string& name) {
 class TlsTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    log::Init({.level = log::Level::kOff, .json = false, .file = ""});
+    ASSERT_TRUE(log::Init({.level = log::Level::kOff, .json = false, .file = ""}));
     char name[] = "/tmp/assay-tls.XXXXXX";
     dir_ = mkdtemp(name);
     auto swtpm =

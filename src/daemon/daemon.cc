@@ -21,6 +21,7 @@
 #include "attest/server.h"
 #include "base/clock.h"
 #include "base/crypto.h"
+#include "base/log.h"
 #include "measure/choice/engines.h"
 #include "measure/engine/measure_file.h"
 #include "measure/lists/kernel_list.h"
@@ -644,6 +645,8 @@ std::string Daemon::Impl::Status() const {
               {"keys", keys},
               {"run_key", has_run_key ? "ok" : "none"},
               {"state", tpm_gone ? "gone" : "ok"}}}};
+  const log::Backlog backlog = log::State();
+  j["log"] = {{"waiting", backlog.waiting}, {"dropped", backlog.dropped}};
   if (const auto present = Engine()) {
     const measure::EngineStats e = present->Stats();
     j["engine"]["stats"] = {{"events", e.events},         {"measured", e.measured},
