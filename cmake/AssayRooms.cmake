@@ -23,6 +23,9 @@ target_compile_options(assay_flags INTERFACE ${ASSAY_WARNINGS} -fno-omit-frame-p
 target_compile_definitions(assay_flags INTERFACE _FILE_OFFSET_BITS=64 ASSAY_VERSION="${PROJECT_VERSION}")
 target_include_directories(assay_flags INTERFACE ${CMAKE_SOURCE_DIR}/src)
 target_link_libraries(assay_flags INTERFACE Threads::Threads)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  target_compile_options(assay_flags INTERFACE -Wthread-safety -Wthread-safety-beta)  # base/mutex.h; beta: the order
+endif()
 if(NOT ASSAY_SANITIZE AND NOT ASSAY_FUZZ)
   target_compile_definitions(assay_flags INTERFACE $<$<CONFIG:Release,RelWithDebInfo>:_FORTIFY_SOURCE=2>)
   target_compile_options(assay_flags INTERFACE -fstack-protector-strong)
