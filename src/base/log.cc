@@ -9,12 +9,12 @@
 
 #include <atomic>
 #include <cerrno>
-#include <condition_variable>
 #include <deque>
 #include <mutex>
-#include <thread>
 
 #include "base/fd.h"
+#include "base/mutex.h"
+#include "base/thread.h"
 
 namespace assay::log {
 namespace {
@@ -29,18 +29,18 @@ struct Sink {
   std::atomic<bool> json{false};
   std::atomic<int> fd{STDERR_FILENO};  // never closed: a thread may hang in it
 
-  std::mutex mutex;
-  std::condition_variable filled, drained;
-  std::deque<Entry> queue;
-  std::size_t bytes = 0;         // of the queue's lines
-  bool has_writer = false;       // there is a thread that takes from the queue
-  bool is_writing = false;       // it is at work on an entry
-  std::uint64_t dropped = 0;     // ever
-  std::uint64_t not_queued = 0;  // of those: since the last entry was queued
+  Mutex mutex;  // once there is a writer, never held over a call that may wait
+  CondVar filled, drained;
+  std::deque<Entry> queue ASSAY_GUARDED_BY(mutex);
+  std::size_t bytes ASSAY_GUARDED_BY(mutex) = 0;         // of the queue's lines
+  bool has_writer ASSAY_GUARDED_BY(mutex) = false;       // there is a thread that takes from the queue
+  bool is_writing ASSAY_GUARDED_BY(mutex) = false;       // it is at work on an entry
+  std::uint64_t dropped ASSAY_GUARDED_BY(mutex) = 0;     // ever
+  std::uint64_t not_queued ASSAY_GUARDED_BY(mutex) = 0;  // of those: since the last entry was queued
 
-  bool Idle() const { return queue.empty() && !is_writing && not_queued == 0; }
-  void Push(std::string line);
-  Entry Take(std::unique_lock<std::mutex>& lock);
+  bool Idle() const ASSAY_REQUIRES(mutex) { return queue.empty() && !is_writing && not_queued == 0; }
+  void Push(std::string line) ASSAY_REQUIRES(mutex);
+  Entry Take() ASSAY_REQUIRES(mutex);
   [[noreturn]] void WriteLoop();
 };
 Sink& Get() {
@@ -116,7 +116,6 @@ bool WriteDropped(std::uint64_t count) {
          WriteLine(Line(Level::kWarn, fmt::format("{} message(s) were dropped before this line", count)));
 }
 
-// With the mutex held.
 void Sink::Push(std::string line) {
   if (queue.size() >= kMaxQueued || bytes + line.size() > kMaxQueuedBytes) {
     ++dropped;
@@ -125,14 +124,14 @@ void Sink::Push(std::string line) {
   }
   bytes += line.size();
   queue.push_back({.line = std::move(line), .dropped_before = std::exchange(not_queued, 0)});
-  filled.notify_one();
+  filled.NotifyOne();
 }
 
 // The queue was full when messages were dropped, so that they belong after its last entry.
-Entry Sink::Take(std::unique_lock<std::mutex>& lock) {
+Entry Sink::Take() {
   is_writing = false;
-  if (Idle()) drained.notify_all();
-  filled.wait(lock, [this] { return !queue.empty() || not_queued > 0; });
+  if (Idle()) drained.NotifyAll();
+  while (queue.empty() && not_queued == 0) filled.Wait(mutex);
   is_writing = true;
   if (queue.empty()) return {.line = "", .dropped_before = std::exchange(not_queued, 0)};
   Entry entry = std::move(queue.front());
@@ -143,29 +142,28 @@ Entry Sink::Take(std::unique_lock<std::mutex>& lock) {
 
 void Sink::WriteLoop() {
   std::uint64_t failed = 0;  // lines that the sink has refused since the last one that it took
-  std::unique_lock lock(mutex);
+  MutexLock lock(mutex);
   while (true) {
-    const Entry entry = Take(lock);
-    lock.unlock();
+    const Entry entry = Take();
+    lock.Unlock();
     const std::uint64_t before = entry.dropped_before + failed;
     const bool told = WriteDropped(before);
     const bool written = told && WriteLine(entry.line);
     failed = (told ? 0 : before) + (written || entry.line.empty() ? 0 : 1);
-    lock.lock();
+    lock.Lock();
     if (!written && !entry.line.empty()) ++dropped;
   }
 }
 
-// The child has no writer thread. The mutex is never held over a call that may wait, once there is one.
-void FollowForks() {
-  pthread_atfork([] { Get().mutex.lock(); }, [] { Get().mutex.unlock(); },
-                 [] {
-                   Sink& s = Get();
-                   s.has_writer = s.is_writing = false;
-                   s.queue.clear();
-                   s.bytes = s.not_queued = 0;
-                   s.mutex.unlock();
-                 });
+// Around a fork() the mutex is held, so that the child finds it free. The child has no writer thread.
+void BeforeFork() ASSAY_NO_THREAD_SAFETY_ANALYSIS { Get().mutex.Lock(); }
+void AfterFork() ASSAY_NO_THREAD_SAFETY_ANALYSIS { Get().mutex.Unlock(); }
+void AfterForkInChild() ASSAY_NO_THREAD_SAFETY_ANALYSIS {
+  Sink& s = Get();
+  s.has_writer = s.is_writing = false;
+  s.queue.clear();
+  s.bytes = s.not_queued = 0;
+  s.mutex.Unlock();
 }
 
 }  // namespace
@@ -189,30 +187,28 @@ Result<> Init(const Options& options) {
 
 void StartWriter() {
   Sink& s = Get();
-  const std::lock_guard lock(s.mutex);
-  if (s.has_writer) return;
   static std::once_flag once;
-  std::call_once(once, FollowForks);
+  std::call_once(once, [] { pthread_atfork(BeforeFork, AfterFork, AfterForkInChild); });
+  const MutexLock lock(s.mutex);
+  if (std::exchange(s.has_writer, true)) return;
   // No signal of the process's is for this thread.
   sigset_t all, before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  std::thread writer([&s] { s.WriteLoop(); });
+  Thread("log-writer", [&s] { s.WriteLoop(); }).Detach();  // it may hang in the sink when the process ends
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  pthread_setname_np(writer.native_handle(), "log-writer");
-  writer.detach();  // it may hang in the sink when the process ends
-  s.has_writer = true;
 }
 
 bool Drain(std::chrono::milliseconds patience) {
   Sink& s = Get();
-  std::unique_lock lock(s.mutex);
-  return !s.has_writer || s.drained.wait_for(lock, patience, [&s] { return s.Idle(); });
+  const MutexLock lock(s.mutex);
+  if (!s.has_writer) return true;
+  return s.drained.WaitFor(s.mutex, patience, [&s]() ASSAY_REQUIRES(s.mutex) { return s.Idle(); });
 }
 
 Backlog State() {
   Sink& s = Get();
-  const std::lock_guard lock(s.mutex);
+  const MutexLock lock(s.mutex);
   return {.waiting = s.queue.size() + (s.is_writing ? 1 : 0), .dropped = s.dropped};
 }
 
@@ -222,7 +218,7 @@ void Write(Level level, std::string_view message) {
   if (level == Level::kOff) return;
   Sink& s = Get();
   std::string line = Line(level, message);
-  const std::lock_guard lock(s.mutex);
+  const MutexLock lock(s.mutex);
   if (s.has_writer)
     s.Push(std::move(line));
   else if (!WriteLine(line))
