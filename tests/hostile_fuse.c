@@ -197,24 +197,25 @@ int hostile_serve(const struct hostile* h, int device) {
   unsigned char* buffer = malloc(BUFFER);
   sigset_t set;
   block_signals(&set);
-  const int signals = signalfd(-1, &set, SFD_CLOEXEC);
+  const int signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
   s.files = calloc(MAX_FILES, sizeof(*s.files));
   if (!buffer || !s.files || signals < 0) return 1;
   while (1) {
     struct pollfd wait[] = {{.fd = device, .events = POLLIN}, {.fd = signals, .events = POLLIN}};
     if (poll(wait, 2, h->after ? 100 : -1) < 0 && errno != EINTR) return 1;
-    answer_held(&s, 0);
+    const ssize_t n = read(device, buffer, BUFFER);
+    const int gone = n < 0 && errno == ENODEV;
+    /* After the request: what came before it rules it. */
     struct signalfd_siginfo signal;
-    if (wait[1].revents && read(signals, &signal, sizeof(signal)) == sizeof(signal)) {
+    while (read(signals, &signal, sizeof(signal)) == sizeof(signal)) {
       if (signal.ssi_signo == SIGTERM) {
         umount2(h->mount_point, MNT_DETACH);
         return 0;
       }
       s.withholds = signal.ssi_signo == SIGUSR2;
-      if (!s.withholds) answer_held(&s, 1);
     }
-    const ssize_t n = read(device, buffer, BUFFER);
     if (n >= (ssize_t)sizeof(struct fuse_in_header)) handle(&s, buffer);
-    if (n < 0 && errno == ENODEV) return 0; /* unmounted */
+    answer_held(&s, !s.withholds);
+    if (gone) return 0; /* unmounted, or its connection was ended */
   }
 }

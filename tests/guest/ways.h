@@ -47,9 +47,11 @@ void must(int ok, const char* what); /* prints errno and ends */
 int unsupported(const char* why);
 void in_user_namespace(void);
 void ran_if(int ok);
-void serve_fuse(const char* mount_point, struct content file); /* does not return; the file is named 'file' */
-/* The same; a read asks each time, and waits for a byte from `go` when *armed. */
-void serve_fuse_late(const char* mount_point, struct content file, const volatile int* armed, int go);
+/* A server for a mount point, which it makes; every file there has this content. */
+pid_t serve_fuse(const char* mount_point, struct content file);
+/* The same; each read is a request to it. From SIGUSR2 to SIGUSR1 it answers none. */
+pid_t serve_fuse_late(const char* mount_point, struct content file);
+void end_fuse(pid_t server);
 
 struct io_uring_sqe;
 struct uring {
