@@ -79,7 +79,7 @@ int main(int argc, char** argv) {
   using namespace assay;
   const std::string delay = argc == 2 ? argv[1] : "";
   if (delay.empty()) return 64;
-  log::Init({.level = log::Level::kWarn, .json = false, .file = ""});
+  static_cast<void>(log::Init({.level = log::Level::kWarn, .json = false, .file = ""}));
   const auto say = [](const char* what, double rate) {
     fmt::print("{:<40} {:>10.0f} measurements/s\n", what, rate);
   };

@@ -7,7 +7,6 @@
 find_package(Threads REQUIRED)
 find_package(OpenSSL 3.0 REQUIRED)
 find_package(fmt REQUIRED)
-find_package(spdlog REQUIRED)
 find_package(PkgConfig REQUIRED)
 if(BUILD_TESTING)
   find_package(GTest REQUIRED)

@@ -60,7 +60,7 @@ std::string StatusLine(pid_t pid, const std::string& name) {
 class TlsTest : public measure::RecordingTest {
  protected:
   void SetUp() override {
-    log::Init({.level = log::Level::kOff, .json = false, .file = ""});
+    ASSERT_THAT(log::Init({.level = log::Level::kOff, .json = false, .file = ""}), IsOk());
     ASSERT_NO_FATAL_FAILURE(RecordingTest::SetUp());
     recorder_options_.kernel_list = "";
     ASSERT_NO_FATAL_FAILURE(OpenRecorder());

@@ -1,39 +1,67 @@
 #include "base/log.h"
 
-#include <spdlog/sinks/basic_file_sink.h>
-#include <spdlog/sinks/stdout_sinks.h>
-#include <spdlog/spdlog.h>
+#include <fmt/chrono.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <atomic>
-#include <memory>
+#include <cerrno>
+#include <deque>
+#include <mutex>
+
+#include "base/fd.h"
+#include "base/mutex.h"
+#include "base/thread.h"
 
 namespace assay::log {
 namespace {
 
-struct State {
-  std::shared_ptr<spdlog::logger> logger = spdlog::stderr_logger_mt("assay");
+struct Entry {
+  std::string line;                // empty: there is nothing to write but how many were dropped
+  std::uint64_t dropped_before{};  // between the line before it and this one
+};
+
+struct Sink {
   std::atomic<Level> level{Level::kInfo};
   std::atomic<bool> json{false};
+  std::atomic<int> fd{STDERR_FILENO};  // never closed: a thread may hang in it
+
+  Mutex mutex;  // once there is a writer, never held over a call that may wait
+  CondVar filled, drained;
+  std::deque<Entry> queue ASSAY_GUARDED_BY(mutex);
+  std::size_t bytes ASSAY_GUARDED_BY(mutex) = 0;         // of the queue's lines
+  bool has_writer ASSAY_GUARDED_BY(mutex) = false;       // there is a thread that takes from the queue
+  bool is_writing ASSAY_GUARDED_BY(mutex) = false;       // it is at work on an entry
+  std::uint64_t dropped ASSAY_GUARDED_BY(mutex) = 0;     // ever
+  std::uint64_t not_queued ASSAY_GUARDED_BY(mutex) = 0;  // of those: since the last entry was queued
+
+  bool Idle() const ASSAY_REQUIRES(mutex) { return queue.empty() && !is_writing && not_queued == 0; }
+  void Push(std::string line) ASSAY_REQUIRES(mutex);
+  Entry Take() ASSAY_REQUIRES(mutex);
+  [[noreturn]] void WriteLoop();
 };
-State& Get() {
-  static State* state = new State;  // never destroyed: threads may log while the process ends
-  return *state;
+Sink& Get() {
+  static Sink* sink = new Sink;  // never destroyed: threads may log while the process ends
+  return *sink;
 }
 
-spdlog::level::level_enum ToSpd(Level level) {
+std::string_view NameOf(Level level) {
   switch (level) {
     case Level::kDebug:
-      return spdlog::level::debug;
+      return "debug";
     case Level::kInfo:
-      return spdlog::level::info;
+      return "info";
     case Level::kWarn:
-      return spdlog::level::warn;
+      return "warning";
     case Level::kError:
-      return spdlog::level::err;
+      return "error";
     case Level::kOff:
-      return spdlog::level::off;
+      return "off";
   }
-  return spdlog::level::off;
+  return "";
 }
 
 // Control characters become \u00XX in both forms: a path in a message must not be able to write a line of its
@@ -54,27 +82,147 @@ std::string Escape(std::string_view s, bool json) {
   return out;
 }
 
+std::string Line(Level level, std::string_view message) {
+  using std::chrono::duration_cast;
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  const auto seconds = duration_cast<std::chrono::seconds>(now);
+  const std::string time = fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z", fmt::gmtime(seconds.count()),
+                                       duration_cast<std::chrono::milliseconds>(now - seconds).count());
+  const bool json = Get().json;
+  const std::string text = Escape(message, json);
+  if (!json) return fmt::format("{} {} {}\n", time, NameOf(level), text);
+  return fmt::format("{{\"time\":\"{}\",\"level\":\"{}\",\"msg\":\"{}\"}}\n", time, NameOf(level), text);
+}
+
+// One write() for a line, where the sink takes it whole: /dev/kmsg makes a record of each.
+bool WriteLine(std::string_view line) {
+  const int fd = Get().fd;
+  while (!line.empty()) {
+    const ssize_t n = ::write(fd, line.data(), line.size());
+    if (n >= 0) {
+      line.remove_prefix(static_cast<std::size_t>(n));
+    } else if (errno == EAGAIN) {  // others may have made the descriptor non-blocking
+      pollfd wait{.fd = fd, .events = POLLOUT, .revents = 0};
+      static_cast<void>(poll(&wait, 1, -1));
+    } else if (errno != EINTR) {
+      return false;
+    }
+  }
+  return true;
+}
+
+bool WriteDropped(std::uint64_t count) {
+  return count == 0 || !Enabled(Level::kWarn) ||
+         WriteLine(Line(Level::kWarn, fmt::format("{} message(s) were dropped before this line", count)));
+}
+
+void Sink::Push(std::string line) {
+  if (queue.size() >= kMaxQueued || bytes + line.size() > kMaxQueuedBytes) {
+    ++dropped;
+    ++not_queued;
+    return;
+  }
+  bytes += line.size();
+  queue.push_back({.line = std::move(line), .dropped_before = std::exchange(not_queued, 0)});
+  filled.NotifyOne();
+}
+
+// The queue was full when messages were dropped, so that they belong after its last entry.
+Entry Sink::Take() {
+  is_writing = false;
+  if (Idle()) drained.NotifyAll();
+  while (queue.empty() && not_queued == 0) filled.Wait(mutex);
+  is_writing = true;
+  if (queue.empty()) return {.line = "", .dropped_before = std::exchange(not_queued, 0)};
+  Entry entry = std::move(queue.front());
+  queue.pop_front();
+  bytes -= entry.line.size();
+  return entry;
+}
+
+void Sink::WriteLoop() {
+  std::uint64_t failed = 0;  // lines that the sink has refused since the last one that it took
+  MutexLock lock(mutex);
+  while (true) {
+    const Entry entry = Take();
+    lock.Unlock();
+    const std::uint64_t before = entry.dropped_before + failed;
+    const bool told = WriteDropped(before);
+    const bool written = told && WriteLine(entry.line);
+    failed = (told ? 0 : before) + (written || entry.line.empty() ? 0 : 1);
+    lock.Lock();
+    if (!written && !entry.line.empty()) ++dropped;
+  }
+}
+
+// Around a fork() the mutex is held, so that the child finds it free. The child has no writer thread.
+void BeforeFork() ASSAY_NO_THREAD_SAFETY_ANALYSIS { Get().mutex.Lock(); }
+void AfterFork() ASSAY_NO_THREAD_SAFETY_ANALYSIS { Get().mutex.Unlock(); }
+void AfterForkInChild() ASSAY_NO_THREAD_SAFETY_ANALYSIS {
+  Sink& s = Get();
+  s.has_writer = s.is_writing = false;
+  s.queue.clear();
+  s.bytes = s.not_queued = 0;
+  s.mutex.Unlock();
+}
+
 }  // namespace
 
-void Init(const Options& options) {
-  State& s = Get();
-  if (!options.file.empty())
-    s.logger = std::make_shared<spdlog::logger>(
-        "assay", std::make_shared<spdlog::sinks::basic_file_sink_mt>(options.file, false));
+Result<> Init(const Options& options) {
+  Sink& s = Get();
+  if (!options.file.empty()) {
+    if (const auto slash = options.file.rfind('/'); slash != std::string::npos && slash > 0)
+      ASSAY_TRY(MakeDirs(options.file.substr(0, slash), 0755));
+    // A FIFO that is opened to read as well needs no reader, and keeps what it holds until one comes.
+    struct stat st{};
+    const bool fifo = stat(options.file.c_str(), &st) == 0 && S_ISFIFO(st.st_mode);
+    ASSAY_ASSIGN(UniqueFd file,
+                 Open(options.file, (fifo ? O_RDWR : O_WRONLY | O_CREAT | O_APPEND) | O_NOCTTY, 0644));
+    s.fd = file.Release();
+  }
   s.level = options.level;
   s.json = options.json;
-  s.logger->set_level(ToSpd(options.level));
-  s.logger->flush_on(spdlog::level::debug);
-  s.logger->set_pattern(options.json ? R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l","msg":"%v"})"
-                                     : "%Y-%m-%dT%H:%M:%S.%eZ %l %v",
-                        spdlog::pattern_time_type::utc);
+  return {};
+}
+
+void StartWriter() {
+  Sink& s = Get();
+  static std::once_flag once;
+  std::call_once(once, [] { pthread_atfork(BeforeFork, AfterFork, AfterForkInChild); });
+  const MutexLock lock(s.mutex);
+  if (std::exchange(s.has_writer, true)) return;
+  // No signal of the process's is for this thread.
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  Thread("log-writer", [&s] { s.WriteLoop(); }).Detach();  // it may hang in the sink when the process ends
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+bool Drain(std::chrono::milliseconds patience) {
+  Sink& s = Get();
+  const MutexLock lock(s.mutex);
+  if (!s.has_writer) return true;
+  return s.drained.WaitFor(s.mutex, patience, [&s]() ASSAY_REQUIRES(s.mutex) { return s.Idle(); });
+}
+
+Backlog State() {
+  Sink& s = Get();
+  const MutexLock lock(s.mutex);
+  return {.waiting = s.queue.size() + (s.is_writing ? 1 : 0), .dropped = s.dropped};
 }
 
 bool Enabled(Level level) { return level >= Get().level.load(std::memory_order_relaxed); }
 
 void Write(Level level, std::string_view message) {
-  State& s = Get();
-  s.logger->log(ToSpd(level), "{}", Escape(message, s.json));
+  if (level == Level::kOff) return;
+  Sink& s = Get();
+  std::string line = Line(level, message);
+  const MutexLock lock(s.mutex);
+  if (s.has_writer)
+    s.Push(std::move(line));
+  else if (!WriteLine(line))
+    ++s.dropped;
 }
 
 }  // namespace assay::log

@@ -3,25 +3,54 @@
 //   // given: const std::string& tcti
 //   log::Init({.level = log::Level::kInfo, .json = true, .file = {}});   // once, in main
 //   log::Warn("tpm: {} is gone", tcti);
+//   log::Drain(std::chrono::seconds(1));      // before the process ends
 //
-// Contract: never blocks on anything that may itself be measured (no syslog, no journal socket); messages are
-// escaped (control characters, JSON); safe from any thread. Before Init(): text to stderr, level info.
+// Contract: messages are escaped (control characters, JSON), and Write() may be called from any thread.
+// Before Init() they go to stderr as text, from level info on.
+//
+// Before StartWriter() the caller writes its own message and waits for the sink. After it, Write() never
+// waits: messages go through a queue of kMaxQueued messages and kMaxQueuedBytes bytes to a thread of their
+// own, which alone may hang in the sink. A message that finds the queue full is dropped and counted. When the
+// sink takes lines again, a line in the place of the dropped messages says how many they were; so it does
+// after lines that could not be written (a full disk). Nothing here asks another program (no syslog, no
+// journal socket).
+//
+// A child of fork() writes its own messages and none of its parent's. assay-net has no log: it tells assayd.
 #pragma once
 
 #include <fmt/format.h>
 
+#include <chrono>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
+#include "base/result.h"
+
 namespace assay::log {
+
+constexpr std::size_t kMaxQueued = 4096;
+constexpr std::size_t kMaxQueuedBytes = std::size_t{1} << 20;
 
 enum class Level { kDebug, kInfo, kWarn, kError, kOff };
 struct Options {
   Level level = Level::kInfo;
   bool json = false;
-  std::string file;  // empty: stderr
+  std::string
+      file;  // appended to, and made where it is missing; may be a FIFO without a reader; empty: stderr
 };
-void Init(const Options& options);
+Result<> Init(const Options& options);
+void StartWriter();
+// Until all that is queued is written, or `patience` is over. False: messages are left, and are lost if the
+// process ends now.
+bool Drain(std::chrono::milliseconds patience);
+
+struct Backlog {
+  std::uint64_t waiting = 0;  // messages, the one that is being written included
+  std::uint64_t dropped = 0;  // ever: the queue was full, or the sink failed
+};
+Backlog State();
+
 void Write(Level level, std::string_view message);
 bool Enabled(Level level);
 

@@ -89,6 +89,11 @@ Result<int> Status(const RunOptions& o, const Session& session) {
       ASSAY_ASSIGN(std::string vendor, tpm.Str("vendor"));
       ASSAY_ASSIGN(bool software, tpm.Bool("software"));
       fmt::print("  TPM       {}{}\n", vendor, software ? " (software)" : "");
+      ASSAY_ASSIGN(JsonValue backlog, doc.root().Object("log"));
+      ASSAY_ASSIGN(std::uint64_t waiting, backlog.U64("waiting"));
+      ASSAY_ASSIGN(std::uint64_t dropped, backlog.U64("dropped"));
+      if (waiting > 0 || dropped > 0)
+        fmt::print("  log       {} messages wait to be written, {} were dropped\n", waiting, dropped);
     }
   }
   return state == "ok" ? kExitOk : state == "starting" ? kExitUnknown : kExitNotTrusted;

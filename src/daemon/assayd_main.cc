@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <chrono>
 
 #include "daemon/config.h"
 #include "daemon/daemon.h"
@@ -29,10 +30,10 @@ Result<> RunDaemon(const std::string& config_path, Mode mode) {
     if (background.parent()) return {};
     // In an initramfs there is neither a useful stderr nor the real root's log file.
     config.log.file = "/dev/kmsg";
-    log::Init(config.log);
+    ASSAY_TRY(log::Init(config.log));
     ASSAY_ASSIGN(early, Early::Enter());
   } else {
-    log::Init(config.log);
+    ASSAY_TRY(log::Init(config.log));
   }
   // The signals are blocked before any thread is started. All threads inherit the mask, so that only the
   // descriptor receives the signals.
@@ -40,6 +41,8 @@ Result<> RunDaemon(const std::string& config_path, Mode mode) {
   sigemptyset(&stop_signals);
   for (int s : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&stop_signals, s);
   sigprocmask(SIG_BLOCK, &stop_signals, nullptr);
+  // Held tasks never wait for whoever reads the log.
+  log::StartWriter();
   signal(SIGPIPE, SIG_IGN);
   signal(SIGIO, SIG_IGN);  // sent when a lease is broken; the engine checks the lease's state instead
   UniqueFd stop(signalfd(-1, &stop_signals, SFD_CLOEXEC));
@@ -65,6 +68,7 @@ Result<> RunDaemon(const std::string& config_path, Mode mode) {
 
 int main(int argc, char** argv) {
   using namespace assay;
+  constexpr std::chrono::seconds kLogPatience{1};  // at the end, with what reads the log
   CLI::App app{"assayd: measures the code that this machine loads and answers challenges"};
   std::string config = "/etc/assay/assayd.json";
   bool check = false, probe = false, early_files = false, early_settings = false;
@@ -101,6 +105,7 @@ int main(int argc, char** argv) {
   }
   if (!outcome) log::Error("{} ({})", outcome.error().Message(), outcome.error().code());
   const int code = outcome ? 0 : EX_SOFTWARE;
+  log::Drain(kLogPatience);
   // Threads that hang in a file system still use objects that a normal exit would destroy.
   if (measure::LeftBehind() > 0) _exit(code);
   return code;

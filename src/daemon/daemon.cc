@@ -22,6 +22,7 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/json_dump.h"
+#include "base/log.h"
 #include "base/mutex.h"
 #include "measure/choice/engines.h"
 #include "measure/engine/measure_file.h"
@@ -655,6 +656,8 @@ std::string Daemon::Impl::Status() const {
               {"keys", keys},
               {"run_key", has_run_key ? "ok" : "none"},
               {"state", tpm_gone ? "gone" : "ok"}}}};
+  const log::Backlog backlog = log::State();
+  j["log"] = {{"waiting", backlog.waiting}, {"dropped", backlog.dropped}};
   if (const auto present = Engine()) {
     const measure::EngineStats e = present->Stats();
     j["engine"]["stats"] = {{"events", e.events},         {"measured", e.measured},

@@ -11,6 +11,7 @@ chmod 755 "$work"
 daemon=
 # shellcheck source-path=SCRIPTDIR source=../guest/json.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../guest/json.sh"
+declare -A servers=()
 
 fail() { echo "FAIL: $*" >&2; [[ -f $work/assayd.log ]] && tail -20 "$work/assayd.log" >&2; exit 1; }
 # ok WHAT COMMAND...: the command must succeed.
@@ -56,6 +57,7 @@ cleanup() {  # cleanup [STATUS]: the test ends with it, or with what the last co
   local status=${1:-$?}
   trap - EXIT
   set +e
+  for server in "${!servers[@]}"; do unserve "$server"; done
   [[ -n $daemon ]] && kill -KILL "$daemon" 2>/dev/null && wait "$daemon" 2>/dev/null
   [[ -r $work/run/tpm/swtpm.pid ]] && kill "$(cat "$work/run/tpm/swtpm.pid")" 2>/dev/null
   umount -l "$work/ima" 2>/dev/null
@@ -65,6 +67,23 @@ cleanup() {  # cleanup [STATUS]: the test ends with it, or with what the last co
 }
 trap cleanup EXIT
 inside() { assay run --mount-point "$work/ima" -- "$@"; }
+# serve NAME OPTIONS...: a hostile-fuse at $work/NAME, inside.
+serve() {
+  local name=$1
+  shift
+  mkdir -p "$work/$name"
+  assay run --mount-point "$work/ima" -- hostile-fuse "$@" "$work/$name" > "$work/$name.out" &
+  servers[$name]=$!
+  for _ in $(seq 600); do grep -q mounted "$work/$name.out" && break; sleep 0.1; done
+  grep -q mounted "$work/$name.out" || fail "hostile-fuse did not start"
+  sleep 0.5 # until the engine knows the mount
+}
+# unserve NAME: its end ends all requests.
+unserve() {
+  kill -TERM "${servers[$1]}" 2>/dev/null || true # it ends by itself when its connection was ended
+  wait "${servers[$1]}" 2>/dev/null || true
+  unset "servers[$1]"
+}
 records() { assay log show --json "$work/ima/binary_runtime_measurements_sha256"; }
 # measured PATH: how many entries the list has for it.
 measured() { records | json 'sum(e["path"] == a[0] for e in entries())' - "$1"; }

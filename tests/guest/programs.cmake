@@ -20,14 +20,14 @@ foreach(payload program dynamic library)
 endforeach()
 set(ways_sources ${ways_dir}/ways.c ${ways_dir}/ways_exec.c ${ways_dir}/ways_interpreters.c ${ways_dir}/ways_writers.c
     ${ways_dir}/ways_memory.c ${ways_dir}/ways_kernel.c ${ways_dir}/ways_unasked.c ${ways_dir}/ways_fuse.c
-    ${ways_dir}/ways_uring.c)
+    ${ways_dir}/ways_uring.c ${ways_dir}/../hostile_fuse.c)
 add_custom_command(
   OUTPUT ${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/ways
   COMMAND ${CMAKE_C_COMPILER} -O1 -Wall -Wextra -Werror -Wno-unused-result
-          -D_FILE_OFFSET_BITS=64 -I/usr/include/fuse3 -DPAYLOAD_PROGRAM="${ways_out}/payload_program" -DPAYLOAD_DYNAMIC="${ways_out}/payload_dynamic"
+          -D_FILE_OFFSET_BITS=64 -DPAYLOAD_PROGRAM="${ways_out}/payload_program" -DPAYLOAD_DYNAMIC="${ways_out}/payload_dynamic"
           -DPAYLOAD_LIBRARY="${ways_out}/payload_library" ${ways_sources}
-          -o ${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/ways -Wl,-Bstatic -lcrypto -Wl,-Bdynamic -lfuse3 -ldl -lpthread
-  DEPENDS ${ways_sources} ${ways_dir}/ways.h ${payloads}
+          -o ${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/ways -Wl,-Bstatic -lcrypto -Wl,-Bdynamic -ldl -lpthread
+  DEPENDS ${ways_sources} ${ways_dir}/ways.h ${ways_dir}/../hostile_fuse.h ${payloads}
   VERBATIM)
 add_custom_target(ways ALL DEPENDS ${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/ways)
 add_custom_command(

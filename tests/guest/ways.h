@@ -45,15 +45,17 @@ int run(char* const argv[], char* const envp[]);     /* fork, execve, wait */
 int run_program(const char* path);
 void must(int ok, const char* what); /* prints errno and ends */
 int unsupported(const char* why);
-/* The first content's bytes become the second's in what lies below a mounted file system: its image or its device.
- * Says the second's digest. What the page cache holds of the file stays. */
+/* The first content's bytes become the second's in what lies below a mounted file system: its image or its
+ * device. Says the second's digest. What the page cache holds of the file stays. */
 void rewrite_below(const char* image, struct content first, struct content second);
 void drop_caches(void); /* what the kernel holds of files and of devices is read anew */
 void in_user_namespace(void);
 void ran_if(int ok);
-void serve_fuse(const char* mount_point, struct content file); /* does not return; the file is named 'file' */
-/* The same; a read asks each time, and waits for a byte from `go` when *armed. */
-void serve_fuse_late(const char* mount_point, struct content file, const volatile int* armed, int go);
+/* A server for a mount point, which it makes; every file there has this content. */
+pid_t serve_fuse(const char* mount_point, struct content file);
+/* The same; each read is a request to it. From SIGUSR2 to SIGUSR1 it answers none. */
+pid_t serve_fuse_late(const char* mount_point, struct content file);
+void end_fuse(pid_t server);
 
 struct io_uring_sqe;
 struct uring {

@@ -128,19 +128,11 @@ static void overlay_mount(void) {
   must(mount("overlay", at("mount/merged"), "overlay", 0, data) == 0, "overlay");
 }
 static int on_fuse(void) {
-  const char* path = at("mount");
   struct content c = program("1");
-  mkdir(path, 0755);
-  fflush(NULL);
-  pid_t server = fork();
-  if (server == 0) serve_fuse(path, c);
+  pid_t server = serve_fuse(at("mount"), c);
   say_digest(c);
-  const char* file = at("mount/file");
-  for (int i = 0; i < 100 && access(file, F_OK) != 0; ++i) usleep(50000);
-  int result = run_program(file);
-  umount2(path, MNT_DETACH);
-  kill(server, SIGKILL);
-  waitpid(server, NULL, 0);
+  int result = run_program(at("mount/file"));
+  end_fuse(server);
   return result;
 }
 

@@ -270,20 +270,10 @@ static void* late_read(void* unused) {
 static int pinned_on_disk(void) {
   const char* path = put("code", page(41, "1"));
   struct content later = page(42, "2");
-  int go[2];
-  volatile int* armed = map(-1, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS);
-  must(pipe(go) == 0, "pipe");
-  mkdir(at("fuse"), 0755);
-  fflush(NULL);
-  pid_t server = fork();
-  if (server == 0) serve_fuse_late(at("fuse"), later, armed, go[0]);
-  for (int i = 0; i < 100 && access(at("fuse/file"), F_OK) != 0; ++i) usleep(50000);
-  /* The server knows no flush; once it has said so, none is sent. A child's end would wait for it else, while
-   * the server waits. */
-  close(open(at("fuse/file"), O_RDONLY));
+  pid_t server = serve_fuse_late(at("fuse"), later);
   late_fd = open(at("fuse/file"), O_RDONLY);
   must(late_fd >= 0, "fuse/file");
-  *armed = 1;
+  must(kill(server, SIGUSR2) == 0, "kill");
   int fd = open(path, O_RDWR);
   late_target = map(fd, PROT_READ | PROT_WRITE, MAP_SHARED);
   ((volatile char*)late_target)[PAGE - 1] = 0; /* the page is there */
@@ -293,12 +283,10 @@ static int pinned_on_disk(void) {
   must(munmap(late_target, PAGE) == 0 && close(fd) == 0, "munmap");
   must(call_in_child(path) == 41, "what was measured");
   say_digest(later);
-  must(write(go[1], "g", 1) == 1, "go");
+  must(kill(server, SIGUSR1) == 0, "kill");
   pthread_join(thread, NULL);
   ran_if(call_in_child(path) == 42);
-  umount2(at("fuse"), MNT_DETACH);
-  kill(server, SIGKILL);
-  waitpid(server, NULL, 0);
+  end_fuse(server);
   return 0;
 }
 /* As linkers do that write their output through a mapping: nobody holds its pages when they have ended. */

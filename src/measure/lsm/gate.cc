@@ -165,7 +165,7 @@ Result<> Gate::Impl::Mount() {
   operations.getxattr = OnGetXattr;
   session->self = session;
   session->ask = options.ask;
-  session->fuse.reset(fuse_session_new(&args, &operations, sizeof(operations), session.get()));
+  session->fuse = NewFuseSession(args, operations, session.get());
   if (!session->fuse) return Fail(LibError("fuse", "fuse_session_new failed"));
   const std::string name = "/dev/fd/" + std::to_string(device.get());
   if (fuse_session_mount(session->fuse.get(), name.c_str()) != 0)

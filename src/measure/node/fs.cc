@@ -478,7 +478,7 @@ Result<> Fs::Impl::MountIt() {
   std::string program = "assay";
   std::array<char*, 2> argv{program.data(), nullptr};
   fuse_args args = FUSE_ARGS_INIT(1, argv.data());
-  session.reset(fuse_session_new(&args, &ops, sizeof(ops), this));
+  session = NewFuseSession(args, ops, this);
   fuse_opt_free_args(&args);
   if (!session) return Fail(LibError("fuse", "no session"));
   ASSAY_ASSIGN(UniqueFd device, assay::Open("/dev/fuse", O_RDWR | O_NONBLOCK));

@@ -11,8 +11,14 @@
 #define FUSE_USE_VERSION 314
 #include <fuse_lowlevel.h>
 
+#include <array>
+#include <cstdarg>
+#include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <string_view>
+
+#include "base/log.h"
 
 namespace assay::measure {
 
@@ -22,6 +28,18 @@ struct FuseDelete {
 };
 using FuseSessionPtr = std::unique_ptr<fuse_session, FuseDelete>;
 using FusePollPtr = std::unique_ptr<fuse_pollhandle, FuseDelete>;
+
+// A session, or null. The library's own messages go to the log: on stderr its threads would wait for a
+// reader.
+inline FuseSessionPtr NewFuseSession(fuse_args& args, const fuse_lowlevel_ops& operations, void* data) {
+  fuse_set_log_func([](fuse_log_level, const char* format, va_list values) {
+    std::array<char, 256> text{};
+    std::vsnprintf(text.data(), text.size(), format, values);
+    const std::string_view line(text.data());
+    log::Warn("fuse: {}", line.substr(0, line.find('\n')));
+  });
+  return FuseSessionPtr(fuse_session_new(&args, &operations, sizeof(operations), data));
+}
 
 // The buffer that one request is read into; libfuse allocates its memory.
 struct FuseBuffer {
