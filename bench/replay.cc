@@ -28,7 +28,7 @@ Result<> Make(const char* path, std::uint64_t records) {
 Result<> Run(const char* path, const std::vector<HashAlg>& banks) {
   ASSAY_ASSIGN(const MappedFile file, MappedFile::Open(path));
   ASSAY_ASSIGN(const ima::ReplayResult result, ima::ReplayList(file.view(), HashAlg::kSha1, banks));
-  if (result.wrong_hint_count > 0) return Fail(StateError("bench.wrong", "a template hash is wrong"));
+  if (result.wrong_hint_count > 0) return Fail(ParseError("ima-list", 0, "a template hash is wrong"));
   for (std::size_t i = 0; i < banks.size(); ++i)
     fmt::print("{} {}\n", HashName(banks[i]), result.values[i].hex());
   return {};

@@ -396,9 +396,9 @@ class Judge {
   void OwnRecord(const JudgedEntry& e, const ima::Entry& entry, bool grouped) {
     Result<> read;
     if (grouped)
-      read = Fail(StateError("own.malformed", "the attester's own records are never in a group"));
+      read = Fail(ParseError("own-record", 0, "the attester's own records are never in a group"));
     else if (!BufferMatches(entry))
-      read = Fail(StateError("own.malformed", "the digest is not that of the buffer"));
+      read = Fail(ParseError("own-record", 0, "the digest is not that of the buffer"));
     else
       read = ReadOwn(e, entry);
     if (!read) Report("own.malformed", Verdict::kNotTrusted, e, e.path + ": " + read.error().Message());
@@ -420,7 +420,7 @@ class Judge {
     if (e.path == "assay-engine") return EngineRuns(e, doc.root());
     if (e.path == "assay-policy") return PolicyRules(e, doc.root());
     if (e.path == measure::kViolationRecord) {
-      if (!is_beside_) return Fail(StateError("own.malformed", "no violation stands before it"));
+      if (!is_beside_) return Fail(ParseError("own-record", 0, "no violation stands before it"));
     } else if (e.path == "assay-kexec") {
       ASSAY_ASSIGN(const std::string image, doc.root().Str("path"));
       ReportKexec(e, image);

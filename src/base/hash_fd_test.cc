@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/fd.h"
+#include "base/errors.h"
 
 namespace assay {
 namespace {
@@ -34,12 +35,12 @@ TEST_F(HashFdTest, TheCallerMayGiveUpBetweenBlocks) {
   int asked = 0;
   std::uint64_t bytes = 0;
   const auto once = [&]() -> Result<> {
-    if (++asked == 2) return Fail(StateError("test.late", "given up"));
+    if (++asked == 2) return Fail(StateError(IoError::kEof, "given up"));
     return {};
   };
   const Result<Digest> digest = HashFd(fd_.get(), HashAlg::kSha256, {.before_block = once, .bytes = &bytes});
   ASSERT_FALSE(digest);
-  EXPECT_EQ(digest.error().code(), "test.late");
+  EXPECT_EQ(digest.error().code(), "io.eof");
   EXPECT_EQ(asked, 2);
   EXPECT_EQ(bytes, std::size_t{128} << 10);
 }

@@ -8,18 +8,22 @@
 //   };
 //   if (auto list = read_list(); !list) log::Warn("{}", list.error().Message());
 //
-// Contract: a Result that is not looked at does not compile. An error has a stable dotted name (code(), for
-// tests, JSON and metrics), a sentence for people (Message()), and its own type with fields
+// Contract: a Result that is not looked at does not compile. An error has a sentence for people (Message()),
+// a stable dotted name for JSON, metrics and tests (code()), and for code that decides by it an enumerator of
+// its room (Is(RecorderError::kLocked), base/error_code.h) or a type of its own with fields
 // (As<ParseError>()). Functions declared in a public header throw nothing.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <tl/expected.hpp>
 #include <type_traits>
 #include <utility>
+
+#include "base/error_code.h"
 
 namespace assay {
 
@@ -27,9 +31,12 @@ namespace assay {
 class ErrorInfo {
  public:
   virtual ~ErrorInfo() = default;
-  // Stable, dotted, lower case: "parse.ima-list", "os.openat", "tpm.0x98e".
+  // Stable, dotted, lower case: "parse.ima-list", "os.openat", "recorder.locked". For people and scripts; what
+  // decides by an error asks Is() or As().
   virtual std::string code() const = 0;
   virtual std::string Message() const = 0;
+  // The enumerator; none where the name is made of the error's fields (ParseError, OsError, LibError).
+  virtual std::optional<ErrorCode> id() const { return std::nullopt; }
 };
 
 // An error as it travels: a cheap copy, never empty.
@@ -43,6 +50,19 @@ class [[nodiscard]] Error {
   // The sentence, with what was being done in front: "reading the list: open /x: No such file or directory".
   std::string Message() const {
     return context_.empty() ? info_->Message() : context_ + ": " + info_->Message();
+  }
+  bool Is(ErrorCode code) const { return info_->id() == code; }
+  // The enumerator, if it is one of this enumeration: for a switch.
+  template <ErrorEnum E>
+  std::optional<E> Code() const {
+    const std::optional<ErrorCode> id = info_->id();
+    return id ? id->As<E>() : std::nullopt;
+  }
+  std::optional<ErrorCode> id() const { return info_->id(); }
+  // What a person can do about it; empty where that depends on what was being done.
+  std::string_view remedy() const {
+    const std::optional<ErrorCode> id = info_->id();
+    return id ? id->remedy() : std::string_view();
   }
   template <typename E>
   const E* As() const {
@@ -108,13 +128,17 @@ struct UsageError : ErrorInfo {
   std::string Message() const override { return what; }
 };
 
-// A named condition of a room that needs no fields of its own: StateError{"list.full", "..."}.
+// A condition of a room that needs no fields of its own: StateError(RecorderError::kLocked, "...").
 struct StateError : ErrorInfo {
+  StateError(ErrorCode error_in, std::string what_in)
+      : error(error_in), name(error_in.name()), what(std::move(what_in)) {}
   StateError(std::string name_in, std::string what_in) : name(std::move(name_in)), what(std::move(what_in)) {}
+  std::optional<ErrorCode> error;
   std::string name;
   std::string what;
   std::string code() const override { return name; }
   std::string Message() const override { return what; }
+  std::optional<ErrorCode> id() const override { return error; }
 };
 
 }  // namespace assay

@@ -15,6 +15,7 @@
 #include "base/fingerprint.h"
 #include "base/result.h"
 #include "evidence/message.h"
+#include "channel/errors.h"
 
 namespace assay::channel {
 
@@ -23,8 +24,9 @@ struct RefusedError : ErrorInfo {
       : reason(std::move(reason_in)), message(std::move(message_in)) {}
   std::string reason;   // "forbidden", "degraded", ... (message.h)
   std::string message;  // the attester's sentence
-  std::string code() const override { return "attest.refused"; }
+  std::string code() const override { return std::string(id()->name()); }
   std::string Message() const override { return "the attester refuses (" + reason + "): " + message; }
+  std::optional<ErrorCode> id() const override { return ErrorCode(ChannelError::kRefused); }
 };
 
 struct TlsPeer {

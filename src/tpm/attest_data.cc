@@ -5,6 +5,8 @@
 #include <array>
 #include <charconv>
 
+#include "tpm/errors.h"
+
 namespace assay::tpm {
 namespace {
 
@@ -56,8 +58,8 @@ Result<std::pair<std::uint16_t, std::uint16_t>> Scheme(Reader& r) {
   return std::pair{scheme, hash};
 }
 
-Error Weak(std::string what) { return StateError("ak.weak", std::move(what)); }
-Error Other(const char* name, std::string what) { return StateError(name, std::move(what)); }
+Error Weak(std::string what) { return StateError(AkError::kWeak, std::move(what)); }
+Error Other(ErrorCode error, std::string what) { return StateError(error, std::move(what)); }
 
 }  // namespace
 
@@ -211,16 +213,16 @@ Result<PublicKey> KeyPublic::Key() const {
 }
 
 Result<> CheckAkAttributes(const KeyPublic& ak) {
-  const auto need = [&](std::uint32_t bit, const char* name, const char* why) -> Result<> {
-    if ((ak.attributes & bit) == 0) return Fail(StateError(name, why));
+  const auto need = [&](std::uint32_t bit, ErrorCode error, const char* why) -> Result<> {
+    if ((ak.attributes & bit) == 0) return Fail(StateError(error, why));
     return {};
   };
-  ASSAY_TRY(need(kRestricted, "ak.not-restricted",
+  ASSAY_TRY(need(kRestricted, AkError::kNotRestricted,
                  "the AK is not restricted: it can sign quotes that the TPM did not make"));
-  ASSAY_TRY(need(kSign, "ak.not-signing", "the AK is not a signing key"));
-  ASSAY_TRY(need(kFixedTpm, "ak.not-fixed-tpm", "the AK is not fixed to one TPM"));
-  ASSAY_TRY(need(kFixedParent, "ak.not-fixed-parent", "the AK is not fixed to its parent"));
-  ASSAY_TRY(need(kSensitiveDataOrigin, "ak.imported", "the AK was not made by a TPM"));
+  ASSAY_TRY(need(kSign, AkError::kNotSigning, "the AK is not a signing key"));
+  ASSAY_TRY(need(kFixedTpm, AkError::kNotFixedTpm, "the AK is not fixed to one TPM"));
+  ASSAY_TRY(need(kFixedParent, AkError::kNotFixedParent, "the AK is not fixed to its parent"));
+  ASSAY_TRY(need(kSensitiveDataOrigin, AkError::kImported, "the AK was not made by a TPM"));
   if ((ak.attributes & kDecrypt) != 0) return Fail(StateError("ak.decrypts", "the AK also decrypts"));
   if (ak.name_alg != kAlgSha256) return Fail(Weak("the AK's name is not SHA-256"));
   if (ak.kind == KeyPublic::Kind::kOther) return Fail(Weak("the AK is neither ECC P-256 nor RSA-2048"));
@@ -234,12 +236,12 @@ Result<> CheckAkAttributes(const KeyPublic& ak) {
   constexpr std::uint32_t kAttributes =
       kFixedTpm | kFixedParent | kSensitiveDataOrigin | kAdminWithPolicy | kNoDa | kRestricted | kSign;
   if (ak.attributes != kAttributes)
-    return Fail(Other("ak.template", fmt::format("the AK has the attributes {:#x}", ak.attributes)));
+    return Fail(Other(AkError::kTemplate, fmt::format("the AK has the attributes {:#x}", ak.attributes)));
   if (!Equal(ak.auth_policy, kAkPolicy))
-    return Fail(Other("ak.template", "the AK's policy allows other uses than quotes and enrolment"));
+    return Fail(Other(AkError::kTemplate, "the AK's policy allows other uses than quotes and enrolment"));
   if (ak.symmetric != kAlgNull || ak.kdf != kAlgNull || ak.scheme == kAlgRsapss ||
       (ak.type == kAlgRsa && ak.rsa_exponent != 65537))
-    return Fail(Other("ak.template", "the AK has other parameters than the template"));
+    return Fail(Other(AkError::kTemplate, "the AK has other parameters than the template"));
   return {};
 }
 
@@ -249,14 +251,14 @@ Result<> CheckRunKey(const KeyPublic& key) {
   if (key.kind != KeyPublic::Kind::kEccP256 || key.name_alg != kAlgSha256 || key.attributes != kAttributes ||
       !key.auth_policy.empty() || key.scheme != kAlgEcdsa || key.scheme_hash != kAlgSha256 ||
       key.symmetric != kAlgNull || key.kdf != kAlgNull)
-    return Fail(Other("run.template", "the run key does not have the run key's template"));
+    return Fail(Other(RunKeyError::kTemplate, "the run key does not have the run key's template"));
   return {};
 }
 
 Result<> CheckEkTemplate(const KeyPublic& ek) {
   constexpr std::uint32_t kAttributes =
       kFixedTpm | kFixedParent | kSensitiveDataOrigin | kAdminWithPolicy | kRestricted | kDecrypt;
-  const auto other = [](std::string what) { return Fail(Other("ek.template", std::move(what))); };
+  const auto other = [](std::string what) { return Fail(Other(EkError::kTemplate, std::move(what))); };
   if (ek.kind == KeyPublic::Kind::kOther) return other("the EK is neither ECC P-256 nor RSA-2048");
   if (ek.name_alg != kAlgSha256) return other("the EK's name is not SHA-256");
   if (ek.attributes != kAttributes)

@@ -11,6 +11,7 @@
 
 #include "base/crypto.h"
 #include "base/text.h"
+#include "tpm/errors.h"
 
 namespace assay::tpm {
 namespace {
@@ -140,21 +141,21 @@ bool OnlyKnownCritical(const X509* x) {
   return true;
 }
 
-const char* NameOf(int error) {
+ErrorCode CodeOf(int error) {
   switch (error) {
     case X509_V_ERR_CERT_HAS_EXPIRED:
     case X509_V_ERR_CERT_NOT_YET_VALID:
-      return "ek.certificate-expired";
+      return EkError::kCertificateExpired;
     case X509_V_ERR_CERT_REVOKED:
-      return "ek.certificate-revoked";
+      return EkError::kCertificateRevoked;
     case X509_V_ERR_UNABLE_TO_GET_CRL:
     case X509_V_ERR_CRL_HAS_EXPIRED:
     case X509_V_ERR_CRL_NOT_YET_VALID:
     case X509_V_ERR_CRL_SIGNATURE_FAILURE:
     case X509_V_ERR_UNABLE_TO_GET_CRL_ISSUER:
-      return "ek.no-crl";
+      return EkError::kNoCrl;
     default:
-      return "ek.untrusted-chain";
+      return EkError::kUntrustedChain;
   }
 }
 
@@ -175,7 +176,7 @@ int OnFault(int ok, X509_STORE_CTX* ctx) {
                        OnlyKnownCritical(at));
   if (passes) return 1;
   walk->report->problems.emplace_back(
-      NameOf(error),
+      CodeOf(error),
       fmt::format("{} (certificate {} of the chain)", X509_verify_cert_error_string(error), depth));
   return 1;
 }
@@ -183,7 +184,7 @@ int OnFault(int ok, X509_STORE_CTX* ctx) {
 void Once(EkReport& report) {
   std::vector<StateError> unique;
   for (StateError& p : report.problems)
-    if (std::none_of(unique.begin(), unique.end(), [&](const StateError& u) { return u.name == p.name; }))
+    if (std::none_of(unique.begin(), unique.end(), [&](const StateError& u) { return u.error == p.error; }))
       unique.push_back(std::move(p));
   report.problems = std::move(unique);
 }
@@ -279,7 +280,7 @@ Result<> EkTrust::AddCrls(std::string_view text) {
 struct EkChecker {
   const EkTrust& trust;
   EkReport& report;
-  void Problem(const char* name, std::string what) { report.problems.emplace_back(name, std::move(what)); }
+  void Problem(ErrorCode error, std::string what) { report.problems.emplace_back(error, std::move(what)); }
   void Chain(X509* leaf, const std::vector<X509Ptr>& sent, std::int64_t now_s);
 };
 
@@ -287,13 +288,13 @@ void EkChecker::Chain(X509* leaf, const std::vector<X509Ptr>& sent, std::int64_t
   const std::unique_ptr<X509_STORE, StoreDelete> store(X509_STORE_new());
   const std::unique_ptr<STACK_OF(X509), StackDelete> links(sk_X509_new_null());
   const std::unique_ptr<X509_STORE_CTX, StoreCtxDelete> ctx(X509_STORE_CTX_new());
-  if (!store || !links || !ctx) return Problem("ek.untrusted-chain", "no memory");
+  if (!store || !links || !ctx) return Problem(EkError::kUntrustedChain, "no memory");
   for (const X509Ptr& root : trust.impl_->roots) X509_STORE_add_cert(store.get(), root.get());
   for (const CrlPtr& crl : trust.impl_->crls) X509_STORE_add_crl(store.get(), crl.get());
   for (const X509Ptr& link : trust.impl_->links) sk_X509_push(links.get(), link.get());
   for (const X509Ptr& link : sent) sk_X509_push(links.get(), link.get());
   if (X509_STORE_CTX_init(ctx.get(), store.get(), leaf, links.get()) != 1)
-    return Problem("ek.untrusted-chain", OpenSslError("chain").Message());
+    return Problem(EkError::kUntrustedChain, OpenSslError("chain").Message());
   X509_VERIFY_PARAM* param = X509_STORE_CTX_get0_param(ctx.get());
   X509_VERIFY_PARAM_set_time(param, static_cast<std::time_t>(now_s));
   X509_VERIFY_PARAM_set_depth(param, kMaxDepth);
@@ -304,7 +305,7 @@ void EkChecker::Chain(X509* leaf, const std::vector<X509Ptr>& sent, std::int64_t
   X509_STORE_CTX_set_verify_cb(ctx.get(), OnFault);
   const std::size_t before = report.problems.size();
   if (X509_verify_cert(ctx.get()) != 1 && report.problems.size() == before)
-    Problem("ek.untrusted-chain", X509_verify_cert_error_string(X509_STORE_CTX_get_error(ctx.get())));
+    Problem(EkError::kUntrustedChain, X509_verify_cert_error_string(X509_STORE_CTX_get_error(ctx.get())));
   // The root itself is trusted without its signature. The signatures on all other certificates must be strong
   // enough.
   const STACK_OF(X509)* chain = X509_STORE_CTX_get0_chain(ctx.get());
@@ -312,7 +313,7 @@ void EkChecker::Chain(X509* leaf, const std::vector<X509Ptr>& sent, std::int64_t
     int bits = 0;
     X509* x = sk_X509_value(chain, i);
     if (X509_get_signature_info(x, nullptr, nullptr, &bits, nullptr) != 1 || bits < kMinimalBits)
-      Problem("ek.untrusted-chain",
+      Problem(EkError::kUntrustedChain,
               fmt::format("certificate {} of the chain is signed over a weak digest", i));
   }
 }
@@ -323,7 +324,7 @@ EkReport CheckEkCertificate(ByteView certificate, ByteView chain, const KeyPubli
   EkChecker check{.trust = trust, .report = report};
   const X509Ptr leaf = certificate.size() <= kMaxEkCertificate ? FromDer(certificate) : nullptr;
   if (!leaf) {
-    check.Problem("ek.certificate-malformed",
+    check.Problem(EkError::kCertificateMalformed,
                   OpenSslError("the bytes given as the EK's certificate").Message());
     return report;
   }
@@ -336,11 +337,12 @@ EkReport CheckEkCertificate(ByteView certificate, ByteView chain, const KeyPubli
       if (X509Ptr x = FromDer(der)) sent.push_back(std::move(x));
   check.Chain(leaf.get(), sent, now_s);
   if (!HasEkUsage(leaf.get()) || X509_check_ca(leaf.get()) != 0)
-    check.Problem("ek.certificate-usage", "the certificate is not one for an endorsement key (2.23.133.8.1)");
+    check.Problem(EkError::kCertificateUsage,
+                  "the certificate is not one for an endorsement key (2.23.133.8.1)");
   const EvpPkeyPtr certified = KeyOf(leaf.get());
   const Result<PublicKey> shown = ek.Key();
   if (!certified || !shown || EVP_PKEY_eq(certified.get(), shown->get()) != 1)
-    check.Problem("ek.certificate-other-key", "the certificate is for another key than the EK");
+    check.Problem(EkError::kCertificateOtherKey, "the certificate is for another key than the EK");
   Once(report);
   return report;
 }

@@ -62,20 +62,6 @@ TPML_PCR_SELECTION ToTss(const PcrSelection& selection) {
 TpmError::TpmError(Kind kind_in, std::string call_in, std::uint32_t rc_in)
     : kind(kind_in), call(std::move(call_in)), rc(rc_in) {}
 
-std::string TpmError::code() const {
-  switch (kind) {
-    case Kind::kGone:
-      return "tpm.gone";
-    case Kind::kLockout:
-      return "tpm.lockout";
-    case Kind::kBusy:
-      return "tpm.busy";
-    case Kind::kRefused:
-      break;
-  }
-  return "tpm.refused";
-}
-
 std::string TpmError::Message() const {
   const char* meaning = kind == Kind::kGone      ? "the TPM does not answer"
                         : kind == Kind::kLockout ? "the TPM is locked out"

@@ -22,16 +22,18 @@
 #include "base/digest.h"
 #include "base/result.h"
 #include "tpm/attest_data.h"
+#include "tpm/errors.h"
 
 namespace assay::tpm {
 
 struct TpmError : ErrorInfo {
-  enum class Kind { kGone, kLockout, kBusy, kRefused };  // kGone: no answer, or the transport is broken
+  using Kind = TpmFailure;  // kGone: no answer, or the transport is broken
   TpmError(Kind kind_in, std::string call_in, std::uint32_t rc_in);
   Kind kind;
-  std::string call;                      // "TPM2_Quote"
-  std::uint32_t rc;                      // TSS2_RC
-  std::string code() const override;     // "tpm.gone", "tpm.lockout", "tpm.busy", "tpm.refused"
+  std::string call;  // "TPM2_Quote"
+  std::uint32_t rc;  // TSS2_RC
+  std::string code() const override { return std::string(ErrorCode::Of(kind).name()); }
+  std::optional<ErrorCode> id() const override { return ErrorCode::Of(kind); }
   std::string Message() const override;  // with the decoded text
 };
 

@@ -1,0 +1,18 @@
+// The reference room's errors. docs/errors.md says what each means.
+#pragma once
+
+#include "base/error_code.h"
+
+namespace assay::reference {
+
+enum class ReferenceError { kSignature, kPython, kFetch };
+inline constexpr ErrorRow kReferenceErrors[] = {
+    {ReferenceError::kSignature, "manifest.signature",
+     "Sign the index anew with this key (`assay reference sign`), or use the key that signed it."},
+    {ReferenceError::kPython, "reference.python", "Build the index again while no upgrade of Python runs."},
+    {ReferenceError::kFetch, "reference.fetch",
+     "Look at the packages that the message names; `apt-get update`, then try again."},
+};
+constexpr std::span<const ErrorRow> ErrorTable(ReferenceError) { return kReferenceErrors; }
+
+}  // namespace assay::reference
