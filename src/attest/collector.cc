@@ -9,10 +9,14 @@
 #include <optional>
 #include <thread>
 
+#include "attest/errors.h"
 #include "base/log.h"
 #include "base/mapped.h"
 #include "base/mutex.h"
+#include "measure/lists/errors.h"
+#include "measure/record/errors.h"
 #include "measure/record/journal.h"
+#include "tpm/errors.h"
 
 namespace assay::attest {
 namespace {
@@ -69,7 +73,7 @@ Result<> ContextReader::ReadUpTo(std::uint64_t journal_bytes) {
       lines_.insert(lines_.end(), line.begin(), line.end());
     }
     if (lines_.size() > evidence::kMaxContextPart)
-      return Fail(StateError("attest.too-large", "the context is too large for one message"));
+      return Fail(StateError(AttestError::kTooLarge, "the context is too large for one message"));
   }
   return {};
 }
@@ -171,8 +175,8 @@ Result<Bytes> Collector::Activate(const evidence::Activate& activate, const evid
       d.tpm->ActivateCredential(d.ak, d.ek.kind, activate.credential, activate.secret);
   const auto ended = std::chrono::steady_clock::now();
   d.not_before = ended + std::min<std::chrono::steady_clock::duration>(ended - began, kLongestPause);
-  if (!secret && secret.error().code() == "tpm.refused")
-    return Fail(StateError("attest.wrong-credential", secret.error().Message()));
+  if (!secret && secret.error().Is(tpm::TpmFailure::kRefused))
+    return Fail(StateError(AttestError::kWrongCredential, secret.error().Message()));
   ASSAY_TRY(secret);
   return evidence::EnrolProof(*secret, activate.nonce, binding, d.ak.name(), d.ek_name);
 }
@@ -187,7 +191,7 @@ Result<Collected> Collector::Prepare(const evidence::Challenge& challenge, const
   for (const tpm::BankSelection& bank : selection) {
     if (std::none_of(active.begin(), active.end(),
                      [&](const auto& a) { return static_cast<std::uint16_t>(a.first) == bank.bank; }))
-      return Fail(StateError("attest.no-such-bank", "there is no bank " + tpm::SelectionText({bank})));
+      return Fail(StateError(AttestError::kNoSuchBank, "there is no bank " + tpm::SelectionText({bank})));
   }
   const bool with_list = level != evidence::Level::kQuote && challenge.want_list;
   const bool with_context = level == evidence::Level::kFull && challenge.want_context;
@@ -202,7 +206,7 @@ Result<Collected> Collector::Prepare(const evidence::Challenge& challenge, const
   std::uint64_t list_end = 0;
   const auto quote = [&](const measure::RecorderState& s) -> Result<> {
     if (challenge.first_record > s.count)
-      return Fail(StateError("attest.no-such-record", "the list is shorter: was the machine restarted?"));
+      return Fail(StateError(AttestError::kNoSuchRecord, "the list is shorter: was the machine restarted?"));
     list_end = s.list_bytes;
     evidence::Claims c = d.ClaimsOf(s, challenge, binding, level);
     ASSAY_ASSIGN(c.pcrs, d.tpm->ReadPcrs(selection));
@@ -222,15 +226,16 @@ Result<Collected> Collector::Prepare(const evidence::Challenge& challenge, const
   Result<> done = d.list->Quiesce(quote);
   const auto ended = std::chrono::steady_clock::now();
   d.not_before = ended + std::min<std::chrono::steady_clock::duration>(ended - began, kLongestPause);
-  if (!done && done.error().code() == "kernel-ima.busy")
-    return Fail(StateError("attest.busy", done.error().Message()));
-  if (!done && (done.error().code() == "recorder.degraded" || done.error().code().starts_with("kernel-ima.")))
-    return Fail(StateError("attest.degraded", done.error().Message()));
+  if (!done && done.error().Is(measure::KernelImaError::kBusy))
+    return Fail(StateError(AttestError::kBusy, done.error().Message()));
+  if (!done &&
+      (done.error().Is(measure::RecorderError::kDegraded) || done.error().code().starts_with("kernel-ima.")))
+    return Fail(StateError(AttestError::kDegraded, done.error().Message()));
   ASSAY_TRY(done);
   if (d.options.run) {
     Result<Bytes> signature = d.options.run(evidence::RunStatement(e.attest));
-    if (!signature && signature.error().code() == "run-key.lost")
-      return Fail(StateError("attest.degraded", signature.error().Message()));
+    if (!signature && signature.error().Is(tpm::RunKeyError::kLost))
+      return Fail(StateError(AttestError::kDegraded, signature.error().Message()));
     ASSAY_TRY(signature);
     e.run_signature = std::move(*signature);
   }
@@ -240,7 +245,7 @@ Result<Collected> Collector::Prepare(const evidence::Challenge& challenge, const
     ASSAY_ASSIGN(out.list_at, d.list->OffsetOf(challenge.first_record));
     out.list_bytes = list_end - out.list_at;
     if (out.list_bytes > evidence::kMaxListPart)
-      return Fail(StateError("attest.too-large", "the list is too large for one message"));
+      return Fail(StateError(AttestError::kTooLarge, "the list is too large for one message"));
     ASSAY_ASSIGN(out.list, d.list->OpenList());
   }
   if (challenge.want_event_log && level != evidence::Level::kQuote) {

@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "attest/errors.h"
+
 namespace assay::attest {
 namespace {
 
@@ -223,7 +225,7 @@ Result<NetSetup> ParseNetSetup(ByteView bytes) {
 Result<> SendPacket(int fd, ByteView packet) {
   while (send(fd, packet.data(), packet.size(), MSG_NOSIGNAL) < 0) {
     if (errno == EPIPE || errno == ECONNRESET)
-      return Fail(StateError("inner.closed", "the other process has closed the socket"));
+      return Fail(StateError(NetError::kClosed, "the other process has closed the socket"));
     if (errno != EINTR) return Fail(OsError("send", "", errno));
   }
   return {};
@@ -236,7 +238,7 @@ Result<Bytes> ReceivePacket(int fd, std::size_t max) {
     if (errno == ECONNRESET) break;
     if (errno != EINTR) return Fail(OsError("recv", "", errno));
   }
-  if (n <= 0) return Fail(StateError("inner.closed", "the other process has closed the socket"));
+  if (n <= 0) return Fail(StateError(NetError::kClosed, "the other process has closed the socket"));
   if (static_cast<std::size_t>(n) > max) return Fail(ParseError("packet", max, "too long"));
   packet.resize(static_cast<std::size_t>(n));
   return packet;
@@ -269,7 +271,7 @@ Result<std::vector<UniqueFd>> ReceiveDescriptors(int from) {
       fds.emplace_back(fd);
     }
   }
-  if (n == 0) return Fail(StateError("inner.closed", "the other side is gone"));
+  if (n == 0) return Fail(StateError(NetError::kClosed, "the other side is gone"));
   if ((packet.message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0)
     return Fail(ParseError("net-descriptors", kMaxDescriptors, "more than fit into a packet"));
   return fds;

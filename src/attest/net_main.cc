@@ -18,6 +18,7 @@
 #include <thread>
 #include <vector>
 
+#include "attest/errors.h"
 #include "attest/inner.h"
 #include "attest/sandbox.h"
 #include "base/mutex.h"
@@ -52,7 +53,7 @@ struct Given {
 // Receives one packet with all descriptors: the setup's memory file, the listening socket, the slots.
 Result<Given> ReceiveSetup() {
   ASSAY_ASSIGN(std::vector<UniqueFd> fds, ReceiveDescriptors(kControl));
-  if (fds.size() < 3) return Fail(StateError("net.setup", "descriptors are missing"));
+  if (fds.size() < 3) return Fail(StateError(NetError::kSetup, "descriptors are missing"));
   Given given;
   Bytes text(kMaxSetup);
   const ssize_t n = pread(fds[0].get(), text.data(), text.size(), 0);
@@ -61,7 +62,8 @@ Result<Given> ReceiveSetup() {
   explicit_bzero(text.data(), static_cast<std::size_t>(n));
   if (!setup) return Fail(setup.error());
   given.setup = std::move(*setup);
-  if (fds.size() != given.setup.slots + 2) return Fail(StateError("net.setup", "descriptors are missing"));
+  if (fds.size() != given.setup.slots + 2)
+    return Fail(StateError(NetError::kSetup, "descriptors are missing"));
   given.listener = std::move(fds[1]);
   for (std::size_t i = 2; i < fds.size(); ++i) given.ask.push_back(std::move(fds[i]));
   return given;

@@ -12,6 +12,8 @@
 
 #include <cerrno>
 
+#include "attest/errors.h"
+
 namespace assay::attest {
 namespace {
 
@@ -104,7 +106,7 @@ NetProcess::~NetProcess() { End(); }
 
 Result<std::uint32_t> NetProcess::AwaitReady() {
   const auto failed = [&](const std::string& why) {
-    return Fail(StateError("attest.net-start", "the network process does not serve: " + why));
+    return Fail(StateError(NetError::kStart, "the network process does not serve: " + why));
   };
   pollfd wait{.fd = control(), .events = POLLIN, .revents = 0};
   if (poll(&wait, 1, kReadyMs) != 1) return failed("it sent no report in time");

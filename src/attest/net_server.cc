@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "attest/errors.h"
 #include "attest/inner.h"
 #include "attest/net_process.h"
 #include "base/event_fd.h"
@@ -163,7 +164,7 @@ Result<> NetServer::Impl::ServeSlots(const NetProcess& process) {
       if (wait[0].revents != 0) return {};
       wake.Drain();
       // The process has already sent its report, so any further event on this socket means that it has ended.
-      if (wait[2].revents != 0) return Fail(StateError("attest.net-gone", "it is gone"));
+      if (wait[2].revents != 0) return Fail(StateError(NetError::kGone, "it is gone"));
       for (std::size_t i = 0; i < work.size(); ++i)
         if (wait[fixed + i].revents != 0) ASSAY_TRY(Take(process, i, work[i]));
     }
@@ -194,7 +195,7 @@ Result<> NetServer::Impl::RunOnce() {
   state.serving = false;
   state.pid = -1;
   if (end) return {};
-  return Fail(StateError("attest.net-gone", fmt::format("{} ({})", how, end.error().Message())));
+  return Fail(StateError(NetError::kGone, fmt::format("{} ({})", how, end.error().Message())));
 }
 
 void NetServer::Impl::Supervise() {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "attest/errors.h"
 #include "base/log.h"
 
 namespace assay::attest {
@@ -49,7 +50,7 @@ Reply Responder::Respond(const evidence::Question& question, const evidence::Bin
     return Reply::Of(evidence::EncodeIdentity(collector_.Identify()));
   const Result<Bytes> proof = collector_.Activate(std::get<evidence::Activate>(question), binding);
   if (proof) return Reply::Of(evidence::EncodeActivation({*proof}));
-  if (proof.error().code() == "attest.wrong-credential")
+  if (proof.error().Is(AttestError::kWrongCredential))
     return Reply::Refuse({"wrong-credential", proof.error().Message()});
   log::Error("enrolment: {} ({})", proof.error().Message(), proof.error().code());
   return Reply::Refuse({"internal", "the attester's log says more"});

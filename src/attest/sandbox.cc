@@ -14,6 +14,8 @@
 #include <cerrno>
 #include <memory>
 
+#include "attest/errors.h"
+
 namespace assay::attest {
 namespace {
 
@@ -61,7 +63,7 @@ Result<> DropPrivileges(uid_t uid, gid_t gid, pid_t parent) {
   if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return Fail(OsError("prctl", "dumpable", errno));
   // This comes after the change of user, which resets it.
   if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) return Fail(OsError("prctl", "death signal", errno));
-  if (getppid() != parent) return Fail(StateError("sandbox.orphan", "the privileged process has ended"));
+  if (getppid() != parent) return Fail(StateError(NetError::kOrphan, "the privileged process has ended"));
   return {};
 }
 

@@ -14,6 +14,8 @@
 
 #include <ctime>
 
+#include "base/errors.h"
+
 namespace assay {
 
 void OpenSslDelete::operator()(EVP_PKEY* p) const { EVP_PKEY_free(p); }
@@ -98,7 +100,7 @@ Result<> VerifyDigest(EVP_PKEY* key, const Digest& digest, ByteView signature, i
   if (EVP_PKEY_verify(ctx.get(), signature.data(), signature.size(), digest.view().data(), digest.size()) !=
       1) {
     ERR_clear_error();
-    return Fail(StateError("crypto.bad-signature", "the signature does not verify"));
+    return Fail(StateError(CryptoError::kBadSignature, "the signature does not verify"));
   }
   return {};
 }
@@ -171,19 +173,20 @@ Bytes PublicKey::Der() const {
 }
 
 Result<> PublicKey::VerifyEs256(ByteView data, ByteView r_s) const {
-  if (r_s.size() != 64) return Fail(StateError("crypto.bad-signature", "an ES256 signature has 64 bytes"));
+  if (r_s.size() != 64)
+    return Fail(StateError(CryptoError::kBadSignature, "an ES256 signature has 64 bytes"));
   return VerifyEcdsaDigest(Hash(HashAlg::kSha256, data), r_s.first(32), r_s.last(32));
 }
 
 Result<> PublicKey::VerifyEcdsaDigest(const Digest& digest, ByteView r, ByteView s) const {
-  if (!IsP256(key_.get())) return Fail(StateError("crypto.wrong-key", "not an ECDSA P-256 key"));
+  if (!IsP256(key_.get())) return Fail(StateError(CryptoError::kWrongKey, "not an ECDSA P-256 key"));
   ASSAY_ASSIGN(Bytes der, EcdsaDer(r, s));
   return VerifyDigest(key_.get(), digest, der, 0);
 }
 
 Result<> PublicKey::VerifyRsaDigest(const Digest& digest, ByteView signature, bool pss) const {
   if (EVP_PKEY_get_base_id(key_.get()) != EVP_PKEY_RSA)
-    return Fail(StateError("crypto.wrong-key", "not an RSA key"));
+    return Fail(StateError(CryptoError::kWrongKey, "not an RSA key"));
   return VerifyDigest(key_.get(), digest, signature, pss ? RSA_PKCS1_PSS_PADDING : RSA_PKCS1_PADDING);
 }
 
@@ -215,7 +218,7 @@ PublicKey PrivateKey::Public() const {
 }
 
 Result<Bytes> PrivateKey::SignEs256(ByteView data) const {
-  if (!IsP256(key_.get())) return Fail(StateError("crypto.wrong-key", "not an ECDSA P-256 key"));
+  if (!IsP256(key_.get())) return Fail(StateError(CryptoError::kWrongKey, "not an ECDSA P-256 key"));
   Ptr<EVP_MD_CTX> ctx(EVP_MD_CTX_new());
   std::size_t n = 0;
   if (!ctx ||

@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <climits>
 
+#include "base/errors.h"
+
 namespace assay {
 
 void UniqueFd::Reset(int fd) {
@@ -38,7 +40,7 @@ Result<Bytes> ReadAll(int fd, std::size_t max) {
     }
     if (n == 0) return out;
     if (out.size() + static_cast<std::size_t>(n) > max)
-      return Fail(StateError("io.too-large", "more than " + std::to_string(max) + " bytes"));
+      return Fail(StateError(IoError::kTooLarge, "more than " + std::to_string(max) + " bytes"));
     out.insert(out.end(), buffer.begin(), buffer.begin() + n);
   }
 }
@@ -82,7 +84,7 @@ Result<> ReadExact(int fd, std::uint8_t* out, std::size_t n) {
       if (errno == EINTR) continue;
       return Fail(OsError("read", "", errno));
     }
-    if (r == 0) return Fail(StateError("io.eof", "the input ended early"));
+    if (r == 0) return Fail(StateError(IoError::kEof, "the input ended early"));
     out += r;
     n -= static_cast<std::size_t>(r);
   }
@@ -96,7 +98,7 @@ Result<> PReadExact(int fd, std::uint8_t* out, std::size_t n, off_t at) {
       if (errno == EINTR) continue;
       return Fail(OsError("pread", "", errno));
     }
-    if (r == 0) return Fail(StateError("io.eof", "the file ended early"));
+    if (r == 0) return Fail(StateError(IoError::kEof, "the file ended early"));
     out += r;
     at += r;
     n -= static_cast<std::size_t>(r);

@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "base/crypto.h"
+#include "boot/errors.h"
 
 namespace assay::boot {
 namespace {
@@ -20,7 +21,7 @@ struct Pkcs7Delete {
 };
 using Pkcs7Ptr = std::unique_ptr<PKCS7, Pkcs7Delete>;
 
-Error Malformed(std::string what) { return StateError("authenticode.malformed", std::move(what)); }
+Error Malformed(std::string what) { return StateError(BootError::kAuthenticode, std::move(what)); }
 
 struct Opened {
   Pkcs7Ptr pkcs7;

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "boot/authenticode.h"
+#include "boot/errors.h"
 
 namespace assay::boot {
 namespace {
@@ -62,7 +63,7 @@ Result<std::optional<std::string>> VerifiedAlike(const Examined& now, const PeIm
   if (state.state == SecureBoot::kUnknown)
     return Open("whether Secure Boot is on can't be told: " + state.reason);
   if (IsForbidden(now, after))
-    return Fail(StateError("boot.not-bootable", "Secure Boot's dbx forbids the new image"));
+    return Fail(StateError(BootError::kNotBootable, "Secure Boot's dbx forbids the new image"));
   const std::vector<ByteView> authorities = Authorities(now);
   const auto verifies = [](const PeImage& image) {
     return [&image](ByteView certificate) { return IsVerifiedBy(image, certificate); };
@@ -76,7 +77,7 @@ Result<std::optional<std::string>> VerifiedAlike(const Examined& now, const PeIm
       return Open("db allows the new image by its digest and not by its signer");
   }
   if (std::none_of(others.begin(), others.end(), verifies(after)))
-    return Fail(StateError("boot.not-bootable",
+    return Fail(StateError(BootError::kNotBootable,
                            "Secure Boot is on, and nothing in db or in the log verifies the new image"));
   if (same == authorities.end())
     return Open("the log does not tell which certificate verified the old image");

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/text.h"
+#include "boot/errors.h"
 
 namespace assay::boot {
 namespace {
@@ -104,7 +105,7 @@ std::vector<OpenRegister> NotCompared(const ExpectedBoot& before, const Expected
 Result<std::vector<BootDifference>> Diff(const ExpectedBoot& before, const ExpectedBoot& after) {
   if (before.bank != after.bank || before.registers != after.registers)
     return Fail(
-        StateError("boot.not-comparable", "the two boots have different banks or kinds of registers"));
+        StateError(BootError::kNotComparable, "the two boots have different banks or kinds of registers"));
   const auto a = ByRegister(before), b = ByRegister(after);
   std::set<std::uint32_t> indexes;
   for (const auto& [index, events] : a) indexes.insert(index);

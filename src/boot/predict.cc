@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "boot/authority.h"
+#include "boot/errors.h"
 #include "boot/unified.h"
 
 namespace assay::boot {
@@ -96,7 +97,8 @@ class Predictor {
 
 Result<> Predictor::File(const FileReplacement& file) {
   if (file.old_file.empty() || file.new_file.empty())
-    return Fail(StateError("boot.not-predictable", "an empty file: " + file.old_name + ", " + file.new_name));
+    return Fail(
+        StateError(BootError::kNotPredictable, "an empty file: " + file.old_name + ", " + file.new_name));
   const std::string label = Printable(file.new_name);
   bool explained =
       Substitute(Hash(bank(), file.old_file), Hash(bank(), file.new_file), "content of " + label);
@@ -106,8 +108,8 @@ Result<> Predictor::File(const FileReplacement& file) {
     auto before = ParsePe(file.old_file);
     if (!before) return Fail(before.error().In(file.old_name));
     if (!LooksLikePe(file.new_file))
-      return Fail(
-          StateError("boot.not-predictable", file.new_name + " is not a PE image, unlike " + file.old_name));
+      return Fail(StateError(BootError::kNotPredictable,
+                             file.new_name + " is not a PE image, unlike " + file.old_name));
     auto after = ParsePe(file.new_file);
     if (!after) return Fail(after.error().In(file.new_name));
     if (Substitute(before->Authenticode(bank()), after->Authenticode(bank()), "image " + label)) {
@@ -121,13 +123,14 @@ Result<> Predictor::File(const FileReplacement& file) {
     }
   }
   if (!explained)
-    return Fail(StateError("boot.unexplained", "nothing in the log was measured from " + file.old_name));
+    return Fail(StateError(BootError::kUnexplained, "nothing in the log was measured from " + file.old_name));
   return {};
 }
 
 Result<> Predictor::Unified(const FileReplacement& file, const PeImage& before, const PeImage& after) {
   if (!IsUnifiedKernel(after))
-    return Fail(StateError("boot.not-predictable", "not a unified kernel image, unlike " + file.old_name));
+    return Fail(
+        StateError(BootError::kNotPredictable, "not a unified kernel image, unlike " + file.old_name));
   ASSAY_ASSIGN(const UnifiedKernel old_uki, ReadUnifiedKernel(before));
   ASSAY_ASSIGN(const UnifiedKernel new_uki, ReadUnifiedKernel(after));
   const auto in_uki_pcr = [](const ExpectedEvent& e) { return e.index == kUkiPcr; };
@@ -284,7 +287,7 @@ Result<> Predictor::Text(const TextReplacement& text) {
   }
   if (!found)
     return Fail(
-        StateError("boot.unexplained", "no text that the log proves has \"" + text.from + "\" in it"));
+        StateError(BootError::kUnexplained, "no text that the log proves has \"" + text.from + "\" in it"));
   return {};
 }
 
@@ -315,7 +318,7 @@ ExpectedBoot Predictor::Take() {
 Result<ExpectedBoot> Predict(const Examined& now, const Prediction& change) {
   if (now.log->registers != Registers::kPcr)
     return Fail(
-        StateError("boot.not-predictable", "the log is of CC registers, but only PCRs can be predicted"));
+        StateError(BootError::kNotPredictable, "the log is of CC registers, but only PCRs can be predicted"));
   Predictor predictor(now);
   for (const TextReplacement& text : change.texts) ASSAY_TRY(predictor.Text(text));
   for (const FileReplacement& file : change.files) ASSAY_TRY(predictor.File(file));

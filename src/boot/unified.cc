@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "boot/errors.h"
+
 namespace assay::boot {
 namespace {
 
@@ -12,7 +14,7 @@ constexpr std::string_view kMeasured[] = {".linux",   ".osrel",   ".cmdline", ".
                                           ".profile", ".dtbauto", ".hwids",   ".efifw"};
 
 Error Unsupported(std::string_view section, std::string_view what) {
-  return StateError("uki.unsupported", "section " + std::string(section) + ": " + std::string(what));
+  return StateError(BootError::kUnifiedImage, "section " + std::string(section) + ": " + std::string(what));
 }
 
 // "#### LoaderInfo: systemd-stub 252.39-1~deb12u2 ####"

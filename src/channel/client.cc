@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "base/fd.h"
+#include "channel/errors.h"
 #include "channel/stream.h"
 #include "channel/tls.h"
 
@@ -24,9 +25,9 @@ Result<UniqueFd> ConnectTo(const std::string& host, int port, const Deadline& de
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* raw = nullptr;
   if (const int error = getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &raw); error != 0)
-    return Fail(StateError("attest.no-such-host", host + ": " + gai_strerror(error)));
+    return Fail(StateError(ChannelError::kNoSuchHost, host + ": " + gai_strerror(error)));
   const std::unique_ptr<addrinfo, AddrinfoDelete> addresses(raw);
-  Error last = StateError("attest.no-such-host", host + ": no address");
+  Error last = StateError(ChannelError::kNoSuchHost, host + ": no address");
   for (const addrinfo* a = addresses.get(); a != nullptr; a = a->ai_next) {
     UniqueFd fd(socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (!fd) return Fail(OsError("socket", "", errno));

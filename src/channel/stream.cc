@@ -8,6 +8,7 @@
 #include <cstring>
 #include <optional>
 
+#include "channel/errors.h"
 #include "evidence/message.h"
 
 namespace assay::channel {
@@ -24,7 +25,7 @@ Result<std::size_t> Recv(int fd, std::span<std::uint8_t> out, const Deadline& de
   while (true) {
     const ssize_t n = recv(fd, out.data(), out.size(), 0);
     if (n > 0) return static_cast<std::size_t>(n);
-    if (n == 0) return Fail(StateError("attest.closed", "the peer ended the connection"));
+    if (n == 0) return Fail(StateError(ChannelError::kClosed, "the peer ended the connection"));
     if (errno == EAGAIN)
       ASSAY_TRY(deadline.Wait(fd, POLLIN));
     else if (errno != EINTR)

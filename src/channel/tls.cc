@@ -10,6 +10,8 @@
 #include <array>
 #include <cerrno>
 
+#include "channel/errors.h"
+
 namespace assay::channel {
 namespace {
 
@@ -70,7 +72,7 @@ int Deadline::RemainingMs() const {
 Result<> Deadline::Wait(int fd, short events) const {
   while (true) {
     const int left = RemainingMs();
-    if (left == 0) return Fail(StateError("attest.timeout", "the peer is too slow"));
+    if (left == 0) return Fail(StateError(ChannelError::kTimeout, "the peer is too slow"));
     pollfd wait{.fd = fd, .events = events, .revents = 0};
     const int n = poll(&wait, 1, left);
     if (n > 0) return {};
@@ -107,7 +109,7 @@ Result<> TlsStream::Fill(const Deadline& deadline) {
   std::array<std::uint8_t, 16384> buffer;
   while (true) {
     const ssize_t n = recv(fd_, buffer.data(), buffer.size(), 0);
-    if (n == 0) return Fail(StateError("attest.closed", "the peer ended the connection"));
+    if (n == 0) return Fail(StateError(ChannelError::kClosed, "the peer ended the connection"));
     if (n > 0) {
       received_ += static_cast<std::uint64_t>(n);
       if (BIO_write(SSL_get_rbio(ssl_.get()), buffer.data(), static_cast<int>(n)) != n)
@@ -137,15 +139,16 @@ Result<> TlsStream::Handshake(const Deadline& deadline) {
     }
     if (why != SSL_ERROR_WANT_READ) {
       if (SSL_get_verify_result(ssl_.get()) == X509_V_ERR_CERT_REJECTED)
-        return Fail(StateError("attest.wrong-peer", "the peer's certificate is not the pinned one"));
+        return Fail(StateError(ChannelError::kWrongPeer, "the peer's certificate is not the pinned one"));
       return Fail(OpenSslError("TLS handshake"));
     }
     ASSAY_TRY(flushed);
-    if (received_ > kMaxHandshake) return Fail(StateError("attest.handshake", "the handshake is too large"));
+    if (received_ > kMaxHandshake)
+      return Fail(StateError(ChannelError::kHandshake, "the handshake is too large"));
     ASSAY_TRY(Fill(deadline));
   }
   const X509Ptr certificate(SSL_get1_peer_certificate(ssl_.get()));
-  if (!certificate) return Fail(StateError("attest.no-certificate", "the peer sent no certificate"));
+  if (!certificate) return Fail(StateError(ChannelError::kNoCertificate, "the peer sent no certificate"));
   peer_ = CertificateFingerprint(certificate.get());
   exporter_.resize(32);
   if (SSL_export_keying_material(ssl_.get(), exporter_.data(), exporter_.size(), kExporterLabel.data(),
@@ -183,14 +186,14 @@ Result<std::size_t> TlsStream::Read(std::span<std::uint8_t> out, const Deadline&
     if (SSL_read_ex(ssl_.get(), out.data(), out.size(), &got) == 1) return got;
     const int why = SSL_get_error(ssl_.get(), 0);
     if (why == SSL_ERROR_ZERO_RETURN)
-      return Fail(StateError("attest.closed", "the peer ended the connection"));
+      return Fail(StateError(ChannelError::kClosed, "the peer ended the connection"));
     if (why != SSL_ERROR_WANT_READ) {
       open_ = false;
       return Fail(OpenSslError("TLS"));
     }
     ASSAY_TRY(Flush(deadline));
     // A peer that sends only records without content must not go on beyond its deadline.
-    if (deadline.RemainingMs() == 0) return Fail(StateError("attest.timeout", "the peer is too slow"));
+    if (deadline.RemainingMs() == 0) return Fail(StateError(ChannelError::kTimeout, "the peer is too slow"));
     ASSAY_TRY(Fill(deadline));
   }
 }

@@ -10,6 +10,7 @@
 #include "base/fd.h"
 #include "base/json.h"
 #include "boot/boot_json.h"
+#include "channel/errors.h"
 #include "cli/commands.h"
 #include "cli/progress.h"
 #include "cli/verifier.h"
@@ -129,7 +130,7 @@ Result<int> Attest(const AttestOptions& o, const Session& session) {
       progress.Say("asking the attester");
       Result<appraise::SavedRound> asked = Ask(o, before, first);
       // The list may be shorter than its known part because the machine was rebooted.
-      if (!asked && first > 0 && asked.error().code() == "attest.refused") {
+      if (!asked && first > 0 && asked.error().Is(channel::ChannelError::kRefused)) {
         first = 0;
         continue;
       }

@@ -9,6 +9,7 @@
 #include "base/fd.h"
 #include "base/text.h"
 #include "boot/boot_json.h"
+#include "boot/errors.h"
 #include "boot/pcr_text.h"
 #include "boot/replay.h"
 #include "boot/story.h"
@@ -38,13 +39,15 @@ Result<HashAlg> BankOf(const BootOptions& o, const boot::EventLog& log) {
   const std::vector<HashAlg> banks = log.Banks();
   if (o.bank.empty()) {
     const auto bank = log.DefaultBank();
-    if (!bank) return Fail(StateError("boot.no-bank", "the log has no bank whose hash can be computed here"));
+    if (!bank)
+      return Fail(
+          StateError(boot::BootError::kNoBank, "the log has no bank whose hash can be computed here"));
     return *bank;
   }
   const auto bank = HashFromName(o.bank);
   if (!bank) return Fail(UsageError("--bank: unknown hash algorithm " + o.bank));
   if (std::find(banks.begin(), banks.end(), *bank) == banks.end())
-    return Fail(StateError("boot.no-bank", "the log has no bank " + o.bank));
+    return Fail(StateError(boot::BootError::kNoBank, "the log has no bank " + o.bank));
   return *bank;
 }
 

@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "base/process.h"
 #include "cli/commands.h"
+#include "cli/errors.h"
 #include "tpm/tpm.h"
 
 namespace assay::cli {
@@ -112,7 +113,8 @@ Result<> AddProbed(const JsonValue& entry, EngineFindings& found) {
 // The engines that would start here. assayd tries them, because only assayd contains the engines.
 Result<EngineFindings> OfProbe() {
   ASSAY_ASSIGN(const Output probe, RunProgram({Attester(), "--probe"}, "/"));
-  if (probe.exit_code != 0) return Fail(StateError("doctor.assayd", "assayd --probe failed: " + probe.err));
+  if (probe.exit_code != 0)
+    return Fail(StateError(DoctorError::kAssayd, "assayd --probe failed: " + probe.err));
   ASSAY_ASSIGN(const JsonDoc doc, JsonDoc::Parse(probe.out, "probe", kMaxStatus));
   EngineFindings found;
   const auto add = [&found](const JsonValue& entry) { return AddProbed(entry, found); };

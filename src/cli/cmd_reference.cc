@@ -15,6 +15,7 @@
 #include "base/thread.h"
 #include "cli/commands.h"
 #include "cli/progress.h"
+#include "reference/errors.h"
 #include "reference/index.h"
 
 namespace assay::cli {
@@ -175,12 +176,12 @@ Result<std::vector<std::string>> InstalledDebs(const ReferenceOptions& o, const 
                                     [&](std::size_t done, std::size_t all) { progress.At(done, all); }));
   if (!fetched.failed.empty())
     return Fail(StateError(
-        "reference.fetch",
+        reference::ReferenceError::kFetch,
         fmt::format("{} package(s) could not be fetched (fetched files are kept; try again), first {}",
                     fetched.failed.size(), fetched.failed.front())));
   if (fetched.files.empty() && !packages.empty())
     return Fail(
-        StateError("reference.fetch",
+        StateError(reference::ReferenceError::kFetch,
                    fmt::format("none of {} package(s) is in apt's lists; 'apt-get update' may be necessary",
                                packages.size())));
   report["missing"] = json::array();
@@ -308,7 +309,7 @@ Result<int> Verify(const ReferenceOptions& o, const Session& session) {
   ASSAY_ASSIGN(const Bytes pem, ReadFile(o.key, kMaxKey));
   ASSAY_ASSIGN(const PublicKey key, PublicKey::FromPem(AsText(pem)));
   const Result<Bytes> verified = reference::VerifyManifest(o.index, key);
-  if (!verified && verified.error().code() != "manifest.signature") return Fail(verified.error());
+  if (!verified && !verified.error().Is(reference::ReferenceError::kSignature)) return Fail(verified.error());
   if (session.json)
     fmt::print("{}\n", Dump({{"verified", verified.has_value()}}));
   else

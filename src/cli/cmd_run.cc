@@ -9,6 +9,7 @@
 #include "base/json_dump.h"
 #include "base/log.h"
 #include "cli/commands.h"
+#include "cli/errors.h"
 #include "measure/system/namespace.h"
 
 namespace assay::cli {
@@ -36,7 +37,8 @@ Result<int> Run(const RunOptions& o) {
     ASSAY_ASSIGN(std::string ns, engine.Str("namespace"));
     ASSAY_TRY(measure::EnterNamespace(ns));
   } else if (scope != "host") {
-    return Fail(StateError("run.no-engine", "assayd runs without an engine: nothing would be measured"));
+    return Fail(
+        StateError(CommandError::kNoEngine, "assayd runs without an engine: nothing would be measured"));
   }
   std::vector<char*> argv;
   argv.reserve(o.command.size() + 1);

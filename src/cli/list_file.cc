@@ -8,7 +8,9 @@
 #include "base/fd.h"
 #include "base/text.h"
 #include "boot/cel.h"
+#include "boot/errors.h"
 #include "boot/event_data.h"
+#include "cli/errors.h"
 #include "list/list.h"
 
 namespace assay::cli {
@@ -55,7 +57,7 @@ Result<HashAlg> BankOfBinary(ByteView list, std::optional<HashAlg> named) {
   for (const HashAlg alg : {HashAlg::kSha256, HashAlg::kSha1, HashAlg::kSha384, HashAlg::kSha512}) {
     if (Fits(list, alg)) return alg;
   }
-  return Fail(StateError("log.unknown-format", "is not a measurement list in any bank"));
+  return Fail(StateError(CommandError::kUnknownFormat, "is not a measurement list in any bank"));
 }
 
 HashAlg BankOfSize(std::size_t size, std::optional<HashAlg> named) {
@@ -86,7 +88,8 @@ Result<ListFile> ListFile::OfCel(ByteView content, std::optional<HashAlg> bank) 
   options.format = boot::Format::kCelTlv;
   ASSAY_ASSIGN(const boot::EventLog log, boot::ParseEventLog(content, options));
   const auto chosen = bank ? bank : log.DefaultBank();
-  if (!chosen) return Fail(StateError("boot.no-bank", "the log has no bank whose hash can be computed here"));
+  if (!chosen)
+    return Fail(StateError(boot::BootError::kNoBank, "the log has no bank whose hash can be computed here"));
   ListFile file;
   file.bank_ = *chosen;
   for (const boot::Event& e : log.events) {
@@ -107,7 +110,8 @@ Result<ListFile> ListFile::OfCel(ByteView content, std::optional<HashAlg> bank) 
     file.list_.insert(file.list_.end(), one.begin(), one.end());
   }
   if (file.list_.empty())
-    return Fail(StateError("log.unknown-format", "is an event log without records of IMA: assay boot show"));
+    return Fail(
+        StateError(CommandError::kUnknownFormat, "is an event log without records of IMA: assay boot show"));
   return file;
 }
 
@@ -131,7 +135,7 @@ Result<ListFile> ListFile::Of(Bytes content, const std::string& name, std::optio
   for (const ima::OwnedRecord& r : records) {
     const auto column = Digest::Of(file.bank_, r.template_digest);
     if (!column)
-      return Fail(StateError("log.mixed-columns", "template digests of different sizes in one list"));
+      return Fail(StateError(CommandError::kMixedColumns, "template digests of different sizes in one list"));
     const Bytes record = ima::EncodeRecord(r.pcr, *column, r.template_name, r.data);
     file.list_.insert(file.list_.end(), record.begin(), record.end());
   }

@@ -24,6 +24,7 @@
 #include "base/json_dump.h"
 #include "base/log.h"
 #include "base/mutex.h"
+#include "daemon/errors.h"
 #include "measure/choice/engines.h"
 #include "measure/engine/measure_file.h"
 #include "measure/lists/kernel_list.h"
@@ -417,9 +418,9 @@ Result<> Daemon::Impl::StartEngine() {
 Result<> Daemon::Impl::LoadPolicy(std::string_view text) {
   if (text.size() > measure::kMaxPolicy) return Fail(UsageError("the policy is too long"));
   const MutexLock loading(load_mutex);
-  if (!started) return Fail(StateError("engine.starting", "the attester is still starting"));
+  if (!started) return Fail(StateError(DaemonError::kStarting, "the attester is still starting"));
   const std::shared_ptr<measure::Engine> old = Engine();
-  if (!old) return Fail(StateError("engine.none", "there is no engine that could use a policy"));
+  if (!old) return Fail(StateError(DaemonError::kNoEngine, "there is no engine that could use a policy"));
   std::shared_ptr<const measure::Policy> policy;
   if (text.starts_with('/')) {
     ASSAY_ASSIGN(policy, measure::FindPolicy(std::string(text.substr(0, text.find('\n')))));

@@ -16,6 +16,8 @@
 
 #include "attest/server.h"
 #include "base/log.h"
+#include "daemon/errors.h"
+#include "measure/record/errors.h"
 
 namespace assay::daemon {
 namespace {
@@ -53,7 +55,8 @@ Result<std::optional<Holder>> FindHolder(const std::string& lock_path) {
   const std::string_view digits = AsText(text);
   std::from_chars(digits.data(), digits.data() + digits.size(), holder.pid);
   if (holder.pid <= 0)
-    return Fail(StateError("recorder.locked", "another recorder runs, and its lock file names no process"));
+    return Fail(StateError(measure::RecorderError::kLocked,
+                           "another recorder runs, and its lock file names no process"));
   holder.process.Reset(static_cast<int>(syscall(SYS_pidfd_open, holder.pid, 0)));
   if (!holder.process && errno == ESRCH) return std::nullopt;
   if (!holder.process) return Fail(OsError("pidfd_open", std::to_string(holder.pid), errno));
@@ -68,7 +71,7 @@ Result<Early> Early::Enter() {
   struct statfs root{};
   if (statfs("/", &root) != 0) return Fail(OsError("statfs", "/", errno));
   if (root.f_type != RAMFS_MAGIC && root.f_type != TMPFS_MAGIC)
-    return Fail(StateError("early.no-initramfs", "--early is for an initramfs; / is on a disk"));
+    return Fail(StateError(EarlyError::kNoInitramfs, "--early is for an initramfs; / is on a disk"));
   // The same limit as in the systemd unit. If it can't be raised the attester measures all the same.
   const rlimit files{.rlim_cur = kOpenFiles, .rlim_max = kOpenFiles};
   if (setrlimit(RLIMIT_NOFILE, &files) != 0) log::Warn("{}", OsError("setrlimit", "NOFILE", errno).Message());
@@ -128,7 +131,7 @@ Result<Background> Background::Start() {
   std::uint8_t byte = 0;
   if (!ReadExact(read_end.get(), &byte, 1)) {
     waitpid(pid, nullptr, 0);
-    return Fail(StateError("early.not-started", "the attester ended before it measured"));
+    return Fail(StateError(EarlyError::kNotStarted, "the attester ended before it measured"));
   }
   return b;
 }
@@ -170,7 +173,8 @@ Result<bool> StandBy(const Config& config, int stop_fd, const std::function<void
   if (syscall(SYS_pidfd_send_signal, holder->process.get(), SIGTERM, nullptr, 0) != 0 && errno != ESRCH)
     return Fail(OsError("pidfd_send_signal", std::to_string(holder->pid), errno));
   if (poll(wait, 1, kStopMs) == 0)
-    return Fail(StateError("early.no-stop", "the attester that was started in the initramfs does not stop"));
+    return Fail(
+        StateError(EarlyError::kNoStop, "the attester that was started in the initramfs does not stop"));
   return false;
 }
 

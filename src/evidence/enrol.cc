@@ -5,6 +5,7 @@
 #include <openssl/hmac.h>
 
 #include "base/crypto.h"
+#include "evidence/errors.h"
 #include "evidence/message.h"
 
 namespace assay::evidence {
@@ -45,7 +46,7 @@ Bytes EnrolProof(ByteView secret, const Nonce& nonce, const Binding& binding, By
 Result<> CheckProof(const Asked& asked, const Binding& binding, ByteView proof) {
   const Bytes wanted = EnrolProof(asked.secret, asked.message.nonce, binding, asked.ak_name, asked.ek_name);
   if (proof.size() != wanted.size() || CRYPTO_memcmp(proof.data(), wanted.data(), wanted.size()) != 0)
-    return Fail(StateError("ek.not-proven",
+    return Fail(StateError(EnrolError::kNotProven,
                            "the proof is not by the TPM with this EK, for this AK, over this connection"));
   return {};
 }

@@ -13,6 +13,7 @@
 #include <csignal>
 
 #include "base/fd.h"
+#include "reference/errors.h"
 
 namespace assay::reference {
 namespace {
@@ -251,7 +252,7 @@ Result<std::optional<Digest>> ByteCompiler::Ask(const std::string& path, std::in
     spent_ = 0;
     ASSAY_ASSIGN(const std::string tag, child_->Start());
     if (tag != python_.tag)
-      return Fail(StateError("reference.python", "another version of Python than before"));
+      return Fail(StateError(ReferenceError::kPython, "another version of Python than before"));
   }
   spent_ += source.size();
   Writer w;
@@ -262,7 +263,7 @@ Result<std::optional<Digest>> ByteCompiler::Ask(const std::string& path, std::in
   std::array<std::uint8_t, kAnswer> answer{};
   ASSAY_TRY(child_->Receive(answer));
   if (answer[0] == 0) return std::optional<Digest>();
-  if (answer[0] != 1) return Fail(StateError("reference.python", "no answer"));
+  if (answer[0] != 1) return Fail(StateError(ReferenceError::kPython, "no answer"));
   ASSAY_ASSIGN(const Digest digest, Digest::Of(HashAlg::kSha256, ByteView(answer).subspan(1)));
   return std::optional<Digest>(digest);
 }

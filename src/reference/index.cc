@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/mapped.h"
+#include "reference/errors.h"
 #include "reference/format.h"
 
 namespace assay::reference {
@@ -197,7 +198,7 @@ Result<Bytes> VerifyManifest(const std::string& index_path, const PublicKey& key
   ASSAY_ASSIGN(Bytes signature, FromBase64(line));
   ASSAY_ASSIGN(const MappedFile file, MappedFile::Open(index_path));
   if (!key.VerifyEs256(Hash(HashAlg::kSha256, file.view()).view(), signature))
-    return Fail(StateError("manifest.signature", index_path + " is not signed by this key"));
+    return Fail(StateError(ReferenceError::kSignature, index_path + " is not signed by this key"));
   return signature;
 }
 

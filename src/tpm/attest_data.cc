@@ -223,7 +223,7 @@ Result<> CheckAkAttributes(const KeyPublic& ak) {
   ASSAY_TRY(need(kFixedTpm, AkError::kNotFixedTpm, "the AK is not fixed to one TPM"));
   ASSAY_TRY(need(kFixedParent, AkError::kNotFixedParent, "the AK is not fixed to its parent"));
   ASSAY_TRY(need(kSensitiveDataOrigin, AkError::kImported, "the AK was not made by a TPM"));
-  if ((ak.attributes & kDecrypt) != 0) return Fail(StateError("ak.decrypts", "the AK also decrypts"));
+  if ((ak.attributes & kDecrypt) != 0) return Fail(StateError(AkError::kDecrypts, "the AK also decrypts"));
   if (ak.name_alg != kAlgSha256) return Fail(Weak("the AK's name is not SHA-256"));
   if (ak.kind == KeyPublic::Kind::kOther) return Fail(Weak("the AK is neither ECC P-256 nor RSA-2048"));
   if (ak.kind == KeyPublic::Kind::kRsa2048 && ak.rsa_exponent < 65537)
@@ -291,7 +291,8 @@ Result<> VerifyQuoteSignature(const KeyPublic& ak, ByteView tpms_attest, ByteVie
     verified = key.VerifyRsaDigest(digest, sig, scheme == kAlgRsapss);
   }
   if (!verified)
-    return Fail(StateError("quote.signature", "the AK did not sign this: " + verified.error().Message()));
+    return Fail(
+        StateError(QuoteError::kSignature, "the AK did not sign this: " + verified.error().Message()));
   return {};
 }
 
@@ -301,7 +302,7 @@ Result<Digest> PcrDigest(const PcrSelection& selection, const PcrValues& values)
     const auto of_bank = values.find(bank.bank);
     for (const std::uint32_t pcr : bank.pcrs) {
       if (of_bank == values.end() || !of_bank->second.contains(pcr))
-        return Fail(StateError("quote.pcr-missing",
+        return Fail(StateError(QuoteError::kPcrMissing,
                                fmt::format("no value for PCR {} of bank {:#06x}", pcr, bank.bank)));
       h.Update(of_bank->second.at(pcr).view());
     }

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "tpm/ek_certificate.h"
+#include "tpm/errors.h"
 #include "tpm/tpm_impl.h"
 
 namespace assay::tpm {
@@ -105,7 +106,7 @@ Result<std::optional<Bytes>> Tpm::Impl::ReadNv(std::uint32_t index, std::size_t 
                   [&] { return Esys_NV_ReadPublic(ctx(), nv, kNone, kNone, kNone, Out(pub), Out(name)); }));
     const std::size_t size = pub->nvPublic.dataSize;
     if (size > max)
-      return Fail(StateError("tpm.nv-size", fmt::format("NV index {:#x} has {} bytes", index, size)));
+      return Fail(StateError(TpmFault::kNvSize, fmt::format("NV index {:#x} has {} bytes", index, size)));
     if ((pub->nvPublic.attributes & TPMA_NV_WRITTEN) == 0) return std::optional<Bytes>();
     Bytes content;
     while (content.size() < size) {
@@ -123,7 +124,8 @@ Result<std::optional<Bytes>> Tpm::Impl::ReadNv(std::uint32_t index, std::size_t 
         if (!with(ESYS_TR_RH_OWNER)) return Fail(mine.error());
       }
       if (data->size != n)
-        return Fail(StateError("tpm.answer", fmt::format("NV index {:#x}: another size than asked", index)));
+        return Fail(
+            StateError(TpmFault::kAnswer, fmt::format("NV index {:#x}: another size than asked", index)));
       content.insert(content.end(), data->buffer, data->buffer + data->size);
     }
     return std::optional(std::move(content));

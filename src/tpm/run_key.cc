@@ -4,6 +4,7 @@
 
 #include "base/crypto.h"
 #include "base/log.h"
+#include "tpm/errors.h"
 #include "tpm/tpm_impl.h"
 
 namespace assay::tpm {
@@ -76,7 +77,7 @@ void Tpm::Impl::FindRunKey() {
                   [&] { return Esys_TR_FromTPMPublic(ctx(), known, kNone, kNone, kNone, &handle); }));
     ASSAY_ASSIGN(const Bytes name, NameOf(handle));
     if (name != run.name)
-      return Fail(StateError("run-key.lost", "the run key's handle belongs to another object"));
+      return Fail(StateError(RunKeyError::kLost, "the run key's handle belongs to another object"));
     run.handle = handle;
     return GiveAuth();
   };
@@ -90,7 +91,7 @@ void Tpm::Impl::FindRunKey() {
 Result<Bytes> Tpm::Impl::SignWithRunKey(ByteView statement) {
   if (run.handle == kNone)
     return Fail(gone ? Error(TpmError(TpmError::Kind::kGone, "TPM2_Sign", TSS2_TCTI_RC_NO_CONNECTION))
-                     : Error(StateError("run-key.lost", "the TPM has lost the key of this run")));
+                     : Error(StateError(RunKeyError::kLost, "the TPM has lost the key of this run")));
   TPM2B_DIGEST digest{};
   Fill(digest, Hash(HashAlg::kSha256, statement).view());
   const TPMT_SIG_SCHEME scheme = {.scheme = TPM2_ALG_NULL, .details = {}};  // the scheme of the key itself
@@ -137,7 +138,7 @@ RunKey::~RunKey() {
 }
 
 Result<Bytes> RunKey::Sign(ByteView statement) {
-  if (lost_) return Fail(StateError("run-key.lost", "the TPM has lost the key of this run"));
+  if (lost_) return Fail(StateError(RunKeyError::kLost, "the TPM has lost the key of this run"));
   Tpm::Impl& impl = *tpm_->impl_;
   const MutexLock lock(impl.mutex);
   Result<Bytes> signature = impl.SignWithRunKey(statement);

@@ -17,6 +17,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "tpm/errors.h"
 
 namespace assay::tpm {
 namespace {
@@ -95,7 +96,7 @@ Result<> Manufacture(const SoftwareTpmOptions& o) {
   while (waitpid(setup, &status, 0) < 0 && errno == EINTR) {
   }
   if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-    return Fail(StateError("tpm.setup", "swtpm_setup failed: see " + o.run_dir + "/swtpm.log"));
+    return Fail(StateError(TpmFault::kSetup, "swtpm_setup failed: see " + o.run_dir + "/swtpm.log"));
   return {};
 }
 
@@ -172,7 +173,7 @@ Result<SoftwareTpm> SoftwareTpm::Start(const SoftwareTpmOptions& options) {
     std::this_thread::sleep_for(milliseconds(10));
   }
   ASSAY_TRY(tpm.Stop());
-  return Fail(StateError("tpm.start", "swtpm did not start: see " + options.run_dir + "/swtpm.log"));
+  return Fail(StateError(TpmFault::kStart, "swtpm did not start: see " + options.run_dir + "/swtpm.log"));
 }
 
 Result<> SoftwareTpm::TakenUp() {
@@ -191,7 +192,7 @@ Result<> SoftwareTpm::Stop() {
     if (Alive()) {
       kill(pid_, SIGKILL);
       for (int i = 0; i < 100 && Alive(); ++i) std::this_thread::sleep_for(milliseconds(10));
-      if (Alive()) return Fail(StateError("tpm.stop", "swtpm does not stop"));
+      if (Alive()) return Fail(StateError(TpmFault::kStop, "swtpm does not stop"));
     }
   }
   pid_ = -1;

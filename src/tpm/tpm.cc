@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "tpm/errors.h"
 #include "tpm/tpm_impl.h"
 
 namespace assay::tpm {
@@ -183,7 +184,7 @@ Result<PcrValues> Tpm::Impl::ReadPcrs(const PcrSelection& selection, ESYS_TR ses
         for (std::uint32_t pcr = 0; pcr < s.sizeofSelect * 8U; ++pcr) {
           if ((s.pcrSelect[pcr / 8] >> (pcr % 8) & 1) == 0) continue;
           if (next >= digests->count)
-            return Fail(StateError("tpm.answer", "TPM2_PCR_Read: fewer values than PCRs"));
+            return Fail(StateError(TpmFault::kAnswer, "TPM2_PCR_Read: fewer values than PCRs"));
           const TPM2B_DIGEST& d = digests->digests[next++];
           if (const auto alg = HashFromTpmAlg(s.hash)) {
             ASSAY_ASSIGN(Digest value, Digest::Of(*alg, {d.buffer, d.size}));
@@ -194,10 +195,11 @@ Result<PcrValues> Tpm::Impl::ReadPcrs(const PcrSelection& selection, ESYS_TR ses
               left.pcrSelections[i].pcrSelect[pcr / 8] &= static_cast<BYTE>(~(1U << (pcr % 8)));
         }
       }
-      if (next == 0) return Fail(StateError("tpm.no-such-pcr", "the TPM has no " + SelectionText(selection)));
+      if (next == 0)
+        return Fail(StateError(TpmFault::kNoSuchPcr, "the TPM has no " + SelectionText(selection)));
     }
   }
-  return Fail(StateError("tpm.pcr-moving", "the PCRs change faster than they can be read"));
+  return Fail(StateError(TpmFault::kPcrMoving, "the PCRs change faster than they can be read"));
 }
 
 Tpm::Tpm(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -287,7 +289,8 @@ Result<std::vector<HashAlg>> Tpm::ActiveBanks(std::uint32_t pcr) {
       log::Warn("tpm: PCR {} has a bank {:#06x} that can't be extended here, so quotes can't use it", pcr,
                 s.hash);
   }
-  if (banks.empty()) return Fail(StateError("tpm.no-bank", fmt::format("PCR {} has no usable bank", pcr)));
+  if (banks.empty())
+    return Fail(StateError(TpmFault::kNoBank, fmt::format("PCR {} has no usable bank", pcr)));
   return banks;
 }
 
@@ -312,7 +315,7 @@ Result<Digest> Tpm::ReadPcrProtected(HashAlg bank, std::uint32_t pcr) {
   Esys_FlushContext(impl_->ctx(), session);
   ASSAY_TRY(values);
   if (!values->contains(alg) || !(*values)[alg].contains(pcr))
-    return Fail(StateError("tpm.no-such-pcr", fmt::format("no PCR {} in bank {}", pcr, HashName(bank))));
+    return Fail(StateError(TpmFault::kNoSuchPcr, fmt::format("no PCR {} in bank {}", pcr, HashName(bank))));
   return (*values)[alg][pcr];
 }
 
@@ -356,7 +359,8 @@ Result<ESYS_TR> Tpm::Impl::AkHandle(AkKind kind, const Bytes& public_area) {
   ASSAY_ASSIGN(const ESYS_TR handle, Primary(AkTemplate(kind), pub));
   aks[kind] = handle;
   ASSAY_ASSIGN(const Bytes area, Marshalled(pub->publicArea, Tss2_MU_TPMT_PUBLIC_Marshal, "the AK"));
-  if (area != public_area) return Fail(StateError("tpm.other-tpm", "the TPM derived another AK than before"));
+  if (area != public_area)
+    return Fail(StateError(TpmFault::kOtherTpm, "the TPM derived another AK than before"));
   return handle;
 }
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "measure/engine/errors.h"
 #include "measure/engine/last_means.h"
 #include "measure/system/served.h"
 
@@ -223,8 +224,9 @@ EngineStats HeldTasks::Stats() const {
 Result<> HeldTasks::Health() const {
   {
     const MutexLock lock(mutex_);
-    if (stopping_) return Fail(StateError("engine.stopped", "the engine is stopped"));
-    if (stalled_) return Fail(StateError("engine.stalled", "no held task was answered for some seconds"));
+    if (stopping_) return Fail(StateError(EngineError::kStopped, "the engine is stopped"));
+    if (stalled_)
+      return Fail(StateError(EngineError::kStalled, "no held task was answered for some seconds"));
   }
   return HealthOf(late_);
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "measure/engine/errors.h"
 
 namespace assay::measure {
 namespace {
@@ -156,7 +157,7 @@ std::uint64_t LateAnswers::Pending() const {
 
 Result<> HealthOf(const LateAnswers& late) {
   if (late.Pending() == 0) return {};
-  return Fail(StateError("engine.unrecorded", "tasks go on that the recorder could not name in time"));
+  return Fail(StateError(EngineError::kUnrecorded, "tasks go on that the recorder could not name in time"));
 }
 
 }  // namespace assay::measure

@@ -5,6 +5,7 @@
 #include <cerrno>
 
 #include "base/fd.h"
+#include "measure/system/errors.h"
 #include "measure/system/file.h"
 #include "measure/system/regular_file.h"
 
@@ -27,14 +28,14 @@ Result<Recorded> MeasureFd(int fd, const Context& context, Recorder& recorder, U
   struct stat st{};
   if (fstat(fd, &st) != 0) return Fail(OsError("fstat", "", errno));
   ASSAY_ASSIGN(const std::string path, NameOfFd(fd));
-  if (!S_ISREG(st.st_mode)) return Fail(StateError("measure.not-a-file", path + " is not a regular file"));
+  if (!S_ISREG(st.st_mode)) return Fail(StateError(FileError::kNotAFile, path + " is not a regular file"));
   const HashAlg alg = recorder.options().list_bank;
   const FileState state = Hold(fd);
   const Result<Digest> digest = HashFd(fd, alg, nullptr, uses != nullptr ? &uses->closed() : nullptr);
   const bool writers = state == FileState::kWriters || (state == FileState::kHeld && !StillHeld(fd));
   if (state == FileState::kHeld) Release(fd);
   if (uses == nullptr) return RecordContent(digest, writers, path, context, recorder);
-  if (!uses->Enter()) return Fail(StateError("measure.late", path + ": the engine has stopped"));
+  if (!uses->Enter()) return Fail(StateError(FileError::kLate, path + ": the engine has stopped"));
   Result<Recorded> recorded = RecordContent(digest, writers, path, context, recorder);
   uses->Leave();
   return recorded;

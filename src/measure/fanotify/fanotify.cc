@@ -20,6 +20,8 @@
 #include "base/mutex.h"
 #include "base/thread.h"
 #include "measure/engine/engine_handle.h"
+#include "measure/engine/errors.h"
+#include "measure/fanotify/errors.h"
 #include "measure/fanotify/fanotify_group.h"
 #include "measure/fanotify/fanotify_marks.h"
 #include "measure/fanotify/served_process.h"
@@ -156,12 +158,13 @@ Result<> Fanotify::MarkServed(const Mount& mount) {
   {
     const MutexLock lock(mutex_);
     if (served_.contains(mount.id)) return {};
-    if (served_.size() >= kMaxServed) return Fail(StateError("engine.served-many", "too many served mounts"));
+    if (served_.size() >= kMaxServed)
+      return Fail(StateError(FanotifyError::kServedMany, "too many served mounts"));
   }
   Result<std::unique_ptr<ServedProcess>> process = StartProcess(mount);
   if (process) {
     const MutexLock lock(mutex_);
-    if (stopped_) return Fail(StateError("engine.stopped", "the engine is stopped"));
+    if (stopped_) return Fail(StateError(EngineError::kStopped, "the engine is stopped"));
     served_[mount.id] = {.mount = mount, .process = std::move(*process), .failure = "", .before = {}};
     TellHelpers();
     return {};
@@ -296,10 +299,10 @@ EngineStats Fanotify::Stats() const {
 Result<> Fanotify::Health() const {
   {
     const MutexLock lock(mutex_);
-    if (!failure_.empty()) return Fail(StateError("engine.mount", failure_));
+    if (!failure_.empty()) return Fail(StateError(FanotifyError::kMount, failure_));
     for (const auto& [id, served] : served_) {
       if (!served.process)
-        return Fail(StateError("engine.mount",
+        return Fail(StateError(FanotifyError::kMount,
                                "the mount " + served.mount.point + " is not measured: " + served.failure));
       if (const Result<> health = served.process->Health(); !health)
         return Fail(health.error().In("the mount " + served.mount.point));
@@ -351,7 +354,7 @@ std::string DefaultServedProgram() {
 Result<> ProbeFanotify() {
   Result<UniqueFd> group = OpenGroup();
   if (!group)
-    return Fail(StateError("engine.fanotify-permission",
+    return Fail(StateError(FanotifyError::kPermission,
                            "fanotify permission events can't be had: " + group.error().Message()));
   char name[] = "/tmp/assay-probe.XXXXXX";
   const UniqueFd file(mkostemp(name, O_CLOEXEC));
@@ -359,7 +362,7 @@ Result<> ProbeFanotify() {
   unlink(name);
   if (const Result<> r = IgnoreUntilModified(group->get(), file.get(), true); !r)
     return Fail(
-        StateError("engine.fanotify-evictable", "evictable marks need Linux 5.19: " + r.error().Message()));
+        StateError(FanotifyError::kEvictable, "evictable marks need Linux 5.19: " + r.error().Message()));
   return {};
 }
 

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "measure/engine/errors.h"
 #include "measure/fanotify/fanotify_marks.h"
 
 namespace assay::measure {
@@ -390,7 +391,7 @@ Result<> FanotifyGroup::Health() const {
   {
     const MutexLock lock(mutex_);
     if (reading_ > 0 && std::chrono::steady_clock::now() - reading_since_ > kStalled)
-      return Fail(StateError("engine.stalled",
+      return Fail(StateError(EngineError::kStalled,
                              "the kernel's opens hang in a file system: " + std::to_string(reading_)));
   }
   return tasks_.Health();

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "measure/fanotify/errors.h"
 
 namespace assay::measure {
 namespace {
@@ -84,7 +85,7 @@ Result<std::unique_ptr<ServedProcess>> ServedProcess::Start(const std::string& p
 Result<> ServedProcess::AwaitStart() {
   pollfd wait{.fd = life_.get(), .events = POLLIN, .revents = 0};
   if (poll(&wait, 1, kReadyMs) != 1)
-    return Fail(StateError("engine.served-start", "the process of a served mount says nothing"));
+    return Fail(StateError(FanotifyError::kServedStart, "the process of a served mount says nothing"));
   ASSAY_ASSIGN(const Bytes packet, ReceivePacketFrom(life_.get()));
   ASSAY_ASSIGN(ServedReport report, ParseServedReport(packet));
   if (!report.started) return Fail(ForwardedError(report.code, report.what));
@@ -112,7 +113,8 @@ SinkReply ServedProcess::Answer(const SinkCall& call) {
   if (!owner_.uses.Enter()) return {.code = "engine.stopped", .what = "the engine is stopped"};
   switch (call.kind) {
     case SinkCall::Kind::kRecord:
-      take(owner_.sink->Record({call.digest, call.path, call.context, call.flag ? ima::Template::kNgCgroup : ima::Template::kNg}));
+      take(owner_.sink->Record(
+          {call.digest, call.path, call.context, call.flag ? ima::Template::kNgCgroup : ima::Template::kNg}));
       break;
     case SinkCall::Kind::kViolation:
       take(owner_.sink->RecordViolation(call.violation, call.path, call.context));
@@ -184,7 +186,7 @@ EngineStats ServedProcess::Stats() const {
 
 Result<> ServedProcess::Health() const {
   const MutexLock lock(mutex_);
-  if (ended_) return Fail(StateError("engine.served-ended", "the process of a served mount ended"));
+  if (ended_) return Fail(StateError(FanotifyError::kServedEnded, "the process of a served mount ended"));
   if (!report_.code.empty()) return Fail(ForwardedError(report_.code, report_.what));
   return {};
 }

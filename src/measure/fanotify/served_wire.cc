@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 
+#include "base/errors.h"
+
 namespace assay::measure {
 namespace {
 
@@ -214,7 +216,7 @@ Result<Bytes> ReceivePacketFrom(int socket) {
     const ssize_t n = recv(socket, packet.data(), packet.size(), MSG_TRUNC);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return Fail(OsError("recv", "served", errno));
-    if (n == 0) return Fail(StateError("io.eof", "the other side has ended"));
+    if (n == 0) return Fail(StateError(IoError::kEof, "the other side has ended"));
     if (static_cast<std::size_t>(n) > packet.size()) return Fail(ParseError("served", 0, "too long"));
     packet.resize(static_cast<std::size_t>(n));
     return packet;

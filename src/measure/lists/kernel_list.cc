@@ -11,6 +11,8 @@
 #include "base/event_fd.h"
 #include "base/mutex.h"
 #include "list/list.h"
+#include "measure/lists/errors.h"
+#include "tpm/errors.h"
 
 namespace assay::measure {
 namespace {
@@ -63,13 +65,13 @@ Result<> KernelList::Impl::Append(const ima::RecordView& record) {
       Equal(record.template_digest, ima::TemplateDigest(columns, record.template_name, record.data).view());
   if (!fits)
     return Fail(StateError(
-        "kernel-ima.column",
+        KernelImaError::kColumn,
         fmt::format("record {} of the kernel's list has a hash that is not that of its data", ends.size())));
   const Digest column = record.violation() ? Digest::Filled(kBank, 0)
                                            : ima::TemplateDigest(kBank, record.template_name, record.data);
   const Bytes encoded = ima::EncodeRecord(record.pcr, column, record.template_name, record.data);
   if (bytes() + encoded.size() > kMaxList)
-    return Fail(StateError("kernel-ima.too-large", "the kernel's list is too large to be kept"));
+    return Fail(StateError(KernelImaError::kTooLarge, "the kernel's list is too large to be kept"));
   ASSAY_TRY(PWriteAll(copy.get(), encoded, static_cast<off_t>(bytes())));
   ends.push_back(bytes() + encoded.size());
   violations += record.violation() ? 1 : 0;
@@ -86,7 +88,8 @@ Result<> KernelList::Impl::Read() {
   Result<std::optional<ima::RecordView>> next = reader.Next();
   for (; next && *next; next = reader.Next()) ASSAY_TRY(Append(**next));
   if (!next)
-    return Fail(StateError("kernel-ima.torn", "the kernel's list can't be read: " + next.error().Message()));
+    return Fail(
+        StateError(KernelImaError::kTorn, "the kernel's list can't be read: " + next.error().Message()));
   if (!added.empty()) growth.Signal();
   return {};
 }
@@ -96,7 +99,7 @@ Result<Digest> KernelList::Impl::Present() const {
   ASSAY_ASSIGN(const tpm::PcrValues values, tpm->ReadPcrs({{.bank = bank, .pcrs = {options.pcr}}}));
   const auto of_bank = values.find(bank);
   if (of_bank == values.end() || !of_bank->second.contains(options.pcr))
-    return Fail(StateError("tpm.no-such-pcr", "the TPM has no active SHA-256 bank"));
+    return Fail(StateError(tpm::TpmFault::kNoSuchPcr, "the TPM has no active SHA-256 bank"));
   return of_bank->second.at(options.pcr);
 }
 
@@ -129,7 +132,7 @@ Result<std::unique_ptr<KernelList>> KernelList::Open(KernelListOptions options, 
   std::unique_ptr<KernelList> list(new KernelList(std::move(impl)));
   ASSAY_TRY(list->Sync());
   if (list->State().count < 2)
-    return Fail(StateError("kernel-ima.silent",
+    return Fail(StateError(KernelImaError::kSilent,
                            "the kernel's list has only the boot_aggregate, so no IMA policy measures"));
   // Checks that the list explains the PCR now, and not only at the first challenge.
   ASSAY_TRY(list->Quiesce([](const RecorderState&) { return Result<>(); }));
@@ -191,9 +194,10 @@ Result<> KernelList::Quiesce(const std::function<Result<>(const RecorderState&)>
     if (after == present) return {};
   }
   if (explained)
-    return Fail(StateError("kernel-ima.busy", "the kernel measures faster than can be quoted: ask again"));
+    return Fail(
+        StateError(KernelImaError::kBusy, "the kernel measures faster than can be quoted: ask again"));
   const Error unexplained = StateError(
-      "kernel-ima.pcr-unexplained",
+      KernelImaError::kPcrUnexplained,
       fmt::format("the kernel's list does not explain PCR {}: something else extends it", d.options.pcr));
   const MutexLock lock(d.mutex);
   d.fault = unexplained;

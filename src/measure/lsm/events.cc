@@ -16,6 +16,7 @@
 #include "base/thread.h"
 #include "measure/engine/engine.h"
 #include "measure/engine/measure_file.h"
+#include "measure/lsm/errors.h"
 #include "measure/lsm/file.h"
 #include "measure/system/file.h"
 #include "measure/system/file_id.h"
@@ -194,7 +195,7 @@ void LsmEvents::Impl::Handle(const assay_event& event) {
   if (event.kind == ASSAY_TOMTOU && !path.starts_with('/'))
     path = "inode:" + std::to_string(event.dev >> 20) + ":" + std::to_string(event.dev & 0xfffff) + ":" +
            std::to_string(event.ino) + ":" + path;
-  Result<UniqueFd> mapped = Fail(StateError("engine.lsm-file", "not a mapping"));
+  Result<UniqueFd> mapped = Fail(StateError(LsmError::kFile, "not a mapping"));
   if (event.kind == ASSAY_MPROTECT) {
     mapped = OpenMapped(context.pid, event.address);
     if (mapped) {

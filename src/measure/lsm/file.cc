@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "measure/lsm/errors.h"
 #include "measure/system/file.h"
 #include "measure/system/maps.h"
 #include "measure/system/regular_file.h"
@@ -65,7 +66,7 @@ Result<RequestedFile> OpenRequested(const assay_request& request, const LsmProgr
     UniqueFd fd = OpenIfRequested(folder + "/" + entry->d_name, 0, std::nullopt, request, programs);
     if (fd) return Named(std::move(fd), request);
   }
-  return Fail(StateError("engine.lsm-file", "the file can't be reached any more"));
+  return Fail(StateError(LsmError::kFile, "the file can't be reached any more"));
 }
 
 bool HasOpen(const assay_request& request) {
@@ -195,7 +196,7 @@ Result<UniqueFd> OpenMapped(pid_t tgid, std::uint64_t address) {
     if (address >= m.begin) file = MapFile(process, m.range);
     return false;
   }));
-  if (file.empty()) return Fail(StateError("engine.lsm-file", "nothing is mapped there any more"));
+  if (file.empty()) return Fail(StateError(LsmError::kFile, "nothing is mapped there any more"));
   return Open(file, O_PATH | O_CLOEXEC);
 }
 

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/thread.h"
 #include "measure/lsm/embedded.h"
+#include "measure/lsm/errors.h"
 #include "measure/system/fuse.h"
 #include "measure/system/served.h"
 
@@ -229,7 +230,7 @@ Result<> Gate::Impl::StartProcess() {
   pollfd wait{ready.ours.get(), POLLIN, 0};
   char byte = 0;
   if (poll(&wait, 1, kReadyMs) <= 0 || read(ready.ours.get(), &byte, 1) != 1)
-    return Fail(StateError("engine.lsm-gate", "the gate process did not start"));
+    return Fail(StateError(LsmError::kGate, "the gate process did not start"));
   beat = std::move(beats.ours);
   return {};
 }

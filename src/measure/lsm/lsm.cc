@@ -16,8 +16,10 @@
 #include "base/mutex.h"
 #include "base/thread.h"
 #include "measure/engine/engine_handle.h"
+#include "measure/engine/errors.h"
 #include "measure/engine/held_tasks.h"
 #include "measure/engine/rules.h"
+#include "measure/lsm/errors.h"
 #include "measure/lsm/events.h"
 #include "measure/lsm/file.h"
 #include "measure/lsm/gate.h"
@@ -116,7 +118,7 @@ std::uint32_t OpensOf(const Policy& policy) {
 Result<> CheckIdentify() {
   ASSAY_ASSIGN(const UniqueFd fd, Open("/proc/self/exe", O_RDONLY));
   if (ioctl(fd.get(), ASSAY_IDENTIFY, 0UL) == 0 || errno != EXDEV)
-    return Fail(StateError("engine.lsm-identify", "the kernel does not tell files apart for us"));
+    return Fail(StateError(LsmError::kIdentify, "the kernel does not tell files apart for us"));
   return {};
 }
 
@@ -308,15 +310,15 @@ EngineStats Lsm::Stats() const {
 Result<> Lsm::Health() const {
   {
     const MutexLock lock(mutex_);
-    if (stopped_) return Fail(StateError("engine.stopped", "the engine is stopped"));
-    if (!failure_.empty()) return Fail(StateError("engine.lsm-gate", "nobody is asked: " + failure_));
+    if (stopped_) return Fail(StateError(EngineError::kStopped, "the engine is stopped"));
+    if (!failure_.empty()) return Fail(StateError(LsmError::kGate, "nobody is asked: " + failure_));
     if (last_loss_ && Clock::now() - *last_loss_ < kLossLasts)
-      return Fail(StateError("engine.lsm-loss", "the kernel's side could not ask about or tell " +
-                                                    std::to_string(losses_) + " load(s) or event(s)"));
+      return Fail(StateError(LsmError::kLoss, "the kernel's side could not ask about or tell " +
+                                                  std::to_string(losses_) + " load(s) or event(s)"));
     if (!silent_.empty()) {
       std::string names;
       for (const std::string& name : silent_) names += " " + name;
-      return Fail(StateError("engine.hooks-silent", "hooks are not called:" + names));
+      return Fail(StateError(LsmError::kHooksSilent, "hooks are not called:" + names));
     }
   }
   return tasks_.Health();

@@ -5,6 +5,8 @@
 #include <cstring>
 #include <map>
 
+#include "measure/lsm/errors.h"
+
 namespace assay::measure {
 namespace {
 
@@ -12,7 +14,7 @@ constexpr std::uint8_t kLoadWide = BPF_LD | BPF_IMM | BPF_DW;
 constexpr std::size_t kMaxInstructions = 1'000'000;
 
 Error Unfit(const std::string& pin, const std::string& why) {
-  return StateError("engine.lsm-pins", pin + ": " + why);
+  return StateError(LsmError::kPins, pin + ": " + why);
 }
 
 template <typename Info>
@@ -34,7 +36,7 @@ Result<Program> ReadProgram(int fd, const std::string& name) {
   ASSAY_ASSIGN(p.info, InfoOf<bpf_prog_info>(fd, name));
   const std::size_t count = p.info.xlated_prog_len / sizeof(bpf_insn);
   if (count == 0 || count > kMaxInstructions)
-    return Fail(StateError("engine.lsm-pins", name + ": the kernel does not show its instructions"));
+    return Fail(StateError(LsmError::kPins, name + ": the kernel does not show its instructions"));
   p.instructions.resize(count);
   bpf_prog_info again{};
   again.xlated_prog_insns = reinterpret_cast<std::uintptr_t>(p.instructions.data());
@@ -43,7 +45,7 @@ Result<Program> ReadProgram(int fd, const std::string& name) {
   if (const int r = bpf_obj_get_info_by_fd(fd, &again, &size); r != 0)
     return Fail(OsError("bpf_obj_get_info_by_fd", name, -r));
   if (again.xlated_prog_insns == 0 || again.xlated_prog_len != count * sizeof(bpf_insn))
-    return Fail(StateError("engine.lsm-pins", name + ": the kernel does not show its instructions"));
+    return Fail(StateError(LsmError::kPins, name + ": the kernel does not show its instructions"));
   return p;
 }
 

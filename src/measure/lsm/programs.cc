@@ -22,6 +22,7 @@
 #include "base/digest.h"
 #include "base/log.h"
 #include "measure/lsm/embedded.h"
+#include "measure/lsm/errors.h"
 #include "measure/lsm/pins.h"
 
 namespace assay::measure {
@@ -93,7 +94,7 @@ Result<> EnsureBpffs(const std::string& dir) {
 Result<> CheckNamespace() {
   struct stat st{};
   if (stat("/proc/self/ns/pid", &st) != 0 || st.st_ino != kInitialPidNamespace)
-    return Fail(StateError("engine.lsm-pid-namespace", "the lsm engine needs the initial pid namespace"));
+    return Fail(StateError(LsmError::kPidNamespace, "the lsm engine needs the initial pid namespace"));
   return {};
 }
 
@@ -102,18 +103,18 @@ Result<> CheckKernel() {
   ASSAY_TRY(CheckNamespace());
   const Result<Bytes> active = ReadFile("/sys/kernel/security/lsm", 4096);
   if (active && (("," + std::string(AsText(*active)) + ",").find(",bpf,") == std::string::npos))
-    return Fail(StateError("engine.lsm-inactive", "bpf is not among the kernel's security modules: " +
-                                                      std::string(AsText(*active))));
+    return Fail(StateError(LsmError::kInactive, "bpf is not among the kernel's security modules: " +
+                                                    std::string(AsText(*active))));
   if (access(kKernelTypes, R_OK) != 0)
-    return Fail(StateError("engine.lsm-btf", "the kernel does not tell its types (CONFIG_DEBUG_INFO_BTF)"));
+    return Fail(StateError(LsmError::kBtf, "the kernel does not tell its types (CONFIG_DEBUG_INFO_BTF)"));
   const bpf::BtfPtr types(btf__load_vmlinux_btf());
-  if (!types) return Fail(StateError("engine.lsm-btf", "the kernel's types can't be read"));
+  if (!types) return Fail(StateError(LsmError::kBtf, "the kernel's types can't be read"));
   if (btf__find_by_name_kind(types.get(), "bpf_lsm_mmap_file", BTF_KIND_FUNC) < 0)
-    return Fail(StateError("engine.lsm-inactive", "the kernel is built without the BPF security module"));
+    return Fail(StateError(LsmError::kInactive, "the kernel is built without the BPF security module"));
   for (const char* function : kFunctions) {
     if (btf__find_by_name_kind(types.get(), function, BTF_KIND_FUNC) < 0)
-      return Fail(StateError("engine.lsm-kernel-function", std::string("the kernel has no ") + function +
-                                                               "(): it is older than Linux 6.12"));
+      return Fail(StateError(LsmError::kKernelFunction, std::string("the kernel has no ") + function +
+                                                            "(): it is older than Linux 6.12"));
   }
   return {};
 }
@@ -123,8 +124,9 @@ Result<Attached> LoadAndAttach(bool guard) {
   Result<Attached> attached = TryLoadAndAttach(guard);
   if (attached) return attached;
   const auto* os = attached.error().As<OsError>();
-  return Fail(StateError(os != nullptr && os->err == EPERM ? "engine.lsm-permission" : "engine.lsm-load",
-                         "the kernel refuses the programs: " + attached.error().Message()));
+  return Fail(StateError(
+      os != nullptr && os->err == EPERM ? ErrorCode(LsmError::kPermission) : ErrorCode(LsmError::kLoad),
+      "the kernel refuses the programs: " + attached.error().Message()));
 }
 
 }  // namespace
@@ -143,7 +145,7 @@ Result<std::unique_ptr<LsmPrograms>> LsmPrograms::Open(LsmSetup setup) {
   ASSAY_TRY(CheckNamespace());
   // First, since it is quick: nobody is measured until it is done.
   if (const Result<> adopted = p->Adopt(); !adopted) {
-    if (adopted.error().code() == "engine.lsm-pins") {
+    if (adopted.error().Is(LsmError::kPins)) {
       p->unfit_ = adopted.error().Message();
       log::Error("lsm: what an earlier attester left is not taken over: {}", p->unfit_);
     } else {
@@ -191,15 +193,15 @@ Digest LsmPrograms::Identity() const {
 Result<> LsmPrograms::Adopt() {
   std::error_code none;
   const bool empty = std::filesystem::is_empty(setup_.pin_dir, none) || none;
-  if (empty) return Fail(StateError("engine.lsm-other", "nothing is pinned"));
+  if (empty) return Fail(StateError(LsmError::kOther, "nothing is pinned"));
   const Result<> maps =
       UseMaps([&](const std::string& name) { return bpf::OpenPinned(setup_.pin_dir + "/map_" + name); });
-  if (!maps) return Fail(StateError("engine.lsm-pins", "map: " + maps.error().Message()));
+  if (!maps) return Fail(StateError(LsmError::kPins, "map: " + maps.error().Message()));
   const bool known = control_->version == ASSAY_WIRE_VERSION;
   // Its hooks are asked about what is loaded here, and nobody answers.
   if (known) ASSAY_TRY(Mark(getpid(), ASSAY_ROLE_EXEMPT));
   if (!known || !Equal(Identity().view(), ByteView(control_->object)))
-    return Fail(StateError("engine.lsm-other", "the pinned programs are of another build or policy"));
+    return Fail(StateError(LsmError::kOther, "the pinned programs are of another build or policy"));
   ASSAY_ASSIGN(const bpf::ObjectPtr fresh, LoadObject(setup_.guard));
   ASSAY_TRY(CheckPins(setup_.pin_dir, *fresh, kMaps));
   ForgetClean();

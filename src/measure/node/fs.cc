@@ -21,6 +21,7 @@
 #include "base/mutex.h"
 #include "base/thread.h"
 #include "measure/lists/list_view.h"
+#include "measure/node/errors.h"
 #include "measure/node/measure_pool.h"
 #include "measure/node/measure_request.h"
 #include "measure/system/fuse.h"
@@ -467,7 +468,7 @@ Result<> Fs::Impl::TakeAwayStale() const {
   ASSAY_ASSIGN(const std::vector<measure::Mount> mounts, ReadMounts());
   for (const measure::Mount& mount : mounts)
     if (mount.type == "fuse.assay" && mount.point == options.mount_point)
-      return Fail(StateError("fs.in-use", "another attester serves " + options.mount_point));
+      return Fail(StateError(NodeError::kInUse, "another attester serves " + options.mount_point));
   return {};
 }
 

@@ -17,6 +17,8 @@
 #include "base/thread.h"
 #include "measure/engine/lanes.h"
 #include "measure/engine/last_means.h"
+#include "measure/node/errors.h"
+#include "measure/system/errors.h"
 #include "measure/system/file.h"
 #include "measure/system/served.h"
 
@@ -46,10 +48,10 @@ using JobPtr = std::shared_ptr<Job>;
 
 int ToErrno(const Error& e) {
   if (const auto* os = e.As<OsError>()) return os->err;
-  if (e.code() == "parse.measure-request" || e.code() == "measure.not-a-file") return EINVAL;
-  if (e.code() == "measure.no-right") return EACCES;
-  if (e.code() == "measure.late") return ETIMEDOUT;
-  if (e.code() == "measure.quota") return EDQUOT;
+  if (e.code() == "parse.measure-request" || e.Is(FileError::kNotAFile)) return EINVAL;
+  if (e.Is(NodeError::kNoRight)) return EACCES;
+  if (e.Is(FileError::kLate)) return ETIMEDOUT;
+  if (e.Is(NodeError::kQuota)) return EDQUOT;
   return EIO;  // the recorder does not record at present
 }
 
@@ -58,7 +60,7 @@ std::string ShownName(uid_t uid, const std::string& path) {
   return "measure:" + std::to_string(uid) + ":" + path;
 }
 
-Error Late() { return StateError("measure.late", "the caller has its answer already"); }
+Error Late() { return StateError(FileError::kLate, "the caller has its answer already"); }
 
 }  // namespace
 
@@ -150,7 +152,8 @@ Result<> MeasurePool::State::Record(const Job& job, const Digest& digest, const 
   {
     const MutexLock lock(mutex);
     if (!quota->Take(uid, Clock::now()))
-      return Fail(StateError("measure.quota", "this user, or all users together, have used up their quota"));
+      return Fail(
+          StateError(NodeError::kQuota, "this user, or all users together, have used up their quota"));
   }
   const Result<Recorded> recorded = recorder->Record({digest, name, context});
   if (!recorded || !recorded->is_new) {
@@ -186,7 +189,7 @@ Result<> MeasurePool::State::Measure(Job& job, const RequestLine& line) {
   struct stat st{};
   if (fstat(fd.get(), &st) != 0) return Fail(OsError("fstat", "", errno));
   if (st.st_dev == options.own_device)
-    return Fail(StateError("measure.not-a-file", "the attester's own file"));
+    return Fail(StateError(FileError::kNotAFile, "the attester's own file"));
   ASSAY_ASSIGN(const std::string name, NameOfFd(fd.get()));
   const FileState before = Hold(fd.get());
   bool held = before == FileState::kHeld;

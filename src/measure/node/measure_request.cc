@@ -7,6 +7,8 @@
 
 #include <charconv>
 
+#include "measure/node/errors.h"
+#include "measure/system/errors.h"
 #include "measure/system/file.h"
 #include "measure/system/file_id.h"
 #include "measure/system/regular_file.h"
@@ -18,7 +20,7 @@ namespace {
 Result<> MustBeRegular(int fd, std::atomic<dev_t>* device) {
   const std::optional<struct statx> st = StatOf(fd);
   if (!st) return Fail(OsError("statx", "", errno));
-  if (!S_ISREG(st->stx_mode)) return Fail(StateError("measure.not-a-file", "not a regular file"));
+  if (!S_ISREG(st->stx_mode)) return Fail(StateError(FileError::kNotAFile, "not a regular file"));
   if (device != nullptr) *device = DeviceOf(*st);
   return {};
 }
@@ -43,7 +45,7 @@ Result<UniqueFd> OpenDescriptor(int number, const Caller& caller, std::atomic<de
 Result<UniqueFd> OpenPath(const std::string& path, const Caller& caller, std::atomic<dev_t>* device) {
   if (caller.uid != 0)
     return Fail(
-        StateError("measure.no-right", "only root may name a path; open the file and pass its descriptor"));
+        StateError(NodeError::kNoRight, "only root may name a path; open the file and pass its descriptor"));
   ASSAY_ASSIGN(const UniqueFd root,
                Open("/proc/" + std::to_string(caller.tid) + "/root", O_PATH | O_DIRECTORY));
   open_how how{};
@@ -100,7 +102,7 @@ Result<std::vector<RequestLine>> LineSplitter::Take(std::string_view written) {
 Result<UniqueFd> OpenForCaller(const MeasureRequest& request, const Caller& caller,
                                std::atomic<dev_t>* device) {
   if (caller.tid <= 0)
-    return Fail(StateError("measure.no-right", "the caller is not visible in this PID namespace"));
+    return Fail(StateError(NodeError::kNoRight, "the caller is not visible in this PID namespace"));
   return request.fd >= 0 ? OpenDescriptor(request.fd, caller, device)
                          : OpenPath(request.path, caller, device);
 }

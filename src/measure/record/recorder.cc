@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "measure/lists/list_stream.h"
+#include "measure/record/errors.h"
 #include "measure/record/recorder_impl.h"
 
 namespace assay::measure {
@@ -140,7 +141,7 @@ Result<std::uint64_t> Recorder::Impl::OffsetOf(std::uint64_t record) const {
   ListStream stream(files_.list(), options_.list_bank, place.from, place.end);
   while (stream.place().index < record) {
     ASSAY_ASSIGN(const std::optional<ima::RecordView> view, stream.Next());
-    if (!view) return Fail(StateError("recorder.list", "the list ends early"));
+    if (!view) return Fail(StateError(RecorderError::kList, "the list ends early"));
   }
   return stream.place().offset;
 }

@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "base/log.h"
+#include "measure/record/errors.h"
 #include "measure/record/recorder_impl.h"
 #include "measure/record/recorder_start.h"
 #include "measure/record/state_files.h"
@@ -27,7 +28,7 @@ Result<> Recorder::Impl::Start() {
     ASSAY_ASSIGN(const Values present, pcr_.Read());
     if (present != ledger_.values())
       return Fail(
-          StateError("recorder.pcr-unexplained", "the PCR changed while the list was being reconciled"));
+          StateError(RecorderError::kPcrUnexplained, "the PCR changed while the list was being reconciled"));
   }
   timer_ = Thread("assay-group", [this] { TimerLoop(); });
   return {};
@@ -155,7 +156,7 @@ Result<> Recorder::Impl::Resume() {
     ASSAY_TRY(pcr_.Extend(tail_->extends));
   } else if (*present != (tail_ ? tail_->next : values)) {
     if (*present == pcr_.Zero())
-      return Fail(StateError("recorder.pcr-reset", "the TPM was reset: start anew"));
+      return Fail(StateError(RecorderError::kPcrReset, "the TPM was reset: start anew"));
     return Fail(StateError(kForeign, "something else extended the PCR beside this list"));
   }
   if (tail_) Settle();

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "measure/record/errors.h"
 
 namespace assay::measure {
 
@@ -19,7 +20,7 @@ Result<> RecorderFiles::Open(const std::string& dir) {
   ASSAY_TRY(MakeDirs(dir_, 0700));
   ASSAY_ASSIGN(lock_, assay::Open(Path("lock"), O_RDWR | O_CREAT));
   if (flock(lock_.get(), LOCK_EX | LOCK_NB) != 0)
-    return Fail(StateError("recorder.locked", "another recorder runs in " + dir_));
+    return Fail(StateError(RecorderError::kLocked, "another recorder runs in " + dir_));
   // For an attester that stands by until this one ends.
   if (ftruncate(lock_.get(), 0) != 0) return Fail(OsError("ftruncate", "lock", errno));
   ASSAY_TRY(PWriteAll(lock_.get(), AsBytes(std::to_string(getpid())), 0));

@@ -3,13 +3,14 @@
 #include <utility>
 
 #include "base/log.h"
+#include "measure/record/errors.h"
 
 namespace assay::measure {
 namespace {
 constexpr std::size_t kMaxMissed = 1000;
 }  // namespace
 
-Error Degraded(const Error& e) { return StateError("recorder.degraded", e.code() + ": " + e.Message()); }
+Error Degraded(const Error& e) { return StateError(RecorderError::kDegraded, e.code() + ": " + e.Message()); }
 
 std::optional<Error> RecorderHealth::Reason() const {
   const MutexLock lock(mutex_);

@@ -4,6 +4,9 @@
 
 #include <algorithm>
 
+#include "measure/record/errors.h"
+#include "tpm/errors.h"
+
 namespace assay::measure {
 
 Result<> RecorderPcr::Start(tpm::Tpm& tpm, std::uint32_t pcr, HashAlg list_bank) {
@@ -12,8 +15,8 @@ Result<> RecorderPcr::Start(tpm::Tpm& tpm, std::uint32_t pcr, HashAlg list_bank)
   ASSAY_ASSIGN(banks_, tpm.ActiveBanks(pcr));
   const auto bank = std::find(banks_.begin(), banks_.end(), list_bank);
   if (bank == banks_.end())
-    return Fail(
-        StateError("recorder.no-bank", fmt::format("the TPM has no active {} bank", HashName(list_bank))));
+    return Fail(StateError(RecorderError::kNoBank,
+                           fmt::format("the TPM has no active {} bank", HashName(list_bank))));
   list_bank_ = static_cast<std::size_t>(bank - banks_.begin());
   return {};
 }
@@ -27,7 +30,7 @@ Result<Values> RecorderPcr::Read() const {
   for (const HashAlg bank : banks_) {
     const auto found = read.find(static_cast<std::uint16_t>(bank));
     if (found == read.end() || !found->second.contains(pcr_))
-      return Fail(StateError("tpm.no-such-pcr", "a bank of the recorder's PCR is gone"));
+      return Fail(StateError(tpm::TpmFault::kNoSuchPcr, "a bank of the recorder's PCR is gone"));
     out.push_back(found->second.at(pcr_));
   }
   return out;

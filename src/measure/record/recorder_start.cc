@@ -6,13 +6,16 @@
 
 #include <algorithm>
 
+#include "base/errors.h"
 #include "base/log.h"
 #include "base/mapped.h"
 #include "list/cap.h"
 #include "measure/lists/list_stream.h"
+#include "measure/record/errors.h"
 #include "measure/record/open_group.h"
 #include "measure/record/state_files.h"
 #include "measure/system/violation_record.h"
+#include "tpm/errors.h"
 
 namespace assay::measure {
 namespace {
@@ -163,9 +166,9 @@ Result<std::optional<Step>> Reconciliation::Reconcile() {
   if (reset && parts_.options.allow_retire) return Retire();
   if (reset)
     return Fail(
-        StateError("recorder.pcr-reset", "the TPM was reset: its PCR does not know the list any more"));
+        StateError(RecorderError::kPcrReset, "the TPM was reset: its PCR does not know the list any more"));
   const std::size_t bank = pcr.list_bank();
-  return Fail(StateError("recorder.pcr-unexplained",
+  return Fail(StateError(RecorderError::kPcrUnexplained,
                          fmt::format("PCR {} is {}, the list's {} records make it {}", pcr.index(),
                                      present[bank].hex(), count, values[bank].hex())));
 }
@@ -175,7 +178,7 @@ Result<> Reconciliation::ReadOverflow(const Values& present) {
   ASSAY_ASSIGN(const Bytes file, ReadFile(parts_.files.Path("overflow"), kMaxOverflowFile));
   ASSAY_ASSIGN(const OverflowState s, ParseOverflow(file));
   const Error unexplained =
-      StateError("recorder.pcr-unexplained", "the full list and its PCR do not fit together");
+      StateError(RecorderError::kPcrUnexplained, "the full list and its PCR do not fit together");
   if (s.banks.size() != banks.size()) return Fail(unexplained);
   Values before, extends;
   for (std::size_t i = 0; i < banks.size(); ++i) {
@@ -264,7 +267,7 @@ Result<std::optional<Step>> Reconciliation::Begin(const Values& present) {
   Hasher hasher(bank);
   const auto of_bank = read.find(boot.bank);
   if (of_bank == read.end() || of_bank->second.size() != boot_pcrs)
-    return Fail(StateError("tpm.no-such-pcr", "the TPM lacks a boot PCR"));
+    return Fail(StateError(tpm::TpmFault::kNoSuchPcr, "the TPM lacks a boot PCR"));
   for (const auto& [index, value] : of_bank->second) hasher.Update(value.view());
   return parts_.pcr.MakeStep(ima::Template::kNg, ima::EncodeNg(hasher.Finish(), "boot_aggregate"),
                              Meaning::kContent);
@@ -273,11 +276,11 @@ Result<std::optional<Step>> Reconciliation::Begin(const Values& present) {
 Result<> Reconciliation::AdoptBootAggregate(const Values& present) {
   if (const std::size_t caps = CapsBetween(parts_.ledger.values(), present); caps > 0) return AdoptCaps(caps);
   const Result<Bytes> kernel = ReadFile(parts_.options.kernel_list, ima::kMaxRecord);
-  if (!kernel && kernel.error().code() != "io.too-large")
-    return Fail(StateError("recorder.pcr-in-use",
+  if (!kernel && !kernel.error().Is(IoError::kTooLarge))
+    return Fail(StateError(RecorderError::kPcrInUse,
                            fmt::format("PCR {} was extended by something else before", parts_.options.pcr)));
   const Error busy = StateError(
-      "recorder.kernel-ima",
+      RecorderError::kKernelIma,
       fmt::format(
           "the kernel's own IMA records in PCR {}: let its list be read (engine/engine: \"kernel-ima\"), or "
           "take another PCR (record/pcr)",
@@ -285,7 +288,7 @@ Result<> Reconciliation::AdoptBootAggregate(const Values& present) {
   if (!kernel) return Fail(busy);
   ima::ListReader reader(*kernel, HashAlg::kSha1);
   ASSAY_ASSIGN(const std::optional<ima::RecordView> first, reader.Next());
-  if (!first) return Fail(StateError("recorder.pcr-in-use", "the kernel's list is empty, its PCR is not"));
+  if (!first) return Fail(StateError(RecorderError::kPcrInUse, "the kernel's list is empty, its PCR is not"));
   ASSAY_ASSIGN(const std::optional<ima::RecordView> second, reader.Next());
   if (second) return Fail(busy);
   Step step = parts_.pcr.MakeStep(first->template_name, first->data, first->violation());
@@ -294,7 +297,7 @@ Result<> Reconciliation::AdoptBootAggregate(const Values& present) {
   while (!extends && caps < ima::kMaxCaps) extends = FirstExtends(*first, present, ++caps);
   if (!extends)
     return Fail(
-        StateError("recorder.pcr-in-use",
+        StateError(RecorderError::kPcrInUse,
                    fmt::format("PCR {} holds more than the kernel's boot_aggregate", parts_.options.pcr)));
   const std::vector<HashAlg>& banks = parts_.pcr.banks();
   std::string names;

@@ -19,6 +19,7 @@
 #include "base/fd.h"
 #include "base/hash_fd.h"
 #include "measure/system/cgroup.h"
+#include "measure/system/errors.h"
 #include "measure/system/maps.h"
 #include "measure/system/regular_file.h"
 
@@ -73,7 +74,7 @@ void Release(int fd) { fcntl(fd, F_SETLEASE, F_UNLCK); }
 
 Result<Digest> HashFd(int fd, HashAlg alg, std::uint64_t* bytes, const std::atomic<bool>* stop) {
   const auto wanted = [stop]() -> Result<> {
-    if (stop != nullptr && *stop) return Fail(StateError("measure.late", "no task waits for it any more"));
+    if (stop != nullptr && *stop) return Fail(StateError(FileError::kLate, "no task waits for it any more"));
     return {};
   };
   return assay::HashFd(fd, alg, {.before_block = wanted, .bytes = bytes});

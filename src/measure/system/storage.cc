@@ -14,6 +14,8 @@
 #include <set>
 #include <vector>
 
+#include "measure/system/errors.h"
+
 #ifndef XFS_SUPER_MAGIC
 #define XFS_SUPER_MAGIC 0x58465342
 #endif
@@ -94,7 +96,7 @@ class Walk {
       const std::string_view text = AsText(bytes);
       const std::string_view number = text.substr(0, text.find('\n'));
       if (!IsDeviceNumber(number))
-        return Fail(StateError("storage.device", folder + "/" + name + "/dev is not a device number"));
+        return Fail(StateError(StorageError::kDevice, folder + "/" + name + "/dev is not a device number"));
       numbers.emplace_back(number);
     }
     return numbers;
@@ -110,7 +112,7 @@ class Walk {
       const std::string_view name = entry->d_name;
       if (name == "." || name == "..") continue;
       if (names.size() == kMaxEntries)
-        return Fail(StateError("storage.device", folder + " has too many entries"));
+        return Fail(StateError(StorageError::kDevice, folder + " has too many entries"));
       names.emplace_back(name);
     }
     return names;
@@ -144,7 +146,7 @@ class Walk {
     ASSAY_ASSIGN(const std::string place, FdPath(fd.get()));
     if (base == "/") base.clear();
     if (!place.starts_with(base + std::string(kDevices)))
-      return Fail(StateError("storage.device", path + " leads to " + place));
+      return Fail(StateError(StorageError::kDevice, path + " leads to " + place));
     return place.substr(base.size());
   }
 
@@ -154,7 +156,7 @@ class Walk {
     ASSAY_ASSIGN(std::string place, PlaceOf("dev/block/" + number));
     if (Has(place + "/partition")) place.resize(place.rfind('/'));
     const std::vector<std::string> parts = Split(std::string_view(place).substr(kDevices.size()));
-    if (parts.empty()) return Fail(StateError("storage.device", place + " is not a device"));
+    if (parts.empty()) return Fail(StateError(StorageError::kDevice, place + " is not a device"));
     if (parts[0] != "virtual") {
       if (!IsHardware(parts)) Unsteady(place + " is not known as hardware", true);
       return {};
