@@ -60,7 +60,7 @@ void Enrolling::CheckWhoVouches(const tpm::KeyPublic& ek) {
     bad = !report.problems.empty();
     // An EK in allowed_eks needs no certificate.
     for (const StateError& problem : report.problems)
-      Add(problem.name, listed ? Verdict::kTrusted : Verdict::kNotTrusted, problem.what);
+      Add(std::string(problem.error.name()), listed ? Verdict::kTrusted : Verdict::kNotTrusted, problem.what);
     if (!bad) {
       Add("ek.certified", Verdict::kTrusted,
           fmt::format("certified as a TPM by {}, model {}, version {}", out.facts.Vendor(), out.facts.model,

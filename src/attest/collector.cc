@@ -229,7 +229,7 @@ Result<Collected> Collector::Prepare(const evidence::Challenge& challenge, const
   if (!done && done.error().Is(measure::KernelImaError::kBusy))
     return Fail(StateError(AttestError::kBusy, done.error().Message()));
   if (!done &&
-      (done.error().Is(measure::RecorderError::kDegraded) || done.error().code().starts_with("kernel-ima.")))
+      (done.error().Is(measure::RecorderError::kDegraded) || done.error().Code<measure::KernelImaError>()))
     return Fail(StateError(AttestError::kDegraded, done.error().Message()));
   ASSAY_TRY(done);
   if (d.options.run) {

@@ -25,6 +25,7 @@
 #include "base/thread.h"
 #include "channel/stream.h"
 #include "channel/tls.h"
+#include "evidence/errors.h"
 
 namespace assay::attest {
 namespace {
@@ -147,7 +148,8 @@ Result<> Net::Exchange(Slot& slot, channel::TlsStream& tls, channel::Deadline& d
   if (!question) {
     if (question.error().As<ParseError>() == nullptr && question.error().As<UsageError>() == nullptr)
       return Fail(question.error());  // the peer sent no valid message, so it gets no answer
-    return tls.Write(evidence::EncodeRefusal({"bad-request", question.error().Message()}), deadline);
+    return tls.Write(
+        evidence::EncodeRefusal({evidence::RefusalCode::kBadRequest, question.error().Message()}), deadline);
   }
   NetRequest request;
   request.fingerprint = tls.peer();

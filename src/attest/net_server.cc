@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/mutex.h"
 #include "base/thread.h"
+#include "evidence/errors.h"
 
 namespace assay::attest {
 namespace {
@@ -119,10 +120,11 @@ void NetServer::Impl::Report(const Result<>& outcome) {
 
 Result<> NetServer::Impl::Answer(int fd, const NetRequest& request) {
   const auto allowed = options.allow.find(request.fingerprint);
-  const Reply reply = allowed == options.allow.end()
-                          ? Reply::Refuse({"forbidden", "this certificate is not allowed to challenge"})
-                          : responder->Respond(request.question, {"tls-exporter", ToBytes(request.exporter)},
-                                               allowed->second);
+  const Reply reply =
+      allowed == options.allow.end()
+          ? Reply::Refuse({evidence::RefusalCode::kForbidden, "this certificate is not allowed to challenge"})
+          : responder->Respond(request.question, {"tls-exporter", ToBytes(request.exporter)},
+                               allowed->second);
   ASSAY_TRY(SendPacket(fd, EncodeNetAnswer(reply.size())));
   return reply.Send([&](ByteView piece) -> Result<> {
     for (; !piece.empty(); piece = piece.subspan(std::min(piece.size(), kNetChunk)))

@@ -4,6 +4,7 @@
 
 #include "attest/errors.h"
 #include "base/log.h"
+#include "evidence/errors.h"
 
 namespace assay::attest {
 namespace {
@@ -11,6 +12,34 @@ namespace {
 // Bytes in memory of all replies that are being sent.
 constexpr std::uint64_t kMaxHeld = std::uint64_t{512} << 20;
 constexpr std::size_t kPiece = 256 << 10;
+
+// What the other side is told; none: that the attester failed, and no more.
+std::optional<evidence::RefusalCode> RefusalFor(const Error& error) {
+  using evidence::RefusalCode;
+  if (error.As<UsageError>() != nullptr) return RefusalCode::kBadRequest;
+  const std::optional<AttestError> why = error.Code<AttestError>();
+  if (!why) return std::nullopt;
+  switch (*why) {
+    case AttestError::kDegraded:
+      return RefusalCode::kDegraded;
+    case AttestError::kBusy:
+      return RefusalCode::kBusy;
+    case AttestError::kTooLarge:
+      return RefusalCode::kTooLarge;
+    case AttestError::kNoSuchBank:
+    case AttestError::kNoSuchRecord:
+      return RefusalCode::kBadRequest;
+    case AttestError::kWrongCredential:
+      return RefusalCode::kWrongCredential;
+  }
+  return std::nullopt;
+}
+
+Reply Refused(const char* question, const Error& error) {
+  if (const auto code = RefusalFor(error)) return Reply::Refuse({*code, error.Message()});
+  log::Error("{}: {} ({})", question, error.Message(), error.code());
+  return Reply::Refuse({evidence::RefusalCode::kInternal, "the attester's log says more"});
+}
 
 }  // namespace
 
@@ -50,31 +79,18 @@ Reply Responder::Respond(const evidence::Question& question, const evidence::Bin
     return Reply::Of(evidence::EncodeIdentity(collector_.Identify()));
   const Result<Bytes> proof = collector_.Activate(std::get<evidence::Activate>(question), binding);
   if (proof) return Reply::Of(evidence::EncodeActivation({*proof}));
-  if (proof.error().Is(AttestError::kWrongCredential))
-    return Reply::Refuse({"wrong-credential", proof.error().Message()});
-  log::Error("enrolment: {} ({})", proof.error().Message(), proof.error().code());
-  return Reply::Refuse({"internal", "the attester's log says more"});
+  return Refused("enrolment", proof.error());
 }
 
 Reply Responder::Challenged(const evidence::Challenge& challenge, const evidence::Binding& binding,
                             evidence::Level level) {
   Result<Collected> collected = collector_.Prepare(challenge, binding, level);
-  if (!collected) {
-    const std::string code = collected.error().code();
-    const std::string text = collected.error().Message();
-    if (code == "attest.degraded") return Reply::Refuse({"degraded", text});
-    if (code == "attest.busy") return Reply::Refuse({"busy", text});
-    if (code == "attest.too-large") return Reply::Refuse({"too-large", text});
-    if (code == "attest.no-such-record" || code == "attest.no-such-bank" || code == "usage")
-      return Reply::Refuse({"bad-request", text});
-    log::Error("challenge: {} ({})", text, code);
-    return Reply::Refuse({"internal", "the attester's log says more"});
-  }
+  if (!collected) return Refused("challenge", collected.error());
   std::uint64_t bytes = 0;
   for (const auto part : evidence::EvidenceParts()) bytes += (collected->evidence.*part).size();
   if (held_->fetch_add(bytes) + bytes > kMaxHeld) {
     held_->fetch_sub(bytes);
-    return Reply::Refuse({"busy", "too many large answers are being sent"});
+    return Reply::Refuse({evidence::RefusalCode::kBusy, "too many large answers are being sent"});
   }
   Reply reply;
   reply.held_ = std::shared_ptr<void>(nullptr, [held = held_, bytes](void*) { held->fetch_sub(bytes); });

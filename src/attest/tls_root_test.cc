@@ -28,6 +28,7 @@
 #include "channel/client.h"
 #include "channel/stream.h"
 #include "channel/tls.h"
+#include "evidence/errors.h"
 #include "measure/record/recorder_testing.h"
 
 namespace assay::attest {
@@ -128,12 +129,12 @@ class TlsTest : public measure::RecordingTest {
     const Result<evidence::Message> m = Exchange(verifier_, bytes);
     if (!m) return m.error().code();
     const auto* refusal = std::get_if<evidence::Refusal>(&*m);
-    return refusal != nullptr ? refusal->code : "no refusal";
+    return refusal != nullptr ? std::string(ErrorCode::Of(refusal->code).name()) : "no refusal";
   }
   static std::string CodeOf(const Result<channel::Answer>& a) {
     if (a) return "answered";
     const auto* refused = a.error().As<channel::RefusedError>();
-    return refused != nullptr ? refused->reason : a.error().code();
+    return refused != nullptr ? std::string(ErrorCode::Of(refused->reason).name()) : a.error().code();
   }
 
   const Party attester_ = MakeParty("attester"), verifier_ = MakeParty("verifier"),
@@ -222,7 +223,7 @@ TEST_F(TlsTest, WhatIsNoChallengeIsRefusedByName) {
   EXPECT_EQ(RefusalFor(Writer().Put("ASY1").U32Be(1 << 20).Put(std::string(4000, '{')).bytes()),
             "bad-request");
   EXPECT_EQ(RefusalFor(Writer().Put("ASY1").U32Be(4).Put("{}{}").bytes()), "bad-request");
-  EXPECT_EQ(RefusalFor(evidence::EncodeRefusal({"busy", "me too"})), "bad-request");
+  EXPECT_EQ(RefusalFor(evidence::EncodeRefusal({evidence::RefusalCode::kBusy, "me too"})), "bad-request");
   EXPECT_EQ(RefusalFor(Bytes(200'000, 0xAA)), "bad-request") << "more than is read";
   evidence::Challenge c;
   c.nonce = nonce_;

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/thread.h"
 #include "channel/stream.h"
+#include "evidence/errors.h"
 
 namespace assay::attest {
 
@@ -105,7 +106,7 @@ void UnixServer::Impl::Serve(Connection& c) {
     return responder->Respond(question, {"unix", {}}, level);
   };
   Result<Reply> reply = respond();
-  if (!reply) reply = Reply::Refuse({"bad-request", reply.error().Message()});
+  if (!reply) reply = Reply::Refuse({evidence::RefusalCode::kBadRequest, reply.error().Message()});
   deadline = channel::Deadline(options.timeout);
   if (auto r = reply->Send([&](ByteView piece) { return channel::SendAll(peer.get(), piece, deadline); }); !r)
     log::Debug("challenge: {}", r.error().Message());
@@ -129,7 +130,7 @@ void UnixServer::Impl::Loop() {
     socklen_t size = sizeof(who);
     if (getsockopt(peer.get(), SOL_SOCKET, SO_PEERCRED, &who, &size) != 0) continue;
     if (!Admit(serving, who.uid)) {
-      const Bytes busy = evidence::EncodeRefusal({"busy", "too many connections"});
+      const Bytes busy = evidence::EncodeRefusal({evidence::RefusalCode::kBusy, "too many connections"});
       [[maybe_unused]] const ssize_t n = send(peer.get(), busy.data(), busy.size(), MSG_NOSIGNAL);
       continue;
     }

@@ -31,8 +31,8 @@ namespace assay {
 class ErrorInfo {
  public:
   virtual ~ErrorInfo() = default;
-  // Stable, dotted, lower case: "parse.ima-list", "os.openat", "recorder.locked". For people and scripts; what
-  // decides by an error asks Is() or As().
+  // Stable, dotted, lower case: "parse.ima-list", "os.openat", "recorder.locked". For people and scripts;
+  // what decides by an error asks Is() or As().
   virtual std::string code() const = 0;
   virtual std::string Message() const = 0;
   // The enumerator; none where the name is made of the error's fields (ParseError, OsError, LibError).
@@ -130,13 +130,10 @@ struct UsageError : ErrorInfo {
 
 // A condition of a room that needs no fields of its own: StateError(RecorderError::kLocked, "...").
 struct StateError : ErrorInfo {
-  StateError(ErrorCode error_in, std::string what_in)
-      : error(error_in), name(error_in.name()), what(std::move(what_in)) {}
-  StateError(std::string name_in, std::string what_in) : name(std::move(name_in)), what(std::move(what_in)) {}
-  std::optional<ErrorCode> error;
-  std::string name;
+  StateError(ErrorCode error_in, std::string what_in) : error(error_in), what(std::move(what_in)) {}
+  ErrorCode error;
   std::string what;
-  std::string code() const override { return name; }
+  std::string code() const override { return std::string(error.name()); }
   std::string Message() const override { return what; }
   std::optional<ErrorCode> id() const override { return error; }
 };

@@ -89,7 +89,8 @@ Result<EnrolAnswer> Enrolled(const Exchange& exchange) {
   Result<Exchanged> second = exchange(asked->message);
   if (!second) {
     const auto* refused = second.error().As<RefusedError>();
-    if (refused == nullptr || refused->reason != "wrong-credential") return Fail(second.error());
+    if (refused == nullptr || refused->reason != evidence::RefusalCode::kWrongCredential)
+      return Fail(second.error());
     out.why = refused->Message();
     return out;
   }

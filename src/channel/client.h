@@ -14,18 +14,20 @@
 
 #include "base/fingerprint.h"
 #include "base/result.h"
-#include "evidence/message.h"
 #include "channel/errors.h"
+#include "evidence/message.h"
 
 namespace assay::channel {
 
 struct RefusedError : ErrorInfo {
-  RefusedError(std::string reason_in, std::string message_in)
-      : reason(std::move(reason_in)), message(std::move(message_in)) {}
-  std::string reason;   // "forbidden", "degraded", ... (message.h)
+  RefusedError(evidence::RefusalCode reason_in, std::string message_in)
+      : reason(reason_in), message(std::move(message_in)) {}
+  evidence::RefusalCode reason;
   std::string message;  // the attester's sentence
   std::string code() const override { return std::string(id()->name()); }
-  std::string Message() const override { return "the attester refuses (" + reason + "): " + message; }
+  std::string Message() const override {
+    return "the attester refuses (" + std::string(ErrorCode::Of(reason).name()) + "): " + message;
+  }
   std::optional<ErrorCode> id() const override { return ErrorCode(ChannelError::kRefused); }
 };
 

@@ -24,49 +24,25 @@ using nlohmann::json;
 constexpr std::size_t kMaxCount = 64;        // bytes of a number in a file
 constexpr std::size_t kMaxStatus = 1 << 20;  // bytes of a status or of the output of a probe
 
-// Advice for an error, by its name.
-std::string_view Remedy(std::string_view code) {
-  struct Entry {
-    std::string_view code, text;
-  };
-  static constexpr Entry kEntries[] = {
-      {"engine.lsm-inactive",
-       "boot with bpf in lsm=, for example lsm=landlock,lockdown,yama,integrity,apparmor,bpf (Debian: "
-       "GRUB_CMDLINE_LINUX in /etc/default/grub, then update-grub)"},
-      {"engine.lsm-kernel-function",
-       "use Linux 6.12 or later (Debian 12: linux-image-amd64 of bookworm-backports)"},
-      {"engine.lsm-btf", "use a kernel with CONFIG_DEBUG_INFO_BTF, as Debian's are"},
-      {"engine.lsm-pid-namespace", "run assayd on the machine itself, not in a container"},
-      {"engine.lsm-permission",
-       "run as root with CAP_BPF, CAP_SYS_ADMIN and CAP_PERFMON, outside of containers"},
-      {"engine.lsm-load", "the kernel's verifier says why in the message: please report it"},
-      {"engine.fanotify-permission", "run as root, with CAP_SYS_ADMIN in the machine's user namespace"},
-      {"engine.fanotify-evictable", "use Linux 5.19 or later"},
-      {"doctor.assayd", "install assayd beside assay"},
-      {"doctor.root", "run assay doctor as root"},
-      {"doctor.fuse", "modprobe fuse"},
-      {"doctor.tpm",
-       "switch the TPM on in the firmware's setup; without one, tpm/tcti embedded uses a software TPM, which "
-       "proves no more than the machine itself could"},
-      {"doctor.swtpm", "apt install swtpm swtpm-tools libtss2-tcti-swtpm0"},
-      {"doctor.kernel-ima", "make assayd use another PCR (record/pcr 11 to 15), or boot without ima_policy="},
-  };
-  for (const Entry& e : kEntries)
-    if (e.code == code) return e.text;
-  return "";
-}
-
 struct Finding {
   std::string what;
   bool good = false;
-  std::string text, code;
+  std::string text, code, remedy;
   json ToJson() const {
     json j{{"what", what}, {"good", good}, {"text", text}};
     if (!code.empty()) j["code"] = code;
-    if (const auto remedy = Remedy(code); !remedy.empty()) j["remedy"] = remedy;
+    if (!remedy.empty()) j["remedy"] = remedy;
     return j;
   }
 };
+
+Finding Good(std::string what, std::string text) { return {std::move(what), true, std::move(text), "", ""}; }
+Finding Bad(std::string what, std::string text, ErrorCode error) {
+  return {std::move(what), false, std::move(text), std::string(error.name()), std::string(error.remedy())};
+}
+Finding Bad(std::string what, const Error& error) {
+  return {std::move(what), false, error.Message(), error.code(), std::string(error.remedy())};
+}
 
 struct EngineFindings {
   std::vector<Finding> findings;
@@ -83,7 +59,7 @@ Result<EngineFindings> OfRunning(const std::string& mount_point) {
   ASSAY_ASSIGN(const std::string scope, engine.Str("scope"));
   ASSAY_ASSIGN(const std::string state, engine.Str("state"));
   found.findings.push_back({found.best + " engine", state == "ok",
-                            fmt::format("assayd runs with it (scope {}): {}", scope, state), state});
+                            fmt::format("assayd runs with it (scope {}): {}", scope, state), state, ""});
   return found;
 }
 
@@ -105,6 +81,7 @@ Result<> AddProbed(const JsonValue& entry, EngineFindings& found) {
   if (f.good && found.best == "none") found.best = name;
   if (!f.good) {
     ASSAY_ASSIGN(f.code, entry.Str("code"));
+    ASSAY_ASSIGN(f.remedy, entry.Str("remedy"));
   }
   found.findings.push_back(std::move(f));
   return {};
@@ -126,21 +103,19 @@ EngineFindings OfEngines(const std::string& mount_point) {
   if (Result<EngineFindings> running = OfRunning(mount_point)) return std::move(*running);
   Result<EngineFindings> probed = OfProbe();
   if (probed) return std::move(*probed);
-  return {{{"engines", false, probed.error().Message(), "doctor.assayd"}}, "none"};
+  return {{Bad("engines", probed.error().Message(), DoctorError::kAssayd)}, "none"};
 }
 
 Finding OfTpm(const std::string& tcti) {
   const std::string asked = !tcti.empty() ? tcti : "device:/dev/tpmrm0";
   if (tcti.empty() && access("/dev/tpmrm0", F_OK) != 0)
-    return {"TPM", false, "there is no /dev/tpmrm0", "doctor.tpm"};
+    return Bad("TPM", "there is no /dev/tpmrm0", DoctorError::kTpm);
   Result<std::unique_ptr<tpm::Tpm>> tpm = tpm::Tpm::Connect(asked);
-  if (!tpm) return {"TPM", false, tpm.error().Message(), tpm.error().code()};
+  if (!tpm) return Bad("TPM", tpm.error());
   Result<tpm::TpmInfo> info = (*tpm)->Info();
-  if (!info) return {"TPM", false, info.error().Message(), info.error().code()};
-  return {"TPM", true,
-          fmt::format("{} {}, firmware {}{}", info->manufacturer, info->vendor, info->firmware,
-                      info->software ? ", software" : ""),
-          ""};
+  if (!info) return Bad("TPM", info.error());
+  return Good("TPM", fmt::format("{} {}, firmware {}{}", info->manufacturer, info->vendor, info->firmware,
+                                 info->software ? ", software" : ""));
 }
 
 bool InPath(const std::string& program) {
@@ -152,13 +127,11 @@ bool InPath(const std::string& program) {
 // If the kernel measures by a policy, its list has more records than the boot_aggregate.
 Finding OfKernelIma() {
   const Result<Bytes> count = ReadFile("/sys/kernel/security/ima/runtime_measurements_count", kMaxCount);
-  if (!count)
-    return {"kernel IMA", true, "the kernel's IMA has no list here, so PCR 10 is free for assayd", ""};
+  if (!count) return Good("kernel IMA", "the kernel's IMA has no list here, so PCR 10 is free for assayd");
   const int records = std::atoi(std::string(AsText(*count)).c_str());
-  if (records <= 1)
-    return {"kernel IMA", true, "the kernel's IMA has no policy, so PCR 10 is free for assayd", ""};
-  return {"kernel IMA", false, fmt::format("it measures into PCR 10 by a policy ({} records)", records),
-          "doctor.kernel-ima"};
+  if (records <= 1) return Good("kernel IMA", "the kernel's IMA has no policy, so PCR 10 is free for assayd");
+  return Bad("kernel IMA", fmt::format("it measures into PCR 10 by a policy ({} records)", records),
+             DoctorError::kKernelIma);
 }
 
 Result<int> Doctor(const std::string& mount_point, const std::string& tcti, const Session& session) {
@@ -166,18 +139,18 @@ Result<int> Doctor(const std::string& mount_point, const std::string& tcti, cons
   const bool root = geteuid() == 0;
   utsname kernel{};
   if (uname(&kernel) != 0) return Fail(OsError("uname", "", errno));
-  if (!root) findings.push_back({"user", false, "not root, so most checks are not possible", "doctor.root"});
+  if (!root) findings.push_back(Bad("user", "not root, so most checks are not possible", DoctorError::kRoot));
   EngineFindings engines = OfEngines(mount_point);
   const std::string best = engines.best;
   for (Finding& f : engines.findings) findings.push_back(std::move(f));
   const bool fuse = access("/dev/fuse", R_OK | W_OK) == 0;
-  findings.push_back({"/run/assay", fuse, fuse ? "FUSE is available" : "/dev/fuse can't be used",
-                      fuse ? "" : "doctor.fuse"});
+  findings.push_back(fuse ? Good("/run/assay", "FUSE is available")
+                          : Bad("/run/assay", "/dev/fuse can't be used", DoctorError::kFuse));
   const Finding tpm = OfTpm(tcti);
   findings.push_back(tpm);
   const bool swtpm = InPath("swtpm") && InPath("swtpm_setup");
-  findings.push_back({"software TPM", swtpm, swtpm ? "swtpm is installed" : "swtpm is not installed",
-                      swtpm ? "" : "doctor.swtpm"});
+  findings.push_back(swtpm ? Good("software TPM", "swtpm is installed")
+                           : Bad("software TPM", "swtpm is not installed", DoctorError::kSwtpm));
   findings.push_back(OfKernelIma());
   const bool works = best != "none" && fuse && (tpm.good || swtpm);
   if (session.json) {
@@ -193,7 +166,7 @@ Result<int> Doctor(const std::string& mount_point, const std::string& tcti, cons
       const char* colour = !session.colour ? "" : f.good ? "\x1b[32m" : "\x1b[33m";
       fmt::print("  {}{}{} {:<16} {}\n", colour, f.good ? "ok     " : "missing",
                  session.colour ? "\x1b[0m" : "", f.what, f.text.substr(0, f.text.find('\n')));
-      if (const auto remedy = Remedy(f.code); !remedy.empty()) fmt::print("{:27}-> {}\n", "", remedy);
+      if (!f.remedy.empty()) fmt::print("{:27}-> {}\n", "", f.remedy);
     }
     fmt::print("The engine would be {}.\n", best == "none" ? "none: nothing could be measured" : best);
     fmt::print("{}\n", works ? "assayd works here." : "assayd does not work here as it is.");

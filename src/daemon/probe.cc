@@ -13,7 +13,10 @@ std::string ProbeEngines() {
     nlohmann::json j = {{"engine", entry.name},
                         {"works", works.has_value()},
                         {"text", works ? std::string(entry.effect) : works.error().Message()}};
-    if (!works) j["code"] = works.error().code();
+    if (!works) {
+      j["code"] = works.error().code();
+      j["remedy"] = works.error().remedy();
+    }
     engines.push_back(std::move(j));
   }
   return engines.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);

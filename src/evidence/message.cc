@@ -135,10 +135,12 @@ constexpr auto kEvidence = [](auto& visit, auto&) {
   visit.Constant("version", kVersion);
   visit.Elsewhere("parts");
 };
+constexpr JsonText kRefusalCode{[](RefusalCode code) { return ErrorCode::Of(code).name(); },
+                                FromName<RefusalCode>};
 constexpr auto kRefusal = [](auto& visit, auto& r) {
   visit.Constant("type", "refusal");
   visit.Constant("version", kVersion);
-  visit("code", r.code);
+  visit("code", r.code, kRefusalCode);
   visit("message", r.message);
 };
 constexpr auto kIdentify = [](auto& visit, auto&) {

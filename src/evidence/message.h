@@ -17,6 +17,7 @@
 #include <variant>
 
 #include "evidence/enrol.h"
+#include "evidence/errors.h"
 #include "evidence/evidence.h"
 #include "tpm/attest_data.h"
 
@@ -44,8 +45,7 @@ struct Activation {
   bool operator==(const Activation&) const = default;
 };
 struct Refusal {
-  // "forbidden", "degraded", "bad-request", "wrong-credential", "too-large", "busy", "internal"
-  std::string code;
+  RefusalCode code = RefusalCode::kInternal;
   std::string message;
   bool operator==(const Refusal&) const = default;
 };

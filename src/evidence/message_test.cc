@@ -4,6 +4,7 @@
 
 #include "base/members_testing.h"
 #include "base/result_testing.h"
+#include "evidence/errors.h"
 #include "tpm/ek_certificate.h"
 
 namespace assay::evidence {
@@ -44,9 +45,9 @@ TEST(Messages, GoBothWays) {
   auto size = FrameSize(ByteView(wire).first(wire.size() - 500), kMaxEvidence);
   ASSERT_THAT(size, IsOk());
   EXPECT_EQ(**size, wire.size());
-  auto refusal = DecodeMessage(EncodeRefusal({"busy", "later"}), kMaxEvidence);
+  auto refusal = DecodeMessage(EncodeRefusal({RefusalCode::kBusy, "later"}), kMaxEvidence);
   ASSERT_THAT(refusal, IsOk());
-  EXPECT_EQ(std::get<Refusal>(*refusal).code, "busy");
+  EXPECT_EQ(std::get<Refusal>(*refusal).code, RefusalCode::kBusy);
 }
 
 // What comes out when `message` goes in.

@@ -59,9 +59,9 @@ TEST(Schema, FitsTheMessages) {
   put("not-claims-more", Replaced(std::string(AsText(e.claims)), "{\"boot_id\"", "{\"extra\":1,\"boot_id\""));
   put("evidence-parts", Header(EncodeEvidence(e)));
   put("not-evidence-parts", Replaced(Header(EncodeEvidence(e)), "\"attest\":145", "\"attest\":9999"));
-  for (const char* code :
-       {"forbidden", "degraded", "bad-request", "wrong-credential", "too-large", "busy", "internal"})
-    put("refusal-" + std::string(code), Header(EncodeRefusal({code, "why \x01\xFF not"})));
+  for (const ErrorRow& row : kRefusalCodes)
+    put("refusal-" + std::string(row.name),
+        Header(EncodeRefusal({static_cast<RefusalCode>(row.value), "why \x01\xFF not"})));
   put("identify-one", Header(EncodeIdentify()));
   Identity id;
   id.ak_public = Bytes(120, 1);
@@ -76,7 +76,7 @@ TEST(Schema, FitsTheMessages) {
   put("not-activate-secret", Replaced(Header(EncodeActivate(activate)), "\"secret\":\"", "\"secret\":\"00"));
   put("activation-one", Header(EncodeActivation({Bytes(32, 5)})));
   put("not-activation-short", Header(EncodeActivation({Bytes(31, 5)})));
-  put("not-refusal-code", Header(EncodeRefusal({"sorry", ""})));
+  put("not-refusal-code", Replaced(Header(EncodeRefusal({RefusalCode::kBusy, ""})), "\"busy\"", "\"sorry\""));
   const Bytes line = EncodeContextLine({.index = 1,
                                         .sub = 2,
                                         .time_ms = 3,

@@ -41,7 +41,7 @@ class IdentityTest : public FolderTest {
   }
   static std::vector<std::string> Names(const EkReport& r) {
     std::vector<std::string> names;
-    for (const StateError& p : r.problems) names.push_back(p.name);
+    for (const StateError& p : r.problems) names.emplace_back(p.error.name());
     return names;
   }
 };

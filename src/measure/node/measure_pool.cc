@@ -48,7 +48,8 @@ using JobPtr = std::shared_ptr<Job>;
 
 int ToErrno(const Error& e) {
   if (const auto* os = e.As<OsError>()) return os->err;
-  if (e.code() == "parse.measure-request" || e.Is(FileError::kNotAFile)) return EINVAL;
+  // The request is all that is parsed.
+  if (e.As<ParseError>() != nullptr || e.Is(FileError::kNotAFile)) return EINVAL;
   if (e.Is(NodeError::kNoRight)) return EACCES;
   if (e.Is(FileError::kLate)) return ETIMEDOUT;
   if (e.Is(NodeError::kQuota)) return EDQUOT;

@@ -97,7 +97,7 @@ RecorderState Recorder::Impl::State() const {
 Result<> Recorder::Impl::Quiesce(const std::function<Result<>(const RecorderState&)>& fn) {
   const MutexLock lock(commit_);
   const std::optional<Error> reason = health_.Reason();
-  const bool foreign = reason && reason->code() == kForeign;
+  const bool foreign = reason && reason->Is(RecorderError::kPcrForeign);
   if (reason && !foreign) return Fail(Degraded(*reason));
   if (!foreign) {
     ASSAY_TRY(CommitGroup());
@@ -107,9 +107,9 @@ Result<> Recorder::Impl::Quiesce(const std::function<Result<>(const RecorderStat
     const Values values = ledger_.values();
     const std::size_t bank = pcr_.list_bank();
     if (*present != values)
-      static_cast<void>(
-          health_.Disturb(StateError(kForeign, fmt::format("PCR {} is {}, the list makes it {}", options_.pcr,
-                                                           (*present)[bank].hex(), values[bank].hex()))));
+      static_cast<void>(health_.Disturb(StateError(
+          RecorderError::kPcrForeign, fmt::format("PCR {} is {}, the list makes it {}", options_.pcr,
+                                                  (*present)[bank].hex(), values[bank].hex()))));
   }
   RecorderState s = State();
   s.checkpoints = ledger_.CheckpointsSoFar();

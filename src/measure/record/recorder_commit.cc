@@ -157,7 +157,7 @@ Result<> Recorder::Impl::Resume() {
   } else if (*present != (tail_ ? tail_->next : values)) {
     if (*present == pcr_.Zero())
       return Fail(StateError(RecorderError::kPcrReset, "the TPM was reset: start anew"));
-    return Fail(StateError(kForeign, "something else extended the PCR beside this list"));
+    return Fail(StateError(RecorderError::kPcrForeign, "something else extended the PCR beside this list"));
   }
   if (tail_) Settle();
   return {};

@@ -34,7 +34,6 @@
 namespace assay::measure {
 
 inline constexpr std::string_view kStartName = "assay-start";
-inline constexpr char kForeign[] = "recorder.pcr-foreign";
 
 // What is to be recorded.
 struct NewRecord {
