@@ -51,9 +51,10 @@ check: setup-check check-static asan tsan
 check-static:
 	scripts/check-format
 	scripts/check-rooms
+	scripts/check-codes
 	scripts/check-size
 	scripts/check-headers
-	shellcheck -x $(filter-out scripts/check-rooms scripts/check-size scripts/check-examples,$(wildcard scripts/*)) $(filter-out %.cc,$(wildcard tests/e2e/*)) tests/guest/*.sh tests/guest/features tests/guest/boot-data tests/guest/harness-test \
+	shellcheck -x $(filter-out scripts/check-rooms scripts/check-codes scripts/check-size scripts/check-examples,$(wildcard scripts/*)) $(filter-out %.cc,$(wildcard tests/e2e/*)) tests/guest/*.sh tests/guest/features tests/guest/boot-data tests/guest/harness-test \
 	  tests/guest/predict bench/run bench/*.sh .ci/run packaging/initramfs/hooks/* packaging/initramfs/scripts/*/*
 	scripts/check-tidy
 asan: setup-check

@@ -7,12 +7,13 @@
 #include <tuple>
 
 #include "appraise/checks.h"
+#include "appraise/finding_names.h"
 #include "base/name_table.h"
 
 namespace assay::appraise {
 namespace {
 
-constexpr std::string_view kMore = "list.more-findings";
+constexpr FindingName kMore = FindingName::kListMoreFindings;
 
 Verdict Worse(Verdict a, Verdict b) {
   auto rank = [](Verdict v) { return v == Verdict::kNotTrusted ? 2 : v == Verdict::kUnknown ? 1 : 0; };
@@ -24,8 +25,9 @@ auto Identity(const Finding& f) { return std::tie(f.name, f.record, f.sub, f.pat
 // Whether a finding stays in later rounds. A finding about a record of the list stays true until the next
 // boot. Other findings are made again in each round.
 bool Stays(const Finding& f) {
+  const FindingGroup group = GroupOf(f.name);
   return f.weight != Verdict::kTrusted && f.record &&
-         (f.name.starts_with("entry.") || f.name.starts_with("own.") || f.name.starts_with("list."));
+         (group == FindingGroup::kEntry || group == FindingGroup::kOwn || group == FindingGroup::kList);
 }
 
 void KeepStanding(Round& r) {
@@ -124,7 +126,7 @@ Appraisal Appraise(const Request& request, const HostState& host, const Referenc
   for (const Finding& f : out.findings) out.verdict = Worse(out.verdict, f.weight);
   if (out.verdict == Verdict::kTrusted && r.made.size() != static_cast<std::size_t>(Check::kCount)) {
     Finding f;
-    f.name = "internal.unchecked";
+    f.name = FindingName::kInternalUnchecked;
     f.weight = Verdict::kUnknown;
     f.text = "not every check could be made";
     out.findings.push_back(std::move(f));

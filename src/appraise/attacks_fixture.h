@@ -129,7 +129,7 @@ class AttacksTest : public measure::RecordingTest {
   static std::set<std::string> Weighing(const Appraisal& a) {
     std::set<std::string> names;
     for (const Finding& f : a.findings)
-      if (f.weight != Verdict::kTrusted) names.insert(f.name);
+      if (f.weight != Verdict::kTrusted) names.emplace(NameText(f.name));
     return names;
   }
   void ExpectOnly(const Appraisal& a, const std::set<std::string>& names) {

@@ -1,6 +1,7 @@
 // What an attacker may try with a quote: each is refused by its own name. A real recorder and TPM make the
 // evidence; a key of the test's own signs what no TPM would.
 #include "appraise/attacks_fixture.h"
+#include "appraise/finding_names.h"
 #include "base/result_testing.h"
 
 namespace assay::appraise {
@@ -130,7 +131,7 @@ TEST_F(AttacksTest, ClockSetBack) {
   const Appraisal restarted = Judge(Collect());
   ExpectOnly(restarted, {"clock.back"});
   EXPECT_TRUE(std::any_of(restarted.findings.begin(), restarted.findings.end(), [](const Finding& f) {
-    return f.name == "clock.back" && f.text.find("restart count went from") != std::string::npos;
+    return f.name == FindingName::kClockBack && f.text.find("restart count went from") != std::string::npos;
   }));
   host_.restart_count -= 1;
   host_.reset_count += 1;

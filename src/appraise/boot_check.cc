@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "appraise/checks.h"
+#include "appraise/finding_names.h"
 #include "boot/replay.h"
 
 namespace assay::appraise {
@@ -40,36 +41,38 @@ bool MeetsAfterPhases(Digest value, const Digest& quoted) {
 }
 
 // The finding's name for a changed event. Labels are only a claim of the log, and only choose the name.
-std::string_view NameOf(const boot::ExpectedEvent& e) {
+FindingName NameOf(const boot::ExpectedEvent& e) {
   const auto is = [&](std::string_view label) { return e.label == label; };
   switch (e.index) {
     case 0:
     case 2:
-      return "boot.firmware";
+      return FindingName::kBootFirmware;
     case 1:
     case 3:
-      return "boot.settings";
+      return FindingName::kBootSettings;
     case 4:
-      return "boot.program";
+      return FindingName::kBootProgram;
     case 5:
-      return "boot.disk";
+      return FindingName::kBootDisk;
     case 7:
-      return is("SecureBoot") ? "boot.secure-boot" : "boot.secure-boot-keys";
+      return is("SecureBoot") ? FindingName::kBootSecureBoot : FindingName::kBootSecureBootKeys;
     case 8:
-      return e.label.find("cmdline") != std::string::npos ? "boot.cmdline" : "boot.loader";
+      return e.label.find("cmdline") != std::string::npos ? FindingName::kBootCmdline
+                                                          : FindingName::kBootLoader;
     case 9:
-      if (is("Linux initrd") || e.label.find("initrd") != std::string::npos) return "boot.initrd";
-      if (is("LOADED_IMAGE::LoadOptions")) return "boot.cmdline";
-      return e.label.find("vmlinuz") != std::string::npos ? "boot.kernel" : "boot.loader";
+      if (is("Linux initrd") || e.label.find("initrd") != std::string::npos) return FindingName::kBootInitrd;
+      if (is("LOADED_IMAGE::LoadOptions")) return FindingName::kBootCmdline;
+      return e.label.find("vmlinuz") != std::string::npos ? FindingName::kBootKernel
+                                                          : FindingName::kBootLoader;
     case kUkiPcr:
-      if (is(".linux")) return "boot.kernel";
-      if (is(".initrd")) return "boot.initrd";
-      return is(".cmdline") ? "boot.cmdline" : "boot.program";
+      if (is(".linux")) return FindingName::kBootKernel;
+      if (is(".initrd")) return FindingName::kBootInitrd;
+      return is(".cmdline") ? FindingName::kBootCmdline : FindingName::kBootProgram;
     case 12:
     case 13:
-      return "boot.addon";
+      return FindingName::kBootAddon;
     default:
-      return "boot.changed";
+      return FindingName::kBootChanged;
   }
 }
 
@@ -82,22 +85,21 @@ class BootCheck {
     r_.made.insert(Check::kBoot);
     if (!r_.made.contains(Check::kPcrValues)) return;  // no PCR value is proven; another finding says so
     if (!demanded_) {
-      r_.Add("boot.not-judged", Verdict::kTrusted,
-             "what was booted is not judged: no expected boot was given");
+      r_.Add(FindingName::kBootNotJudged, "what was booted is not judged: no expected boot was given");
       return;
     }
     if (r_.request.evidence.event_log.empty()) {
-      r_.Add("boot.no-log", Verdict::kUnknown, "the evidence has no firmware event log");
+      r_.Add(FindingName::kBootNoLog, "the evidence has no firmware event log");
       return;
     }
     const Result<boot::EventLog> log = boot::ParseEventLog(r_.request.evidence.event_log);
     if (!log) {
-      r_.Add("boot.log-malformed", Verdict::kNotTrusted, log.error().Message());
+      r_.Add(FindingName::kBootLogMalformed, log.error().Message());
       return;
     }
     const std::optional<HashAlg> bank = BankOf(*log);
     if (!bank) {
-      r_.Add("boot.no-bank", Verdict::kUnknown,
+      r_.Add(FindingName::kBootNoBank,
              "the event log and the quote have no bank in common that the policy accepts");
       return;
     }
@@ -144,23 +146,20 @@ class BootCheck {
       if (exit.empty() || !r_.policy.allow_missing_exit)
         wrong += fmt::format("{}{}", wrong.empty() ? "" : ", ", pcr);
     }
-    if (!exit_text.empty()) r_.Add("boot.exit-missing", Verdict::kTrusted, exit_text);
+    if (!exit_text.empty()) r_.Add(FindingName::kBootExitMissing, exit_text);
     if (!wrong.empty())
-      r_.Add("boot.log-mismatch", Verdict::kNotTrusted,
-             "the event log does not replay to the quoted PCR " + wrong);
+      r_.Add(FindingName::kBootLogMismatch, "the event log does not replay to the quoted PCR " + wrong);
     if (!missing.empty())
-      r_.Add("boot.not-quoted", Verdict::kUnknown,
-             fmt::format("PCR {} was not quoted: ask for sha256:0-14", missing));
+      r_.Add(FindingName::kBootNotQuoted, fmt::format("PCR {} was not quoted: ask for sha256:0-14", missing));
     return wrong.empty() && missing.empty();
   }
 
   void CheckSecureBoot(const boot::Examined& x) {
     const boot::SecureBootState state = boot::FindSecureBoot(x);
     if (state.state == boot::SecureBoot::kOn) return;
-    r_.Add("boot.secure-boot", Verdict::kNotTrusted,
-           state.state == boot::SecureBoot::kOff
-               ? "Secure Boot is off"
-               : "whether Secure Boot is on can't be told: " + state.reason);
+    r_.Add(FindingName::kBootSecureBoot, state.state == boot::SecureBoot::kOff
+                                             ? "Secure Boot is off"
+                                             : "whether Secure Boot is on can't be told: " + state.reason);
   }
 
   // Compares with the nearest of the expected boots.
@@ -180,21 +179,18 @@ class BootCheck {
       open = left_out;
     }
     if (!nearest) {
-      r_.Add("boot.not-comparable", Verdict::kUnknown,
-             "no expected boot is of the same bank and kind of registers");
+      r_.Add(FindingName::kBootNotComparable, "no expected boot is of the same bank and kind of registers");
       return;
     }
-    if (!open.empty())
-      r_.Add("boot.open", Verdict::kUnknown, "the expected boot does not predict PCR " + open);
-    std::map<std::string_view, std::vector<const BootDifference*>> by_name;
+    if (!open.empty()) r_.Add(FindingName::kBootOpen, "the expected boot does not predict PCR " + open);
+    std::map<FindingName, std::vector<const BootDifference*>> by_name;
     for (const BootDifference& d : *nearest) by_name[NameOf(d.event)].push_back(&d);
     // The check of require_secure_boot has already reported it.
     if (r_.policy.require_secure_boot &&
         std::any_of(r_.out.findings.begin(), r_.out.findings.end(),
-                    [](const Finding& f) { return f.name == "boot.secure-boot"; }))
-      by_name.erase("boot.secure-boot");
-    for (const auto& [name, differences] : by_name)
-      r_.Add(std::string(name), Verdict::kNotTrusted, Text(differences));
+                    [](const Finding& f) { return f.name == FindingName::kBootSecureBoot; }))
+      by_name.erase(FindingName::kBootSecureBoot);
+    for (const auto& [name, differences] : by_name) r_.Add(name, Text(differences));
   }
 
   std::string NotSaid(const ExpectedBoot& expected, const ExpectedBoot& now) const {

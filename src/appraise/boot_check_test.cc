@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "appraise/finding_names.h"
 #include "appraise/synthetic.h"
 #include "appraise/synthetic_boot.h"
 
@@ -27,7 +28,7 @@ class BootCheckTest : public ::testing::Test {
     appraisal_ = Appraise(host.Ask(e, nonce_), HostState{}, host, policy_, expected);
     std::vector<std::string> names;
     for (const Finding& f : appraisal_.findings)
-      if (f.weight != Verdict::kTrusted) names.push_back(f.name);
+      if (f.weight != Verdict::kTrusted) names.emplace_back(NameText(f.name));
     return names;
   }
   std::vector<std::string> Altered(const UkiBoot& boot) {
@@ -69,7 +70,7 @@ TEST_F(BootCheckTest, SecureBootIsDemandedWithoutAnExpectedBootToo) {
 TEST_F(BootCheckTest, NothingIsDemandedNothingIsJudged) {
   policy_.require_secure_boot = false;
   EXPECT_THAT(Judge(MeasureBoot({.secure_boot = false}), {}), IsEmpty());
-  EXPECT_THAT(appraisal_.findings, Contains(::testing::Field(&Finding::name, "boot.not-judged")));
+  EXPECT_THAT(appraisal_.findings, Contains(::testing::Field(&Finding::name, FindingName::kBootNotJudged)));
 }
 
 TEST_F(BootCheckTest, ALogMustReplayToTheQuote) {
@@ -104,7 +105,7 @@ TEST_F(BootCheckTest, ALogWithoutExitBootServicesIsNamedAndMayBeAllowed) {
   for (const std::string_view text : {boot::kExitInvocation, boot::kExitSuccess})
     boot.pcrs[5] = ExtendPcr(boot.pcrs[5], Hash(HashAlg::kSha256, AsBytes(text)));
   EXPECT_THAT(Judge(boot, {boot.expected}), ElementsAre("boot.log-mismatch"));
-  EXPECT_THAT(appraisal_.findings, Contains(::testing::Field(&Finding::name, "boot.exit-missing")));
+  EXPECT_THAT(appraisal_.findings, Contains(::testing::Field(&Finding::name, FindingName::kBootExitMissing)));
   policy_.allow_missing_exit = true;
   EXPECT_THAT(Judge(boot, {boot.expected}), IsEmpty());
   // Exactly these two.

@@ -31,9 +31,9 @@ enum class Check {
   kCount
 };
 
-inline void AddFinding(std::vector<Finding>& findings, std::string name, Verdict weight, std::string text) {
+inline void AddFinding(std::vector<Finding>& findings, FindingName name, Verdict weight, std::string text) {
   Finding f;
-  f.name = std::move(name);
+  f.name = name;
   f.weight = weight;
   f.text = std::move(text);
   findings.push_back(std::move(f));
@@ -53,12 +53,17 @@ struct Round {
   std::vector<ima::RecordView> records;
   std::vector<Digest> extends;  // the value that each record extended, in the list's bank
 
-  void Add(std::string name, Verdict weight, std::string text) {
-    AddFinding(out.findings, std::move(name), weight, std::move(text));
+  // Where no weight is given, the usual one.
+  void Add(FindingName name, Verdict weight, std::string text) {
+    AddFinding(out.findings, name, weight, std::move(text));
   }
-  void AddAt(std::string name, Verdict weight, std::string text, std::uint64_t record) {
-    Add(std::move(name), weight, std::move(text));
+  void Add(FindingName name, std::string text) { Add(name, WeightOf(name), std::move(text)); }
+  void AddAt(FindingName name, Verdict weight, std::string text, std::uint64_t record) {
+    Add(name, weight, std::move(text));
     out.findings.back().record = record;
+  }
+  void AddAt(FindingName name, std::string text, std::uint64_t record) {
+    AddAt(name, WeightOf(name), std::move(text), record);
   }
 };
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "appraise/checks.h"
+#include "appraise/finding_names.h"
 
 namespace assay::appraise {
 namespace {
@@ -13,9 +14,10 @@ struct Enrolling {
   const Policy& policy;
   Enrolment out;
 
-  void Add(std::string name, Verdict weight, std::string text) {
-    AddFinding(out.findings, std::move(name), weight, std::move(text));
+  void Add(FindingName name, Verdict weight, std::string text) {
+    AddFinding(out.findings, name, weight, std::move(text));
   }
+  void Add(FindingName name, std::string text) { Add(name, WeightOf(name), std::move(text)); }
   void CheckAk();
   std::optional<tpm::KeyPublic> CheckEk();
   void CheckWhoVouches(const tpm::KeyPublic& ek);
@@ -23,27 +25,27 @@ struct Enrolling {
 
 void Enrolling::CheckAk() {
   const Result<tpm::KeyPublic> ak = tpm::ParsePublic(request.identity.ak_public);
-  if (!ak) return Add("ak.malformed", Verdict::kNotTrusted, ak.error().Message());
+  if (!ak) return Add(FindingName::kAkMalformed, ak.error().Message());
   out.ak_name = Hex(ak->name);
   if (const Result<> good = tpm::CheckAkAttributes(*ak); !good)
-    Add(good.error().code(), Verdict::kNotTrusted, good.error().Message());
+    Add(FindingOf(good.error()).value_or(FindingName::kAkMalformed), good.error().Message());
   const std::string& expected = policy.pinned_ak.empty() ? before.ak_name : policy.pinned_ak;
   if (!expected.empty() && expected != out.ak_name)
-    Add("ak.changed", Verdict::kNotTrusted,
+    Add(FindingName::kAkChanged,
         fmt::format("the attestation key is {}, this host's key is {}", out.ak_name, expected));
 }
 
 std::optional<tpm::KeyPublic> Enrolling::CheckEk() {
   Result<tpm::KeyPublic> ek = tpm::ParsePublic(request.identity.ek_public);
   if (!ek) {
-    Add("ek.malformed", Verdict::kNotTrusted, ek.error().Message());
+    Add(FindingName::kEkMalformed, ek.error().Message());
     return std::nullopt;
   }
   out.ek_name = Hex(ek->name);
   if (const Result<> good = tpm::CheckEkTemplate(*ek); !good)
-    Add(good.error().code(), Verdict::kNotTrusted, good.error().Message());
+    Add(FindingOf(good.error()).value_or(FindingName::kEkMalformed), good.error().Message());
   if (!before.ek_name.empty() && before.ek_name != out.ek_name)
-    Add("ek.changed", Verdict::kNotTrusted,
+    Add(FindingName::kEkChanged,
         fmt::format("the TPM's endorsement key is {}, it was {}", out.ek_name, before.ek_name));
   return std::move(*ek);
 }
@@ -60,22 +62,22 @@ void Enrolling::CheckWhoVouches(const tpm::KeyPublic& ek) {
     bad = !report.problems.empty();
     // An EK in allowed_eks needs no certificate.
     for (const StateError& problem : report.problems)
-      Add(std::string(problem.error.name()), listed ? Verdict::kTrusted : Verdict::kNotTrusted, problem.what);
+      Add(FindingOf(problem).value_or(FindingName::kEkCertificateMalformed),
+          listed ? Verdict::kTrusted : Verdict::kNotTrusted, problem.what);
     if (!bad) {
-      Add("ek.certified", Verdict::kTrusted,
-          fmt::format("certified as a TPM by {}, model {}, version {}", out.facts.Vendor(), out.facts.model,
-                      out.facts.version));
+      Add(FindingName::kEkCertified, fmt::format("certified as a TPM by {}, model {}, version {}",
+                                                 out.facts.Vendor(), out.facts.model, out.facts.version));
       out.identity = kByCertificate;
       return;
     }
   }
   if (listed) {
-    Add("ek.listed", Verdict::kTrusted, "the policy lists this endorsement key");
+    Add(FindingName::kEkListed, "the policy lists this endorsement key");
     out.identity = kByList;
   } else if (!bad) {
     const char* why =
         certificate.empty() ? "the TPM has no certificate" : "there are no roots to verify its certificate";
-    Add("ek.not-vouched", policy.allow_first_use ? Verdict::kTrusted : Verdict::kNotTrusted,
+    Add(FindingName::kEkNotVouched, policy.allow_first_use ? Verdict::kTrusted : Verdict::kNotTrusted,
         fmt::format("endorsement key {} is not verified: {}", out.ek_name, why));
     if (policy.allow_first_use) out.identity = kByFirstUse;
   }
@@ -88,10 +90,10 @@ Enrolment Enrol(const EnrolRequest& request, const HostState& before, const Poli
   e.out.host = before;
   e.CheckAk();
   if (const std::optional<tpm::KeyPublic> ek = e.CheckEk()) e.CheckWhoVouches(*ek);
-  if (!request.proven) e.Add("ek.not-proven", Verdict::kNotTrusted, request.why);
+  if (!request.proven) e.Add(FindingName::kEkNotProven, request.why);
   const bool software = request.identity.tpm_software || e.out.facts.Software();
   if (software)
-    e.Add("tpm.software", policy.allow_software_tpm ? Verdict::kTrusted : Verdict::kNotTrusted,
+    e.Add(FindingName::kTpmSoftware, policy.allow_software_tpm ? Verdict::kTrusted : Verdict::kNotTrusted,
           fmt::format("the TPM is software ({})", request.identity.tpm_vendor));
   Enrolment out = std::move(e.out);
   out.verdict = Verdict::kTrusted;

@@ -99,7 +99,7 @@ class EnrolmentTest : public ::testing::Test {
   static Names Of(const std::vector<Finding>& findings, bool weighing = true) {
     Names names;
     for (const Finding& f : findings)
-      if ((f.weight != Verdict::kTrusted) == weighing) names.insert(f.name);
+      if ((f.weight != Verdict::kTrusted) == weighing) names.emplace(NameText(f.name));
     return names;
   }
   static void ExpectOnly(const Enrolment& e, const Names& names) {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "appraise/checks.h"
+#include "appraise/finding_names.h"
 #include "appraise/measuring.h"
 #include "base/json.h"
 #include "list/cap.h"
@@ -52,11 +53,11 @@ class Judge {
       JudgeRecord(r_.records[i]);
     }
     if (not_judged_ > 0)
-      r_.Add("policy.not-judged", Verdict::kTrusted,
+      r_.Add(FindingName::kPolicyNotJudged,
              fmt::format("{} entries of control groups in the policy's allowed_cgroups are not judged",
                          not_judged_));
     if (allowed_violations_ > 0)
-      r_.Add("policy.violations-allowed", Verdict::kTrusted,
+      r_.Add(FindingName::kPolicyViolationsAllowed,
              fmt::format("{} violations are of kinds that the policy allows to their programs",
                          allowed_violations_));
     if (r_.policy.require_attester_records) CheckOwn();
@@ -67,7 +68,7 @@ class Judge {
   void ReadContext() {
     Result<std::vector<evidence::ContextEntry>> lines = evidence::ParseContext(r_.request.evidence.context);
     if (!lines) {
-      r_.Add("context.malformed", Verdict::kNotTrusted, lines.error().Message());
+      r_.Add(FindingName::kContextMalformed, lines.error().Message());
       return;
     }
     context_ = std::move(*lines);
@@ -115,7 +116,7 @@ class Judge {
   void JudgeRecord(const ima::RecordView& record) {
     Result<ima::Entry> entry = ima::Decode(record);
     if (!entry) {
-      r_.AddAt("entry.malformed", Verdict::kNotTrusted, entry.error().Message(), record.index);
+      r_.AddAt(FindingName::kEntryMalformed, entry.error().Message(), record.index);
       return;
     }
     if (!HasTemplate(record)) return;
@@ -129,15 +130,15 @@ class Judge {
 
   void JudgeGroup(const ima::RecordView& record, const ima::Entry& group) {
     if (!BufferMatches(group)) {
-      r_.AddAt("list.group", Verdict::kNotTrusted,
+      r_.AddAt(FindingName::kListGroup,
                fmt::format("record {}: the group's digest is not that of its buffer", record.index),
                record.index);
       return;
     }
     const Result<std::vector<ima::InnerRecord>> inner = ima::DecodeGroup(group.buffer);
     if (!inner) {
-      r_.AddAt("list.group", Verdict::kNotTrusted,
-               fmt::format("record {}: {}", record.index, inner.error().Message()), record.index);
+      r_.AddAt(FindingName::kListGroup, fmt::format("record {}: {}", record.index, inner.error().Message()),
+               record.index);
       return;
     }
     std::uint32_t sub = 0;
@@ -146,7 +147,7 @@ class Judge {
       if (entry) {
         if (HasTemplate(view, sub)) JudgeEntry(view, sub, *entry);
       } else {
-        r_.AddAt("entry.malformed", Verdict::kNotTrusted, entry.error().Message(), record.index);
+        r_.AddAt(FindingName::kEntryMalformed, entry.error().Message(), record.index);
         r_.out.findings.back().sub = sub;
       }
       ++sub;
@@ -159,7 +160,7 @@ class Judge {
     if (ima::HasTemplate(writer_, record.template_name) ||
         (record.index == 0 && ima::HasTemplate(ima::ListWriter::kKernel, record.template_name)))
       return true;
-    r_.AddAt("entry.malformed", Verdict::kNotTrusted,
+    r_.AddAt(FindingName::kEntryMalformed,
              fmt::format("record {}: a list of this kind has no template '{}'", record.index,
                          record.template_name),
              record.index);
@@ -187,19 +188,19 @@ class Judge {
       judged.state = EntryState::kViolation;
       JudgeViolation(judged, sub.has_value());
     } else if (entry.path.empty()) {
-      Report("entry.malformed", Verdict::kNotTrusted, judged,
+      Report(FindingName::kEntryMalformed, judged,
              fmt::format("record {} has no name, so the path of its content is unknown", record.index));
     } else if (entry.path == "boot_aggregate") {
       judged.state = EntryState::kOwn;
       if (record.index != 0 || sub)
-        Report("list.second-boot-aggregate", Verdict::kNotTrusted, judged,
+        Report(FindingName::kListSecondBootAggregate, judged,
                fmt::format("record {} is a boot_aggregate, so another list begins inside this one",
                            record.index));
     } else if (buffer && entry.path.starts_with("assay-")) {
       judged.state = EntryState::kOwn;
       OwnRecord(judged, entry, sub.has_value());
     } else if (buffer && !BufferMatches(entry)) {
-      Report("entry.malformed", Verdict::kNotTrusted, judged,
+      Report(FindingName::kEntryMalformed, judged,
              fmt::format("{}: the digest is not that of the buffer", EntryName(judged)));
     } else {
       if (buffer && entry.path == kKernelsKexec) ReportKexec(judged, EntryName(judged));
@@ -226,7 +227,7 @@ class Judge {
   void JudgeViolation(const JudgedEntry& e, bool grouped) {
     const std::optional<measure::ViolationRecord> by = grouped ? std::nullopt : Beside(e);
     if (!by) {
-      Report("entry.violation", Verdict::kNotTrusted, e,
+      Report(FindingName::kEntryViolation, e,
              fmt::format("{} could not be measured reliably ({})", EntryName(e),
                          e.context ? e.context->hook : "unknown cause"));
       return;
@@ -236,13 +237,13 @@ class Judge {
       ++allowed_violations_;
       return;
     }
-    Report("entry.violation", Verdict::kNotTrusted, e,
+    Report(FindingName::kEntryViolation, e,
            fmt::format("{} could not be measured reliably ({} by the program {})", EntryName(e),
                        by->violation, by->program.ToString()));
   }
 
   void ReportKexec(const JudgedEntry& e, const std::string& image) {
-    Report("entry.kexec", Verdict::kNotTrusted, e,
+    Report(FindingName::kEntryKexec, e,
            fmt::format("{} was loaded by kexec; its command line is not known", image));
   }
 
@@ -261,11 +262,11 @@ class Judge {
     if (component) {
       own_[std::string(kComponent) + e.path] = e.digest;
       if (!known)
-        Report("own.unknown-binary", Verdict::kNotTrusted, e,
+        Report(FindingName::kOwnUnknownBinary, e,
                fmt::format("{} is part of the attester and is not a known build", e.path));
     }
     if (!known && r_.policy.interpreters.contains(e.path))
-      Report("own.interpreter", Verdict::kNotTrusted, e,
+      Report(FindingName::kOwnInterpreter, e,
              fmt::format("the interpreter {} is not a known build; it may read code that is not measured",
                          e.path));
   }
@@ -275,7 +276,7 @@ class Judge {
                         std::find(r_.policy.file_algs.begin(), r_.policy.file_algs.end(),
                                   entry.file_digest->digest->alg()) != r_.policy.file_algs.end();
     if (!strong) {
-      Report("entry.weak-digest", Verdict::kNotTrusted, e,
+      Report(FindingName::kEntryWeakDigest, e,
              fmt::format("{} was measured with {}, which the policy does not accept", EntryName(e),
                          entry.file_digest ? entry.file_digest->alg_name : "no digest"));
       return;
@@ -325,7 +326,7 @@ class Judge {
     const std::string_view service = ServiceOf(cgroup);
     if (service.empty() || !e.path.starts_with('/')) return;
     e.state = EntryState::kChanged;
-    Report("entry.misplaced", Verdict::kNotTrusted, e,
+    Report(FindingName::kEntryMisplaced, e,
            fmt::format("{} is {} of {} {}, and runs in {} ({})", e.path, e.origin->path, e.origin->package,
                        e.origin->version, service,
                        e.cgroup.empty() ? "as the attester says" : "as its record says"));
@@ -337,7 +338,7 @@ class Judge {
 
   void JudgeUnknown(JudgedEntry& e) {
     if (IsShown(e)) {
-      Report("entry.shown-unknown", Verdict::kTrusted, e,
+      Report(FindingName::kEntryShownUnknown, e,
              fmt::format("{} is in no reference value; a user had it measured, and no program loaded it",
                          EntryName(e)));
       return;
@@ -345,13 +346,13 @@ class Judge {
     e.origin = r_.references.FindPath(e.path);
     if (e.origin) {
       e.state = EntryState::kChanged;
-      Report("entry.changed", Verdict::kNotTrusted, e,
+      Report(FindingName::kEntryChanged, e,
              fmt::format("{} is not the file that {} {} has there", e.path, e.origin->package,
                          e.origin->version));
     } else {
       const bool before = e.context && e.context->hook == "before";
       Report(
-          "entry.unknown", Verdict::kNotTrusted, e,
+          FindingName::kEntryUnknown, e,
           fmt::format("{} is in no reference{}", EntryName(e), before ? "; it ran before the attester" : ""));
     }
   }
@@ -363,25 +364,28 @@ class Judge {
     auto what = [&] { return fmt::format("{} is {} of {} {}", e.path, o.path, o.package, o.version); };
     if (o.standing == Standing::kRevoked) {
       e.state = EntryState::kRevoked;
-      Report("entry.revoked", IsShown(e) ? Verdict::kTrusted : Verdict::kNotTrusted, e,
+      Report(FindingName::kEntryRevoked, IsShown(e) ? Verdict::kTrusted : Verdict::kNotTrusted, e,
              what() + ", which was revoked" + note);
     } else if (o.standing == Standing::kVulnerable) {
       e.state = EntryState::kVulnerable;
-      Report("entry.vulnerable",
+      Report(FindingName::kEntryVulnerable,
              r_.policy.vulnerable_fails && !IsShown(e) ? Verdict::kNotTrusted : Verdict::kTrusted, e,
              what() + ", which is vulnerable" + note);
     } else if (const std::optional<Origin> there = here ? std::nullopt : r_.references.FindPath(e.path)) {
       e.state = EntryState::kChanged;
-      Report("entry.swapped", Verdict::kNotTrusted, e,
+      Report(FindingName::kEntrySwapped, e,
              fmt::format("{}, but {} {} has another file there", what(), there->package, there->version));
     } else {
       e.state = EntryState::kTrusted;
     }
   }
 
-  void Report(std::string name, Verdict weight, const JudgedEntry& e, std::string text) {
+  void Report(FindingName name, const JudgedEntry& e, std::string text) {
+    Report(name, WeightOf(name), e, std::move(text));
+  }
+  void Report(FindingName name, Verdict weight, const JudgedEntry& e, std::string text) {
     Finding f;
-    f.name = std::move(name);
+    f.name = name;
     f.weight = weight;
     f.text = std::move(text);
     f.record = e.record;
@@ -401,7 +405,7 @@ class Judge {
       read = Fail(ParseError("own-record", 0, "the digest is not that of the buffer"));
     else
       read = ReadOwn(e, entry);
-    if (!read) Report("own.malformed", Verdict::kNotTrusted, e, e.path + ": " + read.error().Message());
+    if (!read) Report(FindingName::kOwnMalformed, e, e.path + ": " + read.error().Message());
   }
 
   Result<> ReadOwn(const JudgedEntry& e, const ima::Entry& entry) {
@@ -412,7 +416,7 @@ class Judge {
       return {};
     }
     if (e.path == ima::kCapName) {
-      Report("own.capped", Verdict::kNotTrusted, e,
+      Report(FindingName::kOwnCapped, e,
              "this boot was capped: no attester was started in the initramfs, so what ran before this record "
              "is not known");
       return {};
@@ -427,16 +431,16 @@ class Judge {
     } else if (e.path == "assay-limit") {
       ASSAY_ASSIGN(const std::uint64_t refused, doc.root().U64("refused"));
       Report(
-          "own.limit", Verdict::kTrusted, e,
+          FindingName::kOwnLimit, e,
           fmt::format(
               "{} requests of users to have a file measured were refused because they exceeded their limit",
               refused));
     } else if (e.path == "assay-manifest") {
       ASSAY_ASSIGN(own_["manifest"], doc.root().Str("sha256"));
       ASSAY_ASSIGN(const std::string refused, ManifestRefused(doc.root(), r_.policy));
-      if (!refused.empty()) Report("own.manifest", Verdict::kNotTrusted, e, refused);
+      if (!refused.empty()) Report(FindingName::kOwnManifest, e, refused);
     } else {
-      Report("own.unknown-record", Verdict::kUnknown, e,
+      Report(FindingName::kOwnUnknownRecord, e,
              fmt::format("the attester's record is of a kind that this verifier does not know: {}", e.path));
     }
     return {};
@@ -450,15 +454,15 @@ class Judge {
     own_["policy"] = e.digest;
     if (r_.policy.attester_policies.contains(e.digest)) return {};
     if (!r_.policy.attester_policies.empty()) {
-      Report("own.policy", Verdict::kNotTrusted, e,
+      Report(FindingName::kOwnPolicy, e,
              "the attester measures by a policy that is not accepted: " + e.digest);
       return {};
     }
     if (changed)
-      Report("own.policy-changed", Verdict::kNotTrusted, e,
+      Report(FindingName::kOwnPolicyChanged, e,
              "the attester measures by another policy than before: " + e.digest);
     ASSAY_ASSIGN(const std::vector<Fault> faults, JudgeMeasuring(record, r_.policy));
-    for (const Fault& f : faults) Report(f.name, Verdict::kNotTrusted, e, f.text);
+    for (const Fault& f : faults) Report(f.name, e, f.text);
     return {};
   }
 
@@ -470,7 +474,7 @@ class Judge {
         e.path == ima::kCapName)
       return;
     stopped->second = "and more followed";
-    Report("own.after-stop", r_.policy.allow_gaps ? Verdict::kTrusted : Verdict::kNotTrusted, e,
+    Report(FindingName::kOwnAfterStop, r_.policy.allow_gaps ? Verdict::kTrusted : Verdict::kNotTrusted, e,
            "this was recorded after the attester had recorded that it stops");
   }
 
@@ -481,14 +485,14 @@ class Judge {
     own_["scope"] = scope;
     own_["engine_run"] = own_["runs"];
     if (!r_.policy.engines.contains(engine))
-      Report("own.engine", Verdict::kNotTrusted, e,
+      Report(FindingName::kOwnEngine, e,
              fmt::format("the engine is '{}', which the policy does not accept", engine));
     if (!record.Has("mounts")) return {};
     ASSAY_ASSIGN(const JsonValue mounts, record.Array("mounts"));
     ASSAY_ASSIGN(const bool whole, IsWholeScope(mounts));
     // A policy that was accepted by its digest was accepted with its mounts.
     if (!whole && r_.policy.attester_policies.empty())
-      Report("own.mounts", Verdict::kNotTrusted, e, "not all mounts of the scope are measured");
+      Report(FindingName::kOwnMounts, e, "not all mounts of the scope are measured");
     return {};
   }
 
@@ -511,18 +515,19 @@ class Judge {
     own_["runs"] = std::to_string(run);
     own_["early"] = first && run == 1 && early && e.record == 1 ? "yes" : "no";
     if ((first || early) && e.record != 1)
-      Report("own.late-start", Verdict::kNotTrusted, e, "the attester's records do not begin the list");
+      Report(FindingName::kOwnLateStart, e, "the attester's records do not begin the list");
     if (!first || run > 1)
       Report(
-          "list.gap", r_.policy.allow_gaps ? Verdict::kTrusted : Verdict::kNotTrusted, e,
+          FindingName::kListGap, r_.policy.allow_gaps ? Verdict::kTrusted : Verdict::kNotTrusted, e,
           fmt::format("the attester was restarted (run {}); programs that ran in between are not in the list",
                       run));
     if (before > 0)
-      Report("own.ran-before", r_.policy.allow_what_ran_before ? Verdict::kTrusted : Verdict::kNotTrusted, e,
+      Report(FindingName::kOwnRanBefore,
+             r_.policy.allow_what_ran_before ? Verdict::kTrusted : Verdict::kNotTrusted, e,
              fmt::format("{} process(es) ran before the attester{}", before,
                          early ? ", all of them from the initramfs" : ""));
     if (first && !early && r_.policy.require_early_start)
-      Report("own.late-engine", Verdict::kNotTrusted, e, "the attester was not started in the initramfs");
+      Report(FindingName::kOwnLateEngine, e, "the attester was not started in the initramfs");
     return {};
   }
 
@@ -531,12 +536,13 @@ class Judge {
   void CheckKernelIma() {
     const evidence::Claims& c = r_.out.claims;
     if (!r_.policy.engines.contains(std::string(kKernelIma)))
-      r_.Add("own.engine", Verdict::kNotTrusted,
+      r_.Add(FindingName::kOwnEngine,
              fmt::format("the engine is '{}', which the policy does not accept", kKernelIma));
     if (c.list_count < 2)
-      r_.Add("own.kernel-silent", Verdict::kNotTrusted,
+      r_.Add(FindingName::kOwnKernelSilent,
              "the kernel's list has only the boot_aggregate, so no IMA policy measures");
-    r_.Add("own.kernel-policy", r_.policy.allow_kernel_policy ? Verdict::kTrusted : Verdict::kUnknown,
+    r_.Add(FindingName::kOwnKernelPolicy,
+           r_.policy.allow_kernel_policy ? Verdict::kTrusted : Verdict::kUnknown,
            fmt::format("nothing proves which policy the kernel measures by; the attester says: '{}'",
                        c.kernel_policy));
   }
@@ -547,29 +553,29 @@ class Judge {
     if (!own_.contains("runs") && r_.out.claims.engine == kKernelIma) {
       CheckKernelIma();
     } else if (!own_.contains("runs")) {
-      r_.Add("own.no-start", Verdict::kNotTrusted, "the list has no record of an attester's start");
+      r_.Add(FindingName::kOwnNoStart, "the list has no record of an attester's start");
     } else {
       if (!own_.contains("engine") || own_["engine_run"] != own_["runs"])
-        r_.Add("own.no-engine", Verdict::kNotTrusted, "the list does not say that an engine ran");
+        r_.Add(FindingName::kOwnNoEngine, "the list does not say that an engine ran");
       else if (own_["scope"] != "host")
-        r_.Add("own.scope", Verdict::kTrusted,
+        r_.Add(FindingName::kOwnScope,
                fmt::format("what is measured is not the whole machine: the scope is '{}'", own_["scope"]));
       if (own_.contains(kStopped))
-        r_.Add("own.stopped", Verdict::kNotTrusted,
+        r_.Add(FindingName::kOwnStopped,
                "the attester has recorded that it stops, so nothing is measured any more");
       if (!own_.contains("policy"))
-        r_.Add("own.no-policy", Verdict::kNotTrusted, "the list has no record of what is measured");
+        r_.Add(FindingName::kOwnNoPolicy, "the list has no record of what is measured");
     }
     for (const auto& [key, digest] : own_) {
       if (!key.starts_with(kComponent) || !digest.empty()) continue;
       // If only a part of the list was sent, the component may have been measured in an earlier part.
       const bool whole = r_.request.first_record == 0;
-      r_.Add("own.missing-binary", whole ? Verdict::kNotTrusted : Verdict::kUnknown,
+      r_.Add(FindingName::kOwnMissingBinary, whole ? Verdict::kNotTrusted : Verdict::kUnknown,
              fmt::format("{} is part of the attester and is not in the list{}", key.substr(kComponent.size()),
                          whole ? "" : " since the last round: ask for the whole list"));
     }
     if (r_.out.claims.engine_state != "ok")
-      r_.Add("own.engine-state", Verdict::kUnknown,
+      r_.Add(FindingName::kOwnEngineState,
              fmt::format("the engine reports an error: {}", r_.out.claims.engine_state));
     r_.made.insert(Check::kOwnRecords);
   }

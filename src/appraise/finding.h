@@ -1,27 +1,23 @@
 // What an appraisal says: verdicts, and the findings that they follow from.
 //
 //   Finding f;
-//   f.name = "entry.unknown";
+//   f.name = FindingName::kEntryUnknown;
 //   f.weight = Verdict::kNotTrusted;
 //
-// Contract: a finding's name is stable, and has a row in docs/findings.md.
+// Contract: a finding's name has its weight and remedy in appraise/finding_names.h, and a row in
+// docs/findings.md.
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <string>
 
+#include "appraise/finding_names.h"
 #include "base/result.h"
 #include "evidence/evidence.h"
 
 namespace assay::appraise {
 
-enum class Verdict {
-  kTrusted = 0,
-  kNotTrusted = 1,
-  kUnknown = 2
-};  // 'could not tell' is 2, as the exit code
-std::string_view VerdictName(Verdict v);  // "trusted", "not-trusted", "could-not-tell"
 std::optional<Verdict> VerdictFromName(std::string_view name);
 
 // How far a verdict reaches: what was measured of all that could have run.
@@ -35,7 +31,7 @@ std::string_view ReachName(Reach r);  // "unknown", "namespace", "start", "boot"
 std::optional<Reach> ReachFromName(std::string_view name);
 
 struct Finding {
-  std::string name;                       // "quote.nonce", "list.removed", "entry.changed", ...
+  FindingName name = FindingName::kInternalUnchecked;
   Verdict weight = Verdict::kNotTrusted;  // what it makes of the verdict (kTrusted: for information)
   std::string text;                       // a sentence
   std::optional<std::uint64_t> record;    // number in the list

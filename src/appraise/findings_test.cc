@@ -1,64 +1,83 @@
-// docs/findings.md has each name that the code can give a finding, and no other; and each has a test.
+// docs/findings.md has each finding of the table, with its weight and remedy, and no other; and each has a
+// test.
 #include <gtest/gtest.h>
 
 #include <filesystem>
-#include <set>
+#include <map>
+#include <regex>
 
+#include "appraise/finding_names.h"
 #include "base/fd.h"
-#include "base/result_testing.h"
 
 namespace assay::appraise {
 namespace {
 
 const std::filesystem::path kTree = std::filesystem::path(ASSAY_TEST_DATA) / "../..";
+constexpr std::size_t kMaxText = 1 << 20;
 
-bool IsName(std::string_view s) {
-  const std::size_t dot = s.find('.');
-  static const std::set<std::string_view> kinds{"ak",    "ek",     "tpm",      "quote",   "claims",
-                                                "clock", "list",   "evidence", "context", "entry",
-                                                "own",   "policy", "internal", "boot",    "run"};
-  return dot != std::string_view::npos && dot + 1 < s.size() && kinds.contains(s.substr(0, dot)) &&
-         s.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-", dot + 1) == std::string_view::npos;
+std::string TextOf(const std::filesystem::path& file) {
+  const Result<Bytes> text = ReadFile(file, kMaxText);
+  EXPECT_TRUE(text) << file;
+  return text ? std::string(AsText(*text)) : "";
 }
 
-// What stands between these two in a file and is a finding's name.
-std::set<std::string> NamesIn(const std::filesystem::path& file, std::string_view before,
-                              std::string_view after) {
-  const Result<Bytes> text = ReadFile(file, 1 << 20);
-  EXPECT_THAT(text, IsOk()) << file;
-  std::set<std::string> names;
-  if (!text) return names;
-  const std::string_view content = AsText(*text);
-  for (std::size_t at = content.find(before); at != std::string_view::npos;
-       at = content.find(before, at + 1)) {
-    const std::size_t from = at + before.size();
-    const std::size_t to = content.find(after, from);
-    if (to != std::string_view::npos && IsName(content.substr(from, to - from)))
-      names.insert(std::string(content.substr(from, to - from)));
+// As the page says it: the usual one first.
+std::string_view WeightText(Verdict weight) {
+  return weight == Verdict::kTrusted      ? "note"
+         : weight == Verdict::kNotTrusted ? "not trusted"
+                                          : "could not tell";
+}
+
+TEST(FindingsTest, EachIsDocumentedWithWeightAndRemedy) {
+  struct Row {
+    std::string weight, remedy;
+  };
+  std::map<std::string, Row> page;
+  const std::string text = TextOf(kTree / "docs/findings.md");
+  const std::regex row(R"(\n\| `([a-z.-]+)` \| ([^|\n]+) \| ([^|\n]+) \| ([^|\n]+) \|)");
+  for (std::sregex_iterator it(text.begin(), text.end(), row), end; it != end; ++it)
+    EXPECT_TRUE(page.emplace((*it)[1], Row{(*it)[2], (*it)[4]}).second) << (*it)[1];
+  for (const FindingRow& finding : kFindings) {
+    const auto found = page.find(std::string(finding.name));
+    ASSERT_NE(found, page.end()) << finding.name;
+    EXPECT_TRUE(found->second.weight.starts_with(WeightText(finding.weight))) << finding.name;
+    EXPECT_EQ(found->second.remedy, finding.remedy) << finding.name;
+    page.erase(found);
   }
-  return names;
+  for (const auto& [name, rest] : page) ADD_FAILURE() << "docs/findings.md: no finding is called " << name;
 }
 
-void Take(std::set<std::string>& all, const std::set<std::string>& more) {
-  all.insert(more.begin(), more.end());
-}
-
-TEST(FindingsTest, EachIsDocumentedAndTested) {
-  // From the AK's and the quote's own checks; the errors that can't become findings are left out.
-  std::set<std::string> code = NamesIn(kTree / "src/tpm/attest_data.cc", "\"", "\"");
-  code.erase("quote.pcr-missing");
-  Take(code, NamesIn(kTree / "src/tpm/ek_certificate.cc", "\"", "\""));
-  std::set<std::string> tests;
-  for (const auto& file : std::filesystem::directory_iterator(kTree / "src/appraise")) {
-    const std::string name = file.path().filename();
-    if (name.ends_with("_test.cc"))
-      Take(tests, NamesIn(file.path(), "\"", "\""));
-    else if (name.ends_with(".cc") && !name.ends_with("_fuzz.cc") && name != "saved_round.cc")  // file names
-      Take(code, NamesIn(file.path(), "\"", "\""));
+// "own.no-start" is kOwnNoStart.
+std::string Enumerator(std::string_view name) {
+  std::string out = "k";
+  bool begins = true;
+  for (const char c : name) {
+    if (c != '.' && c != '-') out += begins ? static_cast<char>(c - 'a' + 'A') : c;
+    begins = c == '.' || c == '-';
   }
-  EXPECT_EQ(NamesIn(kTree / "docs/findings.md", "| `", "` |"), code);
-  code.erase("internal.unchecked");  // a safeguard: no evidence is known that leads there
-  for (const std::string& name : code) EXPECT_TRUE(tests.contains(name)) << name << " has no test";
+  return out;
+}
+
+TEST(FindingsTest, EachHasATest) {
+  std::string tests;
+  for (const auto& file : std::filesystem::directory_iterator(kTree / "src/appraise"))
+    if (file.path().filename().string().ends_with("_test.cc") && file.path().filename() != "findings_test.cc")
+      tests += TextOf(file.path());
+  for (const FindingRow& finding : kFindings) {
+    if (finding.finding == FindingName::kInternalUnchecked)
+      continue;  // a safeguard: no evidence is known that leads there
+    EXPECT_TRUE(tests.find('"' + std::string(finding.name) + '"') != std::string::npos ||
+                tests.find("FindingName::" + Enumerator(finding.name)) != std::string::npos)
+        << finding.name << " has no test";
+  }
+}
+
+TEST(FindingsTest, IsFoundByNameAndByError) {
+  for (const FindingRow& finding : kFindings) EXPECT_EQ(FindingFromName(finding.name), finding.finding);
+  EXPECT_EQ(FindingFromName("own.no-such"), std::nullopt);
+  EXPECT_EQ(FindingOf(StateError(tpm::AkError::kWeak, "")), FindingName::kAkWeak);
+  EXPECT_EQ(FindingOf(StateError(tpm::QuoteError::kPcrMissing, "")), std::nullopt);
+  EXPECT_EQ(FindingOf(OsError("open", "", 2)), std::nullopt);
 }
 
 }  // namespace

@@ -8,6 +8,7 @@ namespace {
 constexpr std::uint64_t kVersion = 3, kEnrolmentVersion = 2, kRunKeyVersion = 3;
 
 constexpr JsonText kVerdict{VerdictName, VerdictFromName};
+constexpr JsonText kFindingName{NameText, FindingFromName};
 
 constexpr auto kContext = [](auto& visit, auto& c) {
   visit("index", c.index);
@@ -21,7 +22,7 @@ constexpr auto kContext = [](auto& visit, auto& c) {
 };
 
 constexpr auto kFinding = [](auto& visit, auto& f) {
-  visit("name", f.name);
+  visit("name", f.name, kFindingName);
   visit("weight", f.weight, kVerdict);
   visit("text", f.text);
   visit.Optional("record", f.record);

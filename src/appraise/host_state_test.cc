@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "appraise/finding_names.h"
 #include "base/members_testing.h"
 
 namespace assay::appraise {
@@ -12,7 +13,7 @@ using testing::HasSubstr;
 
 HostState Full() {
   Finding f;
-  f.name = "entry.unknown";
+  f.name = FindingName::kEntryUnknown;
   f.weight = Verdict::kUnknown;
   f.text = "nobody knows it";
   f.record = 0;

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "appraise/checks.h"
+#include "appraise/finding_names.h"
 
 namespace assay::appraise {
 namespace {
@@ -22,7 +23,7 @@ bool ReadRecords(Round& r) {
   while (true) {
     Result<std::optional<ima::RecordView>> record = reader.Next();
     if (!record) {
-      r.Add("list.malformed", Verdict::kNotTrusted, record.error().Message());
+      r.Add(FindingName::kListMalformed, record.error().Message());
       return false;
     }
     if (!*record) return true;
@@ -46,18 +47,18 @@ void CheckColumns(Round& r) {
   for (std::size_t i = 0; i < r.records.size(); ++i) {
     const ima::RecordView& record = r.records[i];
     if (record.pcr != r.policy.pcr)
-      r.AddAt("list.foreign-pcr", Verdict::kNotTrusted,
+      r.AddAt(FindingName::kListForeignPcr,
               fmt::format("record {} belongs to PCR {}", record.index, record.pcr), record.index);
     if (record.violation()) {
       if (ForgedViolation(record))
-        r.AddAt("list.forged-violation", Verdict::kNotTrusted,
+        r.AddAt(FindingName::kListForgedViolation,
                 fmt::format("record {} is marked as a violation and holds a digest", record.index),
                 record.index);
       continue;
     }
     if (Equal(record.template_digest, r.extends[i].view())) continue;
     const bool all_ones = Equal(record.template_digest, Digest::Filled(r.extends[i].alg(), 0xFF).view());
-    r.AddAt(all_ones ? "list.all-ones-column" : "list.column", Verdict::kNotTrusted,
+    r.AddAt(all_ones ? FindingName::kListAllOnesColumn : FindingName::kListColumn,
             fmt::format("record {}'s template hash is {}, not that of its data", record.index,
                         all_ones ? "all ones" : Hex(record.template_digest)),
             record.index);
@@ -68,12 +69,12 @@ void CheckColumns(Round& r) {
 void CheckBootAggregate(Round& r) {
   if (r.request.first_record != 0) return;
   if (r.records.empty() || r.records.front().violation()) {
-    r.AddAt("list.boot-aggregate", Verdict::kNotTrusted, "the list does not begin with boot_aggregate", 0);
+    r.AddAt(FindingName::kListBootAggregate, "the list does not begin with boot_aggregate", 0);
     return;
   }
   const Result<ima::Entry> entry = ima::Decode(r.records.front());
   if (!entry || entry->path != "boot_aggregate" || !entry->file_digest || !entry->file_digest->digest) {
-    r.AddAt("list.boot-aggregate", Verdict::kNotTrusted, "the list does not begin with boot_aggregate", 0);
+    r.AddAt(FindingName::kListBootAggregate, "the list does not begin with boot_aggregate", 0);
     return;
   }
   const Digest& given = *entry->file_digest->digest;
@@ -94,9 +95,9 @@ void CheckBootAggregate(Round& r) {
       return;
   }
   if (all_tried)
-    r.AddAt("list.boot-aggregate", Verdict::kNotTrusted, "boot_aggregate is not that of the quoted PCRs", 0);
+    r.AddAt(FindingName::kListBootAggregate, "boot_aggregate is not that of the quoted PCRs", 0);
   else
-    r.AddAt("list.boot-aggregate-unproven", Verdict::kUnknown,
+    r.AddAt(FindingName::kListBootAggregateUnproven,
             fmt::format("boot_aggregate is over PCR 0 to 9 of bank {}, which were not all quoted",
                         entry->file_digest->alg_name),
             0);
@@ -121,7 +122,7 @@ bool SameHistory(Round& r, HashAlg bank, const std::optional<Digest>& then) {
     return true;
   if (then == prefix->second) return true;
   r.AddAt(
-      "list.history", Verdict::kNotTrusted,
+      FindingName::kListHistory,
       fmt::format("the first {} records differ from those of the last round, and the machine was not reset",
                   r.host.records),
       0);
@@ -132,7 +133,7 @@ bool CheckBank(Round& r, HashAlg bank, const Digest& quoted) {
   const evidence::Claims& c = r.out.claims;
   const auto prefix = r.host.prefix.find(bank);
   if (c.first_record > 0 && prefix == r.host.prefix.end()) {
-    r.Add("list.no-prefix", Verdict::kUnknown,
+    r.Add(FindingName::kListNoPrefix,
           fmt::format("nothing is known of the first {} records in bank {}", c.first_record, HashName(bank)));
     return false;
   }
@@ -152,7 +153,8 @@ bool CheckBank(Round& r, HashAlg bank, const Digest& quoted) {
     return true;
   }
   if (met) {
-    r.AddAt("list.beyond-quote", r.policy.allow_unquoted_tail ? Verdict::kTrusted : Verdict::kNotTrusted,
+    r.AddAt(FindingName::kListBeyondQuote,
+            r.policy.allow_unquoted_tail ? Verdict::kTrusted : Verdict::kNotTrusted,
             fmt::format("{} record(s) follow that the quote does not cover", r.records.size() - *met),
             c.first_record + *met);
     if (!r.policy.allow_unquoted_tail) return false;
@@ -162,7 +164,7 @@ bool CheckBank(Round& r, HashAlg bank, const Digest& quoted) {
     return SameHistory(r, bank, then);
   }
   if (bank != c.list_bank)
-    r.Add("list.mismatch", Verdict::kNotTrusted,
+    r.Add(FindingName::kListMismatch,
           fmt::format("the list does not replay to the quoted PCR in bank {}", HashName(bank)));
   else if (!FullListReplays(r, value, c.first_record + r.records.size()))
     NameTampering(r, start);
@@ -189,23 +191,23 @@ bool Replays(Round& r) {
 bool CheckList(Round& r) {
   const evidence::Claims& c = r.out.claims;
   if (c.first_record != r.request.first_record) {
-    r.Add("list.start", Verdict::kNotTrusted,
+    r.Add(FindingName::kListStart,
           fmt::format("asked for records from {}, given from {}", r.request.first_record, c.first_record));
     return false;
   }
   if (c.first_record > 0 && c.first_record != r.host.records) {
-    r.Add("list.no-prefix", Verdict::kUnknown,
+    r.Add(FindingName::kListNoPrefix,
           fmt::format("records from {} were asked for, known are {}", c.first_record, r.host.records));
     return false;
   }
   if (c.overflow > 0)
-    r.Add("list.full", Verdict::kUnknown,
+    r.Add(FindingName::kListFull,
           fmt::format("the list is full: {} further entries are only in the PCR", c.overflow));
   if (r.request.evidence.list.empty() && c.list_count != c.first_record) {
     if (c.level == evidence::Level::kQuote)
-      r.Add("evidence.no-list", Verdict::kUnknown, "the attester does not show its list to this verifier");
+      r.Add(FindingName::kEvidenceNoList, "the attester does not show its list to this verifier");
     else
-      r.Add("list.truncated", Verdict::kNotTrusted, "the evidence has no list");
+      r.Add(FindingName::kListTruncated, "the evidence has no list");
     return false;
   }
   const bool whole = ReadRecords(r);
@@ -219,7 +221,7 @@ bool CheckList(Round& r) {
   }
   const std::uint64_t count = c.first_record + r.records.size();
   if (count != c.list_count && !r.policy.allow_unquoted_tail)
-    r.AddAt("list.count", Verdict::kNotTrusted,
+    r.AddAt(FindingName::kListCount,
             fmt::format("{} records replay to the quote, but the attester counts {}", count, c.list_count),
             count);
   r.out.host.records = count;

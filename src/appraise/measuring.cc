@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "appraise/finding_names.h"
 #include "base/crypto.h"
 #include "measure/policy/policy.h"
 
@@ -37,7 +38,7 @@ Result<> JudgeRules(const JsonValue& engine, const Policy& policy, std::vector<F
   if (!least) return Fail(UsageError("policy: measures_at_least: no such built-in policy"));
   ASSAY_ASSIGN(const measure::Policy base, measure::Policy::Parse(*least));
   if (!rules.AtLeast(base))
-    faults.push_back({"own.measures-less",
+    faults.push_back({FindingName::kOwnMeasuresLess,
                       fmt::format("the rules do not measure all that the built-in policy '{}' measures",
                                   policy.measures_at_least)});
   return {};
@@ -49,18 +50,18 @@ Result<> JudgeEngine(const JsonValue& engine, const Policy& policy, std::vector<
   ASSAY_TRY(JudgeRules(engine, policy, faults));
   ASSAY_ASSIGN(const JsonValue mounts, engine.Array("mounts"));
   ASSAY_ASSIGN(const bool whole, IsWholeScope(mounts));
-  if (!whole) faults.push_back({"own.mounts", "not all mounts of the scope are measured"});
+  if (!whole) faults.push_back({FindingName::kOwnMounts, "not all mounts of the scope are measured"});
   ASSAY_ASSIGN(const JsonValue array, engine.Array("extensions"));
   ASSAY_ASSIGN(const std::vector<std::string> extensions, Strings(array));
   for (const std::string_view usual : measure::kUsualExtensions)
     if (!Contains(extensions, std::string(usual)))
       faults.push_back(
-          {"own.options", fmt::format("files whose name ends in {} do not count as code", usual)});
+          {FindingName::kOwnOptions, fmt::format("files whose name ends in {} do not count as code", usual)});
   ASSAY_ASSIGN(const std::string expiry, engine.Str("expiry"));
   ASSAY_ASSIGN(const std::uint64_t deadline, engine.U64("deadline_ms"));
   if (expiry != "refuse" && deadline > kMaxDeadlineMs)
     faults.push_back(
-        {"own.options",
+        {FindingName::kOwnOptions,
          fmt::format(
              "deadline_ms is {}: if measuring a file takes longer, the waiting task runs it unmeasured",
              deadline)});
@@ -71,18 +72,20 @@ Result<> JudgeRecorder(const JsonValue& record, const Policy& policy, std::vecto
   ASSAY_TRY(record.OnlyKeys({"pcr", "synchronous", "group_ms", "max_records"}));
   ASSAY_ASSIGN(const std::uint64_t pcr, record.U64("pcr"));
   if (pcr != policy.pcr)
-    faults.push_back({"own.options", fmt::format("it records in PCR {}, not in {}", pcr, policy.pcr)});
+    faults.push_back(
+        {FindingName::kOwnOptions, fmt::format("it records in PCR {}, not in {}", pcr, policy.pcr)});
   ASSAY_ASSIGN(const bool synchronous, record.Bool("synchronous"));
   ASSAY_ASSIGN(const std::uint64_t group_ms, record.U64("group_ms"));
   if (!synchronous && group_ms > policy.max_group_ms)
     faults.push_back(
-        {"own.options",
+        {FindingName::kOwnOptions,
          fmt::format(
              "content of a manifest may run up to {} ms before it is in the PCR; the policy allows {} ms",
              group_ms, policy.max_group_ms)});
   ASSAY_ASSIGN(const std::uint64_t max_records, record.U64("max_records"));
   if (max_records < kMinRecords)
-    faults.push_back({"own.options", fmt::format("the list is full after {} records", max_records)});
+    faults.push_back(
+        {FindingName::kOwnOptions, fmt::format("the list is full after {} records", max_records)});
   return {};
 }
 

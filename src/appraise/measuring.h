@@ -18,7 +18,7 @@
 namespace assay::appraise {
 
 struct Fault {
-  std::string name;  // of the finding
+  FindingName name;
   std::string text;
 };
 // The `assay-policy` record.

@@ -5,6 +5,7 @@
 
 #include "appraise/checks.h"
 #include "appraise/enrolment.h"
+#include "appraise/finding_names.h"
 
 namespace assay::appraise {
 namespace {
@@ -15,34 +16,33 @@ constexpr std::uint32_t kFirstResettable = 16;
 bool CheckAk(Round& r, tpm::KeyPublic& ak) {
   Result<tpm::KeyPublic> parsed = tpm::ParsePublic(r.request.evidence.ak_public);
   if (!parsed) {
-    r.Add("ak.malformed", Verdict::kNotTrusted, parsed.error().Message());
+    r.Add(FindingName::kAkMalformed, parsed.error().Message());
     return false;
   }
   ak = std::move(*parsed);
   bool good = true;
   if (const Result<> attributes = tpm::CheckAkAttributes(ak); !attributes) {
-    r.Add(attributes.error().code(), Verdict::kNotTrusted, attributes.error().Message());
+    r.Add(FindingOf(attributes.error()).value_or(FindingName::kAkMalformed), attributes.error().Message());
     good = false;
   }
   const std::string name = Hex(ak.name);
   const std::string& expected = r.policy.pinned_ak.empty() ? r.host.ak_name : r.policy.pinned_ak;
   if (!expected.empty() && name != expected) {
-    r.Add("ak.changed", Verdict::kNotTrusted,
+    r.Add(FindingName::kAkChanged,
           fmt::format("the quote is by key {}, this host's key is {}", name, expected));
     good = false;
   } else if (expected.empty() && !r.policy.allow_first_use) {
-    r.Add("ak.unknown", Verdict::kNotTrusted,
+    r.Add(FindingName::kAkUnknown,
           fmt::format("key {} is not enrolled and the policy trusts none at first use", name));
     good = false;
   } else if (r.policy.pinned_ak.empty() && !expected.empty() && !r.policy.allow_first_use &&
              r.host.identity != kByCertificate && r.host.identity != kByList) {
-    r.Add("ak.first-use", Verdict::kNotTrusted,
+    r.Add(FindingName::kAkFirstUse, Verdict::kNotTrusted,
           fmt::format("key {} was pinned when it was first seen, and the policy demands enrolment", name));
     good = false;
   }
   if (good) {
-    if (expected.empty())
-      r.Add("ak.first-use", Verdict::kTrusted, fmt::format("key {} is pinned from now on", name));
+    if (expected.empty()) r.Add(FindingName::kAkFirstUse, fmt::format("key {} is pinned from now on", name));
     if (r.out.host.identity.empty()) r.out.host.identity = r.policy.pinned_ak.empty() ? kByFirstUse : kByName;
     r.made.insert(Check::kAk);
     r.out.host.ak_name = name;
@@ -53,23 +53,23 @@ bool CheckAk(Round& r, tpm::KeyPublic& ak) {
 void CheckEk(Round& r) {
   if (r.request.evidence.ek_public.empty()) {
     if (!r.host.ek_name.empty())
-      r.Add("ek.missing", Verdict::kNotTrusted,
+      r.Add(FindingName::kEkMissing,
             fmt::format("the evidence has no endorsement key; it was {}", r.host.ek_name));
     return;
   }
   const Result<tpm::KeyPublic> ek = tpm::ParsePublic(r.request.evidence.ek_public);
   if (!ek) {
-    r.Add("ek.malformed", Verdict::kNotTrusted, ek.error().Message());
+    r.Add(FindingName::kEkMalformed, ek.error().Message());
     return;
   }
   const std::string name = Hex(ek->name);
   if (!r.host.ek_name.empty() && name != r.host.ek_name) {
-    r.Add("ek.changed", Verdict::kNotTrusted,
+    r.Add(FindingName::kEkChanged,
           fmt::format("the TPM's endorsement key is {}, it was {}", name, r.host.ek_name));
     return;
   }
   if (r.host.identity == kByList && !r.policy.allowed_eks.contains(name))
-    r.Add("ek.not-listed", Verdict::kNotTrusted,
+    r.Add(FindingName::kEkNotListed,
           fmt::format("the policy does not list endorsement key {} any more", name));
   r.out.host.ek_name = name;
 }
@@ -81,9 +81,8 @@ bool CheckFresh(Round& r) {
   const Bytes expected = evidence::Qualifying(r.request.nonce, r.request.binding, e.claims, e.context);
   r.fresh = Equal(r.quote.extra_data, expected);
   if (!claims) {
-    if (!r.fresh)
-      r.Add("quote.qualifying", Verdict::kNotTrusted, "the quote does not cover the claims and the context");
-    r.Add("claims.malformed", Verdict::kNotTrusted, claims.error().Message());
+    if (!r.fresh) r.Add(FindingName::kQuoteQualifying, "the quote does not cover the claims and the context");
+    r.Add(FindingName::kClaimsMalformed, claims.error().Message());
     return false;
   }
   if (r.fresh) {
@@ -93,16 +92,16 @@ bool CheckFresh(Round& r) {
   }
   const Bytes as_told = evidence::Qualifying(claims->nonce, claims->binding, e.claims, e.context);
   if (!Equal(r.quote.extra_data, as_told)) {
-    r.Add("quote.qualifying", Verdict::kNotTrusted,
+    r.Add(FindingName::kQuoteQualifying,
           "the quote does not cover the claims and the context that came with it");
     return false;
   }
   r.out.claims = std::move(*claims);
   if (r.out.claims.nonce != r.request.nonce)
-    r.Add("quote.nonce", Verdict::kNotTrusted,
+    r.Add(FindingName::kQuoteNonce,
           fmt::format("the quote answers the nonce {}, not this challenge", r.out.claims.nonce.ToString()));
   if (r.out.claims.binding != r.request.binding)
-    r.Add("quote.relayed", Verdict::kNotTrusted,
+    r.Add(FindingName::kQuoteRelayed,
           fmt::format("the quote was made for another connection ({})", r.out.claims.binding.type));
   return true;
 }
@@ -120,13 +119,13 @@ bool CheckSelection(Round& r) {
   std::set<std::uint16_t> banks;
   for (const tpm::BankSelection& bank : r.quote.selection) {
     if (!banks.insert(bank.bank).second) {
-      r.Add("quote.selection-repeated", Verdict::kNotTrusted,
+      r.Add(FindingName::kQuoteSelectionRepeated,
             fmt::format("the quote selects bank {:#06x} twice", bank.bank));
       good = false;
     }
   }
   if (good && r.quote.selection != r.request.selection) {
-    r.Add("quote.selection", Verdict::kNotTrusted,
+    r.Add(FindingName::kQuoteSelection,
           fmt::format("the quote is over {}, asked for was {}", tpm::SelectionText(r.quote.selection),
                       tpm::SelectionText(r.request.selection)));
     good = false;
@@ -138,17 +137,17 @@ bool CheckSelection(Round& r) {
                std::find(bank.pcrs.begin(), bank.pcrs.end(), r.policy.pcr) != bank.pcrs.end();
       });
   if (!strong) {
-    r.Add("quote.weak-bank", Verdict::kNotTrusted,
+    r.Add(FindingName::kQuoteWeakBank,
           fmt::format("PCR {} is not quoted in a bank that the policy accepts", r.policy.pcr));
     good = false;
   }
   if (r.out.claims.pcr != r.policy.pcr) {
-    r.Add("quote.other-pcr", Verdict::kNotTrusted,
+    r.Add(FindingName::kQuoteOtherPcr,
           fmt::format("the list is said to belong to PCR {}, not {}", r.out.claims.pcr, r.policy.pcr));
     good = false;
   }
   if (const std::uint32_t highest = HighestPcr(r); highest >= kFirstResettable) {
-    r.Add("quote.resettable-pcr", Verdict::kNotTrusted,
+    r.Add(FindingName::kQuoteResettablePcr,
           fmt::format("PCR {} can be reset and set to any value, so it proves nothing", highest));
     good = false;
   }
@@ -164,7 +163,7 @@ bool CheckPcrValues(Round& r) {
   for (const tpm::BankSelection& bank : r.quote.selection) {
     for (const std::uint32_t index : bank.pcrs) {
       if (!values[bank.bank].contains(index)) {
-        r.Add("quote.pcr-values", Verdict::kNotTrusted,
+        r.Add(FindingName::kQuotePcrValues,
               fmt::format("the evidence has no value of PCR {} in bank {:#06x}", index, bank.bank));
         return false;
       }
@@ -173,7 +172,7 @@ bool CheckPcrValues(Round& r) {
   }
   const Result<Digest> digest = tpm::PcrDigest(r.quote.selection, proven);
   if (!digest || !Equal(digest->view(), r.quote.pcr_digest)) {
-    r.Add("quote.pcr-digest", Verdict::kNotTrusted, "the PCR values are not those that were quoted");
+    r.Add(FindingName::kQuotePcrDigest, "the PCR values are not those that were quoted");
     return false;
   }
   r.pcrs = std::move(proven);
@@ -194,16 +193,16 @@ bool CheckClock(Round& r) {
   if (before.rounds == 0) {
     // There is no earlier clock to compare with.
   } else if (now.reset_count < before.reset_count) {
-    r.Add("clock.reset-count", Verdict::kNotTrusted,
+    r.Add(FindingName::kClockResetCount,
           fmt::format("the TPM's reset count went from {} back to {}", before.reset_count, now.reset_count));
     good = false;
   } else if (reset && now.clock + kClockLoss < before.clock) {
-    r.Add("clock.back", Verdict::kNotTrusted,
+    r.Add(FindingName::kClockBack,
           fmt::format("the TPM was reset and its clock went from {} ms back to {} ms", before.clock,
                       now.clock));
     good = false;
   } else if (!reset && (now.clock < before.clock || now.restart_count < before.restart_count)) {
-    r.Add("clock.back", Verdict::kNotTrusted,
+    r.Add(FindingName::kClockBack,
           now.clock < before.clock
               ? fmt::format("the TPM's clock went from {} ms back to {} ms", before.clock, now.clock)
               : fmt::format("the TPM's restart count went from {} back to {}, without a reset",
@@ -219,7 +218,8 @@ bool CheckClock(Round& r) {
     host.standing.clear();
     host.own.clear();
     const bool from_start = r.request.first_record == 0;
-    r.Add(reset ? "clock.rebooted" : "clock.restarted", from_start ? Verdict::kTrusted : Verdict::kUnknown,
+    r.Add(reset ? FindingName::kClockRebooted : FindingName::kClockRestarted,
+          from_start ? Verdict::kTrusted : Verdict::kUnknown,
           fmt::format("the TPM was {} {} time(s) since the last round{}",
                       reset ? "reset" : "restarted or resumed",
                       reset ? now.reset_count - before.reset_count : now.restart_count - before.restart_count,
@@ -227,7 +227,7 @@ bool CheckClock(Round& r) {
     if (!from_start) good = false;
   }
   if (!now.safe)
-    r.Add("clock.unsafe", Verdict::kTrusted,
+    r.Add(FindingName::kClockUnsafe,
           "the TPM lost power without notice: its clock may have been set back by some minutes");
   host.clock = now.clock;
   host.reset_count = now.reset_count;
@@ -247,13 +247,13 @@ bool CheckQuote(Round& r) {
   CheckEk(r);
   if (ak.name.empty()) return false;
   if (const Result<> signature = tpm::VerifyQuoteSignature(ak, e.attest, e.signature); !signature) {
-    r.Add("quote.signature", Verdict::kNotTrusted, signature.error().Message());
+    r.Add(FindingName::kQuoteSignature, signature.error().Message());
     return false;
   }
   r.made.insert(Check::kSignature);
   Result<tpm::Quote> quote = tpm::ParseQuote(e.attest);
   if (!quote) {
-    r.Add("quote.malformed", Verdict::kNotTrusted, quote.error().Message());
+    r.Add(FindingName::kQuoteMalformed, quote.error().Message());
     return false;
   }
   r.quote = std::move(*quote);
@@ -264,7 +264,7 @@ bool CheckQuote(Round& r) {
   const bool values = selection && CheckPcrValues(r);
   const bool clock = CheckClock(r);
   if (r.out.claims.tpm_software || r.host.tpm_software)
-    r.Add("tpm.software", r.policy.allow_software_tpm ? Verdict::kTrusted : Verdict::kNotTrusted,
+    r.Add(FindingName::kTpmSoftware, r.policy.allow_software_tpm ? Verdict::kTrusted : Verdict::kNotTrusted,
           fmt::format("the TPM is software ({})", r.out.claims.tpm_vendor));
   r.sound = ak_good && r.fresh && values && clock;
   return clock || !r.out.rebooted;

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "appraise/checks.h"
+#include "appraise/finding_names.h"
 #include "base/name_table.h"
 
 namespace assay::appraise {
@@ -17,7 +18,7 @@ std::string Own(const Round& r, const char* key) {
 bool BootProven(const Round& r, bool boot_expected) {
   return boot_expected && r.made.contains(Check::kBoot) &&
          std::none_of(r.out.findings.begin(), r.out.findings.end(), [](const Finding& f) {
-           return f.name.starts_with("boot.") && f.weight != Verdict::kTrusted;
+           return GroupOf(f.name) == FindingGroup::kBoot && f.weight != Verdict::kTrusted;
          });
 }
 
@@ -41,12 +42,12 @@ std::optional<Reach> ReachFromName(std::string_view name) { return kReaches.Find
 void JudgeReach(Round& r, bool boot_expected) {
   r.out.reach = ReachOf(r, boot_expected);
   if (r.policy.require_early_start && !boot_expected)
-    r.Add("own.early-unproven", Verdict::kUnknown,
+    r.Add(FindingName::kOwnEarlyUnproven,
           "only the attester itself says that it was started in the initramfs: no expected boot was given");
   if (r.out.reach < r.policy.require_reach)
-    r.Add("own.reach", Verdict::kNotTrusted,
-          "the verdict reaches less far than the policy demands: '" + std::string(ReachName(r.out.reach)) +
-              "', not '" + std::string(ReachName(r.policy.require_reach)) + "'");
+    r.Add(FindingName::kOwnReach, "the verdict reaches less far than the policy demands: '" +
+                                      std::string(ReachName(r.out.reach)) + "', not '" +
+                                      std::string(ReachName(r.policy.require_reach)) + "'");
 }
 
 }  // namespace assay::appraise

@@ -79,7 +79,7 @@ json ContextJson(const evidence::ContextEntry& c) {
 }
 
 json FindingJson(const Finding& f) {
-  json j = {{"name", f.name}, {"weight", VerdictName(f.weight)}, {"text", f.text}};
+  json j = {{"name", NameText(f.name)}, {"weight", VerdictName(f.weight)}, {"text", f.text}};
   if (f.record) {
     j["record"] = *f.record;
     j["sub"] = f.sub;
@@ -127,7 +127,7 @@ const char* Tint(Verdict v) {
 
 std::string Line(const Finding& f) {
   const char* mark = f.weight == Verdict::kTrusted ? "note" : f.weight == Verdict::kUnknown ? "?" : "!";
-  return fmt::format("{:<4} {}: {}\n", mark, f.name, Printable(f.text));
+  return fmt::format("{:<4} {}: {}\n", mark, NameText(f.name), Printable(f.text));
 }
 
 // The first line: the verdict and how far it reaches.
@@ -202,7 +202,7 @@ std::string Describe(const Appraisal& a, bool entries, bool colour) {
       out += "\n";
     }
   }
-  std::map<std::string, std::size_t> printed;
+  std::map<FindingName, std::size_t> printed;
   for (const Finding& f : a.findings) {
     if (++printed[f.name] > kMaxDescribed) continue;
     out += Line(f);
@@ -215,7 +215,7 @@ std::string Describe(const Appraisal& a, bool entries, bool colour) {
     }
   }
   for (const auto& [name, n] : printed)
-    if (n > kMaxDescribed) out += fmt::format("     {}: {} more\n", name, n - kMaxDescribed);
+    if (n > kMaxDescribed) out += fmt::format("     {}: {} more\n", NameText(name), n - kMaxDescribed);
   return out;
 }
 

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "appraise/finding_names.h"
 #include "appraise/synthetic.h"
 
 namespace assay::appraise {
@@ -15,7 +16,7 @@ TEST(ResultTest, EarIsSignedAndRead) {
   Appraisal a;
   a.verdict = Verdict::kNotTrusted;
   Finding f;
-  f.name = "entry.unknown";
+  f.name = FindingName::kEntryUnknown;
   f.path = "/tmp/\x1b[31m";
   f.text = "the file /tmp/\x1b[31m";
   a.findings.push_back(f);
@@ -56,7 +57,7 @@ TEST(ResultTest, SignedOtherwise) {
 TEST(ResultTest, NoControlCharacterReachesATerminal) {
   Appraisal a;
   Finding f;
-  f.name = "entry.unknown";
+  f.name = FindingName::kEntryUnknown;
   f.text =
       "\x1b[2J \x07 \x7f \xc2\x9b"
       "1m \xc3\xa4 \n";
@@ -76,7 +77,7 @@ TEST(ResultTest, NoControlCharacterReachesATerminal) {
 TEST(ResultTest, NothingMakesALineReadAsAnother) {
   Appraisal a;
   Finding f;
-  f.name = "entry.unknown";
+  f.name = FindingName::kEntryUnknown;
   f.text = "the file /tmp/\xE2\x80\xAEtxt.sh\xFF";
   a.findings.push_back(f);
   EXPECT_NE(Describe(a, false, false).find(R"(/tmp/\xe2\x80\xaetxt.sh\xff)"), std::string::npos);

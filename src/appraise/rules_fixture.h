@@ -38,7 +38,7 @@ class RulesTest : public ::testing::Test {
   static Names Of(const Appraisal& a, bool weighing) {
     Names names;
     for (const Finding& f : a.findings)
-      if ((f.weight != Verdict::kTrusted) == weighing) names.insert(f.name);
+      if ((f.weight != Verdict::kTrusted) == weighing) names.emplace(NameText(f.name));
     return names;
   }
   static void ExpectOnly(const Appraisal& a, const Names& names) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "appraise/checks.h"
+#include "appraise/finding_names.h"
 #include "boot/event_log.h"
 #include "boot/replay.h"
 #include "list/cap.h"
@@ -21,13 +22,13 @@ void CheckSignature(Round& r, const std::map<std::string, std::string>& own) {
   const evidence::Evidence& e = r.request.evidence;
   const auto named = own.find("run_key");
   if (named == own.end()) {
-    r.Add("run.missing", Verdict::kNotTrusted,
+    r.Add(FindingName::kRunMissing,
           "the list's last start record names no run key, so another program may answer in the attester's "
           "name");
     return;
   }
   if (e.run_signature.empty()) {
-    r.Add("run.missing", Verdict::kNotTrusted,
+    r.Add(FindingName::kRunMissing,
           "the answer is not signed by the attester's run key: the attester has ended, and another program "
           "answers in its name");
     return;
@@ -37,11 +38,11 @@ void CheckSignature(Round& r, const std::map<std::string, std::string>& own) {
       area ? tpm::ParsePublic(*area) : Result<tpm::KeyPublic>(Fail(area.error()));
   const Result<> fits = key ? tpm::CheckRunKey(*key) : Result<>(Fail(key.error()));
   if (!fits) {
-    r.Add("run.template", Verdict::kNotTrusted, "the key of the attester's run: " + fits.error().Message());
+    r.Add(FindingName::kRunTemplate, "the key of the attester's run: " + fits.error().Message());
     return;
   }
   if (!tpm::VerifyQuoteSignature(*key, evidence::RunStatement(e.attest), e.run_signature))
-    r.Add("run.signature", Verdict::kNotTrusted,
+    r.Add(FindingName::kRunSignature,
           "the answer is signed by another key than the attester's run key: the attester has ended, and "
           "another program answers in its name");
 }
@@ -101,7 +102,7 @@ void CheckRun(Round& r) {
   if (own.contains("runs"))
     CheckSignature(r, own);
   else if (r.out.claims.engine == kKernelIma)
-    r.Add("run.none", Verdict::kTrusted,
+    r.Add(FindingName::kRunNone,
           "the kernel itself records and has no run key: the list is proven, but the other claims are only "
           "signed by the AK");
   r.made.insert(Check::kRun);
@@ -110,10 +111,10 @@ void CheckRun(Round& r) {
 void CheckCap(Round& r) {
   if (!r.made.contains(Check::kPcrValues)) return;
   const bool said = std::any_of(r.out.findings.begin(), r.out.findings.end(),
-                                [](const Finding& f) { return f.name == "own.capped"; });
+                                [](const Finding& f) { return f.name == FindingName::kOwnCapped; });
   if (said) return;
   if ((!r.made.contains(Check::kList) && ListHidesCap(r)) || OtherPcrIsCapped(r))
-    r.Add("own.capped", Verdict::kNotTrusted,
+    r.Add(FindingName::kOwnCapped,
           "this boot was capped: no attester was started in the initramfs, and the list that hides this is "
           "forged");
 }

@@ -23,7 +23,7 @@ class RunCheckTest : public ::testing::Test {
   static Names Of(const Appraisal& a, bool weighing) {
     Names names;
     for (const Finding& f : a.findings)
-      if ((f.weight != Verdict::kTrusted) == weighing) names.insert(f.name);
+      if ((f.weight != Verdict::kTrusted) == weighing) names.emplace(NameText(f.name));
     return names;
   }
   Appraisal Judge(const evidence::Evidence& e, std::uint64_t first = 0) const {

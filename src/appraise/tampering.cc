@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "appraise/checks.h"
+#include "appraise/finding_names.h"
 
 namespace assay::appraise {
 namespace {
@@ -59,15 +60,15 @@ class Tampering {
     }
     if (missing > 0 && at >= extends_.size()) {
       const std::uint64_t last = count_ - static_cast<std::uint64_t>(missing);
-      r_.AddAt("list.truncated", Verdict::kNotTrusted,
+      r_.AddAt(FindingName::kListTruncated,
                fmt::format("the list ends early: records {} to {} are missing", last, count_ - 1), last);
       ++named;
     }
     if (named == 0 && missing == 0 && from == count_ && !points_.empty())
-      r_.Add("list.foreign-extend", Verdict::kNotTrusted,
+      r_.Add(FindingName::kListForeignExtend,
              "the list is complete by the attester's count, and something else has extended the PCR too");
     else if (named == 0)
-      r_.Add("list.mismatch", Verdict::kNotTrusted, "the list does not replay to the quoted PCR");
+      r_.Add(FindingName::kListMismatch, "the list does not replay to the quoted PCR");
   }
 
  private:
@@ -117,22 +118,22 @@ class Tampering {
     const std::string where = to - from == 1 ? fmt::format("record {}", from)
                                              : fmt::format("one of the records {} to {}", from, to - 1);
     if (shift > 0) {
-      r_.AddAt("list.removed", Verdict::kNotTrusted,
+      r_.AddAt(FindingName::kListRemoved,
                fmt::format("{} was removed from the list{}", where,
                            shift > 1 ? fmt::format(" ({} records are missing here)", shift) : ""),
                from);
     } else if (shift < 0) {
-      r_.AddAt("list.added", Verdict::kNotTrusted,
+      r_.AddAt(FindingName::kListAdded,
                to - from == 1 ? fmt::format("{} record(s) were added to the list at record {}", -shift, from)
                               : fmt::format("{} record(s) were added to the list between records {} and {}",
                                             -shift, from, to - 1),
                from);
     } else if (moved.found) {
-      r_.AddAt("list.reordered", Verdict::kNotTrusted,
+      r_.AddAt(FindingName::kListReordered,
                fmt::format("records {} and {} were exchanged", from + moved.first, from + moved.second),
                from + moved.first);
     } else if (!exchanged_.contains(from)) {
-      r_.AddAt("list.altered", Verdict::kNotTrusted, fmt::format("{} was altered", where),
+      r_.AddAt(FindingName::kListAltered, fmt::format("{} was altered", where),
                Altered(at, size).value_or(from));
     }
   }
@@ -178,7 +179,7 @@ class Tampering {
 void NameTampering(Round& r, const Digest& start) {
   const evidence::Claims& c = r.out.claims;
   if (c.list_count < c.first_record || c.list_count - c.first_record > kMaxRecords)
-    r.Add("list.mismatch", Verdict::kNotTrusted, "the list does not replay to the quoted PCR");
+    r.Add(FindingName::kListMismatch, "the list does not replay to the quoted PCR");
   else
     Tampering(r, start).Name();
 }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "appraise/finding_names.h"
 #include "appraise/result.h"
 #include "appraise/saved_round.h"
 #include "base/clock.h"
@@ -87,13 +88,14 @@ Result<appraise::SavedRound> Ask(const AttestOptions& o, const appraise::HostSta
 // Whether there is a finding that only the whole list can clear.
 bool NeedsWholeList(const Appraisal& a) {
   return a.rebooted || std::any_of(a.findings.begin(), a.findings.end(), [](const appraise::Finding& f) {
-           return f.name == "list.no-prefix" ||
-                  (f.name == "own.missing-binary" && f.weight == Verdict::kUnknown);
+           return f.name == appraise::FindingName::kListNoPrefix ||
+                  (f.name == appraise::FindingName::kOwnMissingBinary && f.weight == Verdict::kUnknown);
          });
 }
 
 void Print(Appraisal& a, const AttestOptions& o, const Session& session) {
-  std::erase_if(a.findings, [&](const appraise::Finding& f) { return !f.name.starts_with(o.findings); });
+  std::erase_if(a.findings,
+                [&](const appraise::Finding& f) { return !NameText(f.name).starts_with(o.findings); });
   if (session.json)
     fmt::print("{}\n", ToJson(a, o.entries));
   else
