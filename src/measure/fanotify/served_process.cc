@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "measure/engine/errors.h"
 #include "measure/fanotify/errors.h"
 
 namespace assay::measure {
@@ -110,7 +111,8 @@ SinkReply ServedProcess::Answer(const SinkCall& call) {
     owner_.refused({call.path, call.digest, call.context, call.flag});
     return reply;
   }
-  if (!owner_.uses.Enter()) return {.code = "engine.stopped", .what = "the engine is stopped"};
+  if (!owner_.uses.Enter())
+    return {.code = std::string(ErrorCode(EngineError::kStopped).name()), .what = "the engine is stopped"};
   switch (call.kind) {
     case SinkCall::Kind::kRecord:
       take(owner_.sink->Record(
