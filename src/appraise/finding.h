@@ -1,5 +1,6 @@
 // What an appraisal says: verdicts, and the findings that they follow from.
 //
+//   #include "appraise/finding_names.h"
 //   Finding f;
 //   f.name = FindingName::kEntryUnknown;
 //   f.weight = Verdict::kNotTrusted;

@@ -1,8 +1,8 @@
 // Findings: what an appraisal can say, each with its name, its usual weight and what to do about it, in one
 // table.
 //
-//   round.Add(FindingName::kQuoteNonce, "the quote answers another challenge");  // at its usual weight
-//   if (f.name == FindingName::kOwnStopped) Say(NameText(f.name), RemedyOf(f.name));
+//   // given: FindingName name
+//   if (name == FindingName::kOwnStopped) log::Info("{}: {}", NameText(name), RemedyOf(name));
 //
 // Contract: a row for each enumerator, in their order (checked when this compiles). Names never change: JSON,
 // results and host states have them. What the tpm and evidence rooms say of keys, quotes and certificates is

@@ -1,8 +1,8 @@
 // What a verifier knows of one host from rounds before.
 //
+//   // given: std::string_view text
 //   ASSAY_ASSIGN(HostState state, ParseHostState(text));
-//   state = Appraise(request, state, references, policy).host;
-//   text = EncodeHostState(state);
+//   const std::string written = EncodeHostState(state);
 //
 // Contract: docs/formats/hoststate.md. The caller keeps it. All members are written and read; a state of an
 // earlier version is read as far as what it says still holds.

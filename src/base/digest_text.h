@@ -1,6 +1,7 @@
 // A digest from the text that Digest::ToString() writes.
 //
-//   ASSAY_ASSIGN(const Digest digest, ParseDigest("sha256:9f86d0..."));
+//   // given: std::string_view text
+//   ASSAY_ASSIGN(const Digest digest, ParseDigest(text));   // "sha256:9f86d081..."
 //
 // Contract: the kernel's name of the algorithm and lower-case hexadecimal digits, so that equal digests have
 // equal texts. Errors: ParseError "parse.digest".

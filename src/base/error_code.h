@@ -1,13 +1,13 @@
 // What an error is, as a value: an enumerator of a room, whose dotted name stands in one table of that room.
 //
-//   enum class RecorderError { kLocked, kFull };
-//   inline constexpr ErrorRow kRecorderErrors[] = {
-//       {RecorderError::kLocked, "recorder.locked", "Stop the other attester first."},
-//       {RecorderError::kFull, "recorder.full", "Make room in /run/assay."}};
-//   constexpr std::span<const ErrorRow> ErrorTable(RecorderError) { return kRecorderErrors; }
-//
-//   return Fail(StateError(RecorderError::kFull, "the tmpfs is full"));  // the room that fails
-//   if (error.Is(RecorderError::kFull)) ...                              // a caller that asks
+//   enum class PoolError { kLocked, kFull };
+//   inline constexpr ErrorRow kPoolErrors[] = {
+//       {PoolError::kLocked, "pool.locked", "Stop the other attester first."},
+//       {PoolError::kFull, "pool.full", "Make room in /run/assay."},
+//   };
+//   constexpr std::span<const ErrorRow> ErrorTable(PoolError) { return kPoolErrors; }
+//   const Error error = StateError(PoolError::kFull, "the tmpfs is full");        // the room that fails
+//   if (error.Is(PoolError::kFull)) log::Warn("{}", error.Message());              // a caller that asks
 //
 // Contract: a table has a row for each enumerator, in their order; the use of an enumerator that has none
 // does not compile. Names are unique in the whole tree, lower case, and never change: JSON, metrics and

@@ -1,9 +1,10 @@
 // A flag that a poll() can wait for: an eventfd.
 //
+//   #include <poll.h>
 //   ASSAY_ASSIGN(EventFd stop, EventFd::Make());
 //   pollfd wait{.fd = stop.get(), .events = POLLIN, .revents = 0};   // the loop
 //   stop.Signal();                                                   // another thread: the loop wakes up
-//   stop.Drain();                                                    // the loop: it can be signalled anew
+//   stop.Drain();                                                    // the loop: it can be signalled again
 //
 // Contract: readable from Signal() to Drain(), however often it was signalled. Neither ever waits. Both are
 // safe from any thread; Signal() from a signal handler as well. Moving it is not. Source: eventfd(2).

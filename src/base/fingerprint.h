@@ -1,7 +1,8 @@
 // A certificate's fingerprint: the SHA-256 of its DER. Peers are pinned and allowed by it.
 //
+//   // given: std::string_view text, const Fingerprint& shown
 //   ASSAY_ASSIGN(const Fingerprint pinned, Fingerprint::Parse(text));   // 64 hexadecimal digits
-//   if (CertificateFingerprint(certificate) != pinned) ...                // base/crypto.h
+//   if (shown != pinned) return Fail(UsageError("another certificate"));
 //
 // Contract: a plain value of 32 bytes, ordered and comparable (a fingerprint is no secret); by default all
 // are zero, which is no certificate's.

@@ -1,7 +1,10 @@
 // For tests: a folder of a test's own.
 //
-//   class ListTest : public FolderTest {};
-//   TEST_F(ListTest, IsWritten) { EXPECT_THAT(Write(dir_ + "/list"), IsOk()); }
+//   #include "base/result_testing.h"
+//   class ExampleListTest : public FolderTest {};
+//   TEST_F(ExampleListTest, IsWritten) {
+//     EXPECT_THAT(WriteFileAtomic(dir_ + "/list", AsBytes("text")), IsOk());
+//   }
 //
 // Contract: SetUp() makes it with mode 0700, TearDown() removes it with what is in it. Its name is short, so
 // that sockets can lie in it.

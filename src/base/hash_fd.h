@@ -1,10 +1,10 @@
 // The digest of what a descriptor holds, read in blocks.
 //
-//   ASSAY_ASSIGN(Digest d, HashFd(fd.get(), HashAlg::kSha256));
-//   const auto in_time = [&]() -> Result<> { if (late) return Fail(Late()); return {}; };
+//   // given: int fd, const std::function<Result<>()>& in_time
+//   ASSAY_ASSIGN(Digest digest, HashFd(fd, HashAlg::kSha256));
 //   std::uint64_t bytes = 0;
-//   Result<Digest> r = HashFd(fd.get(), alg, {.before_block = in_time, .bytes = &bytes});   // gives up when
-//   late
+//   const auto late = HashFd(fd, HashAlg::kSha256, {.before_block = in_time, .bytes = &bytes});   // may give up
+//   if (!late) return Fail(late.error());
 //
 // Contract: from offset 0 to the end, whatever the descriptor's position, which stays. A file that grows
 // meanwhile is read to its new end. EINTR is retried. Blocks are of 128 KiB: a caller that gives up waits for

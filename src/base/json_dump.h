@@ -1,7 +1,8 @@
 // A JSON document as text, for .cc files that write one.
 //
-//   fmt::print("{}\n", DumpJson({{"path", path}}));   // on one line
-//   WriteFileAtomic(file, AsBytes(DumpJson(document, 1)));
+//   // given: const std::string& path, const nlohmann::json& document
+//   log::Info("{}", DumpJson(nlohmann::json{{"path", path}}));                      // on one line
+//   ASSAY_TRY(WriteFileAtomic(path, AsBytes(DumpJson(document, 1))));
 //
 // Contract: it never throws. Paths and names are bytes, JSON is UTF-8: what is not UTF-8 becomes U+FFFD.
 #pragma once

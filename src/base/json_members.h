@@ -1,14 +1,18 @@
 // The members of a JSON object that is both written and read, told once in a table. For .cc files.
 //
-//   struct Point { std::uint32_t x = 0, y = 0; std::string name; };
-//   constexpr auto kPoint = [](auto& visit, auto& p) {
+//   struct ExamplePoint {
+//     std::uint32_t x = 0, y = 0;
+//     std::string name;
+//   };
+//   constexpr auto kExamplePoint = [](auto& visit, auto& p) {
 //     visit("x", p.x);
 //     visit("y", p.y);
 //     visit.Optional("name", p.name);
 //   };
-//   nlohmann::json written = WriteMembers(kPoint, point);
-//   Point read;
-//   ASSAY_TRY(ReadMembers(kPoint, document.root(), read));
+//   // given: const JsonDoc& document, const ExamplePoint& point
+//   const nlohmann::json written = WriteMembers(kExamplePoint, point);
+//   ExamplePoint read;
+//   ASSAY_TRY(ReadMembers(kExamplePoint, document.root(), read));
 //
 // Contract: a table visits members, and decides nothing by their values. Reading is strict: a member that is
 // missing, of another type, out of its type's range, unknown or there twice is a ParseError that names it;

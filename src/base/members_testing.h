@@ -1,8 +1,11 @@
 // For tests of formats that are written and read: whether a test's sample sets each member of a struct.
 //
-//   const Policy full = {...};
-//   ExpectEachMemberSet(full);                         // fails when a member was added to Policy and not
-//   here EXPECT_EQ(ParsePolicy(EncodePolicy(full)).value(), full);   // fails when the format leaves one out
+//   struct ExampleSize {
+//     std::uint32_t x = 0, y = 0;
+//     friend bool operator==(const ExampleSize&, const ExampleSize&) = default;
+//   };
+//   const ExampleSize full{.x = 1, .y = 2};
+//   ExpectEachMemberSet(full);   // fails when a member was added to ExampleSize and is not set here
 //
 // Contract: for aggregates without base classes and arrays, with a default for each member and operator==, of
 // at most 32 members. Structs within it, also in optionals and lists, are asked in the same way.

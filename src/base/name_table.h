@@ -1,12 +1,12 @@
 // The names of an enum's values, told once: for writing them, reading them back, and saying which there are.
 //
-//   enum class Level { kQuote, kList, kFull };
+//   enum class ExampleLevel { kQuote, kList };
 //   constexpr auto kLevelNames =
-//       Names<Level>({{Level::kQuote, "quote"}, {Level::kList, "list"}, {Level::kFull, "full"}});
-//   kLevelNames.Of(Level::kList);                            // "list"
-//   kLevelNames.Find("full");                                // Level::kFull; nullopt for what is no name
-//   ASSAY_ASSIGN(Level level, kLevelNames.Parse(text, "level"));  // UsageError "level: not quote, list or
-//   full: x"
+//       Names<ExampleLevel>({{ExampleLevel::kQuote, "quote"}, {ExampleLevel::kList, "list"}});
+//   // given: std::string_view text
+//   const std::string_view name = kLevelNames.Of(ExampleLevel::kList);      // "list"
+//   const auto found = kLevelNames.Find("quote");                          // nullopt for an unknown name
+//   ASSAY_ASSIGN(ExampleLevel level, kLevelNames.Parse(text, "level"));    // UsageError "level: not ..."
 //
 // Contract: the enumerators count from 0 without gaps, and the table has each of them once, in their order. A
 // table that misses one, has two equal names or an empty one does not compile: a new enumerator needs a name.

@@ -1,9 +1,10 @@
 // For tests: matchers of a Result.
 //
-//   EXPECT_THAT(WriteFileAtomic(path, data, 0640), IsOk());
-//   EXPECT_THAT(ReadFile(path, 5), IsOkAnd(SizeIs(5)));
-//   EXPECT_THAT(ReadFile(path, 4), FailsWith("io.too-large"));
-//   EXPECT_THAT(ParsePolicy(text), FailsWith("parse.policy", HasSubstr("allowed_cgroups")));
+//   TEST(Example, MatchersOfAResult) {
+//     EXPECT_THAT(Result<>(), IsOk());
+//     EXPECT_THAT(Result<int>(5), IsOkAnd(testing::Gt(4)));
+//     EXPECT_THAT(FromHex("0"), FailsWith("parse.hex"));
+//   }
 //
 // Contract: where one does not match, the test's output has the error's code and sentence. FailsWith() takes
 // the dotted code, which a test may compare as text, and a matcher of the sentence.

@@ -1,7 +1,8 @@
 // Text that others wrote, made safe to show: on a terminal, in a list of lines, in JSON.
 //
-//   fmt::print("{}\n", Printable(path));       // "/tmp/a\x0ab": what drives a terminal or misleads is
-//   escaped j["hostname"] = PrintableAscii(hostname);  // "h?st": one byte for one byte, always valid UTF-8
+//   // given: std::string_view path, std::string_view name
+//   const std::string line = Printable(path);           // "/tmp/a\x0ab": control characters are escaped
+//   const std::string ascii = PrintableAscii(name);     // "h?st": one byte for one byte
 //
 // Contract: both give valid UTF-8, and give their own results back unchanged. A backslash in the text stays
 // as it is, so Printable() can't be undone. Source: RFC 3629 (well-formed UTF-8), Unicode TR 36 (what

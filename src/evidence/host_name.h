@@ -1,6 +1,8 @@
 // The name that an attester's machine gives itself. It proves nothing, and is for people.
 //
-//   claims.hostname = HostName::OfSystem(name);              // whatever gethostname() said
+//   // given: std::string_view text, Claims& claims
+//   #include "evidence/evidence.h"
+//   claims.hostname = HostName::OfSystem(text);              // the result of gethostname()
 //   ASSAY_ASSIGN(const HostName read, HostName::Parse(text));
 //
 // Contract: at most 64 characters (HOST_NAME_MAX of Linux) of printable ASCII, so that it can be written into

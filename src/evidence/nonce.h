@@ -1,5 +1,6 @@
 // A challenge's nonce: what makes a quote the answer to this question and to no other.
 //
+//   // given: std::string_view text
 //   ASSAY_ASSIGN(const Nonce nonce, Nonce::Random());
 //   ASSAY_ASSIGN(const Nonce read, Nonce::Parse(text));   // 64 hexadecimal digits
 //

@@ -1,7 +1,8 @@
 // For tests: a software TPM of a test's own, in a temporary folder, with a connection to it.
 //
-//   class QuoteTest : public SoftwareTpmTest {};
-//   TEST_F(QuoteTest, SaysWhatItIs) { EXPECT_THAT(tpm_->Info(), IsOk()); }
+//   #include "base/result_testing.h"
+//   class ExampleInfoTest : public SoftwareTpmTest {};
+//   TEST_F(ExampleInfoTest, SaysWhatItIs) { EXPECT_THAT(tpm_->Info(), IsOk()); }
 //
 // Contract: a TestTpm stops its TPM and a fixture removes its folder, whatever the test did with them. A step
 // that fails is a fatal failure of the test. A recorder comes with measure/record/recorder_testing.h.

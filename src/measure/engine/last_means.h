@@ -3,8 +3,9 @@
 // (fanotify groups, locks, the gate) until the server answers. So a child ends the connections of such
 // servers.
 //
-//   EndAtDeath(this, {device});   // this owner's threads wait for that file system
-//   EndAtDeath(this, {});         // they have come back
+//   // given: const void* owner, dev_t device
+//   EndAtDeath(owner, {device});   // this owner's threads wait for that file system
+//   EndAtDeath(owner, {});         // they have come back
 //
 // Contract: returns at once. The child is started when a device is named first. It ends connections only when
 // this process is dead and some thread of it is still there (looked at twice a second), and ends when this

@@ -1,9 +1,10 @@
 // Internal: what an engine tells others about a use of a file, beside the answer: the audit system, and the
 // owner's callback for refusals. Both can be stalled by others, so a thread of their own does it.
 //
-//   Notices notices(options.refused);
-//   notices.Audit("op=refuse name=\"/x\"", false);   // returns at once
-//   notices.Refused({path, digest, context, true});
+//   // given: const std::function<void(const Refusal&)>& refused, const Refusal& refusal
+//   Notices notices(refused);
+//   notices.Audit("op=refuse", false);   // returns at once
+//   notices.Refused(refusal);
 //   notices.Stop(std::chrono::seconds(2));
 //
 // Contract: Audit() and Refused() only queue. At most kMaxNotices wait; further ones are dropped and counted

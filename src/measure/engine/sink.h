@@ -1,8 +1,9 @@
 // Internal: where an engine's measurements go: the recorder, or, from a process that watches one served
 // mount, the attester (served_process.h).
 //
+//   // given: Recorder& recorder, const Measurement& measurement
 //   RecorderSink sink(recorder);
-//   ASSAY_ASSIGN(Recorded r, sink.Record({digest, path, context}));
+//   ASSAY_ASSIGN(Recorded recorded, sink.Record(measurement));
 //
 // Contract: that of the recorder's functions of the same names. Thread-safe.
 #pragma once

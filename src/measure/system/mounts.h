@@ -1,7 +1,8 @@
 // The mounts of a namespace, as the kernel tells them in /proc/PID/mountinfo.
 //
+//   // given: int fd
 //   ASSAY_ASSIGN(std::vector<Mount> mounts, ReadMounts());
-//   std::optional<std::string> type = MountTypeOf(fd);  // "ext4"
+//   const std::optional<std::string> type = MountTypeOf(fd);  // "ext4"
 //
 // Contract: of the mount namespace of the calling thread, where no other one is named. At most 16 MiB of text
 // (some 100,000 mounts); more, or a line that is not of its form, is an error. No file system is asked.
