@@ -3,7 +3,7 @@
 //   // given: int fd, const std::function<Result<>()>& in_time
 //   ASSAY_ASSIGN(Digest digest, HashFd(fd, HashAlg::kSha256));
 //   std::uint64_t bytes = 0;
-//   const auto late = HashFd(fd, HashAlg::kSha256, {.before_block = in_time, .bytes = &bytes});   // may give up
+//   const auto late = HashFd(fd, HashAlg::kSha256, {.before_block = in_time, .bytes = &bytes});
 //   if (!late) return Fail(late.error());
 //
 // Contract: from offset 0 to the end, whatever the descriptor's position, which stays. A file that grows
