@@ -23,9 +23,9 @@ TEST(Config, ReadsWhatIsSaid) {
   EXPECT_EQ(c->pcr, 11u);
   EXPECT_TRUE(c->synchronous);
   EXPECT_EQ(c->scope, Scope::kNamespace);
-  EXPECT_THAT(c->engine.mounts, testing::ElementsAre("/", "/usr"));
-  EXPECT_EQ(c->engine.expiry, measure::Expiry::kRefuse);
-  EXPECT_EQ(c->engine.deadline.count(), 500);
+  EXPECT_THAT(c->engine.fanotify.mounts, testing::ElementsAre("/", "/usr"));
+  EXPECT_EQ(c->engine.limits.expiry, measure::Expiry::kRefuse);
+  EXPECT_EQ(c->engine.limits.deadline.count(), 500);
   EXPECT_EQ(c->unix_level, evidence::Level::kFull);
   EXPECT_EQ(c->allow.at(Fingerprint::Parse(std::string(64, 'a')).value()), evidence::Level::kList);
   EXPECT_EQ(c->log.level, log::Level::kDebug);

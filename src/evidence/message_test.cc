@@ -90,7 +90,7 @@ TEST(Messages, EachMemberIsWrittenAndRead) {
   ExpectRoundTrip(activate, EncodeActivate(activate));
   const Activation activation{.proof = Bytes(32, 1)};
   ExpectRoundTrip(activation, EncodeActivation(activation));
-  const Refusal refusal{.code = "busy", .message = "later"};
+  const Refusal refusal{.code = RefusalCode::kBusy, .message = "later"};
   ExpectRoundTrip(refusal, EncodeRefusal(refusal));
   EXPECT_TRUE(std::holds_alternative<Identify>(DecodeMessage(EncodeIdentify(), kMaxEvidence).value()));
 }

@@ -107,16 +107,16 @@ class RulesTest : public ::testing::Test {
     return Kinds().front();
   }
   Rules Make(std::string_view policy, Appraise appraise = Appraise::kOff) {
-    EngineOptions o;
+    RulesOptions o;
     o.policy = PolicyOf(policy);
     o.appraise = appraise;
     o.known = [](const Digest& d) { return d == DigestOf("known"); };
-    o.refused = [this](const Refusal& r) { refusals_.push_back(r); };
-    return Rules(o);
+    notices_ = std::make_shared<Notices>([this](const Refusal& r) { refusals_.push_back(r); });
+    return Rules(o, notices_);
   }
   Use Look(const Rules& rules, const Kind& kind, const Column& column) {
     const Opener opener{.program = column.opener.value_or(Interpreter::kUnknown), .words = "x"};
-    return rules.Look(Fd(kind), kind.path, gettid(), {column.hook}, std::nullopt,
+    return rules.Look(Fd(kind), kind.path, {.tid = gettid()}, {column.hook}, std::nullopt,
                       column.opener ? &opener : nullptr);
   }
   // One line for each kind: the uses of which it is measured.
@@ -132,7 +132,13 @@ class RulesTest : public ::testing::Test {
     return lines;
   }
   std::map<std::string, UniqueFd> files_;
+  // What was told so far; it is told by another thread.
+  const std::vector<Refusal>& Refusals() const {
+    EXPECT_TRUE(notices_->WaitIdle(std::chrono::seconds(10)));
+    return refusals_;
+  }
   std::vector<Refusal> refusals_;
+  std::shared_ptr<Notices> notices_;  // its thread ends before what it writes to
 };
 
 TEST_F(RulesTest, TheDefaultMeasuresCodeAndWhatInterpretersTakeForIt) {
@@ -211,7 +217,7 @@ TEST_F(RulesTest, OneHookOfSeveralIsEnough) {
   const Rules rules = Make("measure func=BPRM_CHECK\naudit func=MMAP_CHECK");
   const Kind& kind = KindNamed("program");
   const auto ruling = [&](std::vector<Hook> hooks) {
-    return rules.Look(Fd(kind), kind.path, gettid(), std::move(hooks)).ruling;
+    return rules.Look(Fd(kind), kind.path, {.tid = gettid()}, std::move(hooks)).ruling;
   };
   const Hook exec{Func::kBprmCheck, kMayExec}, mmap{Func::kMmapCheck, kMayExec},
       read{Func::kFileCheck, kMayRead};
@@ -266,8 +272,8 @@ TEST_F(RulesTest, TheOpenerAndItsWordsSayWhatAFileIs) {
        }) {
     const Rules rules = Make("default");
     const Kind& kind = KindNamed(row.kind);
-    const Use use =
-        rules.Look(Fd(kind), kind.path, gettid(), {{Func::kFileCheck, kMayRead}}, std::nullopt, &row.opener);
+    const Use use = rules.Look(Fd(kind), kind.path, {.tid = gettid()}, {{Func::kFileCheck, kMayRead}},
+                               std::nullopt, &row.opener);
     EXPECT_EQ(use.ruling.measure, row.measured) << row.what;
     EXPECT_EQ(rules.Lasting(use), row.lasting) << row.what;
   }
@@ -307,7 +313,7 @@ TEST_F(RulesTest, WhatIsRefused) {
     const std::string what = std::string(row.rules) + ", " + (row.content != nullptr ? row.content : "none");
     EXPECT_EQ(rules.Settle(use, row.content != nullptr ? &digest : nullptr, {}), row.allowed) << what;
     EXPECT_EQ(rules.refused(), row.counted) << what;
-    ASSERT_EQ(refusals_.size(), row.counted) << what;
+    ASSERT_EQ(Refusals().size(), row.counted) << what;
     if (row.counted == 0) continue;
     EXPECT_EQ(refusals_[0].path, "/t/tool");
     EXPECT_EQ(refusals_[0].enforced, row.enforced) << what;
@@ -316,7 +322,7 @@ TEST_F(RulesTest, WhatIsRefused) {
 }
 
 TEST_F(RulesTest, WithoutAManifestNothingIsKnown) {
-  EngineOptions o;
+  RulesOptions o;
   o.policy = PolicyOf("appraise");
   o.appraise = Appraise::kEnforce;
   Rules rules(o);
@@ -333,7 +339,7 @@ TEST_F(RulesTest, ARefusalIsToldOnceForAPathAndDigestAndCountedEachTime) {
     EXPECT_FALSE(rules.Settle(use, digest, {}));
   }
   EXPECT_EQ(rules.refused(), 5U);
-  EXPECT_EQ(refusals_.size(), 3U);
+  EXPECT_EQ(Refusals().size(), 3U);
 }
 
 TEST_F(RulesTest, TheDigestMayChangeWhatIsMeasured) {
@@ -348,7 +354,7 @@ TEST_F(RulesTest, TheDigestMayChangeWhatIsMeasured) {
   EXPECT_FALSE(measured(&known));
   EXPECT_TRUE(measured(&unknown));
   EXPECT_TRUE(measured(nullptr));
-  EXPECT_THAT(refusals_, IsEmpty());
+  EXPECT_THAT(Refusals(), IsEmpty());
 }
 
 TEST_F(RulesTest, HowLongARulingStands) {
