@@ -4,7 +4,7 @@
 //   // given: const Request& request, HostState& host, const ReferenceValues& references,
 //   // given: const Policy& policy
 //   const Appraisal appraisal = Appraise(request, host, references, policy);
-//   for (const Finding& f : appraisal.findings) log::Info("{}: {}", f.name, f.text);
+//   for (const Finding& f : appraisal.findings) log::Info("{}: {}", NameText(f.name), f.text);
 //   host = appraisal.host;   // to keep for the next round, whatever the verdict is
 //
 // Contract: no I/O and no clock. Appraisal goes on after a finding, and ends early only if the evidence is

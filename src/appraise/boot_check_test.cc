@@ -11,6 +11,7 @@ namespace {
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
+using ::testing::UnorderedElementsAre;
 
 class BootCheckTest : public ::testing::Test {
  protected:
@@ -53,10 +54,11 @@ TEST_F(BootCheckTest, EachAlterationHasItsName) {
   EXPECT_THAT(Altered({.keys = "other"}), ElementsAre("boot.secure-boot-keys"));
   EXPECT_THAT(Altered({.firmware = "v2"}), ElementsAre("boot.firmware"));
   EXPECT_THAT(Altered({.order = "0002"}), ElementsAre("boot.settings"));
-  EXPECT_THAT(Altered({.command_line = "init=/bin/sh"}), ElementsAre("boot.cmdline", "boot.program"));
-  EXPECT_THAT(Altered({.kernel = "other"}), ElementsAre("boot.kernel", "boot.program"));
-  EXPECT_THAT(Altered({.initrd = "other"}), ElementsAre("boot.initrd", "boot.program"));
-  EXPECT_THAT(Altered({.system = "other"}), ElementsAre("boot.disk", "boot.program"));
+  EXPECT_THAT(Altered({.command_line = "init=/bin/sh"}),
+              UnorderedElementsAre("boot.cmdline", "boot.program"));
+  EXPECT_THAT(Altered({.kernel = "other"}), UnorderedElementsAre("boot.kernel", "boot.program"));
+  EXPECT_THAT(Altered({.initrd = "other"}), UnorderedElementsAre("boot.initrd", "boot.program"));
+  EXPECT_THAT(Altered({.system = "other"}), UnorderedElementsAre("boot.disk", "boot.program"));
   EXPECT_THAT(Altered({.shim = "other"}), ElementsAre("boot.changed"));
   EXPECT_THAT(Altered({.loader = "set root=other"}), ElementsAre("boot.loader"));
   EXPECT_THAT(Altered({.addon = "addon"}), ElementsAre("boot.addon"));

@@ -3,7 +3,7 @@
 //
 //   // given: const JsonValue& policy_record, const Policy& policy
 //   ASSAY_ASSIGN(std::vector<Fault> faults, JudgeMeasuring(policy_record, policy));
-//   for (const Fault& fault : faults) log::Info("{}: {}", fault.name, fault.text);
+//   for (const Fault& fault : faults) log::Info("{}: {}", NameText(fault.name), fault.text);
 //
 // Contract: pure. The records' members: docs/formats/own-records.md. A missing member is an error. An unknown
 // member is an error too, since it could exclude something from measuring.

@@ -1,7 +1,7 @@
 // Internal, for tests, fuzz targets and benchmarks: an attester without a TPM, whose AK and run key the test
 // itself makes.
 //
-//   // given: const Bytes& nonce, const Policy& policy
+//   // given: const evidence::Nonce& nonce, const Policy& policy
 //   SyntheticHost host;                                // it has booted, and the attester runs
 //   host.File("content", "/usr/bin/ls");
 //   const evidence::Evidence e = host.Quote(nonce);    // all of its parts are consistent

@@ -1,7 +1,7 @@
 // Logging for programs and rooms: levels, one line a message, text or JSON to stderr or a file.
 //
 //   // given: const std::string& tcti
-//   log::Init({.level = log::Level::kInfo, .json = true, .file = {}});   // once, in main
+//   ASSAY_TRY(log::Init({.level = log::Level::kInfo, .json = true, .file = {}}));   // once, in main
 //   log::Warn("tpm: {} is gone", tcti);
 //   log::Drain(std::chrono::seconds(1));      // before the process ends
 //

@@ -1,6 +1,6 @@
 // Evidence: what an attester sends to a verifier, and how the quote covers all of it.
 //
-//   // given: const Evidence& evidence, ByteView nonce, const Binding& binding
+//   // given: const Evidence& evidence, const Nonce& nonce, const Binding& binding
 //   const Bytes expected = Qualifying(nonce, binding, evidence.claims, evidence.context);   // in the quote
 //   ASSAY_ASSIGN(Claims claims, ParseClaims(evidence.claims));
 //

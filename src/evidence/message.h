@@ -1,6 +1,6 @@
 // The challenge's messages on the wire: a JSON header and binary attachments, framed.
 //
-//   // given: const Bytes& nonce, ByteView frame
+//   // given: const Nonce& nonce, ByteView frame
 //   const Bytes wire = EncodeChallenge({.nonce = nonce, .first_record = 120, .selection = {}});
 //   ASSAY_ASSIGN(Message answer, DecodeMessage(frame, kMaxEvidence));
 //   if (const auto* evidence = std::get_if<Evidence>(&answer)) log::Info("{} bytes", evidence->list.size());

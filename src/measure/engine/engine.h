@@ -1,10 +1,9 @@
 // Engines: what notices code about to be loaded and holds the loading task until the recorder has answered.
 //
-//   // given: const EngineOptions& options, Recorder& recorder
-//   #include "measure/fanotify/fanotify.h"
-//   ASSAY_ASSIGN(std::unique_ptr<Engine> engine, StartFanotify(options, recorder));
-//   log::Info("{}: {} files", engine->Name(), engine->Stats().measured);
-//   engine->Stop();                      // marks go first: nothing hangs
+//   #include "base/log.h"
+//   // given: Engine& engine
+//   log::Info("{}: {} files", engine.Name(), engine.Stats().measured);
+//   engine.Stop();                      // marks go first: nothing hangs
 //
 // Contract: a task is held for at most `deadline`. Then its hash is given up, and by the policy's choice it
 // is refused (also where an enforced appraise rule may apply to it), or the violation `unanswered` is

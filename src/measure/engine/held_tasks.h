@@ -1,22 +1,24 @@
 // Internal: the tasks that the kernel holds for an engine, from the moment they are held to their one answer.
 // Both engines use it; an engine says how an event is read, how its file is opened, and how it is answered.
 //
-//   class MyTask : public HeldTask { ... };  // how this engine answers, and what it knows of the task
+//   // given: const HeldLimits& limits, MeasurementSink& sink, const HeldTaskPtr& task, uid_t uid
 //   HeldTasks tasks({.engine = "lsm", .limits = limits}, sink);
-//   tasks.Start([this] { Beat(); });  // the watchdog calls it ten times a second
+//   tasks.Start([] {});  // the watchdog calls it ten times a second
 //   tasks.Take(task);
-//   tasks.Push(WorkKind::kQuick, uid, task, [=, this] { Measure(*task); });  // and there:
-//   if (tasks.Claim(*task)) task->Answer(digest);
+//   tasks.Push(WorkKind::kQuick, uid, task, [&tasks, task] {  // measures, and then:
+//     if (tasks.Claim(*task)) task->Allow();
+//   });
 //   tasks.LetGoOfAll(std::chrono::seconds(2));  // no task is held any more when it returns
 //   tasks.StopLanes();
 //
 // Contract: each task is answered once. One that is held for longer than `deadline` is answered by the
 // watchdog: it is refused (by the choice of `expiry`, or because an enforced appraise rule may apply to it),
-// or the list names it as `unanswered` and it goes on (measure/late.h). The watchdog waits for nothing: it
-// takes no lock that is held during a read, a record or a log line. Work goes to lanes (measure/lanes.h):
-// quick work, slow work (large files), and one lane for each file system that another program serves, so that
-// a server that never answers holds up the tasks of its own file system only. What such a server would keep
-// of this process after a kill is taken care of (measure/engine/last_means.h). Thread-safe.
+// or the list names it as `unanswered` and it goes on (measure/engine/late.h). The watchdog waits for
+// nothing: it takes no lock that is held during a read, a record or a log line. Work goes to lanes
+// (measure/engine/lanes.h): quick work, slow work (large files), and one lane for each file system that
+// another program serves, so that a server that never answers holds up the tasks of its own file system only.
+// What such a server would keep of this process after a kill is taken care of (measure/engine/last_means.h).
+// Thread-safe.
 #pragma once
 
 #include <sys/types.h>

@@ -1,7 +1,7 @@
 // Internal: lets tasks go on whose file is not measured in time, after the list says so.
 //
-//   // given: Recorder& recorder, const LateTask& task
-//   LateAnswers late(recorder, std::chrono::seconds(5));
+//   // given: MeasurementSink& sink, const LateTask& task
+//   LateAnswers late(sink, std::chrono::seconds(5));
 //   late.Push(task);
 //   late.Tick();   // ten times a second
 //

@@ -1,9 +1,9 @@
 // Internal: the policy at work, for one use of one file, whatever the engine.
 //
-//   // given: const EngineOptions& options, int fd, const std::string& path, pid_t tid,
+//   // given: const RulesOptions& options, int fd, const std::string& path, const Task& task,
 //   // given: const Context& context
 //   Rules rules(options);
-//   Use use = rules.Look(fd, path, tid, {{Func::kBprmCheck, kMayExec}});
+//   Use use = rules.Look(fd, path, task, {{Func::kBprmCheck, kMayExec}});
 //   if (use.ruling.any()) {
 //     ASSAY_ASSIGN(const Digest digest, HashFd(fd, HashAlg::kSha256, nullptr));
 //     const bool allowed = rules.Settle(use, &digest, context);
@@ -12,7 +12,7 @@
 // Contract: Look() rules without the digest, Settle() with it: a rule may ask whether the digest is known.
 // Where the policy has an appraise rule for it and the digest is not in the manifest, Settle() says so in the
 // log and to `refused` (once for a path and digest) and to the audit system, and returns false if that is
-// enforced. Neither Look() nor Settle() waits for them (measure/notices.h). Thread-safe.
+// enforced. Neither Look() nor Settle() waits for them (measure/engine/notices.h). Thread-safe.
 #pragma once
 
 #include <atomic>

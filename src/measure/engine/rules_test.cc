@@ -116,7 +116,8 @@ class RulesTest : public ::testing::Test {
   }
   Use Look(const Rules& rules, const Kind& kind, const Column& column) {
     const Opener opener{.program = column.opener.value_or(Interpreter::kUnknown), .words = "x"};
-    return rules.Look(Fd(kind), kind.path, {.tid = gettid()}, {column.hook}, std::nullopt,
+    const Task task{.tid = gettid(), .uid = getuid(), .euid = geteuid(), .gid = getgid(), .egid = getegid()};
+    return rules.Look(Fd(kind), kind.path, task, {column.hook}, std::nullopt,
                       column.opener ? &opener : nullptr);
   }
   // One line for each kind: the uses of which it is measured.

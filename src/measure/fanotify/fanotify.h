@@ -1,14 +1,14 @@
 // The fanotify engine: permission events on mounts hold the task that opens a file.
 //
-//   // given: const EngineOptions& options, Recorder& recorder
-//   ASSAY_ASSIGN(std::unique_ptr<Engine> engine, StartFanotify(options, recorder));
+//   // given: const FanotifyOptions& options, const RulesOptions& rules, const HeldLimits& limits,
+//   // given: Recorder& recorder
+//   ASSAY_ASSIGN(std::unique_ptr<Engine> engine, StartFanotify(options, rules, limits, recorder));
 //
 // Contract: that of measure/engine/engine.h. A mount whose files another program or machine serves (FUSE,
 // network file systems, nbd) is watched by a process of its own, so that a server that never answers stalls
 // its own mount only. Where that process can't be started the engine watches the mount itself, and Health()
-// says so
-// ("engine.mount"). ProbeFanotify() tries whether the engine can run here: StateError "engine.fanotify-..."
-// says what is missing.
+// says so ("engine.mount"). ProbeFanotify() tries whether the engine can run here: StateError
+// "engine.fanotify-..." says what is missing.
 #pragma once
 
 #include <memory>

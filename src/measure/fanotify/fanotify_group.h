@@ -2,6 +2,7 @@
 // answered. The engine has one for what the kernel serves itself; a process of its own has one for each mount
 // that another program serves (served_process.h).
 //
+//   // given: MeasurementSink& sink, const RulesOptions& rules, const HeldLimits& limits
 //   auto group = std::make_shared<FanotifyGroup>(sink, rules, limits, FanotifyGroupOptions{});
 //   ASSAY_TRY(group->Start());
 //   ASSAY_TRY(group->Mark("/"));

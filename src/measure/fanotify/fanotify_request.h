@@ -1,6 +1,7 @@
 // Internal: one event of the fanotify engine: a task that waits for its open, or a notice that a measured
 // file was changed.
 //
+//   // given: int group, const fanotify_event_metadata* event, HeldTasks& tasks
 //   auto request = std::make_shared<FanotifyRequest>(group, UniqueFd(event->fd), *event);
 //   if (request->held()) tasks.Take(request);
 //

@@ -1,9 +1,10 @@
 // Internal: the process that watches one served mount for the fanotify engine.
 //
+//   // given: const std::string& program, const ServedSetup& setup, const ServedOwner& owner
 //   ASSAY_ASSIGN(auto process, ServedProcess::Start(program, setup, owner));
-//   if (!process->Alive()) ...              // start another one
+//   if (!process->Alive()) log::Warn("another one has to be started");
 //   process->AskToStop();
-//   process->End(deadline);
+//   process->End(std::chrono::steady_clock::now() + std::chrono::seconds(2));
 //
 // Contract: only that process holds the mount's fanotify group and opens its files. So where the file system
 // never answers, and a thread stays in the kernel even after a kill, nothing is kept but what belongs to that

@@ -2,6 +2,7 @@
 // two socket pairs. `life` carries the setup to the process and its reports back, and its end is the order to
 // stop; `calls` carries one question at a time and its reply.
 //
+//   // given: int socket, const SinkCall& call, ByteView packet
 //   ASSAY_TRY(SendPacketTo(socket, Encode(call)));
 //   ASSAY_ASSIGN(const SinkReply reply, ParseSinkReply(packet));
 //

@@ -1,12 +1,13 @@
 // The lsm engine: BPF programs at the kernel's own hooks hold the task that loads code.
 //
-//   // given: const EngineOptions& options, Recorder& recorder
-//   ASSAY_ASSIGN(std::unique_ptr<Engine> engine, StartLsm(options, recorder));
+//   // given: const LsmOptions& options, const RulesOptions& rules, const HeldLimits& limits,
+//   // given: Recorder& recorder
+//   ASSAY_ASSIGN(std::unique_ptr<Engine> engine, StartLsm(options, rules, limits, recorder));
 //
-// Contract: that of engine.h. ProbeLsm() tries whether it can run here, by loading and attaching its
-// programs: StateError "engine.lsm-..." says what is missing. When the process dies the programs stay, and
-// what runs meanwhile is recorded as violation `unanswered` by the next one (or refused, by `expiry`); Stop()
-// removes them.
+// Contract: that of measure/engine/engine.h. ProbeLsm() tries whether it can run here, by loading and
+// attaching its programs: StateError "engine.lsm-..." says what is missing. When the process dies the
+// programs stay, and what runs meanwhile is recorded as violation `unanswered` by the next one (or refused,
+// by `expiry`); Stop() removes them.
 #pragma once
 
 #include <sys/types.h>

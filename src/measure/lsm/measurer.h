@@ -1,7 +1,9 @@
 // Internal: what the lsm engine does with one task that waits: opens its file, asks the policy, measures,
 // records and answers.
 //
-//   LsmMeasurer measurer(programs, storage, tasks, limits, recorder, rules);
+//   // given: const LsmPrograms& programs, LsmStorage& storage, HeldTasks& tasks, const HeldLimits& limits,
+//   // given: Recorder& recorder, std::shared_ptr<Rules> rules, const LsmTaskPtr& task
+//   LsmMeasurer measurer(programs, storage, tasks, limits, recorder, rules, false);
 //   measurer.Handle(task);
 //
 // Contract: Handle() may hang in the file system of the task's file, and in no other. Follow() swaps the

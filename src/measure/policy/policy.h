@@ -1,9 +1,9 @@
 // The policy decides what is measured and what may run. Its language is that of the kernel's ima_policy with
 // some additional conditions.
 //
-//   // given: int fd, const std::string& path, pid_t tid
+//   // given: int fd, const std::string& path, const Task& task
 //   ASSAY_ASSIGN(Policy policy, Policy::Parse("measure func=BPRM_CHECK\nappraise fowner=0\n"));
-//   const Facts facts = GatherFacts(fd, path, tid, policy.needs());
+//   const Facts facts = GatherFacts(fd, path, task, policy.needs());
 //   const Ruling ruling = policy.Rule(Func::kBprmCheck, kMayExec, facts);
 //
 // Contract: as in the kernel, the first matching rule of each kind (measure, appraise, audit) decides, and

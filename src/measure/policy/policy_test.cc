@@ -88,8 +88,8 @@ TEST(Policy, ErrorsNameThePlace) {
   ExpectError("measure path=usr/bin", 13, "glob");
   ExpectError("measure template=ima-sig", 17, "not ima-ng");
   ExpectError("measure template=ima-ng template=ima-ng", 33, "twice");
-  ExpectError("dont_measure template=ima-ng", 22, "measure's");
-  ExpectError("appraise template=ima-ng", 18, "measure's");
+  ExpectError("dont_measure template=ima-ng", 22, "only a measure rule");
+  ExpectError("appraise template=ima-ng", 18, "only a measure rule");
   ExpectError("measure path=/usr\\", 13, "glob");
   ExpectError("measure fsuuid=1", 15, "UUID");
   ExpectError("measure code=maybe", 13, "yes or no");
