@@ -17,8 +17,7 @@ namespace {
 
 constexpr std::size_t kMaxOwnBuffer = 1 << 20;
 constexpr std::string_view kKernelIma = "kernel-ima";
-// The buffer's name; security/integrity/ima/ima_kexec.c.
-constexpr std::string_view kKernelsKexec = "kexec-cmdline";
+constexpr std::string_view kKernelsKexec = "kexec-cmdline";  // security/integrity/ima/ima_kexec.c
 constexpr const char* kStopped = "stopped";            // in HostState::own: the last run has recorded its end
 constexpr std::string_view kComponent = "component:";  // in HostState::own: path -> digest, empty until seen
 

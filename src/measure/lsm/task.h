@@ -1,7 +1,7 @@
 // Internal: one task that waits in a hook of the kernel's side for the attester's answer.
 //
 //   #include "measure/engine/held_tasks.h"
-//   // given: GateReply& reply, const assay_request& request, Cgroups& cgroups
+//   // given: GateReply& reply, const assay_request& request, Cgroups& cgroups,
 //   // given: HeldTasks& tasks, const Digest& digest
 //   auto task = std::make_shared<LsmTask>(std::move(reply), request, cgroups);
 //   tasks.Take(task);
