@@ -6,8 +6,8 @@
 
 #include <string>
 
-#include "base/fd.h"
 #include "base/errors.h"
+#include "base/fd.h"
 
 namespace assay {
 namespace {

@@ -143,8 +143,9 @@ void LsmMeasurer::SettleFile(LsmTask& task, const RequestedFile& file, Use& use,
            file.path);
     log::Warn("measuring {}: {}", file.path, digest.error().Message());
   } else {
-    const Result<Recorded> recorded = RecordFile({*digest, file.path, context, use.ruling.record, use.facts.known}, doubts,
-                                                 headers, task.kind() == ASSAY_EXEC);
+    const Result<Recorded> recorded =
+        RecordFile({*digest, file.path, context, use.ruling.record, use.facts.known}, doubts, headers,
+                   task.kind() == ASSAY_EXEC);
     const std::uint32_t clean = (rules.Lasting(use) ? ASSAY_ANSWER_CLEAN : 0U) |
                                 (doubts.shared && !doubts.pinned ? ASSAY_ANSWER_UNPINNED : 0U);
     Finish(task, recorded, allowed ? clean : refusal, &*digest, file.path);
@@ -179,7 +180,8 @@ void LsmMeasurer::MeasureDigest(LsmTask& task) {
   Use use = rules->Look(-1, path, task.Waiter(), {task.hook()});
   const std::uint32_t flags = rules->Settle(use, &*digest, context) ? 0 : ASSAY_ANSWER_REFUSE;
   if (use.ruling.measure)
-    Finish(task, recorder_.Record({*digest, path, context, use.ruling.record, use.facts.known}), flags, &*digest, path);
+    Finish(task, recorder_.Record({*digest, path, context, use.ruling.record, use.facts.known}), flags,
+           &*digest, path);
   else
     Answer(task, flags, nullptr);
 }
