@@ -51,9 +51,11 @@ void rewrite_below(const char* image, struct content first, struct content secon
 void drop_caches(void); /* what the kernel holds of files and of devices is read anew */
 void in_user_namespace(void);
 void ran_if(int ok);
-void serve_fuse(const char* mount_point, struct content file); /* does not return; the file is named 'file' */
-/* The same; a read asks each time, and waits for a byte from `go` when *armed. */
-void serve_fuse_late(const char* mount_point, struct content file, const volatile int* armed, int go);
+/* A server for a mount point, which it makes; every file there has this content. */
+pid_t serve_fuse(const char* mount_point, struct content file);
+/* The same; each read is a request to it. From SIGUSR2 to SIGUSR1 it answers none. */
+pid_t serve_fuse_late(const char* mount_point, struct content file);
+void end_fuse(pid_t server);
 
 struct io_uring_sqe;
 struct uring {
