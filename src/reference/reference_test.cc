@@ -347,9 +347,9 @@ TEST_F(ReferenceTest, SourcesThatEndPythonAreLeftOut) {
 printf 'cpython-311\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0'
 while IFS= read -r line; do
   case $line in
-    *die*) kill -SEGV $$ ;
-    *spin*) while :; do :; done ;
-    *) printf '\1%s' 0123456789abcdef0123456789abcdef ;
+    *die*) kill -SEGV $$ ;;
+    *spin*) while :; do :; done ;;
+    *) printf '\1%s' 0123456789abcdef0123456789abcdef ;;
   esac
 done
 )");
