@@ -25,8 +25,6 @@ struct fsuuid2 {
 namespace assay::measure {
 namespace {
 
-constexpr std::size_t kMaxProcFile = std::size_t{16} << 20;
-
 std::string UuidText(const std::uint8_t* uuid) {
   const std::string hex = Hex(ByteView(uuid, 16));
   std::string text;

@@ -1,7 +1,7 @@
 // The text of /proc/PID/cgroup: what is told is the path of the first line of the unified hierarchy.
 #include "base/bytes.h"
 #include "base/fuzzing.h"
-#include "measure/cgroup.h"
+#include "measure/system/cgroup.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace assay;

@@ -6,7 +6,7 @@
 
 #include "base/bytes.h"
 #include "base/fuzzing.h"
-#include "measure/file.h"
+#include "measure/system/file.h"
 
 namespace {
 

@@ -6,7 +6,7 @@
 
 #include "base/bytes.h"
 #include "base/fuzzing.h"
-#include "measure/maps.h"
+#include "measure/system/maps.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace assay;
