@@ -10,8 +10,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto config = daemon::ParseConfig(AsText({data, size}));
   if (!config) return 0;
   Require(config->pcr >= 8 && config->pcr <= 15);  // no register that can be reset
-  Require(config->engine.policy != nullptr);
-  Require(config->engine.appraise == measure::Appraise::kOff || !config->manifest.empty());
+  Require(config->engine.rules.policy != nullptr);
+  Require(config->engine.rules.appraise == measure::Appraise::kOff || !config->manifest.empty());
   Require(config->listen.empty() || (!config->certificate.empty() && !config->key.empty()));
   const std::string told = daemon::EnginePolicy(*config);
   const auto doc = JsonDoc::Parse(told, "policy");
