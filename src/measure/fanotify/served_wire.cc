@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 
 #include "base/errors.h"
 
@@ -94,8 +95,9 @@ Result<ServedSetup> ParseServedSetup(ByteView packet) {
   ASSAY_ASSIGN(setup.device, r.U64Le("device"));
   ASSAY_ASSIGN(setup.filesystem, TakeFlag(r));
   ASSAY_ASSIGN(const std::uint16_t bank, r.U16Le("bank"));
-  setup.bank = static_cast<HashAlg>(bank);
-  if (DigestSize(setup.bank) == 0) return Fail(r.Bad("no such bank"));
+  const std::optional<HashAlg> known = HashFromTpmAlg(bank);
+  if (!known || !CanHash(*known)) return Fail(r.Bad("no such bank"));
+  setup.bank = *known;
   ASSAY_ASSIGN(setup.policy, TakeText(r));
   ASSAY_ASSIGN(const std::uint8_t appraise, r.U8("appraise"));
   if (appraise > static_cast<std::uint8_t>(Appraise::kEnforce)) return Fail(r.Bad("appraise"));
