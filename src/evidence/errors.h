@@ -15,7 +15,7 @@ constexpr std::span<const ErrorRow> ErrorTable(EnrolError) { return kEnrolErrors
 enum class RefusalCode { kForbidden, kDegraded, kBadRequest, kWrongCredential, kTooLarge, kBusy, kInternal };
 inline constexpr ErrorRow kRefusalCodes[] = {
     {RefusalCode::kForbidden, "forbidden",
-     "Have the machine's owner allow this verifier's certificate (attest/verifiers)."},
+     "Have the machine's owner allow this verifier's certificate (serve/allow)."},
     {RefusalCode::kDegraded, "degraded", "Look at `assay status` on that machine: its list does not go on."},
     {RefusalCode::kBadRequest, "bad-request",
      "Ask for banks and records that the machine has; compare versions."},
