@@ -70,6 +70,7 @@ struct Row {
 // In an order of its own, so that the same content gives the same file.
 std::vector<const PackageContent*> Sorted(const std::vector<PackageContent>& content) {
   std::vector<const PackageContent*> packages;
+  packages.reserve(content.size());
   for (const PackageContent& p : content) packages.push_back(&p);
   std::sort(packages.begin(), packages.end(), [](const PackageContent* a, const PackageContent* b) {
     return std::tie(a->package, a->version, a->architecture, a->note) <
