@@ -26,13 +26,13 @@
 #include "measure/fanotify/fanotify_marks.h"
 #include "measure/fanotify/served_process.h"
 #include "measure/system/mount_watch.h"
+#include "measure/system/mounts.h"
 #include "measure/system/served.h"
 
 namespace assay::measure {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr std::size_t kMaxMountInfo = std::size_t{64} << 20;
 constexpr std::size_t kMaxServed = 64;  // processes
 constexpr auto kStartPatience = std::chrono::seconds(1);
 constexpr auto kKeep = std::chrono::seconds(1);
@@ -41,11 +41,6 @@ constexpr auto kEndPatience = std::chrono::seconds(8);  // with the processes of
 
 bool IsUnder(const std::string& point, const std::string& root) {
   return root == "/" || point == root || point.starts_with(root + "/");
-}
-
-Result<std::vector<Mount>> ReadMounts() {
-  ASSAY_ASSIGN(const Bytes info, ReadFile("/proc/thread-self/mountinfo", kMaxMountInfo));
-  return ParseMountInfo(AsText(info));
 }
 
 class Fanotify : public Engine, public std::enable_shared_from_this<Fanotify> {

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <sys/fanotify.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -53,8 +52,7 @@ Result<> FanotifyGroup::Start() {
       log::Warn("{}", OsError("setrlimit", "NOFILE", errno).Message());
   }
   ASSAY_ASSIGN(group_, OpenGroup());
-  drain_event_ = UniqueFd(eventfd(0, EFD_CLOEXEC));
-  if (!drain_event_) return Fail(OsError("eventfd", "", errno));
+  ASSAY_ASSIGN(drain_event_, EventFd::Make());
   PushRead();
   tasks_.Start({});
   return {};
@@ -409,9 +407,7 @@ void FanotifyGroup::Stop() {
     for (const unsigned kind : {0U, unsigned{FAN_MARK_MOUNT}, unsigned{FAN_MARK_FILESYSTEM}})
       static_cast<void>(fanotify_mark(group_.get(), FAN_MARK_FLUSH | kind, 0, AT_FDCWD, nullptr));
   }
-  const std::uint64_t one = 1;
-  if (drain_event_ && write(drain_event_.get(), &one, sizeof(one)) != sizeof(one))
-    log::Error("{}", OsError("write", "eventfd", errno).Message());
+  drain_event_.Signal();
   // What the kernel holds already is in our hands then, but for opens of the kernel's that hang: nothing is
   // known of their tasks, and only the end of the server's connection frees them.
   if (!readers_->WaitIdle(kReadPatience) && options_.served_device != 0) {

@@ -20,6 +20,7 @@
 #include <set>
 #include <string>
 
+#include "base/event_fd.h"
 #include "base/fd.h"
 #include "base/mutex.h"
 #include "measure/engine/engine.h"
@@ -87,7 +88,8 @@ class FanotifyGroup : public std::enable_shared_from_this<FanotifyGroup> {
   std::shared_ptr<Notices> notices_;
   Rules rules_;
   ServedFiles served_;
-  UniqueFd group_, drain_event_;
+  UniqueFd group_;
+  EventFd drain_event_;
 
   mutable Mutex mutex_;
   std::set<FileId> changing_ ASSAY_GUARDED_BY(mutex_);  // in changed_

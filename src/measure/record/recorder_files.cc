@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/eventfd.h>
 #include <sys/file.h>
 #include <unistd.h>
 
@@ -27,8 +26,7 @@ Result<> RecorderFiles::Open(const std::string& dir) {
   Remove("overflow.", "");  // written beside the file proper by an attester that was killed
   ASSAY_ASSIGN(list_, assay::Open(Path("list"), O_RDWR | O_CREAT));
   ASSAY_ASSIGN(journal_, assay::Open(Path("journal"), O_RDWR | O_CREAT));
-  growth_.Reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!growth_) return Fail(OsError("eventfd", "", errno));
+  ASSAY_ASSIGN(growth_, EventFd::Make());
   return {};
 }
 
@@ -67,9 +65,6 @@ Result<> RecorderFiles::Reserve(std::uint64_t from, std::uint64_t bytes) const {
   return {};
 }
 
-void RecorderFiles::TellGrowth() const {
-  const std::uint64_t one = 1;
-  [[maybe_unused]] const ssize_t n = ::write(growth_.get(), &one, sizeof(one));
-}
+void RecorderFiles::TellGrowth() const { growth_.Signal(); }
 
 }  // namespace assay::measure

@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/event_fd.h"
 #include "base/fd.h"
 
 namespace assay::measure {
@@ -39,7 +40,8 @@ class RecorderFiles {
 
  private:
   std::string dir_;
-  UniqueFd lock_, list_, journal_, growth_;
+  UniqueFd lock_, list_, journal_;
+  EventFd growth_;
 };
 
 }  // namespace assay::measure
