@@ -22,6 +22,8 @@ struct Mode {
 };
 
 Result<> RunDaemon(const std::string& config_path, Mode mode) {
+  if (geteuid() != 0)
+    return Fail(UsageError("assayd must run as root, because it measures the code of all users"));
   ASSAY_ASSIGN(Config config, ReadConfig(config_path));
   std::optional<Early> early;
   Background background;
@@ -32,8 +34,6 @@ Result<> RunDaemon(const std::string& config_path, Mode mode) {
     config.log.file = "/dev/kmsg";
     ASSAY_TRY(log::Init(config.log));
     ASSAY_ASSIGN(early, Early::Enter());
-  } else {
-    ASSAY_TRY(log::Init(config.log));
   }
   // The signals are blocked before any thread is started. All threads inherit the mask, so that only the
   // descriptor receives the signals.
@@ -41,8 +41,6 @@ Result<> RunDaemon(const std::string& config_path, Mode mode) {
   sigemptyset(&stop_signals);
   for (int s : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&stop_signals, s);
   sigprocmask(SIG_BLOCK, &stop_signals, nullptr);
-  // Held tasks never wait for whoever reads the log.
-  log::StartWriter();
   signal(SIGPIPE, SIG_IGN);
   signal(SIGIO, SIG_IGN);  // sent when a lease is broken; the engine checks the lease's state instead
   UniqueFd stop(signalfd(-1, &stop_signals, SFD_CLOEXEC));
@@ -53,7 +51,13 @@ Result<> RunDaemon(const std::string& config_path, Mode mode) {
                  }));
     if (!ours) return {};
   }
-  ASSAY_ASSIGN(std::unique_ptr<Daemon> daemon, Daemon::Start(config, std::move(early), config_path));
+  // Another attester's list, TPM objects and log file are not touched without its lock.
+  ASSAY_ASSIGN(RunFolder folder, RunFolder::Take(config.run_dir));
+  if (!early) ASSAY_TRY(log::Init(config.log));
+  // Held tasks never wait for whoever reads the log.
+  log::StartWriter();
+  ASSAY_ASSIGN(std::unique_ptr<Daemon> daemon,
+               Daemon::Start(config, std::move(folder), std::move(early), config_path));
   log::Info("assayd {} is measuring (scope {})", ASSAY_VERSION, ScopeName(config.scope));
   sd_notify(0, "READY=1\nSTATUS=measuring");
   background.Ready();

@@ -1,7 +1,8 @@
 // The whole attester: it starts and stops TPM, recorder, file system, engine, collector and server in order.
 //
 //   // given: const Config& config, const std::string& config_path, int stop_fd
-//   ASSAY_ASSIGN(std::unique_ptr<Daemon> daemon, Daemon::Start(config, std::nullopt, config_path));
+//   ASSAY_ASSIGN(RunFolder folder, RunFolder::Take(config.run_dir));   // before the log file and the TPM
+//   ASSAY_ASSIGN(auto daemon, Daemon::Start(config, std::move(folder), std::nullopt, config_path));
 //   daemon->Run(stop_fd);            // returns when stop_fd becomes readable
 //
 // Contract: the list's own records come first, before any work with EK or AK: assay-start with the key of
@@ -17,6 +18,7 @@
 #include "base/fd.h"
 #include "daemon/config.h"
 #include "daemon/early.h"
+#include "daemon/run_folder.h"
 
 namespace assay::daemon {
 
@@ -24,8 +26,8 @@ class Daemon {
  public:
   // early: the attester was started in an initramfs. It then answers no challenge before the machine has its
   // real root, and reads `serve` from config_path again there.
-  static Result<std::unique_ptr<Daemon>> Start(const Config& config, std::optional<Early> early,
-                                               const std::string& config_path);
+  static Result<std::unique_ptr<Daemon>> Start(const Config& config, RunFolder folder,
+                                               std::optional<Early> early, const std::string& config_path);
   ~Daemon();  // stops the engine first, so that no task waits; then the server, the list and the TPM
   void Run(int stop_fd);
   std::string Status() const;  // JSON

@@ -12,12 +12,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <charconv>
-
 #include "attest/server.h"
 #include "base/log.h"
 #include "daemon/errors.h"
+#include "daemon/run_folder.h"
 #include "measure/record/errors.h"
+#include "measure/record/list_lock.h"
 
 namespace assay::daemon {
 namespace {
@@ -50,10 +50,8 @@ Result<std::optional<Holder>> FindHolder(const std::string& lock_path) {
   if (!lock && errno == ENOENT) return std::nullopt;
   if (!lock) return Fail(OsError("open", lock_path, errno));
   if (flock(lock.get(), LOCK_EX | LOCK_NB) == 0) return std::nullopt;
-  ASSAY_ASSIGN(const Bytes text, ReadAll(lock.get(), 64));
   Holder holder;
-  const std::string_view digits = AsText(text);
-  std::from_chars(digits.data(), digits.data() + digits.size(), holder.pid);
+  holder.pid = measure::HolderIn(lock);
   if (holder.pid <= 0)
     return Fail(StateError(measure::RecorderError::kLocked,
                            "another recorder runs, and its lock file names no process"));
@@ -159,7 +157,7 @@ std::string EarlySettings(const Config& config) {
 }
 
 Result<bool> StandBy(const Config& config, int stop_fd, const std::function<void(pid_t)>& found) {
-  ASSAY_ASSIGN(const std::optional<Holder> holder, FindHolder(config.run_dir + "/list/lock"));
+  ASSAY_ASSIGN(const std::optional<Holder> holder, FindHolder(ListFolder(config.run_dir) + "/lock"));
   if (!holder) return true;
   log::Info("process {} already measures; standing by", holder->pid);
   found(holder->pid);

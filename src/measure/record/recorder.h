@@ -31,13 +31,15 @@
 #include "base/fd.h"
 #include "base/result.h"
 #include "measure/lists/list_source.h"
+#include "measure/record/list_lock.h"
 #include "measure/system/measurement.h"
 #include "tpm/tpm.h"
 
 namespace assay::measure {
 
 struct RecorderOptions {
-  std::string dir;  // on tmpfs: list, journal, pending groups, lock
+  std::string dir;                 // on tmpfs: list, journal, pending groups, lock
+  std::shared_ptr<ListLock> lock;  // of `dir`, taken before the TPM was opened; null: Open() takes it
   std::uint32_t pcr = 10;
   HashAlg list_bank = HashAlg::kSha256;      // the bank of the list's columns, and of file digests
   std::uint64_t max_records = 1'000'000;     // further ones are extended and counted, not kept: state "full"

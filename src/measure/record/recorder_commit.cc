@@ -19,7 +19,7 @@ Result<> Recorder::Impl::Start() {
     const MutexLock open(group_.mutex);
     ASSAY_TRY(pcr_.Start(tpm_, options_.pcr, options_.list_bank));
     ASSAY_TRY(contents_.Start());
-    ASSAY_TRY(files_.Open(options_.dir));
+    ASSAY_TRY(files_.Open(options_.dir, options_.lock));
     Reconciliation start({options_, pcr_, files_, contents_, ledger_});
     ASSAY_ASSIGN(std::optional<Step> first, start.Reconcile());
     if (first) ASSAY_TRY(Commit(std::move(*first)));

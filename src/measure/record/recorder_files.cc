@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -10,19 +9,15 @@
 #include <vector>
 
 #include "base/log.h"
-#include "measure/record/errors.h"
 
 namespace assay::measure {
 
-Result<> RecorderFiles::Open(const std::string& dir) {
+Result<> RecorderFiles::Open(const std::string& dir, std::shared_ptr<ListLock> lock) {
   dir_ = dir;
-  ASSAY_TRY(MakeDirs(dir_, 0700));
-  ASSAY_ASSIGN(lock_, assay::Open(Path("lock"), O_RDWR | O_CREAT));
-  if (flock(lock_.get(), LOCK_EX | LOCK_NB) != 0)
-    return Fail(StateError(RecorderError::kLocked, "another recorder runs in " + dir_));
-  // For an attester that stands by until this one ends.
-  if (ftruncate(lock_.get(), 0) != 0) return Fail(OsError("ftruncate", "lock", errno));
-  ASSAY_TRY(PWriteAll(lock_.get(), AsBytes(std::to_string(getpid())), 0));
+  lock_ = std::move(lock);
+  if (!lock_) {
+    ASSAY_ASSIGN(lock_, ListLock::Take(dir_));
+  }
   Remove("overflow.", "");  // written beside the file proper by an attester that was killed
   ASSAY_ASSIGN(list_, assay::Open(Path("list"), O_RDWR | O_CREAT));
   ASSAY_ASSIGN(journal_, assay::Open(Path("journal"), O_RDWR | O_CREAT));

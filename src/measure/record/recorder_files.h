@@ -2,7 +2,7 @@
 //
 //   // given: const std::string& folder, ByteView record
 //   RecorderFiles files;
-//   ASSAY_TRY(files.Open(folder));
+//   ASSAY_TRY(files.Open(folder, nullptr));
 //   ASSAY_TRY(PWriteAll(files.list(), record, 0));
 //
 // Contract: one recorder in a folder ("recorder.locked"). The descriptors stay as they are from the end of
@@ -10,17 +10,20 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
 #include "base/event_fd.h"
 #include "base/fd.h"
+#include "measure/record/list_lock.h"
 
 namespace assay::measure {
 
 class RecorderFiles {
  public:
-  Result<> Open(const std::string& dir);
+  // lock: of this folder; null: it is taken here.
+  Result<> Open(const std::string& dir, std::shared_ptr<ListLock> lock);
   // The list and the journal anew and empty; the former list is list.old.
   Result<> Retire();
 
@@ -40,7 +43,8 @@ class RecorderFiles {
 
  private:
   std::string dir_;
-  UniqueFd lock_, list_, journal_;
+  std::shared_ptr<ListLock> lock_;
+  UniqueFd list_, journal_;
   EventFd growth_;
 };
 

@@ -1,0 +1,149 @@
+// The attester's engine: its start, its policy, what it refuses.
+#include <sys/stat.h>
+
+#include "base/json_dump.h"
+#include "base/log.h"
+#include "daemon/daemon_impl.h"
+#include "daemon/errors.h"
+
+namespace assay::daemon {
+
+using nlohmann::json;
+
+namespace {
+
+constexpr std::size_t kMaxRefusals = std::size_t{4} << 20;  // bytes
+
+// The word in brackets of "[none] integrity confidentiality"; "unknown" if the file can't be read.
+std::string Lockdown() {
+  const Result<Bytes> file = ReadFile("/sys/kernel/security/lockdown", 4096);
+  if (!file) return "unknown";
+  const std::string_view text = AsText(*file);
+  const std::size_t begin = text.find('['), end = text.find(']');
+  if (begin >= end || end == std::string_view::npos) return "unknown";
+  return std::string(text.substr(begin + 1, end - begin - 1));
+}
+
+}  // namespace
+
+measure::EngineOptions Daemon::Impl::OptionsOfEngine() {
+  measure::EngineOptions options = config.engine;
+  options.fanotify.filesystems = config.scope == Scope::kHost;
+  options.lsm.run_dir = config.run_dir + "/engine";
+  if (software) options.limits.exempt.insert(software->pid());
+  // The kernel's LSM hooks don't know mount namespaces, so the scope "namespace" needs fanotify.
+  if (config.scope == Scope::kNamespace) options.name = "fanotify";
+  if (fs) options.lsm.own_device = fs->Device();
+  if (struct stat root{}; in_initramfs && stat("/", &root) == 0) options.rules.initramfs_device = root.st_dev;
+  options.rules.known = Known();
+  options.rules.refused = [this](const measure::Refusal& refusal) { NoteRefusal(refusal); };
+  return options;
+}
+
+Result<measure::EngineChoice> Daemon::Impl::NewEngine(const measure::EngineOptions& options) {
+  std::optional<measure::EngineChoice> choice;
+  const auto start = [&]() -> Result<> {
+    ASSAY_ASSIGN(choice, measure::StartEngine(options, *recorder));
+    return {};
+  };
+  if (own_namespace)
+    ASSAY_TRY(own_namespace->Run(start));
+  else
+    ASSAY_TRY(start());
+  return std::move(*choice);
+}
+
+Result<> Daemon::Impl::StartEngine() {
+  if (config.scope == Scope::kNone) {
+    log::Warn("no engine: only files that applications pass to the measure node are recorded");
+    return RecordJson("assay-engine", {{"engine", "none"}, {"scope", "none"}});
+  }
+  if (config.scope == Scope::kNamespace) {
+    ASSAY_ASSIGN(own_namespace, measure::OwnNamespace::Create());
+  }
+  const measure::EngineOptions options = OptionsOfEngine();
+  if (options.rules.policy->Appraises() && options.rules.appraise == measure::Appraise::kOff)
+    log::Warn("the policy's appraise rules do nothing: engine/appraise is off");
+  ASSAY_ASSIGN(measure::EngineChoice choice, NewEngine(options));
+  json passed_over = json::object();
+  for (const auto& [name, error] : choice.passed_over) {
+    log::Info("not the {} engine: {}", name, error.Message());
+    passed_over[std::string(name)] = error.code();
+  }
+  const std::string name = choice.engine->Name();
+  {
+    const MutexLock lock(mutex);
+    engine = std::move(choice.engine);
+  }
+  return RecordJson("assay-engine", {{"engine", name},
+                                     {"scope", ScopeName(config.scope)},
+                                     {"mounts", options.fanotify.mounts},
+                                     {"passed_over", passed_over},
+                                     {"lockdown", Lockdown()}});
+}
+
+// Loads a policy, which is recorded before it takes effect. An engine that can't change its policy is
+// replaced by a new one; the old one stops after the new one has started, and in between both are active.
+Result<> Daemon::Impl::LoadPolicy(std::string_view text) {
+  if (text.size() > measure::kMaxPolicy) return Fail(UsageError("the policy is too long"));
+  const MutexLock loading(load_mutex);
+  if (!started) return Fail(StateError(DaemonError::kStarting, "the attester is still starting"));
+  const std::shared_ptr<measure::Engine> old = Engine();
+  if (!old) return Fail(StateError(DaemonError::kNoEngine, "there is no engine that could use a policy"));
+  std::shared_ptr<const measure::Policy> policy;
+  if (text.starts_with('/')) {
+    ASSAY_ASSIGN(policy, measure::FindPolicy(std::string(text.substr(0, text.find('\n')))));
+  } else {
+    ASSAY_ASSIGN(measure::Policy parsed, measure::Policy::Parse(text));
+    policy = std::make_shared<const measure::Policy>(std::move(parsed));
+  }
+  Config changed = config;
+  changed.engine.rules.policy = policy;
+  ASSAY_TRY(recorder->RecordBuffer("assay-policy", AsBytes(EnginePolicy(changed)), OwnContext()));
+  if (old->Follow(policy)) {
+    const MutexLock lock(mutex);
+    config.engine.rules.policy = policy;
+  } else {
+    measure::EngineOptions options = OptionsOfEngine();
+    options.rules.policy = policy;
+    options.name = old->Name();
+    Result<measure::EngineChoice> choice = NewEngine(options);
+    if (!choice) {
+      ASSAY_TRY(recorder->RecordBuffer("assay-policy", AsBytes(EnginePolicy(config)), OwnContext()));
+      return Fail(choice.error().In("the former policy stays active"));
+    }
+    {
+      const MutexLock lock(mutex);
+      engine = std::move(choice->engine);
+      config.engine.rules.policy = policy;
+    }
+    old->Stop();
+  }
+  log::Info("a new policy is active: {} bytes", policy->text().size());
+  return {};
+}
+
+void Daemon::Impl::NoteRefusal(const measure::Refusal& r) {
+  const json line{{"time_ms", r.context.time_ms}, {"path", r.path},        {"digest", r.digest.hex()},
+                  {"hook", r.context.hook},       {"pid", r.context.pid},  {"uid", r.context.uid},
+                  {"comm", r.context.comm},       {"enforced", r.enforced}};
+  const std::string text = DumpJson(line) + "\n";
+  const MutexLock lock(mutex);
+  if (refusals.size() + text.size() > kMaxRefusals)
+    ++refusals_lost;
+  else
+    refusals += text;
+}
+
+std::pair<std::string, std::string> Daemon::Impl::EngineState() const {
+  if (kernel) {
+    const Result<> health = kernel->Health();
+    return {std::string(kKernelIma), health ? "ok" : health.error().Message()};
+  }
+  const std::shared_ptr<measure::Engine> present = Engine();
+  if (!present) return {"none", "ok"};
+  const Result<> health = present->Health();
+  return {present->Name(), health ? "ok" : health.error().Message()};
+}
+
+}  // namespace assay::daemon

@@ -1,0 +1,114 @@
+// Internal: the attester's parts, as the files of Daemon::Impl share them: daemon.cc (start, supervision and
+// stop), daemon_records.cc (the list's own records), daemon_engine.cc, daemon_serve.cc and daemon_status.cc.
+//
+//   #include "daemon/daemon_impl.h"
+//
+// Contract: the members stand in the order of their start; Stop() ends them in reverse. What several threads
+// use is guarded by `mutex`; the rest is set before `started` and by the thread of Run() only.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "attest/collector.h"
+#include "attest/server.h"
+#include "base/clock.h"
+#include "base/mutex.h"
+#include "daemon/daemon.h"
+#include "daemon/run_folder.h"
+#include "measure/choice/engines.h"
+#include "measure/lists/kernel_list.h"
+#include "measure/node/fs.h"
+#include "measure/record/recorder.h"
+#include "measure/system/namespace.h"
+#include "reference/index.h"
+#include "tpm/run_key.h"
+#include "tpm/software_tpm.h"
+#include "tpm/tpm.h"
+
+namespace assay::daemon {
+
+measure::Context OwnContext();  // of records that the attester itself makes
+std::string FirstLine(const std::string& path);
+
+struct Daemon::Impl {
+  Config config;
+  std::string config_path;
+  std::optional<Early> early;  // has a value until the machine has its real root
+  std::atomic<bool> in_initramfs{false};
+  std::uint64_t started_ms = NowMs();
+  RunFolder folder;
+  std::optional<tpm::SoftwareTpm> software;
+  std::unique_ptr<tpm::Tpm> tpm;
+  // Null: none could be made, or the kernel records.
+  std::shared_ptr<tpm::RunKey> run_key ASSAY_GUARDED_BY(mutex);
+  tpm::TpmInfo tpm_info;
+  std::unique_ptr<reference::Index> manifest;
+  nlohmann::json manifest_record;               // the manifest and the key that signed it
+  std::unique_ptr<measure::Recorder> recorder;  // null: the kernel records
+  std::unique_ptr<measure::KernelList> kernel;
+  std::unique_ptr<measure::OwnNamespace> own_namespace;
+  Mutex load_mutex ASSAY_ACQUIRED_BEFORE(mutex);  // one policy at a time
+  mutable Mutex mutex;                            // of config.serve_unix and of the engine's policy, too
+  // Why challenges are not answered: EK or AK. Empty: they are there, or not asked for yet.
+  std::string keys_error ASSAY_GUARDED_BY(mutex);
+  std::shared_ptr<measure::Engine> engine ASSAY_GUARDED_BY(mutex);
+  std::string refusals ASSAY_GUARDED_BY(mutex);  // JSON lines, up to kMaxRefusals
+  std::unique_ptr<attest::Collector> collector;
+  std::unique_ptr<attest::Server> server ASSAY_GUARDED_BY(mutex);
+  std::unique_ptr<measure::Fs> fs;
+  std::string server_error;   // the last error that was logged; the server is tried again each second
+  bool run_recorded = false;  // assay-start of this run is recorded
+  std::atomic<bool> started{false}, tpm_gone{false};
+  std::atomic<std::uint64_t> recoveries{0}, refusals_lost{0};
+
+  Result<> StartTpm();
+  void AskWhoTheTpmIs();
+  Result<> MakeRunKey();
+  Result<Bytes> SignForRun(ByteView statement) const;
+  void RenewRunKey();
+  Result<> OpenManifest();
+  Result<> OpenRecorder();
+  Result<> OpenKernelList();
+  measure::ListSource& List() const {
+    return kernel ? static_cast<measure::ListSource&>(*kernel) : *recorder;
+  }
+  Result<> RecordSelf();
+  Result<> RecordStart(std::set<std::string>& components);
+  Result<> StartEngine();
+  // Whether a digest is in the manifest; empty without a manifest.
+  std::function<bool(const Digest&)> Known() const {
+    if (!manifest) return {};
+    return [index = manifest.get()](const Digest& digest) { return index->Contains(digest); };
+  }
+  measure::EngineOptions OptionsOfEngine();
+  Result<measure::EngineChoice> NewEngine(const measure::EngineOptions& options);
+  Result<> LoadPolicy(std::string_view text);
+  void NoteRefusal(const measure::Refusal& refusal);
+  std::shared_ptr<measure::Engine> Engine() const {
+    const MutexLock lock(mutex);
+    return engine;
+  }
+  Result<> MeasureRunning();
+  bool Serves() const {
+    const MutexLock lock(mutex);
+    return server != nullptr;
+  }
+  Result<> StartServer();
+  Result<> StartFs();
+  Result<> FollowRoot();
+  Result<> RecordJson(const std::string& name, const nlohmann::json& content);
+  std::pair<std::string, std::string> EngineState() const;
+  void Supervise();
+  std::string Status() const;
+  void Stop();
+};
+
+}  // namespace assay::daemon
