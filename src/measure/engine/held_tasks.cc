@@ -24,8 +24,8 @@ constexpr std::size_t kMaxServed = 64;                   // lanes; further file 
 HeldTasks::HeldTasks(HeldOptions options, MeasurementSink& sink)
     : options_(std::move(options)),
       late_(sink, options_.limits.record_grace),
-      quick_({.workers = options_.limits.workers, .share = options_.quick_share}),
-      slow_({.workers = options_.limits.workers}) {}
+      quick_({.workers = options_.limits.workers, .share = options_.quick_share, .name = "assay-quick"}),
+      slow_({.workers = options_.limits.workers, .name = "assay-slow"}) {}
 
 HeldTasks::~HeldTasks() {
   LetGoOfAll(std::chrono::milliseconds(0));
@@ -97,7 +97,11 @@ std::shared_ptr<Lane> HeldTasks::LaneOf(std::uint64_t key) {
   if (at == served_.end() && served_.size() >= kMaxServed)
     at = std::next(served_.begin(), static_cast<std::ptrdiff_t>(key % served_.size()));
   if (at == served_.end())
-    at = served_.emplace(key, Served{std::make_shared<Lane>(LaneOptions{.workers = 1}), {}}).first;
+    at =
+        served_
+            .emplace(key,
+                     Served{std::make_shared<Lane>(LaneOptions{.workers = 1, .name = "assay-served-fs"}), {}})
+            .first;
   at->second.used = Clock::now();
   return at->second.lane;
 }

@@ -2,11 +2,10 @@
 
 #include <algorithm>
 #include <atomic>
-#include <condition_variable>
 #include <deque>
 #include <map>
-#include <mutex>
-#include <thread>
+
+#include "base/mutex.h"
 
 namespace assay::measure {
 namespace {
@@ -19,26 +18,31 @@ unsigned LeftBehind() { return left_behind; }
 void CountLeftBehind(unsigned threads) { left_behind += threads; }
 
 struct Lane::State {
+  explicit State(const LaneOptions& given) : options(given) {}
+
   struct User {
     std::deque<Job> jobs;
     unsigned running = 0;
   };
 
-  LaneOptions options;
-  mutable std::mutex mutex;
-  std::condition_variable work, quiet;
-  std::map<uid_t, User> users;  // with jobs, waiting or running
-  std::deque<uid_t> turns;      // of those with jobs that wait
-  std::size_t waiting = 0;
-  unsigned workers = 0, running_of_users = 0;
-  std::uint64_t taken = 0, taken_at_tick = 0;
-  bool stopping = false;
+  const LaneOptions options;
+  mutable Mutex mutex;
+  CondVar work;
+  mutable CondVar quiet;
+  std::map<uid_t, User> users ASSAY_GUARDED_BY(mutex);  // with jobs, waiting or running
+  std::deque<uid_t> turns ASSAY_GUARDED_BY(mutex);      // of those with jobs that wait
+  std::size_t waiting ASSAY_GUARDED_BY(mutex) = 0;
+  unsigned workers ASSAY_GUARDED_BY(mutex) = 0, running_of_users ASSAY_GUARDED_BY(mutex) = 0;
+  std::uint64_t taken ASSAY_GUARDED_BY(mutex) = 0, taken_at_tick ASSAY_GUARDED_BY(mutex) = 0;
+  bool stopping ASSAY_GUARDED_BY(mutex) = false;
 
-  bool MayRun(uid_t uid, const User& user) const;
-  bool Takeable() const;
-  bool Take(uid_t& uid, Job& job);
-  void Done(uid_t uid);
+  bool MayRun(uid_t uid, const User& user) const ASSAY_REQUIRES(mutex);
+  bool Takeable() const ASSAY_REQUIRES(mutex);
+  bool Take(uid_t& uid, Job& job) ASSAY_REQUIRES(mutex);
+  void Done(uid_t uid) ASSAY_REQUIRES(mutex);
   void Work();
+  bool IsIdleAfter(std::chrono::milliseconds patience) const;
+  bool AllBack(std::chrono::steady_clock::time_point until) const;
 };
 
 bool Lane::State::MayRun(uid_t uid, const User& user) const {
@@ -46,7 +50,8 @@ bool Lane::State::MayRun(uid_t uid, const User& user) const {
 }
 
 bool Lane::State::Takeable() const {
-  return std::any_of(turns.begin(), turns.end(), [this](uid_t uid) { return MayRun(uid, users.at(uid)); });
+  return std::any_of(turns.begin(), turns.end(),
+                     [this](uid_t uid) ASSAY_REQUIRES(mutex) { return MayRun(uid, users.at(uid)); });
 }
 
 bool Lane::State::Take(uid_t& uid, Job& job) {
@@ -72,46 +77,62 @@ void Lane::State::Done(uid_t uid) {
   --at->second.running;
   if (uid != 0) --running_of_users;
   if (at->second.running == 0 && at->second.jobs.empty()) users.erase(at);
-  if (users.empty()) quiet.notify_all();
-  if (waiting > 0) work.notify_one();  // it may have waited for this user's share
+  if (users.empty()) quiet.NotifyAll();
+  if (waiting > 0) work.NotifyOne();  // it may have waited for this user's share
 }
 
 void Lane::State::Work() {
-  std::unique_lock lock(mutex);
+  MutexLock lock(mutex);
   while (!stopping) {
     uid_t uid = 0;
     Job job;
     if (Take(uid, job)) {
-      lock.unlock();
+      lock.Unlock();
       job(false);
       job = nullptr;
-      lock.lock();
+      lock.Lock();
       Done(uid);
     } else if (workers > options.workers) {
       break;  // the hanging ones have come back
     } else {
-      work.wait(lock);
+      work.Wait(mutex);
     }
   }
   --workers;
-  quiet.notify_all();
+  quiet.NotifyAll();
+}
+
+bool Lane::State::IsIdleAfter(std::chrono::milliseconds patience) const {
+  const MutexLock lock(mutex);
+  return quiet.WaitFor(mutex, patience, [this]() ASSAY_REQUIRES(mutex) { return users.empty(); });
+}
+
+bool Lane::State::AllBack(std::chrono::steady_clock::time_point until) const {
+  const MutexLock lock(mutex);
+  return quiet.WaitUntil(mutex, until, [this]() ASSAY_REQUIRES(mutex) { return workers == 0; });
 }
 
 namespace {
 
-void AddWorker(const std::shared_ptr<Lane::State>& state) {
-  ++state->workers;
-  std::thread([state] { state->Work(); }).detach();
+LaneOptions Sensible(LaneOptions options) {
+  options.workers = std::max(1U, options.workers);
+  options.most = std::max(options.most, options.workers + options.for_root);
+  return options;
+}
+
+// The caller has counted it.
+void StartWorker(const std::shared_ptr<Lane::State>& state) {
+  Thread(state->options.name, [state] { state->Work(); }).Detach();
 }
 
 }  // namespace
 
-Lane::Lane(LaneOptions options) : state_(std::make_shared<State>()) {
-  options.workers = std::max(1U, options.workers);
-  options.most = std::max(options.most, options.workers + options.for_root);
-  state_->options = options;
-  const std::lock_guard lock(state_->mutex);
-  for (unsigned i = 0; i < options.workers; ++i) AddWorker(state_);
+Lane::Lane(LaneOptions options) : state_(std::make_shared<State>(Sensible(options))) {
+  {
+    const MutexLock lock(state_->mutex);
+    state_->workers = state_->options.workers;
+  }
+  for (unsigned i = 0; i < state_->options.workers; ++i) StartWorker(state_);
 }
 
 Lane::~Lane() { Stop(std::chrono::milliseconds(0)); }
@@ -119,13 +140,13 @@ Lane::~Lane() { Stop(std::chrono::milliseconds(0)); }
 void Lane::Push(uid_t uid, Job job) {
   State& s = *state_;
   {
-    const std::lock_guard lock(s.mutex);
+    const MutexLock lock(s.mutex);
     if (!s.stopping) {
       State::User& user = s.users[uid];
       if (user.jobs.empty()) s.turns.push_back(uid);
       user.jobs.push_back(std::move(job));
       ++s.waiting;
-      s.work.notify_one();
+      s.work.NotifyOne();
       return;
     }
   }
@@ -133,20 +154,20 @@ void Lane::Push(uid_t uid, Job job) {
 }
 
 std::size_t Lane::Waiting() const {
-  const std::lock_guard lock(state_->mutex);
+  const MutexLock lock(state_->mutex);
   return state_->waiting;
 }
 
-bool Lane::WaitIdle(std::chrono::milliseconds patience) const {
-  std::unique_lock lock(state_->mutex);
-  return state_->quiet.wait_for(lock, patience, [this] { return state_->users.empty(); });
-}
+bool Lane::WaitIdle(std::chrono::milliseconds patience) const { return state_->IsIdleAfter(patience); }
 
 void Lane::Tick() {
   State& s = *state_;
-  const std::lock_guard lock(s.mutex);
+  const MutexLock lock(s.mutex);
   const bool stuck = s.waiting > 0 && s.taken == s.taken_at_tick;
-  if (stuck && !s.stopping && s.workers < s.options.most && s.Takeable()) AddWorker(state_);
+  if (stuck && !s.stopping && s.workers < s.options.most && s.Takeable()) {
+    ++s.workers;
+    StartWorker(state_);
+  }
   s.taken_at_tick = s.taken;
 }
 
@@ -154,7 +175,7 @@ bool Lane::Close() {
   State& s = *state_;
   std::deque<Job> dropped;
   {
-    const std::lock_guard lock(s.mutex);
+    const MutexLock lock(s.mutex);
     if (s.stopping) return false;
     s.stopping = true;
     for (auto& [uid, user] : s.users) {
@@ -164,14 +185,9 @@ bool Lane::Close() {
     s.turns.clear();
     s.waiting = 0;
   }
-  s.work.notify_all();
+  s.work.NotifyAll();
   for (const Job& job : dropped) job(true);
   return true;
-}
-
-bool Lane::AllBack(std::chrono::steady_clock::time_point until) const {
-  std::unique_lock lock(state_->mutex);
-  return state_->quiet.wait_until(lock, until, [this] { return state_->workers == 0; });
 }
 
 bool Lane::StopAll(const std::vector<Lane*>& lanes, std::chrono::milliseconds patience,
@@ -181,7 +197,8 @@ bool Lane::StopAll(const std::vector<Lane*>& lanes, std::chrono::milliseconds pa
     if (lane->Close()) open.push_back(lane);
   const auto all_back = [&] {
     const auto until = std::chrono::steady_clock::now() + patience;
-    return std::all_of(open.begin(), open.end(), [&](const Lane* lane) { return lane->AllBack(until); });
+    return std::all_of(open.begin(), open.end(),
+                       [&](const Lane* lane) { return lane->state_->AllBack(until); });
   };
   if (all_back()) return true;
   if (unblock) {
@@ -189,7 +206,7 @@ bool Lane::StopAll(const std::vector<Lane*>& lanes, std::chrono::milliseconds pa
     if (all_back()) return true;
   }
   for (const Lane* lane : open) {
-    const std::lock_guard lock(lane->state_->mutex);
+    const MutexLock lock(lane->state_->mutex);
     CountLeftBehind(lane->state_->workers);
   }
   return false;
@@ -200,32 +217,33 @@ bool Lane::Stop(std::chrono::milliseconds patience, const std::function<void()>&
 }
 
 struct UseGate::State {
-  std::mutex mutex;
-  std::condition_variable empty;
-  unsigned inside = 0;
+  Mutex mutex;
+  CondVar empty;
+  unsigned inside ASSAY_GUARDED_BY(mutex) = 0;
   std::atomic<bool> closed{false};
 };
 
 std::shared_ptr<UseGate::State> UseGate::Make() { return std::make_shared<State>(); }
 
 bool UseGate::Enter() {
-  const std::lock_guard lock(state_->mutex);
+  const MutexLock lock(state_->mutex);
   if (state_->closed) return false;
   ++state_->inside;
   return true;
 }
 
 void UseGate::Leave() {
-  const std::lock_guard lock(state_->mutex);
-  if (--state_->inside == 0) state_->empty.notify_all();
+  const MutexLock lock(state_->mutex);
+  if (--state_->inside == 0) state_->empty.NotifyAll();
 }
 
 const std::atomic<bool>& UseGate::closed() const { return state_->closed; }
 
 void UseGate::Close() {
-  std::unique_lock lock(state_->mutex);
-  state_->closed = true;
-  state_->empty.wait(lock, [this] { return state_->inside == 0; });
+  State& s = *state_;
+  const MutexLock lock(s.mutex);
+  s.closed = true;
+  s.empty.Wait(s.mutex, [&s]() ASSAY_REQUIRES(s.mutex) { return s.inside == 0; });
 }
 
 }  // namespace assay::measure

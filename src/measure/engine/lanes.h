@@ -22,6 +22,8 @@
 #include <memory>
 #include <vector>
 
+#include "base/thread.h"
+
 namespace assay::measure {
 
 struct LaneOptions {
@@ -29,6 +31,7 @@ struct LaneOptions {
   unsigned most = 16;
   unsigned share = 2;     // of one user
   unsigned for_root = 2;  // of `most`
+  ThreadName name = "assay-lane";
 };
 
 class Lane {
@@ -51,7 +54,6 @@ class Lane {
 
  private:
   bool Close();  // drops what waits; false: it was closed before
-  bool AllBack(std::chrono::steady_clock::time_point until) const;
 
   std::shared_ptr<State> state_;
 };

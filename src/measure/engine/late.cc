@@ -1,13 +1,13 @@
 #include "measure/engine/late.h"
 
-#include <condition_variable>
 #include <deque>
-#include <mutex>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "base/log.h"
+#include "base/mutex.h"
+#include "base/thread.h"
 #include "measure/engine/errors.h"
 
 namespace assay::measure {
@@ -26,13 +26,13 @@ struct Entry {
 struct LateAnswers::Impl {
   MeasurementSink* sink = nullptr;
   std::chrono::milliseconds grace{};
-  mutable std::mutex mutex;
-  std::condition_variable changed;
-  std::deque<std::shared_ptr<Entry>> waiting;     // not taken up yet
-  std::vector<std::shared_ptr<Entry>> recording;  // at the recorder
-  std::uint64_t unrecorded = 0, pending = 0;
-  bool stopping = false;
-  std::thread thread;
+  mutable Mutex mutex;
+  CondVar changed;
+  std::deque<std::shared_ptr<Entry>> waiting ASSAY_GUARDED_BY(mutex);     // not taken up yet
+  std::vector<std::shared_ptr<Entry>> recording ASSAY_GUARDED_BY(mutex);  // at the recorder
+  std::uint64_t unrecorded ASSAY_GUARDED_BY(mutex) = 0, pending ASSAY_GUARDED_BY(mutex) = 0;
+  bool stopping ASSAY_GUARDED_BY(mutex) = false;
+  Thread thread;
 
   void Loop();
   void Record(const std::vector<std::shared_ptr<Entry>>& batch) const;
@@ -52,16 +52,16 @@ void LateAnswers::Impl::Record(const std::vector<std::shared_ptr<Entry>>& batch)
 }
 
 void LateAnswers::Impl::Loop() {
-  std::unique_lock lock(mutex);
+  MutexLock lock(mutex);
   while (true) {
-    changed.wait(lock, [this] { return stopping || !waiting.empty(); });
+    changed.Wait(mutex, [this]() ASSAY_REQUIRES(mutex) { return stopping || !waiting.empty(); });
     if (waiting.empty()) return;
     recording.assign(waiting.begin(), waiting.end());
     waiting.clear();
     const std::vector<std::shared_ptr<Entry>> batch = recording;
-    lock.unlock();
+    lock.Unlock();
     Record(batch);
-    lock.lock();
+    lock.Lock();
     recording.clear();
     std::vector<std::shared_ptr<Entry>> to_answer;
     for (const std::shared_ptr<Entry>& entry : batch) {
@@ -70,17 +70,17 @@ void LateAnswers::Impl::Loop() {
       else
         to_answer.push_back(entry);
     }
-    lock.unlock();
+    lock.Unlock();
     for (const std::shared_ptr<Entry>& entry : to_answer) entry->task.answer();
-    lock.lock();
+    lock.Lock();
   }
 }
 
 void LateAnswers::Impl::AnswerOverdue(Clock::time_point now) {
   std::vector<std::shared_ptr<Entry>> overdue;
   {
-    const std::lock_guard lock(mutex);
-    const auto take = [&](const std::shared_ptr<Entry>& entry) {
+    const MutexLock lock(mutex);
+    const auto take = [&](const std::shared_ptr<Entry>& entry) ASSAY_REQUIRES(mutex) {
       if (entry->answered || now < entry->due) return;
       entry->answered = true;
       ++unrecorded;
@@ -100,7 +100,7 @@ LateAnswers::LateAnswers(MeasurementSink& sink, std::chrono::milliseconds grace)
     : impl_(std::make_unique<Impl>()) {
   impl_->sink = &sink;
   impl_->grace = grace;
-  impl_->thread = std::thread([d = impl_.get()] { d->Loop(); });
+  impl_->thread = Thread("assay-late", [d = impl_.get()] { d->Loop(); });
 }
 
 LateAnswers::~LateAnswers() { Stop(); }
@@ -111,10 +111,10 @@ void LateAnswers::Push(LateTask task) {
   entry->task = std::move(task);
   entry->due = Clock::now() + d.grace;
   {
-    const std::lock_guard lock(d.mutex);
+    const MutexLock lock(d.mutex);
     if (!d.stopping) {
       d.waiting.push_back(std::move(entry));
-      d.changed.notify_all();
+      d.changed.NotifyAll();
       return;
     }
   }
@@ -128,30 +128,30 @@ void LateAnswers::Tick() { impl_->AnswerOverdue(Clock::now()); }
 void LateAnswers::Stop() {
   Impl& d = *impl_;
   {
-    const std::lock_guard lock(d.mutex);
+    const MutexLock lock(d.mutex);
     if (d.stopping) return;
     d.stopping = true;
-    d.changed.notify_all();
+    d.changed.NotifyAll();
   }
   constexpr auto kPause = std::chrono::milliseconds(20);
   for (bool open = true; open; std::this_thread::sleep_for(kPause)) {
     d.AnswerOverdue(Clock::now());
-    const std::lock_guard lock(d.mutex);
+    const MutexLock lock(d.mutex);
     open = false;
     for (const auto& entry : d.recording) open |= !entry->answered;
     for (const auto& entry : d.waiting) open |= !entry->answered;
     if (!open) break;
   }
-  d.thread.join();
+  d.thread.Join();
 }
 
 std::uint64_t LateAnswers::Unrecorded() const {
-  const std::lock_guard lock(impl_->mutex);
+  const MutexLock lock(impl_->mutex);
   return impl_->unrecorded;
 }
 
 std::uint64_t LateAnswers::Pending() const {
-  const std::lock_guard lock(impl_->mutex);
+  const MutexLock lock(impl_->mutex);
   return impl_->pending;
 }
 

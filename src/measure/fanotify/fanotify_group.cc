@@ -39,9 +39,9 @@ FanotifyGroup::FanotifyGroup(MeasurementSink& sink, const RulesOptions& rules, H
       notices_(std::make_shared<Notices>(rules.refused)),
       rules_(rules, notices_),
       tasks_({.engine = "fanotify", .limits = limits_}, sink),
-      readers_(tasks_.AddLane({.workers = 1, .most = kMostReaders})),
-      changed_(tasks_.AddLane({.workers = 1})),
-      closing_(tasks_.AddLane({.workers = 1})) {}
+      readers_(tasks_.AddLane({.workers = 1, .most = kMostReaders, .name = "assay-read"})),
+      changed_(tasks_.AddLane({.workers = 1, .name = "assay-changed"})),
+      closing_(tasks_.AddLane({.workers = 1, .name = "assay-close"})) {}
 
 Result<> FanotifyGroup::Start() {
   // Each held task costs one descriptor.

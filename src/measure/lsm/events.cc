@@ -124,7 +124,7 @@ struct LsmEvents::Impl {
   std::uint64_t lost = 0, unnamed = 0, unasked = 0, unanswered = 0;
   std::chrono::steady_clock::time_point devices_found;
   Thread thread;
-  Lane lane{{.workers = 1}};
+  Lane lane{{.workers = 1, .name = "assay-places"}};
   UseGate uses;
   std::shared_ptr<EventReads> reading = std::make_shared<EventReads>();
 

@@ -99,19 +99,19 @@ bool IsServedMount(const Mount& mount, const std::vector<Mount>& mounts) {
 
 bool ServedFiles::Has(int fd, dev_t device, pid_t tid) {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (const auto at = known_.find(device); at != known_.end()) return at->second;
   }
   const std::optional<std::string> type = TypeOf(fd, tid);
   const bool served = !type || IsServedType(*type);
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (known_.size() >= kMaxKnown) known_.clear();
   known_[device] = served;
   return served;
 }
 
 void ServedFiles::Forget() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   known_.clear();
 }
 

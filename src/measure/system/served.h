@@ -14,12 +14,12 @@
 
 #include <cstdint>
 #include <map>
-#include <mutex>
 #include <optional>
 #include <string_view>
 #include <vector>
 
 #include "base/fd.h"
+#include "base/mutex.h"
 #include "base/result.h"
 #include "measure/system/mount_watch.h"
 
@@ -40,8 +40,8 @@ class ServedFiles {
   void Forget();
 
  private:
-  std::mutex mutex_;
-  std::map<dev_t, bool> known_;
+  Mutex mutex_;
+  std::map<dev_t, bool> known_ ASSAY_GUARDED_BY(mutex_);
 };
 
 std::optional<dev_t> ParseDevice(std::string_view text);  // "8:1", as a mount names it
