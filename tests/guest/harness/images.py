@@ -387,6 +387,18 @@ def apt_sources():
     return "".join(sorted(lines))
 
 
+def debian_tree(tree, packages, sources):
+    """A folder with a Debian system of these packages, from these archives."""
+    command = ["mmdebstrap", "--quiet", "--variant=apt", f"--include={','.join(packages)}", "--format=directory",
+               "--dpkgopt=force-unsafe-io", *[f"--dpkgopt=path-exclude={p}" for p in EXCLUDE], '--aptopt=Apt::Install-Recommends "false"',
+               "--aptopt=Acquire::Retries \"3\"", "bookworm", tree, "-"]
+    run(command, input=sources)
+    (tree / "etc/resolv.conf").write_text("")
+    (tree / "etc/fstab").write_text("")
+    for folder in ("files", "mnt", "usr/lib/modules"):
+        (tree / folder).mkdir(exist_ok=True)
+
+
 def root_recipe():
     recipe = "\n".join(["3", ROOT_SIZE, *PACKAGES, *EXCLUDE])
     return hashlib.sha256(recipe.encode()).hexdigest()[:12]
@@ -405,14 +417,7 @@ def rootfs(rebuild=False):
         note("building the root file system")
         with tempfile.TemporaryDirectory(dir=CACHE) as work:
             tree = Path(work) / "root"
-            command = ["mmdebstrap", "--quiet", "--variant=apt", f"--include={','.join(PACKAGES)}", "--format=directory",
-                       "--dpkgopt=force-unsafe-io", *[f"--dpkgopt=path-exclude={p}" for p in EXCLUDE], '--aptopt=Apt::Install-Recommends "false"',
-                       "--aptopt=Acquire::Retries \"3\"", "bookworm", tree, "-"]
-            run(command, input=apt_sources())
-            (tree / "etc/resolv.conf").write_text("")
-            (tree / "etc/fstab").write_text("")
-            for folder in ("files", "mnt", "usr/lib/modules"):
-                (tree / folder).mkdir(exist_ok=True)
+            debian_tree(tree, PACKAGES, apt_sources())
             made = Path(work) / "root.ext4"
             make_ext4(tree, made, size=ROOT_SIZE, options=["-L", "root"])
             for old in CACHE.glob("root-*.ext4"):

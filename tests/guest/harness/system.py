@@ -45,6 +45,8 @@ def in_tree(tree, *command):
 class System:
     """The parts of one machine, in a folder: what it boots (kernel, initrd, command line), its disk, what is known of it."""
 
+    slack = 256 << 20  # bytes that the machine's own files may need on the disk
+
     def __init__(self, folder, build):
         self.folder = Path(folder)
         self.build = Path(build)
@@ -55,8 +57,7 @@ class System:
 
     def make(self, configuration, keys):
         """configuration: of assayd; keys: {path: content} for files that only the real root has."""
-        self.tree.mkdir(parents=True)
-        images.run(["/sbin/debugfs", "-R", f'rdump / "{self.tree}"', images.rootfs()])
+        self._debian()
         modules = self.tree / "usr/lib/modules"
         images.run(["/sbin/debugfs", "-R", f'rdump /{self.kernel.release} "{modules}"', self.kernel.modules])
         shutil.copy(self.kernel.folder / "config", self.tree / f"boot/config-{self.kernel.release}")
@@ -67,7 +68,11 @@ class System:
         shutil.copy(self.build / "bin/impostor", self.tree / "opt/impostor")
         self._write("/opt/unknown", "#!/bin/sh\necho unknown code runs\n", 0o755)
         self.make_initrd(self.initrd)
-        images.make_ext4(self.tree, self.disk, slack=256 << 20, options=["-L", "root"])
+        images.make_ext4(self.tree, self.disk, slack=self.slack, options=["-L", "root"])
+
+    def _debian(self):
+        self.tree.mkdir(parents=True)
+        images.run(["/sbin/debugfs", "-R", f'rdump / "{self.tree}"', images.rootfs()])
 
     def _write(self, path, text, mode=0o644):
         target = self.tree / path.lstrip("/")
