@@ -7,6 +7,7 @@
 #include "appraise/checks.h"
 #include "appraise/finding_names.h"
 #include "appraise/measuring.h"
+#include "appraise/place.h"
 #include "base/json.h"
 #include "list/cap.h"
 #include "measure/policy/policy.h"
@@ -282,14 +283,14 @@ class Judge {
     }
     std::vector<Origin> origins = r_.references.Find(*entry.file_digest->digest);
     const std::string here = NormalisePath(e.path);
-    const bool in_place = std::any_of(origins.begin(), origins.end(),
-                                      [&](const Origin& o) { return NormalisePath(o.path) == here; });
+    const bool in_place =
+        std::any_of(origins.begin(), origins.end(), [&](const Origin& o) { return IsPlaceOf(o, here); });
     const std::size_t best = Best(origins, here);
     if (best == origins.size()) {
       JudgeUnknown(e);
     } else {
       e.origin = std::move(origins[best]);
-      JudgeKnown(e, NormalisePath(e.origin->path) == here);
+      JudgeKnown(e, IsPlaceOf(*e.origin, here));
       if (e.state == EntryState::kTrusted && !in_place) JudgePlace(e);
     }
   }
@@ -301,9 +302,9 @@ class Judge {
     int best_rank = -1;
     for (std::size_t i = 0; i < origins.size(); ++i) {
       const Origin& o = origins[i];
-      const int rank = o.standing == Standing::kRevoked ? 4
-                                                        : (o.standing == Standing::kGood ? 2 : 0) +
-                                                              (NormalisePath(o.path) == here ? 1 : 0);
+      const int rank = o.standing == Standing::kRevoked
+                           ? 4
+                           : (o.standing == Standing::kGood ? 2 : 0) + (IsPlaceOf(o, here) ? 1 : 0);
       if (rank <= best_rank) continue;
       best = i;
       best_rank = rank;
@@ -349,10 +350,8 @@ class Judge {
              fmt::format("{} is not the file that {} {} has there", e.path, e.origin->package,
                          e.origin->version));
     } else {
-      const bool before = e.context && e.context->hook == "before";
-      Report(
-          FindingName::kEntryUnknown, e,
-          fmt::format("{} is in no reference{}", EntryName(e), before ? "; it ran before the attester" : ""));
+      const char* when = e.context && e.context->hook == "before" ? "; it ran before the attester" : "";
+      Report(FindingName::kEntryUnknown, e, fmt::format("{} is in no reference{}", EntryName(e), when));
     }
   }
 

@@ -2,8 +2,10 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <string.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <array>
 #include <filesystem>
 #include <map>
@@ -19,6 +21,8 @@ constexpr std::size_t kBlock = 256 << 10;
 constexpr std::size_t kMaxControl = 1 << 20;
 constexpr std::size_t kMaxFiles = 1'000'000;
 constexpr std::uint64_t kMaxUnpacked = std::uint64_t{64} << 30;
+// The maintainer scripts (Debian Policy 6.1), and the one of debconf (debconf-devel(7)).
+constexpr std::array<std::string_view, 5> kScripts{"config", "postinst", "postrm", "preinst", "prerm"};
 
 // Collects the byte code of a package's Python sources. links: other names of sources; a source is compiled
 // for each of its names.
@@ -89,44 +93,6 @@ std::string Absolute(std::string_view name) {
   return "/" + std::string(name);
 }
 
-std::string FieldOf(std::string_view control, std::string_view name) {
-  std::size_t at = 0;
-  while (at < control.size()) {
-    const std::size_t end = std::min(control.find('\n', at), control.size());
-    std::string_view line = control.substr(at, end - at);
-    at = end + 1;
-    if (!line.starts_with(name) || line.size() <= name.size() || line[name.size()] != ':') continue;
-    line.remove_prefix(name.size() + 1);
-    while (line.starts_with(' ')) line.remove_prefix(1);
-    while (line.ends_with(' ') || line.ends_with('\r')) line.remove_suffix(1);
-    return std::string(line);
-  }
-  return "";
-}
-
-Result<> ReadControl(Member& member, const std::string& path, PackageContent& out) {
-  ASSAY_ASSIGN(const ArchivePtr inner, OpenInner(member, path));
-  while (true) {
-    archive_entry* entry = nullptr;
-    ASSAY_ASSIGN(const bool more, NextEntry(inner.get(), &entry, path));
-    if (!more) break;
-    const char* name = archive_entry_pathname(entry);
-    if (name == nullptr || Absolute(name) != "/control") continue;
-    const la_int64_t size = archive_entry_size(entry);
-    if (size < 0 || static_cast<std::size_t>(size) > kMaxControl)
-      return Fail(ParseError("deb", 0, "control file too large"));
-    std::string control(static_cast<std::size_t>(size), '\0');
-    if (archive_read_data(inner.get(), control.data(), control.size()) != size)
-      return Fail(ArchiveError(inner.get(), path));
-    out.package = FieldOf(control, "Package");
-    out.version = FieldOf(control, "Version");
-    out.architecture = FieldOf(control, "Architecture");
-  }
-  if (out.package.empty() || out.version.empty())
-    return Fail(ParseError("deb", 0, path + ": no Package or Version"));
-  return {};
-}
-
 // left: how many more bytes the package may unpack to. keep: gets the content, up to kMaxModule.
 Result<Digest> HashEntry(archive* a, const std::string& path, std::uint64_t& left, Bytes* keep) {
   Hasher hasher(HashAlg::kSha256);
@@ -143,6 +109,70 @@ Result<Digest> HashEntry(archive* a, const std::string& path, std::uint64_t& lef
     if (keep != nullptr && keep->size() + part.size() <= kMaxModule)
       keep->insert(keep->end(), part.begin(), part.end());
   }
+}
+
+// The names of a control file's fields are in any case, and blanks and tabs may surround a value (Debian
+// Policy 5.1).
+std::string FieldOf(std::string_view control, std::string_view name) {
+  std::size_t at = 0;
+  while (at < control.size()) {
+    const std::size_t end = std::min(control.find('\n', at), control.size());
+    std::string_view line = control.substr(at, end - at);
+    at = end + 1;
+    if (line.size() <= name.size() || line[name.size()] != ':' ||
+        strncasecmp(line.data(), name.data(), name.size()) != 0)
+      continue;
+    line.remove_prefix(name.size() + 1);
+    const std::size_t first = std::min(line.find_first_not_of(" \t"), line.size());
+    const std::size_t last = line.find_last_not_of(" \t\r");
+    return std::string(line.substr(first, last == std::string_view::npos ? 0 : last + 1 - first));
+  }
+  return "";
+}
+
+// dpkg keeps the scripts of a package that may be installed for several architectures under the name of each
+// (dpkg, lib/dpkg/db-ctrl-access.c).
+std::string ScriptPath(const PackageContent& of, std::string_view control, const std::string& script) {
+  const bool several = FieldOf(control, "Multi-Arch") == "same";
+  return "/var/lib/dpkg/info/" + of.package + (several ? ":" + of.architecture : "") + "." + script;
+}
+
+Result<> ReadControl(Member& member, const std::string& path, PackageContent& out) {
+  ASSAY_ASSIGN(const ArchivePtr inner, OpenInner(member, path));
+  std::uint64_t left = kMaxUnpacked;
+  std::string control;
+  std::vector<PackagedFile> scripts;  // by their names in the archive, until the package's name is known
+  while (true) {
+    archive_entry* entry = nullptr;
+    ASSAY_ASSIGN(const bool more, NextEntry(inner.get(), &entry, path));
+    if (!more) break;
+    const char* raw = archive_entry_pathname(entry);
+    if (raw == nullptr) continue;
+    const std::string name = Absolute(raw).substr(1);
+    if (archive_entry_filetype(entry) == AE_IFREG &&
+        std::find(kScripts.begin(), kScripts.end(), name) != kScripts.end()) {
+      if (scripts.size() >= kMaxFiles) return Fail(ParseError("deb", 0, path + ": too many files"));
+      ASSAY_ASSIGN(const Digest digest, HashEntry(inner.get(), path, left, nullptr));
+      scripts.push_back({name, digest});
+    }
+    if (name != "control") continue;
+    const la_int64_t size = archive_entry_size(entry);
+    if (size < 0 || static_cast<std::size_t>(size) > kMaxControl)
+      return Fail(ParseError("deb", 0, "control file too large"));
+    control.assign(static_cast<std::size_t>(size), '\0');
+    if (archive_read_data(inner.get(), control.data(), control.size()) != size)
+      return Fail(ArchiveError(inner.get(), path));
+  }
+  out.package = FieldOf(control, "Package");
+  out.version = FieldOf(control, "Version");
+  out.architecture = FieldOf(control, "Architecture");
+  if (out.package.empty() || out.version.empty())
+    return Fail(ParseError("deb", 0, path + ": no Package or Version"));
+  for (PackagedFile& script : scripts) {
+    script.path = ScriptPath(out, control, script.path);
+    out.files.push_back(std::move(script));
+  }
+  return {};
 }
 
 // Notes an entry that is another name of a source: a hard link or a symbolic link.

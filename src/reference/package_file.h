@@ -1,4 +1,5 @@
-// Internal: reads and hashes the regular files in a Debian package.
+// Internal: reads and hashes the regular files in a Debian package, and its maintainer scripts, which have
+// the paths that dpkg gives them: "/var/lib/dpkg/info/libc6:amd64.postinst".
 //
 //   ASSAY_ASSIGN(PackageContent content, ReadDeb("coreutils_9.1-1_amd64.deb"));
 //   for (const PackagedFile& file : content.files) log::Info("{} {}", file.path, file.digest.ToString());

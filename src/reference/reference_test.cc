@@ -73,6 +73,42 @@ TEST_F(ReferenceTest, PackagesAreFoundByContentAndPath) {
   EXPECT_EQ(index->size(), 2U);
 }
 
+// The scripts of control.tar, by dpkg's names for them.
+TEST_F(ReferenceTest, MaintainerScripts) {
+  const std::vector<std::string> scripts{"preinst", "postinst", "prerm", "postrm", "config"};
+  for (const char* name : {"one", "several"}) {
+    for (const std::string& script : scripts) {
+      const std::string path = std::string("/") + name + "/DEBIAN/" + script;
+      Put(path, std::string("#!/bin/sh\n# ") + name + " " + script + "\n");
+      std::filesystem::permissions(dir_ + path, std::filesystem::perms(0755));
+    }
+  }
+  Put("/several/DEBIAN/triggers", "interest-noawait /usr/share/x\n");
+  const auto fields = [](const std::string& name, const std::string& more) {
+    return "package:\t" + name + " \nVERSION: 1\nArchitecture: amd64\n" + more +
+           "Maintainer: a <a@example.org>\nDescription: x\n";
+  };
+  Builder b;
+  for (const auto& [name, more] : {std::pair("one", ""), std::pair("several", "multi-arch: same\n")}) {
+    Put(std::string("/") + name + "/DEBIAN/control", fields(name, more));
+    const std::string deb = dir_ + "/" + name + ".deb";
+    const auto o = RunProgram({"dpkg-deb", "--root-owner-group", "-b", dir_ + "/" + name, deb}, "/");
+    ASSERT_TRUE(o && o->exit_code == 0) << (o ? o->err : o.error().Message());
+    ASSERT_THAT(b.AddDeb(deb), IsOk());
+  }
+  EXPECT_EQ(b.files(), 10U);
+  const auto index = Written(b);
+  for (const std::string& script : scripts) {
+    const auto one = index->Find(DigestOf("#!/bin/sh\n# one " + script + "\n"));
+    ASSERT_EQ(one.size(), 1U) << script;
+    EXPECT_EQ(one[0].package, "one");
+    EXPECT_EQ(one[0].path, "/var/lib/dpkg/info/one." + script);
+    const auto several = index->FindPath("/var/lib/dpkg/info/several:amd64." + script);
+    ASSERT_TRUE(several) << script;
+    EXPECT_EQ(several->package, "several");
+  }
+}
+
 TEST_F(ReferenceTest, PackedModulesAreKnownUnpackedToo) {
   Builder b;
   Put("/modules/m.ko", "a module");
