@@ -65,6 +65,16 @@ struct Round {
   void AddAt(FindingName name, std::string text, std::uint64_t record) {
     AddAt(name, WeightOf(name), std::move(text), record);
   }
+  // About one entry.
+  void AddFor(const JudgedEntry& e, FindingName name, Verdict weight, std::string text) {
+    AddAt(name, weight, std::move(text), e.record);
+    Finding& f = out.findings.back();
+    f.sub = e.sub;
+    f.path = e.path;
+    f.digest = e.digest;
+    f.cgroup = e.cgroup;
+    f.context = e.context;
+  }
 };
 
 bool CheckQuote(Round& round);

@@ -5,12 +5,11 @@
 #include <utility>
 
 #include "appraise/checks.h"
+#include "appraise/content.h"
 #include "appraise/finding_names.h"
 #include "appraise/measuring.h"
-#include "appraise/place.h"
 #include "base/json.h"
 #include "list/cap.h"
-#include "measure/policy/policy.h"
 #include "measure/system/violation_record.h"
 
 namespace assay::appraise {
@@ -19,29 +18,11 @@ namespace {
 constexpr std::size_t kMaxOwnBuffer = 1 << 20;
 constexpr std::string_view kKernelIma = "kernel-ima";
 constexpr std::string_view kKernelsKexec = "kexec-cmdline";  // security/integrity/ima/ima_kexec.c
-constexpr const char* kStopped = "stopped";            // in HostState::own: the last run has recorded its end
-constexpr std::string_view kComponent = "component:";  // in HostState::own: path -> digest, empty until seen
-
-std::string EntryName(const JudgedEntry& e) {
-  return e.path.empty() ? fmt::format("record {}", e.record) : e.path;
-}
-
-// The name of the system service that the control group belongs to; empty: it belongs to none. The service
-// manager of a user or of a container chooses its paths itself, so its services don't count.
-std::string_view ServiceOf(std::string_view cgroup) {
-  if (cgroup.starts_with("/user.slice/") || !evidence::ContainerOf(cgroup).empty()) return {};
-  while (!cgroup.empty()) {
-    const std::size_t slash = cgroup.rfind('/');
-    if (slash == std::string_view::npos) return {};
-    if (cgroup.ends_with(".service")) return cgroup.substr(slash + 1);
-    cgroup = cgroup.substr(0, slash);
-  }
-  return {};
-}
+constexpr const char* kStopped = "stopped";  // in HostState::own: the last run has recorded its end
 
 class Judge {
  public:
-  explicit Judge(Round& round) : r_(round), own_(round.out.host.own) {}
+  explicit Judge(Round& round) : r_(round), own_(round.out.host.own), content_(round) {}
 
   void Run() {
     ReadContext();
@@ -52,10 +33,7 @@ class Judge {
       is_beside_ = std::exchange(next_is_beside_, false);
       JudgeRecord(r_.records[i]);
     }
-    if (not_judged_ > 0)
-      r_.Add(FindingName::kPolicyNotJudged,
-             fmt::format("{} entries of control groups in the policy's allowed_cgroups are not judged",
-                         not_judged_));
+    content_.AddNotes();
     if (allowed_violations_ > 0)
       r_.Add(FindingName::kPolicyViolationsAllowed,
              fmt::format("{} violations are of kinds that the policy allows to their programs",
@@ -108,7 +86,7 @@ class Judge {
     return components.Each([&](const JsonValue& v) -> Result<> {
       ASSAY_ASSIGN(std::string path, v.AsStr());
       std::replace(path.begin(), path.end(), ' ', '_');  // as the list writes it
-      own_.try_emplace(std::string(kComponent) + path, "");
+      own_.try_emplace(ComponentKey(path), "");
       return {};
     });
   }
@@ -249,150 +227,16 @@ class Judge {
 
   void JudgeContent(JudgedEntry& e, const ima::Entry& entry) {
     const bool component = components_.contains(e.path);
-    if (!component && AllowedCgroup(e.cgroup)) {
-      e.state = EntryState::kTrusted;
-      ++not_judged_;
-    } else if (r_.policy.allowed.contains(e.digest) ||
-               (component && r_.policy.attester_digests.contains(e.digest))) {
-      e.state = EntryState::kTrusted;
-    } else {
-      JudgeByReference(e, entry);
-    }
-    const bool known = e.state == EntryState::kTrusted || e.state == EntryState::kVulnerable;
-    if (component) {
-      own_[std::string(kComponent) + e.path] = e.digest;
-      if (!known)
-        Report(FindingName::kOwnUnknownBinary, e,
-               fmt::format("{} is part of the attester and is not a known build", e.path));
-    }
-    if (!known && r_.policy.interpreters.contains(e.path))
-      Report(FindingName::kOwnInterpreter, e,
-             fmt::format("the interpreter {} is not a known build; it may read code that is not measured",
-                         e.path));
-  }
-
-  void JudgeByReference(JudgedEntry& e, const ima::Entry& entry) {
-    const bool strong = entry.file_digest && entry.file_digest->digest &&
-                        std::find(r_.policy.file_algs.begin(), r_.policy.file_algs.end(),
-                                  entry.file_digest->digest->alg()) != r_.policy.file_algs.end();
-    if (!strong) {
-      Report(FindingName::kEntryWeakDigest, e,
-             fmt::format("{} was measured with {}, which the policy does not accept", EntryName(e),
-                         entry.file_digest ? entry.file_digest->alg_name : "no digest"));
-      return;
-    }
-    std::vector<Origin> origins = r_.references.Find(*entry.file_digest->digest);
-    const std::string here = NormalisePath(e.path);
-    const bool in_place =
-        std::any_of(origins.begin(), origins.end(), [&](const Origin& o) { return IsPlaceOf(o, here); });
-    const std::size_t best = Best(origins, here);
-    if (best == origins.size()) {
-      JudgeUnknown(e);
-    } else {
-      e.origin = std::move(origins[best]);
-      JudgeKnown(e, IsPlaceOf(*e.origin, here));
-      if (e.state == EntryState::kTrusted && !in_place) JudgePlace(e);
-    }
-  }
-
-  // The index of the origin to judge by: the one with this path, else the one with the best standing; but a
-  // revoked one comes before all. origins.size() if there is none.
-  static std::size_t Best(const std::vector<Origin>& origins, const std::string& here) {
-    std::size_t best = origins.size();
-    int best_rank = -1;
-    for (std::size_t i = 0; i < origins.size(); ++i) {
-      const Origin& o = origins[i];
-      const int rank = o.standing == Standing::kRevoked
-                           ? 4
-                           : (o.standing == Standing::kGood ? 2 : 0) + (IsPlaceOf(o, here) ? 1 : 0);
-      if (rank <= best_rank) continue;
-      best = i;
-      best_rank = rank;
-    }
-    return best;
-  }
-
-  // Only the control group in the record itself counts: a task chooses the path, and the context is only a
-  // claim of the attester.
-  bool AllowedCgroup(const std::string& cgroup) const {
-    return !cgroup.empty() &&
-           std::any_of(r_.policy.allowed_cgroups.begin(), r_.policy.allowed_cgroups.end(),
-                       [&](const std::string& glob) { return measure::GlobMatches(glob, cgroup); });
-  }
-
-  // A program of a system service must be at its packaged path.
-  void JudgePlace(JudgedEntry& e) {
-    const std::string& cgroup = !e.cgroup.empty() || !e.context ? e.cgroup : e.context->cgroup;
-    const std::string_view service = ServiceOf(cgroup);
-    if (service.empty() || !e.path.starts_with('/')) return;
-    e.state = EntryState::kChanged;
-    Report(FindingName::kEntryMisplaced, e,
-           fmt::format("{} is {} of {} {}, and runs in {} ({})", e.path, e.origin->path, e.origin->package,
-                       e.origin->version, service,
-                       e.cgroup.empty() ? "as the attester says" : "as its record says"));
-  }
-
-  // Whether a user had the file measured through the `measure` node. That tells the content of a file of this
-  // user, not that a program loaded it.
-  static bool IsShown(const JudgedEntry& e) { return e.path.starts_with("measure:"); }
-
-  void JudgeUnknown(JudgedEntry& e) {
-    if (IsShown(e)) {
-      Report(FindingName::kEntryShownUnknown, e,
-             fmt::format("{} is in no reference value; a user had it measured, and no program loaded it",
-                         EntryName(e)));
-      return;
-    }
-    e.origin = r_.references.FindPath(e.path);
-    if (e.origin) {
-      e.state = EntryState::kChanged;
-      Report(FindingName::kEntryChanged, e,
-             fmt::format("{} is not the file that {} {} has there", e.path, e.origin->package,
-                         e.origin->version));
-    } else {
-      const char* when = e.context && e.context->hook == "before" ? "; it ran before the attester" : "";
-      Report(FindingName::kEntryUnknown, e, fmt::format("{} is in no reference{}", EntryName(e), when));
-    }
-  }
-
-  // here: whether the content is known at this path.
-  void JudgeKnown(JudgedEntry& e, bool here) {
-    const Origin& o = *e.origin;
-    const std::string note = o.note.empty() ? "" : " (" + o.note + ")";
-    auto what = [&] { return fmt::format("{} is {} of {} {}", e.path, o.path, o.package, o.version); };
-    if (o.standing == Standing::kRevoked) {
-      e.state = EntryState::kRevoked;
-      Report(FindingName::kEntryRevoked, IsShown(e) ? Verdict::kTrusted : Verdict::kNotTrusted, e,
-             what() + ", which was revoked" + note);
-    } else if (o.standing == Standing::kVulnerable) {
-      e.state = EntryState::kVulnerable;
-      Report(FindingName::kEntryVulnerable,
-             r_.policy.vulnerable_fails && !IsShown(e) ? Verdict::kNotTrusted : Verdict::kTrusted, e,
-             what() + ", which is vulnerable" + note);
-    } else if (const std::optional<Origin> there = here ? std::nullopt : r_.references.FindPath(e.path)) {
-      e.state = EntryState::kChanged;
-      Report(FindingName::kEntrySwapped, e,
-             fmt::format("{}, but {} {} has another file there", what(), there->package, there->version));
-    } else {
-      e.state = EntryState::kTrusted;
-    }
+    if (component) own_[ComponentKey(e.path)] = e.digest;
+    const bool known_alg = entry.file_digest && entry.file_digest->digest;
+    content_.Judge(e, known_alg ? &*entry.file_digest->digest : nullptr, component);
   }
 
   void Report(FindingName name, const JudgedEntry& e, std::string text) {
     Report(name, WeightOf(name), e, std::move(text));
   }
   void Report(FindingName name, Verdict weight, const JudgedEntry& e, std::string text) {
-    Finding f;
-    f.name = name;
-    f.weight = weight;
-    f.text = std::move(text);
-    f.record = e.record;
-    f.sub = e.sub;
-    f.path = e.path;
-    f.digest = e.digest;
-    f.cgroup = e.cgroup;
-    f.context = e.context;
-    r_.out.findings.push_back(std::move(f));
+    r_.AddFor(e, name, weight, std::move(text));
   }
 
   void OwnRecord(const JudgedEntry& e, const ima::Entry& entry, bool grouped) {
@@ -580,12 +424,13 @@ class Judge {
 
   Round& r_;
   std::map<std::string, std::string>& own_;
+  ContentJudge content_;
   std::vector<evidence::ContextEntry> context_;  // by record and position
   std::set<std::string, std::less<>> components_;
   ima::ListWriter writer_ = ima::ListWriter::kKernel;
   const ima::RecordView* next_ = nullptr;            // the record after the one that is judged
   bool is_beside_ = false, next_is_beside_ = false;  // whether it belongs to the violation before it
-  std::uint64_t not_judged_ = 0, allowed_violations_ = 0;
+  std::uint64_t allowed_violations_ = 0;
 };
 
 }  // namespace

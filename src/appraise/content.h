@@ -1,0 +1,44 @@
+// Internal: judges one content at one path by the reference values and the policy.
+//
+//   // given: Round& round, JudgedEntry& entry, const Digest& digest
+//   ContentJudge judge(round);
+//   judge.Judge(entry, &digest, false);   // sets state and origin, adds findings to the round
+//   judge.AddNotes();
+//
+// Contract: the judgement depends on the entry's path, digest, control group and context, on the reference
+// values and on the policy, and on nothing else: what was judged once can be judged again.
+#pragma once
+
+#include "appraise/checks.h"
+
+namespace assay::appraise {
+
+// In HostState::own: a component of the attester -> its digest, empty until it was seen.
+inline constexpr std::string_view kComponent = "component:";
+inline std::string ComponentKey(std::string_view path) { return std::string(kComponent) + std::string(path); }
+
+std::string EntryName(const JudgedEntry& e);  // its path, or "record 7"
+
+class ContentJudge {
+ public:
+  explicit ContentJudge(Round& round) : r_(round) {}
+  // digest: null where its algorithm is not known. component: it is part of the attester.
+  void Judge(JudgedEntry& e, const Digest* digest, bool component);
+  // How many entries the policy left out.
+  void AddNotes();
+
+ private:
+  bool AllowedCgroup(const std::string& cgroup) const;
+  void JudgeByReference(JudgedEntry& e, const Digest* digest);
+  void JudgePlace(JudgedEntry& e);
+  void JudgeUnknown(JudgedEntry& e);
+  void JudgeKnown(JudgedEntry& e, bool here);
+  void Report(FindingName name, const JudgedEntry& e, std::string text) {
+    r_.AddFor(e, name, WeightOf(name), std::move(text));
+  }
+
+  Round& r_;
+  std::uint64_t not_judged_ = 0;
+};
+
+}  // namespace assay::appraise
