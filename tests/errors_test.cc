@@ -8,6 +8,7 @@
 #include <regex>
 #include <set>
 
+#include "appraise/errors.h"
 #include "base/errors.h"
 #include "base/fd.h"
 #include "boot/errors.h"
@@ -54,6 +55,7 @@ const std::vector<std::span<const ErrorRow>> kTables{
     measure::kFanotifyErrors,
     measure::kLsmErrors,
     measure::kNodeErrors,
+    appraise::kTrustedErrors,
     reference::kReferenceErrors,
     daemon::kEarlyErrors,
     daemon::kDaemonErrors,

@@ -7,7 +7,9 @@
 #include <tuple>
 
 #include "appraise/checks.h"
+#include "appraise/content.h"
 #include "appraise/finding_names.h"
+#include "base/digest_text.h"
 #include "base/name_table.h"
 
 namespace assay::appraise {
@@ -30,10 +32,84 @@ bool Stays(const Finding& f) {
          (group == FindingGroup::kEntry || group == FindingGroup::kOwn || group == FindingGroup::kList);
 }
 
+// Whether a finding follows from an entry's content alone, so that the entry can be judged again without its
+// record.
+bool IsOfContent(FindingName name) {
+  switch (name) {
+    case FindingName::kEntryChanged:
+    case FindingName::kEntryMisplaced:
+    case FindingName::kEntrySwapped:
+    case FindingName::kEntryUnknown:
+    case FindingName::kEntryOutdated:
+    case FindingName::kEntryVulnerable:
+    case FindingName::kEntryRevoked:
+    case FindingName::kEntryWeakDigest:
+    case FindingName::kOwnUnknownBinary:
+    case FindingName::kOwnInterpreter:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// Judges the entries of standing findings by what is known now, and takes these findings out of `standing`.
+void JudgeAgain(Round& r, std::vector<Finding>& standing) {
+  ContentJudge judge(r);
+  std::set<std::pair<std::uint64_t, std::uint32_t>> done;
+  std::vector<Finding> others;
+  for (const Finding& f : standing) {
+    if (!f.record || !IsOfContent(f.name)) {
+      others.push_back(f);
+      continue;
+    }
+    if (!done.emplace(*f.record, f.sub).second) continue;
+    JudgedEntry e;
+    e.record = *f.record;
+    e.sub = f.sub;
+    e.path = f.path;
+    e.digest = f.digest;
+    e.cgroup = f.cgroup;
+    e.context = f.context;
+    const Result<Digest> digest = ParseDigest(e.digest);
+    judge.Judge(e, digest ? &*digest : nullptr, r.out.host.own.contains(ComponentKey(e.path)));
+  }
+  standing = std::move(others);
+}
+
+// What content is judged with, in one digest. It changes when a word of the owner expires, and each day where
+// the policy sets outdated content a limit in days.
+std::string JudgedWith(const Round& r) {
+  Hasher hasher(HashAlg::kSha256);
+  const auto put = [&](std::string_view part) {
+    hasher.Update(AsBytes(part));
+    hasher.Update(AsBytes(std::string_view("\0", 1)));
+  };
+  put(r.references.Fingerprint());
+  put(EncodePolicy(r.policy));
+  if (r.policy.outdated_fails_after_days) put(std::to_string(r.request.now_ms / kDayMs));
+  for (const TrustedEntry& t : r.trusted.entries) {
+    if (t.Expired(r.request.now_ms)) continue;
+    put(t.digest);
+    put(t.path);
+  }
+  return hasher.Finish().hex();
+}
+
 void KeepStanding(Round& r) {
   Appraisal& out = r.out;
-  const std::vector<Finding> before =
+  std::vector<Finding> before =
       r.request.first_record == 0 ? std::vector<Finding>{} : std::move(out.host.standing);
+  const std::string with = JudgedWith(r);
+  if (r.request.first_record == 0) {
+    out.host.judged_with = with;
+  } else if (r.host.judged_with != with) {
+    JudgeAgain(r, before);
+    r.Add(
+        FindingName::kListJudgedOtherwise,
+        fmt::format("the {} records before this round were judged by other reference values, another policy "
+                    "or another trusted list",
+                    r.request.first_record));
+  }
   if (!before.empty()) {
     auto less = [](const Finding* a, const Finding* b) { return Identity(*a) < Identity(*b); };
     std::set<const Finding*, decltype(less)> now(less);
@@ -83,13 +159,16 @@ std::string_view VerdictName(Verdict v) { return kVerdicts.Of(v); }
 std::optional<Verdict> VerdictFromName(std::string_view name) { return kVerdicts.Find(name); }
 
 std::string_view StandingName(Standing s) {
-  static constexpr auto kNames = Names<Standing>(
-      {{Standing::kGood, "good"}, {Standing::kVulnerable, "vulnerable"}, {Standing::kRevoked, "revoked"}});
+  static constexpr auto kNames = Names<Standing>({{Standing::kGood, "good"},
+                                                  {Standing::kVulnerable, "vulnerable"},
+                                                  {Standing::kRevoked, "revoked"},
+                                                  {Standing::kSuperseded, "superseded"}});
   return kNames.Of(s);
 }
 
 std::string_view EntryStateName(EntryState s) {
   static constexpr auto kNames = Names<EntryState>({{EntryState::kTrusted, "trusted"},
+                                                    {EntryState::kOutdated, "outdated"},
                                                     {EntryState::kVulnerable, "vulnerable"},
                                                     {EntryState::kRevoked, "revoked"},
                                                     {EntryState::kChanged, "changed"},
@@ -100,11 +179,13 @@ std::string_view EntryStateName(EntryState s) {
 }
 
 Appraisal Appraise(const Request& request, const HostState& host, const ReferenceValues& references,
-                   const Policy& policy, const std::vector<boot::ExpectedBoot>& boots) {
+                   const Policy& policy, const std::vector<boot::ExpectedBoot>& boots,
+                   const TrustedList& trusted) {
   Round r{.request = request,
           .host = host,
           .references = references,
           .policy = policy,
+          .trusted = trusted,
           .out = {},
           .made = {},
           .quote = {},

@@ -22,6 +22,7 @@
 #include "appraise/finding.h"
 #include "appraise/host_state.h"
 #include "appraise/policy.h"
+#include "appraise/trusted.h"
 #include "base/digest.h"
 #include "boot/expected.h"
 #include "evidence/evidence.h"
@@ -30,24 +31,28 @@
 namespace assay::appraise {
 
 // Reference values; the reference room's Index implements them.
-enum class Standing { kGood, kVulnerable, kRevoked };
-std::string_view StandingName(Standing s);  // "good", "vulnerable", "revoked"
+enum class Standing { kGood, kVulnerable, kRevoked, kSuperseded };
+std::string_view StandingName(Standing s);  // "good", "vulnerable", "revoked", "superseded"
 struct Origin {
   Standing standing = Standing::kGood;
   std::string package, version, architecture, path;  // path as packaged: "/usr/bin/ls"
   std::string note;                                  // advisory or reason, may be empty
+  std::uint64_t since_ms = 0;                        // when it was superseded, since the epoch; 0: it was not
 };
+inline constexpr std::string_view kOwner = "owner";  // Origin::package of what the owner trusts
 // A packaged path as a list names it: merged /usr ("/bin/ls" is "/usr/bin/ls"), ' ' as '_'.
 std::string NormalisePath(std::string_view path);
 class ReferenceValues {
  public:
   virtual ~ReferenceValues() = default;
   virtual std::vector<Origin> Find(const Digest& digest) const = 0;  // every package that holds this content
-  // The package file at this path, if there is one.
+  // The package file at this path, if there is one, of a version that is not superseded.
   virtual std::optional<Origin> FindPath(const std::string& path) const = 0;
+  // The same for the same values, another one for others.
+  virtual std::string Fingerprint() const = 0;
 };
 
-enum class EntryState { kTrusted, kVulnerable, kRevoked, kChanged, kUnknown, kViolation, kOwn };
+enum class EntryState { kTrusted, kOutdated, kVulnerable, kRevoked, kChanged, kUnknown, kViolation, kOwn };
 std::string_view EntryStateName(EntryState s);  // "trusted", ..., "own": the attester's own records
 struct JudgedEntry {
   std::uint64_t record = 0;
@@ -65,6 +70,7 @@ struct Request {
   evidence::Nonce nonce;
   tpm::PcrSelection selection;     // requested; the quote must have exactly this selection
   std::uint64_t first_record = 0;  // requested
+  std::uint64_t now_ms = 0;        // when it was asked, since the epoch: what expires is judged by it
 };
 
 struct Appraisal {
@@ -78,8 +84,9 @@ struct Appraisal {
   Reach reach = Reach::kUnknown;
 };
 // boots: the boots that are accepted, as learned from earlier boots (boot/expected.h). Empty: the boot is not
-// judged, and the result says so.
+// judged, and the result says so. trusted: what the owner knows to be good.
 Appraisal Appraise(const Request& request, const HostState& host, const ReferenceValues& references,
-                   const Policy& policy, const std::vector<boot::ExpectedBoot>& boots = {});
+                   const Policy& policy, const std::vector<boot::ExpectedBoot>& boots = {},
+                   const TrustedList& trusted = {});
 
 }  // namespace assay::appraise

@@ -37,6 +37,7 @@ class References : public ReferenceValues {
     const auto found = by_path_.find(path);
     return found == by_path_.end() ? std::nullopt : std::optional(found->second);
   }
+  std::string Fingerprint() const override { return ""; }
 
  private:
   std::map<Digest, std::vector<Origin>> by_digest_;

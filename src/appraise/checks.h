@@ -31,6 +31,8 @@ enum class Check {
   kCount
 };
 
+inline constexpr std::uint64_t kDayMs = 86'400'000;
+
 inline void AddFinding(std::vector<Finding>& findings, FindingName name, Verdict weight, std::string text) {
   Finding f;
   f.name = name;
@@ -44,6 +46,7 @@ struct Round {
   const HostState& host;
   const ReferenceValues& references;
   const Policy& policy;
+  const TrustedList& trusted;
   Appraisal out;
   std::set<Check> made;
   tpm::Quote quote;

@@ -6,6 +6,7 @@
 
 #include "appraise/finding_names.h"
 #include "appraise/place.h"
+#include "base/clock.h"
 #include "measure/policy/policy.h"
 
 namespace assay::appraise {
@@ -24,16 +25,28 @@ std::string_view ServiceOf(std::string_view cgroup) {
   return {};
 }
 
-// The index of the origin to judge by: the one with this path, else the one with the best standing; but a
-// revoked one comes before all. origins.size() if there is none.
+// How well an origin speaks for content at a path; the best one is judged by. A revoked one comes before all.
+// A superseded one counts at its own path only, where it says more than a good one of another path.
+int Rank(const Origin& o, bool here) {
+  switch (o.standing) {
+    case Standing::kRevoked:
+      return 5;
+    case Standing::kGood:
+      return here ? 4 : 2;
+    case Standing::kSuperseded:
+      return here ? 3 : -1;
+    case Standing::kVulnerable:
+      return here ? 1 : 0;
+  }
+  return -1;
+}
+
+// The index of the origin to judge by; origins.size() if there is none.
 std::size_t Best(const std::vector<Origin>& origins, const std::string& here) {
   std::size_t best = origins.size();
   int best_rank = -1;
   for (std::size_t i = 0; i < origins.size(); ++i) {
-    const Origin& o = origins[i];
-    const int rank = o.standing == Standing::kRevoked
-                         ? 4
-                         : (o.standing == Standing::kGood ? 2 : 0) + (IsPlaceOf(o, here) ? 1 : 0);
+    const int rank = Rank(origins[i], IsPlaceOf(origins[i], here));
     if (rank <= best_rank) continue;
     best = i;
     best_rank = rank;
@@ -51,7 +64,13 @@ std::string EntryName(const JudgedEntry& e) {
   return e.path.empty() ? fmt::format("record {}", e.record) : e.path;
 }
 
+ContentJudge::ContentJudge(Round& round) : r_(round) {
+  for (const TrustedEntry& t : r_.trusted.entries)
+    if (!t.Expired(r_.request.now_ms)) trusted_.emplace(t.digest, &t);
+}
+
 void ContentJudge::Judge(JudgedEntry& e, const Digest* digest, bool component) {
+  owners_ = false;
   if (!component && AllowedCgroup(e.cgroup)) {
     e.state = EntryState::kTrusted;
     ++not_judged_;
@@ -61,7 +80,9 @@ void ContentJudge::Judge(JudgedEntry& e, const Digest* digest, bool component) {
   } else {
     JudgeByReference(e, digest);
   }
-  const bool known = e.state == EntryState::kTrusted || e.state == EntryState::kVulnerable;
+  if (owners_) ++owner_trusted_;
+  const bool known = e.state == EntryState::kTrusted || e.state == EntryState::kVulnerable ||
+                     e.state == EntryState::kOutdated;
   if (component && !known)
     Report(FindingName::kOwnUnknownBinary, e,
            fmt::format("{} is part of the attester and is not a known build", e.path));
@@ -76,6 +97,44 @@ void ContentJudge::AddNotes() {
     r_.Add(FindingName::kPolicyNotJudged,
            fmt::format("{} entries of control groups in the policy's allowed_cgroups are not judged",
                        not_judged_));
+  if (owner_trusted_ > 0)
+    r_.Add(FindingName::kPolicyOwnerTrusted,
+           fmt::format("{} entries are good by the owner's trusted list", owner_trusted_));
+  std::size_t expired = 0;
+  const TrustedEntry* first = nullptr;
+  for (const TrustedEntry& t : r_.trusted.entries) {
+    if (!t.Expired(r_.request.now_ms)) continue;
+    ++expired;
+    if (first == nullptr) first = &t;
+  }
+  if (first != nullptr)
+    r_.Add(
+        FindingName::kPolicyTrustExpired,
+        fmt::format("{} entries of the owner's trusted list have expired, first {}{}, by {} ({})", expired,
+                    first->digest, first->path.empty() ? "" : " at " + first->path, first->who, first->why));
+}
+
+// What the owner says of this content at this path; null: nothing.
+const TrustedEntry* ContentJudge::OwnersWord(const JudgedEntry& e) const {
+  const auto [from, to] = trusted_.equal_range(e.digest);
+  for (auto it = from; it != to; ++it)
+    if (it->second->path.empty() || NormalisePath(it->second->path) == NormalisePath(e.path))
+      return it->second;
+  return nullptr;
+}
+
+bool ContentJudge::TrustedByOwner(JudgedEntry& e) {
+  const TrustedEntry* word = OwnersWord(e);
+  if (word == nullptr) return false;
+  e.state = EntryState::kTrusted;
+  e.origin = Origin{.standing = Standing::kGood,
+                    .package = std::string(kOwner),
+                    .version = word->who,
+                    .architecture = "",
+                    .path = word->path,
+                    .note = word->why};
+  owners_ = true;
+  return true;
 }
 
 // Only the control group in the record itself counts: a task chooses the path, and the context is only a
@@ -101,11 +160,11 @@ void ContentJudge::JudgeByReference(JudgedEntry& e, const Digest* digest) {
       std::any_of(origins.begin(), origins.end(), [&](const Origin& o) { return IsPlaceOf(o, here); });
   const std::size_t best = Best(origins, here);
   if (best == origins.size()) {
-    JudgeUnknown(e);
+    JudgeUnknown(e, origins.empty() ? nullptr : &origins.front());
   } else {
     e.origin = std::move(origins[best]);
     JudgeKnown(e, IsPlaceOf(*e.origin, here));
-    if (e.state == EntryState::kTrusted && !in_place) JudgePlace(e);
+    if (e.state == EntryState::kTrusted && !owners_ && !in_place) JudgePlace(e);
   }
 }
 
@@ -113,7 +172,7 @@ void ContentJudge::JudgeByReference(JudgedEntry& e, const Digest* digest) {
 void ContentJudge::JudgePlace(JudgedEntry& e) {
   const std::string& cgroup = !e.cgroup.empty() || !e.context ? e.cgroup : e.context->cgroup;
   const std::string_view service = ServiceOf(cgroup);
-  if (service.empty() || !e.path.starts_with('/')) return;
+  if (service.empty() || !e.path.starts_with('/') || TrustedByOwner(e)) return;
   e.state = EntryState::kChanged;
   Report(FindingName::kEntryMisplaced, e,
          fmt::format("{} is {} of {} {}, and runs in {} ({})", e.path, e.origin->path, e.origin->package,
@@ -121,24 +180,30 @@ void ContentJudge::JudgePlace(JudgedEntry& e) {
                      e.cgroup.empty() ? "as the attester says" : "as its record says"));
 }
 
-void ContentJudge::JudgeUnknown(JudgedEntry& e) {
+// superseded: what the content was elsewhere; may be null.
+void ContentJudge::JudgeUnknown(JudgedEntry& e, const Origin* superseded) {
+  if (TrustedByOwner(e)) return;
   if (IsShown(e)) {
     Report(FindingName::kEntryShownUnknown, e,
            fmt::format("{} is in no reference value; a user had it measured, and no program loaded it",
                        EntryName(e)));
     return;
   }
+  const std::string was = superseded == nullptr
+                              ? ""
+                              : fmt::format("; it is {} of {} {}, which is superseded", superseded->path,
+                                            superseded->package, superseded->version);
   e.origin = r_.references.FindPath(e.path);
   if (e.origin) {
     e.state = EntryState::kChanged;
-    Report(
-        FindingName::kEntryChanged, e,
-        fmt::format("{} is not the file that {} {} has there", e.path, e.origin->package, e.origin->version));
+    Report(FindingName::kEntryChanged, e,
+           fmt::format("{} is not the file that {} {} has there{}", e.path, e.origin->package,
+                       e.origin->version, was));
   } else {
     const bool before = e.context && e.context->hook == "before";
-    Report(
-        FindingName::kEntryUnknown, e,
-        fmt::format("{} is in no reference{}", EntryName(e), before ? "; it ran before the attester" : ""));
+    Report(FindingName::kEntryUnknown, e,
+           fmt::format("{} is in no reference{}{}", EntryName(e), was,
+                       before ? "; it ran before the attester" : ""));
   }
 }
 
@@ -156,13 +221,27 @@ void ContentJudge::JudgeKnown(JudgedEntry& e, bool here) {
     r_.AddFor(e, FindingName::kEntryVulnerable,
               r_.policy.vulnerable_fails && !IsShown(e) ? Verdict::kNotTrusted : Verdict::kTrusted,
               what() + ", which is vulnerable" + note);
-  } else if (const std::optional<Origin> there = here ? std::nullopt : r_.references.FindPath(e.path)) {
+  } else if (o.standing == Standing::kSuperseded) {
+    e.state = EntryState::kOutdated;
+    JudgeOutdated(e);
+  } else if (const std::optional<Origin> there = here ? std::nullopt : r_.references.FindPath(e.path);
+             there && !TrustedByOwner(e)) {
     e.state = EntryState::kChanged;
     Report(FindingName::kEntrySwapped, e,
            fmt::format("{}, but {} {} has another file there", what(), there->package, there->version));
   } else {
     e.state = EntryState::kTrusted;
   }
+}
+
+void ContentJudge::JudgeOutdated(JudgedEntry& e) {
+  const Origin& o = *e.origin;
+  const std::optional<Origin> now = r_.references.FindPath(e.path);
+  const std::optional<std::uint32_t>& limit = r_.policy.outdated_fails_after_days;
+  const bool late = limit && r_.request.now_ms > o.since_ms + *limit * kDayMs;
+  r_.AddFor(e, FindingName::kEntryOutdated, late && !IsShown(e) ? Verdict::kNotTrusted : Verdict::kTrusted,
+            fmt::format("{} is of {} {}, superseded since {}{}", e.path, o.package, o.version,
+                        DateText(o.since_ms), now ? " by " + now->version : ""));
 }
 
 }  // namespace assay::appraise

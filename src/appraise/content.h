@@ -1,4 +1,5 @@
-// Internal: judges one content at one path by the reference values and the policy.
+// Internal: judges one content at one path by the reference values, the policy and the owner's trusted
+// list.
 //
 //   // given: Round& round, JudgedEntry& entry, const Digest& digest
 //   ContentJudge judge(round);
@@ -6,8 +7,11 @@
 //   judge.AddNotes();
 //
 // Contract: the judgement depends on the entry's path, digest, control group and context, on the reference
-// values and on the policy, and on nothing else: what was judged once can be judged again.
+// values, on the policy and on the trusted list, and on nothing else: what was judged once can be judged
+// again.
 #pragma once
+
+#include <map>
 
 #include "appraise/checks.h"
 
@@ -21,24 +25,29 @@ std::string EntryName(const JudgedEntry& e);  // its path, or "record 7"
 
 class ContentJudge {
  public:
-  explicit ContentJudge(Round& round) : r_(round) {}
+  explicit ContentJudge(Round& round);
   // digest: null where its algorithm is not known. component: it is part of the attester.
   void Judge(JudgedEntry& e, const Digest* digest, bool component);
-  // How many entries the policy left out.
+  // How many entries the policy left out, and how many the owner trusts.
   void AddNotes();
 
  private:
+  const TrustedEntry* OwnersWord(const JudgedEntry& e) const;
+  bool TrustedByOwner(JudgedEntry& e);
   bool AllowedCgroup(const std::string& cgroup) const;
   void JudgeByReference(JudgedEntry& e, const Digest* digest);
   void JudgePlace(JudgedEntry& e);
-  void JudgeUnknown(JudgedEntry& e);
+  void JudgeUnknown(JudgedEntry& e, const Origin* superseded);
   void JudgeKnown(JudgedEntry& e, bool here);
+  void JudgeOutdated(JudgedEntry& e);
   void Report(FindingName name, const JudgedEntry& e, std::string text) {
     r_.AddFor(e, name, WeightOf(name), std::move(text));
   }
 
   Round& r_;
-  std::uint64_t not_judged_ = 0;
+  std::multimap<std::string_view, const TrustedEntry*> trusted_;  // by digest; those that count
+  bool owners_ = false;  // the entry that is judged is good by the owner's word
+  std::uint64_t not_judged_ = 0, owner_trusted_ = 0;
 };
 
 }  // namespace assay::appraise

@@ -5,7 +5,7 @@
 namespace assay::appraise {
 namespace {
 
-constexpr std::uint64_t kVersion = 3, kEnrolmentVersion = 2, kRunKeyVersion = 3;
+constexpr std::uint64_t kVersion = 4, kEnrolmentVersion = 2, kRunKeyVersion = 3, kJudgedWithVersion = 4;
 
 constexpr JsonText kVerdict{VerdictName, VerdictFromName};
 constexpr JsonText kFindingName{NameText, FindingFromName};
@@ -70,6 +70,7 @@ auto HostStateMembers(std::uint64_t version) {
     visit("boot_id", s.boot_id);
     visit("standing", s.standing, JsonList{kFinding, kMaxStanding + 1});
     visit("rounds", s.rounds);
+    if (version >= kJudgedWithVersion) visit("judged_with", s.judged_with);
     visit("own", s.own);
   };
 }

@@ -34,6 +34,7 @@ struct HostState {
   std::string boot_id;
   std::vector<Finding> standing;  // findings of this boot that still weigh
   std::uint64_t rounds = 0;
+  std::string judged_with;  // what the records were judged with: SHA-256 in hex; empty: not known
   std::map<std::string, std::string>
       own;  // what the list's own records proved so far: "start", "engine", "policy", ...
   bool operator==(const HostState&) const = default;

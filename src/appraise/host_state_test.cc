@@ -43,6 +43,7 @@ HostState Full() {
   s.boot_id = "1b0a";
   s.standing = {f};
   s.rounds = 9;
+  s.judged_with = "00ff";
   s.own = {{"engine", "lsm"}, {"component:/usr/sbin/assayd", ""}};
   return s;
 }
@@ -74,9 +75,21 @@ TEST(HostState, WhatAnEarlierOneDidNotKeepMayBeMissing) {
   EXPECT_EQ(state->standing.at(0).context->cgroup, "");
 }
 
+TEST(HostState, TheFormerVersionDoesNotSayWhatItJudgedWith) {
+  std::string text = Edited(R"("version": 4)", R"("version": 3)");
+  EXPECT_FALSE(ParseHostState(text));
+  const std::string_view line = R"( "judged_with": "00ff",)";
+  ASSERT_NE(text.find(line), std::string::npos);
+  const Result<HostState> state = ParseHostState(text.erase(text.find(line), line.size()));
+  ASSERT_TRUE(state) << state.error().Message();
+  EXPECT_EQ(state->judged_with, "");
+  EXPECT_EQ(state->records, 6U);
+  EXPECT_EQ(state->standing.size(), 1U);
+}
+
 TEST(HostState, WhatIsWrongIsRefused) {
   for (const auto& [from, to] : std::vector<std::pair<std::string, std::string>>{
-           {R"("version": 3)", R"("version": 4)"},
+           {R"("version": 4)", R"("version": 5)"},
            {R"("reset_count": 5)", R"("reset_count": 4294967296)"},
            {R"("could-not-tell")", R"("good")"},
            {R"("sha1": "07)", R"("sha1": ")"},

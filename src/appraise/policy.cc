@@ -111,6 +111,8 @@ constexpr auto kPolicy = [](auto& visit, auto& p) {
   visit.Default("require_reach", p.require_reach, kRequiredReach);
   visit.Default("allowed_violations", p.allowed_violations, kAllowedViolations);
   visit.Default("vulnerable_fails", p.vulnerable_fails);
+  visit.Optional("outdated_fails_after_days", p.outdated_fails_after_days);
+  visit.Default("trusted_keys", p.trusted_keys);
 };
 
 // Whether a policy may allow this kind of violation: what a program does to memory and devices may be
@@ -149,14 +151,8 @@ Result<> CheckKeys(const Policy& p) {
   for (const std::string& ek : p.allowed_eks)
     if (!IsKeyName(ek))
       return Fail(UsageError("policy: allowed_eks: a key's name is 34 bytes in lower-case hex"));
-  // A key that can't be read would never have signed anything.
-  for (const std::string& key : p.manifest_keys) {
-    const Result<PublicKey> read =
-        PublicKey::FromPem("-----BEGIN PUBLIC KEY-----\n" + key + "\n-----END PUBLIC KEY-----\n");
-    if (!read)
-      return Fail(
-          UsageError("policy: manifest_keys: not a public key (SubjectPublicKeyInfo, base64): " + key));
-  }
+  ASSAY_TRY(PolicyKeys("manifest_keys", p.manifest_keys));
+  ASSAY_TRY(PolicyKeys("trusted_keys", p.trusted_keys));
   return {};
 }
 
@@ -179,6 +175,19 @@ Result<> CheckAllowed(const Policy& p) {
 }
 
 }  // namespace
+
+Result<std::vector<PublicKey>> PolicyKeys(std::string_view member, const std::vector<std::string>& texts) {
+  std::vector<PublicKey> keys;
+  for (const std::string& text : texts) {
+    Result<PublicKey> read =
+        PublicKey::FromPem("-----BEGIN PUBLIC KEY-----\n" + text + "\n-----END PUBLIC KEY-----\n");
+    if (!read)
+      return Fail(UsageError(
+          fmt::format("policy: {}: not a public key (SubjectPublicKeyInfo, base64): {}", member, text)));
+    keys.push_back(std::move(*read));
+  }
+  return keys;
+}
 
 Result<Policy> ParsePolicy(std::string_view text) {
   ASSAY_ASSIGN(const JsonDoc doc, JsonDoc::Parse(text, "policy", kMaxPolicy));

@@ -9,11 +9,13 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "appraise/finding.h"
+#include "base/crypto.h"
 #include "base/digest.h"
 
 namespace assay::appraise {
@@ -54,9 +56,15 @@ struct Policy {
   Reach require_reach = Reach::kUnknown;     // the least reach that a verdict must have
   std::map<std::string, std::set<std::string>> allowed_violations;  // a program's digest -> kinds
   bool vulnerable_fails = true;
+  // How long superseded content is only noted; none: always.
+  std::optional<std::uint32_t> outdated_fails_after_days;
+  std::vector<std::string> trusted_keys;  // keys that may sign the owner's trusted list, as manifest_keys
   bool operator==(const Policy&) const = default;
 };
 Result<Policy> ParsePolicy(std::string_view json);  // docs/formats/policy.md
 std::string EncodePolicy(const Policy& policy);
+// The keys of a member that holds keys ("trusted_keys"). A key that can't be read would never have signed
+// anything, so it is an error.
+Result<std::vector<PublicKey>> PolicyKeys(std::string_view member, const std::vector<std::string>& texts);
 
 }  // namespace assay::appraise

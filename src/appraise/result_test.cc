@@ -142,21 +142,6 @@ TEST(PolicyTest, FormerMembers) {
 }
 
 // What an earlier verifier was content with is judged anew: the keys are kept, the list is asked for again.
-TEST(PolicyTest, StateOfAnEarlierVersion) {
-  HostState s;
-  s.ak_name = "000b";
-  s.records = 7;
-  s.rounds = 3;
-  s.own["policy"] = "sha256:00";
-  std::string text = EncodeHostState(s);
-  text.replace(text.find("\"version\": 3"), 12, "\"version\": 2");
-  const auto read = ParseHostState(text);
-  ASSERT_TRUE(read) << read.error().Message();
-  EXPECT_EQ(read->ak_name, "000b");
-  EXPECT_EQ(read->rounds, 3U);
-  EXPECT_EQ(read->records, 0U);
-  EXPECT_TRUE(read->own.empty());
-}
 
 }  // namespace
 }  // namespace assay::appraise

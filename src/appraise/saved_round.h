@@ -30,7 +30,8 @@ struct SavedRound {
             .binding = binding,
             .nonce = nonce,
             .selection = selection,
-            .first_record = first_record};
+            .first_record = first_record,
+            .now_ms = time_ms};
   }
 };
 // round.json, which holds all but the evidence and `before`. ParseRound() gives its version, too.

@@ -212,10 +212,10 @@ class SyntheticHost : public ReferenceValues {
   }
 
   void Know(std::string_view content, const std::string& path, Standing standing = Standing::kGood,
-            const std::string& version = "1.0") {
-    const Origin o{standing, "package", version, "amd64", path, ""};
+            const std::string& version = "1.0", std::uint64_t since_ms = 0) {
+    const Origin o{standing, "package", version, "amd64", path, "", since_ms};
     by_digest_[DigestOf(content)].push_back(o);
-    by_path_[NormalisePath(path)] = o;
+    if (standing != Standing::kSuperseded) by_path_[NormalisePath(path)] = o;
   }
   std::vector<Origin> Find(const Digest& digest) const override {
     const auto found = by_digest_.find(digest);
@@ -225,6 +225,8 @@ class SyntheticHost : public ReferenceValues {
     const auto found = by_path_.find(NormalisePath(path));
     return found == by_path_.end() ? std::nullopt : std::optional(found->second);
   }
+
+  std::string Fingerprint() const override { return fingerprint; }
 
   // Quotes and enrolment; docs/formats/tpm.md
   static constexpr std::uint8_t kPolicy[32] = {
@@ -239,6 +241,7 @@ class SyntheticHost : public ReferenceValues {
   std::vector<std::pair<std::uint64_t, Digest>> checkpoints;
   tpm::ClockInfo clock{.clock = 1000, .reset_count = 1, .restart_count = 0, .safe = true};
   Bytes context;
+  std::string fingerprint;  // a test that changes what is known between rounds changes it
 
  private:
   static std::map<std::uint32_t, Digest> Placeholders() {

@@ -17,6 +17,7 @@ namespace assay::reference {
 namespace {
 
 constexpr std::uint64_t kMaxTable = UINT32_MAX;
+constexpr std::uint64_t kDayMs = 86'400'000;
 constexpr const char* kByteCode = "byte code, calculated from the packaged source";
 
 struct Marked {
@@ -67,22 +68,31 @@ struct Row {
   friend bool operator==(const Row&, const Row&) = default;
 };
 
+// A package with what an earlier index said of it.
+struct Listed {
+  PackageContent content;
+  appraise::Standing standing = appraise::Standing::kGood;
+  std::uint64_t since_ms = 0;  // when it was superseded
+};
+
 // In an order of its own, so that the same content gives the same file.
-std::vector<const PackageContent*> Sorted(const std::vector<PackageContent>& content) {
-  std::vector<const PackageContent*> packages;
-  packages.reserve(content.size());
-  for (const PackageContent& p : content) packages.push_back(&p);
-  std::sort(packages.begin(), packages.end(), [](const PackageContent* a, const PackageContent* b) {
-    return std::tie(a->package, a->version, a->architecture, a->note) <
-           std::tie(b->package, b->version, b->architecture, b->note);
+std::vector<const Listed*> Sorted(const std::vector<Listed>& content, const std::vector<Listed>& former) {
+  std::vector<const Listed*> packages;
+  packages.reserve(content.size() + former.size());
+  for (const Listed& p : content) packages.push_back(&p);
+  for (const Listed& p : former) packages.push_back(&p);
+  std::sort(packages.begin(), packages.end(), [](const Listed* left, const Listed* right) {
+    const PackageContent &a = left->content, &b = right->content;
+    return std::tie(a.package, a.version, a.architecture, a.note) <
+           std::tie(b.package, b.version, b.architecture, b.note);
   });
   return packages;
 }
 
-std::vector<Row> RowsOf(const std::vector<const PackageContent*>& packages) {
+std::vector<Row> RowsOf(const std::vector<const Listed*>& packages) {
   std::vector<Row> rows;
   for (std::uint32_t i = 0; i < packages.size(); ++i)
-    for (const PackagedFile& f : packages[i]->files) rows.push_back({f.digest, i, f.path});
+    for (const PackagedFile& f : packages[i]->content.files) rows.push_back({f.digest, i, f.path});
   std::sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) {
     return std::tie(a.digest, a.package, a.path) < std::tie(b.digest, b.package, b.path);
   });
@@ -96,11 +106,12 @@ struct Tables {
   Writer fanout, digests, ranges, origins, packages, paths;
   Header counts{};
 
-  void PutRows(const std::vector<Row>& rows);
+  void PutRows(const std::vector<Row>& rows, const std::vector<bool>& superseded);
   Bytes Lay() const;
 };
 
-void Tables::PutRows(const std::vector<Row>& rows) {
+// superseded: of each package. It is not what a path should hold now.
+void Tables::PutRows(const std::vector<Row>& rows, const std::vector<bool>& superseded) {
   std::array<std::uint32_t, 257> smaller{};
   std::map<std::string, std::uint32_t> latest;
   for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -111,6 +122,7 @@ void Tables::PutRows(const std::vector<Row>& rows) {
       ++counts.digests;
     }
     origins.U32Le(rows[i].package).U32Le(strings.Put(rows[i].path));
+    if (superseded[rows[i].package]) continue;
     const auto [at, added] =
         latest.try_emplace(appraise::NormalisePath(rows[i].path), static_cast<std::uint32_t>(i));
     // Of several packages at one path the last in order, which is the latest where versions sort as text.
@@ -156,14 +168,15 @@ Bytes Tables::Lay() const {
 
 struct Builder::Impl {
   Mutex mutex;
-  std::vector<PackageContent> packages ASSAY_GUARDED_BY(mutex);
+  std::vector<Listed> packages ASSAY_GUARDED_BY(mutex);
+  std::vector<Listed> former ASSAY_GUARDED_BY(mutex);  // of an earlier index
   std::vector<Marked> marks ASSAY_GUARDED_BY(mutex);
   std::optional<Python> python;  // has a value if byte code is to be added; set before anything is added
   ByteCodeReport report ASSAY_GUARDED_BY(mutex);
 
   void Add(PackageContent content) {
     const MutexLock lock(mutex);
-    packages.push_back(std::move(content));
+    packages.push_back({std::move(content)});
   }
   // Byte code is added as separate content, whose note says that it is byte code.
   void AddByteCode(const PackageContent& of, std::vector<PackagedFile> files, const ByteCodeReport& more) {
@@ -173,17 +186,26 @@ struct Builder::Impl {
     report.other_python += more.other_python;
     for (const std::string& path : more.failed) report.failed.push_back(of.package + ": " + path);
     if (files.empty()) return;
-    packages.push_back({of.package, of.version, of.architecture, std::move(files), kByteCode});
+    packages.push_back({{of.package, of.version, of.architecture, std::move(files), kByteCode}});
   }
-  appraise::Standing StandingOf(const PackageContent& p, std::string& note) const ASSAY_REQUIRES(mutex) {
-    appraise::Standing worst = appraise::Standing::kGood;
+  // A mark says more than that a package is superseded.
+  appraise::Standing StandingOf(const Listed& listed, std::string& note) const ASSAY_REQUIRES(mutex) {
+    const PackageContent& p = listed.content;
+    appraise::Standing worst = listed.standing;
+    const auto weight = [](appraise::Standing s) {
+      return s == appraise::Standing::kSuperseded ? 0 : static_cast<int>(s);
+    };
     for (const Marked& m : marks) {
-      if (m.package != p.package || (!m.version.empty() && m.version != p.version) || m.standing < worst)
+      if (m.package != p.package || (!m.version.empty() && m.version != p.version) ||
+          weight(m.standing) < weight(worst))
         continue;
       worst = m.standing;
       note = m.note;
     }
-    if (!p.note.empty()) note += (note.empty() ? "" : "; ") + p.note;
+    if (!p.note.empty() && p.note.find(note) == std::string::npos)
+      note += "; " + p.note;
+    else if (!p.note.empty())
+      note = p.note;
     return worst;
   }
 };
@@ -262,30 +284,62 @@ void Builder::Mark(const std::string& package, const std::string& version, appra
   impl_->marks.push_back({package, version, note, standing});
 }
 
+void Builder::AddFormer(const Index& index, Former former, std::uint64_t now_ms, std::uint64_t keep_days) {
+  using Name = std::pair<std::string, std::string>;  // package, architecture
+  const MutexLock lock(impl_->mutex);
+  std::map<Name, std::set<std::string>> present;  // its versions
+  for (const Listed& p : impl_->packages)
+    present[{p.content.package, p.content.architecture}].insert(p.content.version);
+  for (IndexedContent& c : index.Contents()) {
+    const IndexedPackage& p = c.package;
+    const auto there = present.find({p.package, p.architecture});
+    const bool added = there != present.end();
+    if (added && there->second.contains(p.version)) continue;  // the new content is in its place
+    Listed listed{.content = {p.package, p.version, p.architecture, {}, p.note},
+                  .standing = p.standing,
+                  .since_ms = p.since_ms};
+    if ((former == Former::kSuperseded || added) && listed.since_ms == 0) listed.since_ms = now_ms;
+    if (listed.since_ms != 0 && listed.standing == appraise::Standing::kGood)
+      listed.standing = appraise::Standing::kSuperseded;
+    if (listed.since_ms != 0 && now_ms > listed.since_ms + keep_days * kDayMs) continue;
+    for (auto& [path, digest] : c.files) listed.content.files.push_back({std::move(path), digest});
+    impl_->former.push_back(std::move(listed));
+  }
+}
+
 std::size_t Builder::files() const {
   const MutexLock lock(impl_->mutex);
   std::size_t n = 0;
-  for (const PackageContent& p : impl_->packages) n += p.files.size();
+  for (const Listed& p : impl_->packages) n += p.content.files.size();
   return n;
 }
 
 Result<> Builder::Write(const std::string& path) const {
+  ASSAY_ASSIGN(const Bytes file, Encode());
+  return WriteFileAtomic(path, file, 0644);
+}
+
+Result<Bytes> Builder::Encode() const {
   const MutexLock lock(impl_->mutex);
-  const std::vector<const PackageContent*> packages = Sorted(impl_->packages);
+  const std::vector<const Listed*> packages = Sorted(impl_->packages, impl_->former);
   const std::vector<Row> rows = RowsOf(packages);
   Tables t;
-  for (const PackageContent* p : packages) {
+  std::vector<bool> superseded;
+  for (const Listed* listed : packages) {
+    const PackageContent* p = &listed->content;
     std::string note;
-    const appraise::Standing standing = impl_->StandingOf(*p, note);
+    const appraise::Standing standing = impl_->StandingOf(*listed, note);
+    superseded.push_back(listed->since_ms != 0);
     t.packages.U32Le(t.strings.Put(p->package)).U32Le(t.strings.Put(p->version));
     t.packages.U32Le(t.strings.Put(p->architecture)).U32Le(t.strings.Put(note));
     t.packages.U32Le(static_cast<std::uint32_t>(standing));
+    t.packages.U32Le(static_cast<std::uint32_t>(listed->since_ms / 1000));
   }
   t.counts.packages = packages.size();
-  t.PutRows(rows);
+  t.PutRows(rows, superseded);
   if (rows.size() >= kMaxTable || t.strings.bytes().size() >= kMaxTable)
     return Fail(UsageError("too many files for one index"));
-  return WriteFileAtomic(path, t.Lay(), 0644);
+  return t.Lay();
 }
 
 }  // namespace assay::reference

@@ -9,11 +9,14 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 
 namespace assay::reference {
 
-inline constexpr std::array<char, 8> kMagic{'A', 'S', 'Y', 'I', 'D', 'X', '0', '1'};
+inline constexpr std::array<char, 8> kMagic{'A', 'S', 'Y', 'I', 'D', 'X', '0', '2'};
+// Before there were superseded packages; its rows of packages lack `since`.
+inline constexpr std::array<char, 8> kFormerMagic{'A', 'S', 'Y', 'I', 'D', 'X', '0', '1'};
 
 struct Header {
   std::array<char, 8> magic;
@@ -31,13 +34,15 @@ struct OriginRow {
 };
 struct PackageRow {
   std::uint32_t name, version, architecture, note;  // into strings
-  std::uint32_t standing;                           // 0 good, 1 vulnerable, 2 revoked
+  std::uint32_t standing;                           // appraise::Standing: 0 good, 1 vulnerable, ...
+  std::uint32_t since;  // when it was superseded, seconds since the epoch; 0: it was not
 };
 struct PathRow {
   std::uint32_t key;  // into strings: appraise::NormalisePath of it; rows ascend by it
   std::uint32_t origin;
 };
-static_assert(sizeof(OriginRow) == 8 && sizeof(PackageRow) == 20 && sizeof(PathRow) == 8);
+inline constexpr std::size_t kFormerPackageRow = 20;
+static_assert(sizeof(OriginRow) == 8 && sizeof(PackageRow) == 24 && sizeof(PathRow) == 8);
 // strings: each u16 length | bytes.
 
 }  // namespace assay::reference

@@ -1,8 +1,11 @@
 #include "reference/index.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
+#include <mutex>
 
+#include "base/detached.h"
 #include "base/mapped.h"
 #include "reference/errors.h"
 #include "reference/format.h"
@@ -20,6 +23,9 @@ struct Index::Impl {
   Bytes memory;
   ByteView bytes;  // the content, from either of the two above
   Header h{};
+  std::size_t package_row = sizeof(PackageRow);  // bytes of a row in this version of the format
+  mutable std::once_flag hashed;
+  mutable std::string fingerprint;
 
   template <typename T>
   T At(std::uint64_t table, std::uint64_t row) const {
@@ -53,13 +59,19 @@ struct Index::Impl {
   }
   std::optional<IndexedPackage> PackageAt(std::uint32_t row) const {
     if (row >= h.packages) return std::nullopt;
-    const auto package = At<PackageRow>(h.packages_at, row);
-    if (package.standing > static_cast<std::uint32_t>(appraise::Standing::kRevoked)) return std::nullopt;
+    PackageRow package{};
+    std::memcpy(&package, bytes.data() + h.packages_at + row * package_row, package_row);
+    if (package.standing > static_cast<std::uint32_t>(appraise::Standing::kSuperseded)) return std::nullopt;
     return IndexedPackage{.package = std::string(String(package.name)),
                           .version = std::string(String(package.version)),
                           .architecture = std::string(String(package.architecture)),
                           .note = std::string(String(package.note)),
-                          .standing = static_cast<appraise::Standing>(package.standing)};
+                          .standing = static_cast<appraise::Standing>(package.standing),
+                          .since_ms = package.since * std::uint64_t{1000}};
+  }
+  bool IsSuperseded(std::uint32_t row) const {
+    if (package_row < sizeof(PackageRow)) return false;
+    return At<std::uint32_t>(h.packages_at + row * package_row + offsetof(PackageRow, since), 0) != 0;
   }
   std::optional<appraise::Origin> OriginAt(std::uint32_t row) const {
     if (row >= h.origins) return std::nullopt;
@@ -71,7 +83,8 @@ struct Index::Impl {
                             .version = std::move(package->version),
                             .architecture = std::move(package->architecture),
                             .path = std::string(String(origin.path)),
-                            .note = std::move(package->note)};
+                            .note = std::move(package->note),
+                            .since_ms = package->since_ms};
   }
   Result<> Check() const;
 };
@@ -88,7 +101,7 @@ Result<> Index::Impl::Check() const {
        {Table{"fanout", h.fanout_at, kFanout, 4}, Table{"digests", h.digests_at, h.digests, kDigest},
         Table{"ranges", h.ranges_at, h.digests + 1, 4},
         Table{"origins", h.origins_at, h.origins, sizeof(OriginRow)},
-        Table{"packages", h.packages_at, h.packages, sizeof(PackageRow)},
+        Table{"packages", h.packages_at, h.packages, package_row},
         Table{"paths", h.paths_at, h.paths, sizeof(PathRow)},
         Table{"strings", h.strings_at, h.strings_size, 1}}) {
     if (t.at % 8 != 0 || t.at > bytes.size() || t.rows * t.size > bytes.size() - t.at)
@@ -124,7 +137,10 @@ Result<std::unique_ptr<Index>> Index::OfBytes(Bytes bytes) {
 Result<std::unique_ptr<Index>> Index::Checked(std::unique_ptr<Impl> impl, const std::string& name) {
   if (impl->bytes.size() < sizeof(Header)) return Fail(ParseError("index", impl->bytes.size(), "truncated"));
   std::memcpy(&impl->h, impl->bytes.data(), sizeof(Header));
-  if (impl->h.magic != kMagic) return Fail(ParseError("index", 0, name + " is not an index"));
+  if (impl->h.magic == kFormerMagic)
+    impl->package_row = kFormerPackageRow;
+  else if (impl->h.magic != kMagic)
+    return Fail(ParseError("index", 0, name + " is not an index"));
   if (impl->h.file_size != impl->bytes.size())
     return Fail(ParseError("index", 8, "the file's size is wrong"));
   ASSAY_TRY(impl->Check());
@@ -159,7 +175,18 @@ std::optional<appraise::Origin> Index::FindPath(const std::string& path) const {
   return std::nullopt;
 }
 
-bool Index::Contains(const Digest& digest) const { return impl_->FindDigest(digest).has_value(); }
+// A superseded version is known to a verifier, but is not in the manifest.
+bool Index::Contains(const Digest& digest) const {
+  const std::optional<std::uint64_t> row = impl_->FindDigest(digest);
+  if (!row) return false;
+  const auto first = impl_->At<std::uint32_t>(impl_->h.ranges_at, *row);
+  const auto last = impl_->At<std::uint32_t>(impl_->h.ranges_at, *row + 1);
+  for (std::uint32_t i = first; i < last && i < impl_->h.origins; ++i) {
+    const auto package = impl_->At<OriginRow>(impl_->h.origins_at, i).package;
+    if (package < impl_->h.packages && !impl_->IsSuperseded(package)) return true;
+  }
+  return false;
+}
 std::size_t Index::size() const { return impl_->h.digests; }
 std::size_t Index::files() const { return impl_->h.origins; }
 
@@ -168,6 +195,30 @@ std::vector<IndexedPackage> Index::Packages() const {
   for (std::uint32_t i = 0; i < impl_->h.packages; ++i)
     if (std::optional<IndexedPackage> package = impl_->PackageAt(i)) out.push_back(std::move(*package));
   return out;
+}
+
+std::vector<IndexedContent> Index::Contents() const {
+  std::vector<IndexedContent> out(impl_->h.packages);
+  for (std::uint32_t i = 0; i < impl_->h.packages; ++i)
+    if (std::optional<IndexedPackage> package = impl_->PackageAt(i)) out[i].package = std::move(*package);
+  for (std::uint64_t row = 0; row < impl_->h.digests; ++row) {
+    const ByteView bytes = impl_->bytes.subspan(impl_->h.digests_at + row * kDigest, kDigest);
+    const Result<Digest> digest = Digest::Of(HashAlg::kSha256, bytes);
+    const auto first = impl_->At<std::uint32_t>(impl_->h.ranges_at, row);
+    const auto last = impl_->At<std::uint32_t>(impl_->h.ranges_at, row + 1);
+    for (std::uint32_t i = first; digest && i < last && i < impl_->h.origins; ++i) {
+      const auto origin = impl_->At<OriginRow>(impl_->h.origins_at, i);
+      if (origin.package < out.size())
+        out[origin.package].files.emplace_back(impl_->String(origin.path), *digest);
+    }
+  }
+  std::erase_if(out, [](const IndexedContent& c) { return c.package.package.empty(); });
+  return out;
+}
+
+std::string Index::Fingerprint() const {
+  std::call_once(impl_->hashed, [this] { impl_->fingerprint = ContentDigest().hex(); });
+  return impl_->fingerprint;
 }
 
 Digest Index::ContentDigest() const { return Hash(HashAlg::kSha256, impl_->bytes); }
@@ -185,19 +236,21 @@ std::optional<appraise::Origin> Indexes::FindPath(const std::string& path) const
   return std::nullopt;
 }
 
+std::string Indexes::Fingerprint() const {
+  std::string all;
+  for (const std::unique_ptr<Index>& index : indexes_) all += index->Fingerprint();
+  return all;
+}
+
 Result<> SignManifest(const std::string& index_path, const PrivateKey& key) {
   ASSAY_ASSIGN(const MappedFile file, MappedFile::Open(index_path));
-  ASSAY_ASSIGN(const Bytes signature, key.SignEs256(Hash(HashAlg::kSha256, file.view()).view()));
-  return WriteFileAtomic(index_path + ".sig", AsBytes(Base64(signature) + "\n"), 0644);
+  return SignBeside(index_path, file.view(), key);
 }
 
 Result<Bytes> VerifyManifest(const std::string& index_path, const PublicKey& key) {
-  ASSAY_ASSIGN(const Bytes text, ReadFile(index_path + ".sig", 4096));
-  std::string_view line = AsText(text);
-  while (line.ends_with('\n')) line.remove_suffix(1);
-  ASSAY_ASSIGN(Bytes signature, FromBase64(line));
+  ASSAY_ASSIGN(Bytes signature, SignatureBeside(index_path));
   ASSAY_ASSIGN(const MappedFile file, MappedFile::Open(index_path));
-  if (!key.VerifyEs256(Hash(HashAlg::kSha256, file.view()).view(), signature))
+  if (!VerifySignature(file.view(), signature, key))
     return Fail(StateError(ReferenceError::kSignature, index_path + " is not signed by this key"));
   return signature;
 }

@@ -16,6 +16,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "appraise/appraise.h"
@@ -33,6 +34,8 @@ struct ByteCodeReport {
   std::vector<std::string> failed;  // "PACKAGE: PATH" of sources that could not be compiled, sorted
 };
 
+class Index;
+
 class Builder {
  public:
   Builder();
@@ -46,9 +49,15 @@ class Builder {
   void UseByteCode(const std::string& python);
   ByteCodeReport ByteCode() const;
   // Marks all content of a package's version as vulnerable or revoked. version empty: all versions.
+  // What an earlier index holds and this one does not: the former versions of packages, and packages that are
+  // gone, become superseded at `now_ms`. kOfAdded: of the packages that were added, other versions become
+  // superseded; all others stay as they are. Superseded for longer than `keep_days` is left out.
+  enum class Former { kSuperseded, kOfAdded };
+  void AddFormer(const Index& index, Former former, std::uint64_t now_ms, std::uint64_t keep_days);
   void Mark(const std::string& package, const std::string& version, appraise::Standing standing,
             const std::string& note);
   std::size_t files() const;
+  Result<Bytes> Encode() const;                   // the file's content
   Result<> Write(const std::string& path) const;  // atomic
 
  private:
@@ -59,6 +68,11 @@ class Builder {
 struct IndexedPackage {
   std::string package, version, architecture, note;
   appraise::Standing standing = appraise::Standing::kGood;
+  std::uint64_t since_ms = 0;  // when it was superseded
+};
+struct IndexedContent {
+  IndexedPackage package;
+  std::vector<std::pair<std::string, Digest>> files;  // path as packaged
 };
 
 class Index : public appraise::ReferenceValues {
@@ -68,11 +82,14 @@ class Index : public appraise::ReferenceValues {
   ~Index() override;
   std::vector<appraise::Origin> Find(const Digest& digest) const override;
   std::optional<appraise::Origin> FindPath(const std::string& path) const override;
-  bool Contains(const Digest& digest) const;  // lock-free, allocation-free: for the recorder
-  std::size_t size() const;                   // digests
+  bool Contains(const Digest& digest)
+      const;  // in a version that is not superseded; lock-free, allocation-free: for the recorder
+  std::size_t size() const;   // digests
   std::size_t files() const;  // files of all packages, where the same content may count several times
   std::vector<IndexedPackage> Packages() const;
-  Digest ContentDigest() const;  // SHA-256 of the file: what a manifest signature is over
+  std::vector<IndexedContent> Contents() const;
+  std::string Fingerprint() const override;  // hashes the file once
+  Digest ContentDigest() const;              // SHA-256 of the file: what a manifest signature is over
 
  private:
   struct Impl;
@@ -87,6 +104,7 @@ class Indexes : public appraise::ReferenceValues {
   void Add(std::unique_ptr<Index> index) { indexes_.push_back(std::move(index)); }
   std::vector<appraise::Origin> Find(const Digest& digest) const override;
   std::optional<appraise::Origin> FindPath(const std::string& path) const override;
+  std::string Fingerprint() const override;
 
  private:
   std::vector<std::unique_ptr<Index>> indexes_;
@@ -100,9 +118,16 @@ Result<std::vector<Installed>> InstalledPackages();  // by dpkg-query
 // Fetches the .deb files of packages into a folder, with apt as it is configured on this machine. Each file,
 // also one that was in the folder before, is checked against the SHA-256 in apt's signed lists. Fetched files
 // stay when others fail.
+enum class Missing {
+  kThirdParty,  // in no archive that apt knows: of a third party, or built locally
+  kNewer,  // newer than all that the archives have: of another source (backports), or apt's lists are old
+  kSuperseded,  // the archive has a newer version instead
+};
+std::string_view MissingName(Missing m);  // "third-party", "newer", "superseded"
 struct MissingPackage {
   Installed installed;
-  std::string available;  // the version that the archive has instead; empty: it has none
+  std::string available;  // the newest version that the archive has; empty: it has none
+  Missing why = Missing::kThirdParty;
 };
 struct FetchReport {
   std::vector<std::string> files;       // .deb paths

@@ -1,0 +1,157 @@
+// What was judged is judged again when reference values, policy or trusted list change.
+#include "appraise/rules_fixture.h"
+
+namespace assay::appraise {
+namespace {
+
+constexpr std::uint64_t kDay = 86'400'000;
+
+class JudgedAgain : public RulesTest {
+ protected:
+  Appraisal Round(std::uint64_t first) const {
+    const evidence::Evidence e = host_.Quote(nonce_, first);
+    Request request = host_.Ask(e, nonce_, first);
+    request.now_ms = now_;
+    return Appraise(request, state_, host_, policy_, {}, trusted_);
+  }
+  Appraisal Later() const { return Round(state_.records); }
+  static std::string TextOf(const Appraisal& a, FindingName name) {
+    for (const Finding& f : a.findings)
+      if (f.name == name) return f.text;
+    return "";
+  }
+  TrustedList trusted_;
+  std::uint64_t now_ = 1;
+};
+
+TEST_F(JudgedAgain, AStandingFindingVanishesWithBetterReferenceValues) {
+  host_.File("tool", "/usr/bin/tool");
+  const Appraisal first = Round(0);
+  ExpectOnly(first, {"entry.unknown"});
+  state_ = first.host;
+  ExpectOnly(Later(), {"entry.unknown"});  // nothing changed: it stands
+  host_.Know("tool", "/usr/bin/tool");
+  host_.fingerprint = "better";
+  const Appraisal second = Later();
+  // Until the whole list was asked for, what was good before is not known to be good.
+  ExpectOnly(second, {"list.judged-otherwise"});
+  EXPECT_EQ(second.verdict, Verdict::kUnknown);
+  EXPECT_TRUE(second.host.standing.empty());
+  EXPECT_EQ(second.host.judged_with, first.host.judged_with);
+  state_ = second.host;
+  ExpectOnly(Later(), {"list.judged-otherwise"});
+  const Appraisal whole = Round(0);
+  ExpectOnly(whole, {});
+  state_ = whole.host;
+  ExpectOnly(Later(), {});
+}
+
+TEST_F(JudgedAgain, AStandingFindingChangesItsNameAndText) {
+  host_.File("tool", "/usr/bin/tool");
+  state_ = Round(0).host;
+  host_.Know("other", "/usr/bin/tool", Standing::kGood, "2.0");
+  host_.fingerprint = "better";
+  const Appraisal a = Later();
+  ExpectOnly(a, {"entry.changed", "list.judged-otherwise"});
+  EXPECT_NE(TextOf(a, FindingName::kEntryChanged).find("package 2.0"), std::string::npos);
+}
+
+TEST_F(JudgedAgain, WhatIsRevokedLaterIsAskedForOnce) {
+  state_ = Round(0).host;
+  host_.Know("content 1", "/usr/bin/p1", Standing::kRevoked);
+  host_.fingerprint = "revoked";
+  ExpectOnly(Later(), {"list.judged-otherwise"});
+  const Appraisal whole = Round(0);
+  ExpectOnly(whole, {"entry.revoked"});
+  state_ = whole.host;
+  ExpectOnly(Later(), {"entry.revoked"});
+}
+
+TEST_F(JudgedAgain, APolicyAndTheOwnersWordCountAtOnce) {
+  host_.File("script", "/home/anna/script.sh");
+  state_ = Round(0).host;
+  policy_.allowed = {DigestOf("script").ToString()};
+  ExpectOnly(Later(), {"list.judged-otherwise"});
+  policy_.allowed.clear();
+  ExpectOnly(Later(), {"entry.unknown"});
+  trusted_.entries = {{.digest = DigestOf("script").ToString(),
+                       .path = "",
+                       .who = "anna",
+                       .why = "hers",
+                       .when_ms = 1,
+                       .expires_ms = 100}};
+  ExpectOnly(Later(), {"list.judged-otherwise"});
+  const Appraisal whole = Round(0);
+  ExpectOnly(whole, {});
+  state_ = whole.host;
+  ExpectOnly(Later(), {});
+  now_ = 100;  // the word has expired
+  ExpectOnly(Later(), {"list.judged-otherwise"});
+  ExpectOnly(Round(0), {"entry.unknown"});
+}
+
+TEST_F(JudgedAgain, AStateOfAnEarlierVerifierAsksOnce) {
+  state_ = Round(0).host;
+  state_.judged_with.clear();
+  ExpectOnly(Later(), {"list.judged-otherwise"});
+}
+
+TEST_F(JudgedAgain, TwoFindingsOfOneEntryAreJudgedOnce) {
+  policy_.interpreters = {"/usr/bin/perl"};
+  host_.File("my perl", "/usr/bin/perl");
+  state_ = Round(0).host;
+  host_.fingerprint = "other";
+  const Appraisal a = Later();
+  ExpectOnly(a, {"entry.unknown", "own.interpreter", "list.judged-otherwise"});
+  EXPECT_EQ(a.host.standing.size(), 2U);
+}
+
+class Outdated : public JudgedAgain {
+ protected:
+  Outdated() {
+    host_.Know("old", "/usr/bin/apt", Standing::kSuperseded, "2.6.1", 10 * kDay);
+    host_.Know("new", "/usr/bin/apt", Standing::kGood, "2.6.2");
+    host_.File("old", "/usr/bin/apt");
+    now_ = 12 * kDay;
+  }
+};
+
+TEST_F(Outdated, TheFormerVersionIsANote) {
+  const Appraisal a = Round(0);
+  ExpectInfo(a, "entry.outdated");
+  EXPECT_EQ(a.counts.at(EntryState::kOutdated), 1U);
+  EXPECT_EQ(TextOf(a, FindingName::kEntryOutdated),
+            "/usr/bin/apt is of package 2.6.1, superseded since 1970-01-11 by 2.6.2");
+}
+
+TEST_F(Outdated, ThePolicySetsALimitInDays) {
+  policy_.outdated_fails_after_days = 2;
+  const Appraisal a = Round(0);
+  ExpectOnly(a, {});
+  state_ = a.host;
+  now_ += kDay;
+  ExpectOnly(Later(), {"list.judged-otherwise"});  // another day
+  ExpectOnly(Round(0), {"entry.outdated"});
+  policy_.outdated_fails_after_days = 0;
+  ExpectOnly(Round(0), {"entry.outdated"});
+}
+
+TEST_F(Outdated, ItCountsAtItsOwnPathOnly) {
+  host_.File("old", "/usr/bin/p1");
+  host_.File("old", "/tmp/apt");
+  const Appraisal a = Round(0);
+  ExpectOnly(a, {"entry.changed", "entry.unknown"});
+  EXPECT_EQ(TextOf(a, FindingName::kEntryUnknown),
+            "/tmp/apt is in no reference; it is /usr/bin/apt of package 2.6.1, which is superseded");
+}
+
+TEST_F(Outdated, WhatIsGoodOrRevokedSaysMore) {
+  host_.Know("old", "/usr/bin/apt", Standing::kGood, "2.6.3");
+  ExpectOnly(Round(0), {});
+  EXPECT_EQ(Round(0).counts.count(EntryState::kOutdated), 0U);
+  host_.Know("old", "/usr/bin/apt", Standing::kRevoked, "2.6.1");
+  ExpectOnly(Round(0), {"entry.revoked"});
+}
+
+}  // namespace
+}  // namespace assay::appraise
