@@ -2,21 +2,26 @@
 // man/assay-reference.1
 #include <fmt/format.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <thread>
 #include <tuple>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/mutex.h"
 #include "base/thread.h"
 #include "cli/commands.h"
 #include "cli/progress.h"
+#include "reference/apt_hook.h"
 #include "reference/errors.h"
 #include "reference/index.h"
+#include "reference/self.h"
 
 namespace assay::cli {
 namespace {
@@ -31,8 +36,10 @@ constexpr const char* kPython = "/usr/bin/python3";
 
 struct ReferenceOptions {
   std::string out, folder, package, version, fetch_to, index, key, find;
-  std::vector<std::string> debs, owning, vulnerable, revoked;
-  bool installed = false;
+  std::vector<std::string> debs, owning, vulnerable, revoked, previous;
+  std::string root;
+  std::uint64_t keep_days = 365;
+  bool installed = false, self = false, no_previous = false, apt = false;
   bool no_byte_code = false;
 };
 
@@ -104,21 +111,28 @@ struct TemporaryFolder {
   }
 };
 
-void SayMissing(const std::vector<reference::MissingPackage>& missing) {
+// Each missing package, and one line with the total at the end.
+void SayMissing(const std::vector<reference::MissingPackage>& missing, std::size_t installed) {
+  using reference::Missing;
+  if (missing.empty()) return;
+  std::map<Missing, std::size_t> count;
+  std::size_t named = 0;
   for (const reference::MissingPackage& m : missing) {
-    const reference::Installed& p = m.installed;
-    if (m.available.empty())
-      fmt::print(
-          stderr,
-          "assay: {} {} is not from this archive: its files will be unknown; add its file with --deb\n",
-          p.package, p.version);
-    else
-      fmt::print(
-          stderr,
-          "assay: {} {} is no longer in the archive, {} is: its files will be unknown until the machine is "
-          "upgraded, or its file added with --deb\n",
-          p.package, p.version, m.available);
+    ++count[m.why];
+    if (++named > kNamed) continue;
+    fmt::print(stderr, "  {} {}: {}\n", m.installed.package, m.installed.version,
+               m.why == Missing::kThirdParty ? "in no archive that apt knows"
+               : m.why == Missing::kNewer    ? "newer than the archive's " + m.available
+                                             : "no longer in the archive, which has " + m.available);
   }
+  if (named > kNamed) fmt::print(stderr, "  and {} more\n", named - kNamed);
+  fmt::print(
+      stderr,
+      "assay: {} of {} packages have no reference values, and their files will be unknown: {} of third "
+      "parties or built locally, {} newer than the archive (backports; or apt's lists are old), {} no "
+      "longer in the archive (upgrade the machine). Add their files with --deb.\n",
+      missing.size(), installed, count[Missing::kThirdParty], count[Missing::kNewer],
+      count[Missing::kSuperseded]);
 }
 
 void SayUnowned(const std::vector<std::string>& unowned) {
@@ -186,15 +200,63 @@ Result<std::vector<std::string>> InstalledDebs(const ReferenceOptions& o, const 
                                packages.size())));
   report["missing"] = json::array();
   for (const reference::MissingPackage& m : fetched.missing)
-    report["missing"].push_back(
-        {{"package", m.installed.package}, {"version", m.installed.version}, {"available", m.available}});
-  SayMissing(fetched.missing);
+    report["missing"].push_back({{"package", m.installed.package},
+                                 {"version", m.installed.version},
+                                 {"available", m.available},
+                                 {"why", reference::MissingName(m.why)}});
+  report["wanted"] = packages.size();
+  SayMissing(fetched.missing, packages.size());
   return fetched.files;
 }
 
+// What an earlier index knew stays known: the one that is replaced, and those of --previous.
+Result<> AddPrevious(const ReferenceOptions& o, Builder& builder) {
+  std::vector<std::string> files = o.previous;
+  if (!o.no_previous && access(o.out.c_str(), F_OK) == 0) files.push_back(o.out);
+  for (const std::string& file : files) {
+    const Result<std::unique_ptr<Index>> index = Index::Open(file);
+    if (!index)
+      return Fail(index.error().In("keeping what " + file + " knows (--no-previous leaves it out)"));
+    builder.AddFormer(**index, Builder::Former::kSuperseded, NowMs(), o.keep_days);
+  }
+  return {};
+}
+
+// The number of packages whose version is superseded.
+std::size_t SupersededCount(std::vector<reference::IndexedPackage> rows) {
+  std::erase_if(rows, [](const reference::IndexedPackage& p) { return p.since_ms == 0; });
+  return PackageCount(rows);
+}
+
+Result<> SayBuilt(const ReferenceOptions& o, const Builder& builder, const Session& session, json& report) {
+  ASSAY_ASSIGN(const std::unique_ptr<Index> index, Index::Open(o.out));
+  const std::vector<reference::IndexedPackage> packages = index->Packages();
+  const std::size_t superseded = SupersededCount(packages);
+  const reference::ByteCodeReport byte_code = builder.ByteCode();
+  report["files"] = index->files();
+  report["digests"] = index->size();
+  report["packages"] = PackageCount(packages);
+  report["superseded"] = superseded;
+  report["sha256"] = index->ContentDigest().hex();
+  if (!o.no_byte_code)
+    report["byte_code"] = {{"known", byte_code.known},
+                           {"unknown", byte_code.unknown},
+                           {"other_python", byte_code.other_python},
+                           {"failed", byte_code.failed},
+                           {"unavailable", byte_code.unavailable}};
+  if (session.json)
+    fmt::print("{}\n", Dump(report));
+  else
+    fmt::print("{}: {} files of {} package(s), {} different contents{}{}\n", o.out, index->files(),
+               PackageCount(packages), index->size(),
+               byte_code.known == 0 ? "" : fmt::format(", {} files of byte code among them", byte_code.known),
+               superseded == 0 ? "" : fmt::format("; {} package(s) are superseded", superseded));
+  return {};
+}
+
 Result<int> Build(const ReferenceOptions& o, const Session& session) {
-  if (o.debs.empty() && o.folder.empty() && !o.installed)
-    return Fail(UsageError("reference build: give --deb, --folder or --installed"));
+  if (o.debs.empty() && o.folder.empty() && !o.installed && !o.self)
+    return Fail(UsageError("reference build: give --deb, --folder, --installed or --self"));
   if (!o.folder.empty() && (o.package.empty() || o.version.empty()))
     return Fail(UsageError("reference build: a folder's content needs a name: --package and --version"));
   Builder builder;
@@ -208,29 +270,46 @@ Result<int> Build(const ReferenceOptions& o, const Session& session) {
   }
   ASSAY_TRY(AddDebs(debs, builder, session.progress));
   if (!o.folder.empty()) ASSAY_TRY(builder.AddFolder(o.folder, o.package, o.version));
+  if (o.self) ASSAY_TRY(reference::AddSelf(builder, ASSAY_VERSION, o.root));
+  ASSAY_TRY(AddPrevious(o, builder));
   ASSAY_TRY(AddMarks(o.vulnerable, appraise::Standing::kVulnerable, builder));
   ASSAY_TRY(AddMarks(o.revoked, appraise::Standing::kRevoked, builder));
   ASSAY_TRY(builder.Write(o.out));
-  ASSAY_ASSIGN(const std::unique_ptr<Index> index, Index::Open(o.out));
-  report["files"] = index->files();
-  report["digests"] = index->size();
-  report["packages"] = PackageCount(index->Packages());
-  report["sha256"] = index->ContentDigest().hex();
-  const reference::ByteCodeReport byte_code = builder.ByteCode();
-  if (!o.no_byte_code)
-    report["byte_code"] = {{"known", byte_code.known},
-                           {"unknown", byte_code.unknown},
-                           {"other_python", byte_code.other_python},
-                           {"failed", byte_code.failed},
-                           {"unavailable", byte_code.unavailable}};
-  SayByteCode(byte_code);
-  if (session.json)
-    fmt::print("{}\n", Dump(report));
-  else
-    fmt::print(
-        "{}: {} files of {} package(s), {} different contents{}\n", o.out, index->files(),
-        PackageCount(index->Packages()), index->size(),
-        byte_code.known == 0 ? "" : fmt::format(", {} files of byte code among them", byte_code.known));
+  SayByteCode(builder.ByteCode());
+  ASSAY_TRY(SayBuilt(o, builder, session, report));
+  return report.contains("missing") && !report["missing"].empty() ? kExitIncomplete : kExitOk;
+}
+
+// Adds packages to an index that exists; their former versions become superseded.
+Result<int> AddTo(const ReferenceOptions& o, const Session& session) {
+  std::vector<std::string> debs = o.debs;
+  if (o.apt) {
+    ASSAY_ASSIGN(const Bytes text, ReadAll(STDIN_FILENO, reference::kMaxAptHook));
+    ASSAY_ASSIGN(const std::vector<std::string> told, reference::ParseAptHook(AsText(text)));
+    debs.insert(debs.end(), told.begin(), told.end());
+  } else if (debs.empty()) {
+    return Fail(UsageError("reference add: name package files, or --apt"));
+  }
+  if (debs.empty()) return kExitOk;  // apt only removes or configures
+  Builder builder;
+  if (!o.no_byte_code) builder.UseByteCode(kPython);
+  ASSAY_TRY(AddDebs(debs, builder, session.progress));
+  {
+    ASSAY_ASSIGN(const std::unique_ptr<Index> index, Index::Open(o.out));
+    builder.AddFormer(*index, Builder::Former::kOfAdded, NowMs(), o.keep_days);
+  }
+  ASSAY_TRY(builder.Write(o.out));
+  SayByteCode(builder.ByteCode());
+  if (!o.key.empty()) {
+    ASSAY_ASSIGN(const Bytes pem, ReadFile(o.key, kMaxKey));
+    ASSAY_ASSIGN(const PrivateKey key, PrivateKey::FromPem(AsText(pem)));
+    ASSAY_TRY(reference::SignManifest(o.out, key));
+  } else if (access((o.out + ".sig").c_str(), F_OK) == 0) {
+    fmt::print(stderr, "assay: {}.sig is of the former index: sign it again ('assay reference sign')\n",
+               o.out);
+  }
+  json report = {{"added", debs.size()}};
+  ASSAY_TRY(SayBuilt(o, builder, session, report));
   return kExitOk;
 }
 
@@ -275,12 +354,13 @@ Result<int> Show(const ReferenceOptions& o, const Session& session) {
                         {"architecture", p.architecture},
                         {"standing", appraise::StandingName(p.standing)},
                         {"note", p.note}});
+    if (p.since_ms != 0) packages.back()["superseded_since"] = DateText(p.since_ms);
     if (!session.json)
-      fmt::print("{} {} {}{}{}\n", p.package, p.version, p.architecture,
-                 p.standing == appraise::Standing::kGood
-                     ? ""
-                     : fmt::format(": {}", appraise::StandingName(p.standing)),
-                 p.note.empty() ? "" : " (" + p.note + ")");
+      fmt::print(
+          "{} {} {}{}{}{}\n", p.package, p.version, p.architecture,
+          p.standing == appraise::Standing::kGood ? ""
+                                                  : fmt::format(": {}", appraise::StandingName(p.standing)),
+          p.since_ms == 0 ? "" : " since " + DateText(p.since_ms), p.note.empty() ? "" : " (" + p.note + ")");
   }
   if (session.json)
     fmt::print("{}\n", Dump({{"packages", packages},
@@ -317,6 +397,11 @@ Result<int> Verify(const ReferenceOptions& o, const Session& session) {
   return verified ? kExitOk : kExitNotTrusted;
 }
 
+void AddKeepDays(CLI::App* sub, ReferenceOptions& o) {
+  sub->add_option("--keep-days", o.keep_days, "How long superseded versions stay known")
+      ->capture_default_str();
+}
+
 }  // namespace
 
 void AddReference(CLI::App& app, Session& session) {
@@ -339,7 +424,22 @@ void AddReference(CLI::App& app, Session& session) {
   build->add_flag("--no-byte-code", o->no_byte_code, "Leave out the byte code of Python sources");
   build->add_option("--vulnerable", o->vulnerable, "PKG=VERSION:NOTE, that version is vulnerable");
   build->add_option("--revoked", o->revoked, "PKG=VERSION:NOTE, that version is revoked");
+  auto* self = build->add_flag("--self", o->self, "The programs of this assay");
+  build->add_option("--root", o->root, "Staging folder that is no part of their paths (DESTDIR)")
+      ->needs(self);
+  build->add_option("--previous", o->previous,
+                    "Earlier indexes, whose versions stay known as superseded (besides the one at --out)");
+  build->add_flag("--no-previous", o->no_previous, "Forget what the index at --out knew");
+  AddKeepDays(build, *o);
   build->callback([o, &session] { session.Finish(Build(*o, session)); });
+  CLI::App* add = reference->add_subcommand("add", "Add packages to an index, before they are installed");
+  add->add_option("debs", o->debs, "Package files");
+  add->add_option("--index", o->out, "The index, which is replaced")->required();
+  add->add_flag("--apt", o->apt, "Read from stdin what apt tells a hook (DPkg::Pre-Install-Pkgs, version 3)");
+  add->add_flag("--no-byte-code", o->no_byte_code, "Leave out the byte code of Python sources");
+  add->add_option("--key", o->key, "Sign the index with this key (PEM)");
+  AddKeepDays(add, *o);
+  add->callback([o, &session] { session.Finish(AddTo(*o, session)); });
   auto index_argument = [o](CLI::App* sub) { sub->add_option("index", o->index, "The index")->required(); };
   CLI::App* show = reference->add_subcommand("show", "Show what is in an index");
   index_argument(show);

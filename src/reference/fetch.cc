@@ -12,6 +12,7 @@
 
 #include "base/mapped.h"
 #include "base/mutex.h"
+#include "base/name_table.h"
 #include "base/process.h"
 #include "base/thread.h"
 #include "reference/index.h"
@@ -74,7 +75,7 @@ Result<std::map<std::string, std::string>> ArchiveDigests(const std::vector<Inst
   return digests;
 }
 
-// The newest version of each package that the archive has.
+// The newest version of each package that the archive has, and what that says of the missing one.
 Result<> FindAvailable(std::vector<MissingPackage>& missing) {
   if (missing.empty()) return {};
   std::vector<std::string> argv{"apt-cache", "madison"};
@@ -88,9 +89,14 @@ Result<> FindAvailable(std::vector<MissingPackage>& missing) {
     if (second != std::string::npos)
       newest.try_emplace(text.substr(0, first), text.substr(first + 1, second - first - 1));
   });
-  for (MissingPackage& m : missing)
-    if (const auto found = newest.find(m.installed.package); found != newest.end())
-      m.available = found->second;
+  for (MissingPackage& m : missing) {
+    const auto found = newest.find(m.installed.package);
+    if (found == newest.end()) continue;
+    m.available = found->second;
+    ASSAY_ASSIGN(const Output newer,
+                 RunProgram({"dpkg", "--compare-versions", m.installed.version, "gt", m.available}, "/"));
+    m.why = newer.exit_code == 0 ? Missing::kNewer : Missing::kSuperseded;
+  }
   return {};
 }
 
@@ -171,6 +177,13 @@ class Fetcher {
 
 }  // namespace
 
+std::string_view MissingName(Missing m) {
+  static constexpr auto kNames = Names<Missing>({{Missing::kThirdParty, "third-party"},
+                                                 {Missing::kNewer, "newer"},
+                                                 {Missing::kSuperseded, "superseded"}});
+  return kNames.Of(m);
+}
+
 Result<FetchReport> FetchDebs(const std::vector<Installed>& packages, const std::string& folder,
                               const FetchProgress& progress) {
   ASSAY_TRY(MakeDirs(folder + "/partial", 0755));
@@ -181,7 +194,7 @@ Result<FetchReport> FetchDebs(const std::vector<Installed>& packages, const std:
   for (const Installed& p : packages) {
     const auto digest = digests.find(FileName(p));
     if (digest == digests.end()) {
-      report.missing.push_back({.installed = p, .available = ""});
+      report.missing.push_back({.installed = p, .available = "", .why = Missing::kThirdParty});
       continue;
     }
     names.push_back(folder + "/" + FileName(p));

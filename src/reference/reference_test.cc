@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -8,9 +9,11 @@
 #include "base/fd.h"
 #include "base/process.h"
 #include "base/result_testing.h"
+#include "reference/apt_hook.h"
 #include "reference/byte_code.h"
 #include "reference/index.h"
 #include "reference/package_file.h"
+#include "reference/self.h"
 
 namespace assay::reference {
 namespace {
@@ -141,6 +144,148 @@ TEST_F(ReferenceTest, SameContentSameFile) {
   ASSERT_TRUE(b.AddDeb(two) && b.AddDeb(one));
   const Digest first = Written(a)->ContentDigest();
   EXPECT_EQ(first, Written(b)->ContentDigest());
+}
+
+constexpr std::uint64_t kDay = 86'400'000;
+
+TEST_F(ReferenceTest, FormerVersionsStayKnown) {
+  Builder old;
+  ASSERT_THAT(old.AddDeb(MakeDeb("tool", "1", "tool of version 1")), IsOk());
+  Put("/gone/file", "of a package that is gone");
+  ASSERT_THAT(old.AddFolder(dir_ + "/gone", "gone", "7"), IsOk());
+  const auto before = Written(old);
+  std::filesystem::remove_all(dir_ + "/tool");
+  Builder b;
+  ASSERT_THAT(b.AddDeb(MakeDeb("tool", "2", "tool of version 2")), IsOk());
+  b.AddFormer(*before, Builder::Former::kSuperseded, 3 * kDay, 365);
+  const auto index = Written(b);
+  const appraise::Origin former = index->Find(DigestOf("tool of version 1")).at(0);
+  EXPECT_EQ(former.standing, appraise::Standing::kSuperseded);
+  EXPECT_EQ(former.version, "1");
+  EXPECT_EQ(former.since_ms, 3 * kDay);
+  EXPECT_EQ(index->FindPath("/bin/tool")->version, "2");
+  EXPECT_EQ(index->Find(DigestOf("of a package that is gone")).at(0).standing,
+            appraise::Standing::kSuperseded);
+  EXPECT_FALSE(index->FindPath(dir_ + "/gone/file"));
+  // A manifest holds what is present.
+  EXPECT_FALSE(index->Contains(DigestOf("tool of version 1")));
+  EXPECT_TRUE(index->Contains(DigestOf("tool of version 2")));
+  EXPECT_NE(index->Fingerprint(), before->Fingerprint());
+  // The day stays the first one, and what is superseded for too long goes.
+  for (const auto& [keep, there] : std::vector<std::pair<std::uint64_t, bool>>{{10, true}, {3, false}}) {
+    Builder again;
+    ASSERT_THAT(again.AddDeb(dir_ + "/tool.deb"), IsOk());
+    again.AddFormer(*index, Builder::Former::kSuperseded, 7 * kDay, keep);
+    const auto found = Written(again)->Find(DigestOf("tool of version 1"));
+    ASSERT_EQ(!found.empty(), there);
+    for (const appraise::Origin& o : found) EXPECT_EQ(o.since_ms, 3 * kDay);
+  }
+}
+
+// The same version again is other content of that version, not a former version.
+TEST_F(ReferenceTest, TheSameVersionIsReplaced) {
+  Put("/app/a", "first build");
+  Builder old;
+  ASSERT_THAT(old.AddFolder(dir_ + "/app", "app", "1"), IsOk());
+  const auto before = Written(old);
+  Put("/app/a", "second build");
+  Builder b;
+  ASSERT_THAT(b.AddFolder(dir_ + "/app", "app", "1"), IsOk());
+  b.AddFormer(*before, Builder::Former::kSuperseded, kDay, 365);
+  EXPECT_TRUE(Written(b)->Find(DigestOf("first build")).empty());
+}
+
+TEST_F(ReferenceTest, WhatIsAddedSupersedesItsFormerVersionsOnly) {
+  Builder old;
+  ASSERT_THAT(old.AddDeb(MakeDeb("tool", "1", "tool of version 1")), IsOk());
+  ASSERT_THAT(old.AddDeb(MakeDeb("other", "1", "other")), IsOk());
+  old.Mark("tool", "1", appraise::Standing::kRevoked, "a reason");
+  const auto before = Written(old);
+  std::filesystem::remove_all(dir_ + "/tool");
+  Builder b;
+  ASSERT_THAT(b.AddDeb(MakeDeb("tool", "2", "tool of version 2")), IsOk());
+  b.AddFormer(*before, Builder::Former::kOfAdded, kDay, 365);
+  const auto index = Written(b);
+  EXPECT_EQ(index->Find(DigestOf("other")).at(0).standing, appraise::Standing::kGood);
+  EXPECT_TRUE(index->Contains(DigestOf("other")));
+  // A mark stays.
+  EXPECT_EQ(index->Find(DigestOf("tool of version 1")).at(0).standing, appraise::Standing::kRevoked);
+  EXPECT_EQ(index->Find(DigestOf("tool of version 1")).at(0).note, "a reason");
+  EXPECT_EQ(index->FindPath("/bin/tool")->version, "2");
+}
+
+TEST_F(ReferenceTest, WhatAptTellsBeforeItUnpacks) {
+  const std::string head = "VERSION 3\nAPT::Architecture=amd64\n\n";
+  const auto files = ParseAptHook(head +
+                                  "apt 2.6.1 amd64 none < 2.6.2 amd64 none /var/cache/apt/archives/apt.deb\n"
+                                  "old 1 amd64 none > - - none **REMOVE**\n"
+                                  "apt 2.6.1 amd64 none < 2.6.2 amd64 none **CONFIGURE**\n"
+                                  "new - - none < 1.0 all foreign /tmp/a b.deb\n");
+  ASSERT_THAT(files, IsOk());
+  EXPECT_EQ(*files, (std::vector<std::string>{"/var/cache/apt/archives/apt.deb", "/tmp/a b.deb"}));
+  EXPECT_TRUE(ParseAptHook(head)->empty());
+  EXPECT_THAT(ParseAptHook("VERSION 2\n\n"), FailsWith("parse.apt-hook"));
+  EXPECT_THAT(ParseAptHook("VERSION 3\nA=1\n"), FailsWith("parse.apt-hook"));
+  EXPECT_THAT(ParseAptHook(head + "apt 2.6.1 /x.deb\n"), FailsWith("parse.apt-hook"));
+}
+
+// A program that prints a text, as the first of its name in PATH.
+class FakeApt {
+ public:
+  FakeApt(const std::string& folder, const std::string& text) : path_(getenv("PATH")) {
+    std::ofstream(folder + "/apt-cache") << "#!/bin/sh\n[ \"$1\" = madison ] || exit 0\ncat <<E\n"
+                                         << text << "E\n";
+    chmod((folder + "/apt-cache").c_str(), 0755);
+    setenv("PATH", (folder + ":" + path_).c_str(), 1);
+  }
+  ~FakeApt() { setenv("PATH", path_.c_str(), 1); }
+  FakeApt(const FakeApt&) = delete;
+  FakeApt& operator=(const FakeApt&) = delete;
+
+ private:
+  const std::string path_;
+};
+
+TEST_F(ReferenceTest, MissingPackagesAreOfThreeKinds) {
+  const FakeApt apt(dir_,
+                    "    nodejs | 18.20.4+dfsg-1 | http://deb.example bookworm/main amd64 Packages\n"
+                    "      bash |   1:5.2-2 | http://deb.example bookworm/main amd64 Packages\n"
+                    "      bash |   1:5.1-1 | http://deb.example bookworm/main amd64 Packages\n");
+  const auto report = FetchDebs(
+      {{"nodejs", "20.11.1-1nodesource1", "amd64"}, {"bash", "1:5.2-1", "amd64"}, {"own", "1.0", "all"}},
+      dir_ + "/debs", nullptr);
+  ASSERT_THAT(report, IsOk());
+  ASSERT_EQ(report->missing.size(), 3U);
+  EXPECT_EQ(report->missing[0].why, Missing::kNewer);
+  EXPECT_EQ(report->missing[0].available, "18.20.4+dfsg-1");
+  EXPECT_EQ(report->missing[1].why, Missing::kSuperseded);
+  EXPECT_EQ(report->missing[1].available, "1:5.2-2");
+  EXPECT_EQ(report->missing[2].why, Missing::kThirdParty);
+  EXPECT_EQ(MissingName(report->missing[2].why), "third-party");
+}
+
+TEST_F(ReferenceTest, OfTheProgramsBesideThisOne) {
+  Builder b;
+  ASSERT_THAT(AddSelf(b, "0.1.0", ""), IsOk());
+  EXPECT_EQ(SelfIndex(), "");  // a build folder has no installed index
+  const auto self = OpenSelf("0.1.0");
+  ASSERT_THAT(self, IsOk());
+  EXPECT_EQ((*self)->files(), b.files());
+}
+
+// An index as the former version of the program wrote it: rows of packages without `since`.
+TEST_F(ReferenceTest, AnIndexOfTheFormerVersionIsRead) {
+  Put("/app/a", "hi");
+  Builder b;
+  ASSERT_THAT(b.AddFolder(dir_ + "/app", "app", "1"), IsOk());
+  const auto present = Written(b);
+  Bytes bytes = *ReadFile(dir_ + "/x.idx", 1 << 20);
+  bytes[7] = '1';  // of the magic; one row, so that its length does not matter
+  const auto former = Index::OfBytes(std::move(bytes));
+  ASSERT_THAT(former, IsOk());
+  EXPECT_EQ((*former)->Find(DigestOf("hi")).at(0).package, "app");
+  EXPECT_EQ((*former)->FindPath(dir_ + "/app/a")->since_ms, 0U);
+  EXPECT_TRUE((*former)->Contains(DigestOf("hi")));
 }
 
 TEST_F(ReferenceTest, EmptyIndex) {
