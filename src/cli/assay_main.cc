@@ -25,6 +25,8 @@ int main(int argc, char** argv) {
   });
   AddAttest(app, session);
   AddEnrol(app, session);
+  AddTrust(app, session);
+  AddExplain(app, session);
   AddLog(app, session);
   AddBoot(app, session);
   AddReference(app, session);

@@ -98,6 +98,9 @@ class AttestTest : public measure::RecordingTest {
     CLI::App app;
     AddAttest(app, session);
     AddEnrol(app, session);
+    AddTrust(app, session);
+    AddExplain(app, session);
+    AddReference(app, session);
     std::reverse(argv.begin(), argv.end());
     testing::internal::CaptureStdout();
     testing::internal::CaptureStderr();
@@ -170,6 +173,89 @@ TEST_F(AttestTest, SavedRoundGivesTheSameVerdict) {
   EXPECT_EQ(Assay(json_too), kExitNotTrusted);
   EXPECT_EQ(Findings(), std::set<std::string>{"list.truncated"});
   EXPECT_EQ(Assay({"appraise", dir_}), kExitError);
+}
+
+TEST_F(AttestTest, ABetterReferenceCountsAtTheNextRound) {
+  Load("app/tool");
+  EXPECT_EQ(Attest({}), kExitOk) << out_ << err_;
+  Put("app/tool", "tool, upgraded");
+  Load("app/tool");
+  EXPECT_EQ(Attest({"--json"}), kExitNotTrusted);
+  EXPECT_EQ(Findings(), std::set<std::string>{"entry.changed"});
+  // The index is built anew over the old one, whose version stays known.
+  std::vector<std::string> build{"reference", "build",       "--out",          dir_ + "/app.idx",
+                                 "--folder",  dir_ + "/app", "--package",      "app",
+                                 "--version", "2.0",         "--no-byte-code", "--json"};
+  EXPECT_EQ(Assay(build), kExitOk) << err_;
+  EXPECT_EQ(json::parse(out_)["superseded"], 1);
+  EXPECT_EQ(Attest({"--json"}), kExitOk) << out_ << err_;
+  EXPECT_NE(out_.find("entry.outdated"), std::string::npos) << out_;
+  EXPECT_EQ(Attest({"--json", "--entries"}), kExitOk) << out_ << err_;
+  EXPECT_TRUE(json::parse(out_)["entries"].empty());  // asked for the whole list only once
+  // What was good is revoked.
+  build.insert(build.end(), {"--revoked", "app=2.0:a reason"});
+  EXPECT_EQ(Assay(build), kExitOk) << err_;
+  EXPECT_EQ(Attest({"--json"}), kExitNotTrusted);
+  EXPECT_TRUE(Findings().contains("entry.revoked")) << out_;
+}
+
+TEST_F(AttestTest, TheOwnersWordCountsAtTheNextRound) {
+  const PrivateKey owner = *PrivateKey::GenerateP256();
+  Put("owner.key", owner.Pem());
+  Put("owner.pub", owner.Public().Pem());
+  Put("other.key", PrivateKey::GenerateP256()->Pem());
+  Put("scripts/one", "script one");
+  Put("scripts/two", "script two");
+  Load("scripts/one");
+  Load("scripts/two");
+  EXPECT_EQ(Attest({"--json", "--save", dir_ + "/round"}), kExitNotTrusted);
+  EXPECT_EQ(Findings(), std::set<std::string>{"entry.unknown"});
+  Put("result.json", out_);
+  const auto trust = [&](std::vector<std::string> argv, const std::string& key = "owner.key") {
+    argv.insert(argv.end(), {"--trusted", dir_ + "/trusted.json", "--key", dir_ + "/" + key});
+    return Assay(argv);
+  };
+  EXPECT_EQ(trust({"trust", dir_ + "/scripts/one"}), kExitUsage);  // no reason
+  EXPECT_EQ(trust({"trust", dir_ + "/scripts/one", "--why", "ours", "--for", "soon"}), kExitUsage);
+  EXPECT_EQ(trust({"trust", dir_ + "/scripts/one", "--why", "ours", "--for", "30d", "--who", "anna"}),
+            kExitOk)
+      << err_;
+  EXPECT_EQ(trust({"trust", dir_ + "/scripts/two", "--why", "theirs"}, "other.key"), kExitError);
+  const std::vector<std::string> with{"--json", "--trusted", dir_ + "/trusted.json", "--trusted-key",
+                                      dir_ + "/owner.pub"};
+  EXPECT_EQ(Attest({"--trusted", dir_ + "/trusted.json"}), kExitError);
+  EXPECT_NE(err_.find("no key is named"), std::string::npos) << err_;
+  EXPECT_EQ(Attest(with), kExitNotTrusted);  // the other one
+  EXPECT_EQ(json::parse(out_)["findings"].dump().find("scripts/one"), std::string::npos) << out_;
+  EXPECT_EQ(trust({"trust", "--from-findings", dir_ + "/result.json", "--match", "/**/two", "--why", "ours"}),
+            kExitOk)
+      << err_;
+  EXPECT_EQ(Attest(with), kExitOk) << out_ << err_;
+  EXPECT_NE(out_.find("policy.owner-trusted"), std::string::npos) << out_;
+  EXPECT_EQ(Attest(with), kExitOk) << out_ << err_;
+  EXPECT_EQ(trust({"untrust", dir_ + "/scripts/two"}), kExitOk) << err_;
+  EXPECT_EQ(trust({"untrust", dir_ + "/scripts/two"}), kExitNotTrusted);
+  EXPECT_EQ(Attest(with), kExitNotTrusted);
+  EXPECT_EQ(Findings(), std::set<std::string>{"entry.unknown"});
+  EXPECT_EQ(Assay({"trust", "--trusted", dir_ + "/trusted.json"}), kExitOk);
+  EXPECT_NE(out_.find("ours, by anna"), std::string::npos) << out_;
+  // What is known of it.
+  EXPECT_EQ(
+      Assay({"explain", dir_ + "/scripts/two", "--state", dir_ + "/host.json", "--save", dir_ + "/round",
+             "--reference", dir_ + "/app.idx", "--states", dir_ + "/host*.json", "--json"}),
+      kExitOk)
+      << err_;
+  const json known = json::parse(out_);
+  EXPECT_EQ(known["standing"].size(), 1U) << out_;
+  EXPECT_EQ(known["seen"].size(), 1U) << out_;
+  EXPECT_EQ(known["seen"][0]["state"], "unknown");
+  EXPECT_EQ(known["meaning"][0]["name"], "entry.unknown");
+  EXPECT_EQ(Assay({"explain", known["seen"][0]["digest"].get<std::string>(), "--state", dir_ + "/host.json"}),
+            kExitOk);
+  EXPECT_NE(out_.find("standing"), std::string::npos) << out_;
+  EXPECT_EQ(Assay({"explain", "entry.outdated"}), kExitOk);
+  EXPECT_NE(out_.find("outdated_fails_after_days"), std::string::npos) << out_;
+  EXPECT_EQ(Assay({"explain", "/no/such"}), kExitNotTrusted);
 }
 
 TEST_F(AttestTest, AfterARebootTheWholeListIsAsked) {

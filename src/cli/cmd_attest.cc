@@ -15,7 +15,6 @@
 #include "cli/commands.h"
 #include "cli/progress.h"
 #include "cli/verifier.h"
-#include "reference/index.h"
 
 namespace assay::cli {
 namespace {
@@ -31,22 +30,13 @@ struct AttestOptions {
   Address address;
   std::vector<std::string> references, boots;
   std::string policy, state, save, ear_key, ear_out, selection = "sha256:0-14";
+  std::string trusted, trusted_key;
   std::string findings;  // prefix of the names of the findings to print
   bool entries = false, full = false;
   std::string folder, list;        // appraise
   std::string result, nonce, pub;  // result verify
   bool affirming = false;
 };
-
-Result<reference::Indexes> LoadReferences(const std::vector<std::string>& paths) {
-  reference::Indexes all;
-  for (const std::string& path : paths) {
-    Result<std::unique_ptr<reference::Index>> index = reference::Index::Open(path);
-    if (!index) return Fail(index.error().In(path));
-    all.Add(std::move(*index));
-  }
-  return all;
-}
 
 Result<std::vector<boot::ExpectedBoot>> LoadBoots(const std::vector<std::string>& paths) {
   std::vector<boot::ExpectedBoot> boots;
@@ -89,6 +79,7 @@ Result<appraise::SavedRound> Ask(const AttestOptions& o, const appraise::HostSta
 bool NeedsWholeList(const Appraisal& a) {
   return a.rebooted || std::any_of(a.findings.begin(), a.findings.end(), [](const appraise::Finding& f) {
            return f.name == appraise::FindingName::kListNoPrefix ||
+                  f.name == appraise::FindingName::kListJudgedOtherwise ||
                   (f.name == appraise::FindingName::kOwnMissingBinary && f.weight == Verdict::kUnknown);
          });
 }
@@ -122,6 +113,7 @@ Result<int> Attest(const AttestOptions& o, const Session& session) {
   ASSAY_ASSIGN(const appraise::Policy policy, LoadPolicy(o.policy));
   ASSAY_ASSIGN(const reference::Indexes references, LoadReferences(o.references));
   ASSAY_ASSIGN(const std::vector<boot::ExpectedBoot> boots, LoadBoots(o.boots));
+  ASSAY_ASSIGN(const appraise::TrustedList trusted, LoadTrusted(o.trusted, o.trusted_key, policy));
   ASSAY_ASSIGN(const appraise::HostState before, LoadState(o.state));
   appraise::SavedRound round;
   Appraisal a;
@@ -139,7 +131,7 @@ Result<int> Attest(const AttestOptions& o, const Session& session) {
       if (!asked) return Fail(asked.error());
       round = std::move(*asked);
       progress.Say(fmt::format("appraising a list of {} bytes", round.evidence.list.size()));
-      a = Appraise(round.AsRequest(), before, references, policy, boots);
+      a = Appraise(round.AsRequest(), before, references, policy, boots, trusted);
       if (first == 0 || !NeedsWholeList(a)) break;
       first = 0;
     }
@@ -155,12 +147,13 @@ Result<int> AppraiseSaved(const AttestOptions& o, const Session& session) {
   ASSAY_ASSIGN(const appraise::Policy policy, LoadPolicy(o.policy));
   ASSAY_ASSIGN(const reference::Indexes references, LoadReferences(o.references));
   ASSAY_ASSIGN(const std::vector<boot::ExpectedBoot> boots, LoadBoots(o.boots));
+  ASSAY_ASSIGN(const appraise::TrustedList trusted, LoadTrusted(o.trusted, o.trusted_key, policy));
   Result<appraise::SavedRound> loaded = appraise::LoadRound(o.folder);
   if (!loaded) return Fail(loaded.error().In(o.folder));
   if (!o.list.empty()) {
     ASSAY_ASSIGN(loaded->evidence.list, ReadFile(o.list, evidence::kMaxEvidence));
   }
-  Appraisal a = Appraise(loaded->AsRequest(), loaded->before, references, policy, boots);
+  Appraisal a = Appraise(loaded->AsRequest(), loaded->before, references, policy, boots, trusted);
   Print(a, o, session);
   return static_cast<int>(a.verdict);
 }
@@ -213,9 +206,14 @@ Result<int> VerifyResult(const AttestOptions& o, const Session& session) {
 }
 
 void AddJudging(CLI::App* sub, const std::shared_ptr<AttestOptions>& o) {
-  sub->add_option("--reference", o->references, "Indexes of reference values");
+  sub->add_option("--reference", o->references,
+                  "Indexes of reference values; self: of the programs of this assay");
   sub->add_option("--boot", o->boots, "Expected boots, written by 'assay boot learn'");
   sub->add_option("--policy", o->policy, "Appraisal policy (JSON)");
+  auto* trusted =
+      sub->add_option("--trusted", o->trusted, "The owner's trusted list, written by 'assay trust'");
+  sub->add_option("--trusted-key", o->trusted_key, "Public key (PEM) that may sign it, besides the policy's")
+      ->needs(trusted);
   sub->add_flag("--entries", o->entries, "Print each entry");
   sub->add_option("--findings", o->findings, "Print only findings whose name begins with this");
 }

@@ -8,9 +8,9 @@
 //   app.parse(argc, argv);   // throws CLI::ParseError
 //   log::Info("exit code {}", session.exit_code);
 //
-// Contract: exit codes: 0 trusted or done, 1 not trusted, 2 could not tell, 64 wrong usage, 70 an error
-// (printed to stderr). `run` ends with the exit code of its command, or with 126 or 127. Results go to
-// stdout, everything else to stderr. With --json stdout holds one JSON document.
+// Contract: exit codes: 0 trusted or done, 1 not trusted, 2 could not tell, 3 done in part, 64 wrong usage,
+// 70 an error (printed to stderr). `run` ends with the exit code of its command, or with 126 or 127. Results
+// go to stdout, everything else to stderr. With --json stdout holds one JSON document.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -20,6 +20,7 @@
 namespace assay::cli {
 
 inline constexpr int kExitOk = 0, kExitNotTrusted = 1, kExitUnknown = 2, kExitUsage = 64, kExitError = 70;
+inline constexpr int kExitIncomplete = 3;  // reference values were written, and some packages' are missing
 
 struct Session {
   bool json = false;      // --json
@@ -35,6 +36,8 @@ void AddLog(CLI::App& app, Session& session);        // log show|verify|convert|
 void AddBoot(CLI::App& app, Session& session);       // boot show|verify|learn|predict|diff
 void AddAttest(CLI::App& app, Session& session);     // attest, appraise
 void AddEnrol(CLI::App& app, Session& session);      // enrol
+void AddTrust(CLI::App& app, Session& session);      // trust, untrust: the owner's signed list
+void AddExplain(CLI::App& app, Session& session);    // explain: what is known of a digest, path or finding
 void AddReference(CLI::App& app, Session& session);  // reference build|show|sign|verify
 void AddRun(CLI::App& app, Session& session);        // run, measure, status
 void AddKeys(CLI::App& app, Session& session);       // keys: certificates for both sides

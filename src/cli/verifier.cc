@@ -1,9 +1,17 @@
 #include "cli/verifier.h"
 
+#include <algorithm>
+
 #include "base/clock.h"
 #include "base/fd.h"
+#include "reference/self.h"
 
 namespace assay::cli {
+namespace {
+
+constexpr std::string_view kSelf = "self";  // as a reference: this assay's own programs
+
+}  // namespace
 
 Result<std::string> ReadText(const std::string& path, std::size_t max) {
   ASSAY_ASSIGN(const Bytes bytes, ReadFile(path, max));
@@ -29,6 +37,39 @@ Result<appraise::HostState> LoadState(const std::string& path) {
   Result<appraise::HostState> state = appraise::ParseHostState(AsText(*bytes));
   if (!state) return Fail(state.error().In(path));
   return state;
+}
+
+Result<reference::Indexes> LoadReferences(const std::vector<std::string>& paths) {
+  reference::Indexes all;
+  // An installation knows its own programs.
+  if (const std::string own = reference::SelfIndex();
+      !own.empty() && std::find(paths.begin(), paths.end(), kSelf) == paths.end()) {
+    ASSAY_ASSIGN(std::unique_ptr<reference::Index> index, reference::Index::Open(own));
+    all.Add(std::move(index));
+  }
+  for (const std::string& path : paths) {
+    if (path == kSelf) {
+      ASSAY_ASSIGN(std::unique_ptr<reference::Index> self, reference::OpenSelf(ASSAY_VERSION));
+      all.Add(std::move(self));
+      continue;
+    }
+    Result<std::unique_ptr<reference::Index>> index = reference::Index::Open(path);
+    if (!index) return Fail(index.error().In(path));
+    all.Add(std::move(*index));
+  }
+  return all;
+}
+
+Result<appraise::TrustedList> LoadTrusted(const std::string& path, const std::string& key_file,
+                                          const appraise::Policy& policy) {
+  if (path.empty()) return appraise::TrustedList{};
+  ASSAY_ASSIGN(std::vector<PublicKey> keys, appraise::PolicyKeys("trusted_keys", policy.trusted_keys));
+  if (!key_file.empty()) {
+    ASSAY_ASSIGN(const std::string pem, ReadText(key_file, kMaxPemFile));
+    ASSAY_ASSIGN(PublicKey key, PublicKey::FromPem(pem));
+    keys.push_back(std::move(key));
+  }
+  return appraise::ReadTrusted(path, keys);
 }
 
 Result<> StoreState(const std::string& path, const appraise::HostState& state) {

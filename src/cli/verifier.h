@@ -13,6 +13,7 @@
 
 #include "appraise/appraise.h"
 #include "channel/client.h"
+#include "reference/index.h"
 
 namespace assay::cli {
 
@@ -31,5 +32,12 @@ Result<appraise::Policy> LoadPolicy(const std::string& path);  // empty: the def
 // An empty path or a missing file: nothing is known.
 Result<appraise::HostState> LoadState(const std::string& path);
 Result<> StoreState(const std::string& path, const appraise::HostState& state);
+
+// Indexes of reference values ("self": of this assay). An installation's own programs are always known.
+Result<reference::Indexes> LoadReferences(const std::vector<std::string>& paths);
+// The owner's trusted list, which a key of the policy (trusted_keys) or the one in key_file must have signed.
+// An empty path: an empty list.
+Result<appraise::TrustedList> LoadTrusted(const std::string& path, const std::string& key_file,
+                                          const appraise::Policy& policy);
 
 }  // namespace assay::cli
