@@ -1,7 +1,7 @@
 // A certificate's fingerprint: the SHA-256 of its DER. Peers are pinned and allowed by it.
 //
 //   // given: std::string_view text, const Fingerprint& shown
-//   ASSAY_ASSIGN(const Fingerprint pinned, Fingerprint::Parse(text));   // 64 hexadecimal digits
+//   ASSAY_ASSIGN(const Fingerprint pinned, Fingerprint::Parse(text));   // 64 hexadecimal digits, or AA:BB:..
 //   if (shown != pinned) return Fail(UsageError("another certificate"));
 //
 // Contract: a plain value of 32 bytes, ordered and comparable (a fingerprint is no secret); by default all
