@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <cerrno>
+#include <cstdlib>
 #include <deque>
 #include <mutex>
 
@@ -19,6 +20,23 @@
 namespace assay::log {
 namespace {
 
+// Source: systemd.exec(5), JOURNAL_STREAM: "device:inode" of the stream that a service's stderr was.
+bool StderrIsJournal() {
+  const char* stream = getenv("JOURNAL_STREAM");
+  struct stat st{};
+  if (stream == nullptr || fstat(STDERR_FILENO, &st) != 0) return false;
+  return fmt::format("{}:{}", st.st_dev, st.st_ino) == stream;
+}
+
+// Source: sd-daemon(3), syslog(3).
+int PriorityOf(Level level) {
+  constexpr int kError = 3, kWarning = 4, kInfo = 6, kDebug = 7;
+  return level == Level::kDebug  ? kDebug
+         : level == Level::kInfo ? kInfo
+         : level == Level::kWarn ? kWarning
+                                 : kError;
+}
+
 struct Entry {
   std::string line;                // empty: there is nothing to write but how many were dropped
   std::uint64_t dropped_before{};  // between the line before it and this one
@@ -27,7 +45,9 @@ struct Entry {
 struct Sink {
   std::atomic<Level> level{Level::kInfo};
   std::atomic<bool> json{false};
-  std::atomic<int> fd{STDERR_FILENO};  // never closed: a thread may hang in it
+  std::atomic<int> fd{STDERR_FILENO};  // the number stays open: a thread may hang in it
+  std::atomic<int> file_fd{-1};        // of the log file, once there was one
+  std::atomic<bool> priorities{StderrIsJournal()};
 
   Mutex mutex;  // once there is a writer, never held over a call that may wait
   CondVar filled, drained;
@@ -90,8 +110,11 @@ std::string Line(Level level, std::string_view message) {
                                        duration_cast<std::chrono::milliseconds>(now - seconds).count());
   const bool json = Get().json;
   const std::string text = Escape(message, json);
+  const std::string priority = Get().priorities ? fmt::format("<{}>", PriorityOf(level)) : "";
+  if (!json && !priority.empty()) return fmt::format("{}{}\n", priority, text);
   if (!json) return fmt::format("{} {} {}\n", time, NameOf(level), text);
-  return fmt::format("{{\"time\":\"{}\",\"level\":\"{}\",\"msg\":\"{}\"}}\n", time, NameOf(level), text);
+  return priority +
+         fmt::format("{{\"time\":\"{}\",\"level\":\"{}\",\"msg\":\"{}\"}}\n", time, NameOf(level), text);
 }
 
 // One write() for a line, where the sink takes it whole: /dev/kmsg makes a record of each.
@@ -178,12 +201,24 @@ Result<> Init(const Options& options) {
     const bool fifo = stat(options.file.c_str(), &st) == 0 && S_ISFIFO(st.st_mode);
     ASSAY_ASSIGN(UniqueFd file,
                  Open(options.file, (fifo ? O_RDWR : O_WRONLY | O_CREAT | O_APPEND) | O_NOCTTY, 0644));
-    s.fd = file.Release();
+    // One number for the file of today and for that of tomorrow, so that none is left open. A thread that
+    // hangs in the former file keeps it until its write returns.
+    if (s.file_fd < 0)
+      s.file_fd = file.Release();
+    else if (dup3(file.get(), s.file_fd, O_CLOEXEC) < 0)
+      return Fail(OsError("dup3", options.file, errno));
+    s.fd = s.file_fd.load();
+    s.priorities = options.file == "/dev/kmsg";
+  } else {
+    s.fd = STDERR_FILENO;
+    s.priorities = StderrIsJournal();
   }
   s.level = options.level;
   s.json = options.json;
   return {};
 }
+
+bool ToStderr() { return Get().fd == STDERR_FILENO; }
 
 void StartWriter() {
   Sink& s = Get();

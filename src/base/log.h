@@ -6,7 +6,12 @@
 //   log::Drain(std::chrono::seconds(1));      // before the process ends
 //
 // Contract: messages are escaped (control characters, JSON), and Write() may be called from any thread.
-// Before Init() they go to stderr as text, from level info on.
+// Before Init() they go to stderr as text, from level info on. Init() may be called again, also while threads
+// log: it opens the file anew (a rotated log), and what comes later goes there.
+//
+// A line for the journal ($JOURNAL_STREAM names stderr, systemd.exec(5)) or for /dev/kmsg begins with its
+// priority in brackets (sd-daemon(3): <3> error, <4> warning, <6> info, <7> debug) and has no time of its
+// own.
 //
 // Before StartWriter() the caller writes its own message and waits for the sink. After it, Write() never
 // waits: messages go through a queue of kMaxQueued messages and kMaxQueuedBytes bytes to a thread of their
@@ -40,6 +45,7 @@ struct Options {
       file;  // appended to, and made where it is missing; may be a FIFO without a reader; empty: stderr
 };
 Result<> Init(const Options& options);
+bool ToStderr();  // messages go there, and not to a file
 void StartWriter();
 // Until all that is queued is written, or `patience` is over. False: messages are left, and are lost if the
 // process ends now.
