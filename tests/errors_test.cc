@@ -59,8 +59,10 @@ const std::vector<std::span<const ErrorRow>> kTables{
     reference::kReferenceErrors,
     daemon::kEarlyErrors,
     daemon::kDaemonErrors,
+    daemon::kConfigErrors,
     cli::kCommandErrors,
     cli::kDoctorErrors,
+    cli::kStatusErrors,
 };
 
 std::string TextOf(const std::filesystem::path& file) {

@@ -67,6 +67,11 @@ Result<int> PortOf(const UniqueFd& fd) {
 
 }  // namespace
 
+Result<> TryListen(const std::string& host, int port) {
+  ASSAY_TRY(Listen(host, port));
+  return {};
+}
+
 struct NetServer::Impl {
   ServerOptions options;
   Responder* responder = nullptr;
@@ -78,6 +83,7 @@ struct NetServer::Impl {
   mutable Mutex mutex;
   CondVar first;
   NetworkState state ASSAY_GUARDED_BY(mutex);
+  std::map<Fingerprint, evidence::Level> allow ASSAY_GUARDED_BY(mutex);
   std::optional<Result<>> first_outcome ASSAY_GUARDED_BY(mutex);
 
   // One question of a slot while it is being answered. Other packets of the slot are not read in that time.
@@ -119,12 +125,16 @@ void NetServer::Impl::Report(const Result<>& outcome) {
 }
 
 Result<> NetServer::Impl::Answer(int fd, const NetRequest& request) {
-  const auto allowed = options.allow.find(request.fingerprint);
+  std::optional<evidence::Level> level;
+  {
+    const MutexLock lock(mutex);
+    if (const auto allowed = allow.find(request.fingerprint); allowed != allow.end()) level = allowed->second;
+  }
   const Reply reply =
-      allowed == options.allow.end()
-          ? Reply::Refuse({evidence::RefusalCode::kForbidden, "this certificate is not allowed to challenge"})
-          : responder->Respond(request.question, {"tls-exporter", ToBytes(request.exporter)},
-                               allowed->second);
+      level ? responder->Respond(request.question, {"tls-exporter", ToBytes(request.exporter)}, *level)
+            : Reply::Refuse(
+                  {evidence::RefusalCode::kForbidden, "this certificate is not allowed to challenge"});
+  responder->callers().Note({request.fingerprint.ToString(), "tls", level}, reply.refused());
   ASSAY_TRY(SendPacket(fd, EncodeNetAnswer(reply.size())));
   return reply.Send([&](ByteView piece) -> Result<> {
     for (; !piece.empty(); piece = piece.subspan(std::min(piece.size(), kNetChunk)))
@@ -235,14 +245,30 @@ NetworkState NetServer::State() const {
   return impl_->state;
 }
 
-Result<std::unique_ptr<NetServer>> NetServer::Start(ServerOptions options, Responder& responder) {
+void NetServer::SetAllow(std::map<Fingerprint, evidence::Level> allow) {
+  const MutexLock lock(impl_->mutex);
+  impl_->allow = std::move(allow);
+}
+
+Result<UniqueFd> NetServer::ShareListener() const {
+  UniqueFd same(fcntl(impl_->listener.get(), F_DUPFD_CLOEXEC, 0));
+  if (!same) return Fail(OsError("fcntl", "the listening socket", errno));
+  return same;
+}
+
+Result<std::unique_ptr<NetServer>> NetServer::Start(ServerOptions options, Responder& responder,
+                                                    UniqueFd listener) {
   std::unique_ptr<NetServer> server(new NetServer(std::make_unique<Impl>()));
   Impl& d = *server->impl_;
   d.options = std::move(options);
   d.responder = &responder;
   ASSAY_ASSIGN(d.stop, EventFd::Make());
   ASSAY_ASSIGN(d.wake, EventFd::Make());
-  ASSAY_ASSIGN(d.listener, Listen(d.options.listen_host, std::max(d.options.listen_port, 0)));
+  server->SetAllow(d.options.allow);
+  d.listener = std::move(listener);
+  if (!d.listener) {
+    ASSAY_ASSIGN(d.listener, Listen(d.options.listen_host, std::max(d.options.listen_port, 0)));
+  }
   ASSAY_ASSIGN(d.port, PortOf(d.listener));
   // The process is a child of this thread and is killed when the thread ends.
   d.thread = Thread("assay-network", [&d] { d.Supervise(); });

@@ -20,9 +20,15 @@ namespace assay::attest {
 
 class NetServer {
  public:
-  static Result<std::unique_ptr<NetServer>> Start(ServerOptions options, Responder& responder);
+  // listener: bound to the address of the options already; none: it is bound here.
+  static Result<std::unique_ptr<NetServer>> Start(ServerOptions options, Responder& responder,
+                                                  UniqueFd listener = UniqueFd());
   ~NetServer();
   int port() const;
+  // For the questions that come from now on; connections go on.
+  void SetAllow(std::map<Fingerprint, evidence::Level> allow);
+  // The listening socket once more, for a server with another certificate at the same address.
+  Result<UniqueFd> ShareListener() const;
   NetworkState State() const;
 
  private:

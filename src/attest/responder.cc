@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "attest/errors.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "evidence/errors.h"
 
@@ -50,7 +51,33 @@ Reply Reply::Of(Bytes message) {
   return reply;
 }
 
-Reply Reply::Refuse(const evidence::Refusal& refusal) { return Of(evidence::EncodeRefusal(refusal)); }
+Reply Reply::Refuse(const evidence::Refusal& refusal) {
+  Reply reply = Of(evidence::EncodeRefusal(refusal));
+  reply.refused_ = refusal;
+  return reply;
+}
+
+QuoteState Responder::Quotes() const {
+  const MutexLock lock(mutex_);
+  return quotes_;
+}
+
+void Responder::NoteQuote(const Result<Collected>& collected) {
+  const std::optional<evidence::RefusalCode> why = collected ? std::nullopt : RefusalFor(collected.error());
+  if (why && *why != evidence::RefusalCode::kDegraded) return;  // of the question, or of the moment
+  const MutexLock lock(mutex_);
+  if (collected) {
+    ++quotes_.made;
+    quotes_.last_ms = NowMs();
+    quotes_.failed_since_last = 0;
+    return;
+  }
+  ++quotes_.failed;
+  ++quotes_.failed_since_last;
+  quotes_.failed_ms = NowMs();
+  quotes_.error = collected.error().Message();
+  quotes_.code = collected.error().code();
+}
 
 Result<> Reply::Send(const Sink& sink) const {
   ASSAY_TRY(sink(head_));
@@ -85,6 +112,7 @@ Reply Responder::Respond(const evidence::Question& question, const evidence::Bin
 Reply Responder::Challenged(const evidence::Challenge& challenge, const evidence::Binding& binding,
                             evidence::Level level) {
   Result<Collected> collected = collector_.Prepare(challenge, binding, level);
+  NoteQuote(collected);
   if (!collected) return Refused("challenge", collected.error());
   std::uint64_t bytes = 0;
   for (const auto part : evidence::EvidenceParts()) bytes += (collected->evidence.*part).size();

@@ -12,8 +12,13 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
+#include <string>
 
+#include "attest/callers.h"
 #include "attest/collector.h"
+#include "base/mutex.h"
+#include "evidence/errors.h"
 
 namespace assay::attest {
 
@@ -23,6 +28,8 @@ class Reply {
   static Reply Refuse(const evidence::Refusal& refusal);
   static Reply Of(Bytes message);  // a whole message
   std::uint64_t size() const { return size_; }
+  // Why it is a refusal; nullopt: it is an answer.
+  const std::optional<evidence::Refusal>& refused() const { return refused_; }
   Result<> Send(const Sink& sink) const;
 
  private:
@@ -31,18 +38,33 @@ class Reply {
   Collected collected_;         // the parts after the header
   std::shared_ptr<void> held_;  // returns the bytes to the responder's bound when it is destroyed
   std::uint64_t size_ = 0;
+  std::optional<evidence::Refusal> refused_;
+};
+
+// How the quotes go: a failure is the attester's own (the TPM, the list), not that of the question.
+struct QuoteState {
+  std::uint64_t made = 0, failed = 0;        // since the start
+  std::uint64_t failed_since_last = 0;       // since the last one that was made
+  std::uint64_t last_ms = 0, failed_ms = 0;  // since the epoch; 0: never
+  std::string error, code;                   // the last failure; kept when quotes are made again
 };
 
 class Responder {
  public:
   explicit Responder(Collector& collector) : collector_(collector) {}
+  QuoteState Quotes() const;
+  Callers& callers() { return callers_; }
   // level: how much of the evidence the peer may see. A peer that may challenge may also enrol.
   Reply Respond(const evidence::Question& question, const evidence::Binding& binding, evidence::Level level);
 
  private:
   Reply Challenged(const evidence::Challenge& challenge, const evidence::Binding& binding,
                    evidence::Level level);
+  void NoteQuote(const Result<Collected>& collected);
   Collector& collector_;
+  Callers callers_;
+  mutable Mutex mutex_;
+  QuoteState quotes_ ASSAY_GUARDED_BY(mutex_);
   std::shared_ptr<std::atomic<std::uint64_t>> held_ = std::make_shared<std::atomic<std::uint64_t>>(0);
 };
 

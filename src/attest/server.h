@@ -18,13 +18,18 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "attest/collector.h"
+#include "attest/responder.h"
 #include "evidence/message.h"
 
 namespace assay::attest {
 
 std::string DefaultNetProgram();  // the network-facing program, beside the running executable
+
+// Whether this address can be listened at now: OsError "os.bind".
+Result<> TryListen(const std::string& host, int port);
 
 struct ServerOptions {
   std::string unix_path;  // empty: no socket. Root sees everything, other users what unix_level says
@@ -53,7 +58,12 @@ struct NetworkState {
 class Server {
  public:
   static Result<std::unique_ptr<Server>> Start(ServerOptions options, Collector& collector);
-  ~Server();                                    // ends the network process
+  ~Server();  // ends the network process
+  // Takes up other addresses, certificates, verifiers and levels. What stays the same goes on without a
+  // break; connections end only if the address or the certificate changed. After an error all is as before.
+  Result<> Change(ServerOptions options);
+  QuoteState Quotes() const;
+  std::vector<Caller> Callers() const;          // the last first
   int port() const;                             // 0: no TLS
   pid_t network_pid() const;                    // -1: no TLS, or the process is being restarted
   std::optional<NetworkState> Network() const;  // nullopt: no TLS

@@ -53,6 +53,7 @@ bool MakeRoom(Connections& serving, Of of) {
 
 struct UnixServer::Impl {
   UnixServerOptions options;
+  std::atomic<evidence::Level> level{evidence::Level::kQuote};
   Responder* responder = nullptr;
   UniqueFd listener;
   EventFd stop;
@@ -94,7 +95,7 @@ bool UnixServer::Impl::Admit(Connections& serving, uid_t uid) const {
 
 void UnixServer::Impl::Serve(Connection& c) {
   const UniqueFd& peer = c.peer;
-  const evidence::Level level = c.uid == 0 ? evidence::Level::kFull : options.level;
+  const evidence::Level seen = c.uid == 0 ? evidence::Level::kFull : level.load();
   channel::Deadline deadline(options.timeout);
   const auto respond = [&]() -> Result<Reply> {
     ASSAY_ASSIGN(const Bytes frame,
@@ -103,10 +104,11 @@ void UnixServer::Impl::Serve(Connection& c) {
                      evidence::kMaxChallenge));
     c.hearing = false;
     ASSAY_ASSIGN(const evidence::Question question, evidence::DecodeQuestion(frame));
-    return responder->Respond(question, {"unix", {}}, level);
+    return responder->Respond(question, {"unix", {}}, seen);
   };
   Result<Reply> reply = respond();
   if (!reply) reply = Reply::Refuse({evidence::RefusalCode::kBadRequest, reply.error().Message()});
+  responder->callers().Note({"user " + std::to_string(c.uid), "unix", seen}, reply->refused());
   deadline = channel::Deadline(options.timeout);
   if (auto r = reply->Send([&](ByteView piece) { return channel::SendAll(peer.get(), piece, deadline); }); !r)
     log::Debug("challenge: {}", r.error().Message());
@@ -157,9 +159,12 @@ UnixServer::~UnixServer() {
   unlink(impl_->options.path.c_str());
 }
 
+void UnixServer::SetLevel(evidence::Level level) { impl_->level = level; }
+
 Result<std::unique_ptr<UnixServer>> UnixServer::Start(UnixServerOptions options, Responder& responder) {
   auto impl = std::make_unique<Impl>();
   Impl* raw = impl.get();
+  raw->level = options.level;
   raw->options = std::move(options);
   raw->responder = &responder;
   ASSAY_ASSIGN(raw->stop, EventFd::Make());

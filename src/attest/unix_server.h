@@ -27,7 +27,8 @@ struct UnixServerOptions {
 class UnixServer {
  public:
   static Result<std::unique_ptr<UnixServer>> Start(UnixServerOptions options, Responder& responder);
-  ~UnixServer();  // closes the connections that are being served
+  void SetLevel(evidence::Level level);  // for connections from now on
+  ~UnixServer();                         // closes the connections that are being served
 
  private:
   struct Impl;

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "cli/commands.h"
 #include "cli/errors.h"
+#include "cli/status.h"
 #include "measure/system/namespace.h"
 
 namespace assay::cli {
@@ -65,42 +66,6 @@ Result<int> Measure(const RunOptions& o, bool as_json) {
   return kExitOk;
 }
 
-Result<int> Status(const RunOptions& o, const Session& session) {
-  ASSAY_ASSIGN(Bytes bytes, ReadFile(o.mount_point + "/status", kMaxStatus));
-  ASSAY_ASSIGN(JsonDoc doc, JsonDoc::Parse(AsText(bytes), "status", kMaxStatus));
-  ASSAY_ASSIGN(std::string state, doc.root().Str("state"));
-  if (session.json) {
-    fmt::print("{}", AsText(bytes));
-  } else {
-    fmt::print("assayd is {}\n", state);
-    if (state != "starting") {
-      ASSAY_ASSIGN(JsonValue recorder, doc.root().Object("recorder"));
-      ASSAY_ASSIGN(JsonValue engine, doc.root().Object("engine"));
-      ASSAY_ASSIGN(JsonValue tpm, doc.root().Object("tpm"));
-      ASSAY_ASSIGN(std::string engine_name, engine.Str("name"));
-      ASSAY_ASSIGN(std::string engine_state, engine.Str("state"));
-      ASSAY_ASSIGN(std::string scope, engine.Str("scope"));
-      fmt::print("  engine    {} (scope {}): {}\n", engine_name, scope, engine_state);
-      ASSAY_ASSIGN(std::uint64_t records, recorder.U64("records"));
-      ASSAY_ASSIGN(std::uint64_t entries, recorder.U64("entries"));
-      ASSAY_ASSIGN(std::uint64_t violations, recorder.U64("violations"));
-      ASSAY_ASSIGN(std::uint64_t gaps, recorder.U64("gaps"));
-      ASSAY_ASSIGN(std::string reason, recorder.Str("degraded_reason"));
-      fmt::print("  list      {} entries in {} records, {} violations, {} gaps{}{}\n", entries, records,
-                 violations, gaps, reason.empty() ? "" : ": ", reason);
-      ASSAY_ASSIGN(std::string vendor, tpm.Str("vendor"));
-      ASSAY_ASSIGN(bool software, tpm.Bool("software"));
-      fmt::print("  TPM       {}{}\n", vendor, software ? " (software)" : "");
-      ASSAY_ASSIGN(JsonValue backlog, doc.root().Object("log"));
-      ASSAY_ASSIGN(std::uint64_t waiting, backlog.U64("waiting"));
-      ASSAY_ASSIGN(std::uint64_t dropped, backlog.U64("dropped"));
-      if (waiting > 0 || dropped > 0)
-        fmt::print("  log       {} messages wait to be written, {} were dropped\n", waiting, dropped);
-    }
-  }
-  return state == "ok" ? kExitOk : state == "starting" ? kExitUnknown : kExitNotTrusted;
-}
-
 }  // namespace
 
 void AddRun(CLI::App& app, Session& session) {
@@ -125,9 +90,10 @@ void AddRun(CLI::App& app, Session& session) {
     else
       session.Finish(Measure(*options, session.json));
   });
-  CLI::App* status = app.add_subcommand("status", "Show the state of assayd (0 good, 1 bad, 2 starting)");
+  CLI::App* status =
+      app.add_subcommand("status", "Show the state of assayd (0 good, 1 bad or not running, 2 starting)");
   mount_option(status);
-  status->callback([options, &session] { session.Finish(Status(*options, session)); });
+  status->callback([options, &session] { session.Finish(ShowStatus(options->mount_point, session)); });
 }
 
 }  // namespace assay::cli

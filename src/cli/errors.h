@@ -15,6 +15,14 @@ inline constexpr ErrorRow kCommandErrors[] = {
 };
 constexpr std::span<const ErrorRow> ErrorTable(CommandError) { return kCommandErrors; }
 
+enum class StatusError { kNotRunning, kNotAllowed };
+inline constexpr ErrorRow kStatusErrors[] = {
+    {StatusError::kNotRunning, "status.not-running",
+     "If it does not stay: journalctl -u assayd -p warning, and assayd --check."},
+    {StatusError::kNotAllowed, "status.not-allowed", "Run it as root."},
+};
+constexpr std::span<const ErrorRow> ErrorTable(StatusError) { return kStatusErrors; }
+
 // What `assay doctor` finds besides the errors of the rooms that it asks.
 enum class DoctorError { kAssayd, kRoot, kFuse, kTpm, kSwtpm, kKernelIma };
 inline constexpr ErrorRow kDoctorErrors[] = {

@@ -3,14 +3,18 @@
 #include <sys/signalfd.h>
 #include <sysexits.h>
 #include <systemd/sd-daemon.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <chrono>
 
+#include "base/text.h"
+#include "daemon/check.h"
 #include "daemon/config.h"
 #include "daemon/daemon.h"
 #include "daemon/early.h"
+#include "daemon/errors.h"
 #include "daemon/probe.h"
 #include "measure/engine/lanes.h"
 
@@ -21,9 +25,23 @@ struct Mode {
   bool early = false, standby = false;
 };
 
+// Source: sd_notify(3). systemd before 253 has no Type=notify-reload, and takes the same messages from a
+// service of Type=notify.
+void TellReloading() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld", now.tv_sec * 1'000'000LL + now.tv_nsec / 1000);
+}
+
+void TellReloaded(const Result<>& outcome) {
+  sd_notifyf(0, "READY=1\nSTATUS=measuring%s%s", outcome ? "" : "; the new configuration was refused: ",
+             outcome ? "" : outcome.error().Message().c_str());
+}
+
 Result<> RunDaemon(const std::string& config_path, Mode mode) {
   if (geteuid() != 0)
-    return Fail(UsageError("assayd must run as root, because it measures the code of all users"));
+    return Fail(
+        StateError(DaemonError::kNotRoot, "assayd needs root, because it measures the code of all users"));
   ASSAY_ASSIGN(Config config, ReadConfig(config_path));
   std::optional<Early> early;
   Background background;
@@ -53,7 +71,9 @@ Result<> RunDaemon(const std::string& config_path, Mode mode) {
   }
   // Another attester's list, TPM objects and log file are not touched without its lock.
   ASSAY_ASSIGN(RunFolder folder, RunFolder::Take(config.run_dir));
-  if (!early) ASSAY_TRY(log::Init(config.log));
+  if (!early)
+    if (const Result<> opened = log::Init(config.log); !opened)
+      return Fail(opened.error().In("log/file " + config.log.file));
   // Held tasks never wait for whoever reads the log.
   log::StartWriter();
   ASSAY_ASSIGN(std::unique_ptr<Daemon> daemon,
@@ -61,10 +81,27 @@ Result<> RunDaemon(const std::string& config_path, Mode mode) {
   log::Info("assayd {} is measuring (scope {})", ASSAY_VERSION, ScopeName(config.scope));
   sd_notify(0, "READY=1\nSTATUS=measuring");
   background.Ready();
-  daemon->Run(stop.get());
+  daemon->Run(stop.get(), {.began = TellReloading, .ended = TellReloaded});
   sd_notify(0, "STOPPING=1");
   log::Info("assayd stops");
   return {};
+}
+
+}  // namespace
+}  // namespace assay::daemon
+
+namespace assay::daemon {
+namespace {
+
+// "ok", or a line for each problem and one for what to do about it. Returns the exit code.
+int PrintCheck(const std::string& config_path) {
+  const std::vector<Error> problems = CheckStart(config_path);
+  for (const Error& problem : problems) {
+    fmt::print("{} ({})\n", Printable(problem.Message()), problem.code());
+    if (!problem.remedy().empty()) fmt::print("    {}\n", problem.remedy());
+  }
+  if (problems.empty()) fmt::print("ok\n");
+  return problems.empty() ? 0 : 1;
 }
 
 }  // namespace
@@ -79,7 +116,7 @@ int main(int argc, char** argv) {
   daemon::Mode mode;
   app.set_version_flag("--version", ASSAY_VERSION);
   app.add_option("--config", config, "Configuration file")->capture_default_str();
-  app.add_flag("--check", check, "Only check the configuration file");
+  app.add_flag("--check", check, "Try what a start would try, change nothing, and print what is wrong");
   auto* early =
       app.add_flag("--early", mode.early, "In an initramfs: measure from now on, in the background");
   app.add_flag("--probe", probe, "Print as JSON which engines work here");
@@ -93,7 +130,7 @@ int main(int argc, char** argv) {
   if (probe) {
     fmt::print("{}\n", daemon::ProbeEngines());
   } else if (check) {
-    if (auto parsed = daemon::ReadConfig(config); !parsed) outcome = Fail(parsed.error());
+    return daemon::PrintCheck(config);
   } else if (early_settings) {
     if (auto parsed = daemon::ReadConfig(config); !parsed)
       outcome = Fail(parsed.error());
@@ -107,7 +144,12 @@ int main(int argc, char** argv) {
   } else {
     outcome = daemon::RunDaemon(config, mode);
   }
-  if (!outcome) log::Error("{} ({})", outcome.error().Message(), outcome.error().code());
+  if (!outcome) {
+    const Error& error = outcome.error();
+    log::Error("{} ({})", error.Message(), error.code());
+    // systemd and a person at a terminal look here, not at the log file.
+    if (!log::ToStderr()) fmt::print(stderr, "assayd: {} ({})\n", Printable(error.Message()), error.code());
+  }
   const int code = outcome ? 0 : EX_SOFTWARE;
   log::Drain(kLogPatience);
   // Threads that hang in a file system still use objects that a normal exit would destroy.

@@ -1,67 +1,203 @@
 #include "daemon/config.h"
 
+#include <arpa/inet.h>
+#include <sys/stat.h>
+
 #include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
 
 #include "base/fd.h"
 #include "base/json.h"
 #include "base/json_dump.h"
 #include "base/name_table.h"
+#include "base/near.h"
+#include "base/text.h"
+#include "daemon/config_places.h"
+#include "daemon/errors.h"
 
 namespace assay::daemon {
 namespace {
 
 constexpr std::size_t kMaxConfig = 1 << 20;
 
-// Reads a member if it exists.
-Result<> Get(const JsonValue& from, std::string_view key, std::string& into) {
-  if (from.Has(key)) {
-    ASSAY_ASSIGN(into, from.Str(key));
+// Every member, and the form that is wanted. man/assayd.json.5 describes them (a test compares).
+constexpr ConfigMember kMembers[] = {
+    {"state_dir", "a path"},
+    {"run_dir", "a path"},
+    {"mount_point", "a path"},
+    {"tpm/tcti", "embedded, or a TCTI as device:/dev/tpmrm0"},
+    {"tpm/stop", "true or false"},
+    {"tpm/ak", "ecc or rsa"},
+    {"record/pcr", "a number from 8 to 15"},
+    {"record/synchronous", "true or false"},
+    {"record/group_ms", "a number from 1 to 10000"},
+    {"record/max_records", "a number from 100 to 100000000"},
+    {"engine/scope", "none, namespace or host"},
+    {"engine/mounts", "a list of paths: [\"/\"]"},
+    {"engine/policy", "built-in policies joined by |, or the absolute path of a file"},
+    {"engine/appraise", "off, learn or enforce"},
+    {"engine/extensions", "a list of endings: [\".py\"]"},
+    {"engine/workers", "a number from 1 to 64"},
+    {"engine/deadline_ms", "a number from 100 to 600000"},
+    {"engine/expiry", "allow or refuse"},
+    {"engine/engine", "best, lsm, fanotify or kernel-ima"},
+    {"engine/guard", "true or false"},
+    {"manifest/index", "the path of a signed index"},
+    {"manifest/key", "the path of a public key (PEM)"},
+    {"serve/unix", "true or false"},
+    {"serve/unix_level", "quote, list or full"},
+    {"serve/listen", "ADDRESS:PORT, numeric: 192.0.2.7:7443 or [::1]:7443"},
+    {"serve/certificate", "the path of a certificate (PEM)"},
+    {"serve/key", "the path of a private key (PEM)"},
+    {"serve/allow",
+     "an object {FINGERPRINT: LEVEL}; a fingerprint has 64 hex digits, AA:BB:.. is accepted; a level is "
+     "quote, "
+     "list or full"},
+    {"early/on_failure", "cap or halt"},
+    {"log/level", "debug, info, warn or error"},
+    {"log/json", "true or false"},
+    {"log/file", "a path"},
+};
+
+// The names that stand right below a section; below "" those of the sections, too.
+std::vector<std::string_view> NamesBelow(std::string_view section) {
+  std::vector<std::string_view> names;
+  for (const ConfigMember& m : kMembers) {
+    std::string_view name = m.name;
+    if (!section.empty()) {
+      if (!name.starts_with(section) || name.size() <= section.size() || name[section.size()] != '/')
+        continue;
+      name.remove_prefix(section.size() + 1);
+    } else {
+      name = name.substr(0, name.find('/'));
+    }
+    if (names.empty() || names.back() != name) names.push_back(name);
   }
-  return {};
+  return names;
 }
-Result<> Get(const JsonValue& from, std::string_view key, bool& into) {
-  if (from.Has(key)) {
-    ASSAY_ASSIGN(into, from.Bool(key));
+
+std::string FormOf(std::string_view member) {
+  for (const ConfigMember& m : kMembers)
+    if (m.name == member) return "; wanted: " + std::string(m.form);
+  return "";
+}
+
+// What all errors of one text share: its name, and where its members stand.
+struct Text {
+  std::string name;
+  const Places& places;
+  Error Bad(ErrorCode code, std::string_view member, const std::string& what) const {
+    return StateError(code,
+                      fmt::format("{}:{}: {}: {}", name, places.LineOf(member), Printable(member), what));
   }
-  return {};
-}
-Result<> Get(const JsonValue& from, std::string_view key, std::uint64_t low, std::uint64_t high, auto& into) {
-  if (!from.Has(key)) return {};
-  ASSAY_ASSIGN(std::uint64_t value, from.U64(key));
-  if (value < low || value > high)
-    return Fail(UsageError(fmt::format("{}: {} is not within {}..{}", key, value, low, high)));
-  into = static_cast<std::remove_reference_t<decltype(into)>>(value);
-  return {};
-}
-Result<> Get(const JsonValue& from, std::string_view key, std::vector<std::string>& into) {
-  if (!from.Has(key)) return {};
-  ASSAY_ASSIGN(JsonValue list, from.Array(key));
-  into.clear();
-  return list.Each([&](const JsonValue& item) -> Result<> {
-    ASSAY_ASSIGN(std::string text, item.AsStr());
-    into.push_back(std::move(text));
+};
+
+// An object of the configuration. Its members are read by their names, and errors name the whole path.
+class Section {
+ public:
+  Section(const Text& text, JsonValue value, std::string name)
+      : text_(text), value_(std::move(value)), name_(std::move(name)) {}
+
+  bool Has(std::string_view key) const { return value_.Has(key); }
+  std::string Path(std::string_view key) const {
+    return name_.empty() ? std::string(key) : name_ + "/" + std::string(key);
+  }
+  Error Bad(std::string_view key, const std::string& what) const {
+    return text_.Bad(ConfigError::kValue, Path(key), what + FormOf(Path(key)));
+  }
+  Error Conflict(std::string_view key, const std::string& what) const {
+    return text_.Bad(ConfigError::kConflict, Path(key), what);
+  }
+  Result<> OnlyKnown() const {
+    const std::vector<std::string_view> known = NamesBelow(name_);
+    std::set<std::string, std::less<>> seen;
+    return value_.EachMember([&](std::string_view key, const JsonValue&) -> Result<> {
+      if (std::find(known.begin(), known.end(), key) == known.end()) {
+        const std::string_view meant = Nearest(key, known);
+        return Fail(text_.Bad(ConfigError::kUnknownMember, Path(key),
+                              meant.empty()
+                                  ? "there is no such member"
+                                  : fmt::format("there is no such member; did you mean '{}'?", meant)));
+      }
+      if (!seen.insert(std::string(key)).second)
+        return Fail(text_.Bad(ConfigError::kUnknownMember, Path(key), "it is there twice"));
+      return {};
+    });
+  }
+  Result<> Require(std::string_view key) const {
+    if (Has(key)) return {};
+    return Fail(text_.Bad(ConfigError::kMissing, Path(key), "it is missing" + FormOf(Path(key))));
+  }
+  Result<> Get(std::string_view key, std::string& into) const {
+    return Take(key, into, [&] { return value_.Str(key); });
+  }
+  Result<> Get(std::string_view key, bool& into) const {
+    return Take(key, into, [&] { return value_.Bool(key); });
+  }
+  Result<> Get(std::string_view key, std::vector<std::string>& into) const {
+    return Take(key, into, [&] { return value_.Strings(key); });
+  }
+  Result<> Get(std::string_view key, std::uint64_t low, std::uint64_t high, auto& into) const {
+    std::uint64_t value = low;
+    ASSAY_TRY(Take(key, value, [&] { return value_.U64(key); }));
+    if (value < low || value > high)
+      return Fail(Bad(key, fmt::format("{} is not within {}..{}", value, low, high)));
+    if (Has(key)) into = static_cast<std::remove_reference_t<decltype(into)>>(value);
     return {};
+  }
+  // One of some names; `parse` says which value that is.
+  Result<> Choose(std::string_view key, auto& into, const auto& parse) const {
+    if (!Has(key)) return {};
+    std::string name;
+    ASSAY_TRY(Get(key, name));
+    auto value = parse(name);
+    if (!value) return Fail(Bad(key, fmt::format("'{}' is none of them", Printable(name))));
+    into = *value;
+    return {};
+  }
+  Result<Section> Object(std::string_view key) const {
+    Result<JsonValue> object = value_.Object(key);
+    if (!object) return Fail(Bad(key, "it is not an object"));
+    Section section(text_, std::move(*object), Path(key));
+    ASSAY_TRY(section.OnlyKnown());
+    return section;
+  }
+  const JsonValue& value() const { return value_; }
+
+ private:
+  template <typename T>
+  Result<> Take(std::string_view key, T& into, const auto& read) const {
+    if (!Has(key)) return {};
+    Result<T> value = read();
+    if (!value) return Fail(Bad(key, "it is of another type"));
+    into = std::move(*value);
+    return {};
+  }
+  const Text& text_;
+  JsonValue value_;
+  std::string name_;
+};
+
+Result<> ParseTpm(const Section& s, Config& c) {
+  ASSAY_TRY(s.Get("tcti", c.tcti));
+  ASSAY_TRY(s.Get("stop", c.stop_tpm));
+  return s.Choose("ak", c.ak, [](std::string_view name) {
+    return name == "ecc"   ? std::optional(tpm::AkKind::kEccP256)
+           : name == "rsa" ? std::optional(tpm::AkKind::kRsa2048)
+                           : std::nullopt;
   });
 }
 
-Result<> ParseTpm(const JsonValue& v, Config& c) {
-  ASSAY_TRY(v.OnlyKeys({"tcti", "stop", "ak"}));
-  ASSAY_TRY(Get(v, "tcti", c.tcti));
-  ASSAY_TRY(Get(v, "stop", c.stop_tpm));
-  std::string ak = "ecc";
-  ASSAY_TRY(Get(v, "ak", ak));
-  if (ak != "ecc" && ak != "rsa") return Fail(UsageError("tpm/ak: not ecc or rsa: " + ak));
-  c.ak = ak == "ecc" ? tpm::AkKind::kEccP256 : tpm::AkKind::kRsa2048;
-  return {};
-}
-
-Result<> ParseRecord(const JsonValue& v, Config& c) {
-  ASSAY_TRY(v.OnlyKeys({"pcr", "synchronous", "group_ms", "max_records"}));
-  ASSAY_TRY(Get(v, "pcr", 8, 15, c.pcr));  // not a PCR that software can reset
-  ASSAY_TRY(Get(v, "synchronous", c.synchronous));
-  ASSAY_TRY(Get(v, "group_ms", 1, 10'000, c.group_ms));
-  return Get(v, "max_records", 100, 100'000'000, c.max_records);
+Result<> ParseRecord(const Section& s, Config& c) {
+  ASSAY_TRY(s.Get("pcr", 8, 15, c.pcr));  // not a PCR that software can reset
+  ASSAY_TRY(s.Get("synchronous", c.synchronous));
+  ASSAY_TRY(s.Get("group_ms", 1, 10'000, c.group_ms));
+  return s.Get("max_records", 100, 100'000'000, c.max_records);
 }
 
 constexpr auto kScopes =
@@ -71,146 +207,226 @@ constexpr auto kAppraises = Names<measure::Appraise>({{measure::Appraise::kOff, 
                                                       {measure::Appraise::kEnforce, "enforce"}});
 constexpr auto kExpiries =
     Names<measure::Expiry>({{measure::Expiry::kAllow, "allow"}, {measure::Expiry::kRefuse, "refuse"}});
+constexpr std::string_view kBest = "best";
 
-Result<measure::Appraise> ParseAppraise(const JsonValue& v) {
-  std::string appraise = "off";
-  ASSAY_TRY(Get(v, "appraise", appraise));
-  return kAppraises.Parse(appraise, "engine/appraise");
-}
-
-Result<> ParseEngine(const JsonValue& v, Config& c) {
-  ASSAY_TRY(v.OnlyKeys({"scope", "mounts", "policy", "appraise", "extensions", "workers", "deadline_ms",
-                        "expiry", "engine", "guard"}));
-  ASSAY_ASSIGN(std::string scope, v.Str("scope"));
-  ASSAY_ASSIGN(c.scope, kScopes.Parse(scope, "engine/scope"));
-  c.engine.fanotify.mounts = {"/"};
-  ASSAY_TRY(Get(v, "mounts", c.engine.fanotify.mounts));
-  std::string policy = "default";
-  ASSAY_TRY(Get(v, "policy", policy));
-  ASSAY_ASSIGN(c.engine.rules.policy, measure::FindPolicy(policy));
-  if (policy.starts_with('/')) c.policy_file = policy;
-  ASSAY_ASSIGN(c.engine.rules.appraise, ParseAppraise(v));
-  ASSAY_TRY(Get(v, "extensions", c.engine.rules.extensions));
-  ASSAY_TRY(Get(v, "workers", 1, 64, c.engine.limits.workers));
-  std::uint64_t deadline = static_cast<std::uint64_t>(c.engine.limits.deadline.count());
-  ASSAY_TRY(Get(v, "deadline_ms", 100, 600'000, deadline));
-  c.engine.limits.deadline = std::chrono::milliseconds(deadline);
-  std::string expiry = "allow";
-  ASSAY_TRY(Get(v, "expiry", expiry));
-  ASSAY_ASSIGN(c.engine.limits.expiry, kExpiries.Parse(expiry, "engine/expiry"));
-  std::string engine = "best";
-  ASSAY_TRY(Get(v, "engine", engine));
-  if (engine != "best" && engine != "lsm" && engine != "fanotify" && engine != kKernelIma)
-    return Fail(UsageError("engine/engine: not best, lsm, fanotify or kernel-ima: " + engine));
-  if (engine != "best") c.engine.name = engine;
-  ASSAY_TRY(Get(v, "guard", c.engine.lsm.guard));
-  if (c.engine.lsm.guard && (engine == "fanotify" || c.scope != Scope::kHost))
-    return Fail(UsageError("engine/guard: only the lsm engine, for the whole host, can guard the attester"));
+// What can't be had together is an error: another engine or scope than the configured one never takes its
+// place.
+Result<> CheckEngine(const Section& s, const Config& c, std::string_view engine) {
   if (engine == kKernelIma) {
     // The kernel decides everything else, so members that it would not follow are refused.
-    ASSAY_TRY(v.OnlyKeys({"scope", "engine"}));
+    for (const std::string_view name : NamesBelow("engine"))
+      if (name != "scope" && name != "engine" && s.Has(name))
+        return Fail(
+            s.Conflict(name, "it has no effect with the engine kernel-ima, where the kernel decides"));
     if (c.scope != Scope::kHost)
       return Fail(
-          UsageError("engine/engine kernel-ima needs the scope host: the kernel measures the whole machine"));
+          s.Conflict("engine", "kernel-ima needs the scope host: the kernel measures the whole machine"));
   }
+  if (engine == "lsm" && c.scope == Scope::kNamespace)
+    return Fail(s.Conflict("engine", "lsm needs the scope host: its hooks know no mount namespaces"));
+  if (c.engine.lsm.guard && (engine == "fanotify" || c.scope != Scope::kHost))
+    return Fail(s.Conflict("guard", "only the lsm engine, for the scope host, can guard the attester"));
   return {};
 }
 
-Result<> ParseServe(const JsonValue& v, Config& c) {
-  ASSAY_TRY(v.OnlyKeys({"unix", "unix_level", "listen", "certificate", "key", "allow"}));
-  ASSAY_TRY(Get(v, "unix", c.serve_unix));
-  if (v.Has("unix_level")) {
-    ASSAY_ASSIGN(std::string level, v.Str("unix_level"));
-    ASSAY_ASSIGN(c.unix_level, evidence::ParseLevel(level));
-  }
-  ASSAY_TRY(Get(v, "listen", c.listen));
-  ASSAY_TRY(Get(v, "certificate", c.certificate));
-  ASSAY_TRY(Get(v, "key", c.key));
-  if (!v.Has("allow")) return {};
-  ASSAY_ASSIGN(JsonValue allow, v.Object("allow"));
-  return allow.EachMember([&](std::string_view fingerprint, const JsonValue& value) -> Result<> {
+Result<> ParseEngine(const Section& s, Config& c) {
+  // The member is required, because what is measured must not depend on a default.
+  ASSAY_TRY(s.Require("scope"));
+  ASSAY_TRY(s.Choose("scope", c.scope, [](std::string_view name) { return kScopes.Find(name); }));
+  c.engine.fanotify.mounts = {"/"};
+  ASSAY_TRY(s.Get("mounts", c.engine.fanotify.mounts));
+  std::string policy = "default";
+  ASSAY_TRY(s.Get("policy", policy));
+  Result<std::shared_ptr<const measure::Policy>> found = measure::FindPolicy(policy);
+  if (!found) return Fail(s.Bad("policy", found.error().Message()));
+  c.engine.rules.policy = std::move(*found);
+  if (policy.starts_with('/')) c.policy_file = policy;
+  ASSAY_TRY(s.Choose("appraise", c.engine.rules.appraise,
+                     [](std::string_view name) { return kAppraises.Find(name); }));
+  ASSAY_TRY(s.Get("extensions", c.engine.rules.extensions));
+  ASSAY_TRY(s.Get("workers", 1, 64, c.engine.limits.workers));
+  std::uint64_t deadline = static_cast<std::uint64_t>(c.engine.limits.deadline.count());
+  ASSAY_TRY(s.Get("deadline_ms", 100, 600'000, deadline));
+  c.engine.limits.deadline = std::chrono::milliseconds(deadline);
+  ASSAY_TRY(
+      s.Choose("expiry", c.engine.limits.expiry, [](std::string_view name) { return kExpiries.Find(name); }));
+  std::string engine(kBest);
+  ASSAY_TRY(s.Choose("engine", engine, [](const std::string& name) {
+    for (const std::string_view known : {kBest, kKernelIma})
+      if (name == known) return std::optional(name);
+    for (const measure::EngineEntry& entry : measure::Engines())
+      if (name == entry.name) return std::optional(name);
+    return std::optional<std::string>();
+  }));
+  if (engine != kBest) c.engine.name = engine;
+  ASSAY_TRY(s.Get("guard", c.engine.lsm.guard));
+  return CheckEngine(s, c, engine);
+}
+
+Result<> ParseServe(const Section& s, Config& c) {
+  const auto level = [](std::string_view name) {
+    const Result<evidence::Level> parsed = evidence::ParseLevel(name);
+    return parsed ? std::optional(*parsed) : std::nullopt;
+  };
+  ASSAY_TRY(s.Get("unix", c.serve_unix));
+  ASSAY_TRY(s.Choose("unix_level", c.unix_level, level));
+  ASSAY_TRY(s.Get("listen", c.listen));
+  if (!c.listen.empty() && !ParseListen(c.listen))
+    return Fail(s.Bad("listen", fmt::format("'{}' is no address", Printable(c.listen))));
+  ASSAY_TRY(s.Get("certificate", c.certificate));
+  ASSAY_TRY(s.Get("key", c.key));
+  if (!c.listen.empty() && (c.certificate.empty() || c.key.empty()))
+    return Fail(s.Conflict("listen", "it needs serve/certificate and serve/key"));
+  if (!s.Has("allow")) return {};
+  const Result<JsonValue> allow = s.value().Object("allow");
+  if (!allow) return Fail(s.Bad("allow", "it is not an object"));
+  return allow->EachMember([&](std::string_view fingerprint, const JsonValue& value) -> Result<> {
+    const auto bad = [&](const std::string& what) {
+      return Fail(s.Bad("allow", fmt::format("'{}': {}", Printable(fingerprint), what)));
+    };
     const Result<Fingerprint> of = Fingerprint::Parse(fingerprint);
-    if (!of) return Fail(UsageError("serve/allow: not a SHA-256 fingerprint: " + std::string(fingerprint)));
-    ASSAY_ASSIGN(std::string name, value.AsStr());
-    ASSAY_ASSIGN(evidence::Level level, evidence::ParseLevel(name));
-    c.allow[*of] = level;
+    if (!of) return bad("not a SHA-256 fingerprint");
+    const Result<std::string> name = value.AsStr();
+    const auto seen = name ? level(*name) : std::nullopt;
+    if (!seen) return bad("not a level");
+    if (!c.allow.emplace(*of, *seen).second) return bad("it is there twice");
     return {};
   });
 }
 
-Result<> ParseEarly(const JsonValue& v, Config& c) {
-  ASSAY_TRY(v.OnlyKeys({"on_failure"}));
-  std::string on_failure = "cap";
-  ASSAY_TRY(Get(v, "on_failure", on_failure));
-  if (on_failure != "cap" && on_failure != "halt")
-    return Fail(UsageError("early/on_failure: not cap or halt: " + on_failure));
-  c.halt_without_start = on_failure == "halt";
-  return {};
+Result<> ParseEarly(const Section& s, Config& c) {
+  return s.Choose("on_failure", c.halt_without_start, [](std::string_view name) {
+    return name == "cap" ? std::optional(false) : name == "halt" ? std::optional(true) : std::nullopt;
+  });
 }
 
-Result<> ParseLog(const JsonValue& v, Config& c) {
-  ASSAY_TRY(v.OnlyKeys({"level", "json", "file"}));
-  std::string level = "info";
-  ASSAY_TRY(Get(v, "level", level));
-  static const std::map<std::string, log::Level> levels{{"debug", log::Level::kDebug},
-                                                        {"info", log::Level::kInfo},
-                                                        {"warn", log::Level::kWarn},
-                                                        {"error", log::Level::kError}};
-  auto found = levels.find(level);
-  if (found == levels.end()) return Fail(UsageError("log/level: not debug, info, warn or error: " + level));
-  c.log.level = found->second;
-  ASSAY_TRY(Get(v, "json", c.log.json));
-  return Get(v, "file", c.log.file);
+Result<> ParseLog(const Section& s, Config& c) {
+  ASSAY_TRY(s.Choose("level", c.log.level, [](const std::string& name) -> std::optional<log::Level> {
+    static const std::map<std::string, log::Level> levels{{"debug", log::Level::kDebug},
+                                                          {"info", log::Level::kInfo},
+                                                          {"warn", log::Level::kWarn},
+                                                          {"error", log::Level::kError}};
+    const auto found = levels.find(name);
+    return found == levels.end() ? std::nullopt : std::optional(found->second);
+  }));
+  ASSAY_TRY(s.Get("json", c.log.json));
+  return s.Get("file", c.log.file);
+}
+
+Result<> ParseManifest(const Section& s, Config& c) {
+  ASSAY_TRY(s.Require("index"));
+  ASSAY_TRY(s.Require("key"));
+  ASSAY_TRY(s.Get("index", c.manifest));
+  return s.Get("key", c.manifest_key);
 }
 
 }  // namespace
 
+std::span<const ConfigMember> ConfigMembers() { return kMembers; }
+
 std::string_view ScopeName(Scope scope) { return kScopes.Of(scope); }
 
-Result<Config> ParseConfig(std::string_view json) {
-  ASSAY_ASSIGN(JsonDoc doc, JsonDoc::Parse(json, "assayd-config", kMaxConfig));
-  JsonValue root = doc.root();
-  ASSAY_TRY(root.OnlyKeys({"state_dir", "run_dir", "mount_point", "tpm", "record", "engine", "manifest",
-                           "serve", "log", "early"}));
+Result<ListenAddress> ParseListen(std::string_view text) {
+  const Error bad = UsageError("not ADDRESS:PORT, numeric: " + std::string(text));
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos) return Fail(bad);
+  ListenAddress address;
+  address.host = text.substr(0, colon);
+  const std::string_view port = text.substr(colon + 1);
+  const auto parsed = std::from_chars(port.data(), port.data() + port.size(), address.port);
+  if (parsed.ec != std::errc() || parsed.ptr != port.data() + port.size() || address.port < 0 ||
+      address.port > 65535)
+    return Fail(bad);
+  std::array<std::uint8_t, 16> binary{};
+  const bool six = address.host.starts_with('[') && address.host.ends_with(']');
+  const std::string bare = six ? address.host.substr(1, address.host.size() - 2) : address.host;
+  const std::string scopeless = bare.substr(0, bare.find('%'));
+  if (inet_pton(six ? AF_INET6 : AF_INET, scopeless.c_str(), binary.data()) != 1) return Fail(bad);
+  return address;
+}
+
+Result<Config> ParseConfig(std::string_view json, const std::string& name) {
+  if (json.size() > kMaxConfig) return Fail(StateError(ConfigError::kSyntax, name + ": it is too large"));
+  const Places places(json);
+  const Text text{.name = name, .places = places};
+  if (places.broken())
+    return Fail(StateError(
+        ConfigError::kSyntax,
+        fmt::format("{}:{}: not JSON: {}", name, places.broken()->line, Printable(places.broken()->what))));
+  Result<JsonDoc> doc = JsonDoc::Parse(json, "assayd-config", kMaxConfig);
+  if (!doc) return Fail(StateError(ConfigError::kSyntax, name + ": " + doc.error().Message()));
+  if (!doc->root().is_object())
+    return Fail(StateError(ConfigError::kSyntax, name + ":1: the text is not one JSON object"));
+  const Section root(text, doc->root(), "");
+  ASSAY_TRY(root.OnlyKnown());
   Config c;
-  ASSAY_TRY(Get(root, "state_dir", c.state_dir));
-  ASSAY_TRY(Get(root, "run_dir", c.run_dir));
-  ASSAY_TRY(Get(root, "mount_point", c.mount_point));
-  struct Section {
+  ASSAY_TRY(root.Get("state_dir", c.state_dir));
+  ASSAY_TRY(root.Get("run_dir", c.run_dir));
+  ASSAY_TRY(root.Get("mount_point", c.mount_point));
+  ASSAY_TRY(root.Require("engine"));
+  struct Part {
     std::string_view name;
-    Result<> (*parse)(const JsonValue&, Config&);
+    Result<> (*parse)(const Section&, Config&);
   };
-  for (const Section& section :
-       {Section{"tpm", ParseTpm}, Section{"record", ParseRecord}, Section{"serve", ParseServe},
-        Section{"log", ParseLog}, Section{"early", ParseEarly}}) {
-    if (!root.Has(section.name)) continue;
-    ASSAY_ASSIGN(JsonValue v, root.Object(section.name));
-    ASSAY_TRY(section.parse(v, c));
+  for (const Part& part : {Part{"tpm", ParseTpm}, Part{"record", ParseRecord}, Part{"engine", ParseEngine},
+                           Part{"manifest", ParseManifest}, Part{"serve", ParseServe}, Part{"log", ParseLog},
+                           Part{"early", ParseEarly}}) {
+    if (!root.Has(part.name)) continue;
+    ASSAY_ASSIGN(const Section section, root.Object(part.name));
+    ASSAY_TRY(part.parse(section, c));
   }
-  // The member is required, because what is measured must not depend on a default.
-  ASSAY_ASSIGN(JsonValue engine, root.Object("engine"));
-  ASSAY_TRY(ParseEngine(engine, c));
-  if (root.Has("manifest")) {
-    ASSAY_ASSIGN(JsonValue manifest, root.Object("manifest"));
-    ASSAY_TRY(manifest.OnlyKeys({"index", "key"}));
-    ASSAY_ASSIGN(c.manifest, manifest.Str("index"));
-    ASSAY_ASSIGN(c.manifest_key, manifest.Str("key"));
-  }
-  if (c.engine.name == kKernelIma && (root.Has("record") || root.Has("manifest")))
-    return Fail(UsageError(
-        "record and manifest have no effect with the engine kernel-ima, where the kernel records"));
+  for (const std::string_view member : {"record", "manifest"})
+    if (c.engine.name == kKernelIma && root.Has(member))
+      return Fail(
+          root.Conflict(member, "it has no effect with the engine kernel-ima, where the kernel records"));
   if (c.engine.rules.appraise != measure::Appraise::kOff && c.manifest.empty())
-    return Fail(UsageError("engine/appraise needs a manifest; without one no content is known"));
-  if (!c.listen.empty() && (c.certificate.empty() || c.key.empty()))
-    return Fail(UsageError("serve/listen needs serve/certificate and serve/key"));
+    return Fail(root.Conflict("engine/appraise", "it needs a manifest; without one no content is known"));
   return c;
 }
 
 Result<Config> ReadConfig(const std::string& path) {
   ASSAY_ASSIGN(Bytes bytes, ReadFile(path, kMaxConfig));
-  auto config = ParseConfig(AsText(bytes));
-  if (!config) return Fail(config.error().In("reading " + path));
-  return config;
+  return ParseConfig(AsText(bytes), path);
+}
+
+Result<> CheckKeyFile(const std::string& path) {
+  struct stat st{};
+  if (stat(path.c_str(), &st) != 0) return Fail(OsError("stat", path, errno));
+  if ((st.st_mode & S_IRWXO) != 0)
+    return Fail(StateError(ConfigError::kKeyFile,
+                           fmt::format("every user can read or write the key {0}: chmod 600 {0}", path)));
+  return {};
+}
+
+std::vector<std::string> NeedsRestart(const Config& a, const Config& b) {
+  const auto& ae = a.engine;
+  const auto& be = b.engine;
+  const std::pair<std::string_view, bool> same[] = {
+      {"state_dir", a.state_dir == b.state_dir},
+      {"run_dir", a.run_dir == b.run_dir},
+      {"mount_point", a.mount_point == b.mount_point},
+      {"tpm/tcti", a.tcti == b.tcti},
+      {"tpm/stop", a.stop_tpm == b.stop_tpm},
+      {"tpm/ak", a.ak == b.ak},
+      {"record/pcr", a.pcr == b.pcr},
+      {"record/synchronous", a.synchronous == b.synchronous},
+      {"record/group_ms", a.group_ms == b.group_ms},
+      {"record/max_records", a.max_records == b.max_records},
+      {"engine/scope", a.scope == b.scope},
+      {"engine/mounts", ae.fanotify.mounts == be.fanotify.mounts},
+      {"engine/appraise", ae.rules.appraise == be.rules.appraise},
+      {"engine/extensions", ae.rules.extensions == be.rules.extensions},
+      {"engine/workers", ae.limits.workers == be.limits.workers},
+      {"engine/deadline_ms", ae.limits.deadline == be.limits.deadline},
+      {"engine/expiry", ae.limits.expiry == be.limits.expiry},
+      {"engine/engine", ae.name == be.name},
+      {"engine/guard", ae.lsm.guard == be.lsm.guard},
+      {"manifest/index", a.manifest == b.manifest},
+      {"manifest/key", a.manifest_key == b.manifest_key}};
+  std::vector<std::string> changed;
+  for (const auto& [member, is_same] : same)
+    if (!is_same) changed.emplace_back(member);
+  return changed;
 }
 
 std::string_view AppraiseName(measure::Appraise appraise) { return kAppraises.Of(appraise); }

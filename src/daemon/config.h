@@ -3,16 +3,19 @@
 //   ASSAY_ASSIGN(Config config, ReadConfig("/etc/assay/assayd.json"));
 //   log::Info("{}", EnginePolicy(config));
 //
-// Contract: man/assayd.8 describes each member. An unknown member, a wrong type or a value out of range is an
-// error that names the member. EnginePolicy() is the part that decides what is measured and when; its bytes
-// are the content of the `assay-policy` record.
+// Contract: man/assayd.json.5 describes each member. What is wrong is an error of its own (ConfigError) that
+// names file, line and member, and the form that is wanted: "assayd.json:12: serve/allow: ...".
+// EnginePolicy() is the part that decides what is measured and when; its bytes are the content of the
+// `assay-policy` record.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/log.h"
@@ -66,8 +69,23 @@ struct Config {
   log::Options log;
 };
 
-Result<Config> ParseConfig(std::string_view json);
+// name: of the text, for errors.
+Result<Config> ParseConfig(std::string_view json, const std::string& name = "assayd.json");
 Result<Config> ReadConfig(const std::string& path);
+// The members of which the two differ and that only a start reads.
+std::vector<std::string> NeedsRestart(const Config& running, const Config& next);
+// "config.key-file": others than its owner and its group have rights on the private key.
+Result<> CheckKeyFile(const std::string& path);
+struct ListenAddress {
+  std::string host;  // "192.0.2.7" or "[::1]"
+  int port = 0;      // 0: any free one
+};
+Result<ListenAddress> ParseListen(std::string_view text);
+struct ConfigMember {
+  std::string_view name;  // "serve/allow"
+  std::string_view form;  // what is wanted, for people
+};
+std::span<const ConfigMember> ConfigMembers();
 std::string_view AppraiseName(measure::Appraise appraise);
 std::string EnginePolicy(const Config& config);  // JSON with sorted keys
 std::string_view ScopeName(Scope scope);

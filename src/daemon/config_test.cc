@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <sstream>
+
 #include "base/result_testing.h"
 #include "daemon/early.h"
 
@@ -37,27 +40,94 @@ TEST(Config, NamesWhatIsWrong) {
   };
   const std::string engine = R"("engine":{"scope":"none"})";
   for (const Case& c : {
-           Case{"{}", "engine: missing"},
-           Case{R"({"engine":{}})", "scope: missing"},
-           Case{R"({"engine":{"scope":"all"}})", "not none, namespace or host"},
+           Case{"{}", "assayd.json:1: engine: it is missing"},
+           Case{R"({"engine":{}})", "engine/scope: it is missing"},
+           Case{R"({"engine":{"scope":"all"}})", "'all' is none of them; wanted: none, namespace or host"},
            Case{"{" + engine + R"(,"surprise":1})", "surprise"},
-           Case{R"({"engine":{"scope":"host","engine":"none"}})", "not best, lsm, fanotify or kernel-ima"},
+           Case{R"({"engine":{"scope":"host","engine":"none"}})",
+                "wanted: best, lsm, fanotify or kernel-ima"},
            Case{R"({"engine":{"scope":"none","engine":"kernel-ima"}})", "needs the scope host"},
            Case{R"({"engine":{"scope":"host","engine":"kernel-ima","policy":"tcb"}})", "policy"},
-           Case{R"({"engine":{"scope":"host","engine":"kernel-ima"},"record":{"pcr":12}})", "have no effect"},
+           Case{R"({"engine":{"scope":"host","engine":"kernel-ima"},"record":{"pcr":12}})",
+                "record: it has no effect"},
            Case{"{" + engine + R"(,"record":{"pcr":16}})", "16 is not within 8..15"},
-           Case{"{" + engine + R"(,"record":{"pcr":"10"}})", "not an unsigned integer"},
-           Case{"{" + engine + R"(,"tpm":{"ak":"dsa"}})", "not ecc or rsa"},
-           Case{"{" + engine + R"(,"serve":{"listen":"127.0.0.1:1"}})", "needs serve/certificate"},
-           Case{"{" + engine + R"(,"serve":{"allow":{"ab":"full"}}})", "not a SHA-256 fingerprint"},
+           Case{"{" + engine + R"(,"record":{"pcr":"10"}})", "another type; wanted: a number from 8 to 15"},
+           Case{"{" + engine + R"(,"tpm":{"ak":"dsa"}})", "wanted: ecc or rsa"},
+           Case{"{" + engine + R"(,"serve":{"listen":"127.0.0.1:1"}})",
+                "serve/listen: it needs serve/certificate"},
+           Case{"{" + engine + R"(,"serve":{"allow":{"ab":"full"}}})", "64 hex digits, AA:BB:.. is accepted"},
            Case{"{" + engine + R"(,"serve":{"unix_level":"everything"}})", "everything"},
            Case{"{" + engine + R"(,"log":{"level":"loud"}})", "loud"},
-           Case{"{" + engine + R"(,"manifest":{"index":"x"}})", "key: missing"},
+           Case{"{" + engine + R"(,"manifest":{"index":"x"}})", "manifest/key: it is missing"},
        }) {
     auto r = ParseConfig(c.json);
     ASSERT_THAT(r, ::testing::Not(IsOk())) << c.json;
     EXPECT_THAT(r.error().Message(), testing::HasSubstr(c.says)) << c.json;
   }
+}
+
+TEST(Config, NamesFileLineAndMember) {
+  struct Case {
+    std::string json, code, says;
+  };
+  for (const Case& c : {
+           Case{"{\n \"engine\": {\"scope\": \"none\"},\n \"serve\": {\n  \"alow\": {} } }",
+                "config.unknown-member",
+                "a.json:4: serve/alow: there is no such member; did you mean 'allow'?"},
+           Case{"{\n \"engine\": {\"scope\": \"none\"},\n \"log\": {\"level\":\n \"loud\"} }", "config.value",
+                "a.json:3: log/level: 'loud' is none of them; wanted: debug, info, warn or error"},
+           Case{"{\n \"engine\": {\"scope\": \"none\"},\n \"log\": {\"level\": \"info\",} }", "config.syntax",
+                "a.json:3: not JSON: "},
+           Case{"{\n \"engine\": {\"mounts\": []} }", "config.missing",
+                "a.json:2: engine/scope: it is missing"},
+           Case{R"({"engine":{"scope":"none"},"serve":{"listen":"localhost:1","certificate":"a","key":"b"}})",
+                "config.value", "a.json:1: serve/listen: 'localhost:1' is no address; wanted: ADDRESS:PORT"},
+           Case{R"({"engine":{"scope":"namespace","engine":"lsm"}})", "config.conflict",
+                "a.json:1: engine/engine: lsm needs the scope host"},
+           Case{R"({"engine":{"scope":"none","scope":"host"}})", "config.unknown-member",
+                "it is there twice"},
+           Case{R"([])", "config.syntax", "a.json:1: the text is not one JSON object"},
+       }) {
+    const auto r = ParseConfig(c.json, "a.json");
+    ASSERT_THAT(r, FailsWith(c.code)) << c.json;
+    EXPECT_THAT(r.error().Message(), testing::HasSubstr(c.says)) << c.json;
+  }
+}
+
+TEST(Config, TakesAFingerprintWithColons) {
+  std::string colons;
+  for (int i = 0; i < 32; ++i) colons += i == 0 ? "AB" : ":AB";
+  std::string plain;
+  for (int i = 0; i < 32; ++i) plain += "ab";
+  const auto with = [](const std::string& allow) {
+    return ParseConfig(R"({"engine":{"scope":"none"},"serve":{"allow":{)" + allow + "}}}");
+  };
+  const auto c = with('"' + colons + R"(":"full")");
+  ASSERT_THAT(c, IsOk());
+  EXPECT_EQ(c->allow.at(Fingerprint::Parse(plain).value()), evidence::Level::kFull);
+  EXPECT_THAT(with('"' + colons + R"(":"full",")" + plain + R"(":"list")"), FailsWith("config.value"));
+  for (const std::size_t at : {2, 4}) {
+    std::string bad = colons;
+    bad[at] = '.';
+    EXPECT_THAT(with('"' + bad + R"(":"full")"), FailsWith("config.value"));
+  }
+}
+
+TEST(Config, SaysWhatNeedsARestart) {
+  const auto a = ParseConfig(R"({"engine":{"scope":"host"}})");
+  const auto b = ParseConfig(R"({"engine":{"scope":"namespace","policy":"exec"},"serve":{"unix":false},
+    "log":{"level":"debug"},"record":{"pcr":11}})");
+  ASSERT_TRUE(a && b);
+  EXPECT_THAT(NeedsRestart(*a, *a), testing::IsEmpty());
+  EXPECT_THAT(NeedsRestart(*a, *b), testing::ElementsAre("record/pcr", "engine/scope"));
+}
+
+TEST(Config, TheManPageHasEachMember) {
+  std::ifstream page(ASSAY_TREE "/man/assayd.json.5.scd");
+  std::stringstream text;
+  text << page.rdbuf();
+  for (const ConfigMember& m : ConfigMembers())
+    EXPECT_THAT(text.str(), testing::HasSubstr("*" + std::string(m.name) + "*")) << m.name;
 }
 
 TEST(Config, PolicyIsTheSameForTheSameConfiguration) {
@@ -80,9 +150,9 @@ TEST(Config, WhatAFailedEarlyStartMeans) {
   EXPECT_EQ(settings(R"({"engine":{"scope":"host"},"record":{"pcr":12},"early":{"on_failure":"halt"}})"),
             "pcr=12\non_failure=halt\n");
   EXPECT_THAT(ParseConfig(R"({"engine":{"scope":"host"},"early":{"on_failure":"reboot"}})"),
-              FailsWith("usage"));
+              FailsWith("config.value"));
   EXPECT_THAT(ParseConfig(R"({"engine":{"scope":"host"},"early":{"halt":true}})"),
-              FailsWith("parse.assayd-config"));
+              FailsWith("config.unknown-member"));
 }
 
 }  // namespace

@@ -1,7 +1,9 @@
 #include "daemon/daemon.h"
 
 #include <poll.h>
+#include <signal.h>
 #include <sys/mount.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "base/crypto.h"
@@ -47,7 +49,7 @@ void Daemon::Impl::AskWhoTheTpmIs() {
   if (identity) return;
   log::Error("the TPM's EK can't be used: {} ({})", identity.error().Message(), identity.error().code());
   const MutexLock lock(mutex);
-  keys_error = identity.error().Message();
+  keys_error = identity.error();
 }
 
 Result<> Daemon::Impl::MakeRunKey() {
@@ -164,15 +166,8 @@ Result<> Daemon::Impl::FollowRoot() {
   in_initramfs = false;
   log::Info("the machine has its real root");
   ASSAY_ASSIGN(const Config real, ReadConfig(config_path));
-  {
-    const MutexLock lock(mutex);
-    config.serve_unix = real.serve_unix;
-  }
-  config.unix_level = real.unix_level;
-  config.listen = real.listen;
-  config.certificate = real.certificate;
-  config.key = real.key;
-  config.allow = real.allow;
+  const MutexLock lock(mutex);
+  TakeServe(real);
   return {};
 }
 
@@ -184,10 +179,13 @@ void Daemon::Impl::Supervise() {
   if (recorder && started && !recorder->State().degraded) RenewRunKey();
   if (!in_initramfs && !Serves()) {
     const Result<> r = StartServer();
-    const std::string error = r ? "" : r.error().Message();
-    if (error != server_error && !r)
-      log::Error("challenges are not answered: {} ({})", error, r.error().code());
-    server_error = error;
+    bool is_new = false;
+    {
+      const MutexLock lock(mutex);
+      is_new = !r && (!server_error || server_error->Message() != r.error().Message());
+      server_error = r ? std::nullopt : std::optional(r.error());
+    }
+    if (is_new) log::Error("challenges are not answered: {} ({})", r.error().Message(), r.error().code());
   }
   if (software && !tpm_gone && !software->Alive()) {
     tpm_gone = true;  // the PCRs of the software TPM are lost too, so only a new start helps
@@ -254,10 +252,11 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(const Config& config, RunFolder fo
   // From here on, the destructor stops what was started.
   std::unique_ptr<Daemon> daemon(new Daemon(std::move(impl)));
   d.config = config;
+  d.started_config = config;
   d.config_path = config_path;
   d.folder = std::move(folder);
   d.early = std::move(early);
-  d.in_initramfs = d.early.has_value();
+  d.in_initramfs = d.logs_to_kernel = d.early.has_value();
   if (d.early && (config.tcti == "embedded" || config.scope != Scope::kHost))
     return Fail(UsageError("--early needs the machine's own TPM (tpm/tcti) and the scope host"));
   if (d.early && !config.engine.name.empty() && config.engine.name != "lsm")
@@ -291,11 +290,18 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(const Config& config, RunFolder fo
   return daemon;
 }
 
-void Daemon::Run(int stop_fd) {
+void Daemon::Run(int signals, const ReloadHooks& hooks) {
   while (true) {
-    pollfd wait{.fd = stop_fd, .events = POLLIN, .revents = 0};
+    pollfd wait{.fd = signals, .events = POLLIN, .revents = 0};
     const int n = poll(&wait, 1, impl_->early ? kEarlyPollMs : kPollMs);
-    if (n > 0) return;
+    signalfd_siginfo signal{};
+    if (n > 0 && (read(signals, &signal, sizeof(signal)) != sizeof(signal) || signal.ssi_signo != SIGHUP))
+      return;
+    if (n > 0) {
+      if (hooks.began) hooks.began();
+      const Result<> outcome = impl_->Reload();
+      if (hooks.ended) hooks.ended(outcome);
+    }
     impl_->Supervise();
   }
 }

@@ -3,14 +3,17 @@
 //   // given: const Config& config, const std::string& config_path, int stop_fd
 //   ASSAY_ASSIGN(RunFolder folder, RunFolder::Take(config.run_dir));   // before the log file and the TPM
 //   ASSAY_ASSIGN(auto daemon, Daemon::Start(config, std::move(folder), std::nullopt, config_path));
-//   daemon->Run(stop_fd);            // returns when stop_fd becomes readable
+//   daemon->Run(stop_fd, {});        // until SIGTERM or SIGINT; SIGHUP loads the configuration again
 //
 // Contract: the list's own records come first, before any work with EK or AK: assay-start with the key of
 // this run, the attester's components, assay-policy, assay-engine and assay-manifest. assay-stop is recorded
 // before any part is stopped (docs/formats/own-records.md). A failure after the start is reported in `status`
-// and to every challenger, and what failed is tried again each second where that can help.
+// and to every challenger, and what failed is tried again each second where that can help. A configuration
+// that is loaded again takes effect as a whole (serve, log, the policy) or not at all; what needs a restart
+// is named in the log and in `status`, and stays as it was.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,6 +25,12 @@
 
 namespace assay::daemon {
 
+// Around each reload, for a service manager.
+struct ReloadHooks {
+  std::function<void()> began;
+  std::function<void(const Result<>& outcome)> ended;
+};
+
 class Daemon {
  public:
   // early: the attester was started in an initramfs. It then answers no challenge before the machine has its
@@ -29,7 +38,8 @@ class Daemon {
   static Result<std::unique_ptr<Daemon>> Start(const Config& config, RunFolder folder,
                                                std::optional<Early> early, const std::string& config_path);
   ~Daemon();  // stops the engine first, so that no task waits; then the server, the list and the TPM
-  void Run(int stop_fd);
+  // signals: a signalfd of SIGTERM, SIGINT and SIGHUP.
+  void Run(int signals, const ReloadHooks& hooks);
   std::string Status() const;  // JSON
 
  private:

@@ -135,15 +135,18 @@ void Daemon::Impl::NoteRefusal(const measure::Refusal& r) {
     refusals += text;
 }
 
-std::pair<std::string, std::string> Daemon::Impl::EngineState() const {
-  if (kernel) {
-    const Result<> health = kernel->Health();
-    return {std::string(kKernelIma), health ? "ok" : health.error().Message()};
-  }
+Result<> Daemon::Impl::EngineHealth() const {
+  if (kernel) return kernel->Health();
   const std::shared_ptr<measure::Engine> present = Engine();
-  if (!present) return {"none", "ok"};
-  const Result<> health = present->Health();
-  return {present->Name(), health ? "ok" : health.error().Message()};
+  return present ? present->Health() : Result<>();
+}
+
+std::pair<std::string, std::string> Daemon::Impl::EngineState() const {
+  const Result<> health = EngineHealth();
+  const std::string state = health ? "ok" : health.error().Message();
+  if (kernel) return {std::string(kKernelIma), state};
+  const std::shared_ptr<measure::Engine> present = Engine();
+  return {present ? present->Name() : "none", state};
 }
 
 }  // namespace assay::daemon

@@ -39,8 +39,17 @@ measure::Context OwnContext();  // of records that the attester itself makes
 std::string FirstLine(const std::string& path);
 
 struct Daemon::Impl {
-  Config config;
+  Config config;  // as it takes effect
+  // As the start read it: what needs a restart is compared with it. It never changes.
+  Config started_config;
   std::string config_path;
+  struct ConfigState {
+    std::uint64_t loaded_ms = NowMs(), refused_ms = 0;
+    std::uint64_t loads = 0, refusals = 0;  // by SIGHUP
+    std::string error, code;                // of the last reload; empty: it took effect
+    std::vector<std::string> needs_restart;
+  };
+  ConfigState config_state ASSAY_GUARDED_BY(mutex);
   std::optional<Early> early;  // has a value until the machine has its real root
   std::atomic<bool> in_initramfs{false};
   std::uint64_t started_ms = NowMs();
@@ -56,16 +65,18 @@ struct Daemon::Impl {
   std::unique_ptr<measure::KernelList> kernel;
   std::unique_ptr<measure::OwnNamespace> own_namespace;
   Mutex load_mutex ASSAY_ACQUIRED_BEFORE(mutex);  // one policy at a time
-  mutable Mutex mutex;                            // of config.serve_unix and of the engine's policy, too
-  // Why challenges are not answered: EK or AK. Empty: they are there, or not asked for yet.
-  std::string keys_error ASSAY_GUARDED_BY(mutex);
+  mutable Mutex mutex;  // of `config`, too, where the thread of Run() changes it and others read it
+  // Why challenges are not answered: EK or AK. None: they are there, or not asked for yet.
+  std::optional<Error> keys_error ASSAY_GUARDED_BY(mutex);
   std::shared_ptr<measure::Engine> engine ASSAY_GUARDED_BY(mutex);
   std::string refusals ASSAY_GUARDED_BY(mutex);  // JSON lines, up to kMaxRefusals
   std::unique_ptr<attest::Collector> collector;
   std::unique_ptr<attest::Server> server ASSAY_GUARDED_BY(mutex);
   std::unique_ptr<measure::Fs> fs;
-  std::string server_error;   // the last error that was logged; the server is tried again each second
-  bool run_recorded = false;  // assay-start of this run is recorded
+  // Why there is no server; it is tried again each second, and an error is logged once.
+  std::optional<Error> server_error ASSAY_GUARDED_BY(mutex);
+  bool logs_to_kernel = false;  // since the initramfs
+  bool run_recorded = false;    // assay-start of this run is recorded
   std::atomic<bool> started{false}, tpm_gone{false};
   std::atomic<std::uint64_t> recoveries{0}, refusals_lost{0};
 
@@ -102,10 +113,20 @@ struct Daemon::Impl {
     return server != nullptr;
   }
   Result<> StartServer();
+  Result<attest::ServerOptions> ServeOptions(const Config& from) const;
+  void TakeServe(const Config& from) ASSAY_REQUIRES(mutex);
+  log::Options LogOptions(const Config& from) const;
+  Result<> Reload();
+  Result<> TakeUp(const Config& next);
   Result<> StartFs();
   Result<> FollowRoot();
   Result<> RecordJson(const std::string& name, const nlohmann::json& content);
   std::pair<std::string, std::string> EngineState() const;
+  Result<> EngineHealth() const;
+  struct Problems;
+  Problems FindProblems() const;
+  nlohmann::json ChallengeStatus() const;
+  nlohmann::json ConfigurationStatus() const;
   void Supervise();
   std::string Status() const;
   void Stop();

@@ -1,8 +1,27 @@
 // Challenges: the collector, and the server that is asked.
 #include "base/log.h"
+#include "channel/tls.h"
 #include "daemon/daemon_impl.h"
 
 namespace assay::daemon {
+
+Result<attest::ServerOptions> Daemon::Impl::ServeOptions(const Config& from) const {
+  attest::ServerOptions serve;
+  if (from.serve_unix) serve.unix_path = from.run_dir + "/challenge.sock";
+  serve.unix_level = from.unix_level;
+  if (from.listen.empty()) return serve;
+  ASSAY_ASSIGN(const ListenAddress address, ParseListen(from.listen));
+  serve.listen_host = address.host;
+  serve.listen_port = address.port == 0 ? -1 : address.port;
+  ASSAY_TRY(CheckKeyFile(from.key));
+  ASSAY_ASSIGN(Bytes certificate, ReadFile(from.certificate, 1 << 20));
+  ASSAY_ASSIGN(Bytes key, ReadFile(from.key, 64 << 10));
+  serve.certificate_pem = AsText(certificate);
+  serve.key_pem = AsText(key);
+  serve.allow = from.allow;
+  ASSAY_TRY(channel::TlsServerContext({serve.certificate_pem, serve.key_pem}));
+  return serve;
+}
 
 Result<> Daemon::Impl::StartServer() {
   attest::CollectorOptions options;
@@ -14,26 +33,11 @@ Result<> Daemon::Impl::StartServer() {
       attest::Collector::Create(std::move(options), List(), *tpm, config.ak);
   {
     const MutexLock lock(mutex);
-    keys_error = made ? "" : made.error().Message();
+    keys_error = made ? std::nullopt : std::optional(made.error());
   }
   if (!made) return Fail(made.error());
   collector = std::move(*made);
-  attest::ServerOptions serve;
-  if (config.serve_unix) serve.unix_path = config.run_dir + "/challenge.sock";
-  serve.unix_level = config.unix_level;
-  if (!config.listen.empty()) {
-    const auto colon = config.listen.rfind(':');
-    if (colon == std::string::npos) return Fail(UsageError("serve/listen: not HOST:PORT: " + config.listen));
-    serve.listen_host = config.listen.substr(0, colon);
-    const int port = std::atoi(config.listen.c_str() + colon + 1);
-    if (port < 0 || port > 65535) return Fail(UsageError("serve/listen: not a port: " + config.listen));
-    serve.listen_port = port == 0 ? -1 : port;
-    ASSAY_ASSIGN(Bytes certificate, ReadFile(config.certificate, 1 << 20));
-    ASSAY_ASSIGN(Bytes key, ReadFile(config.key, 64 << 10));
-    serve.certificate_pem = AsText(certificate);
-    serve.key_pem = AsText(key);
-    serve.allow = config.allow;
-  }
+  ASSAY_ASSIGN(attest::ServerOptions serve, ServeOptions(config));
   ASSAY_ASSIGN(std::unique_ptr<attest::Server> started_server,
                attest::Server::Start(std::move(serve), *collector));
   const MutexLock lock(mutex);

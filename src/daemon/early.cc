@@ -6,6 +6,7 @@
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
@@ -163,7 +164,15 @@ Result<bool> StandBy(const Config& config, int stop_fd, const std::function<void
   found(holder->pid);
   pollfd wait[] = {{.fd = holder->process.get(), .events = POLLIN, .revents = 0},
                    {.fd = stop_fd, .events = POLLIN, .revents = 0}};
-  while (poll(wait, 2, -1) < 0 && errno == EINTR) continue;
+  while (true) {
+    if (poll(wait, 2, -1) < 0 && errno == EINTR) continue;
+    if (wait[0].revents != 0) break;
+    signalfd_siginfo signal{};
+    if (read(stop_fd, &signal, sizeof(signal)) != sizeof(signal) || signal.ssi_signo != SIGHUP) break;
+    // A reload of the service is meant for the process that measures.
+    if (syscall(SYS_pidfd_send_signal, holder->process.get(), SIGHUP, nullptr, 0) != 0 && errno != ESRCH)
+      log::Error("{}", OsError("pidfd_send_signal", std::to_string(holder->pid), errno).Message());
+  }
   if (wait[0].revents != 0) {
     log::Error("process {}, which measured since the initramfs, ended", holder->pid);
     return true;

@@ -52,8 +52,8 @@ std::vector<std::string> EarlyFiles(const std::string& config_path, const Config
 std::string EarlySettings(const Config& config);
 
 // Waits while another attester holds the list; found() gets its process id. Returns true when that attester
-// has ended by itself, or at once if there is none. Returns false when stop_fd became readable: the other
-// attester was then told to stop, and has ended.
+// has ended by itself, or at once if there is none. SIGHUP goes on to the other attester. Returns false at
+// another signal of stop_fd: the other attester was then told to stop, and has ended.
 Result<bool> StandBy(const Config& config, int stop_fd, const std::function<void(pid_t)>& found);
 
 }  // namespace assay::daemon

@@ -15,11 +15,32 @@ inline constexpr ErrorRow kEarlyErrors[] = {
 };
 constexpr std::span<const ErrorRow> ErrorTable(EarlyError) { return kEarlyErrors; }
 
-enum class DaemonError { kStarting, kNoEngine };
+enum class DaemonError { kStarting, kNoEngine, kTpmGone, kNeedsRestart, kLogDropped, kNotRoot };
 inline constexpr ErrorRow kDaemonErrors[] = {
     {DaemonError::kStarting, "engine.starting", "Try again when `assay status` says that an engine runs."},
     {DaemonError::kNoEngine, "engine.none", "Configure an engine (engine/engine) and start assayd again."},
+    {DaemonError::kTpmGone, "assayd.tpm-gone",
+     "Read swtpm.log in run_dir/tpm, then start assayd again: a new list begins."},
+    {DaemonError::kNeedsRestart, "assayd.needs-restart",
+     "Restart assayd when a gap in the list can be explained, or take the change back."},
+    {DaemonError::kLogDropped, "assayd.log-dropped",
+     "Make room where log/file lies, or have its reader read faster."},
+    {DaemonError::kNotRoot, "assayd.not-root", "Run it as root: sudo assayd, or systemctl start assayd."},
 };
 constexpr std::span<const ErrorRow> ErrorTable(DaemonError) { return kDaemonErrors; }
+
+// What is wrong with a configuration; the message names file, line and member.
+enum class ConfigError { kSyntax, kUnknownMember, kMissing, kValue, kConflict, kKeyFile };
+inline constexpr ErrorRow kConfigErrors[] = {
+    {ConfigError::kSyntax, "config.syntax", "Correct the JSON at the line that the message names."},
+    {ConfigError::kUnknownMember, "config.unknown-member",
+     "Correct the member's name: assayd.json(5) has them all."},
+    {ConfigError::kMissing, "config.missing", "Add the member that the message names."},
+    {ConfigError::kValue, "config.value", "Give the member a value of the form that the message names."},
+    {ConfigError::kConflict, "config.conflict",
+     "Change one of the two members: they can't both have effect."},
+    {ConfigError::kKeyFile, "config.key-file", "Run the chmod that the message names."},
+};
+constexpr std::span<const ErrorRow> ErrorTable(ConfigError) { return kConfigErrors; }
 
 }  // namespace assay::daemon

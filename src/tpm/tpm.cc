@@ -90,7 +90,7 @@ void Tpm::Impl::Close() {
   gone = true;
 }
 
-Result<> Tpm::Impl::Open() {
+Result<> Tpm::Impl::Attach() {
   Close();
   TSS2_TCTI_CONTEXT* raw_tcti = nullptr;
   TSS2_RC rc = Tss2_TctiLdr_Initialize(tcti_name.c_str(), &raw_tcti);
@@ -101,6 +101,11 @@ Result<> Tpm::Impl::Open() {
   if (rc != TSS2_RC_SUCCESS) return Fail(TpmError(TpmError::Kind::kGone, "connecting to " + tcti_name, rc));
   esys.reset(raw_esys);
   gone = false;
+  return {};
+}
+
+Result<> Tpm::Impl::Open() {
+  ASSAY_TRY(Attach());
   ASSAY_TRY(Run("TPM2_Startup", [&] {
     const TSS2_RC started = Esys_Startup(ctx(), TPM2_SU_CLEAR);
     return started == TPM2_RC_INITIALIZE ? TSS2_RC_SUCCESS : started;  // usually the TPM was started before
@@ -205,10 +210,18 @@ Result<PcrValues> Tpm::Impl::ReadPcrs(const PcrSelection& selection, ESYS_TR ses
 Tpm::Tpm(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Tpm::~Tpm() = default;
 
-Result<std::unique_ptr<Tpm>> Tpm::Connect(const std::string& tcti) {
-  // The library prints messages to stderr by default. They are switched off, since our errors report them.
+namespace {
+
+// The library prints messages to stderr by default. They are switched off, since our errors report them.
+void QuietLibrary() {
   static std::once_flag quiet;
   std::call_once(quiet, [] { setenv("TSS2_LOG", "all+NONE", 0); });  // NOLINT(concurrency-mt-unsafe)
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Tpm>> Tpm::Connect(const std::string& tcti) {
+  QuietLibrary();
   auto impl = std::make_unique<Impl>();
   impl->tcti_name = tcti;
   {
@@ -216,6 +229,18 @@ Result<std::unique_ptr<Tpm>> Tpm::Connect(const std::string& tcti) {
     ASSAY_TRY(impl->Open());
   }
   return std::unique_ptr<Tpm>(new Tpm(std::move(impl)));
+}
+
+Result<TpmInfo> Tpm::Look(const std::string& tcti) {
+  QuietLibrary();
+  auto impl = std::make_unique<Impl>();
+  impl->tcti_name = tcti;
+  {
+    const MutexLock lock(impl->mutex);
+    ASSAY_TRY(impl->Attach());
+  }
+  Tpm tpm(std::move(impl));
+  return tpm.Info();
 }
 
 Result<> Tpm::Reconnect() {

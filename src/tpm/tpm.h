@@ -84,6 +84,8 @@ struct SignedQuote {
 class Tpm {
  public:
   static Result<std::unique_ptr<Tpm>> Connect(const std::string& tcti);
+  // What the TPM says of itself, without a change of its state: it is not started, and nothing is flushed.
+  static Result<TpmInfo> Look(const std::string& tcti);
   ~Tpm();
   Result<> Reconnect();
   const std::string& tcti() const;

@@ -48,6 +48,7 @@ struct Tpm::Impl {
   ESYS_CONTEXT* ctx() const ASSAY_NO_THREAD_SAFETY_ANALYSIS { return esys.get(); }
   Result<> Run(const char* call, const std::function<TSS2_RC()>& command) ASSAY_REQUIRES(mutex);
   void Close() ASSAY_REQUIRES(mutex);
+  Result<> Attach() ASSAY_REQUIRES(mutex);  // the connection alone: nothing is sent
   Result<> Open() ASSAY_REQUIRES(mutex);
   Result<> FlushLeftovers() ASSAY_REQUIRES(mutex);
   Result<ESYS_TR> Primary(const TPM2B_PUBLIC& public_template, EsysPtr<TPM2B_PUBLIC>& out)

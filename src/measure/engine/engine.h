@@ -75,9 +75,10 @@ struct EngineStats {
   std::uint64_t unrecorded = 0;  // of those expired: answered before the list said so
   std::uint64_t unasked = 0;  // went on (or was refused) without a question: the kernel's side had no memory
   std::uint64_t lost = 0;     // told without waiting, and lost: the ring buffer was full
-  std::uint64_t held = 0;     // tasks that wait at present
-  std::uint64_t hanging = 0;  // tasks besides, whose file the kernel opens for the engine at present
-  std::uint64_t untold = 0;   // refusals that neither the callback nor the audit system was told of
+  std::uint64_t longest_wait_ms = 0;  // that a task was held, ever
+  std::uint64_t held = 0;             // tasks that wait at present
+  std::uint64_t hanging = 0;          // tasks besides, whose file the kernel opens for the engine at present
+  std::uint64_t untold = 0;           // refusals that neither the callback nor the audit system was told of
 };
 
 class Engine {

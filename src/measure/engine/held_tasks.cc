@@ -47,7 +47,10 @@ void HeldTasks::Take(const HeldTaskPtr& task) {
 bool HeldTasks::Claim(HeldTask& task) {
   const MutexLock lock(mutex_);
   progress_ = Clock::now();
-  return !std::exchange(task.answered_, true);
+  if (std::exchange(task.answered_, true)) return false;
+  const auto waited = std::chrono::duration_cast<std::chrono::milliseconds>(progress_ - task.since_);
+  stats_.longest_wait_ms = std::max(stats_.longest_wait_ms, static_cast<std::uint64_t>(waited.count()));
+  return true;
 }
 
 void HeldTasks::Progressed() {

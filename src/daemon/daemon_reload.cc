@@ -1,0 +1,95 @@
+// SIGHUP: the log file anew, and the configuration as far as it can change while the attester runs.
+#include "base/log.h"
+#include "daemon/daemon_impl.h"
+
+namespace assay::daemon {
+
+log::Options Daemon::Impl::LogOptions(const Config& from) const {
+  log::Options options = from.log;
+  if (logs_to_kernel) options.file = "/dev/kmsg";
+  return options;
+}
+
+void Daemon::Impl::TakeServe(const Config& from) {
+  config.serve_unix = from.serve_unix;
+  config.unix_level = from.unix_level;
+  config.listen = from.listen;
+  config.certificate = from.certificate;
+  config.key = from.key;
+  config.allow = from.allow;
+}
+
+// Takes up what can change, or nothing: what fails is taken back.
+Result<> Daemon::Impl::TakeUp(const Config& next) {
+  const auto serve = [&](const Config& from) -> Result<> {
+    attest::Server* present = nullptr;  // only this thread replaces it
+    {
+      const MutexLock lock(mutex);
+      present = server.get();
+    }
+    if (present == nullptr) return {};  // Supervise() starts it, by the new configuration
+    ASSAY_ASSIGN(attest::ServerOptions options, ServeOptions(from));
+    return present->Change(std::move(options));
+  };
+  if (Result<attest::ServerOptions> readable = ServeOptions(next); !readable) return Fail(readable.error());
+  ASSAY_TRY(log::Init(LogOptions(next)));
+  const auto take = [&]() -> Result<> {
+    ASSAY_TRY(serve(next));
+    std::string active;
+    {
+      const MutexLock lock(mutex);
+      active = config.engine.rules.policy->text();
+    }
+    if (!Engine() || active == next.engine.rules.policy->text()) return {};
+    const Result<> loaded = LoadPolicy(next.engine.rules.policy->text());
+    if (!loaded)
+      if (const Result<> back = serve(config); !back)
+        log::Error("challenges are not answered as before: {}", back.error().Message());
+    return loaded;
+  };
+  if (const Result<> taken = take(); !taken) {
+    if (const Result<> back = log::Init(LogOptions(config)); !back) log::Error("{}", back.error().Message());
+    return taken;
+  }
+  const MutexLock lock(mutex);
+  TakeServe(next);
+  config.log = next.log;
+  return {};
+}
+
+Result<> Daemon::Impl::Reload() {
+  // First of all, and whatever the new configuration says: a rotated log must not be written any more.
+  if (const Result<> reopened = log::Init(LogOptions(config)); !reopened)
+    log::Error("the log file can't be opened again: {}", reopened.error().Message());
+  std::vector<std::string> needs_restart;
+  const auto load = [&]() -> Result<> {
+    ASSAY_ASSIGN(const Config next, ReadConfig(config_path));
+    needs_restart = NeedsRestart(started_config, next);
+    return TakeUp(next);
+  };
+  const Result<> loaded = load();
+  {
+    const MutexLock lock(mutex);
+    config_state.error = loaded ? "" : loaded.error().Message();
+    config_state.code = loaded ? "" : loaded.error().code();
+    if (loaded) {
+      ++config_state.loads;
+      config_state.loaded_ms = NowMs();
+      config_state.needs_restart = needs_restart;
+    } else {
+      ++config_state.refusals;
+      config_state.refused_ms = NowMs();
+    }
+  }
+  if (!loaded) {
+    log::Error("the new configuration is refused, and the former one goes on: {} ({})",
+               loaded.error().Message(), loaded.error().code());
+    return loaded;
+  }
+  log::Info("the configuration of {} is loaded", config_path);
+  for (const std::string& member : needs_restart)
+    log::Warn("{} needs a restart: the attester goes on with the former value", member);
+  return {};
+}
+
+}  // namespace assay::daemon
