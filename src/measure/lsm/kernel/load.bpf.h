@@ -11,7 +11,7 @@ static __always_inline bool is_regular(struct inode* inode) { return (inode->i_m
 static __always_inline int measure(struct assay_control* c, struct file* file, u32 kind, u32 detail) {
   struct inode* inode = file->f_inode;
   struct look l = {};
-  l.state = bpf_inode_storage_get(&inodes, inode, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+  l.state = make_inode_state(inode);
   if (!l.state) return unasked(c);
   /* A kernel for kexec is reported each time, even if its file is clean. */
   bool kexec = kind == ASSAY_KERNEL_READ && (detail == READING_KEXEC || detail == READING_KEXEC_INITRAMFS);

@@ -152,6 +152,16 @@ static __always_inline struct assay_control* the_control(void) {
   return bpf_map_lookup_elem(&control, &zero);
 }
 
+/* The state of an inode, which is made where there is none. Of two tasks that make it at the same moment the
+ * kernel refuses one (-EAGAIN, -EEXIST: kernel/bpf/bpf_local_storage.c), which finds the other one's when it
+ * looks again. */
+static __always_inline struct inode_state* make_inode_state(struct inode* inode) {
+  struct inode_state* s = bpf_inode_storage_get(&inodes, inode, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+  if (!s) s = bpf_inode_storage_get(&inodes, inode, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+  if (!s) s = bpf_inode_storage_get(&inodes, inode, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+  return s;
+}
+
 static __always_inline bool is_active(const struct assay_control* c) { return c && c->active; }
 
 static __always_inline bool in_scope(const struct assay_control* c) {

@@ -20,7 +20,7 @@ static __always_inline u32 opening_program(void) {
 static __always_inline void learn_program(u32 program) {
   struct file* file = bpf_get_task_exe_file(bpf_get_current_task_btf());
   if (!file) return;
-  struct inode_state* s = bpf_inode_storage_get(&inodes, file->f_inode, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+  struct inode_state* s = make_inode_state(file->f_inode);
   if (s) s->program = program;
   bpf_put_file(file);
 }
