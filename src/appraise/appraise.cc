@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <set>
-#include <tuple>
 
 #include "appraise/checks.h"
 #include "appraise/content.h"
@@ -21,8 +20,6 @@ Verdict Worse(Verdict a, Verdict b) {
   auto rank = [](Verdict v) { return v == Verdict::kNotTrusted ? 2 : v == Verdict::kUnknown ? 1 : 0; };
   return rank(a) >= rank(b) ? a : b;
 }
-
-auto Identity(const Finding& f) { return std::tie(f.name, f.record, f.sub, f.path, f.digest); }
 
 // Whether a finding stays in later rounds. A finding about a record of the list stays true until the next
 // boot. Other findings are made again in each round.

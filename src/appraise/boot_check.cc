@@ -190,7 +190,8 @@ class BootCheck {
         std::any_of(r_.out.findings.begin(), r_.out.findings.end(),
                     [](const Finding& f) { return f.name == FindingName::kBootSecureBoot; }))
       by_name.erase(FindingName::kBootSecureBoot);
-    for (const auto& [name, differences] : by_name) r_.Add(name, Text(differences));
+    for (const auto& [name, differences] : by_name)
+      r_.Add(name, name == FindingName::kBootCmdline ? CommandLineText(differences) : Text(differences));
   }
 
   std::string NotSaid(const ExpectedBoot& expected, const ExpectedBoot& now) const {
@@ -198,6 +199,16 @@ class BootCheck {
     for (const boot::OpenRegister& o : boot::NotCompared(expected, now))
       if (IsBootPcr(o.index, r_.policy)) text += fmt::format("{}{}", text.empty() ? "" : ", ", o.index);
     return text;
+  }
+
+  // Old and new text, where the boot loader's label has it. The label of a stub names only the kind.
+  static std::string CommandLineText(const std::vector<const BootDifference*>& differences) {
+    constexpr std::string_view kGrub = "kernel_cmdline: ";
+    std::string was, now;
+    for (const BootDifference* d : differences)
+      if (d->event.label.starts_with(kGrub)) (d->added ? now : was) = d->event.label.substr(kGrub.size());
+    if (was.empty() || now.empty()) return Text(differences);
+    return fmt::format("the command line is '{}', expected was '{}'", now, was);
   }
 
   static std::string Text(const std::vector<const BootDifference*>& differences) {

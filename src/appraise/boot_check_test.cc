@@ -64,6 +64,19 @@ TEST_F(BootCheckTest, EachAlterationHasItsName) {
   EXPECT_THAT(Altered({.addon = "addon"}), ElementsAre("boot.addon"));
 }
 
+// GRUB's event has the text of the command line.
+TEST_F(BootCheckTest, ACommandLineIsPrintedAsItWasAndIs) {
+  const auto boot = [](const std::string& line) {
+    UkiBoot b;
+    b.cmdline_label = "kernel_cmdline: " + line;
+    return MeasureBoot(b);
+  };
+  EXPECT_THAT(Judge(boot("/vmlinuz init=/bin/sh"), {boot("/vmlinuz quiet").expected}),
+              ElementsAre("boot.cmdline"));
+  EXPECT_EQ(appraisal_.findings.back().text,
+            "the command line is '/vmlinuz init=/bin/sh', expected was '/vmlinuz quiet'");
+}
+
 TEST_F(BootCheckTest, SecureBootIsDemandedWithoutAnExpectedBootToo) {
   EXPECT_THAT(Judge(MeasureBoot({.secure_boot = false}), {}), ElementsAre("boot.secure-boot"));
   EXPECT_THAT(Judge(MeasureBoot(), {}), IsEmpty());

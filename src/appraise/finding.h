@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <tuple>
 
 #include "appraise/finding_names.h"
 #include "base/result.h"
@@ -42,5 +43,7 @@ struct Finding {
   std::optional<evidence::ContextEntry> context;
   bool operator==(const Finding&) const = default;
 };
+// What makes it the same finding in two rounds; its sentence may differ.
+inline auto Identity(const Finding& f) { return std::tie(f.name, f.record, f.sub, f.path, f.digest); }
 
 }  // namespace assay::appraise

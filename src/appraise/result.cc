@@ -1,15 +1,13 @@
 #include "appraise/result.h"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <ctime>
 #include <nlohmann/json.hpp>
 
+#include "appraise/causes.h"
 #include "appraise/enrolment.h"
+#include "base/clock.h"
 #include "base/json.h"
-#include "base/text.h"
 
 namespace assay::appraise {
 namespace {
@@ -17,7 +15,6 @@ namespace {
 using nlohmann::json;
 constexpr std::string_view kProfile = "tag:github.com,2023:veraison/ear";
 constexpr std::size_t kMaxJwt = std::size_t{16} << 20;
-constexpr std::size_t kMaxDescribed = 100;  // findings of one name that are printed for people
 
 // Trustworthiness tiers, draft-ietf-rats-ar4si.
 constexpr int kNone = 0, kAffirming = 2, kWarning = 32, kContraindicated = 96;
@@ -39,31 +36,9 @@ int InstanceIdentity(const Appraisal& a) {
 
 std::string Dump(const json& j) { return j.dump(-1, ' ', false, json::error_handler_t::replace); }
 
-constexpr std::uint64_t kLastTime = 253'402'300'799'999;  // the end of the year 9999
-
-std::string Time(std::uint64_t ms) {
-  ms = std::min(ms, kLastTime);
-  const auto seconds = static_cast<std::time_t>(ms / 1000);
-  return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z", fmt::gmtime(seconds), ms % 1000);
-}
-
-std::string ReachText(const Appraisal& a) {
-  switch (a.reach) {
-    case Reach::kBoot:
-      return "since boot";
-    case Reach::kStart:
-      return "since " + Time(a.claims.started_ms);
-    case Reach::kNamespace:
-      return "namespace";
-    case Reach::kUnknown:
-      break;
-  }
-  return "reach unknown";
-}
-
 json ReachJson(const Appraisal& a) {
   json j = {{"from", ReachName(a.reach)}, {"text", ReachText(a)}};
-  if (a.reach == Reach::kStart) j["since"] = Time(a.claims.started_ms);
+  if (a.reach == Reach::kStart) j["since"] = TimeText(a.claims.started_ms);
   return j;
 }
 
@@ -73,7 +48,8 @@ void PutCgroup(json& j, const std::string& cgroup) {
 }
 
 json ContextJson(const evidence::ContextEntry& c) {
-  json j = {{"time", Time(c.time_ms)}, {"pid", c.pid}, {"uid", c.uid}, {"comm", c.comm}, {"hook", c.hook}};
+  json j = {
+      {"time", TimeText(c.time_ms)}, {"pid", c.pid}, {"uid", c.uid}, {"comm", c.comm}, {"hook", c.hook}};
   PutCgroup(j, c.cgroup);
   return j;
 }
@@ -121,31 +97,44 @@ json Counts(const Appraisal& a) {
 
 json Findings(const Appraisal& a) { return FindingsJson(a.findings); }
 
-const char* Tint(Verdict v) {
-  return v == Verdict::kTrusted ? "\x1b[32m" : v == Verdict::kNotTrusted ? "\x1b[31m" : "\x1b[33m";
-}
-
-std::string Line(const Finding& f) {
-  const char* mark = f.weight == Verdict::kTrusted ? "note" : f.weight == Verdict::kUnknown ? "?" : "!";
-  return fmt::format("{:<4} {}: {}\n", mark, NameText(f.name), Printable(f.text));
-}
-
-// The first line: the verdict and how far it reaches.
-std::string VerdictLine(const Appraisal& a, bool colour) {
-  std::string counted;
-  for (const auto& [state, n] : a.counts)
-    counted += fmt::format("{}{} {}", counted.empty() ? "" : ", ", n, EntryStateName(state));
-  std::string out = fmt::format("{}{}{}, {}", colour ? Tint(a.verdict) : "", VerdictName(a.verdict),
-                                colour ? "\x1b[0m" : "", ReachText(a));
-  if (!a.claims.hostname.empty()) out += "; " + Printable(a.claims.hostname.ToString());
-  if (!counted.empty()) out += ": " + counted;
-  if (!a.host.identity.empty())
-    out += fmt::format(" (identity: {}{})", Printable(a.host.identity),
-                       a.claims.tpm_software || a.host.tpm_software ? ", software" : "");
-  return out + "\n";
+json CausesJson(const Appraisal& a, const std::vector<const Finding*>& findings) {
+  std::map<const Finding*, std::size_t> numbers;
+  for (std::size_t i = 0; i < findings.size(); ++i) numbers[findings[i]] = i;
+  json causes = json::array();
+  for (const Cause& c : CausesOf(a.entries, findings)) {
+    json members = json::array();
+    for (const Finding* f : c.findings) members.push_back(numbers.at(f));
+    causes.push_back({{"kind", CauseKindName(c.kind)},
+                      {"name", c.name},
+                      {"text", CauseText(c)},
+                      {"weight", VerdictName(c.weight)},
+                      {"findings", members},
+                      {"next", NextSteps(c)}});
+  }
+  return causes;
 }
 
 }  // namespace
+
+std::string ReachText(const Appraisal& a) {
+  switch (a.reach) {
+    case Reach::kBoot:
+      return "since boot";
+    case Reach::kStart:
+      return "since " + TimeText(a.claims.started_ms);
+    case Reach::kNamespace:
+      return "namespace";
+    case Reach::kUnknown:
+      break;
+  }
+  return "reach unknown";
+}
+
+std::vector<const Finding*> Selected(const Appraisal& a, const Shown& shown) {
+  std::vector<const Finding*> findings = AllOf(a.findings);
+  std::erase_if(findings, [&](const Finding* f) { return !NameText(f->name).starts_with(shown.findings); });
+  return findings;
+}
 
 Result<std::string> SignEar(const Appraisal& a, const EarContext& c, const PrivateKey& key) {
   const std::uint64_t now = c.now_ms / 1000;
@@ -193,36 +182,19 @@ Result<std::string> VerifyEar(std::string_view jwt, const PublicKey& key) {
   return std::string(AsText(claims));
 }
 
-std::string Describe(const Appraisal& a, bool entries, bool colour) {
-  std::string out = VerdictLine(a, colour);
-  if (entries) {
-    for (const JudgedEntry& e : a.entries) {
-      out += fmt::format("{:>6}  {:<10} {}", e.record, EntryStateName(e.state), Printable(e.path));
-      if (e.origin) out += fmt::format("  ({} {})", e.origin->package, e.origin->version);
-      out += "\n";
-    }
+std::string ToJson(const Appraisal& a, bool entries, const Shown& shown) {
+  const std::vector<const Finding*> findings = Selected(a, shown);
+  const std::optional<Changes> changes =
+      shown.before == nullptr ? std::nullopt : ChangesSince(*shown.before, a);
+  json list = json::array();
+  for (const Finding* f : findings) {
+    list.push_back(FindingJson(*f));
+    if (changes && f->record) list.back()["new"] = changes->fresh.contains(f);
   }
-  std::map<FindingName, std::size_t> printed;
-  for (const Finding& f : a.findings) {
-    if (++printed[f.name] > kMaxDescribed) continue;
-    out += Line(f);
-    if (!f.digest.empty()) out += fmt::format("       digest {}\n", Printable(f.digest));
-    if (f.context) {
-      const std::string& group = f.context->cgroup;
-      out += fmt::format("       by {} (pid {}, uid {}) at {}, {}{}\n", Printable(f.context->comm),
-                         f.context->pid, f.context->uid, Time(f.context->time_ms), Printable(f.context->hook),
-                         group.empty() ? "" : ", in " + Printable(group));
-    }
-  }
-  for (const auto& [name, n] : printed)
-    if (n > kMaxDescribed) out += fmt::format("     {}: {} more\n", NameText(name), n - kMaxDescribed);
-  return out;
-}
-
-std::string ToJson(const Appraisal& a, bool entries) {
   json j = {{"verdict", VerdictName(a.verdict)},
             {"reach", ReachJson(a)},
-            {"findings", Findings(a)},
+            {"findings", list},
+            {"causes", CausesJson(a, findings)},
             {"counts", Counts(a)},
             {"rebooted", a.rebooted},
             {"ak", a.host.ak_name},
@@ -231,23 +203,16 @@ std::string ToJson(const Appraisal& a, bool entries) {
             {"records", a.host.records},
             {"host", a.claims.hostname.ToString()},
             {"rounds", a.host.rounds}};
+  if (changes)
+    j["changes"] = {{"new", changes->fresh.size()},
+                    {"standing", changes->standing},
+                    {"gone", FindingsJson(changes->gone)}};
   if (entries) {
-    json list = json::array();
-    for (const JudgedEntry& e : a.entries) list.push_back(EntryJson(e));
-    j["entries"] = list;
+    json judged = json::array();
+    for (const JudgedEntry& e : a.entries) judged.push_back(EntryJson(e));
+    j["entries"] = judged;
   }
   return Dump(j);
-}
-
-std::string Describe(const Enrolment& e, bool colour) {
-  std::string out;
-  for (const Finding& f : e.findings) out += Line(f);
-  out += fmt::format("     EK {}\n     AK {}\n", e.ek_name, e.ak_name);
-  const bool done = e.verdict == Verdict::kTrusted;
-  out += fmt::format("{}{}{}", colour ? Tint(e.verdict) : "", done ? "enrolled" : "refused",
-                     colour ? "\x1b[0m" : "");
-  if (done) out += fmt::format(" (identity: {}{})", e.identity, e.host.tpm_software ? ", software" : "");
-  return out + "\n";
 }
 
 std::string ToJson(const Enrolment& e) {

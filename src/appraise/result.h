@@ -26,7 +26,14 @@ Result<std::string> SignEar(const Appraisal& appraisal, const EarContext& contex
 Result<std::string> VerifyEar(std::string_view jwt, const PublicKey& key);  // the claims' JSON
 
 // The result as a few lines for people (with the entries if asked), and as JSON for scripts.
-std::string Describe(const Appraisal& appraisal, bool entries, bool colour);
-std::string ToJson(const Appraisal& appraisal, bool entries);
+struct Shown {
+  const HostState* before = nullptr;  // tells what is new, what stands and what went
+  bool all = false;                   // every finding with all that is known, however many there are
+  std::string findings{};             // only those whose name begins with this
+};
+std::string Describe(const Appraisal& appraisal, bool entries, bool colour, const Shown& shown = {});
+std::string ToJson(const Appraisal& appraisal, bool entries, const Shown& shown = {});
+std::vector<const Finding*> Selected(const Appraisal& appraisal, const Shown& shown);
+std::string ReachText(const Appraisal& appraisal);  // "since boot"
 
 }  // namespace assay::appraise

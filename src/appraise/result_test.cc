@@ -70,7 +70,7 @@ TEST(ResultTest, NoControlCharacterReachesATerminal) {
   EXPECT_EQ(text.find_first_of("\x1b\x07\x7f\r"), std::string::npos);
   EXPECT_EQ(text.find("\xc2\x9b"), std::string::npos);
   EXPECT_NE(text.find("\xc3\xa4"), std::string::npos);
-  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 3);
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 4);
 }
 
 // A right-to-left override, and a byte that is no UTF-8.

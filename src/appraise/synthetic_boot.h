@@ -23,6 +23,7 @@ struct UkiBoot {
   std::string firmware = "v1", order = "0001", keys = "db", command_line = "root=/dev/vda", kernel = "kernel",
               initrd = "initrd", system = "os", shim = "shim";
   std::string loader{}, addon{};  // measured into PCR 8 and 12 unless empty
+  std::string cmdline_label{};    // GRUB's event of the command line; none if empty
   bool exit_logged = true;        // else the log leaves ExitBootServices out
 };
 struct MeasuredBoot {
@@ -45,6 +46,7 @@ inline MeasuredBoot MeasureBoot(const UkiBoot& b = {}) {
   log.Add(4, kEfiBootServicesApplication, {}, BytesOf(b.kernel + b.initrd + b.command_line));
   log.Add(14, kIpl, BytesOf("MokList"), BytesOf(b.shim));
   if (!b.loader.empty()) log.Add(8, kIpl, BytesOf("grub_cmd: " + b.loader), BytesOf(b.loader));
+  if (!b.cmdline_label.empty()) log.Add(8, kIpl, BytesOf(b.cmdline_label), BytesOf(b.cmdline_label));
   const std::pair<const char*, const std::string&> sections[] = {
       {".linux", b.kernel}, {".osrel", b.system}, {".cmdline", b.command_line}, {".initrd", b.initrd}};
   for (const auto& [name, content] : sections) {

@@ -1,6 +1,6 @@
 #include "base/log.h"
 
-#include <fmt/chrono.h>
+#include <fmt/format.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -9,10 +9,12 @@
 
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <deque>
 #include <mutex>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/mutex.h"
 #include "base/thread.h"
@@ -103,11 +105,7 @@ std::string Escape(std::string_view s, bool json) {
 }
 
 std::string Line(Level level, std::string_view message) {
-  using std::chrono::duration_cast;
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  const auto seconds = duration_cast<std::chrono::seconds>(now);
-  const std::string time = fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z", fmt::gmtime(seconds.count()),
-                                       duration_cast<std::chrono::milliseconds>(now - seconds).count());
+  const std::string time = TimeText(NowMs());
   const bool json = Get().json;
   const std::string text = Escape(message, json);
   const std::string priority = Get().priorities ? fmt::format("<{}>", PriorityOf(level)) : "";

@@ -1,0 +1,200 @@
+#include "appraise/causes.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "appraise/finding_names.h"
+#include "base/name_table.h"
+#include "base/text.h"
+
+namespace assay::appraise {
+namespace {
+
+using Key = std::pair<CauseKind, std::string>;
+
+std::string FolderOf(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "" : slash == 0 ? "/" : path.substr(0, slash);
+}
+
+// The kind of a finding that is not about a file.
+CauseKind KindOf(const Finding& f) {
+  switch (GroupOf(f.name)) {
+    case FindingGroup::kBoot:
+      return CauseKind::kBoot;
+    case FindingGroup::kList:
+      return CauseKind::kList;
+    case FindingGroup::kOwn:
+    case FindingGroup::kEntry:
+      return CauseKind::kAttester;
+    case FindingGroup::kOther:
+      break;
+  }
+  const std::string_view name = NameText(f.name);
+  if (name.starts_with("policy.")) return CauseKind::kPolicy;
+  for (const std::string_view part : {"run.", "claims.", "context.", "evidence.", "internal."})
+    if (name.starts_with(part)) return CauseKind::kAttester;
+  return CauseKind::kTpm;
+}
+
+bool Weighs(const Finding& f) { return f.weight != Verdict::kTrusted; }
+
+// Groups the findings about files: by the package, else by the folder or by the loading program, whichever
+// has more of them.
+class Files {
+ public:
+  Files(const std::vector<JudgedEntry>& entries, const std::vector<const Finding*>& findings) {
+    for (const JudgedEntry& e : entries)
+      if (e.origin) packages_[{e.record, e.sub}] = e.origin->package + " " + e.origin->version;
+    for (const Finding* f : findings) {
+      if (!IsAboutFile(*f)) continue;
+      ++folders_[{Weighs(*f), FolderOf(f->path)}];
+      if (f->context) ++programs_[{Weighs(*f), f->context->comm}];
+    }
+  }
+
+  static bool IsAboutFile(const Finding& f) {
+    return GroupOf(f.name) == FindingGroup::kEntry && f.path.find('/') != std::string::npos;
+  }
+
+  Key Of(const Finding& f) const {
+    if (const auto package = packages_.find({f.record.value_or(0), f.sub}); package != packages_.end())
+      return {CauseKind::kPackage, package->second};
+    const std::string folder = FolderOf(f.path);
+    if (f.context && programs_.at({Weighs(f), f.context->comm}) > folders_.at({Weighs(f), folder}))
+      return {CauseKind::kProgram, f.context->comm};
+    return {CauseKind::kFolder, folder};
+  }
+
+ private:
+  std::map<std::pair<std::uint64_t, std::uint32_t>, std::string> packages_;  // by place in the list
+  std::map<std::pair<bool, std::string>, std::size_t> folders_, programs_;
+};
+
+int Rank(Verdict v) { return v == Verdict::kNotTrusted ? 2 : v == Verdict::kUnknown ? 1 : 0; }
+
+// Whether a comes before b: the greater weight, then the newer. What is not about a record is of this round.
+bool Before(const Finding* a, const Finding* b) {
+  constexpr std::uint64_t kNow = ~std::uint64_t{0};
+  return std::pair(Rank(a->weight), a->record.value_or(kNow)) >
+         std::pair(Rank(b->weight), b->record.value_or(kNow));
+}
+
+const Finding* Part(const Cause& cause, FindingName name) {
+  const auto found = std::find_if(cause.findings.begin(), cause.findings.end(),
+                                  [&](const Finding* f) { return f->name == name; });
+  return found == cause.findings.end() ? nullptr : *found;
+}
+
+// The part of a boot that makes the others change: with another kernel come another initramfs, another
+// command line and other commands of the boot loader.
+const Finding* MainPart(const Cause& boot) {
+  for (const FindingName name :
+       {FindingName::kBootSecureBoot, FindingName::kBootSecureBootKeys, FindingName::kBootKernel,
+        FindingName::kBootInitrd, FindingName::kBootCmdline, FindingName::kBootAddon})
+    if (const Finding* f = Part(boot, name)) return f;
+  return boot.findings.front();
+}
+
+}  // namespace
+
+std::string_view CauseKindName(CauseKind k) {
+  static constexpr auto kNames = Names<CauseKind>({{CauseKind::kPackage, "package"},
+                                                   {CauseKind::kFolder, "folder"},
+                                                   {CauseKind::kProgram, "program"},
+                                                   {CauseKind::kBoot, "boot"},
+                                                   {CauseKind::kList, "list"},
+                                                   {CauseKind::kAttester, "attester"},
+                                                   {CauseKind::kTpm, "tpm"},
+                                                   {CauseKind::kPolicy, "policy"}});
+  return kNames.Of(k);
+}
+
+std::string CauseText(const Cause& cause) {
+  switch (cause.kind) {
+    case CauseKind::kPackage:
+    case CauseKind::kFolder:
+    case CauseKind::kProgram:
+      return fmt::format("{} {}", CauseKindName(cause.kind), Printable(cause.name));
+    case CauseKind::kBoot:
+      break;
+    case CauseKind::kList:
+      return "the measurement list";
+    case CauseKind::kAttester:
+      return "the attester";
+    case CauseKind::kTpm:
+      return "the TPM";
+    case CauseKind::kPolicy:
+      return "the policy";
+  }
+  if (Part(cause, FindingName::kBootKernel) != nullptr) return "the boot: another kernel";
+  return Part(cause, FindingName::kBootInitrd) != nullptr ? "the boot: another initramfs" : "the boot";
+}
+
+std::vector<std::string> NextSteps(const Cause& cause) {
+  std::vector<std::string> steps;
+  const auto add = [&](const Finding* f) {
+    const std::string step(RemedyOf(f->name));
+    if (!step.starts_with("Nothing") && std::find(steps.begin(), steps.end(), step) == steps.end())
+      steps.push_back(step);
+  };
+  if (cause.kind == CauseKind::kBoot)
+    add(MainPart(cause));
+  else
+    for (const Finding* f : cause.findings) add(f);
+  return steps;
+}
+
+std::vector<const Finding*> AllOf(const std::vector<Finding>& findings) {
+  std::vector<const Finding*> all;
+  all.reserve(findings.size());
+  for (const Finding& f : findings) all.push_back(&f);
+  return all;
+}
+
+std::vector<Cause> CausesOf(const std::vector<JudgedEntry>& entries,
+                            const std::vector<const Finding*>& findings) {
+  const Files files(entries, findings);
+  std::vector<Cause> causes;
+  std::map<std::pair<bool, Key>, std::size_t> places;
+  for (const Finding* f : findings) {
+    const Key key = Files::IsAboutFile(*f) ? files.Of(*f) : Key{KindOf(*f), ""};
+    const auto [at, is_new] = places.try_emplace({Weighs(*f), key}, causes.size());
+    if (is_new) causes.push_back({.kind = key.first, .name = key.second, .findings = {}});
+    causes[at->second].findings.push_back(f);
+  }
+  for (Cause& c : causes) {
+    std::stable_sort(c.findings.begin(), c.findings.end(), Before);
+    c.weight = c.findings.front()->weight;
+  }
+  std::stable_sort(causes.begin(), causes.end(), [](const Cause& a, const Cause& b) {
+    return Before(a.findings.front(), b.findings.front());
+  });
+  return causes;
+}
+
+std::optional<Changes> ChangesSince(const HostState& before, const Appraisal& a) {
+  if (before.rounds == 0 || a.host.rounds <= before.rounds) return std::nullopt;
+  auto less = [](const Finding* x, const Finding* y) { return Identity(*x) < Identity(*y); };
+  std::set<const Finding*, decltype(less)> known(less), now(less);
+  // After a reboot the list is another one, and its records' numbers say nothing of the former's.
+  if (!a.rebooted)
+    for (const Finding& f : before.standing) known.insert(&f);
+  Changes changes;
+  for (const Finding& f : a.findings) {
+    if (!f.record || !Weighs(f)) continue;
+    now.insert(&f);
+    if (known.contains(&f))
+      ++changes.standing;
+    else
+      changes.fresh.insert(&f);
+  }
+  for (const Finding& f : before.standing)
+    if (a.rebooted || !now.contains(&f)) changes.gone.push_back(f);
+  return changes;
+}
+
+}  // namespace assay::appraise
