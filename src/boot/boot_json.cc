@@ -305,12 +305,13 @@ constexpr auto kExpectedBoot = [](auto& visit, auto& b) {
 
 }  // namespace
 
-void WriteBootJson(const EventLog& log, const Examined& x, std::FILE* out) {
+void WriteBootJson(const EventLog& log, const Examined& x, std::FILE* out, std::string_view time) {
   const Replayed replayed = Replay(log);
   json algorithms = json::array();
   for (const AlgorithmSize& a : log.algorithms)
     algorithms.push_back({{"name", BankName(a.alg)}, {"id", a.alg}, {"size", a.size}});
   Document document(out);
+  if (!time.empty()) document.Member("time", time);
   document.Member("format", FormatName(log.format));
   document.Member("registers", kRegisters.Of(log.registers));
   document.Member("bank", HashName(x.bank));

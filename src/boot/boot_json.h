@@ -17,7 +17,8 @@
 
 namespace assay::boot {
 
-void WriteBootJson(const EventLog& log, const Examined& x, std::FILE* out);
+// time: of the document; left out if empty.
+void WriteBootJson(const EventLog& log, const Examined& x, std::FILE* out, std::string_view time = {});
 std::string ComparisonJson(const std::vector<Comparison>& comparisons, const std::vector<Problem>& problems,
                            std::string_view outcome);
 

@@ -117,15 +117,15 @@ Result<Exchanged> ExchangeTls(const TlsPeer& peer, const evidence::Question& que
                    .peer = tls.peer().ToString()};
 }
 
-Result<Exchanged> ExchangeUnix(const std::string& path, const evidence::Question& question) {
-  constexpr std::chrono::seconds kTimeout{60};
+Result<Exchanged> ExchangeUnix(const std::string& path, const evidence::Question& question,
+                               std::chrono::seconds timeout) {
   ASSAY_ASSIGN(const sockaddr_un address, UnixAddress(path));
   const UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!fd) return Fail(OsError("socket", "", errno));
   if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0)
     return Fail(OsError("connect", path, errno));
   if (fcntl(fd.get(), F_SETFL, O_NONBLOCK) != 0) return Fail(OsError("fcntl", path, errno));
-  Deadline deadline(kTimeout);
+  Deadline deadline(timeout);
   ASSAY_TRY(SendAll(fd.get(), evidence::EncodeQuestion(question), deadline));
   ASSAY_ASSIGN(evidence::Message message, TakeAnswer([&](std::span<std::uint8_t> out) -> Result<std::size_t> {
                  ASSAY_ASSIGN(const std::size_t n, Recv(fd.get(), out, deadline));
@@ -141,16 +141,17 @@ Result<Answer> ChallengeTls(const TlsPeer& peer, const evidence::Challenge& chal
   return Challenged(ExchangeTls(peer, challenge));
 }
 
-Result<Answer> ChallengeUnix(const std::string& path, const evidence::Challenge& challenge) {
-  return Challenged(ExchangeUnix(path, challenge));
+Result<Answer> ChallengeUnix(const std::string& path, const evidence::Challenge& challenge,
+                             std::chrono::seconds timeout) {
+  return Challenged(ExchangeUnix(path, challenge, timeout));
 }
 
 Result<EnrolAnswer> EnrolTls(const TlsPeer& peer) {
   return Enrolled([&](const evidence::Question& q) { return ExchangeTls(peer, q); });
 }
 
-Result<EnrolAnswer> EnrolUnix(const std::string& path) {
-  return Enrolled([&](const evidence::Question& q) { return ExchangeUnix(path, q); });
+Result<EnrolAnswer> EnrolUnix(const std::string& path, std::chrono::seconds timeout) {
+  return Enrolled([&](const evidence::Question& q) { return ExchangeUnix(path, q, timeout); });
 }
 
 }  // namespace assay::channel

@@ -31,12 +31,14 @@ struct RefusedError : ErrorInfo {
   std::optional<ErrorCode> id() const override { return ErrorCode(ChannelError::kRefused); }
 };
 
+inline constexpr std::chrono::seconds kPatience{60};  // for an answer
+
 struct TlsPeer {
   std::string host;
   int port = 0;
   std::string certificate_pem, key_pem;  // the verifier's own
   Fingerprint pinned;                    // of the attester's certificate
-  std::chrono::seconds timeout{60};
+  std::chrono::seconds timeout = kPatience;
 };
 struct Answer {
   evidence::Evidence evidence;
@@ -44,7 +46,8 @@ struct Answer {
   std::string peer;           // hex SHA-256 of the peer's certificate, or "unix"
 };
 Result<Answer> ChallengeTls(const TlsPeer& peer, const evidence::Challenge& challenge);
-Result<Answer> ChallengeUnix(const std::string& path, const evidence::Challenge& challenge);
+Result<Answer> ChallengeUnix(const std::string& path, const evidence::Challenge& challenge,
+                             std::chrono::seconds timeout = kPatience);
 
 // The identity of the attester's TPM, and whether the TPM proved that the AK is its own (evidence/enrol.h).
 // Takes two connections.
@@ -55,6 +58,6 @@ struct EnrolAnswer {
   std::string peer;  // as in Answer
 };
 Result<EnrolAnswer> EnrolTls(const TlsPeer& peer);
-Result<EnrolAnswer> EnrolUnix(const std::string& path);
+Result<EnrolAnswer> EnrolUnix(const std::string& path, std::chrono::seconds timeout = kPatience);
 
 }  // namespace assay::channel

@@ -2,19 +2,19 @@
 // results. man/assay-attest.1, man/assay-appraise.1
 #include <fmt/format.h>
 
-#include <algorithm>
+#include <nlohmann/json.hpp>
 
-#include "appraise/finding_names.h"
 #include "appraise/result.h"
 #include "appraise/saved_round.h"
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/json.h"
-#include "boot/boot_json.h"
-#include "channel/errors.h"
+#include "cli/attest_round.h"
 #include "cli/commands.h"
+#include "cli/hosts.h"
 #include "cli/progress.h"
 #include "cli/verifier.h"
+#include "cli/watchdog.h"
 
 namespace assay::cli {
 namespace {
@@ -23,7 +23,6 @@ using appraise::Appraisal;
 using appraise::Verdict;
 
 constexpr std::size_t kMaxResult = std::size_t{16} << 20;
-constexpr std::size_t kMaxBoot = std::size_t{16} << 20;
 constexpr std::uint64_t kMaxSkew = 300;  // seconds that the clock of a result's signer may be ahead
 
 struct AttestOptions {
@@ -32,65 +31,20 @@ struct AttestOptions {
   std::string policy, state, save, ear_key, ear_out, selection = "sha256:0-14";
   std::string trusted, trusted_key;
   std::string findings;  // prefix of the names of the findings to print
-  bool entries = false, full = false;
+  bool entries = false, full = false, all_findings = false;
   std::string folder, list;        // appraise
   std::string result, nonce, pub;  // result verify
   bool affirming = false;
+  std::string all;  // a hosts file
 };
 
-Result<std::vector<boot::ExpectedBoot>> LoadBoots(const std::vector<std::string>& paths) {
-  std::vector<boot::ExpectedBoot> boots;
-  for (const std::string& path : paths) {
-    ASSAY_ASSIGN(const std::string text, ReadText(path, kMaxBoot));
-    Result<boot::ExpectedBoot> learned = boot::ExpectedFromJson(text);
-    if (!learned) return Fail(learned.error().In(path));
-    boots.push_back(std::move(*learned));
-  }
-  return boots;
-}
-
-Result<appraise::SavedRound> Ask(const AttestOptions& o, const appraise::HostState& before,
-                                 std::uint64_t first) {
-  appraise::SavedRound r;
-  r.before = before;
-  r.first_record = first;
-  r.time_ms = NowMs();
-  ASSAY_ASSIGN(r.selection, tpm::ParseSelectionText(o.selection));
-  ASSAY_ASSIGN(r.nonce, evidence::Nonce::Random());
-  evidence::Challenge challenge;
-  challenge.nonce = r.nonce;
-  challenge.first_record = first;
-  challenge.selection = r.selection;
-  Result<channel::Answer> answer;
-  if (!o.address.unix_path.empty()) {
-    answer = channel::ChallengeUnix(o.address.unix_path, challenge);
-  } else {
-    ASSAY_ASSIGN(const channel::TlsPeer peer, o.address.Peer());
-    answer = channel::ChallengeTls(peer, challenge);
-  }
-  if (!answer) return Fail(answer.error().In("asking the attester at " + o.address.text()));
-  r.evidence = std::move(answer->evidence);
-  r.binding = std::move(answer->binding);
-  r.peer = std::move(answer->peer);
-  return r;
-}
-
-// Whether there is a finding that only the whole list can clear.
-bool NeedsWholeList(const Appraisal& a) {
-  return a.rebooted || std::any_of(a.findings.begin(), a.findings.end(), [](const appraise::Finding& f) {
-           return f.name == appraise::FindingName::kListNoPrefix ||
-                  f.name == appraise::FindingName::kListJudgedOtherwise ||
-                  (f.name == appraise::FindingName::kOwnMissingBinary && f.weight == Verdict::kUnknown);
-         });
-}
-
-void Print(Appraisal& a, const AttestOptions& o, const Session& session) {
-  std::erase_if(a.findings,
-                [&](const appraise::Finding& f) { return !NameText(f.name).starts_with(o.findings); });
+void Print(const Appraisal& a, const AttestOptions& o, const Session& session,
+           const appraise::HostState& before) {
+  const appraise::Shown shown{.before = &before, .all = o.all_findings, .findings = o.findings};
   if (session.json)
-    fmt::print("{}\n", ToJson(a, o.entries));
+    session.AnswerText(ToJson(a, o.entries, shown));
   else
-    fmt::print("{}", Describe(a, o.entries, session.colour));
+    fmt::print("{}", Describe(a, o.entries, session.colour, shown));
 }
 
 Result<> WriteEar(const Appraisal& a, const appraise::SavedRound& r, const AttestOptions& o) {
@@ -109,37 +63,26 @@ Result<> WriteEar(const Appraisal& a, const appraise::SavedRound& r, const Attes
 
 Result<int> Attest(const AttestOptions& o, const Session& session) {
   if (!o.address.given())
-    return Fail(UsageError("attest: name the attester: --unix SOCKET, or --tls HOST:PORT"));
-  ASSAY_ASSIGN(const appraise::Policy policy, LoadPolicy(o.policy));
-  ASSAY_ASSIGN(const reference::Indexes references, LoadReferences(o.references));
-  ASSAY_ASSIGN(const std::vector<boot::ExpectedBoot> boots, LoadBoots(o.boots));
-  ASSAY_ASSIGN(const appraise::TrustedList trusted, LoadTrusted(o.trusted, o.trusted_key, policy));
-  ASSAY_ASSIGN(const appraise::HostState before, LoadState(o.state));
-  appraise::SavedRound round;
-  Appraisal a;
+    return Fail(UsageError("attest: name the attester: --unix SOCKET, --tls HOST:PORT or --all HOSTS"));
+  const Target target{.address = o.address,
+                      .references = o.references,
+                      .boots = o.boots,
+                      .policy = o.policy,
+                      .state = o.state,
+                      .trusted = o.trusted,
+                      .trusted_key = o.trusted_key,
+                      .selection = o.selection,
+                      .full = o.full};
+  Result<RoundResult> asked;
   {
     Progress progress(session.progress, "");
-    std::uint64_t first = o.full ? 0 : before.records;
-    while (true) {
-      progress.Say("asking the attester");
-      Result<appraise::SavedRound> asked = Ask(o, before, first);
-      // The list may be shorter than its known part because the machine was rebooted.
-      if (!asked && first > 0 && asked.error().Is(channel::ChannelError::kRefused)) {
-        first = 0;
-        continue;
-      }
-      if (!asked) return Fail(asked.error());
-      round = std::move(*asked);
-      progress.Say(fmt::format("appraising a list of {} bytes", round.evidence.list.size()));
-      a = Appraise(round.AsRequest(), before, references, policy, boots, trusted);
-      if (first == 0 || !NeedsWholeList(a)) break;
-      first = 0;
-    }
+    asked = AttestOnce(target, [&](const std::string& doing) { progress.Say(doing); });
   }
+  if (!asked) return Fail(asked.error());
+  const auto& [round, a] = *asked;
   if (!o.save.empty()) ASSAY_TRY(appraise::SaveRound(round, o.save));
-  if (!o.state.empty()) ASSAY_TRY(StoreState(o.state, a.host));
   if (!o.ear_out.empty()) ASSAY_TRY(WriteEar(a, round, o));
-  Print(a, o, session);
+  Print(a, o, session, round.before);
   return static_cast<int>(a.verdict);
 }
 
@@ -153,8 +96,8 @@ Result<int> AppraiseSaved(const AttestOptions& o, const Session& session) {
   if (!o.list.empty()) {
     ASSAY_ASSIGN(loaded->evidence.list, ReadFile(o.list, evidence::kMaxEvidence));
   }
-  Appraisal a = Appraise(loaded->AsRequest(), loaded->before, references, policy, boots, trusted);
-  Print(a, o, session);
+  const Appraisal a = Appraise(loaded->AsRequest(), loaded->before, references, policy, boots, trusted);
+  Print(a, o, session, loaded->before);
   return static_cast<int>(a.verdict);
 }
 
@@ -199,7 +142,7 @@ Result<int> VerifyResult(const AttestOptions& o, const Session& session) {
   }
   if (!why.empty()) code = kExitUnknown;
   if (session.json)
-    fmt::print("{}\n", *claims);
+    session.Answer({{"claims", nlohmann::json::parse(*claims, nullptr, false)}, {"reason", why}}, code);
   else
     fmt::print("{}{}\n", appraise::VerdictName(static_cast<Verdict>(code)), why.empty() ? "" : ": " + why);
   return code;
@@ -215,6 +158,7 @@ void AddJudging(CLI::App* sub, const std::shared_ptr<AttestOptions>& o) {
   sub->add_option("--trusted-key", o->trusted_key, "Public key (PEM) that may sign it, besides the policy's")
       ->needs(trusted);
   sub->add_flag("--entries", o->entries, "Print each entry");
+  sub->add_flag("--long", o->all_findings, "Print every finding, and all that is known of it");
   sub->add_option("--findings", o->findings, "Print only findings whose name begins with this");
 }
 
@@ -224,6 +168,7 @@ void AddAttest(CLI::App& app, Session& session) {
   auto o = std::make_shared<AttestOptions>();
   CLI::App* attest = app.add_subcommand("attest", "Challenge an attester and appraise its evidence");
   AddAddress(attest, o->address);
+  AddTimeout(attest, session);
   AddJudging(attest, o);
   attest->add_option("--state", o->state, "File with what is known of this host, updated in each round");
   attest->add_option("--save", o->save, "Save this round in a folder, for 'assay appraise'");
@@ -232,7 +177,20 @@ void AddAttest(CLI::App& app, Session& session) {
   ear_key->needs(ear_out);
   attest->add_option("--selection", o->selection, "Banks and PCRs to quote")->capture_default_str();
   attest->add_flag("--full", o->full, "Ask for the whole list");
-  attest->callback([o, &session] { session.Finish(Attest(*o, session)); });
+  auto* all = attest->add_option("--all", o->all, "Challenge every host of this file (JSON)");
+  for (const char* one : {"--unix", "--tls", "--reference", "--boot", "--policy", "--trusted", "--state",
+                          "--save", "--ear-key"})
+    all->excludes(attest->get_option(one));
+  attest->callback([o, &session] {
+    if (session.timeout.count() > 0) o->address.timeout = session.timeout;
+    session.Finish(o->all.empty() ? Attest(*o, session)
+                                  : AttestAll({.file = o->all,
+                                               .selection = o->selection,
+                                               .findings = o->findings,
+                                               .all_findings = o->all_findings,
+                                               .full = o->full},
+                                              session));
+  });
 
   CLI::App* appraise = app.add_subcommand("appraise", "Appraise saved evidence");
   appraise->add_option("folder", o->folder, "Folder written by 'assay attest --save'")->required();

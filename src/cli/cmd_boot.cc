@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/text.h"
 #include "boot/boot_json.h"
@@ -92,7 +93,7 @@ Result<int> Show(const BootOptions& o, bool as_json) {
   ASSAY_ASSIGN(const HashAlg bank, BankOf(o, log));
   const boot::Examined x = boot::Examine(log, bank);
   if (as_json) {
-    boot::WriteBootJson(log, x, stdout);
+    boot::WriteBootJson(log, x, stdout, TimeText(NowMs()));
     return kExitOk;
   }
   std::string banks;
@@ -186,7 +187,7 @@ void ExplainByExit(const boot::EventLog& log, const boot::Replayed& replayed, bo
   }
 }
 
-Result<int> Verify(const BootOptions& o, bool as_json) {
+Result<int> Verify(const BootOptions& o, const Session& session) {
   if (o.values.empty() && o.pcrs.empty())
     return Fail(
         UsageError("boot verify: give the values to compare with: --pcr-value ALG:INDEX:HEX or --pcrs FILE"));
@@ -221,8 +222,8 @@ Result<int> Verify(const BootOptions& o, bool as_json) {
                    : comparisons.empty() || has(boot::Outcome::kUnknown) ? kExitUnknown
                                                                          : kExitOk;
   const std::string_view outcome = code == kExitOk ? "match" : code == kExitUnknown ? "unknown" : "mismatch";
-  if (as_json) {
-    fmt::print("{}\n", boot::ComparisonJson(comparisons, problems, outcome));
+  if (session.json) {
+    session.AnswerText(boot::ComparisonJson(comparisons, problems, outcome));
     return code;
   }
   for (const boot::Comparison& c : comparisons) {
@@ -276,7 +277,7 @@ void AddBoot(CLI::App& app, Session& session) {
       boot->add_subcommand("learn", "Write the measurements of a boot as an expected boot (JSON)");
   common(learn);
   learn->add_option("--bank", options->bank, "Which bank's digests");
-  learn->callback([options, &session] { session.Finish(LearnBoot(*options)); });
+  learn->callback([options, &session] { session.Finish(LearnBoot(*options, session)); });
   CLI::App* predict = boot->add_subcommand(
       "predict", "Calculate what the next boot will measure, from the files of an update");
   common(predict);
@@ -285,15 +286,15 @@ void AddBoot(CLI::App& app, Session& session) {
                       "OLD NEW: files of this boot and of the next; may be repeated");
   predict->add_option("--replace-text", options->texts,
                       "OLD NEW: in command lines and GRUB's commands; may be repeated");
-  predict->callback([options, &session] { session.Finish(PredictBoot(*options)); });
+  predict->callback([options, &session] { session.Finish(PredictBoot(*options, session)); });
   CLI::App* diff = boot->add_subcommand(
       "diff",
       "Compare boots, logs or expected ones (0 the same, 1 different, 2 a part could not be compared)");
   diff->add_option("boots", options->boots, "BEFORE... AFTER: compares the last one with each of the others")
       ->required();
   diff->add_option("--bank", options->bank, "The bank of a log's digests");
-  diff->callback([options, &session] { session.Finish(DiffBoots(*options, session.json)); });
-  verify->callback([options, &session] { session.Finish(Verify(*options, session.json)); });
+  diff->callback([options, &session] { session.Finish(DiffBoots(*options, session)); });
+  verify->callback([options, &session] { session.Finish(Verify(*options, session)); });
 }
 
 }  // namespace assay::cli

@@ -45,8 +45,8 @@ Result<HashAlg> BankOf(const BootOptions& o, const boot::EventLog& log);
 // nullopt: the file is a log and not an expected state.
 Result<std::optional<boot::ExpectedBoot>> ExpectedIn(const std::string& file);
 
-Result<int> LearnBoot(const BootOptions& o);
-Result<int> PredictBoot(const BootOptions& o);
-Result<int> DiffBoots(const BootOptions& o, bool as_json);
+Result<int> LearnBoot(const BootOptions& o, const Session& session);
+Result<int> PredictBoot(const BootOptions& o, const Session& session);
+Result<int> DiffBoots(const BootOptions& o, const Session& session);
 
 }  // namespace assay::cli

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "base/fd.h"
 #include "base/text.h"
@@ -28,6 +29,15 @@ struct Compared {
   std::vector<boot::OpenRegister> not_compared;
 };
 
+// The file of an expected boot; with --json it is a member of the command's document.
+void Print(const boot::ExpectedBoot& expected, const Session& session) {
+  const std::string text = boot::ExpectedJson(expected);
+  if (session.json)
+    session.Answer({{"expected", nlohmann::json::parse(text, nullptr, false)}});
+  else
+    fmt::print("{}\n", text);
+}
+
 }  // namespace
 
 Result<std::optional<boot::ExpectedBoot>> ExpectedIn(const std::string& file) {
@@ -39,14 +49,14 @@ Result<std::optional<boot::ExpectedBoot>> ExpectedIn(const std::string& file) {
   return std::optional<boot::ExpectedBoot>(std::move(*expected));
 }
 
-Result<int> LearnBoot(const BootOptions& o) {
+Result<int> LearnBoot(const BootOptions& o, const Session& session) {
   ASSAY_ASSIGN(const std::unique_ptr<LoadedLog> loaded, Load(o));
   ASSAY_ASSIGN(const HashAlg bank, BankOf(o, loaded->log));
-  fmt::print("{}\n", boot::ExpectedJson(boot::Learn(boot::Examine(loaded->log, bank))));
+  Print(boot::Learn(boot::Examine(loaded->log, bank)), session);
   return kExitOk;
 }
 
-Result<int> PredictBoot(const BootOptions& o) {
+Result<int> PredictBoot(const BootOptions& o, const Session& session) {
   if (o.files.empty() && o.texts.empty())
     return Fail(UsageError("boot predict: give what changes: --replace OLD NEW or --replace-text OLD NEW"));
   ASSAY_ASSIGN(const std::unique_ptr<LoadedLog> loaded, Load(o));
@@ -62,13 +72,13 @@ Result<int> PredictBoot(const BootOptions& o) {
   }
   for (const auto& [before, after] : o.texts) change.texts.push_back({before, after});
   ASSAY_ASSIGN(const boot::ExpectedBoot next, boot::Predict(boot::Examine(loaded->log, bank), change));
-  fmt::print("{}\n", boot::ExpectedJson(next));
+  Print(next, session);
   for (const boot::OpenRegister& r : next.open)
     fmt::print(stderr, "{} left open: {}\n", boot::RegisterName(next.registers, r.index), r.reason);
   return kExitOk;
 }
 
-Result<int> DiffBoots(const BootOptions& o, bool as_json) {
+Result<int> DiffBoots(const BootOptions& o, const Session& session) {
   if (o.boots.size() < 2) return Fail(UsageError("boot diff: give at least two boots"));
   ASSAY_ASSIGN(const boot::ExpectedBoot after, LearnedFrom(o, o.boots.back()));
   Compared nearest;
@@ -82,8 +92,8 @@ Result<int> DiffBoots(const BootOptions& o, bool as_json) {
   const int code = !nearest.differences.empty()    ? kExitNotTrusted
                    : !nearest.not_compared.empty() ? kExitUnknown
                                                    : kExitOk;
-  if (as_json) {
-    fmt::print("{}\n", boot::DiffJson(*nearest.file, nearest.differences, nearest.not_compared));
+  if (session.json) {
+    session.AnswerText(boot::DiffJson(*nearest.file, nearest.differences, nearest.not_compared));
     return code;
   }
   if (o.boots.size() > 2)

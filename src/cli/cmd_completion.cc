@@ -1,46 +1,215 @@
+// Completion scripts, generated from the tree of commands: what this program accepts is what is completed.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
 
 namespace assay::cli {
 namespace {
 
-// Adds the words that may follow one command (subcommands and options), and then the same for each of its
-// subcommands.
-void AddCases(const CLI::App& app, const std::string& path, std::string& cases) {
-  std::string words;
-  for (const CLI::App* sub : app.get_subcommands([](const CLI::App*) { return true; }))
-    words += sub->get_name() + " ";
+struct Option {
+  std::string name;  // "--to"
+  std::string text;
+  bool value = false;                // it takes one; without choices a file
+  std::vector<std::string> choices;  // of the value
+};
+struct Command {
+  std::string path;                                              // "assay log show"
+  std::vector<std::pair<std::string, std::string>> subcommands;  // name, text
+  std::vector<Option> options;                                   // its own and its parents'
+};
+
+std::vector<const CLI::App*> CommandsOf(const CLI::App& app) {
+  return app.get_subcommands([](const CLI::App*) { return true; });
+}
+
+// CLI11 keeps the choices of a value in the type's name: "TEXT:{binary,ascii}".
+std::vector<std::string> ChoicesOf(const CLI::Option& option) {
+  const std::string type = option.get_type_name();
+  const std::size_t open = type.find('{'), close = type.find('}');
+  if (open == std::string::npos || close == std::string::npos) return {};
+  return CLI::detail::split(type.substr(open + 1, close - open - 1), ',');
+}
+
+void AddOptions(const CLI::App& app, std::vector<Option>& out) {
   for (const CLI::Option* option : app.get_options()) {
-    for (const std::string& name : option->get_lnames()) words += "--" + name + " ";
+    for (const std::string& name : option->get_lnames())
+      out.push_back(
+          {"--" + name, option->get_description(), option->get_items_expected_max() > 0, ChoicesOf(*option)});
   }
-  cases += fmt::format("    '{}') path='{}' words='{}';;\n", path, path, words);
-  for (const CLI::App* sub : app.get_subcommands([](const CLI::App*) { return true; }))
-    AddCases(*sub, path + " " + sub->get_name(), cases);
+  for (const CLI::App* sub : CommandsOf(app))
+    if (sub->get_name().empty()) AddOptions(*sub, out);  // a group
+}
+
+void AddCommands(const CLI::App& app, const std::string& path, std::vector<Option> parents,
+                 std::vector<Command>& out) {
+  Command command{path, {}, {}};
+  AddOptions(app, command.options);
+  // Every command has a --help of its own.
+  std::erase_if(parents, [&](const Option& o) {
+    return o.name == "--version" || std::any_of(command.options.begin(), command.options.end(),
+                                                [&](const Option& own) { return own.name == o.name; });
+  });
+  command.options.insert(command.options.end(), parents.begin(), parents.end());
+  const std::vector<Option> options = command.options;
+  for (const CLI::App* sub : CommandsOf(app))
+    if (!sub->get_name().empty()) command.subcommands.emplace_back(sub->get_name(), sub->get_description());
+  out.push_back(std::move(command));
+  for (const CLI::App* sub : CommandsOf(app))
+    if (!sub->get_name().empty()) AddCommands(*sub, path + " " + sub->get_name(), options, out);
+}
+
+// For a word between single quotes in any of the shells.
+std::string Quoted(std::string text) {
+  std::erase_if(text, [](char c) { return c == '\'' || c == '\\' || c == '\n'; });
+  return text;
+}
+
+std::string Joined(const std::vector<std::string>& words) { return fmt::format("{}", fmt::join(words, " ")); }
+
+// "'assay log'|'assay log show'|...": the commands, as patterns of bash and zsh.
+std::string Patterns(const std::vector<Command>& commands) {
+  std::vector<std::string> patterns;
+  for (const Command& c : commands)
+    if (c.path != "assay") patterns.push_back("'" + c.path + "'");
+  return fmt::format("{}", fmt::join(patterns, "|"));
+}
+
+std::string Bash(const std::vector<Command>& commands) {
+  std::string cases, values;
+  for (const Command& c : commands) {
+    std::vector<std::string> subs, options, files;
+    for (const auto& [name, text] : c.subcommands) subs.push_back(name);
+    for (const Option& o : c.options) {
+      options.push_back(o.name);
+      if (!o.choices.empty())
+        values += fmt::format("    '{} {}') words='{}';;\n", c.path, o.name, Joined(o.choices));
+      else if (o.value)
+        files.push_back(fmt::format("'{} {}'", c.path, o.name));
+    }
+    cases += fmt::format("    '{}') subs='{}' options='{}';;\n", c.path, Joined(subs), Joined(options));
+    if (!files.empty()) values += fmt::format("    {}) files=1;;\n", fmt::join(files, "|"));
+  }
+  return fmt::format(
+      R"(# bash completion for assay: source it, or put it into /usr/share/bash-completion/completions/assay
+_assay() {{
+  local current=${{COMP_WORDS[COMP_CWORD]}} path=assay subs='' options='' words='' files='' i
+  COMPREPLY=()
+  for ((i = 1; i < COMP_CWORD; i++)); do
+    [[ ${{COMP_WORDS[i]}} == -- ]] && files=1
+    case "$path ${{COMP_WORDS[i]}}" in
+    {}) path="$path ${{COMP_WORDS[i]}}";;
+    esac
+  done
+  case $path in
+{}  esac
+  case "$path ${{COMP_WORDS[COMP_CWORD - 1]}}" in
+{}  esac
+  if [[ -z $files && -z $words ]]; then
+    if [[ $current == -* ]]; then words=$options
+    elif [[ -n $subs ]]; then words=$subs
+    else files=1
+    fi
+  fi
+  if [[ -n $words ]]; then
+    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
+  else
+    compopt -o filenames 2> /dev/null
+    mapfile -t COMPREPLY < <(compgen -f -- "$current")
+  fi
+}}
+complete -F _assay assay
+)",
+      Patterns(commands), cases, values);
+}
+
+std::string Zsh(const std::vector<Command>& commands) {
+  std::string cases, values;
+  for (const Command& c : commands) {
+    std::string subs, options;
+    for (const auto& [name, text] : c.subcommands) subs += fmt::format(" '{}:{}'", name, Quoted(text));
+    for (const Option& o : c.options) {
+      options += fmt::format(" '{}:{}'", o.name, Quoted(o.text));
+      if (!o.choices.empty())
+        values += fmt::format("    ('{} {}') compadd -- {}; return;;\n", c.path, o.name, Joined(o.choices));
+      else if (o.value)
+        values += fmt::format("    ('{} {}') _files; return;;\n", c.path, o.name);
+    }
+    cases += fmt::format("    ('{}') subs=({}) options=({});;\n", c.path, subs, options);
+  }
+  return fmt::format(
+      R"(#compdef assay
+# zsh completion for assay: put it into a folder of $fpath as _assay
+_assay() {{
+  local at=assay i
+  local -a subs options
+  for ((i = 2; i < CURRENT; i++)); do
+    case "$at ${{words[i]}}" in
+    ({}) at="$at ${{words[i]}}";;
+    esac
+  done
+  case $at in
+{}  esac
+  case "$at ${{words[CURRENT-1]}}" in
+{}  esac
+  if [[ ${{words[CURRENT]}} == -* ]]; then _describe option options
+  elif (( $#subs )); then _describe command subs
+  else _files
+  fi
+}}
+compdef _assay assay
+)",
+      Patterns(commands), cases, values);
+}
+
+std::string Fish(const std::vector<Command>& commands) {
+  std::string lines, paths;
+  for (const Command& c : commands) {
+    const std::string when = fmt::format("complete -c assay -n 'test (__assay_at) = \"{}\"'", c.path);
+    if (c.path != "assay") paths += fmt::format(" '{}'", c.path);
+    if (!c.subcommands.empty()) lines += when + " -f\n";
+    for (const auto& [name, text] : c.subcommands)
+      lines += fmt::format("{} -a '{}' -d '{}'\n", when, name, Quoted(text));
+    for (const Option& o : c.options)
+      lines += fmt::format("{} -l {} -d '{}'{}\n", when, o.name.substr(2), Quoted(o.text),
+                           !o.choices.empty() ? fmt::format(" -x -a '{}'", Joined(o.choices))
+                           : o.value          ? " -r -F"
+                                              : "");
+  }
+  return fmt::format(R"(# fish completion for assay: put it into ~/.config/fish/completions/assay.fish
+function __assay_at
+  set -l at assay
+  for word in (commandline -opc)[2..]
+    contains -- "$at $word"{}
+    and set at "$at $word"
+  end
+  echo $at
+end
+{})",
+                     paths, lines);
 }
 
 }  // namespace
 
 void AddCompletion(CLI::App& app, Session& session) {
-  CLI::App* completion = app.add_subcommand("completion", "Print the completion script for bash");
-  completion->callback([&app, &session] {
-    std::string cases;
-    AddCases(app, "assay", cases);
-    fmt::print(
-        R"(# bash completion for assay: source it, or put it into /usr/share/bash-completion/completions/assay
-_assay() {{
-  local path='' word words='' i
-  for ((i = 0; i < COMP_CWORD; i++)); do
-    word=${{COMP_WORDS[i]##*/}}
-    case "${{path:+$path }}$word" in
-{}    esac
-  done
-  COMPREPLY=($(compgen -W "$words" -- "${{COMP_WORDS[COMP_CWORD]}}"))
-  [[ ${{#COMPREPLY[@]}} -gt 0 ]] || COMPREPLY=($(compgen -f -- "${{COMP_WORDS[COMP_CWORD]}}"))
-}}
-complete -o filenames -F _assay assay
-)",
-        cases);
+  auto shell = std::make_shared<std::string>("bash");
+  CLI::App* completion = app.add_subcommand("completion", "Print the completion script for a shell");
+  completion->add_option("shell", *shell, "bash, zsh or fish")
+      ->check(CLI::IsMember({"bash", "zsh", "fish"}))
+      ->capture_default_str();
+  completion->callback([&app, shell, &session] {
+    std::vector<Command> commands;
+    AddCommands(app, "assay", {}, commands);
+    const std::string script = *shell == "bash"  ? Bash(commands)
+                               : *shell == "zsh" ? Zsh(commands)
+                                                 : Fish(commands);
+    if (session.json)
+      session.Answer({{"shell", *shell}, {"script", script}});
+    else
+      fmt::print("{}", script);
     session.exit_code = kExitOk;
   });
 }

@@ -14,6 +14,7 @@
 #include "base/process.h"
 #include "cli/commands.h"
 #include "cli/errors.h"
+#include "cli/watchdog.h"
 #include "tpm/tpm.h"
 
 namespace assay::cli {
@@ -156,10 +157,7 @@ Result<int> Doctor(const std::string& mount_point, const std::string& tcti, cons
   if (session.json) {
     json list = json::array();
     for (const Finding& f : findings) list.push_back(f.ToJson());
-    fmt::print(
-        "{}\n",
-        json{{"kernel", kernel.release}, {"best_engine", best}, {"works", works}, {"findings", list}}.dump(
-            -1, ' ', false, json::error_handler_t::replace));
+    session.Answer({{"kernel", kernel.release}, {"best_engine", best}, {"works", works}, {"findings", list}});
   } else {
     fmt::print("Linux {}\n", kernel.release);
     for (const Finding& f : findings) {
@@ -185,7 +183,11 @@ void AddDoctor(CLI::App& app, Session& session) {
   auto mount_point = std::make_shared<std::string>("/run/assay");
   doctor->add_option("--mount-point", *mount_point, "Mount point of the file system of a running assayd")
       ->capture_default_str();
-  doctor->callback([mount_point, tcti, &session] { session.Finish(Doctor(*mount_point, *tcti, session)); });
+  AddTimeout(doctor, session);
+  doctor->callback([mount_point, tcti, &session] {
+    const Watchdog watchdog(session);
+    session.Finish(Doctor(*mount_point, *tcti, session));
+  });
 }
 
 }  // namespace assay::cli

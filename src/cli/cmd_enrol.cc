@@ -12,6 +12,7 @@
 #include "cli/commands.h"
 #include "cli/progress.h"
 #include "cli/verifier.h"
+#include "cli/watchdog.h"
 
 namespace assay::cli {
 namespace {
@@ -70,7 +71,7 @@ Result<int> RunEnrol(const EnrolOptions& o, const Session& session) {
     Progress progress(session.progress, "");
     progress.Say("asking the attester");
     if (!o.address.unix_path.empty()) {
-      answer = channel::EnrolUnix(o.address.unix_path);
+      answer = channel::EnrolUnix(o.address.unix_path, o.address.timeout);
     } else {
       ASSAY_ASSIGN(const channel::TlsPeer peer, o.address.Peer());
       answer = channel::EnrolTls(peer);
@@ -86,7 +87,7 @@ Result<int> RunEnrol(const EnrolOptions& o, const Session& session) {
   const bool done = e.verdict == appraise::Verdict::kTrusted;
   if (done) ASSAY_TRY(StoreState(o.state, e.host));
   if (session.json)
-    fmt::print("{}\n", ToJson(e));
+    session.AnswerText(ToJson(e), done ? kExitOk : kExitNotTrusted);
   else
     fmt::print("{}", Describe(e, session.colour));
   return done ? kExitOk : kExitNotTrusted;
@@ -98,6 +99,7 @@ void AddEnrol(CLI::App& app, Session& session) {
   auto o = std::make_shared<EnrolOptions>();
   CLI::App* enrol = app.add_subcommand("enrol", "Verify the identity of an attester's TPM, and pin its keys");
   AddAddress(enrol, o->address);
+  AddTimeout(enrol, session);
   enrol->add_option("--state", o->state, "File with what is known of this host; the keys are pinned there")
       ->required();
   enrol->add_option("--policy", o->policy, "Appraisal policy (JSON)");
@@ -106,7 +108,10 @@ void AddEnrol(CLI::App& app, Session& session) {
   enrol->add_flag("--require-crls", o->require_crls,
                   "Refuse a certificate whose issuer has no revocation list here");
   enrol->add_flag("--again", o->again, "Begin again: forget the keys and the list in the state");
-  enrol->callback([o, &session] { session.Finish(RunEnrol(*o, session)); });
+  enrol->callback([o, &session] {
+    if (session.timeout.count() > 0) o->address.timeout = session.timeout;
+    session.Finish(RunEnrol(*o, session));
+  });
 }
 
 }  // namespace assay::cli

@@ -12,7 +12,6 @@
 #include "appraise/saved_round.h"
 #include "base/clock.h"
 #include "base/digest_text.h"
-#include "base/json_dump.h"
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/verifier.h"
@@ -236,7 +235,7 @@ Result<int> Explain(const ExplainOptions& o, const Session& session) {
     known = known || !out[list].empty();
   out["known"] = known;
   if (session.json)
-    fmt::print("{}\n", DumpJson(out));
+    session.Answer(out);
   else if (known)
     PrintText(out);
   else

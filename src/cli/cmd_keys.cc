@@ -6,7 +6,6 @@
 
 #include "base/crypto.h"
 #include "base/fd.h"
-#include "base/json_dump.h"
 #include "cli/commands.h"
 
 namespace assay::cli {
@@ -22,7 +21,7 @@ struct KeysOptions {
   std::string certificate;
 };
 
-Result<int> Make(const KeysOptions& o, bool as_json) {
+Result<int> Make(const KeysOptions& o, const Session& session) {
   if (o.name.empty() || o.name.size() > kMaxCommonName || o.name.find('/') != std::string::npos)
     return Fail(UsageError("keys make: a name has 1 to 64 characters and no slash"));
   const std::string base = o.out + "/" + o.name;
@@ -40,27 +39,27 @@ Result<int> Make(const KeysOptions& o, bool as_json) {
   ASSAY_TRY(WriteFileAtomic(public_file, AsBytes(key.Public().Pem()), 0644));
   ASSAY_TRY(WriteFileAtomic(certificate_file, AsBytes(pem), 0644));
   const std::string fingerprint = CertificateFingerprint(certificate.get()).ToString();
-  if (as_json)
-    fmt::print("{}\n", DumpJson(nlohmann::json{{"key", key_file},
-                                               {"public", public_file},
-                                               {"certificate", certificate_file},
-                                               {"fingerprint", fingerprint}}));
+  if (session.json)
+    session.Answer({{"key", key_file},
+                    {"public", public_file},
+                    {"certificate", certificate_file},
+                    {"fingerprint", fingerprint}});
   else
     fmt::print("{}\n{}\n{}\nfingerprint {}\n", key_file, public_file, certificate_file, fingerprint);
   return kExitOk;
 }
 
-Result<int> Show(const KeysOptions& o, bool as_json) {
+Result<int> Show(const KeysOptions& o, const Session& session) {
   ASSAY_ASSIGN(const Bytes pem, ReadFile(o.certificate, kMaxCertificate));
   ASSAY_ASSIGN(const X509Ptr certificate, CertificateFromPem(AsText(pem)));
   ASSAY_ASSIGN(const Validity validity, CertificateValidity(certificate.get()));
   const std::string fingerprint = CertificateFingerprint(certificate.get()).ToString();
   const std::string name = CertificateCommonName(certificate.get());
-  if (as_json)
-    fmt::print("{}\n", DumpJson(nlohmann::json{{"fingerprint", fingerprint},
-                                               {"name", name},
-                                               {"not_before", validity.not_before},
-                                               {"not_after", validity.not_after}}));
+  if (session.json)
+    session.Answer({{"fingerprint", fingerprint},
+                    {"name", name},
+                    {"not_before", validity.not_before},
+                    {"not_after", validity.not_after}});
   else
     fmt::print("fingerprint {}\nname        {}\nvalid       {} to {}\n", fingerprint, name,
                validity.not_before, validity.not_after);
@@ -80,10 +79,10 @@ void AddKeys(CLI::App& app, Session& session) {
       ->check(CLI::Range(1, 36500))
       ->capture_default_str();
   make->add_flag("--force", options->force, "Replace existing files");
-  make->callback([options, &session] { session.Finish(Make(*options, session.json)); });
+  make->callback([options, &session] { session.Finish(Make(*options, session)); });
   CLI::App* show = keys->add_subcommand("show", "Show a certificate's fingerprint, name and validity");
   show->add_option("certificate", options->certificate, "A PEM file")->required();
-  show->callback([options, &session] { session.Finish(Show(*options, session.json)); });
+  show->callback([options, &session] { session.Finish(Show(*options, session)); });
 }
 
 }  // namespace assay::cli

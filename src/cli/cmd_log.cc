@@ -6,7 +6,15 @@ namespace {
 void AddShow(CLI::App& log, Session& session) {
   auto o = std::make_shared<ShowOptions>();
   CLI::App* show = log.add_subcommand("show", "Show a list's records");
-  show->add_option("file", o->file, "The list; - is standard input")->required();
+  show->add_option("file", o->file, "The list; - is standard input (default: this machine's)");
+  show->add_option("--path", o->path, "Only files whose path matches this glob (** also matches /)");
+  show->add_option("--since", o->since, "Only what was loaded since then: 2026-11-30, 10m, 2h, 1d");
+  show->add_option("--by", o->by, "Only what this process loaded: a program's name, uid:N or pid:N");
+  auto* reference = show->add_option("--reference", o->references, "Indexes of reference values");
+  show->add_flag("--unknown", o->unknown, "Only files that are not in the reference values")
+      ->needs(reference);
+  show->add_option("--context", o->context,
+                   "File that says who loaded what, and when (context.jsonl of a round)");
   show->add_option("--bank", o->bank, "Bank of the list's columns, if the file's name does not tell it");
   show->add_flag("--full", o->full, "Whole digests, signatures and buffers");
   show->callback([o, &session] { session.Finish(ShowLog(*o, session)); });
@@ -43,7 +51,7 @@ void AddConvert(CLI::App& log, Session& session) {
   convert->add_option("--bank", o->bank, "Bank of the columns to write (default: unchanged)");
   convert->add_option("--list-bank", o->list_bank,
                       "Bank of the list's columns, if the file's name does not tell it");
-  convert->callback([o, &session] { session.Finish(ConvertLog(*o)); });
+  convert->callback([o, &session] { session.Finish(ConvertLog(*o, session)); });
 }
 
 void AddEdit(CLI::App& log, Session& session) {
@@ -58,7 +66,7 @@ void AddEdit(CLI::App& log, Session& session) {
   how->add_option("--swap", o->swap, "Exchange two records: A,B");
   how->add_option("--truncate", o->truncate, "Keep only this many records");
   how->require_option(1);
-  edit->callback([o, &session] { session.Finish(EditLog(*o)); });
+  edit->callback([o, &session] { session.Finish(EditLog(*o, session)); });
 }
 
 }  // namespace

@@ -18,7 +18,12 @@
 namespace assay::cli {
 
 struct ShowOptions {
-  std::string file;
+  std::string file;       // empty: the list of this machine
+  std::string context;    // who and when; empty: of this machine, if the list is
+  std::string path;       // glob
+  std::string since, by;  // as the man page says
+  bool unknown = false;   // only what is not in the references
+  std::vector<std::string> references;
   std::string bank;  // of the file's columns; empty: told by the file
   bool full = false;
 };
@@ -43,7 +48,7 @@ struct ConvertOptions {
   std::string bank;  // of the columns to write; empty: unchanged
   std::string list_bank;
 };
-Result<int> ConvertLog(const ConvertOptions& o);
+Result<int> ConvertLog(const ConvertOptions& o, const Session& session);
 
 struct EditOptions {
   std::string file, out;
@@ -51,6 +56,6 @@ struct EditOptions {
   std::optional<std::uint64_t> remove, alter, truncate;
   std::string swap;  // "A,B"
 };
-Result<int> EditLog(const EditOptions& o);
+Result<int> EditLog(const EditOptions& o, const Session& session);
 
 }  // namespace assay::cli

@@ -4,7 +4,6 @@
 #include <nlohmann/json.hpp>
 
 #include "base/fd.h"
-#include "base/json_dump.h"
 #include "cli/commands.h"
 #include "measure/policy/policy.h"
 
@@ -24,14 +23,14 @@ Result<std::string> Named(const std::string& policy) {
   return std::string(path.get());
 }
 
-Result<int> Check(const PolicyOptions& o, bool as_json) {
+Result<int> Check(const PolicyOptions& o, const Session& session) {
   ASSAY_ASSIGN(const std::string name, Named(o.policy));
   ASSAY_ASSIGN(const auto policy, measure::FindPolicy(name));
-  if (as_json)
-    fmt::print("{}\n", DumpJson(nlohmann::json{{"policy", name},
-                                               {"rules", policy->text()},
-                                               {"appraises", policy->Appraises()},
-                                               {"depends_on_task", policy->DependsOnTask()}}));
+  if (session.json)
+    session.Answer({{"policy", name},
+                    {"rules", policy->text()},
+                    {"appraises", policy->Appraises()},
+                    {"depends_on_task", policy->DependsOnTask()}});
   else
     fmt::print("{}: good{}{}\n", name, policy->Appraises() ? ", appraises" : "",
                policy->DependsOnTask()
@@ -40,26 +39,33 @@ Result<int> Check(const PolicyOptions& o, bool as_json) {
   return kExitOk;
 }
 
-Result<int> Show(const PolicyOptions& o) {
+void Print(std::string_view rules, const Session& session) {
+  if (session.json)
+    session.Answer({{"rules", rules}});
+  else
+    fmt::print("{}", rules);
+}
+
+Result<int> Show(const PolicyOptions& o, const Session& session) {
   if (o.policy.empty()) {
     ASSAY_ASSIGN(const Bytes text, ReadFile(o.mount_point + "/policy", measure::kMaxPolicy));
-    fmt::print("{}", AsText(text));
+    Print(AsText(text), session);
     return kExitOk;
   }
   ASSAY_ASSIGN(const std::string name, Named(o.policy));
   ASSAY_ASSIGN(const auto policy, measure::FindPolicy(name));
-  fmt::print("{}", policy->text());
+  Print(policy->text(), session);
   return kExitOk;
 }
 
-Result<int> Load(const PolicyOptions& o, bool as_json) {
+Result<int> Load(const PolicyOptions& o, const Session& session) {
   ASSAY_ASSIGN(const std::string name, Named(o.policy));
   ASSAY_ASSIGN(const auto policy, measure::FindPolicy(name));
   ASSAY_ASSIGN(const UniqueFd node, Open(o.mount_point + "/policy", O_WRONLY));
   const std::string& text = policy->text();
   if (write(node.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()))
     return Fail(OsError("write", o.mount_point + "/policy (assayd's log says why)", errno));
-  if (as_json) fmt::print("{}\n", DumpJson(nlohmann::json{{"loaded", name}}));
+  if (session.json) session.Answer({{"loaded", name}});
   return kExitOk;
 }
 
@@ -72,7 +78,7 @@ void AddPolicy(CLI::App& app, Session& session) {
   constexpr const char* kWhich = "A file, or default, all_files, exec, tcb, appraise_tcb (joined by |)";
   CLI::App* check = policy->add_subcommand("check", "Check whether a policy is valid");
   check->add_option("policy", options->policy, kWhich)->required();
-  check->callback([options, &session] { session.Finish(Check(*options, session.json)); });
+  check->callback([options, &session] { session.Finish(Check(*options, session)); });
   CLI::App* show = policy->add_subcommand("show", "Print a policy; without a name, the active one");
   show->add_option("policy", options->policy, kWhich);
   CLI::App* load = policy->add_subcommand("load", "Make assayd use another policy from now on");
@@ -80,8 +86,8 @@ void AddPolicy(CLI::App& app, Session& session) {
   for (CLI::App* sub : {show, load})
     sub->add_option("--mount-point", options->mount_point, "Mount point of assayd's file system")
         ->capture_default_str();
-  show->callback([options, &session] { session.Finish(Show(*options)); });
-  load->callback([options, &session] { session.Finish(Load(*options, session.json)); });
+  show->callback([options, &session] { session.Finish(Show(*options, session)); });
+  load->callback([options, &session] { session.Finish(Load(*options, session)); });
 }
 
 }  // namespace assay::cli

@@ -43,8 +43,6 @@ struct ReferenceOptions {
   bool no_byte_code = false;
 };
 
-std::string Dump(const json& j) { return j.dump(-1, ' ', false, json::error_handler_t::replace); }
-
 struct Mark {
   std::string package, version, note;
 };
@@ -245,7 +243,7 @@ Result<> SayBuilt(const ReferenceOptions& o, const Builder& builder, const Sessi
                            {"failed", byte_code.failed},
                            {"unavailable", byte_code.unavailable}};
   if (session.json)
-    fmt::print("{}\n", Dump(report));
+    session.Answer(report);
   else
     fmt::print("{}: {} files of {} package(s), {} different contents{}{}\n", o.out, index->files(),
                PackageCount(packages), index->size(),
@@ -290,7 +288,10 @@ Result<int> AddTo(const ReferenceOptions& o, const Session& session) {
   } else if (debs.empty()) {
     return Fail(UsageError("reference add: name package files, or --apt"));
   }
-  if (debs.empty()) return kExitOk;  // apt only removes or configures
+  if (debs.empty()) {  // apt only removes or configures
+    if (session.json) session.Answer({{"added", 0}});
+    return kExitOk;
+  }
   Builder builder;
   if (!o.no_byte_code) builder.UseByteCode(kPython);
   ASSAY_TRY(AddDebs(debs, builder, session.progress));
@@ -338,7 +339,7 @@ Result<int> Find(const ReferenceOptions& o, const Index& index, const Session& s
                  origin.note.empty() ? "" : " (" + origin.note + ")");
   }
   if (session.json)
-    fmt::print("{}\n", Dump({{"found", list}}));
+    session.Answer({{"found", list}});
   else if (origins.empty())
     fmt::print("{} is not in {}\n", o.find, o.index);
   return origins.empty() ? kExitNotTrusted : kExitOk;
@@ -363,10 +364,10 @@ Result<int> Show(const ReferenceOptions& o, const Session& session) {
           p.since_ms == 0 ? "" : " since " + DateText(p.since_ms), p.note.empty() ? "" : " (" + p.note + ")");
   }
   if (session.json)
-    fmt::print("{}\n", Dump({{"packages", packages},
-                             {"files", index->files()},
-                             {"digests", index->size()},
-                             {"sha256", index->ContentDigest().hex()}}));
+    session.Answer({{"packages", packages},
+                    {"files", index->files()},
+                    {"digests", index->size()},
+                    {"sha256", index->ContentDigest().hex()}});
   else
     fmt::print("{} files of {} package(s), {} different contents, sha256:{}\n", index->files(),
                PackageCount(index->Packages()), index->size(), index->ContentDigest().hex());
@@ -379,7 +380,7 @@ Result<int> Sign(const ReferenceOptions& o, const Session& session) {
   ASSAY_ASSIGN(const PrivateKey key, PrivateKey::FromPem(AsText(pem)));
   ASSAY_TRY(reference::SignManifest(o.index, key));
   if (session.json)
-    fmt::print("{}\n", Dump({{"signature", o.index + ".sig"}}));
+    session.Answer({{"signature", o.index + ".sig"}});
   else
     fmt::print("{}.sig is written\n", o.index);
   return kExitOk;
@@ -391,7 +392,7 @@ Result<int> Verify(const ReferenceOptions& o, const Session& session) {
   const Result<Bytes> verified = reference::VerifyManifest(o.index, key);
   if (!verified && !verified.error().Is(reference::ReferenceError::kSignature)) return Fail(verified.error());
   if (session.json)
-    fmt::print("{}\n", Dump({{"verified", verified.has_value()}}));
+    session.Answer({{"verified", verified.has_value()}});
   else
     fmt::print("{} {} signed by this key\n", o.index, verified ? "is" : "is not");
   return verified ? kExitOk : kExitNotTrusted;

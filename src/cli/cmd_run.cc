@@ -6,11 +6,10 @@
 
 #include "base/fd.h"
 #include "base/json.h"
-#include "base/json_dump.h"
-#include "base/log.h"
 #include "cli/commands.h"
 #include "cli/errors.h"
 #include "cli/status.h"
+#include "cli/watchdog.h"
 #include "measure/system/namespace.h"
 
 namespace assay::cli {
@@ -30,7 +29,7 @@ Result<JsonDoc> ReadStatus(const std::string& mount_point) {
   return JsonDoc::Parse(AsText(bytes), "status", kMaxStatus);
 }
 
-Result<int> Run(const RunOptions& o) {
+Result<int> Run(const RunOptions& o, const Session& session) {
   ASSAY_ASSIGN(JsonDoc status, ReadStatus(o.mount_point));
   ASSAY_ASSIGN(JsonValue engine, status.root().Object("engine"));
   ASSAY_ASSIGN(std::string scope, engine.Str("scope"));
@@ -48,11 +47,12 @@ Result<int> Run(const RunOptions& o) {
   execvp(argv[0], argv.data());
   // The exit codes are those of the shell and of env(1).
   const int error = errno;
-  log::Error("{}", OsError("execvp", o.command[0], error).Message());
+  Session failed = session;
+  failed.Finish(Fail(OsError("execvp", o.command[0], error)));
   return error == ENOENT ? 127 : 126;
 }
 
-Result<int> Measure(const RunOptions& o, bool as_json) {
+Result<int> Measure(const RunOptions& o, const Session& session) {
   std::string request = "fd:" + std::to_string(o.fd) + "\n";
   UniqueFd file;
   if (o.fd < 0) {
@@ -62,7 +62,7 @@ Result<int> Measure(const RunOptions& o, bool as_json) {
   }
   ASSAY_ASSIGN(UniqueFd node, Open(o.mount_point + "/measure", O_WRONLY));
   ASSAY_TRY(WriteAll(node.get(), AsBytes(request)));
-  if (as_json) fmt::print("{}\n", DumpJson(nlohmann::json{{"measured", o.fd < 0 ? o.path : request}}));
+  if (session.json) session.Answer({{"measured", o.fd < 0 ? o.path : fmt::format("fd:{}", o.fd)}});
   return kExitOk;
 }
 
@@ -77,23 +77,29 @@ void AddRun(CLI::App& app, Session& session) {
   CLI::App* run = app.add_subcommand("run", "Run a command in the namespace where assayd measures");
   mount_option(run);
   run->add_option("command", options->command, "The command; everything after -- belongs to it")->required();
-  run->callback([options, &session] { session.Finish(Run(*options)); });
+  run->callback([options, &session] { session.Finish(Run(*options, session)); });
   CLI::App* measure = app.add_subcommand("measure", "Have a file measured before it is used");
   mount_option(measure);
   auto* path = measure->add_option("path", options->path, "The file");
   measure->add_option("--fd", options->fd, "The number of an inherited descriptor, instead of a path")
       ->excludes(path)
       ->check(CLI::NonNegativeNumber);
+  AddTimeout(measure, session);
   measure->callback([options, &session] {
+    const Watchdog watchdog(session);
     if (options->fd < 0 && options->path.empty())
       session.Finish(Fail(UsageError("measure: name a file")));
     else
-      session.Finish(Measure(*options, session.json));
+      session.Finish(Measure(*options, session));
   });
   CLI::App* status =
       app.add_subcommand("status", "Show the state of assayd (0 good, 1 bad or not running, 2 starting)");
   mount_option(status);
-  status->callback([options, &session] { session.Finish(ShowStatus(options->mount_point, session)); });
+  AddTimeout(status, session);
+  status->callback([options, &session] {
+    const Watchdog watchdog(session);
+    session.Finish(ShowStatus(options->mount_point, session));
+  });
 }
 
 }  // namespace assay::cli

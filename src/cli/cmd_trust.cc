@@ -16,7 +16,6 @@
 #include "base/fd.h"
 #include "base/hash_fd.h"
 #include "base/json.h"
-#include "base/json_dump.h"
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/verifier.h"
@@ -136,7 +135,7 @@ void Say(const char* did, const std::vector<TrustedEntry>& entries, const Sessio
   if (session.json) {
     json list = json::array();
     for (const TrustedEntry& e : entries) list.push_back(EntryJson(e));
-    fmt::print("{}\n", DumpJson(json{{did, list}}));
+    session.Answer({{did, list}});
     return;
   }
   const std::uint64_t now = NowMs();

@@ -10,10 +10,15 @@
 //
 // Contract: exit codes: 0 trusted or done, 1 not trusted, 2 could not tell, 3 done in part, 64 wrong usage,
 // 70 an error (printed to stderr). `run` ends with the exit code of its command, or with 126 or 127. Results
-// go to stdout, everything else to stderr. With --json stdout holds one JSON document.
+// go to stdout, everything else to stderr. With --json stdout holds exactly one
+// JSON document, also after an error (docs/formats/json.md).
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <chrono>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
 
 #include "base/result.h"
 
@@ -23,14 +28,24 @@ inline constexpr int kExitOk = 0, kExitNotTrusted = 1, kExitUnknown = 2, kExitUs
 inline constexpr int kExitIncomplete = 3;  // reference values were written, and some packages' are missing
 
 struct Session {
-  bool json = false;      // --json
-  bool colour = false;    // stdout is a terminal and NO_COLOR is unset
-  bool progress = false;  // stderr is a terminal
+  bool json = false;                // --json
+  bool colour = false;              // stdout is a terminal and NO_COLOR is unset
+  bool progress = false;            // stderr is a terminal
+  bool verbose = false;             // --verbose
+  std::chrono::seconds timeout{0};  // --timeout; 0: none was given
   int exit_code = kExitOk;
+  // Prints the command's JSON document: its members and the time. For a command that judges, code is its exit
+  // code, which the document's verdict follows from.
+  void Answer(const nlohmann::json& members, std::optional<int> code = std::nullopt) const;
+  void AnswerText(const std::string& json_object, std::optional<int> code = std::nullopt) const;
   // Takes a command's outcome: an error is printed (to stderr, or as JSON to stdout) and becomes the exit
   // code.
   void Finish(const Result<int>& exit_code_or_error);
 };
+
+// The whole tree of commands, and what main() does with it.
+void AddAll(CLI::App& app, Session& session);
+int RunAssay(int argc, char** argv, Session& session);
 
 void AddLog(CLI::App& app, Session& session);        // log show|verify|convert|edit
 void AddBoot(CLI::App& app, Session& session);       // boot show|verify|learn|predict|diff
@@ -43,6 +58,7 @@ void AddRun(CLI::App& app, Session& session);        // run, measure, status
 void AddKeys(CLI::App& app, Session& session);       // keys: certificates for both sides
 void AddPolicy(CLI::App& app, Session& session);     // policy check|show|load
 void AddDoctor(CLI::App& app, Session& session);  // doctor: what works on this machine, and what is missing
-void AddCompletion(CLI::App& app, Session& session);  // completion bash
+void AddCompletion(CLI::App& app, Session& session);  // completion bash|zsh|fish
+void AddHelp(CLI::App& app, Session& session);        // help [COMMAND]
 
 }  // namespace assay::cli

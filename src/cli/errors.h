@@ -5,13 +5,14 @@
 
 namespace assay::cli {
 
-enum class CommandError { kUnknownFormat, kMixedColumns, kNoEngine };
+enum class CommandError { kUnknownFormat, kMixedColumns, kNoEngine, kNoList };
 inline constexpr ErrorRow kCommandErrors[] = {
     {CommandError::kUnknownFormat, "log.unknown-format",
      "Give a list of IMA's: binary, ASCII, or a CEL log with records of IMA."},
     {CommandError::kMixedColumns, "log.mixed-columns",
      "Take the list from its source again: it is of one bank."},
     {CommandError::kNoEngine, "run.no-engine", "Configure an engine (engine/engine) and start assayd again."},
+    {CommandError::kNoList, "log.no-list", "Start assayd (systemctl start assayd), be root, or name a file."},
 };
 constexpr std::span<const ErrorRow> ErrorTable(CommandError) { return kCommandErrors; }
 

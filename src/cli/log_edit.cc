@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <nlohmann/json.hpp>
 
 #include "cli/cmd_log.h"
 
@@ -66,7 +67,9 @@ Result<Bytes> Alter(const ima::RecordView& r, HashAlg bank) {
 
 }  // namespace
 
-Result<int> ConvertLog(const ConvertOptions& o) {
+Result<int> ConvertLog(const ConvertOptions& o, const Session& session) {
+  if (session.json && o.out == "-")
+    return Fail(UsageError("log convert: with --json standard output has the document; name a file"));
   ASSAY_ASSIGN(const std::optional<HashAlg> list_bank, ParseOptionalBank(o.list_bank));
   ASSAY_ASSIGN(const ListFile file, ListFile::Read(o.file, list_bank));
   ASSAY_ASSIGN(const std::optional<HashAlg> given, ParseOptionalBank(o.bank));
@@ -91,10 +94,11 @@ Result<int> ConvertLog(const ConvertOptions& o) {
   if (lossy > 0)
     fmt::print(stderr, "assay: {} record(s) can't be converted back from their ASCII form\n", lossy);
   ASSAY_TRY(WriteOutput(o.out, out));
+  if (session.json) session.Answer({{"written", o.out}, {"records", records.size()}, {"lossy", lossy}});
   return kExitOk;
 }
 
-Result<int> EditLog(const EditOptions& o) {
+Result<int> EditLog(const EditOptions& o, const Session& session) {
   ASSAY_ASSIGN(const std::optional<HashAlg> bank, ParseOptionalBank(o.bank));
   ASSAY_ASSIGN(const ListFile file, ListFile::Read(o.file, bank));
   ASSAY_ASSIGN(std::vector<ima::RecordView> records, ReadRecords(file));
@@ -118,6 +122,7 @@ Result<int> EditLog(const EditOptions& o) {
   Bytes out;
   for (const ima::RecordView& r : records) Append(out, r.raw);
   ASSAY_TRY(WriteOutput(o.out, out));
+  if (session.json) session.Answer({{"written", o.out}, {"records", records.size()}});
   return kExitOk;
 }
 

@@ -1,11 +1,16 @@
 // The command `assay log show`.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <nlohmann/json.hpp>
+#include <utility>
 
+#include "base/clock.h"
 #include "base/json_dump.h"
 #include "base/text.h"
 #include "cli/cmd_log.h"
+#include "cli/errors.h"
+#include "cli/log_filter.h"
 
 namespace assay::cli {
 namespace {
@@ -68,56 +73,96 @@ json EntryJson(const ima::RecordView& r, const Result<ima::Entry>& e) {
   return out;
 }
 
-json RecordJson(const ima::RecordView& r, HashAlg bank) {
+json ContextJson(const evidence::ContextEntry& c) {
+  json out = {
+      {"time", TimeText(c.time_ms)}, {"pid", c.pid}, {"uid", c.uid}, {"comm", c.comm}, {"hook", c.hook}};
+  if (!c.cgroup.empty()) out["cgroup"] = c.cgroup;
+  return out;
+}
+
+// nullopt: nothing of the record is to be shown.
+std::optional<json> RecordJson(const ima::RecordView& r, HashAlg bank, const LogFilter& filter) {
   const Result<ima::Entry> e = ima::Decode(r);
+  const auto group = e ? Group(r, *e) : std::nullopt;
+  if (!group && !filter.Keeps(r, 0, e)) return std::nullopt;
   json out = EntryJson(r, e);
   out["index"] = r.index;
   out["pcr"] = r.pcr;
   out["template_digest"] = Hex(r.template_digest);
   out["violation"] = r.violation();
   if (const auto fits = ColumnFits(r, bank)) out["template_digest_right"] = *fits;
-  if (!e) return out;
-  if (const auto group = Group(r, *e)) {
-    out.erase("buf");
-    out["entries"] = json::array();
-    for (const ima::InnerRecord& i : *group) {
-      const auto [inner, entry] = ima::OpenInner(r, i);
+  if (const evidence::ContextEntry* c = group ? nullptr : filter.ContextOf(r.index, 0))
+    out["context"] = ContextJson(*c);
+  if (!group) return out;
+  out.erase("buf");
+  out["entries"] = json::array();
+  std::uint32_t sub = 0;
+  for (const ima::InnerRecord& i : *group) {
+    const auto [inner, entry] = ima::OpenInner(r, i);
+    if (filter.Keeps(inner, sub, entry)) {
       out["entries"].push_back(EntryJson(inner, entry));
       out["entries"].back()["violation"] = inner.violation();
+      if (const evidence::ContextEntry* c = filter.ContextOf(r.index, sub))
+        out["entries"].back()["context"] = ContextJson(*c);
     }
+    ++sub;
   }
-  return out;
+  return out["entries"].empty() ? std::nullopt : std::optional(out);
 }
 
 class Table {
  public:
-  Table(const ShowOptions& o, const Session& session, HashAlg bank)
-      : digits_(o.full ? std::string::npos : kShortDigest),
+  Table(const ShowOptions& o, const Session& session, HashAlg bank, const LogFilter& filter)
+      : filter_(filter),
+        digits_(o.full ? std::string::npos : kShortDigest),
         full_(o.full),
         colour_(session.colour),
         bank_(bank) {}
 
   void Print(const ima::RecordView& r) const {
     const Result<ima::Entry> e = ima::Decode(r);
-    std::string remarks;
-    if (r.violation()) remarks += Remark("violation");
-    if (ColumnFits(r, bank_) == std::optional(false)) remarks += Remark("wrong template hash");
-    fmt::print("{:6} {:2}  {}{}\n", r.index, r.pcr, EntryText(r, e), remarks);
-    if (!e) return;
-    if (const auto group = Group(r, *e)) {
-      for (const ima::InnerRecord& i : *group) {
-        const auto [inner, entry] = ima::OpenInner(r, i);
-        fmt::print("           {}{}\n", EntryText(inner, entry),
-                   inner.violation() ? Remark("violation") : "");
-      }
-    } else if (full_) {
-      for (const ima::Field& f : e->fields) {
-        if (!IsDigestOrName(f.id) && !f.value.empty()) fmt::print("           {} {}\n", f.id, FullText(f));
-      }
+    const auto group = e ? Group(r, *e) : std::nullopt;
+    if (group) {
+      PrintGroup(r, e, *group);
+      return;
+    }
+    if (!filter_.Keeps(r, 0, e)) return;
+    PrintRecord(r, e);
+    if (!full_ || !e) return;
+    for (const ima::Field& f : e->fields) {
+      if (!IsDigestOrName(f.id) && !f.value.empty()) fmt::print("           {} {}\n", f.id, FullText(f));
     }
   }
 
  private:
+  void PrintRecord(const ima::RecordView& r, const Result<ima::Entry>& e) const {
+    std::string remarks;
+    if (r.violation()) remarks += Remark("violation");
+    if (ColumnFits(r, bank_) == std::optional(false)) remarks += Remark("wrong template hash");
+    fmt::print("{:6} {:2}  {}{}{}\n", r.index, r.pcr, EntryText(r, e), remarks, By(r.index, 0));
+  }
+  // The group's own line stands before those of its entries that are kept.
+  void PrintGroup(const ima::RecordView& r, const Result<ima::Entry>& e,
+                  const std::vector<ima::InnerRecord>& group) const {
+    bool begun = false;
+    std::uint32_t sub = 0;
+    for (const ima::InnerRecord& i : group) {
+      const auto [inner, entry] = ima::OpenInner(r, i);
+      if (filter_.Keeps(inner, sub, entry)) {
+        if (!begun) PrintRecord(r, e);
+        begun = true;
+        fmt::print("           {}{}{}\n", EntryText(inner, entry),
+                   inner.violation() ? Remark("violation") : "", By(r.index, sub));
+      }
+      ++sub;
+    }
+  }
+  std::string By(std::uint64_t record, std::uint32_t sub) const {
+    const evidence::ContextEntry* c = filter_.ContextOf(record, sub);
+    if (c == nullptr) return "";
+    return fmt::format("  {} by {} (pid {}, uid {}) at {}", Printable(c->hook), Printable(c->comm), c->pid,
+                       c->uid, TimeText(c->time_ms));
+  }
   std::string Remark(std::string_view text) const {
     return fmt::format("  {}[{}]{}", colour_ ? "\x1b[31m" : "", text, colour_ ? "\x1b[0m" : "");
   }
@@ -136,21 +181,44 @@ class Table {
     return Printable(ima::FieldText(f));
   }
 
+  const LogFilter& filter_;
   std::size_t digits_;
   bool full_;
   bool colour_;
   HashAlg bank_;
 };
 
+// The lists that this machine may have, the best first.
+constexpr const char* kLists[] = {"/run/assay/binary_runtime_measurements_sha256", "/run/assayd/list/list",
+                                  "/sys/kernel/security/ima/binary_runtime_measurements"};
+constexpr const char* kJournal = "/run/assayd/list/journal";
+
+struct Source {
+  std::string list, journal;  // journal: empty if nothing says who loaded what
+};
+Result<Source> SourceOf(const ShowOptions& o) {
+  if (!o.file.empty()) return Source{o.file, o.context};
+  for (const std::string list : kLists) {
+    if (access(list.c_str(), R_OK) != 0) continue;
+    const bool own = list.starts_with("/run/") && access(kJournal, R_OK) == 0;
+    return Source{list, !o.context.empty() ? o.context : own ? kJournal : ""};
+  }
+  return Fail(StateError(CommandError::kNoList, "this machine has no measurement list that can be read"));
+}
+
 }  // namespace
 
 Result<int> ShowLog(const ShowOptions& o, const Session& session) {
   ASSAY_ASSIGN(const std::optional<HashAlg> bank, ParseOptionalBank(o.bank));
-  ASSAY_ASSIGN(const ListFile file, ListFile::Read(o.file, bank));
+  ASSAY_ASSIGN(const Source source, SourceOf(o));
+  ASSAY_ASSIGN(const LogFilter filter, LogFilter::Of(o, source.journal, NowMs()));
+  ASSAY_ASSIGN(const ListFile file, ListFile::Read(source.list, bank));
   ima::ListReader reader(file.list(), file.bank());
-  const Table table(o, session, file.bank());
+  const Table table(o, session, file.bank(), filter);
+  bool first = true;
   // The records are written one by one, because a document of a million records would not fit into memory.
-  if (session.json) fmt::print("{{\"bank\":\"{}\",\"records\":[", HashName(file.bank()));
+  if (session.json)
+    fmt::print("{{\"time\":\"{}\",\"bank\":\"{}\",\"records\":[", TimeText(NowMs()), HashName(file.bank()));
   while (true) {
     Result<std::optional<ima::RecordView>> record = reader.Next();
     if (!record && session.json) {
@@ -162,7 +230,8 @@ Result<int> ShowLog(const ShowOptions& o, const Session& session) {
     if (!record) return Fail(record.error());
     if (!*record) break;
     if (session.json) {
-      fmt::print("{}\n{}", (*record)->index > 0 ? "," : "", DumpJson(RecordJson(**record, file.bank())));
+      const std::optional<json> shown = RecordJson(**record, file.bank(), filter);
+      if (shown) fmt::print("{}\n{}", std::exchange(first, false) ? "" : ",", DumpJson(*shown));
     } else {
       table.Print(**record);
     }

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "base/json_dump.h"
 #include "cli/cmd_log.h"
 
 namespace assay::cli {
@@ -256,7 +255,7 @@ Result<int> VerifyLog(const VerifyOptions& o, const Session& session) {
   ASSAY_ASSIGN(Verification v, Verification::Prepare(o));
   ASSAY_TRY(v.Replay());
   if (session.json)
-    fmt::print("{}\n", DumpJson(v.Json()));
+    session.Answer(v.Json());
   else
     v.Print();
   return v.ExitCode();

@@ -2,10 +2,23 @@
 
 #include <nlohmann/json.hpp>
 
+#include "appraise/finding.h"
+#include "base/clock.h"
 #include "base/json_dump.h"
 #include "cli/commands.h"
 
 namespace assay::cli {
+
+void Session::Answer(const nlohmann::json& members, std::optional<int> code) const {
+  nlohmann::json document = members;
+  if (code) document["verdict"] = appraise::VerdictName(static_cast<appraise::Verdict>(*code));
+  document["time"] = TimeText(NowMs());
+  fmt::print("{}\n", DumpJson(document));
+}
+
+void Session::AnswerText(const std::string& json_object, std::optional<int> code) const {
+  Answer(nlohmann::json::parse(json_object, nullptr, false), code);
+}
 
 void Session::Finish(const Result<int>& outcome) {
   if (outcome) {
@@ -13,9 +26,11 @@ void Session::Finish(const Result<int>& outcome) {
     return;
   }
   const Error& error = outcome.error();
-  if (json)
-    fmt::print("{}\n",
-               DumpJson(nlohmann::json{{"error", {{"code", error.code()}, {"message", error.Message()}}}}));
+  if (json) {
+    nlohmann::json members{{"code", error.code()}, {"message", error.Message()}};
+    if (!error.remedy().empty()) members["remedy"] = error.remedy();
+    Answer({{"error", members}});
+  }
   fmt::print(stderr, "assay: {}\n", error.Message());
   exit_code = error.As<UsageError>() != nullptr ? kExitUsage : kExitError;
 }

@@ -10,7 +10,6 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/json.h"
-#include "base/json_dump.h"
 #include "base/text.h"
 #include "cli/errors.h"
 
@@ -129,11 +128,9 @@ Result<int> ShowStatus(const std::string& mount_point, const Session& session) {
   if (!bytes && IsGone(bytes.error())) {
     const Error down = StateError(StatusError::kNotRunning, "assayd is not running: systemctl start assayd");
     if (session.json)
-      fmt::print(
-          "{}\n",
-          DumpJson(nlohmann::json{
-              {"state", "not running"},
-              {"error", {{"code", down.code()}, {"message", down.Message()}, {"remedy", down.remedy()}}}}));
+      session.Answer(
+          {{"state", "not running"},
+           {"error", {{"code", down.code()}, {"message", down.Message()}, {"remedy", down.remedy()}}}});
     else
       fmt::print("{}\n    {}\n", down.Message(), down.remedy());
     return kExitNotTrusted;
@@ -142,7 +139,7 @@ Result<int> ShowStatus(const std::string& mount_point, const Session& session) {
   ASSAY_ASSIGN(const JsonDoc doc, JsonDoc::Parse(AsText(*bytes), "status", kMaxStatus));
   ASSAY_ASSIGN(const std::string state, doc.root().Str("state"));
   if (session.json)
-    fmt::print("{}", AsText(*bytes));
+    session.AnswerText(std::string(AsText(*bytes)));
   else
     Print(doc.root(), state);
   return state == "ok" ? kExitOk : state == "starting" ? kExitUnknown : kExitNotTrusted;

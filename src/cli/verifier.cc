@@ -78,6 +78,7 @@ Result<> StoreState(const std::string& path, const appraise::HostState& state) {
 
 Result<channel::TlsPeer> Address::Peer() const {
   channel::TlsPeer peer;
+  peer.timeout = timeout;
   const std::size_t colon = tls.rfind(':');
   const std::string port = colon == std::string::npos ? "" : tls.substr(colon + 1);
   if (port.empty() || port.size() > 5 || port.find_first_not_of("0123456789") != std::string::npos ||

@@ -21,6 +21,7 @@ inline constexpr std::size_t kMaxPemFile = 64 << 10;
 
 struct Address {
   std::string unix_path, tls, pin, cert, key;
+  std::chrono::seconds timeout = channel::kPatience;
   bool given() const { return !unix_path.empty() || !tls.empty(); }
   std::string text() const { return unix_path.empty() ? tls : unix_path; }
   Result<channel::TlsPeer> Peer() const;

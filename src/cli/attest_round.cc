@@ -1,0 +1,94 @@
+#include "cli/attest_round.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "appraise/finding_names.h"
+#include "base/clock.h"
+#include "boot/boot_json.h"
+#include "channel/errors.h"
+
+namespace assay::cli {
+namespace {
+
+using appraise::Appraisal;
+using appraise::Verdict;
+
+constexpr std::size_t kMaxBoot = std::size_t{16} << 20;
+
+Result<appraise::SavedRound> Ask(const Target& o, const appraise::HostState& before, std::uint64_t first) {
+  appraise::SavedRound r;
+  r.before = before;
+  r.first_record = first;
+  r.time_ms = NowMs();
+  ASSAY_ASSIGN(r.selection, tpm::ParseSelectionText(o.selection));
+  ASSAY_ASSIGN(r.nonce, evidence::Nonce::Random());
+  evidence::Challenge challenge;
+  challenge.nonce = r.nonce;
+  challenge.first_record = first;
+  challenge.selection = r.selection;
+  Result<channel::Answer> answer;
+  if (!o.address.unix_path.empty()) {
+    answer = channel::ChallengeUnix(o.address.unix_path, challenge, o.address.timeout);
+  } else {
+    ASSAY_ASSIGN(const channel::TlsPeer peer, o.address.Peer());
+    answer = channel::ChallengeTls(peer, challenge);
+  }
+  if (!answer) return Fail(answer.error().In("asking the attester at " + o.address.text()));
+  r.evidence = std::move(answer->evidence);
+  r.binding = std::move(answer->binding);
+  r.peer = std::move(answer->peer);
+  return r;
+}
+
+// Whether there is a finding that only the whole list can clear.
+bool NeedsWholeList(const Appraisal& a) {
+  return a.rebooted || std::any_of(a.findings.begin(), a.findings.end(), [](const appraise::Finding& f) {
+           return f.name == appraise::FindingName::kListNoPrefix ||
+                  f.name == appraise::FindingName::kListJudgedOtherwise ||
+                  (f.name == appraise::FindingName::kOwnMissingBinary && f.weight == Verdict::kUnknown);
+         });
+}
+
+}  // namespace
+
+Result<std::vector<boot::ExpectedBoot>> LoadBoots(const std::vector<std::string>& paths) {
+  std::vector<boot::ExpectedBoot> boots;
+  for (const std::string& path : paths) {
+    ASSAY_ASSIGN(const std::string text, ReadText(path, kMaxBoot));
+    Result<boot::ExpectedBoot> learned = boot::ExpectedFromJson(text);
+    if (!learned) return Fail(learned.error().In(path));
+    boots.push_back(std::move(*learned));
+  }
+  return boots;
+}
+
+Result<RoundResult> AttestOnce(const Target& target, const std::function<void(const std::string&)>& say) {
+  ASSAY_ASSIGN(const appraise::Policy policy, LoadPolicy(target.policy));
+  ASSAY_ASSIGN(const reference::Indexes references, LoadReferences(target.references));
+  ASSAY_ASSIGN(const std::vector<boot::ExpectedBoot> boots, LoadBoots(target.boots));
+  ASSAY_ASSIGN(const appraise::TrustedList trusted, LoadTrusted(target.trusted, target.trusted_key, policy));
+  ASSAY_ASSIGN(const appraise::HostState before, LoadState(target.state));
+  RoundResult out;
+  std::uint64_t first = target.full ? 0 : before.records;
+  while (true) {
+    say("asking the attester");
+    Result<appraise::SavedRound> asked = Ask(target, before, first);
+    // The list may be shorter than its known part because the machine was rebooted.
+    if (!asked && first > 0 && asked.error().Is(channel::ChannelError::kRefused)) {
+      first = 0;
+      continue;
+    }
+    if (!asked) return Fail(asked.error());
+    out.round = std::move(*asked);
+    say(fmt::format("appraising a list of {} bytes", out.round.evidence.list.size()));
+    out.appraisal = Appraise(out.round.AsRequest(), before, references, policy, boots, trusted);
+    if (first == 0 || !NeedsWholeList(out.appraisal)) break;
+    first = 0;
+  }
+  if (!target.state.empty()) ASSAY_TRY(StoreState(target.state, out.appraisal.host));
+  return out;
+}
+
+}  // namespace assay::cli
