@@ -1,6 +1,6 @@
 // Which entries of a list `assay log show` prints, and what is known of the process that loaded each.
 //
-//   // given: const ShowOptions& options, std::uint64_t now_ms
+//   // given: const ShowOptions& options, std::uint64_t now_ms,
 //   // given: const ima::RecordView& record, const Result<ima::Entry>& entry
 //   ASSAY_ASSIGN(const LogFilter filter, LogFilter::Of(options, "/run/assayd/list/journal", now_ms));
 //   if (filter.Keeps(record, 0, entry)) log::Info("record {}", record.index);
