@@ -134,7 +134,9 @@ Result<std::unique_ptr<Server>> Server::Start(ServerOptions options, Collector& 
     ASSAY_ASSIGN(impl->local, impl->StartLocal(options));
   }
   if (options.listen_port != 0) {
-    ASSAY_ASSIGN(impl->net, NetServer::Start(options, impl->responder));
+    ASSAY_ASSIGN(std::unique_ptr<NetServer> started, NetServer::Start(options, impl->responder));
+    const MutexLock lock(impl->mutex);
+    impl->net = std::move(started);
   }
   impl->options = std::move(options);
   return std::unique_ptr<Server>(new Server(std::move(impl)));

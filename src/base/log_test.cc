@@ -105,6 +105,45 @@ TEST_F(LogTest, LinesAreEscapedOnesWithTimeAndLevel) {
 
 TEST_F(LogTest, AFileThatCantBeMadeIsAnError) { EXPECT_FALSE(Init({.file = "/proc/none/log"})); }
 
+TEST_F(LogTest, AFileIsOpenedAnewWhileThreadsLog) {
+  const std::string rotated = file_ + ".1";
+  EXPECT_EQ(InChild([&] {
+              if (!Init({.file = file_})) return 1;
+              StartWriter();
+              Info("before");
+              if (!Drain(kPatience) || rename(file_.c_str(), rotated.c_str()) != 0) return 2;
+              if (!Init({.file = file_})) return 3;
+              Info("after");
+              return Drain(kPatience) ? 0 : 4;
+            }),
+            0);
+  EXPECT_THAT(Text(),
+              testing::AllOf(testing::HasSubstr("after"), testing::Not(testing::HasSubstr("before"))));
+  std::ifstream in(rotated);
+  const std::string before{std::istreambuf_iterator<char>(in), {}};
+  EXPECT_THAT(before,
+              testing::AllOf(testing::HasSubstr("before"), testing::Not(testing::HasSubstr("after"))));
+  unlink(rotated.c_str());
+}
+
+TEST_F(LogTest, LinesForTheJournalHaveTheirPriority) {
+  EXPECT_EQ(InChild([&] {
+              const Result<UniqueFd> journal = assay::Open(file_, O_WRONLY | O_CREAT);
+              struct stat st{};
+              if (!journal || dup2(journal->get(), STDERR_FILENO) < 0 || fstat(STDERR_FILENO, &st) != 0)
+                return 1;
+              setenv("JOURNAL_STREAM", fmt::format("{}:{}", st.st_dev, st.st_ino).c_str(), 1);
+              if (!Init({.level = Level::kDebug})) return 2;
+              Error("e");
+              Warn("w");
+              Info("i");
+              Debug("d");
+              return 0;
+            }),
+            0);
+  EXPECT_EQ(Text(), "<3>e\n<4>w\n<6>i\n<7>d\n");
+}
+
 TEST_F(LogTest, TheWriterKeepsTheOrderAndDrainWritesAll) {
   EXPECT_EQ(InChild([&] {
               if (!Init({.file = file_})) return 1;
