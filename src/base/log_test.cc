@@ -133,7 +133,7 @@ TEST_F(LogTest, LinesForTheJournalHaveTheirPriority) {
               if (!journal || dup2(journal->get(), STDERR_FILENO) < 0 || fstat(STDERR_FILENO, &st) != 0)
                 return 1;
               setenv("JOURNAL_STREAM", fmt::format("{}:{}", st.st_dev, st.st_ino).c_str(), 1);
-              if (!Init({.level = Level::kDebug})) return 2;
+              if (!Init({.level = Level::kDebug, .json = false, .file = ""})) return 2;
               Error("e");
               Warn("w");
               Info("i");

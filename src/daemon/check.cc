@@ -96,8 +96,12 @@ Result<> Check::Tpm() const {
   }
   if (running_ && config_.tcti.starts_with("swtpm")) return {};  // it talks to one process only
   const Result<tpm::TpmInfo> info = tpm::Tpm::Look(config_.tcti);
-  if (!info) return Fail(info.error().In("tpm/tcti"));
-  return {};
+  if (info) return {};
+  // A TPM that was not started yet answers with TPM_RC_INITIALIZE; a start of the attester starts it.
+  constexpr std::uint32_t kNotStarted = 0x100;
+  const auto* refused = info.error().As<tpm::TpmError>();
+  if (refused != nullptr && refused->rc == kNotStarted) return {};
+  return Fail(info.error().In("tpm/tcti"));
 }
 
 Result<> Check::Manifest() const {

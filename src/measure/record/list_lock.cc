@@ -1,5 +1,6 @@
 #include "measure/record/list_lock.h"
 
+#include <poll.h>
 #include <sys/file.h>
 #include <unistd.h>
 
@@ -9,11 +10,25 @@
 #include "measure/record/errors.h"
 
 namespace assay::measure {
+namespace {
+
+// An attester that looks whether another one runs has the lock for an instant.
+constexpr int kTries = 10, kPauseMs = 50;
+
+bool TakeLock(const UniqueFd& fd) {
+  for (int i = 0; i < kTries; ++i) {
+    if (flock(fd.get(), LOCK_EX | LOCK_NB) == 0) return true;
+    poll(nullptr, 0, kPauseMs);
+  }
+  return false;
+}
+
+}  // namespace
 
 Result<std::shared_ptr<ListLock>> ListLock::Take(const std::string& dir) {
   ASSAY_TRY(MakeDirs(dir, 0700));
   ASSAY_ASSIGN(UniqueFd fd, Open(dir + "/lock", O_RDWR | O_CREAT));
-  if (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+  if (!TakeLock(fd)) {
     const pid_t holder = HolderIn(fd);
     const std::string who = holder > 0 ? "process " + std::to_string(holder) : "another process";
     return Fail(StateError(RecorderError::kLocked, who + " already records in " + dir));
