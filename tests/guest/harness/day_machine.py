@@ -33,6 +33,21 @@ def fetch(folder, names):
     return sorted(folder.glob("*.deb"))
 
 
+def make_archive(tree, packages):
+    """The only archive that apt knows in the tree: these packages."""
+    target = tree / UPDATES.lstrip("/")
+    target.mkdir(parents=True)
+    for deb in packages:
+        shutil.copy(deb, target)
+    index = subprocess.run(["dpkg-scanpackages", "-m", "."], cwd=target, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True)
+    (target / "Packages").write_bytes(index.stdout)
+    for old in (tree / "etc/apt").glob("sources.list*"):
+        shutil.rmtree(old) if old.is_dir() else old.unlink()
+    (tree / "etc/apt/sources.list.d").mkdir(exist_ok=True)
+    (tree / "etc/apt/sources.list").write_text(f"deb [trusted=yes] file:{UPDATES} ./\n")
+    (tree / "etc/apt/apt.conf.d/90assay-test").write_text('APT::Install-Recommends "0";\n')
+
+
 class DayMachine(system.System):
     slack = 2 << 30  # a day's work
 
@@ -47,7 +62,7 @@ class DayMachine(system.System):
         images.debian_tree(self.tree, images.PACKAGES + PACKAGES, oldest)
         self.installed = self._fetch_installed()
         self.updates = self._fetch_updates()
-        self._make_archive()
+        make_archive(self.tree, self.updates)
         self._accounts()
 
     def again(self):
@@ -68,19 +83,6 @@ class DayMachine(system.System):
                     name, version = line.split()[1], line.split("(")[1].split()[0]
                     wanted.append(f"{name}={version}")
         return fetch(self.archives / "updates", wanted)
-
-    def _make_archive(self):
-        target = self.tree / UPDATES.lstrip("/")
-        target.mkdir(parents=True)
-        for deb in self.updates:
-            shutil.copy(deb, target)
-        index = subprocess.run(["dpkg-scanpackages", "-m", "."], cwd=target, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True)
-        (target / "Packages").write_bytes(index.stdout)
-        for old in (self.tree / "etc/apt").glob("sources.list*"):
-            shutil.rmtree(old) if old.is_dir() else old.unlink()
-        (self.tree / "etc/apt/sources.list.d").mkdir(exist_ok=True)
-        self._write("/etc/apt/sources.list", f"deb [trusted=yes] file:{UPDATES} ./\n")
-        self._write("/etc/apt/apt.conf.d/90assay-test", 'APT::Install-Recommends "0";\n')
 
     def _accounts(self):
         """A user who may log in with a key, and root's key for it."""

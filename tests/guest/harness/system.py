@@ -56,7 +56,7 @@ class System:
         self.initrd = self.folder / "initrd"
 
     def make(self, configuration, keys):
-        """configuration: of assayd; keys: {path: content} for files that only the real root has."""
+        """configuration: of assayd, None: it is installed and no more; keys: {path: content} for files that only the real root has."""
         self._debian()
         modules = self.tree / "usr/lib/modules"
         images.run(["/sbin/debugfs", "-R", f'rdump /{self.kernel.release} "{modules}"', self.kernel.modules])
@@ -67,7 +67,7 @@ class System:
         # What root runs once nothing measures, or in the attester's place: in no reference.
         shutil.copy(self.build / "bin/impostor", self.tree / "opt/impostor")
         self._write("/opt/unknown", "#!/bin/sh\necho unknown code runs\n", 0o755)
-        self.make_initrd(self.initrd)
+        self.make_initrd(self.initrd, early=configuration is not None)
         images.make_ext4(self.tree, self.disk, slack=self.slack, options=["-L", "root"])
 
     def _debian(self):
@@ -93,10 +93,11 @@ class System:
         for unit in MASKED:
             (units / unit).unlink(missing_ok=True)
             (units / unit).symlink_to("/dev/null")
-        self._write("/etc/assay/assayd.json", json.dumps(configuration))
+        if configuration:
+            self._write("/etc/assay/assayd.json", json.dumps(configuration))
         for path, text in keys.items():
             self._write(path, text, 0o600)
-        in_tree(self.tree, "systemctl", "enable", "guest-agent", "systemd-networkd", "assayd")
+        in_tree(self.tree, "systemctl", "enable", "guest-agent", "systemd-networkd", *(["assayd"] if configuration else []))
 
     def make_initrd(self, into, early=True):
         """Made in the tree by Debian's mkinitramfs; early: with the attester."""
