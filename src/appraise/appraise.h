@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -50,6 +51,11 @@ class ReferenceValues {
   virtual std::optional<Origin> FindPath(const std::string& path) const = 0;
   // The same for the same values, another one for others.
   virtual std::string Fingerprint() const = 0;
+  // The kinds of violations ("writable_code") that the program with this content is made to cause.
+  virtual std::set<std::string> AllowedViolations(const Digest& program) const {
+    (void)program;
+    return {};
+  }
 };
 
 enum class EntryState { kTrusted, kOutdated, kVulnerable, kRevoked, kChanged, kUnknown, kViolation, kOwn };

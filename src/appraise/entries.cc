@@ -8,6 +8,7 @@
 #include "appraise/content.h"
 #include "appraise/finding_names.h"
 #include "appraise/measuring.h"
+#include "appraise/package_violations.h"
 #include "base/json.h"
 #include "list/cap.h"
 #include "measure/system/violation_record.h"
@@ -22,7 +23,8 @@ constexpr const char* kStopped = "stopped";  // in HostState::own: the last run 
 
 class Judge {
  public:
-  explicit Judge(Round& round) : r_(round), own_(round.out.host.own), content_(round) {}
+  explicit Judge(Round& round)
+      : r_(round), own_(round.out.host.own), content_(round), package_violations_(round.references) {}
 
   void Run() {
     ReadContext();
@@ -38,6 +40,9 @@ class Judge {
       r_.Add(FindingName::kPolicyViolationsAllowed,
              fmt::format("{} violations are of kinds that the policy allows to their programs",
                          allowed_violations_));
+    if (const std::string text = package_violations_.Text(); !text.empty())
+      r_.Add(FindingName::kPolicyPackageViolations,
+             "programs of packages caused violations that they are made to cause: " + text);
     if (r_.policy.require_attester_records) CheckOwn();
     if (r_.made.contains(Check::kList)) r_.made.insert(Check::kEntries);
   }
@@ -215,6 +220,7 @@ class Judge {
       ++allowed_violations_;
       return;
     }
+    if (r_.policy.package_violations && package_violations_.Take(*by)) return;
     Report(FindingName::kEntryViolation, e,
            fmt::format("{} could not be measured reliably ({} by the program {})", EntryName(e),
                        by->violation, by->program.ToString()));
@@ -431,6 +437,7 @@ class Judge {
   const ima::RecordView* next_ = nullptr;            // the record after the one that is judged
   bool is_beside_ = false, next_is_beside_ = false;  // whether it belongs to the violation before it
   std::uint64_t allowed_violations_ = 0;
+  PackageViolations package_violations_;
 };
 
 }  // namespace

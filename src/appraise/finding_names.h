@@ -144,6 +144,7 @@ enum class FindingName {
   kPolicyViolationsAllowed,
   kPolicyOwnerTrusted,
   kPolicyTrustExpired,
+  kPolicyPackageViolations,
   // What the attester says of itself
   kOwnNoStart,
   kOwnLateStart,
@@ -396,6 +397,8 @@ inline constexpr FindingRow kFindings[] = {
      "Nothing; `assay trust --trusted FILE` shows the list."},
     {FindingName::kPolicyTrustExpired, "policy.trust-expired", Verdict::kTrusted,
      "Trust it again (`assay trust`), or take it off the list (`assay untrust --expired`)."},
+    {FindingName::kPolicyPackageViolations, "policy.package-violations", Verdict::kTrusted,
+     "`package_violations: false` where no program shall make code or look into others."},
     // What the attester says of itself
     {FindingName::kOwnNoStart, "own.no-start", Verdict::kNotTrusted,
      "Use assay's attester; for a foreign one `require_attester_records: false`."},

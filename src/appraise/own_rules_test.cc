@@ -194,6 +194,38 @@ TEST_F(ViolationTest, OfAProgramThatMay) {
   ExpectStays({"entry.violation"});
 }
 
+// The reference values, too, say what a program of a package is made to do.
+TEST_F(ViolationTest, OfAPackagesProgram) {
+  policy_.allowed_violations.clear();
+  host_.Know("java", "/usr/bin/java");
+  host_.Allow("java", {"anonymous_code"});
+  Violation();
+  Beside("anonymous_code");
+  const Appraisal a = Judge();
+  ExpectInfo(a, "policy.package-violations");
+  EXPECT_EQ(a.counts.at(EntryState::kViolation), 1U);
+  policy_.package_violations = false;
+  ExpectStays({"entry.violation"});
+}
+
+TEST_F(ViolationTest, OfAPackagesProgramThatMayDoAnother) {
+  policy_.allowed_violations.clear();
+  host_.Know("java", "/usr/bin/java");
+  host_.Allow("java", {"raw_device"});
+  Violation();
+  Beside("anonymous_code");
+  ExpectStays({"entry.violation"});
+}
+
+TEST_F(ViolationTest, OfARevokedProgram) {
+  policy_.allowed_violations.clear();
+  host_.Know("java", "/usr/bin/java", Standing::kRevoked);
+  host_.Allow("java", {"anonymous_code"});
+  Violation();
+  Beside("anonymous_code");
+  ExpectStays({"entry.violation"});
+}
+
 TEST_F(ViolationTest, OfAnotherKind) {
   Violation();
   Beside("writable_code");

@@ -55,6 +55,7 @@ struct Policy {
   bool require_early_start = false;          // the attester was started in the initramfs
   Reach require_reach = Reach::kUnknown;     // the least reach that a verdict must have
   std::map<std::string, std::set<std::string>> allowed_violations;  // a program's digest -> kinds
+  bool package_violations = true;  // the reference values, too, say which violations a program may cause
   bool vulnerable_fails = true;
   // How long superseded content is only noted; none: always.
   std::optional<std::uint32_t> outdated_fails_after_days;

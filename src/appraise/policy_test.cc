@@ -40,6 +40,7 @@ Policy Full() {
   p.require_early_start = true;
   p.require_reach = Reach::kBoot;
   p.allowed_violations = {{DigestText(5), {"mprotect", "raw_device"}}};
+  p.package_violations = false;
   p.vulnerable_fails = false;
   p.outdated_fails_after_days = 14;
   p.trusted_keys = p.manifest_keys;

@@ -217,6 +217,14 @@ class SyntheticHost : public ReferenceValues {
     by_digest_[DigestOf(content)].push_back(o);
     if (standing != Standing::kSuperseded) by_path_[NormalisePath(path)] = o;
   }
+  // The known program may cause violations of these kinds.
+  void Allow(std::string_view content, const std::set<std::string>& kinds) {
+    allowed_violations_[DigestOf(content)] = kinds;
+  }
+  std::set<std::string> AllowedViolations(const Digest& program) const override {
+    const auto found = allowed_violations_.find(program);
+    return found == allowed_violations_.end() ? std::set<std::string>() : found->second;
+  }
   std::vector<Origin> Find(const Digest& digest) const override {
     const auto found = by_digest_.find(digest);
     return found == by_digest_.end() ? std::vector<Origin>{} : found->second;
@@ -252,6 +260,7 @@ class SyntheticHost : public ReferenceValues {
 
   std::unordered_map<Digest, std::vector<Origin>> by_digest_;
   std::unordered_map<std::string, Origin> by_path_;
+  std::unordered_map<Digest, std::set<std::string>> allowed_violations_;
 };
 
 }  // namespace assay::appraise

@@ -8,6 +8,7 @@
 #include "base/fd.h"
 #include "base/hash_fd.h"
 #include "base/mutex.h"
+#include "reference/allowances.h"
 #include "reference/byte_code.h"
 #include "reference/format.h"
 #include "reference/index.h"
@@ -65,6 +66,7 @@ struct Row {
   Digest digest;
   std::uint32_t package;
   std::string_view path;
+  std::uint32_t allowances;
   friend bool operator==(const Row&, const Row&) = default;
 };
 
@@ -92,7 +94,8 @@ std::vector<const Listed*> Sorted(const std::vector<Listed>& content, const std:
 std::vector<Row> RowsOf(const std::vector<const Listed*>& packages) {
   std::vector<Row> rows;
   for (std::uint32_t i = 0; i < packages.size(); ++i)
-    for (const PackagedFile& f : packages[i]->content.files) rows.push_back({f.digest, i, f.path});
+    for (const PackagedFile& f : packages[i]->content.files)
+      rows.push_back({f.digest, i, f.path, f.allowances});
   std::sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) {
     return std::tie(a.digest, a.package, a.path) < std::tie(b.digest, b.package, b.path);
   });
@@ -103,7 +106,7 @@ std::vector<Row> RowsOf(const std::vector<const Listed*>& packages) {
 // What the file is made of.
 struct Tables {
   Strings strings;
-  Writer fanout, digests, ranges, origins, packages, paths;
+  Writer fanout, digests, ranges, origins, packages, paths, allowances;
   Header counts{};
 
   void PutRows(const std::vector<Row>& rows, const std::vector<bool>& superseded);
@@ -114,6 +117,7 @@ struct Tables {
 void Tables::PutRows(const std::vector<Row>& rows, const std::vector<bool>& superseded) {
   std::array<std::uint32_t, 257> smaller{};
   std::map<std::string, std::uint32_t> latest;
+  std::map<std::uint32_t, std::uint32_t> allowed;  // digest -> kinds
   for (std::size_t i = 0; i < rows.size(); ++i) {
     if (i == 0 || rows[i].digest != rows[i - 1].digest) {
       digests.Put(rows[i].digest.view());
@@ -122,6 +126,8 @@ void Tables::PutRows(const std::vector<Row>& rows, const std::vector<bool>& supe
       ++counts.digests;
     }
     origins.U32Le(rows[i].package).U32Le(strings.Put(rows[i].path));
+    if (rows[i].allowances != 0)
+      allowed[static_cast<std::uint32_t>(counts.digests - 1)] |= rows[i].allowances;
     if (superseded[rows[i].package]) continue;
     const auto [at, added] =
         latest.try_emplace(appraise::NormalisePath(rows[i].path), static_cast<std::uint32_t>(i));
@@ -132,6 +138,8 @@ void Tables::PutRows(const std::vector<Row>& rows, const std::vector<bool>& supe
   std::uint32_t sum = 0;
   for (const std::uint32_t n : smaller) fanout.U32Le(sum += n);
   for (const auto& [key, origin] : latest) paths.U32Le(strings.Put(key)).U32Le(origin);
+  for (const auto& [digest, kinds] : allowed) allowances.U32Le(digest).U32Le(kinds);
+  counts.allowances = allowed.size();
   counts.origins = rows.size();
   counts.paths = latest.size();
 }
@@ -143,7 +151,7 @@ Bytes Tables::Lay() const {
   h.strings_size = strings.bytes().size();
   Bytes file(sizeof(Header));
   std::size_t size = file.size();
-  for (const Writer* w : {&fanout, &digests, &ranges, &origins, &packages, &paths})
+  for (const Writer* w : {&fanout, &digests, &ranges, &origins, &packages, &paths, &allowances})
     size += w->bytes().size() + 7;
   file.reserve(size + strings.bytes().size() + 7);
   const auto place = [&](const Bytes& table) {
@@ -159,6 +167,7 @@ Bytes Tables::Lay() const {
   h.packages_at = place(packages.bytes());
   h.paths_at = place(paths.bytes());
   h.strings_at = place(strings.bytes());
+  h.allowances_at = place(allowances.bytes());
   h.file_size = file.size();
   std::copy_n(reinterpret_cast<const std::uint8_t*>(&h), sizeof(h), file.begin());
   return file;
@@ -216,6 +225,7 @@ Builder::~Builder() = default;
 Result<> Builder::AddDeb(const std::string& path) {
   if (!impl_->python) {
     ASSAY_ASSIGN(PackageContent content, ReadDeb(path));
+    MarkAllowances(content);
     impl_->Add(std::move(content));
     return {};
   }
@@ -223,6 +233,7 @@ Result<> Builder::AddDeb(const std::string& path) {
   std::vector<PackagedFile> byte_code;
   ASSAY_ASSIGN(PackageContent content, ReadDeb(path, &compiler, &byte_code));
   impl_->AddByteCode(content, std::move(byte_code), compiler.report());
+  MarkAllowances(content);
   impl_->Add(std::move(content));
   return {};
 }
@@ -302,7 +313,8 @@ void Builder::AddFormer(const Index& index, Former former, std::uint64_t now_ms,
     if (listed.since_ms != 0 && listed.standing == appraise::Standing::kGood)
       listed.standing = appraise::Standing::kSuperseded;
     if (listed.since_ms != 0 && now_ms > listed.since_ms + keep_days * kDayMs) continue;
-    for (auto& [path, digest] : c.files) listed.content.files.push_back({std::move(path), digest});
+    for (IndexedFile& f : c.files)
+      listed.content.files.push_back({std::move(f.path), f.digest, f.allowances});
     impl_->former.push_back(std::move(listed));
   }
 }

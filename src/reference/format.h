@@ -14,17 +14,21 @@
 
 namespace assay::reference {
 
-inline constexpr std::array<char, 8> kMagic{'A', 'S', 'Y', 'I', 'D', 'X', '0', '2'};
-// Before there were superseded packages; its rows of packages lack `since`.
-inline constexpr std::array<char, 8> kFormerMagic{'A', 'S', 'Y', 'I', 'D', 'X', '0', '1'};
+inline constexpr std::array<char, 8> kMagic{'A', 'S', 'Y', 'I', 'D', 'X', '0', '3'};
+// Before there were allowances: its header ends before them.
+inline constexpr std::array<char, 8> kMagicV2{'A', 'S', 'Y', 'I', 'D', 'X', '0', '2'};
+// Before there were superseded packages: as V2, and its rows of packages lack `since`.
+inline constexpr std::array<char, 8> kMagicV1{'A', 'S', 'Y', 'I', 'D', 'X', '0', '1'};
 
 struct Header {
   std::array<char, 8> magic;
   std::uint64_t file_size;
   std::uint64_t digests, origins, packages, paths, strings_size;                                  // counts
   std::uint64_t fanout_at, digests_at, ranges_at, origins_at, packages_at, paths_at, strings_at;  // offsets
+  std::uint64_t allowances, allowances_at;  // count, offset
 };
-static_assert(sizeof(Header) == 112);
+static_assert(sizeof(Header) == 128);
+inline constexpr std::size_t kHeaderV2 = 112;
 
 // fanout: 257 u32, each the number of digests whose first byte is smaller than its index.
 // digests: 32 bytes each, ascending. ranges: digests + 1 u32, indexes into origins.
@@ -41,8 +45,13 @@ struct PathRow {
   std::uint32_t key;  // into strings: appraise::NormalisePath of it; rows ascend by it
   std::uint32_t origin;
 };
-inline constexpr std::size_t kFormerPackageRow = 20;
+struct AllowanceRow {
+  std::uint32_t digest;  // into digests; rows ascend by it
+  std::uint32_t kinds;   // a bit for each kind (allowances.cc)
+};
+inline constexpr std::size_t kPackageRowV1 = 20;
 static_assert(sizeof(OriginRow) == 8 && sizeof(PackageRow) == 24 && sizeof(PathRow) == 8);
+static_assert(sizeof(AllowanceRow) == 8);
 // strings: each u16 length | bytes.
 
 }  // namespace assay::reference

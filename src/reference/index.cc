@@ -7,6 +7,7 @@
 
 #include "base/detached.h"
 #include "base/mapped.h"
+#include "reference/allowances.h"
 #include "reference/errors.h"
 #include "reference/format.h"
 
@@ -57,6 +58,21 @@ struct Index::Impl {
     }
     return std::nullopt;
   }
+  // digest: a row of digests.
+  std::uint32_t AllowancesAt(std::uint64_t digest) const {
+    std::uint64_t low = 0;
+    std::uint64_t high = h.allowances;
+    while (low < high) {
+      const std::uint64_t middle = low + (high - low) / 2;
+      const auto row = At<AllowanceRow>(h.allowances_at, middle);
+      if (row.digest == digest) return row.kinds;
+      if (row.digest < digest)
+        low = middle + 1;
+      else
+        high = middle;
+    }
+    return 0;
+  }
   std::optional<IndexedPackage> PackageAt(std::uint32_t row) const {
     if (row >= h.packages) return std::nullopt;
     PackageRow package{};
@@ -95,7 +111,7 @@ Result<> Index::Impl::Check() const {
     std::uint64_t at, rows, size;
   };
   if (h.digests >= UINT32_MAX || h.origins >= UINT32_MAX || h.packages >= UINT32_MAX ||
-      h.paths >= UINT32_MAX || h.strings_size > bytes.size())
+      h.paths >= UINT32_MAX || h.allowances >= UINT32_MAX || h.strings_size > bytes.size())
     return Fail(ParseError("index", 16, "a table is too large"));
   for (const Table& t :
        {Table{"fanout", h.fanout_at, kFanout, 4}, Table{"digests", h.digests_at, h.digests, kDigest},
@@ -103,7 +119,8 @@ Result<> Index::Impl::Check() const {
         Table{"origins", h.origins_at, h.origins, sizeof(OriginRow)},
         Table{"packages", h.packages_at, h.packages, package_row},
         Table{"paths", h.paths_at, h.paths, sizeof(PathRow)},
-        Table{"strings", h.strings_at, h.strings_size, 1}}) {
+        Table{"strings", h.strings_at, h.strings_size, 1},
+        Table{"allowances", h.allowances_at, h.allowances, sizeof(AllowanceRow)}}) {
     if (t.at % 8 != 0 || t.at > bytes.size() || t.rows * t.size > bytes.size() - t.at)
       return Fail(ParseError("index", 56, std::string(t.name) + " lie outside the file"));
   }
@@ -135,12 +152,18 @@ Result<std::unique_ptr<Index>> Index::OfBytes(Bytes bytes) {
 }
 
 Result<std::unique_ptr<Index>> Index::Checked(std::unique_ptr<Impl> impl, const std::string& name) {
-  if (impl->bytes.size() < sizeof(Header)) return Fail(ParseError("index", impl->bytes.size(), "truncated"));
-  std::memcpy(&impl->h, impl->bytes.data(), sizeof(Header));
-  if (impl->h.magic == kFormerMagic)
-    impl->package_row = kFormerPackageRow;
-  else if (impl->h.magic != kMagic)
+  const ByteView bytes = impl->bytes;
+  if (bytes.size() < kHeaderV2) return Fail(ParseError("index", bytes.size(), "truncated"));
+  std::memcpy(&impl->h, bytes.data(), kHeaderV2);
+  const auto magic = impl->h.magic;
+  if (magic == kMagic) {
+    if (bytes.size() < sizeof(Header)) return Fail(ParseError("index", bytes.size(), "truncated"));
+    std::memcpy(&impl->h, bytes.data(), sizeof(Header));
+  } else if (magic == kMagicV1) {
+    impl->package_row = kPackageRowV1;
+  } else if (magic != kMagicV2) {
     return Fail(ParseError("index", 0, name + " is not an index"));
+  }
   if (impl->h.file_size != impl->bytes.size())
     return Fail(ParseError("index", 8, "the file's size is wrong"));
   ASSAY_TRY(impl->Check());
@@ -173,6 +196,11 @@ std::optional<appraise::Origin> Index::FindPath(const std::string& path) const {
       high = middle;
   }
   return std::nullopt;
+}
+
+std::set<std::string> Index::AllowedViolations(const Digest& digest) const {
+  const std::optional<std::uint64_t> row = impl_->FindDigest(digest);
+  return row ? AllowanceNames(impl_->AllowancesAt(*row)) : std::set<std::string>();
 }
 
 // A superseded version is known to a verifier, but is not in the manifest.
@@ -209,7 +237,8 @@ std::vector<IndexedContent> Index::Contents() const {
     for (std::uint32_t i = first; digest && i < last && i < impl_->h.origins; ++i) {
       const auto origin = impl_->At<OriginRow>(impl_->h.origins_at, i);
       if (origin.package < out.size())
-        out[origin.package].files.emplace_back(impl_->String(origin.path), *digest);
+        out[origin.package].files.push_back(
+            {std::string(impl_->String(origin.path)), *digest, impl_->AllowancesAt(row)});
     }
   }
   std::erase_if(out, [](const IndexedContent& c) { return c.package.package.empty(); });
@@ -240,6 +269,12 @@ std::string Indexes::Fingerprint() const {
   std::string all;
   for (const std::unique_ptr<Index>& index : indexes_) all += index->Fingerprint();
   return all;
+}
+
+std::set<std::string> Indexes::AllowedViolations(const Digest& digest) const {
+  std::set<std::string> out;
+  for (const std::unique_ptr<Index>& index : indexes_) out.merge(index->AllowedViolations(digest));
+  return out;
 }
 
 Result<> SignManifest(const std::string& index_path, const PrivateKey& key) {

@@ -15,6 +15,7 @@
 
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -70,9 +71,14 @@ struct IndexedPackage {
   appraise::Standing standing = appraise::Standing::kGood;
   std::uint64_t since_ms = 0;  // when it was superseded
 };
+struct IndexedFile {
+  std::string path;  // as packaged
+  Digest digest;
+  std::uint32_t allowances = 0;  // bits of the row in the table of allowances
+};
 struct IndexedContent {
   IndexedPackage package;
-  std::vector<std::pair<std::string, Digest>> files;  // path as packaged
+  std::vector<IndexedFile> files;
 };
 
 class Index : public appraise::ReferenceValues {
@@ -82,6 +88,7 @@ class Index : public appraise::ReferenceValues {
   ~Index() override;
   std::vector<appraise::Origin> Find(const Digest& digest) const override;
   std::optional<appraise::Origin> FindPath(const std::string& path) const override;
+  std::set<std::string> AllowedViolations(const Digest& program) const override;
   bool Contains(const Digest& digest)
       const;  // in a version that is not superseded; lock-free, allocation-free: for the recorder
   std::size_t size() const;   // digests
@@ -105,6 +112,7 @@ class Indexes : public appraise::ReferenceValues {
   std::vector<appraise::Origin> Find(const Digest& digest) const override;
   std::optional<appraise::Origin> FindPath(const std::string& path) const override;
   std::string Fingerprint() const override;
+  std::set<std::string> AllowedViolations(const Digest& program) const override;
 
  private:
   std::vector<std::unique_ptr<Index>> indexes_;

@@ -19,8 +19,9 @@
 namespace assay::reference {
 
 struct PackagedFile {
-  std::string path;  // absolute: "/usr/bin/ls"
-  Digest digest;     // SHA-256
+  std::string path;              // absolute: "/usr/bin/ls"
+  Digest digest;                 // SHA-256
+  std::uint32_t allowances = 0;  // allowances.h
 };
 struct PackageContent {
   std::string package, version, architecture;

@@ -1,0 +1,32 @@
+// Internal: violations that the reference values allow to the programs of packages, and how many there were.
+//
+//   // given: const ReferenceValues& references, const measure::ViolationRecord& record
+//   PackageViolations allowed(references);
+//   if (!allowed.Take(record)) log::Info("{} is a finding", record.path);
+//   log::Info("{}", allowed.Text());   // "nodejs 3 anonymous_code, grep 1 writable_code"
+//
+// Contract: the program's digest decides, not its path. Content that is revoked is allowed nothing.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "appraise/appraise.h"
+#include "measure/system/violation_record.h"
+
+namespace assay::appraise {
+
+class PackageViolations {
+ public:
+  explicit PackageViolations(const ReferenceValues& references) : references_(references) {}
+  // Whether it is allowed; then it is counted.
+  bool Take(const measure::ViolationRecord& by);
+  std::string Text() const;  // empty: none was allowed
+
+ private:
+  const ReferenceValues& references_;
+  std::map<std::pair<std::string, std::string>, std::uint64_t> counts_;  // by package and kind
+};
+
+}  // namespace assay::appraise

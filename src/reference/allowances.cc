@@ -1,0 +1,76 @@
+#include "reference/allowances.h"
+
+#include <fnmatch.h>
+
+#include <array>
+#include <string_view>
+
+namespace assay::reference {
+namespace {
+
+// By their bits in the index: new kinds come last.
+constexpr std::array<std::string_view, 6> kKinds{"mprotect",      "modified_code",  "anonymous_code",
+                                                 "writable_code", "process_access", "raw_device"};
+constexpr std::uint32_t kAnonymous = 1U << 2;
+constexpr std::uint32_t kWritable = 1U << 3;
+constexpr std::uint32_t kProcess = 1U << 4;
+constexpr std::uint32_t kRaw = 1U << 5;
+
+struct Row {
+  const char* package;  // globs, with * also for /
+  const char* path;
+  std::uint32_t kinds;
+};
+
+// What each program did under the lsm engine on Debian 12 (tests/guest/jit.test has some of them). A library
+// that makes code (PCRE2, libffi) counts for the program that loads it. A program belongs here only if its
+// ordinary use needs the violation.
+constexpr Row kPrograms[] = {
+    // PCRE2: grep -P, git grep -P, preg_match(), pcre_jit, regular expressions of R
+    {"grep", "/*bin/grep", kWritable},
+    {"pcre2-utils", "/usr/bin/pcre2*", kWritable},
+    {"git", "/usr/bin/git", kWritable},
+    {"php*-cli", "/usr/bin/php*", kWritable},
+    {"nginx*", "/usr/sbin/nginx", kWritable},
+    {"r-base-core", "/usr/lib/R/bin/exec/R", kWritable},
+    // libffi: closures of ctypes and cffi
+    {"python3.*-minimal", "/usr/bin/python3.*", kWritable},
+    // Languages
+    {"nodejs", "/usr/bin/node*", kWritable | kAnonymous},
+    {"openjdk-*-jre-headless", "/usr/lib/jvm/*/bin/java", kWritable | kAnonymous},
+    {"pypy3", "/usr/bin/pypy3*", kWritable},
+    {"ruby3.*", "/usr/bin/ruby3.*", kAnonymous},
+    {"luajit", "/usr/bin/luajit*", kAnonymous},
+    {"guile-*", "/usr/lib/*/guile/*/bin/guile", kWritable},
+    {"gjs", "/usr/bin/gjs-console", kAnonymous},
+    {"sbcl", "/usr/*bin/sbcl", kWritable},
+    {"firefox-esr", "/usr/lib/firefox-esr/firefox-esr", kWritable | kAnonymous},
+    // Emulators
+    {"qemu-user*", "/usr/bin/qemu-*", kWritable},
+    {"valgrind", "/usr/libexec/valgrind/*-linux", kWritable},
+    // Debuggers: the /proc/PID/mem of what they debug
+    {"gdb", "/usr/bin/gdb", kProcess},
+    // Tools that open a mounted device for writing, if only to change its label or partitions
+    {"e2fsprogs", "/*sbin/tune2fs", kRaw},
+    {"e2fsprogs", "/*sbin/resize2fs", kRaw},
+    {"parted", "/*sbin/part*", kRaw},
+};
+
+}  // namespace
+
+void MarkAllowances(PackageContent& content) {
+  for (const Row& row : kPrograms) {
+    if (fnmatch(row.package, content.package.c_str(), 0) != 0) continue;
+    for (PackagedFile& file : content.files)
+      if (fnmatch(row.path, file.path.c_str(), 0) == 0) file.allowances |= row.kinds;
+  }
+}
+
+std::set<std::string> AllowanceNames(std::uint32_t bits) {
+  std::set<std::string> out;
+  for (std::size_t i = 0; i < kKinds.size(); ++i)
+    if ((bits >> i & 1U) != 0) out.emplace(kKinds[i]);
+  return out;
+}
+
+}  // namespace assay::reference

@@ -1,0 +1,123 @@
+#include "reference/allowances.h"
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "base/fd.h"
+#include "base/process.h"
+#include "base/result_testing.h"
+#include "reference/index.h"
+
+namespace assay::reference {
+namespace {
+
+class AllowancesTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    char name[] = "/tmp/assay-ref.XXXXXX";
+    dir_ = mkdtemp(name);
+  }
+  void TearDown() override { std::filesystem::remove_all(dir_); }
+  void Put(const std::string& path, const std::string& content) {
+    std::filesystem::create_directories(std::filesystem::path(dir_ + path).parent_path());
+    std::ofstream(dir_ + path) << content;
+  }
+  std::string MakeDeb(const std::string& name, const std::string& version) {
+    Put("/" + name + "/DEBIAN/control",
+        "Package: " + name + "\nVersion: " + version +
+            "\nArchitecture: amd64\nMaintainer: a <a@example.org>\nDescription: x\n");
+    const std::string deb = dir_ + "/" + name + ".deb";
+    const auto o = RunProgram({"dpkg-deb", "--root-owner-group", "-b", dir_ + "/" + name, deb}, "/");
+    EXPECT_TRUE(o && o->exit_code == 0) << (o ? o->err : o.error().Message());
+    return deb;
+  }
+  std::unique_ptr<Index> Written(const Builder& b) {
+    EXPECT_THAT(b.Write(dir_ + "/x.idx"), IsOk());
+    auto index = Index::Open(dir_ + "/x.idx");
+    EXPECT_THAT(index, IsOk());
+    return index ? std::move(*index) : nullptr;
+  }
+  static Digest DigestOf(std::string_view s) { return Hash(HashAlg::kSha256, AsBytes(s)); }
+
+  std::string dir_;
+  const std::set<std::string> may_{"anonymous_code"};
+};
+
+// By package and path, then by digest.
+TEST_F(AllowancesTest, ProgramsOfPackages) {
+  Put("/luajit/usr/bin/luajit-2.1", "a compiler");
+  Put("/luajit/usr/share/luajit", "no program");
+  Put("/other/usr/bin/luajit-2.1", "another compiler");
+  Put("/folder/usr/bin/luajit-2.1", "a build of one's own");
+  Builder b;
+  ASSERT_THAT(b.AddDeb(MakeDeb("luajit", "1")), IsOk());
+  ASSERT_THAT(b.AddDeb(MakeDeb("other", "1")), IsOk());
+  ASSERT_THAT(b.AddFolder(dir_ + "/folder", "luajit", "1"), IsOk());
+  auto index = Written(b);
+  EXPECT_EQ(index->AllowedViolations(DigestOf("a compiler")), may_);
+  for (const char* content : {"no program", "another compiler", "a build of one's own", "unknown"})
+    EXPECT_TRUE(index->AllowedViolations(DigestOf(content)).empty()) << content;
+  Indexes all;
+  all.Add(std::move(index));
+  all.Add(Written(Builder()));
+  EXPECT_EQ(all.AllowedViolations(DigestOf("a compiler")), may_);
+}
+
+// An older version of a program runs until it is started again.
+TEST_F(AllowancesTest, SupersededVersionsKeepThem) {
+  Put("/luajit/usr/bin/luajit", "old");
+  Builder former;
+  ASSERT_THAT(former.AddDeb(MakeDeb("luajit", "1")), IsOk());
+  const auto old = Written(former);
+  Put("/luajit/usr/bin/luajit", "new");
+  Builder b;
+  ASSERT_THAT(b.AddDeb(MakeDeb("luajit", "2")), IsOk());
+  b.AddFormer(*old, Builder::Former::kSuperseded, 1000, 30);
+  const auto index = Written(b);
+  EXPECT_EQ(index->AllowedViolations(DigestOf("new")), may_);
+  EXPECT_EQ(index->AllowedViolations(DigestOf("old")), may_);
+}
+
+// The header of version 2 ends before the allowances.
+TEST_F(AllowancesTest, OlderIndexesHaveNone) {
+  Put("/luajit/usr/bin/luajit", "a compiler");
+  Builder b;
+  ASSERT_THAT(b.AddDeb(MakeDeb("luajit", "1")), IsOk());
+  Written(b);
+  Bytes bytes = *ReadFile(dir_ + "/x.idx", 1 << 20);
+  bytes[7] = '2';
+  const auto old = Index::OfBytes(bytes);
+  ASSERT_THAT(old, IsOk());
+  EXPECT_EQ((*old)->FindPath("/usr/bin/luajit")->package, "luajit");
+  EXPECT_TRUE((*old)->AllowedViolations(DigestOf("a compiler")).empty());
+  bytes[7] = '4';
+  EXPECT_THAT(Index::OfBytes(bytes), FailsWith("parse.index"));
+}
+
+// Each byte of the header and the table wrong, each length: an answer or a named error, never a crash.
+TEST_F(AllowancesTest, Damaged) {
+  Put("/luajit/usr/bin/luajit", "a compiler");
+  Builder b;
+  ASSERT_THAT(b.AddDeb(MakeDeb("luajit", "1")), IsOk());
+  Written(b);
+  const Bytes good = *ReadFile(dir_ + "/x.idx", 1 << 20);
+  for (std::size_t i = 0; i < good.size(); i += i < 128 || i + 32 > good.size() ? 1 : 7) {
+    for (const bool cut : {false, true}) {
+      Bytes bad = good;
+      bad[i] ^= 0xFF;
+      if (cut) bad.resize(i);
+      if (const auto index = Index::OfBytes(bad)) (*index)->AllowedViolations(DigestOf("a compiler"));
+    }
+  }
+}
+
+TEST(AllowanceNamesTest, UnknownBitsAreLeftOut) {
+  EXPECT_EQ(AllowanceNames(1U << 3 | 1U << 5 | 1U << 31),
+            (std::set<std::string>{"writable_code", "raw_device"}));
+}
+
+}  // namespace
+}  // namespace assay::reference
