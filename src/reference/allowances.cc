@@ -22,7 +22,7 @@ struct Row {
   std::uint32_t kinds;
 };
 
-// What each program did under the lsm engine on Debian 12 (tests/guest/jit.test has some of them). A library
+// What each program did under the lsm engine on Debian 12 (tests/guest/day does some of it). A library
 // that makes code (PCRE2, libffi) counts for the program that loads it. A program belongs here only if its
 // ordinary use needs the violation.
 constexpr Row kPrograms[] = {
@@ -36,8 +36,8 @@ constexpr Row kPrograms[] = {
     // libffi: closures of ctypes and cffi
     {"python3.*-minimal", "/usr/bin/python3.*", kWritable},
     // Languages
-    {"nodejs", "/usr/bin/node*", kWritable | kAnonymous},
-    {"openjdk-*-jre-headless", "/usr/lib/jvm/*/bin/java", kWritable | kAnonymous},
+    {"nodejs", "/usr/bin/node*", kWritable},
+    {"openjdk-*-jre-headless", "/usr/lib/jvm/*/bin/java", kWritable},
     {"pypy3", "/usr/bin/pypy3*", kWritable},
     {"ruby3.*", "/usr/bin/ruby3.*", kAnonymous},
     {"luajit", "/usr/bin/luajit*", kAnonymous},
@@ -46,14 +46,16 @@ constexpr Row kPrograms[] = {
     {"sbcl", "/usr/*bin/sbcl", kWritable},
     {"firefox-esr", "/usr/lib/firefox-esr/firefox-esr", kWritable | kAnonymous},
     // Emulators
-    {"qemu-user*", "/usr/bin/qemu-*", kWritable},
+    {"qemu-user*", "/usr/bin/qemu-x86_64*", kWritable},
     {"valgrind", "/usr/libexec/valgrind/*-linux", kWritable},
     // Debuggers: the /proc/PID/mem of what they debug
     {"gdb", "/usr/bin/gdb", kProcess},
     // Tools that open a mounted device for writing, if only to change its label or partitions
     {"e2fsprogs", "/*sbin/tune2fs", kRaw},
-    {"e2fsprogs", "/*sbin/resize2fs", kRaw},
-    {"parted", "/*sbin/part*", kRaw},
+    {"parted", "/*sbin/parted", kRaw},
+    {"parted", "/*sbin/partprobe", kRaw},
+    // mount -o loop opens the loop device for writing
+    {"mount", "/*bin/mount", kRaw},
 };
 
 }  // namespace
