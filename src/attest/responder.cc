@@ -73,7 +73,7 @@ void Responder::NoteQuote(const Result<Collected>& collected) {
     return;
   }
   ++quotes_.failed;
-  ++quotes_.failed_since_last;
+  if (!why) ++quotes_.failed_since_last;  // a degraded list is told by itself, for as long as it lasts
   quotes_.failed_ms = NowMs();
   quotes_.error = collected.error().Message();
   quotes_.code = collected.error().code();

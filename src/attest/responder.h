@@ -43,8 +43,8 @@ class Reply {
 
 // How the quotes go: a failure is the attester's own (the TPM, the list), not that of the question.
 struct QuoteState {
-  std::uint64_t made = 0, failed = 0;        // since the start
-  std::uint64_t failed_since_last = 0;       // since the last one that was made
+  std::uint64_t made = 0, failed = 0;   // since the start
+  std::uint64_t failed_since_last = 0;  // since the last one that was made, but for those of a degraded list
   std::uint64_t last_ms = 0, failed_ms = 0;  // since the epoch; 0: never
   std::string error, code;                   // the last failure; kept when quotes are made again
 };
