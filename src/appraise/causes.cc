@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <utility>
 
@@ -166,13 +167,16 @@ std::vector<Cause> CausesOf(const std::vector<JudgedEntry>& entries,
     if (is_new) causes.push_back({.kind = key.first, .name = key.second, .findings = {}});
     causes[at->second].findings.push_back(f);
   }
+  // Where neither comes first: as they were found.
+  const auto in_order = [](const Finding* a, const Finding* b) {
+    return Before(a, b) || (!Before(b, a) && std::less<>()(a, b));
+  };
   for (Cause& c : causes) {
-    std::stable_sort(c.findings.begin(), c.findings.end(), Before);
+    std::sort(c.findings.begin(), c.findings.end(), in_order);
     c.weight = c.findings.front()->weight;
   }
-  std::stable_sort(causes.begin(), causes.end(), [](const Cause& a, const Cause& b) {
-    return Before(a.findings.front(), b.findings.front());
-  });
+  std::sort(causes.begin(), causes.end(),
+            [&](const Cause& a, const Cause& b) { return in_order(a.findings.front(), b.findings.front()); });
   return causes;
 }
 

@@ -56,8 +56,9 @@ std::string Kinds(const appraise::Appraisal& a) {
   for (const appraise::Finding& f : a.findings)
     if (f.weight != Verdict::kTrusted) ++counts[NameText(f.name)];
   std::vector<std::pair<std::string_view, std::size_t>> kinds(counts.begin(), counts.end());
-  std::stable_sort(kinds.begin(), kinds.end(),
-                   [](const auto& a_kind, const auto& b_kind) { return a_kind.second > b_kind.second; });
+  std::sort(kinds.begin(), kinds.end(), [](const auto& one, const auto& other) {
+    return one.second != other.second ? one.second > other.second : one.first < other.first;
+  });
   std::string text;
   for (std::size_t i = 0; i < kinds.size() && i < kNamed; ++i)
     text += fmt::format("{}{}{}", text.empty() ? "" : ", ", kinds[i].first,
