@@ -8,6 +8,7 @@
 #include "appraise/checks.h"
 #include "appraise/content.h"
 #include "appraise/finding_names.h"
+#include "base/clock.h"
 #include "base/digest_text.h"
 #include "base/name_table.h"
 

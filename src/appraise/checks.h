@@ -31,8 +31,6 @@ enum class Check {
   kCount
 };
 
-inline constexpr std::uint64_t kDayMs = 86'400'000;
-
 inline void AddFinding(std::vector<Finding>& findings, FindingName name, Verdict weight, std::string text) {
   Finding f;
   f.name = name;

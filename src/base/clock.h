@@ -12,6 +12,8 @@
 
 namespace assay {
 
+inline constexpr std::uint64_t kDayMs = 86'400'000;
+
 std::uint64_t NowMs();
 std::string TimeText(std::uint64_t time_ms);  // RFC 3339, UTC; the year 9999 is the last
 std::string DateText(std::uint64_t time_ms);  // "2026-11-30"

@@ -30,7 +30,6 @@ using appraise::TrustedList;
 using nlohmann::json;
 
 constexpr std::size_t kMaxResult = std::size_t{64} << 20;  // bytes of a result as JSON
-constexpr std::uint64_t kDayMs = 86'400'000;
 
 struct TrustOptions {
   std::vector<std::string> what;  // files and digests

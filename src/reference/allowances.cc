@@ -3,18 +3,26 @@
 #include <fnmatch.h>
 
 #include <array>
-#include <string_view>
+
+#include "measure/system/measurement.h"
 
 namespace assay::reference {
 namespace {
 
 // By their bits in the index: new kinds come last.
-constexpr std::array<std::string_view, 6> kKinds{"mprotect",      "modified_code",  "anonymous_code",
-                                                 "writable_code", "process_access", "raw_device"};
-constexpr std::uint32_t kAnonymous = 1U << 2;
-constexpr std::uint32_t kWritable = 1U << 3;
-constexpr std::uint32_t kProcess = 1U << 4;
-constexpr std::uint32_t kRaw = 1U << 5;
+constexpr std::array kKinds{measure::Violation::kMprotect,      measure::Violation::kModifiedCode,
+                            measure::Violation::kAnonymousCode, measure::Violation::kWritableCode,
+                            measure::Violation::kProcessAccess, measure::Violation::kRawDevice};
+constexpr std::uint32_t BitOf(measure::Violation kind) {
+  for (std::size_t i = 0; i < kKinds.size(); ++i)
+    if (kKinds[i] == kind) return 1U << i;
+  return 0;
+}
+constexpr std::uint32_t kAnonymous = BitOf(measure::Violation::kAnonymousCode);
+constexpr std::uint32_t kWritable = BitOf(measure::Violation::kWritableCode);
+constexpr std::uint32_t kProcess = BitOf(measure::Violation::kProcessAccess);
+constexpr std::uint32_t kRaw = BitOf(measure::Violation::kRawDevice);
+static_assert(kAnonymous == 4 && kWritable == 8 && kProcess == 16 && kRaw == 32);
 
 struct Row {
   const char* package;  // globs, with * also for /
@@ -71,7 +79,7 @@ void MarkAllowances(PackageContent& content) {
 std::set<std::string> AllowanceNames(std::uint32_t bits) {
   std::set<std::string> out;
   for (std::size_t i = 0; i < kKinds.size(); ++i)
-    if ((bits >> i & 1U) != 0) out.emplace(kKinds[i]);
+    if ((bits >> i & 1U) != 0) out.emplace(measure::ViolationName(kKinds[i]));
   return out;
 }
 

@@ -1,48 +1,17 @@
 #include "reference/allowances.h"
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
-
-#include <filesystem>
-#include <fstream>
 
 #include "base/fd.h"
-#include "base/process.h"
 #include "base/result_testing.h"
 #include "reference/index.h"
+#include "reference/reference_testing.h"
 
 namespace assay::reference {
 namespace {
 
-class AllowancesTest : public ::testing::Test {
+class AllowancesTest : public ReferenceFixture {
  protected:
-  void SetUp() override {
-    char name[] = "/tmp/assay-ref.XXXXXX";
-    dir_ = mkdtemp(name);
-  }
-  void TearDown() override { std::filesystem::remove_all(dir_); }
-  void Put(const std::string& path, const std::string& content) {
-    std::filesystem::create_directories(std::filesystem::path(dir_ + path).parent_path());
-    std::ofstream(dir_ + path) << content;
-  }
-  std::string MakeDeb(const std::string& name, const std::string& version) {
-    Put("/" + name + "/DEBIAN/control",
-        "Package: " + name + "\nVersion: " + version +
-            "\nArchitecture: amd64\nMaintainer: a <a@example.org>\nDescription: x\n");
-    const std::string deb = dir_ + "/" + name + ".deb";
-    const auto o = RunProgram({"dpkg-deb", "--root-owner-group", "-b", dir_ + "/" + name, deb}, "/");
-    EXPECT_TRUE(o && o->exit_code == 0) << (o ? o->err : o.error().Message());
-    return deb;
-  }
-  std::unique_ptr<Index> Written(const Builder& b) {
-    EXPECT_THAT(b.Write(dir_ + "/x.idx"), IsOk());
-    auto index = Index::Open(dir_ + "/x.idx");
-    EXPECT_THAT(index, IsOk());
-    return index ? std::move(*index) : nullptr;
-  }
-  static Digest DigestOf(std::string_view s) { return Hash(HashAlg::kSha256, AsBytes(s)); }
-
-  std::string dir_;
   const std::set<std::string> may_{"anonymous_code"};
 };
 

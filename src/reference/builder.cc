@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/hash_fd.h"
 #include "base/mutex.h"
@@ -18,7 +19,6 @@ namespace assay::reference {
 namespace {
 
 constexpr std::uint64_t kMaxTable = UINT32_MAX;
-constexpr std::uint64_t kDayMs = 86'400'000;
 constexpr const char* kByteCode = "byte code, calculated from the packaged source";
 
 struct Marked {

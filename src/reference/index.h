@@ -49,12 +49,12 @@ class Builder {
   // this Python program.
   void UseByteCode(const std::string& python);
   ByteCodeReport ByteCode() const;
-  // Marks all content of a package's version as vulnerable or revoked. version empty: all versions.
   // What an earlier index holds and this one does not: the former versions of packages, and packages that are
   // gone, become superseded at `now_ms`. kOfAdded: of the packages that were added, other versions become
   // superseded; all others stay as they are. Superseded for longer than `keep_days` is left out.
   enum class Former { kSuperseded, kOfAdded };
   void AddFormer(const Index& index, Former former, std::uint64_t now_ms, std::uint64_t keep_days);
+  // Marks all content of a package's version as vulnerable or revoked. version empty: all versions.
   void Mark(const std::string& package, const std::string& version, appraise::Standing standing,
             const std::string& note);
   std::size_t files() const;
@@ -89,8 +89,8 @@ class Index : public appraise::ReferenceValues {
   std::vector<appraise::Origin> Find(const Digest& digest) const override;
   std::optional<appraise::Origin> FindPath(const std::string& path) const override;
   std::set<std::string> AllowedViolations(const Digest& program) const override;
-  bool Contains(const Digest& digest)
-      const;  // in a version that is not superseded; lock-free, allocation-free: for the recorder
+  // In a version that is not superseded. Lock-free, allocation-free: for the recorder.
+  bool Contains(const Digest& digest) const;
   std::size_t size() const;   // digests
   std::size_t files() const;  // files of all packages, where the same content may count several times
   std::vector<IndexedPackage> Packages() const;

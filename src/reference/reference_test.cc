@@ -1,5 +1,4 @@
 #include <gtest/gtest.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,49 +12,26 @@
 #include "reference/byte_code.h"
 #include "reference/index.h"
 #include "reference/package_file.h"
+#include "reference/reference_testing.h"
 #include "reference/self.h"
 
 namespace assay::reference {
 namespace {
 
-class ReferenceTest : public ::testing::Test {
+class ReferenceTest : public ReferenceFixture {
  protected:
-  void SetUp() override {
-    char name[] = "/tmp/assay-ref.XXXXXX";
-    dir_ = mkdtemp(name);
-  }
-  void TearDown() override { std::filesystem::remove_all(dir_); }
-  void Put(const std::string& path, const std::string& content) {
-    std::filesystem::create_directories(std::filesystem::path(dir_ + path).parent_path());
-    std::ofstream(dir_ + path) << content;
-  }
-  // A package made by dpkg-deb itself.
-  std::string MakeDeb(const std::string& name, const std::string& version, const std::string& content) {
-    Put("/" + name + "/DEBIAN/control",
-        "Package: " + name + "\nVersion: " + version +
-            "\nArchitecture: amd64\nMaintainer: a <a@example.org>\nDescription: x\n");
+  // With a tool that has two more names.
+  std::string MakeToolDeb(const std::string& name, const std::string& version, const std::string& content) {
     Put("/" + name + "/bin/tool", content);
     std::filesystem::create_hard_link(dir_ + "/" + name + "/bin/tool", dir_ + "/" + name + "/bin/tool2");
     std::filesystem::create_symlink("tool", dir_ + "/" + name + "/bin/link");
-    const std::string deb = dir_ + "/" + name + ".deb";
-    const auto o = RunProgram({"dpkg-deb", "--root-owner-group", "-b", dir_ + "/" + name, deb}, "/");
-    EXPECT_TRUE(o && o->exit_code == 0) << (o ? o->err : o.error().Message());
-    return deb;
+    return MakeDeb(name, version);
   }
-  std::unique_ptr<Index> Written(const Builder& b) {
-    EXPECT_THAT(b.Write(dir_ + "/x.idx"), IsOk());
-    auto index = Index::Open(dir_ + "/x.idx");
-    EXPECT_THAT(index, IsOk());
-    return index ? std::move(*index) : nullptr;
-  }
-  std::string dir_;
 };
-
-Digest DigestOf(std::string_view s) { return Hash(HashAlg::kSha256, AsBytes(s)); }
 
 TEST_F(ReferenceTest, PackagesAreFoundByContentAndPath) {
   Builder b;
-  ASSERT_THAT(b.AddDeb(MakeDeb("one", "1:2.0-1", "tool content")), IsOk());
+  ASSERT_THAT(b.AddDeb(MakeToolDeb("one", "1:2.0-1", "tool content")), IsOk());
   Put("/app/run me", "local");
   ASSERT_THAT(b.AddFolder(dir_ + "/app", "app", "7"), IsOk());
   EXPECT_EQ(b.files(), 3U);
@@ -128,7 +104,7 @@ TEST_F(ReferenceTest, PackedModulesAreKnownUnpackedToo) {
 
 TEST_F(ReferenceTest, MarksAreStandings) {
   Builder b;
-  ASSERT_THAT(b.AddDeb(MakeDeb("ssl", "3.0.1", "old")), IsOk());
+  ASSERT_THAT(b.AddDeb(MakeToolDeb("ssl", "3.0.1", "old")), IsOk());
   b.Mark("ssl", "3.0.1", appraise::Standing::kVulnerable, "advisory 1");
   const auto index = Written(b);
   EXPECT_EQ(index->Find(DigestOf("old"))[0].standing, appraise::Standing::kVulnerable);
@@ -138,8 +114,8 @@ TEST_F(ReferenceTest, MarksAreStandings) {
 TEST_F(ReferenceTest, SameContentSameFile) {
   Builder a;
   Builder b;
-  const std::string one = MakeDeb("one", "1", "1");
-  const std::string two = MakeDeb("two", "1", "2");
+  const std::string one = MakeToolDeb("one", "1", "1");
+  const std::string two = MakeToolDeb("two", "1", "2");
   ASSERT_TRUE(a.AddDeb(one) && a.AddDeb(two));
   ASSERT_TRUE(b.AddDeb(two) && b.AddDeb(one));
   const Digest first = Written(a)->ContentDigest();
@@ -150,13 +126,13 @@ constexpr std::uint64_t kDay = 86'400'000;
 
 TEST_F(ReferenceTest, FormerVersionsStayKnown) {
   Builder old;
-  ASSERT_THAT(old.AddDeb(MakeDeb("tool", "1", "tool of version 1")), IsOk());
+  ASSERT_THAT(old.AddDeb(MakeToolDeb("tool", "1", "tool of version 1")), IsOk());
   Put("/gone/file", "of a package that is gone");
   ASSERT_THAT(old.AddFolder(dir_ + "/gone", "gone", "7"), IsOk());
   const auto before = Written(old);
   std::filesystem::remove_all(dir_ + "/tool");
   Builder b;
-  ASSERT_THAT(b.AddDeb(MakeDeb("tool", "2", "tool of version 2")), IsOk());
+  ASSERT_THAT(b.AddDeb(MakeToolDeb("tool", "2", "tool of version 2")), IsOk());
   b.AddFormer(*before, Builder::Former::kSuperseded, 3 * kDay, 365);
   const auto index = Written(b);
   const appraise::Origin former = index->Find(DigestOf("tool of version 1")).at(0);
@@ -197,13 +173,13 @@ TEST_F(ReferenceTest, TheSameVersionIsReplaced) {
 
 TEST_F(ReferenceTest, WhatIsAddedSupersedesItsFormerVersionsOnly) {
   Builder old;
-  ASSERT_THAT(old.AddDeb(MakeDeb("tool", "1", "tool of version 1")), IsOk());
-  ASSERT_THAT(old.AddDeb(MakeDeb("other", "1", "other")), IsOk());
+  ASSERT_THAT(old.AddDeb(MakeToolDeb("tool", "1", "tool of version 1")), IsOk());
+  ASSERT_THAT(old.AddDeb(MakeToolDeb("other", "1", "other")), IsOk());
   old.Mark("tool", "1", appraise::Standing::kRevoked, "a reason");
   const auto before = Written(old);
   std::filesystem::remove_all(dir_ + "/tool");
   Builder b;
-  ASSERT_THAT(b.AddDeb(MakeDeb("tool", "2", "tool of version 2")), IsOk());
+  ASSERT_THAT(b.AddDeb(MakeToolDeb("tool", "2", "tool of version 2")), IsOk());
   b.AddFormer(*before, Builder::Former::kOfAdded, kDay, 365);
   const auto index = Written(b);
   EXPECT_EQ(index->Find(DigestOf("other")).at(0).standing, appraise::Standing::kGood);
@@ -298,7 +274,7 @@ TEST_F(ReferenceTest, EmptyIndex) {
 TEST_F(ReferenceTest, DamagedIndex) {
   Builder b;
   Put("/luajit/usr/bin/luajit", "tool content");
-  ASSERT_THAT(b.AddDeb(MakeDeb("luajit", "1", "tool content")), IsOk());
+  ASSERT_THAT(b.AddDeb(MakeToolDeb("luajit", "1", "tool content")), IsOk());
   const auto whole = Written(b);
   const Bytes good = *ReadFile(dir_ + "/x.idx", 1 << 20);
   auto probe = [&](const Bytes& bytes) {
@@ -320,7 +296,7 @@ TEST_F(ReferenceTest, DamagedIndex) {
 }
 
 TEST_F(ReferenceTest, DamagedPackages) {
-  const std::string deb = MakeDeb("one", "1", std::string(5000, 'x'));
+  const std::string deb = MakeToolDeb("one", "1", std::string(5000, 'x'));
   const Bytes good = *ReadFile(deb, 1 << 20);
   for (std::size_t i = 0; i < good.size(); i += 5) {
     ASSERT_THAT(WriteFileAtomic(dir_ + "/bad.deb", ByteView(good).first(i), 0600), IsOk());
@@ -331,7 +307,7 @@ TEST_F(ReferenceTest, DamagedPackages) {
 
 TEST_F(ReferenceTest, ManifestSignature) {
   Builder b;
-  ASSERT_THAT(b.AddDeb(MakeDeb("one", "1", "x")), IsOk());
+  ASSERT_THAT(b.AddDeb(MakeToolDeb("one", "1", "x")), IsOk());
   Written(b);
   const PrivateKey key = *PrivateKey::GenerateP256();
   ASSERT_THAT(SignManifest(dir_ + "/x.idx", key), IsOk());
@@ -382,7 +358,7 @@ TEST(OwnersTest, OfByteCode) {
 
 TEST_F(ReferenceTest, SeveralIndexesAnswerAsOne) {
   Builder a, b;
-  ASSERT_THAT(a.AddDeb(MakeDeb("one", "1", "1")), IsOk());
+  ASSERT_THAT(a.AddDeb(MakeToolDeb("one", "1", "1")), IsOk());
   Put("/app/run", "local");
   ASSERT_THAT(b.AddFolder(dir_ + "/app", "app", "7"), IsOk());
   Indexes both;
@@ -398,7 +374,7 @@ TEST_F(ReferenceTest, SeveralIndexesAnswerAsOne) {
 
 TEST_F(ReferenceTest, PackagesAreListed) {
   Builder b;
-  ASSERT_THAT(b.AddDeb(MakeDeb("one", "1", "1")), IsOk());
+  ASSERT_THAT(b.AddDeb(MakeToolDeb("one", "1", "1")), IsOk());
   b.Mark("one", "", appraise::Standing::kRevoked, "stolen key");
   const auto index = Written(b);
   const auto packages = index->Packages();
@@ -411,7 +387,7 @@ TEST_F(ReferenceTest, PackagesAreListed) {
 
 // dpkg reads the first data member: a second one must not add reference values.
 TEST_F(ReferenceTest, PackageWithTwoDataMembers) {
-  const std::string deb = MakeDeb("one", "1", "content");
+  const std::string deb = MakeToolDeb("one", "1", "content");
   ASSERT_THAT(ReadDeb(deb), IsOk());
   const auto o = RunProgram({"sh", "-c",
                              "ar x one.deb && ar p one.deb $(ar t one.deb | tail -1) > data.tar && ar q "
@@ -470,7 +446,7 @@ TEST_F(ReferenceTest, ByteCodeOfPackages) {
   std::filesystem::create_symlink("../elsewhere.py", dir_ + "/one/usr/share/one/outside.py");
   std::filesystem::create_hard_link(dir_ + "/one/usr/share/one/private.py",
                                     dir_ + "/one/usr/share/one/second.py");
-  const std::string deb = MakeDeb("one", "1", "tool");
+  const std::string deb = MakeToolDeb("one", "1", "tool");
   Builder b;
   b.UseByteCode(kPython);
   ASSERT_THAT(b.AddDeb(deb), IsOk());
