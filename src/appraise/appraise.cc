@@ -17,11 +17,6 @@ namespace {
 
 constexpr FindingName kMore = FindingName::kListMoreFindings;
 
-Verdict Worse(Verdict a, Verdict b) {
-  auto rank = [](Verdict v) { return v == Verdict::kNotTrusted ? 2 : v == Verdict::kUnknown ? 1 : 0; };
-  return rank(a) >= rank(b) ? a : b;
-}
-
 // Whether a finding stays in later rounds. A finding about a record of the list stays true until the next
 // boot. Other findings are made again in each round.
 bool Stays(const Finding& f) {
@@ -109,8 +104,7 @@ void KeepStanding(Round& r) {
                     r.request.first_record));
   }
   if (!before.empty()) {
-    auto less = [](const Finding* a, const Finding* b) { return Identity(*a) < Identity(*b); };
-    std::set<const Finding*, decltype(less)> now(less);
+    std::set<const Finding*, ByIdentity> now;
     for (const Finding& f : out.findings) now.insert(&f);
     std::vector<Finding> again;
     for (const Finding& f : before)

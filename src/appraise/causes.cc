@@ -75,13 +75,11 @@ class Files {
   std::map<std::pair<bool, std::string>, std::size_t> folders_, programs_;
 };
 
-int Rank(Verdict v) { return v == Verdict::kNotTrusted ? 2 : v == Verdict::kUnknown ? 1 : 0; }
-
 // Whether a comes before b: the greater weight, then the newer. What is not about a record is of this round.
 bool Before(const Finding* a, const Finding* b) {
   constexpr std::uint64_t kNow = ~std::uint64_t{0};
-  return std::pair(Rank(a->weight), a->record.value_or(kNow)) >
-         std::pair(Rank(b->weight), b->record.value_or(kNow));
+  return std::pair(Severity(a->weight), a->record.value_or(kNow)) >
+         std::pair(Severity(b->weight), b->record.value_or(kNow));
 }
 
 const Finding* Part(const Cause& cause, FindingName name) {
@@ -138,9 +136,8 @@ std::string CauseText(const Cause& cause) {
 std::vector<std::string> NextSteps(const Cause& cause) {
   std::vector<std::string> steps;
   const auto add = [&](const Finding* f) {
-    const std::string step(RemedyOf(f->name));
-    if (!step.starts_with("Nothing") && std::find(steps.begin(), steps.end(), step) == steps.end())
-      steps.push_back(step);
+    const std::string step(NextStepOf(f->name));
+    if (!step.empty() && std::find(steps.begin(), steps.end(), step) == steps.end()) steps.push_back(step);
   };
   if (cause.kind == CauseKind::kBoot)
     add(MainPart(cause));
@@ -182,8 +179,7 @@ std::vector<Cause> CausesOf(const std::vector<JudgedEntry>& entries,
 
 std::optional<Changes> ChangesSince(const HostState& before, const Appraisal& a) {
   if (before.rounds == 0 || a.host.rounds <= before.rounds) return std::nullopt;
-  auto less = [](const Finding* x, const Finding* y) { return Identity(*x) < Identity(*y); };
-  std::set<const Finding*, decltype(less)> known(less), now(less);
+  std::set<const Finding*, ByIdentity> known, now;
   // After a reboot the list is another one, and its records' numbers say nothing of the former's.
   if (!a.rebooted)
     for (const Finding& f : before.standing) known.insert(&f);

@@ -15,15 +15,10 @@ namespace {
 
 constexpr std::size_t kMaxCauses = 20, kMaxParts = 5;  // that are printed without Shown::all
 
-const char* Tint(Verdict v) {
-  return v == Verdict::kTrusted ? "\x1b[32m" : v == Verdict::kNotTrusted ? "\x1b[31m" : "\x1b[33m";
-}
-
 // Notes are dim: they say nothing bad.
 std::string Mark(Verdict weight, bool colour) {
-  const char* mark = weight == Verdict::kTrusted ? "note" : weight == Verdict::kUnknown ? "?" : "!";
-  const char* tint = weight == Verdict::kTrusted ? "\x1b[2m" : Tint(weight);
-  return colour ? fmt::format("{}{:<4}\x1b[0m", tint, mark) : fmt::format("{:<4}", mark);
+  if (weight == Verdict::kTrusted) return colour ? "\x1b[2mnote\x1b[0m" : "note";
+  return Tinted(weight, weight == Verdict::kUnknown ? "?   " : "!   ", colour);
 }
 
 std::string Line(const Finding& f, bool colour = false) {
@@ -35,8 +30,7 @@ std::string VerdictLine(const Appraisal& a, bool colour) {
   std::string counted;
   for (const auto& [state, n] : a.counts)
     counted += fmt::format("{}{} {}", counted.empty() ? "" : ", ", n, EntryStateName(state));
-  std::string out = fmt::format("{}{}{}, {}", colour ? Tint(a.verdict) : "", VerdictName(a.verdict),
-                                colour ? "\x1b[0m" : "", ReachText(a));
+  std::string out = Tinted(a.verdict, VerdictName(a.verdict), colour) + ", " + ReachText(a);
   if (!a.claims.hostname.empty()) out += "; " + Printable(a.claims.hostname.ToString());
   if (!counted.empty()) out += ": " + counted;
   if (!a.host.identity.empty())
@@ -146,6 +140,13 @@ class Teller {
 
 }  // namespace
 
+std::string Tinted(Verdict v, std::string_view text, bool colour) {
+  const char* tint = v == Verdict::kTrusted      ? "\x1b[32m"
+                     : v == Verdict::kNotTrusted ? "\x1b[31m"
+                                                 : "\x1b[33m";
+  return colour ? fmt::format("{}{}\x1b[0m", tint, text) : std::string(text);
+}
+
 std::string Describe(const Appraisal& a, bool entries, bool colour, const Shown& shown) {
   std::string out = VerdictLine(a, colour);
   if (entries) {
@@ -162,13 +163,12 @@ std::string Describe(const Enrolment& e, bool colour) {
   std::string out;
   for (const Finding& f : e.findings) {
     out += Line(f, colour);
-    const std::string_view step = RemedyOf(f.name);
-    if (!step.starts_with("Nothing")) out += fmt::format("       next: {}\n", step);
+    const std::string_view step = NextStepOf(f.name);
+    if (!step.empty()) out += fmt::format("       next: {}\n", step);
   }
   out += fmt::format("     EK {}\n     AK {}\n", e.ek_name, e.ak_name);
   const bool done = e.verdict == Verdict::kTrusted;
-  out += fmt::format("{}{}{}", colour ? Tint(e.verdict) : "", done ? "enrolled" : "refused",
-                     colour ? "\x1b[0m" : "");
+  out += Tinted(e.verdict, done ? "enrolled" : "refused", colour);
   if (done) out += fmt::format(" (identity: {}{})", e.identity, e.host.tpm_software ? ", software" : "");
   return out + "\n";
 }

@@ -45,5 +45,8 @@ struct Finding {
 };
 // What makes it the same finding in two rounds; its sentence may differ.
 inline auto Identity(const Finding& f) { return std::tie(f.name, f.record, f.sub, f.path, f.digest); }
+struct ByIdentity {
+  bool operator()(const Finding* a, const Finding* b) const { return Identity(*a) < Identity(*b); }
+};
 
 }  // namespace assay::appraise

@@ -25,6 +25,9 @@ enum class Verdict {
   kUnknown = 2
 };  // 'could not tell' is 2, as the exit code
 std::string_view VerdictName(Verdict v);  // "trusted", "not-trusted", "could-not-tell"
+// The worse of two verdicts has the greater severity.
+constexpr int Severity(Verdict v) { return v == Verdict::kNotTrusted ? 2 : v == Verdict::kUnknown ? 1 : 0; }
+constexpr Verdict Worse(Verdict a, Verdict b) { return Severity(a) >= Severity(b) ? a : b; }
 
 enum class FindingName {
   // The key and the quote
@@ -468,6 +471,10 @@ constexpr const FindingRow& RowOf(FindingName f) { return kFindings[static_cast<
 constexpr std::string_view NameText(FindingName f) { return RowOf(f).name; }  // "own.stopped"
 constexpr Verdict WeightOf(FindingName f) { return RowOf(f).weight; }
 constexpr std::string_view RemedyOf(FindingName f) { return RowOf(f).remedy; }
+// The same as a step to take; empty where there is nothing to do.
+constexpr std::string_view NextStepOf(FindingName f) {
+  return RemedyOf(f).starts_with("Nothing") ? std::string_view() : RemedyOf(f);
+}
 constexpr FindingGroup GroupOf(FindingName f) { return RowOf(f).group; }
 std::optional<FindingName> FindingFromName(std::string_view name);
 // What an error of another room is as a finding; none: it is not one.

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "appraise/appraise.h"
 #include "base/crypto.h"
@@ -35,5 +36,7 @@ std::string Describe(const Appraisal& appraisal, bool entries, bool colour, cons
 std::string ToJson(const Appraisal& appraisal, bool entries, const Shown& shown = {});
 std::vector<const Finding*> Selected(const Appraisal& appraisal, const Shown& shown);
 std::string ReachText(const Appraisal& appraisal);  // "since boot"
+// The text in the verdict's colour for a terminal, or as it is.
+std::string Tinted(Verdict v, std::string_view text, bool colour);
 
 }  // namespace assay::appraise

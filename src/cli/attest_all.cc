@@ -74,17 +74,11 @@ json HostJson(const HostResult& r, const appraise::Shown& shown) {
     own.before = &r.result->round.before;
     out = json::parse(ToJson(r.result->appraisal, false, own), nullptr, false);
   } else {
-    const Error& error = r.result.error();
-    out["error"] = {{"code", error.code()}, {"message", error.Message()}};
-    if (!error.remedy().empty()) out["error"]["remedy"] = error.remedy();
+    out["error"] = ErrorJson(r.result.error());
   }
   out["name"] = r.host->name;
   out["verdict"] = VerdictName(r.verdict());
   return out;
-}
-
-const char* Tint(Verdict v) {
-  return v == Verdict::kTrusted ? "\x1b[32m" : v == Verdict::kNotTrusted ? "\x1b[31m" : "\x1b[33m";
 }
 
 void PrintTable(const std::vector<HostResult>& results, const AllOptions& o, const Session& session) {
@@ -94,10 +88,10 @@ void PrintTable(const std::vector<HostResult>& results, const AllOptions& o, con
   for (const HostResult& r : results) {
     ++counts[r.verdict()];
     const std::string about = !r.result ? r.result.error().Message() : Kinds(r.result->appraisal);
-    fmt::print("{:<{}}  {}{:<14}{}  {}{}{}\n", Printable(r.host->name), width,
-               session.colour ? Tint(r.verdict()) : "", VerdictName(r.verdict()),
-               session.colour ? "\x1b[0m" : "", r.result ? ReachText(r.result->appraisal) : "not asked",
-               about.empty() ? "" : ": ", Printable(about));
+    fmt::print("{:<{}}  {}  {}{}{}\n", Printable(r.host->name), width,
+               appraise::Tinted(r.verdict(), fmt::format("{:<14}", VerdictName(r.verdict())), session.colour),
+               r.result ? ReachText(r.result->appraisal) : "not asked", about.empty() ? "" : ": ",
+               Printable(about));
     if (!o.all_findings || !r.result) continue;
     fmt::print("{}\n", Describe(r.result->appraisal, false, session.colour,
                                 {.before = &r.result->round.before, .all = true, .findings = o.findings}));
@@ -120,10 +114,9 @@ Result<int> AttestAll(const AllOptions& o, const Session& session) {
     host.target.full = o.full;
   }
   const std::vector<HostResult> results = AskAll(*hosts, session);
-  int worst = kExitOk;
-  for (const HostResult& r : results)
-    if (r.verdict() == Verdict::kNotTrusted || (r.verdict() == Verdict::kUnknown && worst == kExitOk))
-      worst = static_cast<int>(r.verdict());
+  Verdict all = Verdict::kTrusted;
+  for (const HostResult& r : results) all = appraise::Worse(all, r.verdict());
+  const int worst = static_cast<int>(all);  // a verdict is its exit code
   if (session.json) {
     json list = json::array();
     for (const HostResult& r : results) list.push_back(HostJson(r, {.findings = o.findings}));

@@ -43,6 +43,9 @@ struct Session {
   void Finish(const Result<int>& exit_code_or_error);
 };
 
+// An error as a document has it: "code", "message", and "remedy" where there is one.
+nlohmann::json ErrorJson(const Error& error);
+
 // The whole tree of commands, and what main() does with it.
 void AddAll(CLI::App& app, Session& session);
 int RunAssay(int argc, char** argv, Session& session);

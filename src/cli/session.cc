@@ -9,6 +9,12 @@
 
 namespace assay::cli {
 
+nlohmann::json ErrorJson(const Error& error) {
+  nlohmann::json members{{"code", error.code()}, {"message", error.Message()}};
+  if (!error.remedy().empty()) members["remedy"] = error.remedy();
+  return members;
+}
+
 void Session::Answer(const nlohmann::json& members, std::optional<int> code) const {
   nlohmann::json document = members;
   if (code) document["verdict"] = appraise::VerdictName(static_cast<appraise::Verdict>(*code));
@@ -26,11 +32,7 @@ void Session::Finish(const Result<int>& outcome) {
     return;
   }
   const Error& error = outcome.error();
-  if (json) {
-    nlohmann::json members{{"code", error.code()}, {"message", error.Message()}};
-    if (!error.remedy().empty()) members["remedy"] = error.remedy();
-    Answer({{"error", members}});
-  }
+  if (json) Answer({{"error", ErrorJson(error)}});
   fmt::print(stderr, "assay: {}\n", error.Message());
   exit_code = error.As<UsageError>() != nullptr ? kExitUsage : kExitError;
 }

@@ -128,9 +128,7 @@ Result<int> ShowStatus(const std::string& mount_point, const Session& session) {
   if (!bytes && IsGone(bytes.error())) {
     const Error down = StateError(StatusError::kNotRunning, "assayd is not running: systemctl start assayd");
     if (session.json)
-      session.Answer(
-          {{"state", "not running"},
-           {"error", {{"code", down.code()}, {"message", down.Message()}, {"remedy", down.remedy()}}}});
+      session.Answer({{"state", "not running"}, {"error", ErrorJson(down)}});
     else
       fmt::print("{}\n    {}\n", down.Message(), down.remedy());
     return kExitNotTrusted;
