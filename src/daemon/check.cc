@@ -8,14 +8,12 @@
 #include <cstdlib>
 
 #include "attest/server.h"
-#include "base/crypto.h"
 #include "base/fd.h"
-#include "channel/tls.h"
 #include "daemon/config.h"
 #include "daemon/errors.h"
+#include "daemon/inputs.h"
 #include "daemon/run_folder.h"
 #include "measure/choice/engines.h"
-#include "reference/index.h"
 #include "tpm/tpm.h"
 
 namespace assay::daemon {
@@ -105,15 +103,7 @@ Result<> Check::Tpm() const {
 }
 
 Result<> Check::Manifest() const {
-  if (config_.manifest.empty()) return {};
-  const auto open = [&]() -> Result<> {
-    ASSAY_ASSIGN(const Bytes pem, ReadFile(config_.manifest_key, 64 << 10));
-    ASSAY_ASSIGN(const PublicKey key, PublicKey::FromPem(AsText(pem)));
-    ASSAY_TRY(reference::VerifyManifest(config_.manifest, key));
-    ASSAY_TRY(reference::Index::Open(config_.manifest));
-    return {};
-  };
-  const Result<> opened = open();
+  const Result<daemon::Manifest> opened = OpenManifest(config_);
   if (!opened) return Fail(opened.error().In("manifest"));
   return {};
 }
@@ -121,10 +111,7 @@ Result<> Check::Manifest() const {
 Result<> Check::Serve() const {
   if (config_.listen.empty()) return {};
   const auto serve = [&]() -> Result<> {
-    ASSAY_TRY(CheckKeyFile(config_.key));
-    ASSAY_ASSIGN(const Bytes certificate, ReadFile(config_.certificate, 1 << 20));
-    ASSAY_ASSIGN(const Bytes key, ReadFile(config_.key, 64 << 10));
-    ASSAY_TRY(channel::TlsServerContext({std::string(AsText(certificate)), std::string(AsText(key))}));
+    ASSAY_TRY(ServeOptions(config_));
     if (access(attest::DefaultNetProgram().c_str(), X_OK) != 0)
       return Fail(OsError("exec", attest::DefaultNetProgram(), errno));
     ASSAY_ASSIGN(const ListenAddress address, ParseListen(config_.listen));

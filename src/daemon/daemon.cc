@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "daemon/daemon_impl.h"
 #include "daemon/errors.h"
+#include "daemon/inputs.h"
 
 namespace assay::daemon {
 
@@ -101,15 +102,13 @@ void Daemon::Impl::RenewRunKey() {
   }
 }
 
-Result<> Daemon::Impl::OpenManifest() {
-  if (config.manifest.empty()) return {};
-  ASSAY_ASSIGN(Bytes pem, ReadFile(config.manifest_key, 64 << 10));
-  ASSAY_ASSIGN(PublicKey key, PublicKey::FromPem(AsText(pem)));
-  ASSAY_ASSIGN(const Bytes signature, reference::VerifyManifest(config.manifest, key));
-  ASSAY_ASSIGN(manifest, reference::Index::Open(config.manifest));
+Result<> Daemon::Impl::TakeManifest() {
+  ASSAY_ASSIGN(Manifest opened, OpenManifest(config));
+  if (!opened.index) return {};
+  manifest = std::move(opened.index);
   manifest_record = {{"sha256", manifest->ContentDigest().hex()},
-                     {"signature", Base64(signature)},
-                     {"key", Base64(key.Der())}};
+                     {"signature", Base64(opened.signature)},
+                     {"key", Base64(opened.key)}};
   return {};
 }
 
@@ -264,7 +263,7 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(const Config& config, RunFolder fo
   if (d.early) d.config.engine.name = "lsm";
   if (!d.early) ASSAY_TRY(MakeDirs(config.state_dir, 0700));
   ASSAY_TRY(d.StartTpm());
-  ASSAY_TRY(d.OpenManifest());
+  ASSAY_TRY(d.TakeManifest());
   if (config.engine.name == kKernelIma) {
     ASSAY_TRY(d.OpenKernelList());
     d.AskWhoTheTpmIs();

@@ -85,7 +85,7 @@ struct Daemon::Impl {
   Result<> MakeRunKey();
   Result<Bytes> SignForRun(ByteView statement) const;
   void RenewRunKey();
-  Result<> OpenManifest();
+  Result<> TakeManifest();
   Result<> OpenRecorder();
   Result<> OpenKernelList();
   measure::ListSource& List() const {
@@ -113,7 +113,6 @@ struct Daemon::Impl {
     return server != nullptr;
   }
   Result<> StartServer();
-  Result<attest::ServerOptions> ServeOptions(const Config& from) const;
   void TakeServe(const Config& from) ASSAY_REQUIRES(mutex);
   log::Options LogOptions(const Config& from) const;
   Result<> Reload();

@@ -1,6 +1,7 @@
 // SIGHUP: the log file anew, and the configuration as far as it can change while the attester runs.
 #include "base/log.h"
 #include "daemon/daemon_impl.h"
+#include "daemon/inputs.h"
 
 namespace assay::daemon {
 
@@ -21,20 +22,19 @@ void Daemon::Impl::TakeServe(const Config& from) {
 
 // Takes up what can change, or nothing: what fails is taken back.
 Result<> Daemon::Impl::TakeUp(const Config& next) {
-  const auto serve = [&](const Config& from) -> Result<> {
+  const auto serve = [&](attest::ServerOptions options) -> Result<> {
     attest::Server* present = nullptr;  // only this thread replaces it
     {
       const MutexLock lock(mutex);
       present = server.get();
     }
     if (present == nullptr) return {};  // Supervise() starts it, by the new configuration
-    ASSAY_ASSIGN(attest::ServerOptions options, ServeOptions(from));
     return present->Change(std::move(options));
   };
-  if (Result<attest::ServerOptions> readable = ServeOptions(next); !readable) return Fail(readable.error());
+  ASSAY_ASSIGN(attest::ServerOptions options, ServeOptions(next));
   ASSAY_TRY(log::Init(LogOptions(next)));
   const auto take = [&]() -> Result<> {
-    ASSAY_TRY(serve(next));
+    ASSAY_TRY(serve(std::move(options)));
     std::string active;
     {
       const MutexLock lock(mutex);
@@ -42,9 +42,13 @@ Result<> Daemon::Impl::TakeUp(const Config& next) {
     }
     if (!Engine() || active == next.engine.rules.policy->text()) return {};
     const Result<> loaded = LoadPolicy(next.engine.rules.policy->text());
-    if (!loaded)
-      if (const Result<> back = serve(config); !back)
-        log::Error("challenges are not answered as before: {}", back.error().Message());
+    if (loaded) return {};
+    const auto go_back = [&]() -> Result<> {
+      ASSAY_ASSIGN(attest::ServerOptions former, ServeOptions(config));
+      return serve(std::move(former));
+    };
+    if (const Result<> back = go_back(); !back)
+      log::Error("challenges are not answered as before: {}", back.error().Message());
     return loaded;
   };
   if (const Result<> taken = take(); !taken) {

@@ -1,27 +1,8 @@
 // Challenges: the collector, and the server that is asked.
-#include "base/log.h"
-#include "channel/tls.h"
 #include "daemon/daemon_impl.h"
+#include "daemon/inputs.h"
 
 namespace assay::daemon {
-
-Result<attest::ServerOptions> Daemon::Impl::ServeOptions(const Config& from) const {
-  attest::ServerOptions serve;
-  if (from.serve_unix) serve.unix_path = from.run_dir + "/challenge.sock";
-  serve.unix_level = from.unix_level;
-  if (from.listen.empty()) return serve;
-  ASSAY_ASSIGN(const ListenAddress address, ParseListen(from.listen));
-  serve.listen_host = address.host;
-  serve.listen_port = address.port == 0 ? -1 : address.port;
-  ASSAY_TRY(CheckKeyFile(from.key));
-  ASSAY_ASSIGN(Bytes certificate, ReadFile(from.certificate, 1 << 20));
-  ASSAY_ASSIGN(Bytes key, ReadFile(from.key, 64 << 10));
-  serve.certificate_pem = AsText(certificate);
-  serve.key_pem = AsText(key);
-  serve.allow = from.allow;
-  ASSAY_TRY(channel::TlsServerContext({serve.certificate_pem, serve.key_pem}));
-  return serve;
-}
 
 Result<> Daemon::Impl::StartServer() {
   attest::CollectorOptions options;
