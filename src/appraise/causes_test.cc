@@ -121,7 +121,7 @@ TEST_F(ChangesTest, ARoundSaysWhatIsNewWhatStandsAndWhatWent) {
   EXPECT_THAT(text, HasSubstr("round 2: of the findings 1 are new, 1 stand, 0 went\n"));
   EXPECT_THAT(text, HasSubstr("/tmp/second is in no reference  (new)"));
   EXPECT_THAT(text, Not(HasSubstr("/tmp/first is in no reference  (new)")));
-  const json j = json::parse(ToJson(next, false, {.before = &state_}));
+  const json j = ToJson(next, false, {.before = &state_});
   EXPECT_EQ(j["changes"]["new"], 1);
   EXPECT_EQ(j["changes"]["standing"], 1);
   state_ = next.host;
@@ -144,7 +144,7 @@ TEST_F(ChangesTest, TheFilterOfNamesDoesNotMakeAFindingGo) {
 TEST_F(ChangesTest, CausesAreInTheJsonDocument) {
   host_.File("a", "/tmp/x/a");
   host_.File("b", "/tmp/x/b");
-  const json j = json::parse(ToJson(Judge(), false));
+  const json j = ToJson(Judge(), false);
   const auto cause = std::find_if(j["causes"].begin(), j["causes"].end(),
                                   [](const json& c) { return c["kind"] == "folder"; });
   ASSERT_NE(cause, j["causes"].end()) << j;

@@ -9,6 +9,8 @@
 // Every problem is a finding (docs/findings.md). The host's state changes only when no finding weighs.
 #pragma once
 
+#include <nlohmann/json_fwd.hpp>
+
 #include "appraise/appraise.h"
 #include "evidence/enrol.h"
 #include "tpm/ek_certificate.h"
@@ -39,6 +41,6 @@ Enrolment Enrol(const EnrolRequest& request, const HostState& before, const Poli
 
 // As text for people, and as JSON for scripts.
 std::string Describe(const Enrolment& enrolment, bool colour);
-std::string ToJson(const Enrolment& enrolment);
+nlohmann::json ToJson(const Enrolment& enrolment);
 
 }  // namespace assay::appraise

@@ -10,6 +10,7 @@
 #include "appraise/synthetic.h"
 #include "appraise/synthetic_boot.h"
 #include "base/fuzzing.h"
+#include "base/json_dump.h"
 
 using namespace assay;
 using namespace assay::appraise;
@@ -96,7 +97,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   const Appraisal a = seed.Judge(e);
   (void)Describe(a, true, true);
-  (void)ToJson(a, true);
+  (void)DumpJson(ToJson(a, true));
   const auto state = ParseHostState(EncodeHostState(a.host));
   Require(state.has_value());
   if (a.verdict != Verdict::kTrusted) return 0;

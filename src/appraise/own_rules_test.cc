@@ -298,7 +298,7 @@ TEST_F(ReachTest, IsInTheFirstLineAndInTheResult) {
     EXPECT_EQ(a.reach, reach);
     const std::string lines = Describe(a, true, false);
     EXPECT_NE(lines.substr(0, lines.find('\n')).find("trusted, " + text), std::string::npos) << lines;
-    EXPECT_EQ(json::parse(ToJson(a, false))["reach"]["from"], ReachName(reach));
+    EXPECT_EQ(ToJson(a, false)["reach"]["from"], ReachName(reach));
     const PrivateKey key = *PrivateKey::GenerateP256();
     const EarContext context{.host = "h", .verifier_build = "assay", .nonce = nonce_, .now_ms = 1};
     const json ear = json::parse(*VerifyEar(*SignEar(a, context, key), key.Public()));

@@ -8,6 +8,7 @@
 #include "appraise/enrolment.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/json_dump.h"
 
 namespace assay::appraise {
 namespace {
@@ -33,8 +34,6 @@ int InstanceIdentity(const Appraisal& a) {
   const bool vouched = !a.host.identity.empty() && a.host.identity != kByFirstUse;
   return vouched || a.verdict == Verdict::kNotTrusted ? Tier(a.verdict) : kNone;
 }
-
-std::string Dump(const json& j) { return j.dump(-1, ' ', false, json::error_handler_t::replace); }
 
 json ReachJson(const Appraisal& a) {
   json j = {{"from", ReachName(a.reach)}, {"text", ReachText(a)}};
@@ -156,8 +155,8 @@ Result<std::string> SignEar(const Appraisal& a, const EarContext& c, const Priva
                            {"assay.records", a.host.records},
                            {"assay.identity", a.host.identity},
                            {"assay.software-tpm", a.claims.tpm_software || a.host.tpm_software}}}}}};
-  const std::string head = Dump({{"alg", "ES256"}, {"typ", "JWT"}});
-  const std::string signed_part = Base64Url(AsBytes(head)) + "." + Base64Url(AsBytes(Dump(claims)));
+  const std::string head = DumpJson(json{{"alg", "ES256"}, {"typ", "JWT"}});
+  const std::string signed_part = Base64Url(AsBytes(head)) + "." + Base64Url(AsBytes(DumpJson(claims)));
   ASSAY_ASSIGN(const Bytes signature, key.SignEs256(AsBytes(signed_part)));
   return signed_part + "." + Base64Url(signature);
 }
@@ -182,7 +181,7 @@ Result<std::string> VerifyEar(std::string_view jwt, const PublicKey& key) {
   return std::string(AsText(claims));
 }
 
-std::string ToJson(const Appraisal& a, bool entries, const Shown& shown) {
+json ToJson(const Appraisal& a, bool entries, const Shown& shown) {
   const std::vector<const Finding*> findings = Selected(a, shown);
   const std::optional<Changes> changes =
       shown.before == nullptr ? std::nullopt : ChangesSince(*shown.before, a);
@@ -193,7 +192,7 @@ std::string ToJson(const Appraisal& a, bool entries, const Shown& shown) {
   }
   json j = {{"verdict", VerdictName(a.verdict)},
             {"reach", ReachJson(a)},
-            {"findings", list},
+            {"findings", std::move(list)},
             {"causes", CausesJson(a, findings)},
             {"counts", Counts(a)},
             {"rebooted", a.rebooted},
@@ -210,21 +209,20 @@ std::string ToJson(const Appraisal& a, bool entries, const Shown& shown) {
   if (entries) {
     json judged = json::array();
     for (const JudgedEntry& e : a.entries) judged.push_back(EntryJson(e));
-    j["entries"] = judged;
+    j["entries"] = std::move(judged);
   }
-  return Dump(j);
+  return j;
 }
 
-std::string ToJson(const Enrolment& e) {
-  return Dump(
-      {{"enrolled", e.verdict == Verdict::kTrusted},
-       {"findings", FindingsJson(e.findings)},
-       {"ak", e.ak_name},
-       {"ek", e.ek_name},
-       {"identity", e.identity},
-       {"tpm",
-        {{"manufacturer", e.facts.manufacturer}, {"model", e.facts.model}, {"version", e.facts.version}}},
-       {"software_tpm", e.host.tpm_software}});
+json ToJson(const Enrolment& e) {
+  return {{"enrolled", e.verdict == Verdict::kTrusted},
+          {"findings", FindingsJson(e.findings)},
+          {"ak", e.ak_name},
+          {"ek", e.ek_name},
+          {"identity", e.identity},
+          {"tpm",
+           {{"manufacturer", e.facts.manufacturer}, {"model", e.facts.model}, {"version", e.facts.version}}},
+          {"software_tpm", e.host.tpm_software}};
 }
 
 }  // namespace assay::appraise

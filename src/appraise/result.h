@@ -8,6 +8,7 @@
 // or 0 (none) for trusted, not trusted, could not tell; the findings are in a private claim.
 #pragma once
 
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 
@@ -33,7 +34,7 @@ struct Shown {
   std::string findings{};             // only those whose name begins with this
 };
 std::string Describe(const Appraisal& appraisal, bool entries, bool colour, const Shown& shown = {});
-std::string ToJson(const Appraisal& appraisal, bool entries, const Shown& shown = {});
+nlohmann::json ToJson(const Appraisal& appraisal, bool entries, const Shown& shown = {});
 std::vector<const Finding*> Selected(const Appraisal& appraisal, const Shown& shown);
 std::string ReachText(const Appraisal& appraisal);  // "since boot"
 // The text in the verdict's colour for a terminal, or as it is.

@@ -72,7 +72,7 @@ json HostJson(const HostResult& r, const appraise::Shown& shown) {
   if (r.result) {
     appraise::Shown own = shown;
     own.before = &r.result->round.before;
-    out = json::parse(ToJson(r.result->appraisal, false, own), nullptr, false);
+    out = ToJson(r.result->appraisal, false, own);
   } else {
     out["error"] = ErrorJson(r.result.error());
   }

@@ -42,7 +42,7 @@ void Print(const Appraisal& a, const AttestOptions& o, const Session& session,
            const appraise::HostState& before) {
   const appraise::Shown shown{.before = &before, .all = o.all_findings, .findings = o.findings};
   if (session.json)
-    session.AnswerText(ToJson(a, o.entries, shown));
+    session.Answer(ToJson(a, o.entries, shown));
   else
     fmt::print("{}", Describe(a, o.entries, session.colour, shown));
 }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "appraise/enrolment.h"
 #include "base/clock.h"
@@ -87,7 +88,7 @@ Result<int> RunEnrol(const EnrolOptions& o, const Session& session) {
   const bool done = e.verdict == appraise::Verdict::kTrusted;
   if (done) ASSAY_TRY(StoreState(o.state, e.host));
   if (session.json)
-    session.AnswerText(ToJson(e), done ? kExitOk : kExitNotTrusted);
+    session.Answer(ToJson(e), done ? kExitOk : kExitNotTrusted);
   else
     fmt::print("{}", Describe(e, session.colour));
   return done ? kExitOk : kExitNotTrusted;

@@ -34,9 +34,9 @@ struct Session {
   bool verbose = false;             // --verbose
   std::chrono::seconds timeout{0};  // --timeout; 0: none was given
   int exit_code = kExitOk;
-  // Prints the command's JSON document: its members and the time. For a command that judges, code is its exit
+  // Prints the command's JSON document with the time. For a command that judges, code is its exit
   // code, which the document's verdict follows from.
-  void Answer(const nlohmann::json& members, std::optional<int> code = std::nullopt) const;
+  void Answer(nlohmann::json document, std::optional<int> code = std::nullopt) const;
   void AnswerText(const std::string& json_object, std::optional<int> code = std::nullopt) const;
   // Takes a command's outcome: an error is printed (to stderr, or as JSON to stdout) and becomes the exit
   // code.

@@ -15,8 +15,7 @@ nlohmann::json ErrorJson(const Error& error) {
   return members;
 }
 
-void Session::Answer(const nlohmann::json& members, std::optional<int> code) const {
-  nlohmann::json document = members;
+void Session::Answer(nlohmann::json document, std::optional<int> code) const {
   if (code) document["verdict"] = appraise::VerdictName(static_cast<appraise::Verdict>(*code));
   document["time"] = TimeText(NowMs());
   fmt::print("{}\n", DumpJson(document));

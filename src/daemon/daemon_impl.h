@@ -1,5 +1,6 @@
 // Internal: the attester's parts, as the files of Daemon::Impl share them: daemon.cc (start, supervision and
-// stop), daemon_records.cc (the list's own records), daemon_engine.cc, daemon_serve.cc and daemon_status.cc.
+// stop), daemon_records.cc (the list's own records), daemon_engine.cc, daemon_serve.cc, daemon_reload.cc and
+// daemon_status.cc.
 //
 //   #include "daemon/daemon_impl.h"
 //
