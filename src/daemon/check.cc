@@ -115,7 +115,7 @@ Result<> Check::Serve() const {
     if (access(attest::DefaultNetProgram().c_str(), X_OK) != 0)
       return Fail(OsError("exec", attest::DefaultNetProgram(), errno));
     ASSAY_ASSIGN(const ListenAddress address, ParseListen(config_.listen));
-    const Result<> bound = attest::TryListen(address.host, address.port);
+    Result<> bound = attest::TryListen(address.host, address.port);
     const OsError* os = bound ? nullptr : bound.error().As<OsError>();
     if (running_ && os != nullptr && os->err == EADDRINUSE) return {};  // most likely by that attester
     return bound;

@@ -41,7 +41,7 @@ Result<> Daemon::Impl::TakeUp(const Config& next) {
       active = config.engine.rules.policy->text();
     }
     if (!Engine() || active == next.engine.rules.policy->text()) return {};
-    const Result<> loaded = LoadPolicy(next.engine.rules.policy->text());
+    Result<> loaded = LoadPolicy(next.engine.rules.policy->text());
     if (loaded) return {};
     const auto go_back = [&]() -> Result<> {
       ASSAY_ASSIGN(attest::ServerOptions former, ServeOptions(config));
@@ -71,7 +71,7 @@ Result<> Daemon::Impl::Reload() {
     needs_restart = NeedsRestart(started_config, next);
     return TakeUp(next);
   };
-  const Result<> loaded = load();
+  Result<> loaded = load();
   {
     const MutexLock lock(mutex);
     config_state.error = loaded ? "" : loaded.error().Message();

@@ -208,7 +208,9 @@ TEST_F(ReferenceTest, WhatAptTellsBeforeItUnpacks) {
 // A program that prints a text, as the first of its name in PATH.
 class FakeApt {
  public:
-  FakeApt(const std::string& folder, const std::string& text) : path_(getenv("PATH")) {
+  FakeApt(const std::string& folder, const std::string& text) {
+    const char* path = getenv("PATH");
+    path_ = path == nullptr ? "/usr/bin:/bin" : path;
     std::ofstream(folder + "/apt-cache") << "#!/bin/sh\n[ \"$1\" = madison ] || exit 0\ncat <<E\n"
                                          << text << "E\n";
     chmod((folder + "/apt-cache").c_str(), 0755);
@@ -219,7 +221,7 @@ class FakeApt {
   FakeApt& operator=(const FakeApt&) = delete;
 
  private:
-  const std::string path_;
+  std::string path_;
 };
 
 TEST_F(ReferenceTest, MissingPackagesAreOfThreeKinds) {
@@ -321,6 +323,7 @@ TEST_F(ReferenceTest, ManifestSignature) {
 
 std::vector<std::string> Names(const std::vector<Installed>& packages) {
   std::vector<std::string> names;
+  names.reserve(packages.size());
   for (const Installed& p : packages) names.push_back(p.package);
   return names;
 }
