@@ -3,10 +3,11 @@
 # make test       set up, build, all tests (those in QEMU guests too), a short fuzz run (root)
 # make test-unit  only the unit tests: no root, no guest, no network, under two minutes after a build
 # make guest      only the tests in QEMU guests
+# make guest-matrix  all of them, on each of Linux 6.1, 6.12 and 7.3, and every way of getting code to run: over an hour
 # make check      format, headers, rooms, clang-tidy, tests with sanitizers (root)
 # make fuzz       every fuzz target for FUZZ_SECONDS (600)
 # make install    to DESTDIR/prefix
-.PHONY: all setup setup-check build build-tests demo test test-unit guest check check-static asan tsan fuzz install clean
+.PHONY: all setup setup-check build build-tests demo test test-unit guest guest-matrix check check-static asan tsan fuzz install clean
 FUZZ_SECONDS ?= 600
 TEST_FUZZ_SECONDS ?= 30
 TEST_FUZZ_RUNS ?= 20000
@@ -46,6 +47,12 @@ test-unit: build-tests
 
 guest: build-tests
 	$(CTEST) --test-dir build/release -L guest -j $(GUEST_JOBS)
+
+guest-matrix: build-tests
+	scripts/guest prepare
+	scripts/guest cases --matrix --budget 14400 --results build/guest/matrix
+	tests/guest/coverage build/release/bin --check --kernel 6.12
+	tests/guest/coverage build/release/bin --check --kernel 7.3
 
 check: setup-check check-static asan tsan
 check-static:

@@ -191,21 +191,25 @@ static int write_memory(pid_t pid) {
   snprintf(path, sizeof(path), pid ? "/proc/%d/mem" : "/proc/self/mem", pid);
   int fd = open(path, O_RDWR);
   must(fd >= 0, path);
-  must(pwrite(fd, kReturn42, sizeof(kReturn42), (off_t)(uintptr_t)answer) == sizeof(kReturn42), "pwrite");
+  ssize_t wrote = pwrite(fd, kReturn42, sizeof(kReturn42), (off_t)(uintptr_t)answer);
+  int error = errno;
   close(fd);
+  if (wrote < 0 && error == EIO) return unsupported("refused by the kernel: CONFIG_PROC_MEM_FORCE_PTRACE");
+  must(wrote == sizeof(kReturn42), "pwrite");
   return 0;
 }
 static int own_memory_file(void) {
-  write_memory(0);
+  int result = write_memory(0);
+  if (result != 0) return result;
   volatile function f = answer;
   ran_if(f() == 42);
   return 0;
 }
 static int other_memory_file(void) {
   pid_t pid = target(0);
-  write_memory(pid);
+  int result = write_memory(pid);
   waitpid(pid, NULL, 0);
-  return 0;
+  return result;
 }
 static int poke(pid_t pid) {
   long word;

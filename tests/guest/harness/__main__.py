@@ -10,6 +10,7 @@ from pathlib import Path
 
 import cases
 import images
+import kernels
 import machine
 
 DESCRIPTION = """\
@@ -95,7 +96,7 @@ def command_cases(arguments):
 
 
 def command_uki(arguments):
-    images.unified_kernel(images.kernel(arguments.kernel), machine.options_of(arguments.append), Path(arguments.out), arguments.secure_boot)
+    images.unified_kernel(kernels.kernel(arguments.kernel), machine.options_of(arguments.append), Path(arguments.out), arguments.secure_boot)
     return 0
 
 
@@ -109,7 +110,7 @@ def command_esp(arguments):
     machine_folder.mkdir()
     files = {"EFI/BOOT/grubx64.efi": folder / "grub.efi"}
     for version in arguments.kernels:
-        kernel = images.kernel(version)
+        kernel = kernels.kernel(version)
         for name, source in (("vmlinuz", kernel.image), ("initrd", kernel.initrd)):
             shutil.copy(source, folder / f"{name}-{version}")
             files[f"{name}-{version}"] = folder / f"{name}-{version}"
@@ -125,8 +126,8 @@ def command_esp(arguments):
 
 def command_prepare(arguments):
     started = time.monotonic()
-    for series in arguments.kernels or ["6.12", "6.1"]:
-        print(f"kernel {series}: {images.kernel(series).release}")
+    for series in arguments.kernels or kernels.DEFAULT:
+        print(f"kernel {series}: {kernels.kernel(series).release}")
     print(f"root: {images.rootfs()}")
     print(f"loaders: {images.loaders()}")
     images.note(f"all is ready ({time.monotonic() - started:.1f} s)")
@@ -144,7 +145,8 @@ def main():
     run.add_argument("command", nargs="*", metavar="-- COMMAND...")
     run.set_defaults(call=command_run)
     many = commands.add_parser("cases", help="run test files, each in one boot of each of its kernels")
-    many.add_argument("--kernel", action="append", metavar="SERIES", help="only on this one of the file's kernels")
+    many.add_argument("--kernel", action="append", metavar="SERIES", help="on this one, whatever the file says")
+    many.add_argument("--matrix", action="store_true", help="also on the kernels of the file's MATRIX")
     many.add_argument("--bin", metavar="DIR", default=str(images.TREE / "build/release/bin"), help="where PROGRAMS are")
     many.add_argument("--only", metavar="REGEX", help="only cases whose name matches")
     many.add_argument("--budget", type=float, default=900, metavar="S", help="for everything; what is left then fails")
@@ -163,7 +165,7 @@ def main():
     esp.set_defaults(call=command_esp)
     kernel = commands.add_parser("kernel", help="fetch a kernel into the cache")
     kernel.add_argument("series")
-    kernel.set_defaults(call=lambda a: print(images.kernel(a.series).image) or 0)
+    kernel.set_defaults(call=lambda a: print(kernels.kernel(a.series).image) or 0)
     rootfs = commands.add_parser("rootfs", help="build the root file system if its recipe has changed")
     rootfs.add_argument("--rebuild", action="store_true", help="build it in any case")
     rootfs.set_defaults(call=lambda a: print(images.rootfs(a.rebuild)) or 0)

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import images
+import kernels
 import machine
 
 DEFAULT_TIMEOUT = 240
@@ -47,6 +48,7 @@ class TestFile:
     def __init__(self, path):
         self.path = Path(path)
         self.kernels = ["6.12", "6.1"]
+        self.matrix = []      # further kernels for --matrix
         self.guest = []       # options of scripts/guest run
         self.programs = []    # of the build, to be found in /files/bin
         self.modules = []     # sources of kernel modules beside the test file; they are in /files/bin too
@@ -74,6 +76,8 @@ class TestFile:
             block = None
             if word == "KERNELS" and case is None:
                 self.kernels = rest.split()
+            elif word == "MATRIX" and case is None:
+                self.matrix = rest.split()
             elif word == "GUEST" and case is None:
                 self.guest += shlex.split(rest)
             elif word == "PROGRAMS" and case is None:
@@ -143,10 +147,11 @@ class FileRun:
         if self.test.programs:
             bin_folder = self.results / "bin"
             if not bin_folder.exists():
-                modules = [(n, images.kernel_module(self.series, self.test.path.parent / n)) for n in self.test.modules]
+                modules = [(n, kernels.kernel_module(self.series, self.test.path.parent / n)) for n in self.test.modules]
                 stage_programs(self.test.programs, Path(self.arguments.bin) if self.arguments.bin else None, bin_folder)
                 for name, module in modules:
-                    shutil.copy2(module, bin_folder / Path(name).with_suffix(".ko"))
+                    if module:
+                        shutil.copy2(module, bin_folder / Path(name).with_suffix(".ko"))
             files.append(f"{bin_folder}:bin")
         log = self.results / f"kernel-{self.boots}.log"
         return self.options_of([*self.test.guest, "--kernel", self.series, "--log", str(log)], files)
@@ -280,7 +285,6 @@ def run_all(arguments, options_of):
         return machine.EXIT_HARNESS
     good = True
     for test in tests:
-        for series in test.kernels:
-            if not arguments.kernel or series in arguments.kernel:
-                good &= FileRun(test, series, options_of, arguments).run(deadline)
+        for series in arguments.kernel or test.kernels + (test.matrix if arguments.matrix else []):
+            good &= FileRun(test, series, options_of, arguments).run(deadline)
     return 0 if good else 1

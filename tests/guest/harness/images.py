@@ -6,7 +6,6 @@ Everything that takes long is kept in a cache: $ASSAY_GUEST_CACHE, or build/gues
 import contextlib
 import fcntl
 import hashlib
-import lzma
 import os
 import re
 import shutil
@@ -18,9 +17,6 @@ from pathlib import Path
 
 TREE = Path(__file__).resolve().parents[3]
 CACHE = Path(os.environ.get("ASSAY_GUEST_CACHE") or TREE / "build/guest/cache").absolute()
-
-# Drivers that are modules in Debian's kernels and that init needs before it sees a disk.
-BOOT_MODULES = ["virtio_pci", "virtio_blk", "virtio_console"]
 
 # What the guest's root file system holds besides Debian's essential packages: the libraries that this tree's programs
 # are linked with, and what test cases use.
@@ -60,180 +56,6 @@ def cache_lock(name):
     with open(CACHE / f"{name}.lock", "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-# ---- kernels
-
-
-class Kernel:
-    """One kernel in the cache: image, initramfs, disk with its modules."""
-
-    def __init__(self, folder):
-        self.image = folder / "vmlinuz"
-        self.initrd = folder / f"initrd-{init_hash()}.cpio"
-        self.modules = folder / "modules.ext4"
-        self.release = (folder / "release").read_text().strip()
-        self.folder = folder
-
-
-def init_hash():
-    return hashlib.sha256((TREE / "tests/guest/init.c").read_bytes()).hexdigest()[:12]
-
-
-def newest_package(series):
-    """The signed package of this series with the highest version: what a Debian machine boots."""
-    found = run(["apt-cache", "search", "--names-only", rf"^linux-image-{re.escape(series)}\..*-cloud-amd64$"])
-    names = [line.split(" ")[0] for line in found.splitlines()]
-    policy = run(["apt-cache", "policy", *names]) if names else ""
-    versions = []
-    for name, candidate in re.findall(r"^(linux-image-\S+):\n.*\n  Candidate: (\S+)", policy, re.MULTILINE):
-        if candidate != "(none)":
-            versions.append((candidate, name))
-    best = None
-    for version, name in versions:
-        if best is None or subprocess.run(["dpkg", "--compare-versions", version, "gt", best[0]], check=False).returncode == 0:
-            best = (version, name)
-    return best
-
-
-def kernel(series):
-    """The kernel of this series from the cache, fetched with apt if it is not there."""
-    folder = CACHE / f"kernel-{series}"
-    with cache_lock(f"kernel-{series}"):
-        if not (folder / "release").exists():
-            fetch_kernel(series, folder)
-        found = Kernel(folder)
-        if not found.initrd.exists():
-            make_initrd(found)
-    return found
-
-
-def fetch_kernel(series, folder):
-    started = time.monotonic()
-    best = newest_package(series)
-    if best is None and os.geteuid() == 0:
-        run(["apt-get", "-q", "update"])
-        best = newest_package(series)
-    if best is None:
-        raise ImageError(f"apt knows no package linux-image-{series}*-cloud-amd64")
-    with tempfile.TemporaryDirectory(dir=CACHE) as work:
-        note(f"fetching {best[1]} {best[0]}")
-        run(["apt-get", "-q", "-o", "Acquire::Retries=3", "download", f"{best[1]}={best[0]}"], cwd=work)
-        deb = next(Path(work).glob("*.deb"))
-        run(["dpkg", "-x", deb, f"{work}/deb"])
-        deb.unlink()
-        image = next(Path(work).glob("deb/boot/vmlinuz-*"))
-        release = image.name.removeprefix("vmlinuz-")
-        tree = Path(work) / "modules"
-        # A disk that is mounted on /usr/lib/modules.
-        modules = next(p for p in (Path(work) / "deb/lib/modules", Path(work) / "deb/usr/lib/modules") if p.exists())
-        (tree / "lib").mkdir(parents=True)
-        modules.rename(tree / "lib/modules")
-        run(["/sbin/depmod", "-b", tree, release])
-        made = Path(work) / "kernel"
-        made.mkdir()
-        shutil.copy(image, made / "vmlinuz")
-        config = next(Path(work).glob("deb/boot/config-*"), None)
-        if config:
-            shutil.copy(config, made / "config")
-        for path, data in boot_modules(tree / "lib/modules" / release):
-            (made / "boot-modules").mkdir(exist_ok=True)
-            (made / "boot-modules" / path).write_bytes(data)
-        make_ext4(tree / "lib/modules", made / "modules.ext4")
-        (made / "release").write_text(release + "\n")
-        shutil.rmtree(folder, ignore_errors=True)
-        made.rename(folder)
-    note(f"kernel {release} is ready ({time.monotonic() - started:.1f} s)")
-
-
-def kernel_module(series, source):
-    """A module compiled for the kernel of this series, with Debian's own headers; kept in the cache."""
-    found = kernel(series)
-    digest = hashlib.sha256(source.read_bytes()).hexdigest()[:12]
-    module = found.folder / f"{source.stem}-{digest}.ko"
-    with cache_lock(f"kernel-{series}"):
-        if module.exists():
-            return module
-        note(f"compiling {source.name} for {found.release}")
-        with tempfile.TemporaryDirectory(dir=CACHE) as work:
-            version = found.release.removesuffix("-cloud-amd64")
-            headers = [f"linux-headers-{found.release}", f"linux-headers-{version}-common"]
-            # 6.1's kbuild package has the series in its name, 6.12's the version.
-            kbuild = re.search(r"linux-kbuild-\S+", run(["apt-cache", "depends", headers[0]]))
-            if not kbuild:
-                raise ImageError(f"apt knows no {headers[0]}: remove {found.folder}, the archive has a newer kernel")
-            run(["apt-get", "-q", "-o", "Acquire::Retries=3", "download", *headers, kbuild[0]], cwd=work)
-            for deb in Path(work).glob("*.deb"):
-                run(["dpkg", "-x", deb, work])
-            tree = Path(work) / "usr/src"
-            for text in [tree / headers[0] / "Makefile", *(tree / headers[0]).glob(".kernelvariables")]:
-                text.write_text(text.read_text().replace("/usr/src/", f"{tree}/"))
-            (tree / headers[0] / "vmlinux").unlink(missing_ok=True)  # else types are wanted, with pahole
-            build = Path(work) / "module"
-            build.mkdir()
-            shutil.copy(source, build)
-            (build / "Makefile").write_text(f"obj-m := {source.stem}.o\n")
-            run(["make", "-C", tree / headers[0], f"M={build}", "modules"])
-            run(["strip", "--strip-debug", build / f"{source.stem}.ko"])
-            (build / f"{source.stem}.ko").rename(module)
-    return module
-
-
-def boot_modules(folder):
-    """(name, content) of the modules that init loads, in an order that has dependencies first."""
-    depends = {}
-    for line in (folder / "modules.dep").read_text().splitlines():
-        path, _, needs = line.partition(":")
-        depends[path] = needs.split()
-    stem = {re.sub(r"\.ko(\.[a-z0-9]+)?$", "", os.path.basename(p)).replace("-", "_"): p for p in depends}
-    order = []
-
-    def add(path):
-        for need in reversed(depends[path]):
-            if need not in order:
-                add(need)
-        if path not in order:
-            order.append(path)
-
-    for name in BOOT_MODULES:
-        if name in stem:  # else it is built in
-            add(stem[name])
-    for index, path in enumerate(order):
-        data = (folder / path).read_bytes()
-        if path.endswith(".xz"):
-            data = lzma.decompress(data)
-        elif not path.endswith(".ko"):
-            raise ImageError(f"module {path}: unknown compression")
-        yield f"{index:02}-{os.path.basename(path).split('.')[0]}.ko", data
-
-
-def cpio_entry(name, mode, data=b"", rdev=(0, 0)):
-    head = b"070701" + b"".join(b"%08X" % n for n in (0, mode, 0, 0, 1, 0, len(data), 0, 0, *rdev, len(name) + 1, 0))
-    head += name.encode() + b"\0"
-    return head + b"\0" * (-len(head) % 4) + data + b"\0" * (-len(data) % 4)
-
-
-def compile_init(into):
-    run([os.environ.get("CC", "cc"), "-static", "-Os", "-s", "-Wall", "-o", into, TREE / "tests/guest/init.c"])
-
-
-def make_initrd(found):
-    """init and the modules it loads, uncompressed: it is small, and the emulated machine is slow at unpacking."""
-    with tempfile.TemporaryDirectory(dir=CACHE) as work:
-        compile_init(f"{work}/init")
-        parts = [cpio_entry("dev", 0o40755), cpio_entry("dev/console", 0o20600, rdev=(5, 1)), cpio_entry("proc", 0o40755),
-                 cpio_entry("sys", 0o40755), cpio_entry("init", 0o100755, Path(work, "init").read_bytes())]
-        modules = sorted((found.folder / "boot-modules").glob("*.ko"))
-        if modules:
-            parts.append(cpio_entry("modules", 0o40755))
-            parts.append(cpio_entry("modules/list", 0o100644, "".join(m.name + "\n" for m in modules).encode()))
-            parts += [cpio_entry(f"modules/{m.name}", 0o100644, m.read_bytes()) for m in modules]
-        parts.append(cpio_entry("TRAILER!!!", 0))
-        for old in found.folder.glob("initrd-*.cpio"):
-            old.unlink()
-        made = Path(work) / "initrd"
-        made.write_bytes(b"".join(parts))
-        made.rename(found.initrd)
 
 
 def tpm_delay_shim():
@@ -374,17 +196,30 @@ def loaders():
 # ---- the root file system
 
 
-def apt_sources():
-    """The Debian archives that this machine's apt uses, for mmdebstrap."""
-    lines = set()
+def apt_archives():
+    """(URI, release, component) of each of the Debian archives that this machine's apt uses."""
     wanted = "$(ORIGIN)|$(REPO_URI)|$(RELEASE)|$(COMPONENT)|$(CODENAME)"
+    found = set()
     for line in run(["apt-get", "indextargets", "--format", wanted, "Created-By: Packages"]).splitlines():
         fields = line.split("|")
         if len(fields) == 5 and fields[0] == "Debian" and fields[4].startswith("bookworm") and "backports" not in fields[4]:
-            lines.add(f"deb {fields[1]} {fields[2]} {fields[3]}\n")
-    if not lines:
+            found.add(tuple(fields[1:4]))
+    if not found:
         raise ImageError("apt has no lists of Debian bookworm's packages: run apt-get update")
-    return "".join(sorted(lines))
+    return found
+
+
+def apt_uri(release):
+    """Where this machine's apt gets this release of Debian from."""
+    found = sorted(uri for uri, name, _ in apt_archives() if name == release)
+    if not found:
+        raise ImageError(f"apt has no lists of Debian {release}: run apt-get update")
+    return found[0]
+
+
+def apt_sources():
+    """The Debian archives that this machine's apt uses, for mmdebstrap."""
+    return "".join(sorted(f"deb {uri} {release} {component}\n" for uri, release, component in apt_archives()))
 
 
 def debian_tree(tree, packages, sources):

@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 import images
+import kernels
 
 # Exit codes of ours; those of timeout(1) and of container tools, so that they are not taken for the command's.
 EXIT_TIMEOUT = 124
@@ -192,7 +193,7 @@ class Machine:
 
     def _boot(self):
         o = self.options
-        kernel = images.kernel(o.kernel)
+        kernel = kernels.kernel(o.kernel)
         disks, mounts = self._disks(kernel)
         started = time.monotonic()
         listener = socket.socket(socket.AF_UNIX)

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import images
+import kernels
 import machine
 
 PORT = 7443         # of the attester, in the guest
@@ -50,7 +51,7 @@ class System:
     def __init__(self, folder, build):
         self.folder = Path(folder)
         self.build = Path(build)
-        self.kernel = images.kernel("6.12")
+        self.kernel = kernels.kernel("6.12")
         self.tree = self.folder / "tree"
         self.disk = self.folder / "root.ext4"
         self.initrd = self.folder / "initrd"
@@ -85,7 +86,7 @@ class System:
         self._write("/etc/hostname", "machine\n")
         self._write("/etc/systemd/network/10-machine.network", f"[Match]\nName=e*\n[Network]\nAddress={ADDRESS}/24\n")
         self._write("/etc/systemd/system/guest-agent.service", AGENT_UNIT)
-        images.compile_init(self.tree / "usr/local/sbin/guest-agent")
+        kernels.compile_init(self.tree / "usr/local/sbin/guest-agent")
         # What this machine's disk needs, not what any machine's might.
         self._write("/etc/initramfs-tools/conf.d/machine", "MODULES=list\nCOMPRESS=zstd\nCOMPRESSLEVEL=1\n")
         self._write("/etc/initramfs-tools/modules", "virtio_blk\n")

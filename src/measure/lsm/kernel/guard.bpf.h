@@ -2,14 +2,14 @@
  *
  * Self-protection, if the configuration asks for it: while the attester runs, no other process can access its
  * maps, programs, links, pins and processes. After its end its successor can. These programs are loaded only
- * with the guard. They ignore the result of earlier programs, because the kernel calls no further one after a
- * refusal. docs/threat-model.md, "Self-protection".
+ * with the guard. docs/threat-model.md, "Self-protection".
  */
 #pragma once
 
 #define MAGIC_CGROUP 0x63677270
 #define MAGIC_TRACE 0x74726163
 #define SYSCALL_PROCESS_MADVISE 440 /* on every architecture */
+#define CAP_PERFMON 38
 
 extern struct cgroup* bpf_cgroup_from_id(u64 id) __ksym;
 extern void bpf_cgroup_release(struct cgroup* cgroup) __ksym;
@@ -84,6 +84,14 @@ int BPF_PROG(guard_ptrace, struct task_struct* child, unsigned int mode) {
   bool attach = mode & PTRACE_MODE_ATTACH;
   if (!is_guarded(c) || !role_of(child) || !(attach || is_in_process_madvise())) return 0;
   return refuse_guarded(c, attach ? ASSAY_GUARD_PTRACE : ASSAY_GUARD_MADVISE);
+}
+
+/* From Linux 6.14 on, mm_access() asks for a capability once guard_ptrace has refused, so its refusal counts
+ * for little: within process_madvise() nothing else asks for these two. */
+SEC("lsm/capable")
+int BPF_PROG(guard_madvise, const struct cred* cred, struct user_namespace* ns, int capability) {
+  if (capability != CAP_PERFMON && capability != CAP_SYS_ADMIN) return 0;
+  return is_in_process_madvise() && is_guarded(the_control()) ? -EPERM : 0;
 }
 
 /* A task gets a descriptor of a map or a program by its number or its pin. */

@@ -5,18 +5,18 @@
 #pragma once
 
 SEC("lsm.s/kernel_read_file")
-int BPF_PROG(on_kernel_read, struct file* file, int id, bool contents, int ret) {
+int BPF_PROG(on_kernel_read, struct file* file, int id, bool contents) {
   struct assay_control* c = the_control();
-  if (ret || !file || !is_active(c)) return ret;
+  if (!file || !is_active(c)) return 0;
   return measure(c, file, ASSAY_KERNEL_READ, id);
 }
 
 /* This hook can't sleep. The content of a clean inode is what was measured; otherwise the digest of the
  * buffer itself is compared. */
 SEC("lsm/kernel_post_read_file")
-int BPF_PROG(after_kernel_read, struct file* file, char* buffer, long size, int id, int ret) {
+int BPF_PROG(after_kernel_read, struct file* file, char* buffer, long size, int id) {
   struct assay_control* c = the_control();
-  if (ret || !file || !is_active(c)) return ret;
+  if (!file || !is_active(c)) return 0;
   struct task_state* t = my_state(false);
   if (!t || t->read == 0 || t->read != (u64)file->f_inode) return 0;
   t->read = 0;
@@ -42,10 +42,10 @@ int BPF_PROG(after_kernel_read, struct file* file, char* buffer, long size, int 
 }
 
 SEC("lsm/kernel_load_data")
-int BPF_PROG(on_load_data, int id, bool contents, int ret) {
+int BPF_PROG(on_load_data, int id, bool contents) {
   struct assay_control* c = the_control();
-  if (ret || is_probe(c, ASSAY_PULSE_LOAD_DATA)) return ret;
-  if (contents || !is_active(c) || !in_scope(c)) return ret;
+  if (is_probe(c, ASSAY_PULSE_LOAD_DATA)) return 0;
+  if (contents || !is_active(c) || !in_scope(c)) return 0;
   struct assay_event* e = new_event(c, ASSAY_KEXEC_LOAD, id);
   if (e) {
     fill_program(e);
@@ -57,9 +57,9 @@ int BPF_PROG(on_load_data, int id, bool contents, int ret) {
 /* This hook can't sleep either, so it keeps the digest for on_kernfs. A module may be refused before it gets
  * there, after its own code has handled its parameters. So an event reports the digest in any case. */
 SEC("lsm/kernel_post_load_data")
-int BPF_PROG(after_load_data, char* buffer, long size, int id, char* description, int ret) {
+int BPF_PROG(after_load_data, char* buffer, long size, int id, char* description) {
   struct assay_control* c = the_control();
-  if (ret || !is_active(c) || !in_scope(c)) return ret;
+  if (!is_active(c) || !in_scope(c)) return 0;
   struct task_state* t = my_state(true);
   if (!t) return unasked(c);
   if (sha256(&t->sha, buffer, size, false, t->buffer_digest))
@@ -79,9 +79,9 @@ int BPF_PROG(after_load_data, char* buffer, long size, int id, char* description
 /* A module's folder in sysfs is made before its initialisation runs. This is the first hook after the load
  * that may sleep. */
 SEC("lsm.s/kernfs_init_security")
-int BPF_PROG(on_kernfs, struct kernfs_node* parent, struct kernfs_node* node, int ret) {
+int BPF_PROG(on_kernfs, struct kernfs_node* parent, struct kernfs_node* node) {
   struct assay_control* c = the_control();
-  if (ret || !is_active(c)) return ret;
+  if (!is_active(c)) return 0;
   struct task_state* t = my_state(false);
   if (!t || !t->buffer) return 0;
   t->buffer = 0;

@@ -98,11 +98,11 @@ static __always_inline void tell_memory(struct assay_control* c, u32 kind, u64 a
 }
 
 SEC("lsm.s/bprm_check_security")
-int BPF_PROG(on_exec, struct linux_binprm* bprm, int ret) {
+int BPF_PROG(on_exec, struct linux_binprm* bprm) {
   struct assay_control* c = the_control();
   struct task_state* t = my_state(false);
   if (t) t->reported = t->reported_reasons = 0, t->cover = 0; /* the task runs another program from now on */
-  if (ret || !is_active(c)) return ret;
+  if (!is_active(c)) return 0;
   if (is_probe_child(c, ASSAY_PULSE_EXEC)) return 0;
   return measure(c, bprm->file, ASSAY_EXEC, 0);
 }
@@ -131,10 +131,9 @@ static __always_inline void mapped_for_writing(struct assay_control* c, struct i
 }
 
 SEC("lsm.s/mmap_file")
-int BPF_PROG(on_mmap, struct file* file, unsigned long reqprot, unsigned long prot, unsigned long flags,
-             int ret) {
+int BPF_PROG(on_mmap, struct file* file, unsigned long reqprot, unsigned long prot, unsigned long flags) {
   struct assay_control* c = the_control();
-  if (ret || !c) return ret;
+  if (!c) return 0;
   if ((flags & MAP_TYPE) != MAP_PRIVATE && file && file->f_mode & FMODE_WRITE)
     mapped_for_writing(c, file->f_inode);
   if (!(prot & PROT_EXEC) || !c->active) return 0;
@@ -149,9 +148,9 @@ int BPF_PROG(on_mmap, struct file* file, unsigned long reqprot, unsigned long pr
 
 /* The kernel holds mmap_lock here, so this hook can only send events. */
 SEC("lsm/file_mprotect")
-int BPF_PROG(on_mprotect, struct vm_area_struct* vma, unsigned long reqprot, unsigned long prot, int ret) {
+int BPF_PROG(on_mprotect, struct vm_area_struct* vma, unsigned long reqprot, unsigned long prot) {
   struct assay_control* c = the_control();
-  if (ret || !(prot & PROT_EXEC) || !is_active(c)) return ret;
+  if (!(prot & PROT_EXEC) || !is_active(c)) return 0;
   if (is_probe(c, ASSAY_PULSE_MPROTECT)) return 0;
   if (prot & PROT_WRITE) tell_memory(c, ASSAY_WRITABLE_CODE, vma->vm_start);
   if (vma->vm_flags & VM_EXEC) return 0;

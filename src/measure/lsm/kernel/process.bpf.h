@@ -6,10 +6,10 @@
 #pragma once
 
 SEC("lsm/ptrace_access_check")
-int BPF_PROG(on_ptrace, struct task_struct* child, unsigned int mode, int ret) {
+int BPF_PROG(on_ptrace, struct task_struct* child, unsigned int mode) {
   struct assay_control* c = the_control();
-  if (is_probe(c, ASSAY_PULSE_PTRACE)) return ret;
-  if (ret || !(mode & PTRACE_MODE_ATTACH) || !is_active(c) || !in_scope(c) || my_role()) return ret;
+  if (is_probe(c, ASSAY_PULSE_PTRACE)) return 0;
+  if (!(mode & PTRACE_MODE_ATTACH) || !is_active(c) || !in_scope(c) || my_role()) return 0;
   struct assay_event* e = new_event(c, ASSAY_PROCESS_ACCESS, mode);
   if (!e) return 0;
   e->target = child->tgid;
@@ -19,9 +19,9 @@ int BPF_PROG(on_ptrace, struct task_struct* child, unsigned int mode, int ret) {
 
 /* The other direction: a child allows its parent to write to its memory. */
 SEC("lsm/ptrace_traceme")
-int BPF_PROG(on_traceme, struct task_struct* parent, int ret) {
+int BPF_PROG(on_traceme, struct task_struct* parent) {
   struct assay_control* c = the_control();
-  if (ret || !is_active(c) || !in_scope(c)) return ret;
+  if (!is_active(c) || !in_scope(c)) return 0;
   struct assay_event* e = new_event(c, ASSAY_PROCESS_ACCESS, PTRACE_MODE_ATTACH);
   if (!e) return 0;
   e->target = e->tgid;

@@ -54,7 +54,7 @@ void BPF_PROG(on_super_free, struct super_block* sb) {
 static __always_inline bool is_admin(void) {
   struct task_struct___cred* me = (void*)bpf_get_current_task_btf();
   u64 capabilities = BPF_CORE_READ(me, cred, cap_effective.val);
-  return capabilities & 1ULL << 21 /* CAP_SYS_ADMIN */ && BPF_CORE_READ(me, cred, user_ns, level) == 0;
+  return capabilities & 1ULL << CAP_SYS_ADMIN && BPF_CORE_READ(me, cred, user_ns, level) == 0;
 }
 
 /* Whether the call may replace the storage under a mounted file system. Sources:

@@ -32,6 +32,7 @@ typedef unsigned long size_t;
 #define EXDEV 18
 #define EINVAL 22
 #define ENOSYS 38
+#define CAP_SYS_ADMIN 21
 
 /* The constants of bpf.h that are used here; the values are part of the system call interface. */
 enum {
@@ -57,6 +58,7 @@ struct fown_struct;
 struct mnt_idmap;
 struct iattr;
 struct cred;
+struct user_namespace;
 struct kernfs_node;
 union bpf_attr;
 struct bpf_token;

@@ -65,9 +65,9 @@ static __always_inline void opened_for_writing(struct assay_control* c, struct f
 }
 
 SEC("lsm.s/file_open")
-int BPF_PROG(on_open, struct file* file, int ret) {
+int BPF_PROG(on_open, struct file* file) {
   struct assay_control* c = the_control();
-  if (ret || !c) return ret;
+  if (!c) return 0;
   struct inode* inode = file->f_inode;
   if ((inode->i_mode & S_IFMT) == S_IFCHR && takes_commands(c, inode->i_rdev)) raw_device_opened(c, file);
   if (file->f_mode & FMODE_WRITE) {
@@ -98,11 +98,10 @@ int BPF_PROG(on_release, struct file* file) {
 /* Truncation by path. (For truncation by descriptor, the file was opened for writing before.) The hook gets
  * only the last name. */
 SEC("lsm.s/inode_setattr")
-int BPF_PROG(on_setattr, struct mnt_idmap* idmap, struct dentry* dentry, struct iattr___assay* attr,
-             int ret) {
+int BPF_PROG(on_setattr, struct mnt_idmap* idmap, struct dentry* dentry, struct iattr___assay* attr) {
   u32 what = BPF_CORE_READ(attr, ia_valid);
   struct inode* inode = dentry->d_inode;
-  if (ret || !(what & ATTR_SIZE) || !inode) return ret;
+  if (!(what & ATTR_SIZE) || !inode) return 0;
   struct assay_control* c = the_control();
   if (is_probe(c, ASSAY_PULSE_SETATTR)) return 0;
   if (!raise(inode, NEW_CONTENT) || what & ATTR_FILE || !is_active(c)) return 0;
@@ -117,17 +116,17 @@ int BPF_PROG(on_setattr, struct mnt_idmap* idmap, struct dentry* dentry, struct 
 /* The content stays, but the file is recorded again with its new name. */
 SEC("lsm.s/inode_rename")
 int BPF_PROG(on_rename, struct inode* old_dir, struct dentry* old_dentry, struct inode* new_dir,
-             struct dentry* new_dentry, int ret) {
+             struct dentry* new_dentry) {
   struct inode* inode = old_dentry->d_inode;
-  if (ret == 0 && inode && !is_probe(the_control(), ASSAY_PULSE_RENAME)) raise(inode, NEW_NAME);
-  return ret;
+  if (inode && !is_probe(the_control(), ASSAY_PULSE_RENAME)) raise(inode, NEW_NAME);
+  return 0;
 }
 
 SEC("lsm/inode_link")
-int BPF_PROG(on_link, struct dentry* old_dentry, struct inode* dir, struct dentry* new_dentry, int ret) {
+int BPF_PROG(on_link, struct dentry* old_dentry, struct inode* dir, struct dentry* new_dentry) {
   struct inode* inode = old_dentry->d_inode;
-  if (ret == 0 && inode && !is_probe(the_control(), ASSAY_PULSE_LINK)) raise(inode, NEW_NAME);
-  return ret;
+  if (inode && !is_probe(the_control(), ASSAY_PULSE_LINK)) raise(inode, NEW_NAME);
+  return 0;
 }
 
 /* The address may be reused for another inode. */
@@ -168,8 +167,7 @@ static __always_inline void told_by_ioctl(struct file* file, u32 command) {
 }
 
 SEC("lsm.s/file_ioctl")
-int BPF_PROG(on_ioctl, struct file* file, unsigned int command, unsigned long argument, int ret) {
-  if (ret) return ret;
+int BPF_PROG(on_ioctl, struct file* file, unsigned int command, unsigned long argument) {
   if (command != ASSAY_IDENTIFY) {
     told_by_ioctl(file, command);
     return 0;
