@@ -16,7 +16,7 @@ def at(*keys):
 def entries():
     return [e for r in d["records"] for e in r.get("entries", [r])]
 def digests():
-    found = {e.get("digest", "") for e in entries() if e.get("path", "").startswith("/")}
+    found = {e.get("digest", "") for e in entries() if e.get("path", "").startswith(("/", "memfd:"))}
     return sorted(x for x in found if x.startswith("sha256:"))
 print(eval(expression))' "$1" "${2:--}" "${@:3}"
 }
