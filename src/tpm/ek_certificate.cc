@@ -8,6 +8,7 @@
 #include <openssl/x509v3.h>
 
 #include <algorithm>
+#include <functional>
 
 #include "base/crypto.h"
 #include "base/text.h"
@@ -68,6 +69,59 @@ X509Ptr FromDer(ByteView der) {
   X509Ptr x(d2i_X509(nullptr, &p, static_cast<long>(der.size())));
   if (x && p != der.data() + der.size()) x.reset();
   return x;
+}
+
+// A certificate with OpenSSL's own notes of trust behind it, which are not used.
+X509Ptr FromTrusted(ByteView der) {
+  const unsigned char* p = der.data();
+  X509Ptr x(d2i_X509_AUX(nullptr, &p, static_cast<long>(der.size())));
+  if (x && p != der.data() + der.size()) x.reset();
+  return x;
+}
+
+CrlPtr CrlFromDer(ByteView der) {
+  const unsigned char* p = der.data();
+  CrlPtr crl(d2i_X509_CRL(nullptr, &p, static_cast<long>(der.size())));
+  if (crl && p != der.data() + der.size()) crl.reset();
+  return crl;
+}
+
+struct OpenSslFree {
+  void operator()(void* p) const { OPENSSL_free(p); }
+};
+template <typename T>
+using OpenSslPtr = std::unique_ptr<T, OpenSslFree>;
+
+// Calls take for each part of a PEM text that has one of these names; other parts (keys, CRLs beside
+// certificates) are passed over. A part that can't be read is an error that names it: whoever gave the bundle
+// wants all of it.
+Result<> EachPem(std::string_view text, const std::vector<std::string_view>& names, std::string_view what,
+                 const std::function<bool(std::string_view name, ByteView der)>& take) {
+  constexpr std::string_view kBegin = "-----BEGIN ";
+  std::size_t taken = 0, part = 0;
+  for (std::size_t at = text.find(kBegin); at != std::string_view::npos; at = text.find(kBegin, at + 1)) {
+    ++part;
+    const std::size_t line = 1 + static_cast<std::size_t>(std::count(text.begin(), text.begin() + at, '\n'));
+    // A part that has no end must not take up the next one.
+    const std::size_t next = std::min(text.find(kBegin, at + 1), text.size());
+    const std::string_view here = text.substr(at, next - at);
+    const std::size_t name_end = here.find("-----", kBegin.size());
+    const std::string_view told =
+        here.substr(kBegin.size(), std::min(name_end, here.find('\n')) - kBegin.size());
+    if (name_end < here.find('\n') && std::find(names.begin(), names.end(), told) == names.end()) continue;
+    const BioPtr bio(BIO_new_mem_buf(here.data(), static_cast<int>(here.size())));
+    char *name = nullptr, *header = nullptr;
+    unsigned char* data = nullptr;
+    long size = 0;
+    const bool read = PEM_read_bio(bio.get(), &name, &header, &data, &size) == 1;
+    const OpenSslPtr<char> name_owner(name), header_owner(header);
+    const OpenSslPtr<unsigned char> data_owner(data);
+    if (!read || !take(name, {data, static_cast<std::size_t>(size)}))
+      return Fail(OpenSslError(fmt::format("part {} (line {}) can't be read as a {}", part, line, what)));
+    ++taken;
+  }
+  if (taken == 0) return Fail(ParseError("pem", 0, fmt::format("the text has no {}", what)));
+  return {};
 }
 
 std::string OidText(const ASN1_OBJECT* o) {
@@ -249,32 +303,28 @@ Result<> EkTrust::AddCertificates(std::string_view text) {
     add(std::move(x));
     return {};
   }
-  const BioPtr bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
-  std::size_t n = 0;
-  while (X509Ptr x{PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)}) {
-    add(std::move(x));
-    ++n;
-  }
-  const Error last = OpenSslError("not a certificate");
-  if (n == 0) return Fail(last);
-  return {};
+  return EachPem(text, {"CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE"}, "certificate",
+                 [&](std::string_view name, ByteView der) {
+                   X509Ptr x = name == "TRUSTED CERTIFICATE" ? FromTrusted(der) : FromDer(der);
+                   if (!x) return false;
+                   add(std::move(x));
+                   return true;
+                 });
 }
 
 Result<> EkTrust::AddCrls(std::string_view text) {
   if (text.find("-----BEGIN") == std::string_view::npos) {
-    const unsigned char* p = AsBytes(text).data();
-    CrlPtr crl(d2i_X509_CRL(nullptr, &p, static_cast<long>(text.size())));
+    CrlPtr crl = CrlFromDer(AsBytes(text));
     if (!crl) return Fail(OpenSslError("not a CRL"));
     impl_->crls.push_back(std::move(crl));
     return {};
   }
-  const BioPtr bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
-  const std::size_t before = impl_->crls.size();
-  while (CrlPtr crl{PEM_read_bio_X509_CRL(bio.get(), nullptr, nullptr, nullptr)})
+  return EachPem(text, {"X509 CRL"}, "CRL", [&](std::string_view, ByteView der) {
+    CrlPtr crl = CrlFromDer(der);
+    if (!crl) return false;
     impl_->crls.push_back(std::move(crl));
-  const Error last = OpenSslError("not a CRL");
-  if (impl_->crls.size() == before) return Fail(last);
-  return {};
+    return true;
+  });
 }
 
 struct EkChecker {

@@ -41,7 +41,9 @@ class EkTrust {
   ~EkTrust();
   EkTrust(EkTrust&&) noexcept;
   EkTrust& operator=(EkTrust&&) noexcept;
-  Result<> AddCertificates(std::string_view pem_or_der);  // every certificate of a PEM text, or one in DER
+  // Every certificate of a PEM text, or one in DER. A part of the text that can't be read as what it says
+  // it is, is an error that names it; parts of other kinds are passed over.
+  Result<> AddCertificates(std::string_view pem_or_der);
   Result<> AddCrls(std::string_view pem_or_der);
   // From then on every certificate but the root must have a CRL of its issuer. Without this call only the
   // CRLs that were added are checked.

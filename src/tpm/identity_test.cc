@@ -11,6 +11,7 @@
 #include "base/result_testing.h"
 #include "tpm/credential.h"
 #include "tpm/ek_certificate.h"
+#include "tpm/ek_testing.h"
 #include "tpm/tpm.h"
 #include "tpm/tpm_testing.h"
 
@@ -208,6 +209,44 @@ TEST(EkCertificate, PaddingIsDroppedAndNothingElse) {
   two.resize(30, 0xFF);
   ASSERT_THAT(SplitDer(two), IsOk());
   EXPECT_EQ(SplitDer(two)->size(), 2U);
+}
+
+// A part that can't be read is named: it used to cut the bundle silently.
+TEST(EkCertificate, ABundleIsReadWholeOrNotAtAll) {
+  const TestCa a("a"), b("b"), c("c");
+  EkTrust all;
+  ASSERT_THAT(all.AddCertificates("# the makers' roots\n" + a.pem() + "\n\n" + b.pem() + c.Crl(1) + c.pem()),
+              IsOk());
+  EXPECT_EQ(all.roots(), 3U);
+  std::string broken = b.pem();
+  broken.replace(broken.find("\nMII") + 1, 4, "AAAA");  // still base64
+  std::string no_base64 = b.pem();
+  no_base64.replace(no_base64.size() / 2, 1, "!");
+  std::string cut = b.pem();
+  cut.resize(cut.find("-----END"));
+  std::string no_dashes = b.pem();
+  no_dashes.erase(no_dashes.find("-----\n"), 5);
+  for (const std::string& bad : {broken, no_base64, cut, no_dashes}) {
+    for (const std::string& bundle : {a.pem() + bad + c.pem(), a.pem() + c.pem() + bad, bad + a.pem()}) {
+      EkTrust trust;
+      const Result<> added = trust.AddCertificates(bundle);
+      ASSERT_FALSE(added) << bundle;
+      EXPECT_NE(added.error().Message().find("part "), std::string::npos) << added.error().Message();
+    }
+  }
+  EkTrust trust;
+  const Result<> second = trust.AddCertificates(a.pem() + broken + c.pem());
+  ASSERT_FALSE(second);
+  EXPECT_NE(second.error().Message().find("part 2 (line "), std::string::npos) << second.error().Message();
+  EXPECT_THAT(trust.AddCertificates(c.Crl(1)), FailsWith("parse.pem"));
+
+  const std::string crls = a.Crl(1) + b.Crl(2);
+  EXPECT_THAT(trust.AddCrls(a.pem() + crls), IsOk());
+  std::string bad_crl = b.Crl(2);
+  bad_crl.replace(bad_crl.find("\nMII") + 1, 4, "AAAA");
+  EXPECT_THAT(trust.AddCrls(a.Crl(1) + bad_crl + c.Crl(3)), ::testing::Not(IsOk()));
+  EXPECT_THAT(trust.AddCrls(a.Crl(1) + b.Crl(2).substr(0, 90)), ::testing::Not(IsOk()));
+  EXPECT_THAT(trust.AddCrls(a.pem()), FailsWith("parse.pem"));
 }
 
 TEST(EkCertificate, VendorsAreReadable) {
