@@ -155,17 +155,25 @@ Result<std::optional<Bytes>> Tpm::Impl::ReadCertificate(EkKind kind) {
 
 Result<Bytes> Tpm::EkPublic(EkKind kind) {
   const MutexLock lock(impl_->mutex);
-  ASSAY_ASSIGN(Impl::LoadedEk ek, impl_->LoadEk(kind));
-  impl_->Release(kind, ek);
-  return std::move(ek.public_area);
+  Result<Impl::LoadedEk> ek = impl_->LoadEk(kind);
+  if (!ek && impl_->ForgetLostKeys(ek.error())) ek = impl_->LoadEk(kind);
+  ASSAY_TRY(ek);
+  impl_->Release(kind, *ek);
+  return std::move(ek->public_area);
 }
 
 Result<EkIdentity> Tpm::Identity() {
   const MutexLock lock(impl_->mutex);
   if (impl_->identity) return *impl_->identity;
+  Result<EkIdentity> id = impl_->ReadIdentity();
+  if (!id && impl_->ForgetLostKeys(id.error())) id = impl_->ReadIdentity();
+  return id;
+}
+
+Result<EkIdentity> Tpm::Impl::ReadIdentity() {
   EkIdentity id;
   for (const EkKind kind : {EkKind::kEccP256, EkKind::kRsa2048}) {
-    ASSAY_ASSIGN(std::optional<Bytes> certificate, impl_->ReadCertificate(kind));
+    ASSAY_ASSIGN(std::optional<Bytes> certificate, ReadCertificate(kind));
     if (!certificate) continue;
     id.kind = kind;
     id.certificate = std::move(*certificate);
@@ -173,15 +181,15 @@ Result<EkIdentity> Tpm::Identity() {
   }
   // The certificates of a chain follow each other across the indices.
   for (std::uint32_t i = 0; i < kChainIndices && !id.certificate.empty(); ++i) {
-    const Result<std::optional<Bytes>> part = impl_->ReadNv(kChainFirst + i, kMaxEkChain);
-    if (!part && impl_->gone) return Fail(part.error());
+    const Result<std::optional<Bytes>> part = ReadNv(kChainFirst + i, kMaxEkChain);
+    if (!part && gone) return Fail(part.error());
     if (!part || !*part || id.chain.size() + (*part)->size() > kMaxEkChain) break;
     id.chain.insert(id.chain.end(), (*part)->begin(), (*part)->end());
   }
-  ASSAY_ASSIGN(Impl::LoadedEk ek, impl_->LoadEk(id.kind));
-  id.public_area = std::move(ek.public_area);
-  impl_->identity = id;
-  impl_->Release(id.kind, ek);
+  ASSAY_ASSIGN(LoadedEk loaded, LoadEk(id.kind));
+  id.public_area = std::move(loaded.public_area);
+  identity = id;
+  Release(id.kind, loaded);
   return id;
 }
 
@@ -219,12 +227,22 @@ Result<Bytes> Tpm::Impl::Activate(ESYS_TR ak, ESYS_TR ek_handle, ByteView creden
   return out;
 }
 
+Result<Bytes> Tpm::Impl::ActivateBy(AkKind kind, const Bytes& ak_area, EkKind ek_kind, ByteView credential,
+                                    ByteView secret) {
+  ASSAY_ASSIGN(const ESYS_TR key, AkHandle(kind, ak_area));
+  ASSAY_ASSIGN(LoadedEk loaded, LoadEk(ek_kind));
+  Result<Bytes> found = Activate(key, loaded.handle, credential, secret);
+  Release(ek_kind, loaded);
+  return found;
+}
+
 Result<Bytes> Tpm::ActivateCredential(const Ak& ak, EkKind kind, ByteView credential, ByteView secret) {
   const MutexLock lock(impl_->mutex);
-  ASSAY_ASSIGN(const ESYS_TR key, impl_->AkHandle(ak.kind_, ak.public_));
-  ASSAY_ASSIGN(Impl::LoadedEk ek, impl_->LoadEk(kind));
-  Result<Bytes> found = impl_->Activate(key, ek.handle, credential, secret);
-  impl_->Release(kind, ek);
+  const auto activate = [&]() ASSAY_REQUIRES(impl_->mutex) {
+    return impl_->ActivateBy(ak.kind_, ak.public_, kind, credential, secret);
+  };
+  Result<Bytes> found = activate();
+  if (!found && impl_->ForgetLostKeys(found.error())) found = activate();
   return found;
 }
 

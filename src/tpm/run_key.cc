@@ -107,7 +107,8 @@ Result<Bytes> Tpm::Impl::SignWithRunKey(ByteView statement) {
 }
 
 void Tpm::Impl::ForgetRunKey() {
-  if (run.handle != kNone && !gone) Esys_FlushContext(ctx(), run.handle);
+  // Where another program flushed the key, its own object may have the handle now.
+  if (run.handle != kNone && !gone && Holds(run.handle)) Esys_FlushContext(ctx(), run.handle);
   explicit_bzero(run.auth.data(), run.auth.size());
   run = {};
 }
@@ -142,11 +143,13 @@ Result<Bytes> RunKey::Sign(ByteView statement) {
   Tpm::Impl& impl = *tpm_->impl_;
   const MutexLock lock(impl.mutex);
   Result<Bytes> signature = impl.SignWithRunKey(statement);
-  if (signature) return signature;
+  if (signature || signature.error().Is(TpmFailure::kBusy)) return signature;
   // If the key's own connection broke, the key is lost. The shared connection may come back, and the key with
   // it.
-  if (own_ != nullptr || !impl.gone) lost_ = true;
-  return signature;
+  if (own_ == nullptr && impl.gone) return signature;
+  lost_ = true;
+  return Fail(
+      StateError(RunKeyError::kLost, "the TPM has lost the key of this run: " + signature.error().Message()));
 }
 
 }  // namespace assay::tpm

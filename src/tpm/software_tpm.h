@@ -29,6 +29,7 @@ struct SoftwareTpmOptions {
   // is missing. A newly made TPM gets an EK certificate from it. The root is kCaRoot, the issuer kCaIssuer.
   // Empty: the TPM gets no certificate.
   std::string ca_dir = {};
+  std::string banks = "sha1,sha256";  // of its PCRs, when it is made
 };
 
 class SoftwareTpm {

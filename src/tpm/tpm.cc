@@ -22,6 +22,8 @@ constexpr auto kRetryFor = std::chrono::seconds(5);
 TpmError::Kind Classify(TSS2_RC rc) {
   if ((rc & TSS2_RC_LAYER_MASK) == TSS2_TCTI_RC_LAYER) return TpmError::Kind::kGone;
   switch (rc) {
+    case TPM2_RC_INITIALIZE:  // it was reset and not started: Reconnect() does that
+      return TpmError::Kind::kGone;
     case TPM2_RC_LOCKOUT:
       return TpmError::Kind::kLockout;
     case TPM2_RC_RETRY:
@@ -326,18 +328,24 @@ Result<PcrValues> Tpm::ReadPcrs(const PcrSelection& selection) {
 
 Result<Digest> Tpm::ReadPcrProtected(HashAlg bank, std::uint32_t pcr) {
   const MutexLock lock(impl_->mutex);
-  ASSAY_ASSIGN(const ESYS_TR ek, impl_->Ek());
+  Result<Digest> value = impl_->ReadProtected(bank, pcr);
+  if (!value && impl_->ForgetLostKeys(value.error())) value = impl_->ReadProtected(bank, pcr);
+  return value;
+}
+
+Result<Digest> Tpm::Impl::ReadProtected(HashAlg bank, std::uint32_t pcr) {
+  ASSAY_ASSIGN(const ESYS_TR salt, Ek());
   const TPMT_SYM_DEF aes = {
       .algorithm = TPM2_ALG_AES, .keyBits = {.aes = 128}, .mode = {.aes = TPM2_ALG_CFB}};
   ESYS_TR session = kNone;
-  ASSAY_TRY(impl_->Run("TPM2_StartAuthSession", [&] {
-    return Esys_StartAuthSession(impl_->ctx(), ek, kNone, kNone, kNone, kNone, nullptr, TPM2_SE_HMAC, &aes,
+  ASSAY_TRY(Run("TPM2_StartAuthSession", [&] {
+    return Esys_StartAuthSession(ctx(), salt, kNone, kNone, kNone, kNone, nullptr, TPM2_SE_HMAC, &aes,
                                  TPM2_ALG_SHA256, &session);
   }));
-  Esys_TRSess_SetAttributes(impl_->ctx(), session, TPMA_SESSION_AUDIT | TPMA_SESSION_CONTINUESESSION, 0xFF);
+  Esys_TRSess_SetAttributes(ctx(), session, TPMA_SESSION_AUDIT | TPMA_SESSION_CONTINUESESSION, 0xFF);
   const auto alg = static_cast<std::uint16_t>(bank);
-  Result<PcrValues> values = impl_->ReadPcrs({{.bank = alg, .pcrs = {pcr}}}, session);
-  Esys_FlushContext(impl_->ctx(), session);
+  Result<PcrValues> values = ReadPcrs({{.bank = alg, .pcrs = {pcr}}}, session);
+  Esys_FlushContext(ctx(), session);
   ASSAY_TRY(values);
   if (!values->contains(alg) || !(*values)[alg].contains(pcr))
     return Fail(StateError(TpmFault::kNoSuchPcr, fmt::format("no PCR {} in bank {}", pcr, HashName(bank))));
@@ -363,7 +371,7 @@ Result<> Tpm::Extend(RawExtend /*token*/, std::uint32_t pcr, std::span<const Dig
 Result<Ak> Tpm::CreateAk(AkKind kind) {
   const MutexLock lock(impl_->mutex);
   if (const auto old = impl_->aks.find(kind); old != impl_->aks.end()) {
-    Esys_FlushContext(impl_->ctx(), old->second);
+    if (impl_->Holds(old->second)) Esys_FlushContext(impl_->ctx(), old->second);
     impl_->aks.erase(old);
   }
   EsysPtr<TPM2B_PUBLIC> pub;
@@ -426,14 +434,24 @@ Result<SignedQuote> Tpm::Impl::Quote(ESYS_TR key, ESYS_TR session, const PcrSele
   return quote;
 }
 
+Result<SignedQuote> Tpm::Impl::QuoteBy(AkKind kind, const Bytes& public_area, const PcrSelection& selection,
+                                       ByteView qualifying) {
+  ASSAY_ASSIGN(const ESYS_TR key, AkHandle(kind, public_area));
+  ASSAY_ASSIGN(const ESYS_TR session, PolicySession());
+  Result<SignedQuote> quote = Quote(key, session, selection, qualifying);
+  Esys_FlushContext(ctx(), session);
+  return quote;
+}
+
 Result<SignedQuote> Tpm::MakeQuote(const Ak& ak, const PcrSelection& selection, ByteView qualifying) {
   if (qualifying.size() > 64) return Fail(UsageError("qualifying data has at most 64 bytes"));
   const MutexLock lock(impl_->mutex);
-  ASSAY_ASSIGN(const ESYS_TR key, impl_->AkHandle(ak.kind_, ak.public_));
-  ASSAY_ASSIGN(const ESYS_TR session, impl_->PolicySession());
-  Result<SignedQuote> quote = impl_->Quote(key, session, selection, qualifying);
-  Esys_FlushContext(impl_->ctx(), session);
-  return quote;
+  const auto quote = [&]() ASSAY_REQUIRES(impl_->mutex) {
+    return impl_->QuoteBy(ak.kind_, ak.public_, selection, qualifying);
+  };
+  Result<SignedQuote> made = quote();
+  if (!made && impl_->ForgetLostKeys(made.error())) made = quote();
+  return made;
 }
 
 Result<> Tpm::Shutdown() {

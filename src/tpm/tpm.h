@@ -10,7 +10,8 @@
 // Contract: safe from several threads (one command at a time). TPM_RC_RETRY, YIELDED, TESTING and NV_RATE are
 // retried for a bounded time. Every failure is a TpmError that says what it means for the caller (Kind).
 // After kGone all calls fail with kGone until Reconnect() succeeds; whether a command took effect is unknown
-// when its answer did not come.
+// when its answer did not come. AK and EK are derived again when the TPM has lost them (a suspend, another
+// program's flush), whichever command finds out.
 #pragma once
 
 #include <cstdint>
@@ -116,9 +117,12 @@ class Tpm {
   Result<Ak> CreateAk(AkKind kind);
   Result<SignedQuote> MakeQuote(const Ak& ak, const PcrSelection& selection, ByteView qualifying);
   Result<> Shutdown();  // TPM2_Shutdown(CLEAR)
+  // How often a command found that the TPM had lost the AK, the EK or a session, which were then made again.
+  std::uint64_t LostKeys() const;
 
  private:
   friend class RunKey;
+  friend struct TpmForTest;  // tpm/tpm_testing.h
   struct Impl;
   explicit Tpm(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;

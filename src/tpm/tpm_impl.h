@@ -10,6 +10,7 @@
 // on the next connection.
 #pragma once
 
+#include <atomic>
 #include <cstring>
 #include <functional>
 #include <map>
@@ -51,6 +52,12 @@ struct Tpm::Impl {
   Result<> Attach() ASSAY_REQUIRES(mutex);  // the connection alone: nothing is sent
   Result<> Open() ASSAY_REQUIRES(mutex);
   Result<> FlushLeftovers() ASSAY_REQUIRES(mutex);
+  // lost_keys.cc
+  std::atomic<std::uint64_t> lost_keys{0};  // how often keys had to be derived again
+  // After a failed command: whether the TPM has lost a key or session of this connection, or another
+  // program's object has its handle. The keys are then forgotten, and the command is worth another try.
+  bool ForgetLostKeys(const Error& error) ASSAY_REQUIRES(mutex);
+  bool Holds(ESYS_TR key) ASSAY_REQUIRES(mutex);
   Result<ESYS_TR> Primary(const TPM2B_PUBLIC& public_template, EsysPtr<TPM2B_PUBLIC>& out)
       ASSAY_REQUIRES(mutex);
   Result<ESYS_TR> Ek() ASSAY_REQUIRES(mutex);
@@ -60,6 +67,9 @@ struct Tpm::Impl {
   Result<PcrValues> ReadPcrs(const PcrSelection& selection, ESYS_TR session) ASSAY_REQUIRES(mutex);
   Result<SignedQuote> Quote(ESYS_TR key, ESYS_TR session, const PcrSelection& selection, ByteView qualifying)
       ASSAY_REQUIRES(mutex);
+  Result<SignedQuote> QuoteBy(AkKind kind, const Bytes& public_area, const PcrSelection& selection,
+                              ByteView qualifying) ASSAY_REQUIRES(mutex);
+  Result<Digest> ReadProtected(HashAlg bank, std::uint32_t pcr) ASSAY_REQUIRES(mutex);
 
   // identity.cc
   // Read once: a TPM that is exchanged shows by its AK.
@@ -78,6 +88,9 @@ struct Tpm::Impl {
   Result<std::optional<Bytes>> ReadCertificate(EkKind kind) ASSAY_REQUIRES(mutex);
   Result<Bytes> Activate(ESYS_TR ak, ESYS_TR ek_handle, ByteView credential, ByteView secret)
       ASSAY_REQUIRES(mutex);
+  Result<Bytes> ActivateBy(AkKind kind, const Bytes& ak_area, EkKind ek_kind, ByteView credential,
+                           ByteView secret) ASSAY_REQUIRES(mutex);
+  Result<EkIdentity> ReadIdentity() ASSAY_REQUIRES(mutex);
 
   // run_key.cc
   struct RunKeyState {

@@ -10,15 +10,82 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "base/folder_testing.h"
+#include "base/process.h"
 #include "base/result_testing.h"
 #include "tpm/software_tpm.h"
 #include "tpm/tpm.h"
+#include "tpm/tpm_impl.h"
 
 namespace assay::tpm {
+
+// What others do to a TPM while we are connected to it.
+struct TpmForTest {
+  // tpm2_flushcontext -t: by another program, so that ESYS does not know of it.
+  static void FlushAll(Tpm& tpm) {
+    Tpm::Impl& impl = *tpm.impl_;
+    const MutexLock lock(impl.mutex);
+    EsysPtr<TPMS_CAPABILITY_DATA> data;
+    TPMI_YES_NO more = 0;
+    ASSERT_EQ(Esys_GetCapability(impl.ctx(), kNone, kNone, kNone, TPM2_CAP_HANDLES, TPM2_TRANSIENT_FIRST,
+                                 TPM2_MAX_CAP_HANDLES, &more, Out(data)),
+              TSS2_RC_SUCCESS);
+    const TPML_HANDLE& handles = data->data.handles;
+    for (UINT32 i = 0; i < handles.count; ++i) {
+      const Bytes command = Writer()
+                                .U16Be(TPM2_ST_NO_SESSIONS)
+                                .U32Be(14)  // bytes
+                                .U32Be(TPM2_CC_FlushContext)
+                                .U32Be(handles.handle[i])
+                                .Take();
+      ASSERT_EQ(Tss2_Tcti_Transmit(impl.tcti.get(), command.size(), command.data()), TSS2_RC_SUCCESS);
+      std::array<std::uint8_t, 4096> answer{};
+      size_t size = answer.size();
+      ASSERT_EQ(Tss2_Tcti_Receive(impl.tcti.get(), &size, answer.data(), TSS2_TCTI_TIMEOUT_BLOCK),
+                TSS2_RC_SUCCESS);
+      ASSERT_EQ(ToBytes(ByteView(answer).subspan(6, 4)), Bytes(4, 0));  // TPM_RC_SUCCESS
+    }
+  }
+  // Another program's key takes the place of ours.
+  static void OccupyHandles(Tpm& tpm) {
+    FlushAll(tpm);
+    Tpm::Impl& impl = *tpm.impl_;
+    const MutexLock lock(impl.mutex);
+    TPM2B_PUBLIC other = AkTemplate(AkKind::kEccP256);
+    for (UINT16 i = 0; i < 2; ++i) {
+      other.publicArea.unique.ecc.y.size = i + 1;
+      EsysPtr<TPM2B_PUBLIC> pub;
+      ASSERT_THAT(impl.Primary(other, pub), IsOk());
+    }
+  }
+  // The machine sleeps and wakes with the TPM's state kept: TPM2_Startup(STATE). Without it: TPM Restart.
+  static void Suspend(Tpm& tpm, const SoftwareTpm& swtpm, bool resumed = true) {
+    Tpm::Impl& impl = *tpm.impl_;
+    const MutexLock lock(impl.mutex);
+    ASSERT_EQ(Esys_Shutdown(impl.ctx(), kNone, kNone, kNone, TPM2_SU_STATE), TSS2_RC_SUCCESS);
+    PowerCycle(swtpm);
+    ASSERT_EQ(Esys_Startup(impl.ctx(), resumed ? TPM2_SU_STATE : TPM2_SU_CLEAR), TSS2_RC_SUCCESS);
+  }
+  // A reset of the chip under the running system.
+  static void Reset(Tpm& tpm, const SoftwareTpm& swtpm) {
+    Tpm::Impl& impl = *tpm.impl_;
+    const MutexLock lock(impl.mutex);
+    PowerCycle(swtpm);
+    ASSERT_EQ(Esys_Startup(impl.ctx(), TPM2_SU_CLEAR), TSS2_RC_SUCCESS);
+  }
+  // TPM2_Startup() is left to do.
+  static void PowerCycle(const SoftwareTpm& swtpm) {
+    const std::string socket = swtpm.tcti().substr(std::string("swtpm:path=").size()) + ".ctrl";
+    const Result<Output> done = RunProgram({"swtpm_ioctl", "--unix", socket, "-i"}, "/");
+    ASSERT_THAT(done, IsOk());
+    ASSERT_EQ(done->exit_code, 0) << done->err;
+  }
+};
 
 // For a test with several of them; with one, SoftwareTpmTest is shorter.
 struct TestTpm {
@@ -28,7 +95,11 @@ struct TestTpm {
   ~TestTpm() { Stop(); }
   // Its state is kept in dir/state; with a CA's folder, it has an EK certificate by that CA.
   void Start(const std::string& dir, const std::string& ca_dir = "") {
-    options = {.state_dir = dir + "/state", .run_dir = dir + "/run", .preload = "", .ca_dir = ca_dir};
+    options = {.state_dir = dir + "/state",
+               .run_dir = dir + "/run",
+               .preload = "",
+               .ca_dir = ca_dir,
+               .banks = banks};
     Start();
   }
   // Again; connections stay the caller's to make.
@@ -54,6 +125,7 @@ struct TestTpm {
     ASSERT_NO_FATAL_FAILURE(Start());
     Connect();
   }
+  std::string banks = SoftwareTpmOptions().banks;  // set before Start()
   SoftwareTpmOptions options;
   SoftwareTpm swtpm;
   std::unique_ptr<Tpm> tpm;
