@@ -37,6 +37,7 @@ bool IsOfContent(FindingName name) {
     case FindingName::kEntryVulnerable:
     case FindingName::kEntryRevoked:
     case FindingName::kEntryWeakDigest:
+    case FindingName::kEntryNotComparable:
     case FindingName::kOwnUnknownBinary:
     case FindingName::kOwnInterpreter:
       return true;
@@ -63,7 +64,7 @@ void JudgeAgain(Round& r, std::vector<Finding>& standing) {
     e.digest = f.digest;
     e.cgroup = f.cgroup;
     e.context = f.context;
-    const Result<Digest> digest = ParseDigest(e.digest);
+    const Result<Digest> digest = ima::ParseFileDigest(e.digest);
     judge.Judge(e, digest ? &*digest : nullptr, r.out.host.own.contains(ComponentKey(e.path)));
   }
   standing = std::move(others);

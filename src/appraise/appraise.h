@@ -32,6 +32,7 @@
 namespace assay::appraise {
 
 // Reference values; the reference room's Index implements them.
+inline constexpr HashAlg kReferenceAlg = HashAlg::kSha256;  // of their digests, each of a file's content
 enum class Standing { kGood, kVulnerable, kRevoked, kSuperseded };
 std::string_view StandingName(Standing s);  // "good", "vulnerable", "revoked", "superseded"
 struct Origin {

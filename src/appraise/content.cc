@@ -7,6 +7,7 @@
 #include "appraise/finding_names.h"
 #include "appraise/place.h"
 #include "base/clock.h"
+#include "list/list.h"
 #include "measure/policy/policy.h"
 
 namespace assay::appraise {
@@ -71,6 +72,7 @@ ContentJudge::ContentJudge(Round& round) : r_(round) {
 
 void ContentJudge::Judge(JudgedEntry& e, const Digest* digest, bool component) {
   owners_ = false;
+  comparable_ = true;
   if (!component && AllowedCgroup(e.cgroup)) {
     e.state = EntryState::kTrusted;
     ++not_judged_;
@@ -81,6 +83,7 @@ void ContentJudge::Judge(JudgedEntry& e, const Digest* digest, bool component) {
     JudgeByReference(e, digest);
   }
   if (owners_) ++owner_trusted_;
+  if (!comparable_) return;  // nothing is known of it, and that is said
   const bool known = e.state == EntryState::kTrusted || e.state == EntryState::kVulnerable ||
                      e.state == EntryState::kOutdated;
   if (component && !known)
@@ -154,6 +157,10 @@ void ContentJudge::JudgeByReference(JudgedEntry& e, const Digest* digest) {
                        alg.empty() ? "no digest" : alg));
     return;
   }
+  if (digest->alg() != kReferenceAlg || e.digest.starts_with(ima::kVerityPrefix)) {
+    JudgeUncompared(e, digest->alg());
+    return;
+  }
   std::vector<Origin> origins = r_.references.Find(*digest);
   const std::string here = NormalisePath(e.path);
   const bool in_place =
@@ -178,6 +185,18 @@ void ContentJudge::JudgePlace(JudgedEntry& e) {
          fmt::format("{} is {} of {} {}, and runs in {} ({})", e.path, e.origin->path, e.origin->package,
                      e.origin->version, service,
                      e.cgroup.empty() ? "as the attester says" : "as its record says"));
+}
+
+// Not to find a digest that no reference value could have says nothing of the file.
+void ContentJudge::JudgeUncompared(JudgedEntry& e, HashAlg alg) {
+  if (TrustedByOwner(e)) return;
+  comparable_ = false;
+  r_.AddFor(
+      e, FindingName::kEntryNotComparable,
+      IsShown(e) ? Verdict::kTrusted : WeightOf(FindingName::kEntryNotComparable),
+      fmt::format("{} was measured with {}{}, and the reference values have {} digests of content only",
+                  EntryName(e), HashName(alg),
+                  e.digest.starts_with(ima::kVerityPrefix) ? " of fs-verity" : "", HashName(kReferenceAlg)));
 }
 
 // superseded: what the content was elsewhere; may be null.

@@ -26,7 +26,7 @@ std::string EntryName(const JudgedEntry& e);  // its path, or "record 7"
 class ContentJudge {
  public:
   explicit ContentJudge(Round& round);
-  // digest: null where its algorithm is not known. component: it is part of the attester.
+  // digest: that of e.digest; null where its algorithm is not known. component: it is part of the attester.
   void Judge(JudgedEntry& e, const Digest* digest, bool component);
   // How many entries the policy left out, and how many the owner trusts.
   void AddNotes();
@@ -37,6 +37,7 @@ class ContentJudge {
   bool AllowedCgroup(const std::string& cgroup) const;
   void JudgeByReference(JudgedEntry& e, const Digest* digest);
   void JudgePlace(JudgedEntry& e);
+  void JudgeUncompared(JudgedEntry& e, HashAlg alg);
   void JudgeUnknown(JudgedEntry& e, const Origin* superseded);
   void JudgeKnown(JudgedEntry& e, bool here);
   void JudgeOutdated(JudgedEntry& e);
@@ -46,7 +47,8 @@ class ContentJudge {
 
   Round& r_;
   std::multimap<std::string_view, const TrustedEntry*> trusted_;  // by digest; those that count
-  bool owners_ = false;  // the entry that is judged is good by the owner's word
+  // Of the entry that is judged: it is good by the owner's word; reference values may have its digest.
+  bool owners_ = false, comparable_ = true;
   std::uint64_t not_judged_ = 0, owner_trusted_ = 0;
 };
 

@@ -163,7 +163,7 @@ class Judge {
     judged.sub = sub.value_or(0);
     judged.path = entry.path;
     judged.cgroup = entry.cgroup;
-    if (entry.file_digest) judged.digest = entry.file_digest->alg_name + ":" + Hex(entry.file_digest->bytes);
+    if (entry.file_digest) judged.digest = ima::FileDigestText(*entry.file_digest);
     judged.context = ContextOf(record.index, judged.sub);
     const bool buffer = record.template_name == ima::TemplateName(ima::Template::kBuf);
     NoteAfterStop(judged);

@@ -142,6 +142,7 @@ enum class FindingName {
   kEntryRevoked,
   kEntryViolation,
   kEntryWeakDigest,
+  kEntryNotComparable,
   kEntryMalformed,
   kPolicyNotJudged,
   kPolicyViolationsAllowed,
@@ -391,6 +392,9 @@ inline constexpr FindingRow kFindings[] = {
      "`allowed_violations` can allow it."},
     {FindingName::kEntryWeakDigest, "entry.weak-digest", Verdict::kNotTrusted,
      "Have the attester use SHA-256."},
+    {FindingName::kEntryNotComparable, "entry.not-comparable", Verdict::kUnknown,
+     "Have the attester measure with SHA-256 (`ima_hash=sha256`), without fs-verity's digests; or trust it "
+     "(`assay trust`)."},
     {FindingName::kEntryMalformed, "entry.malformed", Verdict::kNotTrusted,
      "Suspect the attester; or the kernel has a template of its own (`ima_template_fmt=`)."},
     {FindingName::kPolicyNotJudged, "policy.not-judged", Verdict::kTrusted, "Keep `allowed_cgroups` short."},

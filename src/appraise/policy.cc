@@ -5,8 +5,8 @@
 #include <algorithm>
 
 #include "base/crypto.h"
-#include "base/digest_text.h"
 #include "base/json_members.h"
+#include "list/list.h"
 #include "measure/policy/policy.h"
 #include "measure/system/measurement.h"
 
@@ -16,7 +16,7 @@ namespace {
 // Checks the form of digests: a digest with a typing error would never match, and the user would not see why.
 Result<> CheckDigests(std::string_view key, const std::set<std::string>& digests) {
   for (const std::string& text : digests)
-    if (!ParseDigest(text))
+    if (!ima::ParseFileDigest(text))
       return Fail(UsageError(
           fmt::format("policy: {}: not a digest as 'sha256:' and lower-case hex: '{}'", key, text)));
   return {};

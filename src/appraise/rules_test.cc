@@ -460,6 +460,40 @@ TEST_F(RulesTest, WeakFileDigests) {
   ExpectStays({"entry.weak-digest"});
 }
 
+// Reference values have SHA-256 of content. A digest of another kind is in none of them, whatever the file
+// is.
+TEST_F(RulesTest, DigestsThatNoReferenceCouldHave) {
+  policy_.interpreters = {"/usr/bin/p1"};
+  host_.Extend("ima-ng", ima::EncodeNg(Hash(HashAlg::kSha512, AsBytes("content 1")), "/usr/bin/p1"));
+  ExpectStays({"entry.not-comparable"});
+  EXPECT_EQ(Judge().verdict, Verdict::kUnknown);
+  host_.Extend("ima-ng", ima::EncodeNg(Hash(HashAlg::kSha384, AsBytes("content 2")), "/usr/bin/p2"));
+  ExpectOnly(Judge(), {"entry.not-comparable"});
+  policy_.allowed = {Hash(HashAlg::kSha512, AsBytes("content 1")).ToString(),
+                     Hash(HashAlg::kSha384, AsBytes("content 2")).ToString()};
+  ExpectOnly(Judge(), {});
+}
+
+TEST_F(RulesTest, DigestsOfFsVerity) {
+  policy_.require_attester_records = false;
+  SyntheticHost kernel;  // only the kernel's own list has such digests
+  kernel.RecordAgain({kernel.records.front()});
+  kernel.Know("content 3", "/usr/bin/p3");
+  const Digest tree = DigestOf("tree");
+  Writer w;
+  w.U32Le(15 + 32).Put(std::string_view("verity:sha256:\0", 15)).Put(tree.view());
+  w.U32Le(12).Put(std::string_view("/usr/bin/p3\0", 12));
+  kernel.Extend("ima-ngv2", w.bytes());
+  const auto judge = [&] {
+    return Appraise(kernel.Ask(kernel.Quote(nonce_), nonce_), state_, kernel, policy_);
+  };
+  const Appraisal a = judge();
+  EXPECT_TRUE(Of(a, true).contains("entry.not-comparable")) << Describe(a, false, false);
+  EXPECT_FALSE(Of(a, true).contains("entry.changed"));
+  policy_.allowed = {"verity:" + tree.ToString()};
+  EXPECT_FALSE(Of(judge(), true).contains("entry.not-comparable"));
+}
+
 TEST_F(RulesTest, BufferUnderAnothersDigest) {
   policy_.allowed = {DigestOf("good").ToString()};
   host_.Extend("ima-buf", ima::EncodeBuf(DigestOf("good"), "app", AsBytes("good")));

@@ -8,9 +8,9 @@
 
 #include "appraise/errors.h"
 #include "base/detached.h"
-#include "base/digest_text.h"
 #include "base/fd.h"
 #include "base/json_members.h"
+#include "list/list.h"
 
 namespace assay::appraise {
 namespace {
@@ -39,7 +39,7 @@ Result<> Check(const TrustedList& list) {
     const auto bad = [&](std::string_view what) {
       return Fail(ParseError("trusted", 0, fmt::format("/entries/{}: {}", i, what)));
     };
-    if (!ParseDigest(e.digest)) return bad("not a digest as 'sha256:' and lower-case hex");
+    if (!ima::ParseFileDigest(e.digest)) return bad("not a digest as 'sha256:' and lower-case hex");
     if (e.who.empty()) return bad("nobody is named (who)");
     if (e.why.empty()) return bad("no reason is given (why)");
     if (std::max({e.path.size(), e.who.size(), e.why.size()}) > kMaxText) return bad("a text is too long");

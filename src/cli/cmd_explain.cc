@@ -15,6 +15,7 @@
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/verifier.h"
+#include "list/list.h"
 
 namespace assay::cli {
 namespace {
@@ -35,12 +36,14 @@ struct ExplainOptions {
 
 // What is asked about. A digest or a path may have many entries, a finding's name too.
 struct Subject {
-  std::optional<Digest> digest;
+  std::optional<Digest> digest;  // of content
+  std::string verity;            // a digest of fs-verity, as text
   std::optional<FindingName> finding;
   std::string path;
 
   bool Is(const std::string& of_digest, const std::string& of_path) const {
     if (digest) return digest->ToString() == of_digest;
+    if (!verity.empty()) return verity == of_digest;
     return !finding && appraise::NormalisePath(path) == appraise::NormalisePath(of_path);
   }
   bool Is(const Finding& f) const { return finding ? f.name == *finding : Is(f.digest, f.path); }
@@ -50,8 +53,9 @@ Subject ParseSubject(const std::string& text) {
   Subject s;
   for (const std::string& digest : {text, "sha256:" + text})
     if (const Result<Digest> parsed = ParseDigest(digest)) s.digest = *parsed;
+  if (!s.digest && ima::ParseFileDigest(text)) s.verity = text;
   s.finding = appraise::FindingFromName(text);
-  if (!s.digest && !s.finding) s.path = text;
+  if (!s.digest && s.verity.empty() && !s.finding) s.path = text;
   return s;
 }
 
@@ -193,9 +197,9 @@ Result<int> Explain(const ExplainOptions& o, const Session& session) {
   ASSAY_ASSIGN(const appraise::Policy policy, LoadPolicy(o.policy));
   ASSAY_ASSIGN(const reference::Indexes references, LoadReferences(o.references));
   json out = {{"subject", o.subject},
-              {"kind", subject.digest    ? "digest"
-                       : subject.finding ? "finding"
-                                         : "path"},
+              {"kind", subject.digest || !subject.verity.empty() ? "digest"
+                       : subject.finding                         ? "finding"
+                                                                 : "path"},
               {"references", o.references.size()}};
   for (const char* list :
        {"packages", "trusted", "seen", "same_process_before", "standing", "findings", "hosts", "meaning"})

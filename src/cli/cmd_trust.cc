@@ -19,6 +19,7 @@
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/verifier.h"
+#include "list/list.h"
 #include "measure/policy/policy.h"
 
 namespace assay::cli {
@@ -61,7 +62,7 @@ std::string UserName() {
 // A digest as it stands ("sha256:..." or 64 digits), else the digest of a file.
 Result<Content> ContentOf(const std::string& what) {
   if (what.find('/') == std::string::npos) {
-    if (ParseDigest(what)) return Content{what, ""};
+    if (ima::ParseFileDigest(what)) return Content{what, ""};
     if (ParseDigest("sha256:" + what)) return Content{"sha256:" + what, ""};
   }
   ASSAY_ASSIGN(const UniqueFd fd, Open(what, O_RDONLY));
@@ -73,7 +74,8 @@ Result<Content> ContentOf(const std::string& what) {
 // Findings that the owner's word can settle: others are about the attester, or say that content is bad.
 bool CanBeTrusted(std::string_view name) {
   constexpr FindingName kThese[] = {FindingName::kEntryUnknown, FindingName::kEntryChanged,
-                                    FindingName::kEntrySwapped, FindingName::kEntryMisplaced};
+                                    FindingName::kEntrySwapped, FindingName::kEntryMisplaced,
+                                    FindingName::kEntryNotComparable};
   return std::any_of(std::begin(kThese), std::end(kThese),
                      [&](FindingName f) { return appraise::NameText(f) == name; });
 }

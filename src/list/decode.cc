@@ -1,3 +1,4 @@
+#include "base/digest_text.h"
 #include "list/template.h"
 
 namespace assay::ima {
@@ -44,6 +45,16 @@ std::string WithoutNul(ByteView value) {
 }
 
 }  // namespace
+
+std::string FileDigestText(const FileDigest& d) {
+  std::string text(d.type == "verity" ? kVerityPrefix : "");
+  return text.append(d.alg_name).append(":").append(Hex(d.bytes));
+}
+
+Result<Digest> ParseFileDigest(std::string_view text) {
+  if (text.starts_with(kVerityPrefix)) text.remove_prefix(kVerityPrefix.size());
+  return ParseDigest(text);
+}
 
 Result<Entry> Decode(const RecordView& record) {
   const std::uint64_t base = DataOffset(record);

@@ -96,6 +96,11 @@ struct FileDigest {
   Bytes bytes;
   std::optional<Digest> digest;  // when the algorithm is known and the size fits
 };
+// As results and policies write it: "sha256:9f86...", and "verity:sha256:9f86..." where it is fs-verity's
+// digest, which is one of a tree of hashes and not of the content.
+std::string FileDigestText(const FileDigest& d);
+inline constexpr std::string_view kVerityPrefix = "verity:";
+Result<Digest> ParseFileDigest(std::string_view text);
 
 struct Field {
   std::string_view id;  // "d-ng", "n-ng", "sig", "buf", ...
