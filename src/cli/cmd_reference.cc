@@ -28,6 +28,7 @@ namespace {
 
 using nlohmann::json;
 using reference::Builder;
+using reference::FailedFile;
 using reference::Index;
 
 constexpr std::size_t kMaxKey = 64 << 10;
@@ -76,18 +77,17 @@ Result<> AddMarks(const std::vector<std::string>& texts, appraise::Standing stan
   return {};
 }
 
-// Adds packages on all cores, because unpacking takes most of the time.
-Result<> AddDebs(const std::vector<std::string>& debs, Builder& builder, bool show_progress) {
+// Adds packages on all cores, because unpacking takes most of the time. Returns those that could not be read.
+std::vector<FailedFile> AddDebs(const std::vector<std::string>& debs, Builder& builder, bool show_progress) {
   Progress progress(show_progress, "hashing packages");
   std::atomic<std::size_t> next{0}, done{0};
   Mutex mutex;
-  std::optional<Error> failed;  // under the mutex
+  std::vector<FailedFile> failed;  // under the mutex
   auto work = [&] {
     for (std::size_t i = next++; i < debs.size(); i = next++) {
       if (Result<> added = builder.AddDeb(debs[i]); !added) {
         const MutexLock lock(mutex);
-        if (!failed) failed = added.error();
-        return;
+        failed.push_back({debs[i], added.error()});
       }
       progress.At(++done, debs.size());
     }
@@ -97,7 +97,24 @@ Result<> AddDebs(const std::vector<std::string>& debs, Builder& builder, bool sh
     threads.push_back(Thread("assay-hash", work));
   work();
   threads.clear();  // waits for them
-  if (failed) return Fail(*failed);
+  std::sort(failed.begin(), failed.end(),
+            [](const FailedFile& a, const FailedFile& b) { return a.path < b.path; });
+  return failed;
+}
+
+// One file that can't be read does not make the others unknown. If there is no other, this is an error.
+// report: for JSON.
+Result<> SayFailed(const std::vector<FailedFile>& failed, const Builder& builder, json& report) {
+  report["failed"] = json::array();
+  if (failed.empty()) return {};
+  if (builder.files() == 0) return Fail(failed.front().error);
+  for (std::size_t i = 0; i < failed.size(); ++i) {
+    const FailedFile& f = failed[i];
+    report["failed"].push_back({{"file", f.path}, {"code", f.error.code()}, {"message", f.error.Message()}});
+    if (i < kNamed) fmt::print(stderr, "  {}: {}\n", f.path, f.error.Message());
+  }
+  if (failed.size() > kNamed) fmt::print(stderr, "  and {} more\n", failed.size() - kNamed);
+  fmt::print(stderr, "assay: {} file(s) could not be read; what they hold will be unknown\n", failed.size());
   return {};
 }
 
@@ -108,6 +125,18 @@ struct TemporaryFolder {
     if (!path.empty()) std::filesystem::remove_all(path, ignored);
   }
 };
+
+void SayKept(const std::vector<reference::KeptPackage>& kept) {
+  if (kept.empty()) return;
+  for (std::size_t i = 0; i < std::min(kept.size(), kNamed); ++i)
+    fmt::print(stderr, "  {} {}: {}\n", kept[i].installed.package, kept[i].installed.version, kept[i].file);
+  if (kept.size() > kNamed) fmt::print(stderr, "  and {} more\n", kept.size() - kNamed);
+  fmt::print(
+      stderr,
+      "assay: {} package(s) are no longer in apt's lists, which would name their digests; the files that "
+      "were kept of them are used\n",
+      kept.size());
+}
 
 // Each missing package, and one line with the total at the end.
 void SayMissing(const std::vector<reference::MissingPackage>& missing, std::size_t installed) {
@@ -202,7 +231,12 @@ Result<std::vector<std::string>> InstalledDebs(const ReferenceOptions& o, const 
                                  {"version", m.installed.version},
                                  {"available", m.available},
                                  {"why", reference::MissingName(m.why)}});
+  report["kept"] = json::array();
+  for (const reference::KeptPackage& k : fetched.kept)
+    report["kept"].push_back(
+        {{"package", k.installed.package}, {"version", k.installed.version}, {"file", k.file}});
   report["wanted"] = packages.size();
+  SayKept(fetched.kept);
   SayMissing(fetched.missing, packages.size());
   return fetched.files;
 }
@@ -266,16 +300,21 @@ Result<int> Build(const ReferenceOptions& o, const Session& session) {
     ASSAY_ASSIGN(std::vector<std::string> fetched, InstalledDebs(o, session, temporary, report));
     debs.insert(debs.end(), fetched.begin(), fetched.end());
   }
-  ASSAY_TRY(AddDebs(debs, builder, session.progress));
-  if (!o.folder.empty()) ASSAY_TRY(builder.AddFolder(o.folder, o.package, o.version));
+  std::vector<FailedFile> failed = AddDebs(debs, builder, session.progress);
+  if (!o.folder.empty()) {
+    ASSAY_ASSIGN(std::vector<FailedFile> more, builder.AddFolder(o.folder, o.package, o.version));
+    std::move(more.begin(), more.end(), std::back_inserter(failed));
+  }
   if (o.self) ASSAY_TRY(reference::AddSelf(builder, ASSAY_VERSION, o.root));
+  ASSAY_TRY(SayFailed(failed, builder, report));
   ASSAY_TRY(AddPrevious(o, builder));
   ASSAY_TRY(AddMarks(o.vulnerable, appraise::Standing::kVulnerable, builder));
   ASSAY_TRY(AddMarks(o.revoked, appraise::Standing::kRevoked, builder));
   ASSAY_TRY(builder.Write(o.out));
   SayByteCode(builder.ByteCode());
   ASSAY_TRY(SayBuilt(o, builder, session, report));
-  return report.contains("missing") && !report["missing"].empty() ? kExitIncomplete : kExitOk;
+  const bool missing = report.contains("missing") && !report["missing"].empty();
+  return missing || !failed.empty() ? kExitIncomplete : kExitOk;
 }
 
 // Adds packages to an index that exists; their former versions become superseded.
@@ -294,7 +333,9 @@ Result<int> AddTo(const ReferenceOptions& o, const Session& session) {
   }
   Builder builder;
   if (!o.no_byte_code) builder.UseByteCode(kPython);
-  ASSAY_TRY(AddDebs(debs, builder, session.progress));
+  json report;
+  const std::vector<FailedFile> failed = AddDebs(debs, builder, session.progress);
+  ASSAY_TRY(SayFailed(failed, builder, report));
   {
     ASSAY_ASSIGN(const std::unique_ptr<Index> index, Index::Open(o.out));
     builder.AddFormer(*index, Builder::Former::kOfAdded, NowMs(), o.keep_days);
@@ -309,9 +350,9 @@ Result<int> AddTo(const ReferenceOptions& o, const Session& session) {
     fmt::print(stderr, "assay: {}.sig is of the former index: sign it again ('assay reference sign')\n",
                o.out);
   }
-  json report = {{"added", debs.size()}};
+  report["added"] = debs.size() - failed.size();
   ASSAY_TRY(SayBuilt(o, builder, session, report));
-  return kExitOk;
+  return failed.empty() ? kExitOk : kExitIncomplete;
 }
 
 json OriginJson(const appraise::Origin& o) {

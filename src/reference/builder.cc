@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -11,6 +13,7 @@
 #include "base/mutex.h"
 #include "reference/allowances.h"
 #include "reference/byte_code.h"
+#include "reference/errors.h"
 #include "reference/format.h"
 #include "reference/index.h"
 #include "reference/package_file.h"
@@ -24,6 +27,9 @@ constexpr const char* kByteCode = "byte code, calculated from the packaged sourc
 struct Marked {
   std::string package, version, note;
   appraise::Standing standing;
+  bool Fits(const PackageContent& p) const {
+    return package == p.package && (version.empty() || version == p.version);
+  }
 };
 
 Result<Digest> HashFile(const std::string& path) {
@@ -43,6 +49,23 @@ Result<std::optional<PackagedFile>> CompileFile(const std::string& path, ByteCom
   }
   ASSAY_ASSIGN(const Bytes source, ReadAll(fd.get(), kMaxSource));
   return compiler.Compile(path, st.st_mtime, source);
+}
+
+// A file of a folder: its digest, its content if it is a packed module, and its byte code.
+Result<> AddFound(const std::string& path, PackageContent& content, ByteCompiler* compiler,
+                  std::vector<PackagedFile>& byte_code) {
+  PackagedFile file{.path = path, .digest = {}};
+  ASSAY_ASSIGN(file.digest, HashFile(path));
+  content.files.push_back(std::move(file));
+  if (IsPackedModule(path)) {
+    ASSAY_ASSIGN(const Bytes packed, ReadFile(path, kMaxModule));
+    if (auto unpacked = UnpackedModule(path, packed)) content.files.push_back(std::move(*unpacked));
+  }
+  if (compiler != nullptr && compiler->Takes(path)) {
+    ASSAY_ASSIGN(auto compiled, CompileFile(path, *compiler));
+    if (compiled) byte_code.push_back(std::move(*compiled));
+  }
+  return {};
 }
 
 class Strings {
@@ -197,6 +220,22 @@ struct Builder::Impl {
     if (files.empty()) return;
     packages.push_back({{of.package, of.version, of.architecture, std::move(files), kByteCode}});
   }
+  Result<> CheckMarks(const std::vector<const Listed*>& listed) const ASSAY_REQUIRES(mutex) {
+    for (const Marked& m : marks) {
+      if (std::any_of(listed.begin(), listed.end(), [&](const Listed* l) { return m.Fits(l->content); }))
+        continue;
+      std::set<std::string> versions;
+      for (const Listed* l : listed)
+        if (l->content.package == m.package) versions.insert(l->content.version);
+      return Fail(StateError(
+          ReferenceError::kMark,
+          fmt::format("the mark '{}' of {}{}{} fits nothing: the index has {}", StandingName(m.standing),
+                      m.package, m.version.empty() ? "" : " ", m.version,
+                      versions.empty() ? "no package of this name"
+                                       : fmt::format("version {} of it", fmt::join(versions, ", ")))));
+    }
+    return {};
+  }
   // A mark says more than that a package is superseded.
   appraise::Standing StandingOf(const Listed& listed, std::string& note) const ASSAY_REQUIRES(mutex) {
     const PackageContent& p = listed.content;
@@ -205,9 +244,7 @@ struct Builder::Impl {
       return s == appraise::Standing::kSuperseded ? 0 : static_cast<int>(s);
     };
     for (const Marked& m : marks) {
-      if (m.package != p.package || (!m.version.empty() && m.version != p.version) ||
-          weight(m.standing) < weight(worst))
-        continue;
+      if (!m.Fits(p) || weight(m.standing) < weight(worst)) continue;
       worst = m.standing;
       note = m.note;
     }
@@ -238,8 +275,10 @@ Result<> Builder::AddDeb(const std::string& path) {
   return {};
 }
 
-Result<> Builder::AddFolder(const std::string& path, const std::string& package, const std::string& version) {
+Result<std::vector<FailedFile>> Builder::AddFolder(const std::string& path, const std::string& package,
+                                                   const std::string& version) {
   PackageContent content{.package = package, .version = version, .architecture = "", .files = {}};
+  std::vector<FailedFile> failed;
   std::error_code error;
   const std::filesystem::path root = std::filesystem::canonical(path, error);
   if (error) return Fail(OsError("realpath", path, error.value()));
@@ -248,23 +287,16 @@ Result<> Builder::AddFolder(const std::string& path, const std::string& package,
   if (impl_->python) compiler.emplace(*impl_->python);
   std::filesystem::recursive_directory_iterator it(root, error);
   for (; !error && it != std::filesystem::recursive_directory_iterator(); it.increment(error)) {
-    if (!it->is_regular_file(error) || it->is_symlink(error)) continue;
-    PackagedFile file{.path = it->path().string(), .digest = {}};
-    ASSAY_ASSIGN(file.digest, HashFile(file.path));
-    if (IsPackedModule(file.path)) {
-      ASSAY_ASSIGN(const Bytes packed, ReadFile(file.path, kMaxModule));
-      if (auto unpacked = UnpackedModule(file.path, packed)) content.files.push_back(std::move(*unpacked));
-    }
-    if (compiler && compiler->Takes(file.path)) {
-      ASSAY_ASSIGN(auto compiled, CompileFile(file.path, *compiler));
-      if (compiled) byte_code.push_back(std::move(*compiled));
-    }
-    content.files.push_back(std::move(file));
+    std::error_code gone;  // or a link, or no file
+    if (it->symlink_status(gone).type() != std::filesystem::file_type::regular) continue;
+    const std::string file = it->path().string();
+    if (Result<> added = AddFound(file, content, compiler ? &*compiler : nullptr, byte_code); !added)
+      failed.push_back({file, added.error()});
   }
   if (error) return Fail(OsError("readdir", path, error.value()));
   if (compiler) impl_->AddByteCode(content, std::move(byte_code), compiler->report());
   impl_->Add(std::move(content));
-  return {};
+  return failed;
 }
 
 Result<> Builder::AddFile(const std::string& path_on_disk, const std::string& path,
@@ -334,6 +366,7 @@ Result<> Builder::Write(const std::string& path) const {
 Result<Bytes> Builder::Encode() const {
   const MutexLock lock(impl_->mutex);
   const std::vector<const Listed*> packages = Sorted(impl_->packages, impl_->former);
+  ASSAY_TRY(impl_->CheckMarks(packages));
   const std::vector<Row> rows = RowsOf(packages);
   Tables t;
   std::vector<bool> superseded;

@@ -5,13 +5,15 @@
 
 namespace assay::reference {
 
-enum class ReferenceError { kSignature, kPython, kFetch };
+enum class ReferenceError { kSignature, kPython, kFetch, kMark };
 inline constexpr ErrorRow kReferenceErrors[] = {
     {ReferenceError::kSignature, "manifest.signature",
      "Sign the index anew with this key (`assay reference sign`), or use the key that signed it."},
     {ReferenceError::kPython, "reference.python", "Build the index again while no upgrade of Python runs."},
     {ReferenceError::kFetch, "reference.fetch",
      "Look at the packages that the message names; `apt-get update`, then try again."},
+    {ReferenceError::kMark, "reference.mark",
+     "Name a package and a version that the index holds (`assay reference show`), or leave the mark out."},
 };
 constexpr std::span<const ErrorRow> ErrorTable(ReferenceError) { return kReferenceErrors; }
 

@@ -2,6 +2,7 @@
 // each file. apt itself does not check the content of a file that already exists with the right size, so it
 // is checked here.
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,6 +17,7 @@
 #include "base/process.h"
 #include "base/thread.h"
 #include "reference/index.h"
+#include "reference/package_file.h"
 
 namespace assay::reference {
 namespace {
@@ -103,6 +105,45 @@ Result<> FindAvailable(std::vector<MissingPackage>& missing) {
 bool HasDigest(const std::string& path, const std::string& sha256) {
   const Result<MappedFile> file = MappedFile::Open(path);
   return file && Hash(HashAlg::kSha256, file->view()).hex() == sha256;
+}
+
+// Whether nobody but root and this user could have written it.
+bool OnlyOwnersWrite(const std::string& path) {
+  struct stat st{};
+  return lstat(path.c_str(), &st) == 0 && (st.st_uid == 0 || st.st_uid == geteuid()) &&
+         !S_ISLNK(st.st_mode) && (st.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
+// Whether the file is there and says that it is this package.
+bool IsKept(const std::string& folder, const std::string& file, const Installed& p) {
+  if (!OnlyOwnersWrite(folder) || !OnlyOwnersWrite(file)) return false;
+  const Result<PackageContent> content = ReadDeb(file);
+  return content && content->package == p.package && content->version == p.version &&
+         content->architecture == p.architecture;
+}
+
+// The folder in which apt keeps the files of packages: apt-config says "D='/var/cache/apt/archives'".
+Result<std::string> AptArchives() {
+  ASSAY_ASSIGN(const Output o, RunProgram({"apt-config", "shell", "D", "Dir::Cache::archives/f"}, "/"));
+  const std::size_t first = o.out.find('\'');
+  const std::size_t last = o.out.rfind('\'');
+  return first == last ? "" : o.out.substr(first + 1, last - first - 1);
+}
+
+// Takes the packages out of `missing` of which a file was kept: in the folder, or by apt.
+Result<> UseKept(const std::string& folder, FetchReport& report) {
+  if (report.missing.empty()) return {};
+  ASSAY_ASSIGN(const std::string archives, AptArchives());
+  std::erase_if(report.missing, [&](const MissingPackage& m) {
+    for (const std::string& in : {folder, archives}) {
+      const std::string file = in + "/" + FileName(m.installed);
+      if (!IsKept(in, file, m.installed)) continue;
+      report.kept.push_back({m.installed, file});
+      return true;
+    }
+    return false;
+  });
+  return {};
 }
 
 Result<> Download(std::span<const Wanted> packages, const std::string& folder) {
@@ -203,12 +244,14 @@ Result<FetchReport> FetchDebs(const std::vector<Installed>& packages, const std:
       wanted.push_back({p, digest->second});
     }
   }
+  ASSAY_TRY(UseKept(folder, report));
   ASSAY_TRY(FindAvailable(report.missing));
   const std::size_t there = names.size() - wanted.size();
   if (progress) progress(there, names.size());
   Fetcher(std::move(wanted), folder, report, progress, there, names.size()).Run();
   for (const std::string& name : names)
     if (access(name.c_str(), R_OK) == 0) report.files.push_back(name);
+  for (const KeptPackage& k : report.kept) report.files.push_back(k.file);
   return report;
 }
 

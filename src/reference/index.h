@@ -35,6 +35,11 @@ struct ByteCodeReport {
   std::vector<std::string> failed;  // "PACKAGE: PATH" of sources that could not be compiled, sorted
 };
 
+struct FailedFile {
+  std::string path;
+  Error error;
+};
+
 class Index;
 
 class Builder {
@@ -42,7 +47,9 @@ class Builder {
   Builder();
   ~Builder();
   Result<> AddDeb(const std::string& path);  // every regular file in it
-  Result<> AddFolder(const std::string& path, const std::string& package, const std::string& version);
+  // Every regular file below the folder. Returns those that could not be read, and adds all others.
+  Result<std::vector<FailedFile>> AddFolder(const std::string& path, const std::string& package,
+                                            const std::string& version);
   Result<> AddFile(const std::string& path_on_disk, const std::string& path, const std::string& package,
                    const std::string& version);
   // From this call on, packages and folders also add the byte code of their Python sources, calculated by
@@ -54,7 +61,8 @@ class Builder {
   // superseded; all others stay as they are. Superseded for longer than `keep_days` is left out.
   enum class Former { kSuperseded, kOfAdded };
   void AddFormer(const Index& index, Former former, std::uint64_t now_ms, std::uint64_t keep_days);
-  // Marks all content of a package's version as vulnerable or revoked. version empty: all versions.
+  // Marks all content of a package's version as vulnerable or revoked. version empty: all versions. A mark
+  // that fits no package makes Encode() and Write() fail: content that should be marked would count as good.
   void Mark(const std::string& package, const std::string& version, appraise::Standing standing,
             const std::string& note);
   std::size_t files() const;
@@ -125,7 +133,8 @@ Result<std::vector<Installed>> InstalledPackages();  // by dpkg-query
 
 // Fetches the .deb files of packages into a folder, with apt as it is configured on this machine. Each file,
 // also one that was in the folder before, is checked against the SHA-256 in apt's signed lists. Fetched files
-// stay when others fail.
+// stay when others fail. Of a version that the lists no longer have, a file that the folder or apt's cache
+// has kept is used if only root or this user could write it; it says itself which package it is.
 enum class Missing {
   kThirdParty,  // in no archive that apt knows: of a third party, or built locally
   kNewer,  // newer than all that the archives have: of another source (backports), or apt's lists are old
@@ -137,9 +146,14 @@ struct MissingPackage {
   std::string available;  // the newest version that the archive has; empty: it has none
   Missing why = Missing::kThirdParty;
 };
+struct KeptPackage {
+  Installed installed;
+  std::string file;
+};
 struct FetchReport {
   std::vector<std::string> files;       // .deb paths
-  std::vector<MissingPackage> missing;  // this version is not in the archive
+  std::vector<KeptPackage> kept;        // among the files, without a digest in apt's lists
+  std::vector<MissingPackage> missing;  // this version is neither in the archive nor kept
   // A sentence for each package that is in the archive and could not be fetched.
   std::vector<std::string> failed;
 };

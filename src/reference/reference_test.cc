@@ -205,41 +205,31 @@ TEST_F(ReferenceTest, WhatAptTellsBeforeItUnpacks) {
   EXPECT_THAT(ParseAptHook(head + "apt 2.6.1 /x.deb\n"), FailsWith("parse.apt-hook"));
 }
 
-// A program that prints a text, as the first of its name in PATH.
-class FakeApt {
- public:
-  FakeApt(const std::string& folder, const std::string& text) {
-    const char* path = getenv("PATH");
-    path_ = path == nullptr ? "/usr/bin:/bin" : path;
-    std::ofstream(folder + "/apt-cache") << "#!/bin/sh\n[ \"$1\" = madison ] || exit 0\ncat <<E\n"
-                                         << text << "E\n";
-    chmod((folder + "/apt-cache").c_str(), 0755);
-    setenv("PATH", (folder + ":" + path_).c_str(), 1);
-  }
-  ~FakeApt() { setenv("PATH", path_.c_str(), 1); }
-  FakeApt(const FakeApt&) = delete;
-  FakeApt& operator=(const FakeApt&) = delete;
+TEST_F(ReferenceTest, AMarkThatFitsNothingIsAnError) {
+  Builder b;
+  ASSERT_THAT(b.AddDeb(MakeToolDeb("tool", "2.0", "content")), IsOk());
+  b.Mark("tool", "1.0", appraise::Standing::kVulnerable, "CVE-1");
+  EXPECT_THAT(b.Write(dir_ + "/x.idx"), FailsWith("reference.mark"));
+  EXPECT_NE(b.Encode().error().Message().find("tool 1.0 fits nothing: the index has version 2.0"),
+            std::string::npos)
+      << b.Encode().error().Message();
+  EXPECT_FALSE(std::filesystem::exists(dir_ + "/x.idx"));
+  Builder other;
+  other.Mark("tol", "", appraise::Standing::kRevoked, "");
+  EXPECT_THAT(other.Encode(), FailsWith("reference.mark"));
+}
 
- private:
-  std::string path_;
-};
-
-TEST_F(ReferenceTest, MissingPackagesAreOfThreeKinds) {
-  const FakeApt apt(dir_,
-                    "    nodejs | 18.20.4+dfsg-1 | http://deb.example bookworm/main amd64 Packages\n"
-                    "      bash |   1:5.2-2 | http://deb.example bookworm/main amd64 Packages\n"
-                    "      bash |   1:5.1-1 | http://deb.example bookworm/main amd64 Packages\n");
-  const auto report = FetchDebs(
-      {{"nodejs", "20.11.1-1nodesource1", "amd64"}, {"bash", "1:5.2-1", "amd64"}, {"own", "1.0", "all"}},
-      dir_ + "/debs", nullptr);
-  ASSERT_THAT(report, IsOk());
-  ASSERT_EQ(report->missing.size(), 3U);
-  EXPECT_EQ(report->missing[0].why, Missing::kNewer);
-  EXPECT_EQ(report->missing[0].available, "18.20.4+dfsg-1");
-  EXPECT_EQ(report->missing[1].why, Missing::kSuperseded);
-  EXPECT_EQ(report->missing[1].available, "1:5.2-2");
-  EXPECT_EQ(report->missing[2].why, Missing::kThirdParty);
-  EXPECT_EQ(MissingName(report->missing[2].why), "third-party");
+TEST_F(ReferenceTest, AnOddFileOfAFolderLeavesTheOthers) {
+  Put("/app/a", "hi");
+  Put("/app/odd.ko.xz", "");
+  std::filesystem::resize_file(dir_ + "/app/odd.ko.xz", kMaxModule + 1);
+  Builder b;
+  const auto failed = b.AddFolder(dir_ + "/app", "app", "1");
+  ASSERT_THAT(failed, IsOk());
+  ASSERT_EQ(failed->size(), 1U);
+  EXPECT_EQ(failed->front().path, std::filesystem::canonical(dir_ + "/app/odd.ko.xz"));
+  EXPECT_EQ(failed->front().error.code(), "io.too-large");
+  EXPECT_TRUE(Written(b)->Contains(DigestOf("hi")));
 }
 
 TEST_F(ReferenceTest, OfTheProgramsBesideThisOne) {
