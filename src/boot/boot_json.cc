@@ -334,8 +334,9 @@ void WriteBootJson(const EventLog& log, const Examined& x, std::FILE* out, std::
   document.End();
 }
 
-std::string ComparisonJson(const std::vector<Comparison>& comparisons, const std::vector<Problem>& problems,
-                           std::string_view outcome) {
+std::string ComparisonJson(const std::vector<Comparison>& comparisons,
+                           const std::vector<LeftOutValue>& not_compared,
+                           const std::vector<Problem>& problems, std::string_view outcome) {
   json list = json::array();
   for (const Comparison& c : comparisons) {
     list.push_back({{"bank", BankName(c.bank)},
@@ -346,7 +347,12 @@ std::string ComparisonJson(const std::vector<Comparison>& comparisons, const std
                     {"reason", c.reason}});
     for (const Digest& d : c.missing_exit) list.back()["missing_exit"].push_back(d.hex());
   }
-  return DumpJson(json{{"outcome", outcome}, {"registers", list}, {"problems", Of(problems)}}, 1);
+  json left_out = json::array();
+  for (const LeftOutValue& n : not_compared)
+    left_out.push_back({{"bank", BankName(n.bank)}, {"index", n.index}, {"reason", n.reason}});
+  return DumpJson(
+      json{{"outcome", outcome}, {"registers", list}, {"not_compared", left_out}, {"problems", Of(problems)}},
+      1);
 }
 
 std::string ExpectedJson(const ExpectedBoot& expected) {

@@ -19,8 +19,9 @@ namespace assay::boot {
 
 // time: of the document; left out if empty.
 void WriteBootJson(const EventLog& log, const Examined& x, std::FILE* out, std::string_view time = {});
-std::string ComparisonJson(const std::vector<Comparison>& comparisons, const std::vector<Problem>& problems,
-                           std::string_view outcome);
+std::string ComparisonJson(const std::vector<Comparison>& comparisons,
+                           const std::vector<LeftOutValue>& not_compared,
+                           const std::vector<Problem>& problems, std::string_view outcome);
 
 // A learned or predicted boot as JSON, and back: {"assay_boot": 2, "bank", "registers", "startup_locality",
 // "events":

@@ -475,7 +475,25 @@ TEST(PcrText, ReadsWhatTpm2ToolsPrint) {
   ASSERT_THAT(values, IsOk());
   EXPECT_EQ(values->at(0x000B).size(), 2U);
   EXPECT_THAT(AddPcrValue("sha256:7:" + zero, *values), IsOk());
+  values = ParsePcrText("pcrs: {sha256: {0: 0x" + zero + ", 10: " + zero + "}, sha1: {}}\n");
+  ASSERT_THAT(values, IsOk());
+  EXPECT_EQ(values->at(0x000B).size(), 2U);
+  values = ParsePcrText("{\"sha256\": {\n\"7\": \"" + zero + "\"\n}}\n");  // JSON
+  ASSERT_THAT(values, IsOk());
+  EXPECT_EQ(values->at(0x000B).count(7), 1U);
+  values = ParsePcrText("WARNING:esys:src/tss2-esys/api/Esys_PCR_Read.c:310: x\nsha256:\n 1: " + zero +
+                        "\nWARN: y\n 2: " + zero + "\n");
+  ASSERT_THAT(values, IsOk());
+  EXPECT_EQ(values->at(0x000B).size(), 2U);
+  const std::string message = ParsePcrText("sha256:\n 1: " + zero + "\nPCR-02: 00\n").error().Message();
+  for (const char* part :
+       {"line 3", "'PCR-02: 00'", "not a PCR's index", "tpm2_pcrread", "ALG:INDEX:HEX", "flow"})
+    EXPECT_NE(message.find(part), std::string::npos) << message;
   const std::vector<std::string> all_bad = {"0 : 0x00",
+                                            "sha256: {1: " + zero + "} 2: " + zero,
+                                            "sha256: {1: " + zero,
+                                            "}",
+                                            "ERROR: no TPM",
                                             "sha256:\n 0 : 0x00",
                                             "md5:\n",
                                             "sha256:x:" + zero,

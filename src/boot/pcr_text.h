@@ -5,9 +5,11 @@
 //   ASSAY_TRY(AddPcrValue("sha1:7:" + std::string(40, '0'), values));     // ALG:INDEX:HEX
 //
 // Contract: a text is a sequence of lines: "  sha256:" opens a bank, "    7 : 0x65CA..." is a value of it; or
-// each line is ALG:INDEX:HEX. Empty lines and lines that begin with # are skipped; a bank without values
+// each line is ALG:INDEX:HEX. A bank may be in YAML's flow style or in JSON: "sha256: {7: 0x65CA..., 8:
+// ...}". Empty lines, lines that begin with #, and warnings of the TSS are skipped; a bank without values
 // ("sm3_256:") is no error. Anything else, a value of another size than its bank's, or one PCR given twice is
-// a ParseError "parse.pcr-values" with the offset of its line.
+// a ParseError "parse.pcr-values" with the offset of its line, whose sentence has the line's number, the line
+// and the forms that are read.
 #pragma once
 
 #include <string_view>

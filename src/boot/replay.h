@@ -53,6 +53,12 @@ struct Comparison {
   std::string reason;                // of kUnknown and kMismatch
   std::vector<Digest> missing_exit;  // MissingExit(): what would explain a mismatch
 };
+// A value that was given and is not compared.
+struct LeftOutValue {
+  std::uint16_t bank = 0;  // TPM_ALG_ID
+  std::uint32_t index = 0;
+  std::string reason;
+};
 std::vector<Comparison> Compare(const Replayed& replayed, const tpm::PcrValues& given);
 
 // Some firmware measures ExitBootServices into PCR 5 (RTMR[1]) and does not log it. Returns the digests of

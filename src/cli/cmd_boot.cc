@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <optional>
 
@@ -121,6 +122,11 @@ Result<int> Show(const BootOptions& o, bool as_json) {
   return kExitOk;
 }
 
+std::string_view BankText(std::uint16_t bank) {
+  const auto alg = HashFromTpmAlg(bank);
+  return alg ? HashName(*alg) : "?";
+}
+
 // Whether the operating system goes on extending the register after the end of the log. A mismatch there is
 // no evidence against the log.
 bool ExtendedAtRunTime(boot::Registers registers, std::uint32_t index) {
@@ -128,18 +134,33 @@ bool ExtendedAtRunTime(boot::Registers registers, std::uint32_t index) {
   return registers == boot::Registers::kPcr ? index >= kFirstOfSystem && index != kShim : index >= 3;
 }
 
-// only: use only the values of this bank from a file.
+// Takes the values of a file that are not compared out of `values`. only: use only the values of this bank.
+std::vector<boot::LeftOutValue> LeaveOut(const BootOptions& o, boot::Registers registers,
+                                         std::optional<HashAlg> only, tpm::PcrValues& values) {
+  std::vector<boot::LeftOutValue> out;
+  for (auto& [bank, of_bank] : values) {
+    std::erase_if(of_bank, [&, bank = bank](const auto& v) {
+      if (only && bank != static_cast<std::uint16_t>(*only))
+        out.push_back({bank, v.first, "the expected boot is of another bank"});
+      else if (!o.all && ExtendedAtRunTime(registers, v.first))
+        out.push_back({bank, v.first, "the system extends it after the log ends (--all)"});
+      else
+        return false;
+      return true;
+    });
+  }
+  return out;
+}
+
 Result<tpm::PcrValues> GivenValues(const BootOptions& o, boot::Registers registers,
-                                   std::optional<HashAlg> only) {
+                                   std::optional<HashAlg> only, std::vector<boot::LeftOutValue>& left_out) {
   tpm::PcrValues given;
   if (!o.pcrs.empty()) {
     ASSAY_ASSIGN(const Bytes text, ReadFile(o.pcrs, kMaxPcrText));
-    ASSAY_ASSIGN(given, boot::ParsePcrText(AsText(text)));
-    if (only)
-      std::erase_if(given, [&](const auto& v) { return v.first != static_cast<std::uint16_t>(*only); });
-    for (auto& [bank, values] : given) {
-      if (!o.all) std::erase_if(values, [&](const auto& v) { return ExtendedAtRunTime(registers, v.first); });
-    }
+    auto values = boot::ParsePcrText(AsText(text));
+    if (!values) return Fail(values.error().In(o.pcrs));
+    given = std::move(*values);
+    left_out = LeaveOut(o, registers, only, given);
   }
   for (const std::string& value : o.values) {
     if (auto added = boot::AddPcrValue(value, given); !added)
@@ -187,6 +208,24 @@ void ExplainByExit(const boot::EventLog& log, const boot::Replayed& replayed, bo
   }
 }
 
+void PrintComparison(boot::Registers registers, const boot::Comparison& c) {
+  fmt::print("{:<7} {:<8} {}{}\n", BankText(c.bank), boot::RegisterName(registers, c.index),
+             boot::OutcomeName(c.outcome), c.reason.empty() ? "" : ": " + c.reason);
+  if (c.outcome == boot::Outcome::kMismatch && c.replayed)
+    fmt::print("  given    {}\n  replayed {}\n", c.given.hex(), c.replayed->hex());
+}
+
+// One line for each bank and reason.
+void PrintNotCompared(boot::Registers registers, const std::vector<boot::LeftOutValue>& left_out) {
+  std::map<std::pair<std::uint16_t, std::string>, std::string> lines;
+  for (const boot::LeftOutValue& n : left_out) {
+    std::string& names = lines[{n.bank, n.reason}];
+    names += (names.empty() ? "" : ", ") + boot::RegisterName(registers, n.index);
+  }
+  for (const auto& [key, names] : lines)
+    fmt::print("{:<7} not compared: {}: {}\n", BankText(key.first), names, key.second);
+}
+
 Result<int> Verify(const BootOptions& o, const Session& session) {
   if (o.values.empty() && o.pcrs.empty())
     return Fail(
@@ -197,8 +236,10 @@ Result<int> Verify(const BootOptions& o, const Session& session) {
     ASSAY_ASSIGN(loaded, Load(o));
   }
   const boot::Replayed replayed = expected ? boot::Replay(*expected) : boot::Replay(loaded->log);
-  ASSAY_ASSIGN(const tpm::PcrValues given,
-               GivenValues(o, replayed.registers, expected ? std::optional(expected->bank) : std::nullopt));
+  std::vector<boot::LeftOutValue> left_out;
+  ASSAY_ASSIGN(
+      const tpm::PcrValues given,
+      GivenValues(o, replayed.registers, expected ? std::optional(expected->bank) : std::nullopt, left_out));
   const auto judged = o.bank.empty() ? std::nullopt : HashFromName(o.bank);
   if (!o.bank.empty() && !judged) return Fail(UsageError("--bank: unknown hash algorithm " + o.bank));
   std::vector<boot::Comparison> comparisons = boot::Compare(replayed, given);
@@ -223,17 +264,11 @@ Result<int> Verify(const BootOptions& o, const Session& session) {
                                                                          : kExitOk;
   const std::string_view outcome = code == kExitOk ? "match" : code == kExitUnknown ? "unknown" : "mismatch";
   if (session.json) {
-    session.AnswerText(boot::ComparisonJson(comparisons, problems, outcome));
+    session.AnswerText(boot::ComparisonJson(comparisons, left_out, problems, outcome));
     return code;
   }
-  for (const boot::Comparison& c : comparisons) {
-    const auto alg = HashFromTpmAlg(c.bank);
-    fmt::print("{:<7} {:<8} {}{}\n", alg ? HashName(*alg) : "?",
-               boot::RegisterName(replayed.registers, c.index), boot::OutcomeName(c.outcome),
-               c.reason.empty() ? "" : ": " + c.reason);
-    if (c.outcome == boot::Outcome::kMismatch && c.replayed)
-      fmt::print("  given    {}\n  replayed {}\n", c.given.hex(), c.replayed->hex());
-  }
+  for (const boot::Comparison& c : comparisons) PrintComparison(replayed.registers, c);
+  PrintNotCompared(replayed.registers, left_out);
   if (!problems.empty()) fmt::print("problems{}\n", o.strict ? "" : " (errors count with --strict)");
   PrintProblems(problems);
   fmt::print("{}\n", outcome);

@@ -24,7 +24,7 @@ void AddVerify(CLI::App& log, Session& session) {
   auto o = std::make_shared<VerifyOptions>();
   CLI::App* verify = log.add_subcommand("verify", "Replay a list and compare with PCR values");
   verify->add_option("file", o->file, "The list; - is standard input")->required();
-  verify->add_option("--pcr-value", o->pcr_values, "Expected value of the PCR: ALG:HEX, for each bank");
+  verify->add_option("--pcr-value", o->pcr_values, "Expected value of the PCR: ALG:INDEX:HEX, for each bank");
   verify->add_option("--bank", o->banks, "Replay in this bank too");
   verify->add_option("--list-bank", o->list_bank,
                      "Bank of the list's columns, if the file's name does not tell it");

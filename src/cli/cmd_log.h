@@ -33,10 +33,10 @@ struct VerifyOptions {
   std::string file;
   std::string list_bank;
   std::vector<std::string> banks;        // to replay in, besides those of pcr_values
-  std::vector<std::string> pcr_values;   // ALG:HEX
+  std::vector<std::string> pcr_values;   // ALG:INDEX:HEX or ALG:HEX
   std::vector<std::string> padded_sha1;  // banks whose hash the kernel did not have
   bool padded_violations = false;        // the same for violations, as before Linux 5.8
-  std::vector<std::string> prefix;       // ALG:HEX before first_record
+  std::vector<std::string> prefix;       // the same, before first_record
   std::uint64_t first_record = 0;
   std::uint32_t pcr = ima::kPcr;
 };

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/text.h"
+#include "boot/pcr_text.h"
 #include "cli/cmd_log.h"
 
 namespace assay::cli {
@@ -21,10 +23,19 @@ struct Bank {
   bool matches() const { return given && value && *given == *value; }
 };
 
-// "sha256:ab12", as `assay` and tpm2_pcrread print it.
-Result<Digest> ParseValue(const std::string& text) {
+// "sha256:10:ab12", as `boot verify` takes it, or "sha256:ab12": the value of this PCR.
+Result<Digest> ParseValue(const std::string& text, std::uint32_t pcr) {
   const std::size_t colon = text.find(':');
-  if (colon == std::string::npos) return Fail(UsageError("not ALG:HEX: " + text));
+  if (colon == std::string::npos) return Fail(UsageError("not ALG:INDEX:HEX: " + text));
+  if (text.find(':', colon + 1) != std::string::npos) {
+    tpm::PcrValues values;
+    if (auto added = boot::AddPcrValue(text, values); !added)
+      return Fail(UsageError(Printable(text) + ": " + added.error().Message()));
+    const auto [index, value] = *values.begin()->second.begin();
+    if (index != pcr)
+      return Fail(UsageError(fmt::format("{}: PCR {} is replayed; --pcr {}", Printable(text), pcr, index)));
+    return value;
+  }
   ASSAY_ASSIGN(const HashAlg alg, ParseBank(text.substr(0, colon)));
   std::string_view hex = std::string_view(text).substr(colon + 1);
   if (hex.starts_with("0x")) hex.remove_prefix(2);
@@ -46,7 +57,7 @@ class Verification {
       v.AddBank(alg);
     }
     for (const std::string& text : o.pcr_values) {
-      ASSAY_ASSIGN(const Digest given, ParseValue(text));
+      ASSAY_ASSIGN(const Digest given, ParseValue(text, o.pcr));
       Bank& bank = v.AddBank(given.alg());
       if (bank.given) return Fail(UsageError("two values for " + std::string(HashName(bank.alg))));
       bank.given = given;
@@ -56,7 +67,7 @@ class Verification {
       v.AddBank(alg).how = o.padded_violations ? ima::BankHash::kPaddedAll : ima::BankHash::kPaddedSha1;
     }
     for (const std::string& text : o.prefix) {
-      ASSAY_ASSIGN(const Digest value, ParseValue(text));
+      ASSAY_ASSIGN(const Digest value, ParseValue(text, o.pcr));
       v.prefix_.push_back(value);
     }
     ASSAY_TRY(v.CheckPrefix());
@@ -110,7 +121,7 @@ class Verification {
     for (const Bank& b : banks_) PrintBank(b);
     if (malformed_) fmt::print("the list is incomplete: {}\n", malformed_->Message());
     if (ExitCode() == kExitUnknown)
-      fmt::print("not compared with every PCR: no verdict (--pcr-value ALG:HEX)\n");
+      fmt::print("not compared with every PCR: no verdict (--pcr-value ALG:INDEX:HEX)\n");
   }
 
   json Json() const {
