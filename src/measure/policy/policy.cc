@@ -64,12 +64,19 @@ constexpr KeyInfo kKeys[] = {
 
 constexpr std::string_view kBlank = " \t";
 
-// The next word of a line, from `at` on.
+// The next word of a line, from `at` on. A blank after a backslash belongs to it.
 std::string_view TakeWord(std::string_view line, std::size_t& at) {
   at = std::min(line.find_first_not_of(kBlank, at), line.size());
   const std::size_t begin = at;
-  at = std::min(line.find_first_of(kBlank, at), line.size());
+  while (at < line.size() && kBlank.find(line[at]) == std::string_view::npos)
+    at = std::min(at + (line[at] == '\\' ? 2 : 1), line.size());
   return line.substr(begin, at - begin);
+}
+
+// Whether the last backslash has no character after it that it stands for.
+bool EndsInBackslash(std::string_view glob) {
+  const std::size_t other = glob.find_last_not_of('\\');
+  return (glob.size() - (other == std::string_view::npos ? 0 : other + 1)) % 2 == 1;
 }
 
 // The word for a message, with ? for every byte that is not printable ASCII.
@@ -211,7 +218,9 @@ Result<Condition> Parser::ParseCondition(const KeyInfo& info, char op, std::stri
     const bool is_glob = info.key == Key::kPath || info.key == Key::kCgroup;
     if (is_glob && !value.starts_with('/') && !value.starts_with('*'))
       return Fail(Bad(value, "a glob begins with / or *"));
-    if (is_glob && value.ends_with('\\')) return Fail(Bad(value, "a glob ends in \\"));
+    if (is_glob && EndsInBackslash(value)) return Fail(Bad(value, "a glob ends in \\"));
+    if (!is_glob && value.find('\\') != std::string_view::npos)
+      return Fail(Bad(value, fmt::format("{} has no \\", info.name)));
   } else {
     std::string_view digits = value;
     const int base = info.kind == Kind::kHex ? 16 : 10;

@@ -156,6 +156,24 @@ TEST(Policy, Globs) {
   EXPECT_TRUE(GlobMatches("/**/c/*", "/a/c/b/c/d"));
 }
 
+TEST(Policy, APathMayHaveBlanks) {
+  const auto policy =
+      Policy::Parse("dont_measure path=/opt/my\\ app/**\\\t uid=0\nmeasure func=BPRM_CHECK\n");
+  ASSERT_THAT(policy, IsOk());
+  const auto measures = [&](const std::string& path) {
+    Facts facts{.path = path};
+    facts.uid = 0;
+    return policy->Rule(Func::kBprmCheck, kMayExec, facts).measure;
+  };
+  EXPECT_FALSE(measures("/opt/my app/bin/tool\t"));
+  EXPECT_TRUE(measures("/opt/my app/bin/tool"));
+  EXPECT_TRUE(measures("/opt/my\\ app/bin/tool\t"));
+  EXPECT_THAT(Policy::Parse("measure path=/opt/my app"), FailsWith("parse.measure-policy"));
+  EXPECT_THAT(Policy::Parse("measure path=/opt/my\\"), FailsWith("parse.measure-policy"));
+  EXPECT_THAT(Policy::Parse("measure path=/opt/my\\\\"), IsOk());  // a backslash
+  EXPECT_THAT(Policy::Parse("measure fsname=my\\ fs"), FailsWith("parse.measure-policy"));
+}
+
 TEST(Policy, FactsOfAFile) {
   char name[] = "/tmp/assay-policy.XXXXXX";
   const UniqueFd fd(mkostemp(name, O_CLOEXEC));
