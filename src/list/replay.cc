@@ -2,8 +2,10 @@
 #include <array>
 #include <thread>
 
+#include "base/digest_lanes.h"
 #include "base/mutex.h"
 #include "base/thread.h"
+#include "list/extend.h"
 #include "list/template.h"
 
 namespace assay::ima {
@@ -79,7 +81,7 @@ class Pipeline {
 
   Block& At(std::uint64_t block) { return blocks_[block % kSlots]; }
 
-  // Chains first: they are what can't be shared.
+  // Chains first: they are what can't be shared. Then what was read is hashed while it is in the cache.
   bool Pick(Job& job) ASSAY_REQUIRES(mutex_) {
     std::uint64_t slowest = read_;
     for (std::size_t bank = 0; bank < chains_.size(); ++bank) {
@@ -155,22 +157,26 @@ class Pipeline {
   void HashBlock(Block& block) {
     for (std::size_t bank = 0; bank < states_.size(); ++bank) {
       std::vector<Digest>& extends = block.extends[bank];
-      extends.resize(block.records.size());
-      const HashAlg alg = states_[bank].value().alg();
-      for (std::size_t i = 0; i < extends.size(); ++i) {
+      ExtendValues(states_[bank].value().alg(), block.records, states_[bank].how(), extends);
+      for (std::size_t i = 0; bank == hint_bank_ && i < extends.size(); ++i) {
         const RecordView& record = block.records[i];
-        extends[i] = ExtendValue(alg, record, states_[bank].how());
-        if (bank == hint_bank_ && !Equal(extends[i].view(), record.template_digest) && !record.violation())
+        if (!Equal(extends[i].view(), record.template_digest) && !record.violation())
           block.wrong_hints.push_back(record.index);
       }
+      const std::uint32_t pcr = states_[bank].pcr();
+      std::size_t kept = 0;  // of this PCR
+      for (std::size_t i = 0; i < extends.size(); ++i) {
+        if (block.records[i].pcr != pcr) continue;
+        if (kept != i) extends[kept] = extends[i];
+        ++kept;
+      }
+      extends.resize(kept);
     }
   }
 
   void Extend(Block& block, std::size_t bank) {
     Digest& value = chains_[bank].value;
-    for (std::size_t i = 0; i < block.records.size(); ++i) {
-      if (block.records[i].pcr == states_[bank].pcr()) value = ExtendPcr(value, block.extends[bank][i]);
-    }
+    value = ExtendPcr(value, block.extends[bank]);
     if (bank != hint_bank_) return;
     result_.wrong_hint_count += block.wrong_hints.size();
     for (const std::uint64_t index : block.wrong_hints) {
@@ -225,6 +231,20 @@ Digest ExtendValue(HashAlg bank, const RecordView& record, BankHash how) {
   Digest padded = Digest::Filled(bank, 0);
   std::copy_n(sha1.view().begin(), std::min(sha1.size(), padded.size()), padded.data());
   return padded;
+}
+
+void ExtendValues(HashAlg bank, std::span<const RecordView> records, BankHash how, std::vector<Digest>& out) {
+  // Whether the value is the hash of the record's data.
+  const auto plain = [how](const RecordView& record) {
+    return how == BankHash::kOwn && !record.violation() && record.template_name != "ima";
+  };
+  std::vector<ByteView> texts(records.size());
+  for (std::size_t i = 0; i < records.size(); ++i)
+    if (plain(records[i])) texts[i] = records[i].data;
+  out.resize(records.size());
+  if (how == BankHash::kOwn) HashEach(bank, texts, out);
+  for (std::size_t i = 0; i < records.size(); ++i)
+    if (!plain(records[i])) out[i] = ExtendValue(bank, records[i], how);
 }
 
 Replay::Replay(HashAlg bank, std::uint32_t pcr, BankHash how)
