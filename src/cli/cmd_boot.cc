@@ -138,8 +138,9 @@ bool ExtendedAtRunTime(boot::Registers registers, std::uint32_t index) {
 std::vector<boot::LeftOutValue> LeaveOut(const BootOptions& o, boot::Registers registers,
                                          std::optional<HashAlg> only, tpm::PcrValues& values) {
   std::vector<boot::LeftOutValue> out;
-  for (auto& [bank, of_bank] : values) {
-    std::erase_if(of_bank, [&, bank = bank](const auto& v) {
+  for (auto& [id, of_bank] : values) {
+    const std::uint16_t bank = id;
+    std::erase_if(of_bank, [&](const auto& v) {
       if (only && bank != static_cast<std::uint16_t>(*only))
         out.push_back({bank, v.first, "the expected boot is of another bank"});
       else if (!o.all && ExtendedAtRunTime(registers, v.first))
