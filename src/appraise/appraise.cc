@@ -89,6 +89,20 @@ std::string JudgedWith(const Round& r) {
   return hasher.Finish().hex();
 }
 
+// One finding for all of a name that are not told one by one.
+void AddUntold(Round& r) {
+  for (const auto& [name, so_far] : r.alike) {
+    if (so_far.untold == 0) continue;
+    Finding f;
+    f.name = FindingName::kListMoreAlike;
+    f.weight = so_far.weight;
+    f.text = fmt::format("from record {} on, {} more have the finding {}; they are counted and not told",
+                         so_far.first_record, so_far.untold, NameText(name));
+    f.record = so_far.first_record;
+    r.out.findings.push_back(std::move(f));
+  }
+}
+
 void KeepStanding(Round& r) {
   Appraisal& out = r.out;
   std::vector<Finding> before =
@@ -184,7 +198,8 @@ Appraisal Appraise(const Request& request, const HostState& host, const Referenc
           .quote = {},
           .pcrs = {},
           .records = {},
-          .extends = {}};
+          .extends = PackedDigests(),
+          .alike = {}};
   if (CheckQuote(r)) {
     CheckBoot(r, boots);
     if (CheckList(r)) JudgeEntries(r);
@@ -194,6 +209,7 @@ Appraisal Appraise(const Request& request, const HostState& host, const Referenc
   }
   const bool proven = r.sound && r.made.contains(Check::kList);
   if (!policy.require_attester_records) r.made.insert(Check::kOwnRecords);
+  AddUntold(r);
   KeepStanding(r);
   Appraisal out = std::move(r.out);
   out.verdict = Verdict::kTrusted;

@@ -78,6 +78,7 @@ struct Request {
   tpm::PcrSelection selection;     // requested; the quote must have exactly this selection
   std::uint64_t first_record = 0;  // requested
   std::uint64_t now_ms = 0;        // when it was asked, since the epoch: what expires is judged by it
+  bool entries = true;  // keep all judged entries; else only those of known packages that have findings
 };
 
 struct Appraisal {

@@ -10,6 +10,9 @@
 // what it verified.
 #pragma once
 
+#include <algorithm>
+#include <map>
+
 #include "appraise/appraise.h"
 #include "list/list.h"
 
@@ -39,6 +42,34 @@ inline void AddFinding(std::vector<Finding>& findings, FindingName name, Verdict
   findings.push_back(std::move(f));
 }
 
+// Digests of one algorithm, packed: a list may have a million of them.
+class PackedDigests {
+ public:
+  explicit PackedDigests(HashAlg alg = HashAlg::kSha256) : alg_(alg) {}
+  void Add(const Digest& digest) { bytes_.insert(bytes_.end(), digest.view().begin(), digest.view().end()); }
+  Digest operator[](std::size_t i) const {
+    Digest digest = Digest::Filled(alg_, 0);
+    std::copy_n(bytes_.begin() + static_cast<std::ptrdiff_t>(i * digest.size()), digest.size(),
+                digest.data());
+    return digest;
+  }
+  std::size_t size() const { return bytes_.size() / DigestSize(alg_); }
+  void Resize(std::size_t count) { bytes_.resize(count * DigestSize(alg_)); }
+  void Reserve(std::size_t count) { bytes_.reserve(count * DigestSize(alg_)); }
+
+ private:
+  HashAlg alg_;
+  Bytes bytes_;
+};
+
+// Findings of one name that are counted and not told one by one.
+struct Untold {
+  std::uint64_t told = 0, untold = 0;
+  Verdict weight = Verdict::kTrusted;  // the worst of the untold
+  std::uint64_t first_record = 0;      // of the untold
+};
+inline constexpr std::uint64_t kMaxAlike = 50'000;  // findings of one name about records that are told
+
 struct Round {
   const Request& request;
   const HostState& host;
@@ -52,29 +83,41 @@ struct Round {
   bool fresh = false;   // the quote answers this challenge, over this connection
   bool sound = false;   // no problem was found so far, so the host's state may be updated from it
   std::vector<ima::RecordView> records;
-  std::vector<Digest> extends;  // the value that each record extended, in the list's bank
+  PackedDigests extends;                // the value that each record extended, in the list's bank
+  std::map<FindingName, Untold> alike;  // findings about records
 
   // Where no weight is given, the usual one.
   void Add(FindingName name, Verdict weight, std::string text) {
     AddFinding(out.findings, name, weight, std::move(text));
   }
   void Add(FindingName name, std::string text) { Add(name, WeightOf(name), std::move(text)); }
-  void AddAt(FindingName name, Verdict weight, std::string text, std::uint64_t record) {
+  // About a record. A list can cause a million findings of one name: the first are told, the others counted.
+  Finding* AddAt(FindingName name, Verdict weight, std::string text, std::uint64_t record,
+                 std::uint32_t sub = 0) {
+    Untold& so_far = alike[name];
+    if (so_far.told == kMaxAlike) {
+      if (so_far.untold++ == 0) so_far.first_record = record;
+      so_far.weight = Worse(so_far.weight, weight);
+      return nullptr;
+    }
+    ++so_far.told;
     Add(name, weight, std::move(text));
     out.findings.back().record = record;
+    out.findings.back().sub = sub;
+    return &out.findings.back();
   }
-  void AddAt(FindingName name, std::string text, std::uint64_t record) {
-    AddAt(name, WeightOf(name), std::move(text), record);
+  void AddAt(FindingName name, std::string text, std::uint64_t record, std::uint32_t sub = 0) {
+    AddAt(name, WeightOf(name), std::move(text), record, sub);
   }
-  // About one entry.
-  void AddFor(const JudgedEntry& e, FindingName name, Verdict weight, std::string text) {
-    AddAt(name, weight, std::move(text), e.record);
-    Finding& f = out.findings.back();
-    f.sub = e.sub;
-    f.path = e.path;
-    f.digest = e.digest;
-    f.cgroup = e.cgroup;
-    f.context = e.context;
+  // About one entry. False: it is counted and not told.
+  bool AddFor(const JudgedEntry& e, FindingName name, Verdict weight, std::string text) {
+    Finding* f = AddAt(name, weight, std::move(text), e.record, e.sub);
+    if (f == nullptr) return false;
+    f->path = e.path;
+    f->digest = e.digest;
+    f->cgroup = e.cgroup;
+    f->context = e.context;
+    return true;
   }
 };
 

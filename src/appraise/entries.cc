@@ -29,7 +29,7 @@ class Judge {
   void Run() {
     ReadContext();
     FindComponents();
-    r_.out.entries.reserve(r_.records.size());
+    if (r_.request.entries) r_.out.entries.reserve(r_.records.size());
     for (std::size_t i = 0; i < r_.records.size(); ++i) {
       next_ = i + 1 < r_.records.size() ? &r_.records[i + 1] : nullptr;
       is_beside_ = std::exchange(next_is_beside_, false);
@@ -130,8 +130,7 @@ class Judge {
       if (entry) {
         if (HasTemplate(view, sub)) JudgeEntry(view, sub, *entry);
       } else {
-        r_.AddAt(FindingName::kEntryMalformed, entry.error().Message(), record.index);
-        r_.out.findings.back().sub = sub;
+        r_.AddAt(FindingName::kEntryMalformed, entry.error().Message(), record.index, sub);
       }
       ++sub;
     }
@@ -146,8 +145,7 @@ class Judge {
     r_.AddAt(FindingName::kEntryMalformed,
              fmt::format("record {}: a list of this kind has no template '{}'", record.index,
                          record.template_name),
-             record.index);
-    r_.out.findings.back().sub = sub;
+             record.index, sub);
     return false;
   }
 
@@ -158,6 +156,7 @@ class Judge {
 
   // sub: the position within a group; nullopt for a record of its own.
   void JudgeEntry(const ima::RecordView& record, std::optional<std::uint32_t> sub, const ima::Entry& entry) {
+    const std::size_t findings = r_.out.findings.size();
     JudgedEntry judged;
     judged.record = record.index;
     judged.sub = sub.value_or(0);
@@ -190,7 +189,9 @@ class Judge {
       JudgeContent(judged, entry);
     }
     ++r_.out.counts[judged.state];
-    r_.out.entries.push_back(std::move(judged));
+    // Findings are grouped by the packages of their entries.
+    if (r_.request.entries || (judged.origin && r_.out.findings.size() > findings))
+      r_.out.entries.push_back(std::move(judged));
   }
 
   // The record after a violation, which names the program that caused it. The PCR proves it like the

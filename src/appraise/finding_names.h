@@ -129,6 +129,7 @@ enum class FindingName {
   kListSecondBootAggregate,
   kListGap,
   kListMoreFindings,
+  kListMoreAlike,
   kListJudgedOtherwise,
   // Entries
   kEntryChanged,
@@ -369,6 +370,8 @@ inline constexpr FindingRow kFindings[] = {
     {FindingName::kListGap, "list.gap", Verdict::kNotTrusted, "Reboot; `allow_gaps` if gaps are accepted."},
     {FindingName::kListMoreFindings, "list.more-findings", Verdict::kNotTrusted,
      "Ask for the whole list (`--full`): it shows them all."},
+    {FindingName::kListMoreAlike, "list.more-alike", Verdict::kNotTrusted,
+     "Look at those that are told; `--entries` prints each entry with its state."},
     {FindingName::kListJudgedOtherwise, "list.judged-otherwise", Verdict::kUnknown,
      "Ask for the whole list (`--full`); `assay attest` does so by itself."},
     // Entries

@@ -2,9 +2,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <span>
 
 #include "appraise/checks.h"
 #include "appraise/finding_names.h"
+#include "base/digest_lanes.h"
+#include "list/extend.h"
 
 namespace assay::appraise {
 namespace {
@@ -16,18 +19,66 @@ std::optional<Digest> Quoted(const Round& r, HashAlg bank, std::uint32_t pcr) {
   return value == values->second.end() ? std::nullopt : std::optional(value->second);
 }
 
+// Bytes without the digest: the PCR, a name of one byte and no data, with their lengths.
+constexpr std::size_t kMinRecord = 4 + 4 + 1 + 4;
+constexpr std::size_t kAtOnce = 1024;  // records
+
+// Hashes the records that were read.
+void AddExtends(Round& r) {
+  std::vector<Digest> values;
+  for (std::size_t at = 0; at < r.records.size(); at += kAtOnce) {
+    const auto some = std::span(r.records).subspan(at, std::min(kAtOnce, r.records.size() - at));
+    ima::ExtendValues(r.out.claims.list_bank, some, ima::BankHash::kOwn, values);
+    for (const Digest& value : values) r.extends.Add(value);
+  }
+}
+
+// What a PCR's value becomes by the records [from, to).
+Digest Extended(const Round& r, HashAlg bank, Digest value, std::size_t from, std::size_t to) {
+  std::vector<Digest> values;
+  for (std::size_t at = from; at < to; at += kAtOnce) {
+    const std::size_t end = std::min(at + kAtOnce, to);
+    values.clear();
+    if (bank == r.out.claims.list_bank)
+      for (std::size_t i = at; i < end; ++i) values.push_back(r.extends[i]);
+    else
+      ima::ExtendValues(bank, std::span(r.records).subspan(at, end - at), ima::BankHash::kOwn, values);
+    std::size_t kept = 0;
+    for (std::size_t i = at; i < end; ++i)
+      if (r.records[i].pcr == r.policy.pcr) values[kept++] = values[i - at];
+    values.resize(kept);
+    value = ExtendPcr(value, values);
+  }
+  return value;
+}
+
+// The number of records after which the PCR had the quoted value.
+std::optional<std::size_t> MeetsQuote(const Round& r, HashAlg bank, Digest value, const Digest& quoted) {
+  std::optional<std::size_t> met;
+  for (std::size_t i = 0; i <= r.records.size(); ++i) {
+    if (value == quoted) met = i;
+    if (i < r.records.size()) value = Extended(r, bank, value, i, i + 1);
+  }
+  return met;
+}
+
 // Reads the records. False: the bytes after the last record are not a record.
 bool ReadRecords(Round& r) {
   const evidence::Claims& c = r.out.claims;
   ima::ListReader reader(r.request.evidence.list, c.list_bank, c.first_record);
+  r.extends = PackedDigests(c.list_bank);
+  // What the attester counts may be wrong: no more than could be in these bytes.
+  const std::uint64_t most = r.request.evidence.list.size() / (kMinRecord + DigestSize(c.list_bank));
+  const std::uint64_t count = c.list_count - std::min(c.list_count, c.first_record);
+  r.records.reserve(std::min(count, most));
+  r.extends.Reserve(std::min(count, most));
   while (true) {
     Result<std::optional<ima::RecordView>> record = reader.Next();
-    if (!record) {
-      r.Add(FindingName::kListMalformed, record.error().Message());
-      return false;
+    if (!record) r.Add(FindingName::kListMalformed, record.error().Message());
+    if (!record || !*record) {
+      AddExtends(r);
+      return record.has_value();
     }
-    if (!*record) return true;
-    r.extends.push_back(ima::ExtendValue(c.list_bank, **record));
     r.records.push_back(**record);
   }
 }
@@ -57,7 +108,8 @@ void CheckColumns(Round& r) {
       continue;
     }
     if (Equal(record.template_digest, r.extends[i].view())) continue;
-    const bool all_ones = Equal(record.template_digest, Digest::Filled(r.extends[i].alg(), 0xFF).view());
+    const Digest ones = Digest::Filled(r.out.claims.list_bank, 0xFF);
+    const bool all_ones = Equal(record.template_digest, ones.view());
     r.AddAt(all_ones ? FindingName::kListAllOnesColumn : FindingName::kListColumn,
             fmt::format("record {}'s template hash is {}, not that of its data", record.index,
                         all_ones ? "all ones" : Hex(record.template_digest)),
@@ -138,28 +190,24 @@ bool CheckBank(Round& r, HashAlg bank, const Digest& quoted) {
     return false;
   }
   const Digest start = c.first_record > 0 ? prefix->second : Digest::Filled(bank, 0);
-  Digest value = start;
-  std::optional<std::size_t> met;  // number of records after which the quoted value was reached
-  std::optional<Digest> then;      // the value after the records of the last round
-  for (std::size_t i = 0; i <= r.records.size(); ++i) {
-    if (i == r.host.records) then = value;
-    if (value == quoted) met = i;
-    if (i == r.records.size() || r.records[i].pcr != r.policy.pcr) continue;
-    value = ExtendPcr(value, bank == c.list_bank ? r.extends[i] : ima::ExtendValue(bank, r.records[i]));
-  }
+  const std::size_t known = std::min<std::size_t>(r.host.records, r.records.size());
+  Digest value = Extended(r, bank, start, 0, known);
+  // The value after the records of the last round.
+  const std::optional<Digest> then = known == r.host.records ? std::optional(value) : std::nullopt;
+  value = Extended(r, bank, value, known, r.records.size());
   if (value == quoted) {
     if (!SameHistory(r, bank, then)) return false;
     r.out.host.prefix[bank] = value;
     return true;
   }
-  if (met) {
+  if (const std::optional<std::size_t> met = MeetsQuote(r, bank, start, quoted)) {
     r.AddAt(FindingName::kListBeyondQuote,
             r.policy.allow_unquoted_tail ? Verdict::kTrusted : Verdict::kNotTrusted,
             fmt::format("{} record(s) follow that the quote does not cover", r.records.size() - *met),
             c.first_record + *met);
     if (!r.policy.allow_unquoted_tail) return false;
     r.records.resize(*met);
-    r.extends.resize(*met);
+    r.extends.Resize(*met);
     r.out.host.prefix[bank] = quoted;
     return SameHistory(r, bank, then);
   }

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <climits>
@@ -29,8 +30,12 @@ Result<UniqueFd> Open(const std::string& path, int flags, mode_t mode) {
   return OpenAt(AT_FDCWD, path, flags, mode);
 }
 
-Result<Bytes> ReadAll(int fd, std::size_t max) {
+namespace {
+
+// expected: bytes, for which memory is taken at once.
+Result<Bytes> ReadExpecting(int fd, std::size_t max, std::size_t expected) {
   Bytes out;
+  out.reserve(std::min(expected, max));
   std::array<std::uint8_t, 65536> buffer;
   for (;;) {
     const ssize_t n = ::read(fd, buffer.data(), buffer.size());
@@ -45,9 +50,15 @@ Result<Bytes> ReadAll(int fd, std::size_t max) {
   }
 }
 
+}  // namespace
+
+Result<Bytes> ReadAll(int fd, std::size_t max) { return ReadExpecting(fd, max, 0); }
+
 Result<Bytes> ReadFile(const std::string& path, std::size_t max) {
   ASSAY_ASSIGN(UniqueFd fd, Open(path, O_RDONLY));
-  auto data = ReadAll(fd.get(), max);
+  struct stat st{};  // of a file in /sys or /proc the size says nothing
+  const bool sized = fstat(fd.get(), &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0;
+  auto data = ReadExpecting(fd.get(), max, sized ? static_cast<std::size_t>(st.st_size) : 0);
   if (!data) return Fail(data.error().In(path));
   return data;
 }

@@ -83,7 +83,9 @@ Result<RoundResult> AttestOnce(const Target& target, const std::function<void(co
     if (!asked) return Fail(asked.error());
     out.round = std::move(*asked);
     say(fmt::format("appraising a list of {} bytes", out.round.evidence.list.size()));
-    out.appraisal = Appraise(out.round.AsRequest(), before, references, policy, boots, trusted);
+    appraise::Request request = out.round.AsRequest();
+    request.entries = target.entries;
+    out.appraisal = Appraise(request, before, references, policy, boots, trusted);
     if (first == 0 || !NeedsWholeList(out.appraisal)) break;
     first = 0;
   }

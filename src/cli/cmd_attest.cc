@@ -72,7 +72,8 @@ Result<int> Attest(const AttestOptions& o, const Session& session) {
                       .trusted = o.trusted,
                       .trusted_key = o.trusted_key,
                       .selection = o.selection,
-                      .full = o.full};
+                      .full = o.full,
+                      .entries = o.entries};
   Result<RoundResult> asked;
   {
     Progress progress(session.progress, "");
@@ -96,7 +97,9 @@ Result<int> AppraiseSaved(const AttestOptions& o, const Session& session) {
   if (!o.list.empty()) {
     ASSAY_ASSIGN(loaded->evidence.list, ReadFile(o.list, evidence::kMaxEvidence));
   }
-  const Appraisal a = Appraise(loaded->AsRequest(), loaded->before, references, policy, boots, trusted);
+  appraise::Request request = loaded->AsRequest();
+  request.entries = o.entries;
+  const Appraisal a = Appraise(request, loaded->before, references, policy, boots, trusted);
   Print(a, o, session, loaded->before);
   return static_cast<int>(a.verdict);
 }
