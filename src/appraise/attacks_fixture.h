@@ -165,7 +165,7 @@ class AttacksTest : public measure::RecordingTest {
   evidence::Nonce nonce_ = evidence::Nonce::Filled(7);
   std::uint64_t first_ = 0;
   evidence::Level level_ = evidence::Level::kFull;
-  std::string asked_ = "sha256:0,1,2,3,4,5,6,7,8,9,10";
+  std::string asked_ = "sha256:0-14";
 };
 
 }  // namespace assay::appraise

@@ -107,6 +107,8 @@ TEST_F(AttacksTest, RebootBetweenTwoRounds) {
   collector_.reset();
   run_key_.reset();
   ResetTpm();
+  host_.boot_id = "the boot before";
+  host_.clock += 60'000;  // power was lost: the clock is that of some time before
   Start();
   first_ = host_.records;
   for (int i = 0; i < 40; ++i) Record(Content(i % 30), Path(i % 30));
@@ -120,6 +122,59 @@ TEST_F(AttacksTest, RebootBetweenTwoRounds) {
   a = Judge(Collect());
   EXPECT_TRUE(a.rebooted);
   ExpectOnly(a, {});
+}
+
+// The list is extended anew into the empty PCR, and explains it. It stays known for as long as the boot does.
+TEST_F(AttacksTest, TpmResetWithoutAReboot) {
+  host_ = Judge(Collect()).host;
+  collector_.reset();
+  run_key_.reset();
+  ResetTpm();
+  Start();
+  first_ = 0;
+  Appraisal a = Judge(Collect());
+  EXPECT_EQ(a.verdict, Verdict::kNotTrusted);
+  ExpectOnly(a, {"clock.reset-running"});
+  host_ = a.host;
+  EXPECT_EQ(host_.reset_in, host_.boot_id);
+  ExpectOnly(Judge(Collect()), {"clock.reset-running"});
+  first_ = host_.records;
+  ExpectOnly(Judge(Collect()), {"clock.reset-running"});
+  host_.reset_in = "the boot before";
+  ExpectOnly(Judge(Collect()), {});
+
+  // Another boot id is only a claim: no boot is that fast.
+  host_ = Judge(Collect()).host;
+  const auto clock = tpm_->ReadClock();
+  ASSERT_THAT(clock, IsOk());
+  host_.boot_id = "another";
+  host_.reset_count -= 1;
+  host_.clock = clock->clock;
+  first_ = 0;
+  ExpectOnly(Judge(Collect()), {"clock.reset-running"});
+}
+
+// A verifier that asks for the first time is told by the attester, though the run key is gone too.
+TEST_F(AttacksTest, TpmResetIsToldByTheAttester) {
+  tpm::TpmForTest::Reset(*tpm_, swtpm_);
+  const evidence::Evidence e = Collect();
+  EXPECT_EQ(evidence::ParseClaims(e.claims)->recorder, "recorder.pcr-reset");
+  EXPECT_TRUE(e.run_signature.empty());
+  const std::set<std::string> names = Weighing(Judge(e));
+  EXPECT_TRUE(names.contains("clock.reset-running"));
+  EXPECT_TRUE(names.contains("list.beyond-quote"));  // the PCR is empty
+}
+
+// The keys are gone after a suspend; the PCRs are not.
+TEST_F(AttacksTest, ASuspendKeepsTheVerdict) {
+  host_ = Judge(Collect()).host;
+  policy_.allow_gaps = true;  // of the run key: a new run begins
+  tpm::TpmForTest::Suspend(*tpm_, swtpm_);
+  run_key_.reset();
+  collector_.reset();
+  recorder_.reset();
+  Start(2);
+  ExpectOnly(Judge(Collect()), {});
 }
 
 TEST_F(AttacksTest, ClockSetBack) {
@@ -301,6 +356,30 @@ TEST_F(ForgedTest, ResettablePcrRelabelled) {
   std::copy(qualifying.begin(), qualifying.end(), place);
   Sign(e);
   ExpectOnly(Judge(e), {"quote.selection", "quote.weak-bank", "quote.resettable-pcr", "quote.other-pcr"});
+}
+
+// A TPM that has a SHA-384 bank only.
+class Sha384Test : public AttacksTest {
+ protected:
+  void SetUp() override {
+    machine_.banks = "sha384";
+    ASSERT_NO_FATAL_FAILURE(AttacksTest::SetUp());
+    asked_ = "sha384:0-14";
+  }
+};
+
+TEST_F(Sha384Test, IsQuotedReplayedAndJudged) {
+  const evidence::Evidence e = Collect();
+  EXPECT_EQ(evidence::ParseClaims(e.claims)->list_bank, HashAlg::kSha384);
+  const Appraisal a = Judge(e);
+  ExpectOnly(a, {});
+  EXPECT_EQ(a.host.prefix.at(HashAlg::kSha384).alg(), HashAlg::kSha384);
+  host_ = a.host;
+  first_ = host_.records;
+  Record(Content(1), "/usr/bin/more");
+  ExpectOnly(Judge(Collect()), {});
+  policy_.quote_banks = {HashAlg::kSha256};
+  ExpectOnly(Judge(Collect()), {"quote.weak-bank", "list.judged-otherwise"});
 }
 
 }  // namespace

@@ -123,7 +123,7 @@ class EnrolmentTest : public ::testing::Test {
     return Appraise({.evidence = *e,
                      .binding = kUnix,
                      .nonce = c.nonce,
-                     .selection = *tpm::ParseSelectionText("sha256:0-10"),
+                     .selection = *tpm::ParseSelectionText("sha256:0-14"),
                      .first_record = first},
                     host_, nothing_, policy_);
   }
@@ -367,12 +367,16 @@ TEST_F(EnrolmentTest, ClonedTpmState) {
   std::filesystem::copy(dir_ + "/c/state", dir_ + "/d/state", std::filesystem::copy_options::recursive);
   original->Boot();
   Machine clone(dir_, "d");
+  host_.boot_id = "before";
+  host_.clock += 60'000;
   a = Attest(clone);  // indistinguishable from a reboot
   EXPECT_EQ(a.verdict, Verdict::kTrusted) << Describe(a, false, false);
   EXPECT_TRUE(a.rebooted);
   host_ = a.host;
   clone.Halt();
   clone.Boot();
+  host_.boot_id = "before";
+  host_.clock += 60'000;
   host_ = Attest(clone).host;
   EXPECT_EQ(Of(Attest(*original).findings), Names{"clock.reset-count"});  // the other one shows up again
 }

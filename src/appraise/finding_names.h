@@ -81,6 +81,7 @@ enum class FindingName {
   kClockRestarted,
   kClockResetCount,
   kClockBack,
+  kClockResetRunning,
   kClockUnsafe,
   // The boot
   kBootNotJudged,
@@ -288,6 +289,8 @@ inline constexpr FindingRow kFindings[] = {
     {FindingName::kClockResetCount, "clock.reset-count", Verdict::kNotTrusted, "Suspect the machine."},
     {FindingName::kClockBack, "clock.back", Verdict::kNotTrusted,
      "Suspect the machine; if its TPM was cleared, `assay enrol --again`."},
+    {FindingName::kClockResetRunning, "clock.reset-running", Verdict::kNotTrusted,
+     "Reboot the machine; if nobody resets its TPM on purpose, suspect it."},
     {FindingName::kClockUnsafe, "clock.unsafe", Verdict::kTrusted, "Nothing."},
     // The boot
     {FindingName::kBootNotJudged, "boot.not-judged", Verdict::kTrusted,

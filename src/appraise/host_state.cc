@@ -5,7 +5,8 @@
 namespace assay::appraise {
 namespace {
 
-constexpr std::uint64_t kVersion = 4, kEnrolmentVersion = 2, kRunKeyVersion = 3, kJudgedWithVersion = 4;
+constexpr std::uint64_t kVersion = 5, kEnrolmentVersion = 2, kRunKeyVersion = 3, kJudgedWithVersion = 4,
+                        kResetVersion = 5;
 
 constexpr JsonText kVerdict{VerdictName, VerdictFromName};
 constexpr JsonText kFindingName{NameText, FindingFromName};
@@ -68,6 +69,7 @@ auto HostStateMembers(std::uint64_t version) {
     visit("records", s.records);
     visit("prefix", s.prefix, kPrefix);
     visit("boot_id", s.boot_id);
+    if (version >= kResetVersion) visit("reset_in", s.reset_in);
     visit("standing", s.standing, JsonList{kFinding, kMaxStanding + 1});
     visit("rounds", s.rounds);
     if (version >= kJudgedWithVersion) visit("judged_with", s.judged_with);

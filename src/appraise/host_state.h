@@ -32,6 +32,7 @@ struct HostState {
   std::uint64_t records = 0;         // judged so far in this boot
   std::map<HashAlg, Digest> prefix;  // PCR value after `records`, per quoted bank
   std::string boot_id;
+  std::string reset_in;           // the boot in which the TPM was reset without a reboot; empty: none
   std::vector<Finding> standing;  // findings of this boot that still weigh
   std::uint64_t rounds = 0;
   std::string judged_with;  // what the records were judged with: SHA-256 in hex; empty: not known

@@ -41,6 +41,7 @@ HostState Full() {
   s.prefix = {{HashAlg::kSha1, Digest::Filled(HashAlg::kSha1, 7)},
               {HashAlg::kSha256, Digest::Filled(HashAlg::kSha256, 8)}};
   s.boot_id = "1b0a";
+  s.reset_in = "2c0b";
   s.standing = {f};
   s.rounds = 9;
   s.judged_with = "00ff";
@@ -75,12 +76,22 @@ TEST(HostState, WhatAnEarlierOneDidNotKeepMayBeMissing) {
   EXPECT_EQ(state->standing.at(0).context->cgroup, "");
 }
 
-TEST(HostState, TheFormerVersionDoesNotSayWhatItJudgedWith) {
-  std::string text = Edited(R"("version": 4)", R"("version": 3)");
+TEST(HostState, FormerVersionsSayLess) {
+  std::string text = Edited(R"("version": 5)", R"("version": 4)");
   EXPECT_FALSE(ParseHostState(text));
-  const std::string_view line = R"( "judged_with": "00ff",)";
-  ASSERT_NE(text.find(line), std::string::npos);
-  const Result<HostState> state = ParseHostState(text.erase(text.find(line), line.size()));
+  const auto without = [&text](std::string_view line) {
+    const std::size_t at = text.find(line);
+    EXPECT_NE(at, std::string::npos) << line;
+    if (at != std::string::npos) text.erase(at, line.size());
+  };
+  without(R"( "reset_in": "2c0b",)");
+  const Result<HostState> fourth = ParseHostState(text);
+  ASSERT_TRUE(fourth) << fourth.error().Message();
+  EXPECT_EQ(fourth->reset_in, "");
+  EXPECT_EQ(fourth->judged_with, "00ff");
+  text.replace(text.find(R"("version": 4)"), 12, R"("version": 3)");
+  without(R"( "judged_with": "00ff",)");
+  const Result<HostState> state = ParseHostState(text);
   ASSERT_TRUE(state) << state.error().Message();
   EXPECT_EQ(state->judged_with, "");
   EXPECT_EQ(state->records, 6U);
@@ -89,7 +100,7 @@ TEST(HostState, TheFormerVersionDoesNotSayWhatItJudgedWith) {
 
 TEST(HostState, WhatIsWrongIsRefused) {
   for (const auto& [from, to] : std::vector<std::pair<std::string, std::string>>{
-           {R"("version": 4)", R"("version": 5)"},
+           {R"("version": 5)", R"("version": 6)"},
            {R"("reset_count": 5)", R"("reset_count": 4294967296)"},
            {R"("could-not-tell")", R"("good")"},
            {R"("sha1": "07)", R"("sha1": ")"},

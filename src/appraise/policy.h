@@ -25,7 +25,7 @@ inline constexpr std::size_t kMaxPolicy = 1 << 20;  // bytes of its JSON
 struct Policy {
   std::uint32_t pcr = 10;
   // One of these banks must be quoted; SHA-1 alone never suffices.
-  std::vector<HashAlg> quote_banks{HashAlg::kSha256};
+  std::vector<HashAlg> quote_banks{HashAlg::kSha256, HashAlg::kSha384, HashAlg::kSha512};
   std::vector<HashAlg> file_algs{HashAlg::kSha256, HashAlg::kSha384, HashAlg::kSha512};
   bool allow_software_tpm = false;
   bool allow_first_use = false;       // an unverified AK or EK is accepted and pinned when it is first seen

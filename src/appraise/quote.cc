@@ -184,6 +184,30 @@ bool CheckPcrValues(Round& r) {
 // by that much.
 constexpr std::uint64_t kClockLoss = std::uint64_t{1} << 22;
 
+// No machine boots faster.
+constexpr std::uint64_t kFastestBoot = 500;  // milliseconds
+
+// A reset empties the PCRs. Without a reboot of the system its software can extend them again, with a list of
+// its choice. The finding stays for as long as the boot id does.
+void CheckResetRunning(Round& r, bool reset) {
+  const std::string& boot_id = r.out.claims.boot_id;
+  const HostState& before = r.host;
+  const auto found = [&](const std::string& why) {
+    r.out.host.reset_in = boot_id;
+    r.Add(FindingName::kClockResetRunning, "the TPM was reset without a reboot of the system: " + why);
+  };
+  r.out.host.reset_in.clear();
+  const std::uint64_t now = r.quote.clock.clock;
+  if (reset && !boot_id.empty() && boot_id == before.boot_id)
+    found(fmt::format("it is still boot {}", boot_id));
+  else if (reset && now >= before.clock && now - before.clock < kFastestBoot)
+    found(fmt::format("{} ms after the last quote", now - before.clock));
+  else if (r.out.claims.tpm_reset)
+    found("the attester has noticed it");
+  else if (!before.reset_in.empty() && boot_id == before.reset_in)
+    found(fmt::format("earlier in boot {}", boot_id));
+}
+
 bool CheckClock(Round& r) {
   const tpm::ClockInfo& now = r.quote.clock;
   const HostState& before = r.host;
@@ -226,6 +250,7 @@ bool CheckClock(Round& r) {
                       from_start ? "" : ": the list must be asked for from its start"));
     if (!from_start) good = false;
   }
+  CheckResetRunning(r, before.rounds > 0 && now.reset_count > before.reset_count);
   if (!now.safe)
     r.Add(FindingName::kClockUnsafe,
           "the TPM lost power without notice: its clock may have been set back by some minutes");

@@ -35,6 +35,11 @@ class RulesTest : public ::testing::Test {
   }
   // The next round, which begins where the last one ended.
   Appraisal Next() const { return Judge(host_.Quote(nonce_, state_.records), state_.records); }
+  void Reboot() {
+    ++host_.clock.reset_count;
+    host_.clock.clock += 60'000;
+    host_.boot_id += "+";
+  }
   static Names Of(const Appraisal& a, bool weighing) {
     Names names;
     for (const Finding& f : a.findings)

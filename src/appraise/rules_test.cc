@@ -85,7 +85,7 @@ TEST_F(RulesTest, UnsafeClockIsSaid) {
 
 TEST_F(RulesTest, ResetIsSeenInTheSignedClock) {
   state_ = Judge().host;
-  host_.clock.reset_count = 2;
+  Reboot();
   Appraisal a = Next();
   ExpectOnly(a, {"clock.rebooted"});
   EXPECT_EQ(a.verdict, Verdict::kUnknown);
@@ -103,7 +103,7 @@ TEST_F(RulesTest, RecordsOfTheFormerBootSayNothingOfThisOne) {
   state_ = before.host;
   std::vector<Bytes> without(host_.records.begin(), host_.records.end() - 1);
   host_.RecordAgain(without);
-  host_.clock.reset_count = 2;
+  Reboot();
   for (int i = 0; i < 5; ++i) host_.File(fmt::format("content {}", i), fmt::format("/usr/bin/p{}", i));
   ExpectOnly(Next(), {"clock.rebooted"});  // what was asked for continues a list that is no more
   const Appraisal after = Judge();
@@ -116,7 +116,7 @@ TEST_F(RulesTest, RecordsOfTheFormerBootSayNothingOfThisOne) {
 TEST_F(RulesTest, ClockThatLostMoreThanAPowerCutExplains) {
   host_.clock.clock = 10'000'000;
   state_ = Judge().host;
-  host_.clock.reset_count = 2;
+  Reboot();
   host_.clock.clock = 6'000'000;
   ExpectInfo(Judge(), "clock.rebooted");
   host_.clock.clock = 5'000'000;

@@ -240,12 +240,13 @@ TEST(HostStateVersion, WithoutRunKeysTheListIsAskedForAgain) {
   s.own["runs"] = "1";
   std::string text = EncodeHostState(s);
   EXPECT_EQ(ParseHostState(text)->records, 7U);
-  const auto at = text.find("\"version\": 4");
+  const auto at = text.find("\"version\": 5");
   ASSERT_NE(at, std::string::npos);
   text.replace(at, 12, "\"version\": 2");
-  const std::string_view judged_with = R"( "judged_with": "",)";
-  ASSERT_NE(text.find(judged_with), std::string::npos);
-  text.erase(text.find(judged_with), judged_with.size());
+  for (const std::string_view later : {R"( "judged_with": "",)", R"( "reset_in": "",)"}) {
+    ASSERT_NE(text.find(later), std::string::npos);
+    text.erase(text.find(later), later.size());
+  }
   const auto old = ParseHostState(text);
   ASSERT_THAT(old, IsOk());
   EXPECT_EQ(old->ak_name, "000b");

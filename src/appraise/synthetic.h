@@ -119,7 +119,7 @@ class SyntheticHost : public ReferenceValues {
     evidence::Evidence e;
     evidence::Claims c;
     c.hostname = evidence::HostName::OfSystem("synthetic");
-    c.boot_id = "b";
+    c.boot_id = boot_id;
     c.first_record = first;
     c.list_count = records.size();
     c.engine = "fanotify";
@@ -247,6 +247,7 @@ class SyntheticHost : public ReferenceValues {
   tpm::PcrValues pcrs;
   std::uint64_t checkpoint_stride = 1;
   std::vector<std::pair<std::uint64_t, Digest>> checkpoints;
+  std::string boot_id = "b";
   tpm::ClockInfo clock{.clock = 1000, .reset_count = 1, .restart_count = 0, .safe = true};
   Bytes context;
   std::string fingerprint;  // a test that changes what is known between rounds changes it

@@ -112,6 +112,8 @@ evidence::Claims Collector::Impl::ClaimsOf(const measure::RecorderState& s,
   c.overflow = s.overflow;
   c.violations = s.violations;
   c.gaps = s.gaps;
+  c.recorder = s.degraded_code;
+  c.tpm_reset = s.degraded_code == ErrorCode::Of(measure::RecorderError::kPcrReset).name();
   if (options.engine) std::tie(c.engine, c.engine_state) = options.engine();
   c.kernel_policy = options.kernel_policy;
   c.nonce = challenge.nonce;
@@ -131,8 +133,9 @@ evidence::Claims Collector::Impl::ClaimsOf(const measure::RecorderState& s,
 
 tpm::PcrSelection Collector::Impl::Selection(const evidence::Challenge& challenge) const {
   if (!challenge.selection.empty()) return challenge.selection;
-  tpm::PcrSelection selection{{.bank = static_cast<std::uint16_t>(HashAlg::kSha256), .pcrs = {}}};
-  for (std::uint32_t i = 0; i <= list->Pcr(); ++i) selection[0].pcrs.push_back(i);
+  tpm::PcrSelection selection{{.bank = static_cast<std::uint16_t>(list->ListBank()), .pcrs = {}}};
+  for (std::uint32_t i = 0; i <= std::max(list->Pcr(), evidence::kLastUsualPcr); ++i)
+    selection[0].pcrs.push_back(i);
   return selection;
 }
 
@@ -204,11 +207,13 @@ Result<Collected> Collector::Prepare(const evidence::Challenge& challenge, const
     ASSAY_TRY(context->ReadUpTo(d.list->State().journal_bytes));
   }
   std::uint64_t list_end = 0;
+  bool told_reset = false;
   const auto quote = [&](const measure::RecorderState& s) -> Result<> {
     if (challenge.first_record > s.count)
       return Fail(StateError(AttestError::kNoSuchRecord, "the list is shorter: was the machine restarted?"));
     list_end = s.list_bytes;
     evidence::Claims c = d.ClaimsOf(s, challenge, binding, level);
+    told_reset = c.tpm_reset;
     ASSAY_ASSIGN(c.pcrs, d.tpm->ReadPcrs(selection));
     if (context) {
       ASSAY_TRY(context->ReadUpTo(s.journal_bytes));
@@ -234,10 +239,13 @@ Result<Collected> Collector::Prepare(const evidence::Challenge& challenge, const
   ASSAY_TRY(done);
   if (d.options.run) {
     Result<Bytes> signature = d.options.run(evidence::RunStatement(e.attest));
-    if (!signature && signature.error().Is(tpm::RunKeyError::kLost))
-      return Fail(StateError(AttestError::kDegraded, signature.error().Message()));
-    ASSAY_TRY(signature);
-    e.run_signature = std::move(*signature);
+    const bool lost = !signature && signature.error().Is(tpm::RunKeyError::kLost);
+    // A reset of the TPM takes the key too; then the verifier has to see the reset.
+    if (lost && !told_reset) return Fail(StateError(AttestError::kDegraded, signature.error().Message()));
+    if (!lost) {
+      ASSAY_TRY(signature);
+      e.run_signature = std::move(*signature);
+    }
   }
   e.ak_public = d.ak.public_area();
   e.ek_public = d.ek.public_area;

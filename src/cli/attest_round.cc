@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "appraise/finding_names.h"
 #include "base/clock.h"
@@ -17,12 +18,28 @@ using appraise::Verdict;
 
 constexpr std::size_t kMaxBoot = std::size_t{16} << 20;
 
+// What the attester chose where nothing else was asked for: PCR 0 to 14 in one bank, and further ones up to
+// the list's. Of anything else it is as if SHA-256 had been asked for.
+Result<tpm::PcrSelection> UsualSelection(ByteView attest) {
+  const Result<tpm::Quote> quote = tpm::ParseQuote(attest);
+  if (quote && quote->selection.size() == 1) {
+    const tpm::BankSelection& chosen = quote->selection.front();
+    const std::optional<HashAlg> bank = HashFromTpmAlg(chosen.bank);
+    bool each = chosen.pcrs.size() > evidence::kLastUsualPcr;
+    for (std::uint32_t i = 0; i < chosen.pcrs.size(); ++i) each = each && chosen.pcrs[i] == i;
+    if (each && bank && tpm::BestBank(std::array{*bank})) return quote->selection;
+  }
+  return tpm::ParseSelectionText(fmt::format("sha256:0-{}", evidence::kLastUsualPcr));
+}
+
 Result<appraise::SavedRound> Ask(const Target& o, const appraise::HostState& before, std::uint64_t first) {
   appraise::SavedRound r;
   r.before = before;
   r.first_record = first;
   r.time_ms = NowMs();
-  ASSAY_ASSIGN(r.selection, tpm::ParseSelectionText(o.selection));
+  if (!o.selection.empty()) {
+    ASSAY_ASSIGN(r.selection, tpm::ParseSelectionText(o.selection));
+  }
   ASSAY_ASSIGN(r.nonce, evidence::Nonce::Random());
   evidence::Challenge challenge;
   challenge.nonce = r.nonce;
@@ -39,6 +56,9 @@ Result<appraise::SavedRound> Ask(const Target& o, const appraise::HostState& bef
   r.evidence = std::move(answer->evidence);
   r.binding = std::move(answer->binding);
   r.peer = std::move(answer->peer);
+  if (o.selection.empty()) {
+    ASSAY_ASSIGN(r.selection, UsualSelection(r.evidence.attest));
+  }
   return r;
 }
 

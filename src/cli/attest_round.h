@@ -23,9 +23,9 @@ struct Target {
   std::vector<std::string> references, boots;  // files
   std::string policy, state;                   // files; empty: the defaults, nothing is kept
   std::string trusted, trusted_key;            // the owner's list and a key that may sign it; may be empty
-  std::string selection = "sha256:0-14";
-  bool full = false;     // ask for the whole list
-  bool entries = false;  // keep all judged entries
+  std::string selection;                       // empty: PCR 0 to 14 in the bank of the list
+  bool full = false;                           // ask for the whole list
+  bool entries = false;                        // keep all judged entries
 };
 
 struct RoundResult {

@@ -28,7 +28,7 @@ constexpr std::uint64_t kMaxSkew = 300;  // seconds that the clock of a result's
 struct AttestOptions {
   Address address;
   std::vector<std::string> references, boots;
-  std::string policy, state, save, ear_key, ear_out, selection = "sha256:0-14";
+  std::string policy, state, save, ear_key, ear_out, selection;
   std::string trusted, trusted_key;
   std::string findings;  // prefix of the names of the findings to print
   bool entries = false, full = false, all_findings = false;
@@ -178,7 +178,8 @@ void AddAttest(CLI::App& app, Session& session) {
   auto* ear_key = attest->add_option("--ear-key", o->ear_key, "Sign the result with this key (PEM)");
   auto* ear_out = attest->add_option("--ear-out", o->ear_out, "File for the signed result")->needs(ear_key);
   ear_key->needs(ear_out);
-  attest->add_option("--selection", o->selection, "Banks and PCRs to quote")->capture_default_str();
+  attest->add_option("--selection", o->selection,
+                     "Banks and PCRs to quote (usually 0 to 14 in the bank of the list)");
   attest->add_flag("--full", o->full, "Ask for the whole list");
   auto* all = attest->add_option("--all", o->all, "Challenge every host of this file (JSON)");
   for (const char* one : {"--unix", "--tls", "--reference", "--boot", "--policy", "--trusted", "--state",

@@ -29,7 +29,7 @@ Result<std::vector<Host>> ParseHosts(std::string_view text, const std::string& f
 
 struct AllOptions {
   std::string file;
-  std::string selection = "sha256:0-14";
+  std::string selection;   // empty: PCR 0 to 14 in the bank of the list
   std::string findings{};  // as appraise::Shown
   bool all_findings = false, full = false;
 };

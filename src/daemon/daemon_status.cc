@@ -165,6 +165,9 @@ std::string Daemon::Impl::Status() const {
               {"software", tpm_info.software},
               {"keys", keys},
               {"run_key", has_run_key ? "ok" : "none"},
+              {"lost_keys", tpm->LostKeys()},
+              {"reset_count", s.reset_count},
+              {"restart_count", s.restart_count},
               {"state", tpm_gone ? "gone" : "ok"}}}};
   j["degraded"] = problems.degraded;
   j["notices"] = problems.notices;

@@ -96,6 +96,8 @@ constexpr auto kClaims = [](auto& visit, auto& c) {
   visit("overflow", c.overflow);
   visit("violations", c.violations);
   visit("gaps", c.gaps);
+  visit.Optional("recorder", c.recorder);
+  visit.Optional("tpm_reset", c.tpm_reset);
   visit.Object("engine", [&](auto& engine) {
     engine("name", c.engine);
     engine("state", c.engine_state);

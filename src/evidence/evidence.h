@@ -70,6 +70,9 @@ struct Claims {
   std::uint64_t gaps = 0;
   std::string engine;        // "fanotify"
   std::string engine_state;  // "ok", or an error's sentence
+  // Why the list no longer fits its PCR: "recorder.pcr-reset", "recorder.pcr-foreign"; else empty.
+  std::string recorder;
+  bool tpm_reset = false;  // the attester has noticed that the TPM was reset while it runs
   // For the engine "kernel-ima": the kernel's IMA policy ("ima_policy=tcb"); else empty.
   std::string kernel_policy;
   Nonce nonce;  // nonce and binding as the attester received them, so that the verifier can tell which of

@@ -25,6 +25,8 @@ Claims Full() {
   c.gaps = 6;
   c.engine = "lsm";
   c.engine_state = "ok";
+  c.recorder = "recorder.pcr-reset";
+  c.tpm_reset = true;
   c.kernel_policy = "ima_policy=tcb";
   c.nonce = Nonce::Filled(7);
   c.binding = {"tls-exporter", Bytes(32, 8)};

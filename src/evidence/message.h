@@ -30,11 +30,14 @@ inline constexpr std::size_t kMaxContextPart = std::size_t{256} << 20;  // and o
 inline constexpr std::size_t kMaxEventLogPart = std::size_t{16} << 20;  // and of the event log
 inline constexpr std::size_t kMaxEvidence = std::size_t{544} << 20;     // of a whole evidence message
 
+// The last PCR of the boot, and beyond that of the list, which is quoted unless a selection is asked for.
+inline constexpr std::uint32_t kLastUsualPcr = 14;
+
 struct Challenge {
   Nonce nonce;
   std::uint64_t first_record = 0;
   bool want_list = true, want_context = true, want_event_log = true;
-  tpm::PcrSelection selection;  // empty: sha256:0-10
+  tpm::PcrSelection selection;  // empty: PCR 0 to kLastUsualPcr in the bank of the list
   bool operator==(const Challenge&) const = default;
 };
 struct Identify {

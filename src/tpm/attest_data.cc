@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 
@@ -62,6 +63,12 @@ Error Weak(std::string what) { return StateError(AkError::kWeak, std::move(what)
 Error Other(ErrorCode error, std::string what) { return StateError(error, std::move(what)); }
 
 }  // namespace
+
+std::optional<HashAlg> BestBank(std::span<const HashAlg> banks) {
+  for (const HashAlg bank : {HashAlg::kSha256, HashAlg::kSha384, HashAlg::kSha512})
+    if (std::find(banks.begin(), banks.end(), bank) != banks.end()) return bank;
+  return std::nullopt;
+}
 
 Result<PcrSelection> ParseSelectionText(std::string_view text) {
   PcrSelection out;

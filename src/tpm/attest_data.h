@@ -13,6 +13,8 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "base/bytes.h"
@@ -29,6 +31,10 @@ struct BankSelection {
 using PcrSelection = std::vector<BankSelection>;
 Result<PcrSelection> ParseSelectionText(std::string_view text);  // "sha256:0,1,10+sha1:10", as tpm2-tools
 std::string SelectionText(const PcrSelection& selection);
+
+// The bank that proves a list: SHA-256, which all that read lists know, before SHA-384 before SHA-512;
+// nullopt: there is none of them.
+std::optional<HashAlg> BestBank(std::span<const HashAlg> banks);
 
 struct ClockInfo {
   std::uint64_t clock = 0;  // milliseconds

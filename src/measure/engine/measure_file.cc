@@ -29,7 +29,7 @@ Result<Recorded> MeasureFd(int fd, const Context& context, Recorder& recorder, U
   if (fstat(fd, &st) != 0) return Fail(OsError("fstat", "", errno));
   ASSAY_ASSIGN(const std::string path, NameOfFd(fd));
   if (!S_ISREG(st.st_mode)) return Fail(StateError(FileError::kNotAFile, path + " is not a regular file"));
-  const HashAlg alg = recorder.options().list_bank;
+  const HashAlg alg = kFileHash;
   const FileState state = Hold(fd);
   const Result<Digest> digest = HashFd(fd, alg, nullptr, uses != nullptr ? &uses->closed() : nullptr);
   const bool writers = state == FileState::kWriters || (state == FileState::kHeld && !StillHeld(fd));

@@ -33,7 +33,7 @@ class RecorderSink final : public MeasurementSink {
     return recorder_.RecordViolation(violation, path, context);
   }
   Result<> Flush() override { return recorder_.Flush(); }
-  HashAlg Bank() const override { return recorder_.options().list_bank; }
+  HashAlg Bank() const override { return kFileHash; }
 
  private:
   Recorder& recorder_;

@@ -5,7 +5,7 @@
 
 namespace assay::measure {
 
-enum class KernelImaError { kColumn, kTooLarge, kTorn, kSilent, kBusy, kPcrUnexplained };
+enum class KernelImaError { kColumn, kTooLarge, kTorn, kSilent, kBusy, kPcrUnexplained, kPcrReset };
 inline constexpr ErrorRow kKernelImaErrors[] = {
     {KernelImaError::kColumn, "kernel-ima.column",
      "Reboot; suspect the kernel: its list was altered in memory."},
@@ -16,6 +16,8 @@ inline constexpr ErrorRow kKernelImaErrors[] = {
     {KernelImaError::kBusy, "kernel-ima.busy", "Ask again."},
     {KernelImaError::kPcrUnexplained, "kernel-ima.pcr-unexplained",
      "Find out what else extends the PCR; reboot."},
+    {KernelImaError::kPcrReset, "kernel-ima.pcr-reset",
+     "Reboot: the TPM was reset under the running system."},
 };
 constexpr std::span<const ErrorRow> ErrorTable(KernelImaError) { return kKernelImaErrors; }
 

@@ -17,7 +17,6 @@
 namespace assay::measure {
 namespace {
 
-constexpr HashAlg kBank = HashAlg::kSha256;
 constexpr std::size_t kMaxCommandLine = std::size_t{64} << 10;
 constexpr std::uint64_t kMaxList = std::uint64_t{1} << 30;  // bytes in memory; a larger list is refused
 
@@ -26,8 +25,9 @@ constexpr std::uint64_t kMaxList = std::uint64_t{1} << 30;  // bytes in memory; 
 struct KernelList::Impl {
   KernelListOptions options;
   tpm::Tpm* tpm = nullptr;
-  UniqueFd kernel;  // its position is after the bytes that were read
-  HashAlg columns = HashAlg::kSha1;
+  UniqueFd kernel;                   // its position is after the bytes that were read
+  HashAlg bank = HashAlg::kSha256;   // that is served and quoted
+  HashAlg columns = HashAlg::kSha1;  // of the kernel's file
   UniqueFd copy;
   EventFd growth;
   Mutex quiescing ASSAY_ACQUIRED_BEFORE(mutex);  // one quote at a time
@@ -35,14 +35,22 @@ struct KernelList::Impl {
   mutable Mutex mutex;
   std::vector<std::uint64_t> ends ASSAY_GUARDED_BY(mutex);  // the end of each record in the copy
   std::uint64_t violations ASSAY_GUARDED_BY(mutex) = 0;
-  Digest value ASSAY_GUARDED_BY(mutex) = Digest::Filled(kBank, 0);
+  Digest value ASSAY_GUARDED_BY(mutex);
   Checkpoints checkpoints ASSAY_GUARDED_BY(mutex);
   std::optional<Error> fault ASSAY_GUARDED_BY(mutex);
+  std::optional<std::uint32_t> first_resets
+      ASSAY_GUARDED_BY(mutex);  // the TPM's count when the list was opened
+  tpm::ClockInfo clock ASSAY_GUARDED_BY(mutex);
 
   std::uint64_t bytes() const ASSAY_REQUIRES(mutex) { return ends.empty() ? 0 : ends.back(); }
   RecorderState StateAt(std::uint64_t count) const ASSAY_REQUIRES(mutex);
   Result<> Read() ASSAY_REQUIRES(mutex);
   Result<> Append(const ima::RecordView& record) ASSAY_REQUIRES(mutex);
+  void Begin() {
+    const MutexLock lock(mutex);
+    value = Digest::Filled(bank, 0);
+  }
+  Result<> NoReset();
   Result<Digest> Present() const;
   std::optional<std::uint64_t> CountFor(const Digest& present) const ASSAY_REQUIRES(mutex);
 };
@@ -54,8 +62,13 @@ RecorderState KernelList::Impl::StateAt(std::uint64_t count) const {
   s.violations = violations;
   s.list_bytes = count == 0 ? 0 : ends[count - 1];
   s.degraded = fault.has_value();
-  if (fault) s.degraded_reason = fault->code() + ": " + fault->Message();
-  s.pcr_values = {{kBank, value}};
+  if (fault) {
+    s.degraded_code = fault->code();
+    s.degraded_reason = fault->code() + ": " + fault->Message();
+  }
+  s.reset_count = clock.reset_count;
+  s.restart_count = clock.restart_count;
+  s.pcr_values = {{bank, value}};
   return s;
 }
 
@@ -67,15 +80,15 @@ Result<> KernelList::Impl::Append(const ima::RecordView& record) {
     return Fail(StateError(
         KernelImaError::kColumn,
         fmt::format("record {} of the kernel's list has a hash that is not that of its data", ends.size())));
-  const Digest column = record.violation() ? Digest::Filled(kBank, 0)
-                                           : ima::TemplateDigest(kBank, record.template_name, record.data);
+  const Digest column = record.violation() ? Digest::Filled(bank, 0)
+                                           : ima::TemplateDigest(bank, record.template_name, record.data);
   const Bytes encoded = ima::EncodeRecord(record.pcr, column, record.template_name, record.data);
   if (bytes() + encoded.size() > kMaxList)
     return Fail(StateError(KernelImaError::kTooLarge, "the kernel's list is too large to be kept"));
   ASSAY_TRY(PWriteAll(copy.get(), encoded, static_cast<off_t>(bytes())));
   ends.push_back(bytes() + encoded.size());
   violations += record.violation() ? 1 : 0;
-  if (record.pcr == options.pcr) value = ExtendPcr(value, ima::ExtendValue(kBank, record));
+  if (record.pcr == options.pcr) value = ExtendPcr(value, ima::ExtendValue(bank, record));
   checkpoints.Add(ends.size(), value);
   return {};
 }
@@ -95,12 +108,28 @@ Result<> KernelList::Impl::Read() {
 }
 
 Result<Digest> KernelList::Impl::Present() const {
-  const auto bank = static_cast<std::uint16_t>(kBank);
-  ASSAY_ASSIGN(const tpm::PcrValues values, tpm->ReadPcrs({{.bank = bank, .pcrs = {options.pcr}}}));
-  const auto of_bank = values.find(bank);
+  const auto id = static_cast<std::uint16_t>(bank);
+  ASSAY_ASSIGN(const tpm::PcrValues values, tpm->ReadPcrs({{.bank = id, .pcrs = {options.pcr}}}));
+  const auto of_bank = values.find(id);
   if (of_bank == values.end() || !of_bank->second.contains(options.pcr))
-    return Fail(StateError(tpm::TpmFault::kNoSuchPcr, "the TPM has no active SHA-256 bank"));
+    return Fail(
+        StateError(tpm::TpmFault::kNoSuchPcr, fmt::format("the TPM has no active {} bank", HashName(bank))));
   return of_bank->second.at(options.pcr);
+}
+
+// The kernel does not notice that the TPM was reset, and its list then lacks a PCR that proves it.
+Result<> KernelList::Impl::NoReset() {
+  ASSAY_ASSIGN(const tpm::ClockInfo now, tpm->ReadClock());
+  const MutexLock lock(mutex);
+  clock = now;
+  if (!first_resets) first_resets = now.reset_count;
+  if (now.reset_count == *first_resets) return {};
+  const Error reset =
+      StateError(KernelImaError::kPcrReset,
+                 fmt::format("the TPM was reset {} time(s) since the attester has read the list",
+                             now.reset_count - *first_resets));
+  fault = reset;
+  return Fail(reset);
 }
 
 // The number of records that give this PCR value. The kernel extends after it has appended, so the PCR may
@@ -114,15 +143,24 @@ std::optional<std::uint64_t> KernelList::Impl::CountFor(const Digest& present) c
 KernelList::KernelList(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 KernelList::~KernelList() = default;
 std::uint32_t KernelList::Pcr() const { return impl_->options.pcr; }
+HashAlg KernelList::ListBank() const { return impl_->bank; }
 int KernelList::GrowthFd() const { return impl_->growth.get(); }
 
 Result<std::unique_ptr<KernelList>> KernelList::Open(KernelListOptions options, tpm::Tpm& tpm) {
   auto impl = std::make_unique<Impl>();
   impl->options = std::move(options);
   impl->tpm = &tpm;
+  ASSAY_ASSIGN(const std::vector<HashAlg> banks, tpm.ActiveBanks(impl->options.pcr));
+  const std::optional<HashAlg> bank = tpm::BestBank(banks);
+  if (!bank)
+    return Fail(
+        StateError(tpm::TpmFault::kNoBank,
+                   fmt::format("PCR {} has no bank of SHA-256, SHA-384 or SHA-512", impl->options.pcr)));
+  impl->bank = *bank;
+  impl->Begin();
   const std::string classic = impl->options.folder + "/binary_runtime_measurements";
-  auto kernel = assay::Open(classic + "_sha256", O_RDONLY);
-  impl->columns = kernel ? kBank : HashAlg::kSha1;
+  auto kernel = assay::Open(fmt::format("{}_{}", classic, HashName(*bank)), O_RDONLY);
+  impl->columns = kernel ? *bank : HashAlg::kSha1;
   if (!kernel) kernel = assay::Open(classic, O_RDONLY);
   if (!kernel) return Fail(kernel.error().In("the kernel's measurement list"));
   impl->kernel = std::move(*kernel);
@@ -174,6 +212,7 @@ RecorderState KernelList::State() const {
 Result<> KernelList::Quiesce(const std::function<Result<>(const RecorderState&)>& fn) {
   Impl& d = *impl_;
   const MutexLock one(d.quiescing);
+  ASSAY_TRY(d.NoReset());
   bool explained = false;
   for (int i = 0; i < kTries; ++i) {
     // The list is read after the PCR, so that it has every record that the PCR has.

@@ -5,15 +5,15 @@
 //   ASSAY_ASSIGN(std::unique_ptr<KernelList> list, KernelList::Open({}, tpm));
 //   ASSAY_TRY(list->Sync());              // reads what the kernel has added; also done for each quote
 //
-// Contract: it reads binary_runtime_measurements_sha256 (since Linux 6.10), or the classic file with its
-// SHA-1 columns, and serves a copy in memory that has SHA-256 columns. The template data is the kernel's,
-// byte for byte. A SHA-1 column that does not match its data is StateError "kernel-ima.column". A list with
-// only the boot_aggregate is "kernel-ima.silent": no policy measures. The kernel appends a record before it
-// extends the PCR, and does not stop for a quote. So Quiesce() finds the record up to which list and PCR
-// agree, and calls fn again if the PCR changed during the call; "kernel-ima.busy" after kTries. A PCR that no
-// prefix of the list explains is "kernel-ima.pcr-unexplained". Only the SHA-256 bank is checked: in other
-// banks the kernel may have extended a padded SHA-1. Source: Linux 6.12 security/integrity/ima/ima_fs.c,
-// ima_queue.c.
+// Contract: it reads binary_runtime_measurements_BANK (since Linux 6.10), or the classic file with its SHA-1
+// columns, and serves a copy in memory that has columns of BANK: the TPM's SHA-256, SHA-384 or SHA-512. The
+// template data is the kernel's, byte for byte. A SHA-1 column that does not match its data is StateError
+// "kernel-ima.column". A list with only the boot_aggregate is "kernel-ima.silent": no policy measures. The
+// kernel appends a record before it extends the PCR, and does not stop for a quote. So Quiesce() finds the
+// record up to which list and PCR agree, and calls fn again if the PCR changed during the call;
+// "kernel-ima.busy" after kTries. A PCR that no prefix of the list explains is "kernel-ima.pcr-unexplained",
+// a TPM that was reset since Open() "kernel-ima.pcr-reset". Only that bank is checked: in other banks the
+// kernel may have extended a padded SHA-1. Source: Linux 6.12 security/integrity/ima/ima_fs.c, ima_queue.c.
 #pragma once
 
 #include <memory>
@@ -41,7 +41,7 @@ class KernelList final : public ListSource {
   static std::string PolicyOptions();
 
   std::uint32_t Pcr() const override;
-  HashAlg ListBank() const override { return HashAlg::kSha256; }
+  HashAlg ListBank() const override;
   RecorderState State() const override;
   Result<> Quiesce(const std::function<Result<>(const RecorderState&)>& fn) override;
   Result<UniqueFd> OpenList() const override;

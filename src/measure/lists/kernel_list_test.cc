@@ -102,6 +102,15 @@ TEST_F(KernelListTest, AListAheadOfThePcrIsQuotedAsFarAsThePcrGoes) {
   EXPECT_EQ((*list)->State().count, 3U);
 }
 
+TEST_F(KernelListTest, AResetOfTheTpmIsNamed) {
+  const auto list = TryOpenKernel();
+  ASSERT_THAT(list, IsOk());
+  tpm::TpmForTest::Reset(*tpm_, swtpm_);
+  EXPECT_THAT((*list)->Quiesce([](const RecorderState&) { return Result<>(); }),
+              FailsWith("kernel-ima.pcr-reset"));
+  EXPECT_THAT((*list)->Health(), FailsWith("kernel-ima.pcr-reset"));
+}
+
 TEST_F(KernelListTest, AsksAgainWhenTheKernelMeasuredMeanwhile) {
   const auto list = TryOpenKernel();
   ASSERT_THAT(list, IsOk());

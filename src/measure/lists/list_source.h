@@ -34,6 +34,9 @@ struct RecorderState {
   // The TPM is gone or the list can't be written: nothing is recorded until Recover() succeeds.
   bool degraded = false;
   std::string degraded_reason;  // an error's code and sentence
+  std::string degraded_code;    // that error's code: "recorder.pcr-reset"
+  // The TPM's, as last looked at.
+  std::uint32_t reset_count = 0, restart_count = 0;
   std::uint64_t list_bytes = 0;
   std::uint64_t journal_bytes = 0;
   std::vector<std::pair<HashAlg, Digest>> pcr_values;         // computed from the list, for each active bank

@@ -362,9 +362,6 @@ void RemoveLsm(const std::string& run_dir) { LsmPrograms::RemovePinned(run_dir +
 
 Result<std::unique_ptr<Engine>> StartLsm(const LsmOptions& options, const RulesOptions& rules,
                                          const HeldLimits& limits, Recorder& recorder) {
-  if (recorder.options().list_bank != HashAlg::kSha256)
-    return Fail(
-        UsageError("the lsm engine needs SHA-256 as the list's bank: the kernel's side computes no other"));
   auto engine = std::make_shared<Lsm>(options, rules, limits, recorder);
   auto handle = std::make_unique<EngineHandle>(engine);
   ASSAY_TRY(engine->Start());

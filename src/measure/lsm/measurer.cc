@@ -97,7 +97,7 @@ LsmMeasurer::Doubts LsmMeasurer::DoubtsOf(const LsmTask& task, int fd) {
 
 Result<Digest> LsmMeasurer::HashFile(LsmTask& task, const RequestedFile& file) {
   std::uint64_t bytes = 0;
-  Result<Digest> digest = HashFd(file.file.get(), recorder_.options().list_bank, &bytes, &task.late);
+  Result<Digest> digest = HashFd(file.file.get(), kFileHash, &bytes, &task.late);
   tasks_.Count([bytes](EngineStats& stats) { stats.bytes_hashed += bytes; });
   if (digest && task.kind() == ASSAY_EXEC)
     task.program = WireOf(interpreters_.Of(file.path, task.request.size, &*digest));

@@ -143,7 +143,7 @@ Result<Digest> MeasurePool::State::Hash(Job& job, int fd, bool& held) {
     }
     return {};
   };
-  return assay::HashFd(fd, recorder->options().list_bank, {.before_block = look});
+  return assay::HashFd(fd, kFileHash, {.before_block = look});
 }
 
 // The quota is taken before the record is made, so that many workers of one user can't exceed it.

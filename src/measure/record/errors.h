@@ -21,7 +21,7 @@ inline constexpr ErrorRow kRecorderErrors[] = {
      "The message has the first error; remove its cause, assayd tries again by itself."},
     {RecorderError::kLocked, "recorder.locked", "Stop the other assayd first."},
     {RecorderError::kNoBank, "recorder.no-bank",
-     "Activate the SHA-256 bank in the firmware's setup, or set record/list_bank."},
+     "Activate the SHA-256 (or SHA-384, SHA-512) bank in the firmware's setup."},
     {RecorderError::kPcrInUse, "recorder.pcr-in-use", "Take another PCR (record/pcr 11 to 15), or reboot."},
     {RecorderError::kKernelIma, "recorder.kernel-ima",
      "Take another PCR (record/pcr 11 to 15), boot without `ima_policy=`, or use the engine kernel-ima."},

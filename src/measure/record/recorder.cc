@@ -66,7 +66,7 @@ Result<Recorded> Recorder::Impl::RecordViolation(Violation v, const std::string&
   Context named = context;
   named.hook = ViolationName(v);
   if (program) return AddWithProgram({named.hook, path, *program}, named);
-  NewRecord record{.data = ima::EncodeNg(Digest::Filled(options_.list_bank, 0), path),
+  NewRecord record{.data = ima::EncodeNg(Digest::Filled(kFileHash, 0), path),
                    .meaning = Meaning::kViolation,
                    .content = contents_.OfViolation(path),
                    .path = path,
@@ -77,7 +77,7 @@ Result<Recorded> Recorder::Impl::RecordViolation(Violation v, const std::string&
 
 Result<Recorded> Recorder::Impl::RecordBuffer(const std::string& name, ByteView buffer,
                                               const Context& context) {
-  const Digest digest = Hash(options_.list_bank, buffer);
+  const Digest digest = Hash(kFileHash, buffer);
   return Add({.record_template = ima::Template::kBuf,
               .data = ima::EncodeBuf(digest, name, buffer),
               .meaning = name == kStartName ? Meaning::kStart : Meaning::kContent,
@@ -87,8 +87,11 @@ Result<Recorded> Recorder::Impl::RecordBuffer(const std::string& name, ByteView 
 
 RecorderState Recorder::Impl::State() const {
   RecorderState s = ledger_.State();
+  s.reset_count = resets_;
+  s.restart_count = restarts_;
   if (const std::optional<Error> reason = health_.Reason()) {
     s.degraded = true;
+    s.degraded_code = reason->code();
     s.degraded_reason = reason->code() + ": " + reason->Message();
   }
   return s;
@@ -97,19 +100,20 @@ RecorderState Recorder::Impl::State() const {
 Result<> Recorder::Impl::Quiesce(const std::function<Result<>(const RecorderState&)>& fn) {
   const MutexLock lock(commit_);
   const std::optional<Error> reason = health_.Reason();
-  const bool foreign = reason && reason->Is(RecorderError::kPcrForeign);
-  if (reason && !foreign) return Fail(Degraded(*reason));
-  if (!foreign) {
-    ASSAY_TRY(CommitGroup());
-    // What else extends the PCR, such as the kernel's IMA beside this list, shows here at the latest.
-    const Result<Values> present = pcr_.Read();
-    if (!present) return Fail(health_.Disturb(present.error()));
-    const Values values = ledger_.values();
-    const std::size_t bank = pcr_.list_bank();
-    if (*present != values)
-      static_cast<void>(health_.Disturb(StateError(
-          RecorderError::kPcrForeign, fmt::format("PCR {} is {}, the list makes it {}", options_.pcr,
-                                                  (*present)[bank].hex(), values[bank].hex()))));
+  const auto by_others = [](const Error& e) {
+    return e.Is(RecorderError::kPcrForeign) || e.Is(RecorderError::kPcrReset);
+  };
+  if (reason && !by_others(*reason)) return Fail(Degraded(*reason));
+  if (!reason) {
+    // What else extends the PCR, such as the kernel's IMA beside this list, and a reset of the TPM show here
+    // at the latest.
+    const Result<> looked = LookAtTpm();
+    if (!looked) {
+      const Error disturbed = health_.Disturb(looked.error());
+      if (!by_others(looked.error())) return Fail(disturbed);
+    } else {
+      ASSAY_TRY(CommitGroup());
+    }
   }
   RecorderState s = State();
   s.checkpoints = ledger_.CheckpointsSoFar();
@@ -138,7 +142,7 @@ Result<> Recorder::Impl::Recover() {
 Result<std::uint64_t> Recorder::Impl::OffsetOf(std::uint64_t record) const {
   ASSAY_ASSIGN(const Ledger::Place place, ledger_.PlaceBefore(record));
   if (place.from.index == record) return place.from.offset;
-  ListStream stream(files_.list(), options_.list_bank, place.from, place.end);
+  ListStream stream(files_.list(), pcr_.list_alg(), place.from, place.end);
   while (stream.place().index < record) {
     ASSAY_ASSIGN(const std::optional<ima::RecordView> view, stream.Next());
     if (!view) return Fail(StateError(RecorderError::kList, "the list ends early"));
@@ -177,6 +181,6 @@ Result<std::uint64_t> Recorder::OffsetOf(std::uint64_t record) const { return im
 int Recorder::GrowthFd() const { return impl_->files().growth(); }
 const RecorderOptions& Recorder::options() const { return impl_->options(); }
 std::uint32_t Recorder::Pcr() const { return impl_->options().pcr; }
-HashAlg Recorder::ListBank() const { return impl_->options().list_bank; }
+HashAlg Recorder::ListBank() const { return impl_->list_bank(); }
 
 }  // namespace assay::measure

@@ -37,11 +37,16 @@
 
 namespace assay::measure {
 
+// What files and buffers are hashed with, whichever bank proves the list: reference values have it of each
+// file.
+inline constexpr HashAlg kFileHash = HashAlg::kSha256;
+
 struct RecorderOptions {
   std::string dir;                 // on tmpfs: list, journal, pending groups, lock
   std::shared_ptr<ListLock> lock;  // of `dir`, taken before the TPM was opened; null: Open() takes it
   std::uint32_t pcr = 10;
-  HashAlg list_bank = HashAlg::kSha256;      // the bank of the list's columns, and of file digests
+  // The bank of the list's columns; none: the TPM's, SHA-256 before SHA-384 before SHA-512.
+  std::optional<HashAlg> list_bank;
   std::uint64_t max_records = 1'000'000;     // further ones are extended and counted, not kept: state "full"
   bool synchronous = false;                  // the compatible mode: no groups
   std::uint32_t group_ms = 50;               // how long a group may stay open
@@ -79,9 +84,10 @@ class Recorder final : public ListSource {
 
   Result<> Flush();
   // Flushes the open group, then runs fn while nothing is committed, so that a quote meets the list exactly.
-  // A PCR that is not what the list makes it (something else extends it) degrades the recorder for good
-  // ("recorder.pcr-foreign"); fn runs all the same: a quote that the list does not explain is a verifier's
-  // proof.
+  // A PCR that is not what the list makes it (something else extends it: "recorder.pcr-foreign"; the TPM was
+  // reset: "recorder.pcr-reset") degrades the recorder for good; fn runs all the same: a quote that the list
+  // does not explain is a verifier's proof. The same is compared before a record that follows a pause, and
+  // after the machine has slept.
   Result<> Quiesce(const std::function<Result<>(const RecorderState&)>& fn) override;
   RecorderState State() const override;
   // After the TPM or the disk came back: reconnects, compares list and PCR, and goes on. What could not be

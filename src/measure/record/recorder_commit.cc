@@ -29,6 +29,7 @@ Result<> Recorder::Impl::Start() {
     if (present != ledger_.values())
       return Fail(
           StateError(RecorderError::kPcrUnexplained, "the PCR changed while the list was being reconciled"));
+    ASSAY_TRY(LookAtTpm());
   }
   timer_ = Thread("assay-group", [this] { TimerLoop(); });
   return {};
@@ -61,6 +62,8 @@ Result<> Recorder::Impl::WriteAhead(const Step& step) {
 }
 
 Result<> Recorder::Impl::Write(Step step) {
+  if (first_resets_)  // the start compares by itself
+    if (auto r = LookAfterAPause(); !r) return Fail(health_.Disturb(r.error()));
   const Ledger::Position at = ledger_.Next();
   step.next = RecorderPcr::After(ledger_.values(), step.extends);
   step.kept = !at.overflown && at.number < options_.max_records;
@@ -142,24 +145,19 @@ Result<> Recorder::Impl::Flush() {
 
 // After a disturbance: is the TPM back with the PCR that the list explains, and is there room to go on?
 Result<> Recorder::Impl::Resume() {
-  Result<Values> present = pcr_.Read();
-  if (!present) {
+  Result<> looked = LookAtTpm();
+  if (!looked && !looked.error().Code<RecorderError>()) {
     ASSAY_TRY(pcr_.Reconnect());
-    present = pcr_.Read();
+    looked = LookAtTpm();
   }
-  ASSAY_TRY(present);
+  ASSAY_TRY(looked);
   const std::uint64_t end = ledger_.Next().offset;
   ASSAY_TRY(files_.Truncate(end));
   ASSAY_TRY(files_.Reserve(end, GroupRoom(options_)));
-  const Values values = ledger_.values();
-  if (tail_ && *present == values) {
-    ASSAY_TRY(pcr_.Extend(tail_->extends));
-  } else if (*present != (tail_ ? tail_->next : values)) {
-    if (*present == pcr_.Zero())
-      return Fail(StateError(RecorderError::kPcrReset, "the TPM was reset: start anew"));
-    return Fail(StateError(RecorderError::kPcrForeign, "something else extended the PCR beside this list"));
-  }
-  if (tail_) Settle();
+  if (!tail_) return {};
+  ASSAY_ASSIGN(const Values present, pcr_.Read());
+  if (present == ledger_.values()) ASSAY_TRY(pcr_.Extend(tail_->extends));
+  Settle();
   return {};
 }
 
@@ -257,12 +255,12 @@ Result<Recorded> Recorder::Impl::AddWithProgram(ViolationRecord record, const Co
   const Content content = contents_.OfProgram(record);
   if (health_.Good())
     if (const auto known = contents_.Find(content)) return Recorded{.is_new = false, .index = *known};
-  const Digest none = Digest::Filled(options_.list_bank, 0);
+  const Digest none = Digest::Filled(kFileHash, 0);
   Step step = pcr_.MakeStep(ima::Template::kNg, ima::EncodeNg(none, record.path), Meaning::kViolation);
   step.contents.push_back(content);
   step.journal.push_back({.index = 0, .sub = 0, .context = context});
   const std::string buffer = EncodeViolation(record);
-  const Digest digest = Hash(options_.list_bank, AsBytes(buffer));
+  const Digest digest = Hash(kFileHash, AsBytes(buffer));
   Step beside = pcr_.MakeStep(ima::Template::kBuf, ima::EncodeBuf(digest, kViolationRecord, AsBytes(buffer)),
                               Meaning::kContent);
   beside.journal.push_back({.index = 0, .sub = 0, .context = context});
@@ -276,6 +274,9 @@ void Recorder::Impl::TimerLoop() {
   while (!group_.stopped()) {
     if (group_.empty() || !health_.Good()) {
       group_.changed.WaitFor(group_.mutex, std::chrono::milliseconds(500));
+      open.Unlock();
+      LookAfterASuspend();
+      open.Lock();
       continue;
     }
     if (OpenGroup::Clock::now() < group_.Due()) {

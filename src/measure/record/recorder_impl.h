@@ -1,5 +1,6 @@
 // Internal: the recorder's work, put together from its parts; recorder.cc (what is recorded),
-// recorder_commit.cc (records and groups on their way), recorder_start.h (start and reconciliation).
+// recorder_commit.cc (records and groups on their way), recorder_reset.cc (is
+// it still the TPM of the start?), recorder_start.h (start and reconciliation).
 //
 //   // given: auto& impl, ByteView data
 //   const std::lock_guard commit(impl.commit);
@@ -17,6 +18,9 @@
 // `tail_` tells whether the step is in the list (and perhaps in the PCR: Recover() finds out) or nowhere.
 #pragma once
 
+#include <atomic>
+#include <chrono>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -64,6 +68,7 @@ class Recorder::Impl {
   Result<std::uint64_t> OffsetOf(std::uint64_t record) const;
   const RecorderOptions& options() const { return options_; }
   const RecorderFiles& files() const { return files_; }
+  HashAlg list_bank() const { return pcr_.list_alg(); }
 
  private:
   // recorder_commit.cc
@@ -86,6 +91,10 @@ class Recorder::Impl {
   Result<Recorded> Add(const NewRecord& record) ASSAY_EXCLUDES(commit_, group_.mutex);
   Result<Recorded> AddWithProgram(ViolationRecord record, const Context& context)
       ASSAY_EXCLUDES(commit_, group_.mutex);
+  // recorder_reset.cc
+  Result<> LookAtTpm() ASSAY_REQUIRES(commit_);
+  Result<> LookAfterAPause() ASSAY_REQUIRES(commit_);
+  void LookAfterASuspend() ASSAY_EXCLUDES(commit_, group_.mutex);
   void TimerLoop();
 
   const RecorderOptions options_;
@@ -99,6 +108,10 @@ class Recorder::Impl {
   OpenGroup group_;
   std::optional<Step> tail_
       ASSAY_GUARDED_BY(commit_);  // written, but it is not known whether it was extended
+  std::optional<std::uint32_t> first_resets_ ASSAY_GUARDED_BY(commit_);     // the TPM's count at the start
+  std::chrono::steady_clock::time_point looked_ ASSAY_GUARDED_BY(commit_);  // at the TPM
+  std::chrono::nanoseconds slept_{0};                                       // the timer's alone
+  std::atomic<std::uint32_t> resets_{0}, restarts_{0};                      // as it said then
   Thread timer_;
 };
 

@@ -9,14 +9,18 @@
 
 namespace assay::measure {
 
-Result<> RecorderPcr::Start(tpm::Tpm& tpm, std::uint32_t pcr, HashAlg list_bank) {
+Result<> RecorderPcr::Start(tpm::Tpm& tpm, std::uint32_t pcr, std::optional<HashAlg> list_bank) {
   tpm_ = &tpm;
   pcr_ = pcr;
   ASSAY_ASSIGN(banks_, tpm.ActiveBanks(pcr));
-  const auto bank = std::find(banks_.begin(), banks_.end(), list_bank);
-  if (bank == banks_.end())
-    return Fail(StateError(RecorderError::kNoBank,
-                           fmt::format("the TPM has no active {} bank", HashName(list_bank))));
+  const std::optional<HashAlg> best = tpm::BestBank(banks_);
+  const std::optional<HashAlg> wanted = list_bank ? list_bank : best;
+  const auto bank = std::find(banks_.begin(), banks_.end(), wanted.value_or(HashAlg::kSha256));
+  if (!wanted || bank == banks_.end())
+    return Fail(StateError(
+        RecorderError::kNoBank,
+        list_bank ? fmt::format("the TPM has no active {} bank", HashName(*list_bank))
+                  : "the TPM has no active bank of SHA-256, SHA-384 or SHA-512, and others are too weak"));
   list_bank_ = static_cast<std::size_t>(bank - banks_.begin());
   return {};
 }

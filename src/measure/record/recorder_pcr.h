@@ -2,7 +2,7 @@
 //
 //   // given: tpm::Tpm& tpm, ByteView data
 //   RecorderPcr pcr;
-//   ASSAY_TRY(pcr.Start(tpm, 10, HashAlg::kSha256));
+//   ASSAY_TRY(pcr.Start(tpm, 10, std::nullopt));
 //   const Step step = pcr.MakeStep(ima::Template::kNg, data, Meaning::kContent);
 //   ASSAY_TRY(pcr.Extend(step.extends));
 //
@@ -12,6 +12,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -23,8 +24,8 @@ namespace assay::measure {
 
 class RecorderPcr {
  public:
-  // "recorder.no-bank" where the TPM lacks the bank of the list.
-  Result<> Start(tpm::Tpm& tpm, std::uint32_t pcr, HashAlg list_bank);
+  // list_bank: none: the best of the TPM's. "recorder.no-bank" where the TPM lacks the bank of the list.
+  Result<> Start(tpm::Tpm& tpm, std::uint32_t pcr, std::optional<HashAlg> list_bank);
   Result<Values> Read() const;
   Result<> Extend(const Values& extends) const;
   Result<> Reconnect() const;

@@ -661,5 +661,58 @@ TEST_F(RecorderTest, AJournalThatDoesNotParseIsNoReasonToStop) {
   EXPECT_TRUE(Add("/b", "2").is_new);
 }
 
+// A TPM whose firmware has activated one bank only.
+class OneBankTest : public RecorderTest, public ::testing::WithParamInterface<const char*> {
+ protected:
+  void SetUp() override {
+    machine_.banks = GetParam();
+    ASSERT_NO_FATAL_FAILURE(RecorderTest::SetUp());
+  }
+};
+
+TEST_P(OneBankTest, TheListFollowsTheTpm) {
+  const HashAlg bank = *HashFromName(GetParam());
+  options_.synchronous = true;
+  Open();
+  EXPECT_EQ(recorder_->ListBank(), bank);
+  Add("/a", "1");
+  Add("/b", "x");
+  ASSERT_THAT(recorder_->RecordBuffer("assay-policy", AsBytes("{}"), {}), IsOk());
+  ASSERT_THAT(recorder_->Flush(), IsOk());
+  for (int i = 0; i < 2; ++i) {  // the second time as a start finds it
+    auto list = MappedFile::Open(options_.dir + "/list");
+    ASSERT_THAT(list, IsOk());
+    const auto replayed = ima::ReplayList(list->view(), bank, {bank});
+    ASSERT_THAT(replayed, IsOk());
+    const auto pcr = tpm_->ReadPcrs({{.bank = static_cast<std::uint16_t>(bank), .pcrs = {10}}});
+    ASSERT_THAT(pcr, IsOk());
+    EXPECT_EQ(recorder_->State().pcr_values.at(0).second, pcr->begin()->second.at(10));
+    ima::ListReader reader(list->view(), bank);
+    std::size_t sha256 = 0;
+    while (true) {
+      const auto record = reader.Next();
+      ASSERT_THAT(record, IsOk());
+      if (!*record) break;
+      const auto entry = ima::Decode(**record);
+      ASSERT_THAT(entry, IsOk());
+      if (entry->file_digest && entry->file_digest->alg_name == "sha256") ++sha256;
+    }
+    EXPECT_GE(sha256, 2U);  // files are hashed as reference values are
+    EXPECT_THAT(recorder_->OffsetOf(recorder_->State().count), IsOk());
+    Close();
+    Open();
+  }
+}
+INSTANTIATE_TEST_SUITE_P(Banks, OneBankTest, ::testing::Values("sha256", "sha384", "sha512"),
+                         [](const auto& bank) { return std::string(bank.param); });
+
+TEST_F(RecorderTest, Sha1AloneIsTooWeakForAList) {
+  machine_.Stop();
+  machine_.banks = "sha1";
+  ASSERT_NO_FATAL_FAILURE(machine_.Start(dir_ + "/weak"));
+  ASSERT_NO_FATAL_FAILURE(machine_.Connect());
+  EXPECT_THAT(TryOpen(), FailsWith("recorder.no-bank"));
+}
+
 }  // namespace
 }  // namespace assay::measure
