@@ -55,6 +55,9 @@ void Enrolling::CheckWhoVouches(const tpm::KeyPublic& ek) {
   const bool listed = policy.allowed_eks.contains(out.ek_name);
   const bool can_check = request.trust.roots() > 0;
   bool bad = false;
+  if (!request.identity.ek_certificate_error.empty())
+    Add(FindingName::kEkCertificateUnreadable,
+        "the TPM has a certificate that can't be read: " + request.identity.ek_certificate_error);
   if (!certificate.empty() && can_check) {
     tpm::EkReport report =
         tpm::CheckEkCertificate(certificate, request.identity.ek_chain, ek, request.trust, request.now_s);
@@ -75,8 +78,9 @@ void Enrolling::CheckWhoVouches(const tpm::KeyPublic& ek) {
     Add(FindingName::kEkListed, "the policy lists this endorsement key");
     out.identity = kByList;
   } else if (!bad) {
-    const char* why =
-        certificate.empty() ? "the TPM has no certificate" : "there are no roots to verify its certificate";
+    const char* why = !certificate.empty() ? "there are no roots to verify its certificate"
+                      : request.identity.ek_certificate_error.empty() ? "the TPM has no certificate"
+                                                                      : "its certificate can't be read";
     Add(FindingName::kEkNotVouched, policy.allow_first_use ? Verdict::kTrusted : Verdict::kNotTrusted,
         fmt::format("endorsement key {} is not verified: {}", out.ek_name, why));
     if (policy.allow_first_use) out.identity = kByFirstUse;

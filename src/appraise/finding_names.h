@@ -75,6 +75,7 @@ enum class FindingName {
   kEkNoCrl,
   kEkCertificateUsage,
   kEkCertificateMalformed,
+  kEkCertificateUnreadable,
   kEkUntrustedChain,
   // The clock
   kClockRebooted,
@@ -280,6 +281,9 @@ inline constexpr FindingRow kFindings[] = {
     {FindingName::kEkNoCrl, tpm::EkError::kNoCrl, Verdict::kNotTrusted},
     {FindingName::kEkCertificateUsage, tpm::EkError::kCertificateUsage, Verdict::kNotTrusted},
     {FindingName::kEkCertificateMalformed, tpm::EkError::kCertificateMalformed, Verdict::kNotTrusted},
+    {FindingName::kEkCertificateUnreadable, "ek.certificate-unreadable", Verdict::kTrusted,
+     "Report what the text says; list the endorsement key in `allowed_eks` once its name was read at the "
+     "machine."},
     {FindingName::kEkUntrustedChain, tpm::EkError::kUntrustedChain, Verdict::kNotTrusted},
     // The clock
     {FindingName::kClockRebooted, "clock.rebooted", Verdict::kTrusted,

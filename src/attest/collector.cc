@@ -163,6 +163,7 @@ evidence::Identity Collector::Identify() const {
           .ek_public = d.ek.public_area,
           .ek_certificate = d.ek.certificate,
           .ek_chain = d.ek.chain,
+          .ek_certificate_error = d.ek.certificate_error,
           .tpm_manufacturer = d.info.manufacturer,
           .tpm_vendor = d.info.vendor,
           .tpm_firmware = d.info.firmware,

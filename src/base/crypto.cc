@@ -128,22 +128,25 @@ Result<PublicKey> PublicKey::FromPem(std::string_view pem) {
   return PublicKey(std::move(key));
 }
 
-Result<PublicKey> PublicKey::FromEcP256(ByteView x, ByteView y) {
-  if (x.size() > 32 || y.size() > 32 || x.empty() || y.empty())
-    return Fail(ParseError("ec-point", 0, "a coordinate is not of 1 to 32 bytes"));
-  Bytes point(65, 0);
+Result<PublicKey> PublicKey::FromEc(const char* group, std::size_t size, ByteView x, ByteView y) {
+  if (x.size() > size || y.size() > size || x.empty() || y.empty())
+    return Fail(ParseError("ec-point", 0, "a coordinate is not of 1 to " + std::to_string(size) + " bytes"));
+  Bytes point(1 + 2 * size, 0);
   point[0] = POINT_CONVERSION_UNCOMPRESSED;
-  std::copy(x.begin(), x.end(), point.begin() + 33 - static_cast<long>(x.size()));
-  std::copy(y.begin(), y.end(), point.begin() + 65 - static_cast<long>(y.size()));
+  std::copy(x.begin(), x.end(), point.begin() + static_cast<long>(1 + size - x.size()));
+  std::copy(y.begin(), y.end(), point.begin() + static_cast<long>(1 + 2 * size - y.size()));
   Ptr<OSSL_PARAM_BLD> builder(OSSL_PARAM_BLD_new());
   if (!builder ||
-      OSSL_PARAM_BLD_push_utf8_string(builder.get(), OSSL_PKEY_PARAM_GROUP_NAME, "prime256v1", 0) != 1 ||
+      OSSL_PARAM_BLD_push_utf8_string(builder.get(), OSSL_PKEY_PARAM_GROUP_NAME, group, 0) != 1 ||
       OSSL_PARAM_BLD_push_octet_string(builder.get(), OSSL_PKEY_PARAM_PUB_KEY, point.data(), point.size()) !=
           1)
     return Fail(OpenSslError("EC key"));
   ASSAY_ASSIGN(EvpPkeyPtr key, FromParams("EC", builder.get(), "EC key"));
   return PublicKey(std::move(key));
 }
+
+Result<PublicKey> PublicKey::FromEcP256(ByteView x, ByteView y) { return FromEc("prime256v1", 32, x, y); }
+Result<PublicKey> PublicKey::FromEcP384(ByteView x, ByteView y) { return FromEc("secp384r1", 48, x, y); }
 
 Result<PublicKey> PublicKey::FromRsa(ByteView modulus, std::uint32_t exponent) {
   if (modulus.size() < 256 || modulus.size() > 512)

@@ -42,6 +42,7 @@ class PublicKey {
  public:
   static Result<PublicKey> FromPem(std::string_view pem);       // SubjectPublicKeyInfo
   static Result<PublicKey> FromEcP256(ByteView x, ByteView y);  // big-endian, at most 32 bytes each
+  static Result<PublicKey> FromEcP384(ByteView x, ByteView y);  // at most 48
   static Result<PublicKey> FromRsa(ByteView modulus, std::uint32_t exponent);  // big-endian
   explicit PublicKey(EvpPkeyPtr key) : key_(std::move(key)) {}
   std::string Pem() const;
@@ -54,6 +55,7 @@ class PublicKey {
   EVP_PKEY* get() const { return key_.get(); }
 
  private:
+  static Result<PublicKey> FromEc(const char* group, std::size_t size, ByteView x, ByteView y);
   EvpPkeyPtr key_;
 };
 

@@ -156,6 +156,7 @@ constexpr auto kIdentity = [](auto& visit, auto& i) {
     tpm("firmware", i.tpm_firmware);
     tpm("software", i.tpm_software);
   });
+  visit.Optional("ek_certificate_error", i.ek_certificate_error);
   visit.Elsewhere("parts");
 };
 constexpr auto kActivate = [](auto& visit, auto& a) {

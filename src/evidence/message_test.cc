@@ -81,6 +81,7 @@ TEST(Messages, EachMemberIsWrittenAndRead) {
                           .ek_public = Bytes(2, 2),
                           .ek_certificate = Bytes(3, 3),
                           .ek_chain = Bytes(4, 4),
+                          .ek_certificate_error = "truncated",
                           .tpm_manufacturer = "IBM",
                           .tpm_vendor = "SW",
                           .tpm_firmware = "1.2",

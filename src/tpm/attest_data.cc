@@ -6,6 +6,7 @@
 #include <array>
 #include <charconv>
 
+#include "tpm/ek_policy.h"
 #include "tpm/errors.h"
 
 namespace assay::tpm {
@@ -15,7 +16,7 @@ constexpr std::uint32_t kGenerated = 0xFF544347;  // TPM_GENERATED_VALUE
 constexpr std::uint16_t kStAttestQuote = 0x8018;
 constexpr std::uint16_t kAlgRsa = 0x0001, kAlgEcc = 0x0023, kAlgNull = 0x0010;
 constexpr std::uint16_t kAlgRsassa = 0x0014, kAlgRsapss = 0x0016, kAlgEcdsa = 0x0018, kAlgSha256 = 0x000B;
-constexpr std::uint16_t kCurveP256 = 0x0003;
+constexpr std::uint16_t kCurveP256 = 0x0003, kCurveP384 = 0x0004, kAlgSha384 = 0x000C;
 constexpr std::size_t kMaxBanks = 16, kMaxSelect = 32, kMaxBuffer = 1024;
 constexpr std::uint32_t kFixedTpm = 1U << 1, kFixedParent = 1U << 4, kSensitiveDataOrigin = 1U << 5;
 constexpr std::uint32_t kUserWithAuth = 1U << 6, kAdminWithPolicy = 1U << 7, kNoDa = 1U << 10;
@@ -26,10 +27,6 @@ constexpr std::uint16_t kAlgAes = 0x0006, kAlgCfb = 0x0043;
 constexpr std::array<std::uint8_t, 32> kAkPolicy = {
     0x7F, 0xB1, 0x35, 0x28, 0xAC, 0xD6, 0x9E, 0x0C, 0x56, 0x6D, 0x1F, 0x78, 0x5F, 0xFA, 0x69, 0x3D,
     0xEA, 0x54, 0xC6, 0x6D, 0x4B, 0x3A, 0x0F, 0x1D, 0xB8, 0xE8, 0x2C, 0x9A, 0x5A, 0x59, 0x3A, 0x4C};
-// PolicySecret(TPM_RH_ENDORSEMENT); TCG EK Credential Profile 2.5, "PolicyA"
-constexpr std::array<std::uint8_t, 32> kEkPolicy = {
-    0x83, 0x71, 0x97, 0x67, 0x44, 0x84, 0xB3, 0xF8, 0x1A, 0x90, 0xCC, 0x8D, 0x46, 0xA5, 0xD7, 0x24,
-    0xFD, 0x52, 0xD7, 0x6E, 0x06, 0x52, 0x0B, 0x64, 0xF2, 0xA1, 0xDA, 0x1B, 0x33, 0x14, 0x69, 0xAA};
 
 Result<ByteView> Sized(Reader& r, std::size_t max, std::string_view what) {
   const std::uint64_t at = r.offset();
@@ -187,6 +184,7 @@ Result<KeyPublic> ParsePublic(ByteView tpmt_public) {
     k.x_or_modulus = ToBytes(x);
     k.y = ToBytes(y);
     if (curve == kCurveP256 && x.size() <= 32 && y.size() <= 32) k.kind = KeyPublic::Kind::kEccP256;
+    if (curve == kCurveP384 && x.size() <= 48 && y.size() <= 48) k.kind = KeyPublic::Kind::kEccP384;
   } else if (k.type == kAlgRsa) {
     ASSAY_TRY(Symmetric(r, k));
     ASSAY_ASSIGN(const auto scheme, Scheme(r));
@@ -197,6 +195,7 @@ Result<KeyPublic> ParsePublic(ByteView tpmt_public) {
     ASSAY_ASSIGN(ByteView modulus, Sized(r, 512, "modulus"));
     k.x_or_modulus = ToBytes(modulus);
     if (bits == 2048 && modulus.size() == 256) k.kind = KeyPublic::Kind::kRsa2048;
+    if (bits == 3072 && modulus.size() == 384) k.kind = KeyPublic::Kind::kRsa3072;
   } else {
     return Fail(r.BadAt(0, "neither an ECC nor an RSA key"));
   }
@@ -211,13 +210,25 @@ Result<PublicKey> KeyPublic::Key() const {
   switch (kind) {
     case Kind::kEccP256:
       return PublicKey::FromEcP256(x_or_modulus, y);
+    case Kind::kEccP384:
+      return PublicKey::FromEcP384(x_or_modulus, y);
     case Kind::kRsa2048:
+    case Kind::kRsa3072:
       return PublicKey::FromRsa(x_or_modulus, rsa_exponent);
     case Kind::kOther:
       break;
   }
-  return Fail(Weak("the key is neither ECC P-256 nor RSA-2048"));
+  return Fail(Weak("the key is neither ECC P-256 or P-384 nor RSA-2048 or RSA-3072"));
 }
+
+namespace {
+
+// The kinds of keys that quotes and runs are signed by.
+bool Signs(KeyPublic::Kind kind) {
+  return kind == KeyPublic::Kind::kEccP256 || kind == KeyPublic::Kind::kRsa2048;
+}
+
+}  // namespace
 
 Result<> CheckAkAttributes(const KeyPublic& ak) {
   const auto need = [&](std::uint32_t bit, ErrorCode error, const char* why) -> Result<> {
@@ -232,7 +243,7 @@ Result<> CheckAkAttributes(const KeyPublic& ak) {
   ASSAY_TRY(need(kSensitiveDataOrigin, AkError::kImported, "the AK was not made by a TPM"));
   if ((ak.attributes & kDecrypt) != 0) return Fail(StateError(AkError::kDecrypts, "the AK also decrypts"));
   if (ak.name_alg != kAlgSha256) return Fail(Weak("the AK's name is not SHA-256"));
-  if (ak.kind == KeyPublic::Kind::kOther) return Fail(Weak("the AK is neither ECC P-256 nor RSA-2048"));
+  if (!Signs(ak.kind)) return Fail(Weak("the AK is neither ECC P-256 nor RSA-2048"));
   if (ak.kind == KeyPublic::Kind::kRsa2048 && ak.rsa_exponent < 65537)
     return Fail(Weak("the AK's exponent is small"));
   const bool scheme_fits = ak.kind == KeyPublic::Kind::kEccP256
@@ -263,16 +274,24 @@ Result<> CheckRunKey(const KeyPublic& key) {
 }
 
 Result<> CheckEkTemplate(const KeyPublic& ek) {
-  constexpr std::uint32_t kAttributes =
+  constexpr std::uint32_t kLow =
       kFixedTpm | kFixedParent | kSensitiveDataOrigin | kAdminWithPolicy | kRestricted | kDecrypt;
   const auto other = [](std::string what) { return Fail(Other(EkError::kTemplate, std::move(what))); };
-  if (ek.kind == KeyPublic::Kind::kOther) return other("the EK is neither ECC P-256 nor RSA-2048");
-  if (ek.name_alg != kAlgSha256) return other("the EK's name is not SHA-256");
-  if (ek.attributes != kAttributes)
+  if (ek.kind == KeyPublic::Kind::kOther)
+    return other("the EK is neither ECC P-256 or P-384 nor RSA-2048 or RSA-3072");
+  const bool high = (ek.attributes & kUserWithAuth) != 0;
+  // Larger keys are of the high range, with SHA-384 and AES-256.
+  const bool large = !Signs(ek.kind);
+  if (ek.name_alg != (large ? kAlgSha384 : kAlgSha256))
+    return other(fmt::format("the EK's name is not {}", large ? "SHA-384" : "SHA-256"));
+  if (ek.attributes != (high ? kLow | kUserWithAuth : kLow) || (large && !high))
     return other(fmt::format("the EK has the attributes {:#x}", ek.attributes));
-  if (!Equal(ek.auth_policy, kEkPolicy)) return other("the EK has another policy than the default one");
-  if (ek.symmetric != kAlgAes || ek.symmetric_bits != 128 || ek.symmetric_mode != kAlgCfb)
-    return other("the EK protects by another algorithm than AES-128 in CFB mode");
+  const ByteView policy = !high   ? ByteView(kEkPolicyLow)
+                          : large ? ByteView(kEkPolicyHighSha384)
+                                  : ByteView(kEkPolicyHighSha256);
+  if (!Equal(ek.auth_policy, policy)) return other("the EK has another policy than the default one");
+  if (ek.symmetric != kAlgAes || ek.symmetric_bits != (large ? 256 : 128) || ek.symmetric_mode != kAlgCfb)
+    return other(fmt::format("the EK protects by another algorithm than AES-{} in CFB mode", large ? 256 : 128));
   if (ek.scheme != kAlgNull || ek.kdf != kAlgNull || (ek.type == kAlgRsa && ek.rsa_exponent != 65537))
     return other("the EK has other parameters than the default template");
   return {};
@@ -284,6 +303,7 @@ Result<> VerifyQuoteSignature(const KeyPublic& ak, ByteView tpms_attest, ByteVie
   ASSAY_ASSIGN(const std::uint16_t hash, r.U16Be("hash"));
   if (scheme != ak.scheme) return Fail(r.BadAt(0, "not the key's scheme"));
   if (hash != kAlgSha256) return Fail(r.BadAt(2, "not over SHA-256"));
+  if (!Signs(ak.kind)) return Fail(Weak("the key is neither ECC P-256 nor RSA-2048"));
   ASSAY_ASSIGN(PublicKey key, ak.Key());
   const Digest digest = Hash(HashAlg::kSha256, tpms_attest);
   Result<> verified;

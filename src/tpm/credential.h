@@ -14,9 +14,9 @@
 
 namespace assay::tpm {
 
-inline constexpr std::size_t kCredentialSecret = 32;  // bytes: the size of the EK's name algorithm
+inline constexpr std::size_t kCredentialSecret = 32;  // bytes: no EK's name algorithm is shorter
 inline constexpr std::size_t kMaxCredential = 128;    // bytes of a credential, for parsers
-inline constexpr std::size_t kMaxEncryptedSecret = 256;
+inline constexpr std::size_t kMaxEncryptedSecret = 384;  // RSA 3072
 
 struct Credential {
   Bytes blob;    // TPMS_ID_OBJECT: TPM2B_ID_OBJECT without its size

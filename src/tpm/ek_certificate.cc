@@ -8,6 +8,7 @@
 #include <openssl/x509v3.h>
 
 #include <algorithm>
+#include <array>
 #include <functional>
 
 #include "base/crypto.h"
@@ -97,14 +98,21 @@ using OpenSslPtr = std::unique_ptr<T, OpenSslFree>;
 // wants all of it.
 Result<> EachPem(std::string_view text, const std::vector<std::string_view>& names, std::string_view what,
                  const std::function<bool(std::string_view name, ByteView der)>& take) {
-  constexpr std::string_view kBegin = "-----BEGIN ";
+  constexpr std::string_view kBegin = "-----BEGIN ", kEnd = "-----END ";
   std::size_t taken = 0, part = 0;
+  // The line that begins a part may be broken: then its end stands alone.
+  const auto alone = [&] {
+    return Fail(ParseError("pem", 0, fmt::format("behind part {} a part ends that has no beginning", part)));
+  };
+  if (text.substr(0, text.find(kBegin)).find(kEnd) != std::string_view::npos) return alone();
   for (std::size_t at = text.find(kBegin); at != std::string_view::npos; at = text.find(kBegin, at + 1)) {
     ++part;
     const std::size_t line = 1 + static_cast<std::size_t>(std::count(text.begin(), text.begin() + at, '\n'));
     // A part that has no end must not take up the next one.
     const std::size_t next = std::min(text.find(kBegin, at + 1), text.size());
     const std::string_view here = text.substr(at, next - at);
+    const std::size_t end = here.find(kEnd);
+    if (end != std::string_view::npos && here.find(kEnd, end + 1) != std::string_view::npos) return alone();
     const std::size_t name_end = here.find("-----", kBegin.size());
     const std::string_view told =
         here.substr(kBegin.size(), std::min(name_end, here.find('\n')) - kBegin.size());
@@ -246,9 +254,26 @@ void Once(EkReport& report) {
 }  // namespace
 
 Result<Bytes> TrimDer(ByteView nv) {
-  ASSAY_ASSIGN(const std::size_t n, ElementSize(nv, 0));
-  if (!IsPadding(nv.subspan(n))) return Fail(Bad(n, "bytes after the certificate that are no padding"));
-  return ToBytes(nv.first(n));
+  // Some makers write padding before it too.
+  const auto begin = std::find_if(nv.begin(), nv.end(), [](std::uint8_t b) { return b != 0 && b != 0xFF; });
+  std::size_t at = begin == nv.end() ? 0 : static_cast<std::size_t>(begin - nv.begin());
+  // TCG PC Client Specific Implementation Specification 1.21, section 7.4.4, kept by some makers of TPM 2.0:
+  // u16be tag 1001, u8 kind 00 (a whole certificate), u16be size; then perhaps u16be tag 1002.
+  constexpr std::array<std::uint8_t, 3> kStored = {0x10, 0x01, 0x00};
+  constexpr std::array<std::uint8_t, 2> kFull = {0x10, 0x02};
+  if (nv.size() - at >= 5 && Equal(nv.subspan(at, 3), kStored)) {
+    const std::size_t size = static_cast<std::size_t>(nv[at + 3]) << 8 | nv[at + 4];
+    at += 5;
+    if (size > nv.size() - at) return Fail(Bad(at - 2, "the header tells of more bytes than there are"));
+    if (!IsPadding(nv.subspan(at + size))) return Fail(Bad(at + size, "bytes after what the header tells of"));
+    nv = nv.first(at + size);
+    if (size >= 2 && Equal(nv.subspan(at, 2), kFull)) at += 2;
+  }
+  const ByteView rest = nv.subspan(at);
+  ASSAY_ASSIGN(const std::size_t n, ElementSize(rest, at));
+  if (!IsPadding(rest.subspan(n)))
+    return Fail(Bad(at + n, "bytes after the certificate that are no padding"));
+  return ToBytes(rest.first(n));
 }
 
 Result<std::vector<Bytes>> SplitDer(ByteView elements) {

@@ -12,13 +12,26 @@
 namespace assay::tpm {
 namespace {
 
-// TCG EK Credential Profile 2.5, section 2.2.1.4: low range; section 2.2.1.5.2: indices of the chain.
-constexpr std::uint32_t kRsaCertificate = 0x01C00002, kEccCertificate = 0x01C0000A;
+// TCG EK Credential Profile 2.5, sections 2.2.1.4 and 2.2.1.5: indices of the certificates, low range and high
+// range, and of their chain. TCG Registry of Reserved TPM 2.0 Handles and Localities 1.1, table 2: EKs that the
+// maker may have made persistent. What comes first is used.
+struct EkPlace {
+  EkKind kind;
+  std::uint32_t certificate, persistent;
+};
+constexpr EkPlace kEkPlaces[] = {
+    {EkKind::kEccP256, 0x01C0000A, 0x81010002},     {EkKind::kRsa2048, 0x01C00002, 0x81010001},
+    {EkKind::kEccP384, 0x01C00016, 0x81010016},     {EkKind::kEccP256High, 0x01C00014, 0x81010014},
+    {EkKind::kRsa2048High, 0x01C00012, 0x81010012}, {EkKind::kRsa3072, 0x01C0001C, 0x8101001C},
+};
 constexpr std::uint32_t kChainFirst = 0x01C00100;
 constexpr std::uint32_t kChainIndices = 16;
-// TCG Registry of Reserved TPM 2.0 Handles and Localities 1.1, table 2: EKs that the maker may have made
-// persistent.
-constexpr std::uint32_t kRsaPersistent = 0x81010001, kEccPersistent = 0x81010002;
+
+const EkPlace& PlaceOf(EkKind kind) {
+  return *std::find_if(std::begin(kEkPlaces), std::end(kEkPlaces),
+                       [&](const EkPlace& place) { return place.kind == kind; });
+}
+
 constexpr std::uint16_t kNvChunk = 512;  // every TPM's buffer holds this (TPM_PT_NV_BUFFER_MAX)
 
 bool IsResponse(const Error& error, TPM2_RC wanted) {
@@ -55,8 +68,7 @@ Result<Tpm::Impl::LoadedEk> Tpm::Impl::LoadEk(EkKind kind) {
   };
   // A persistent EK of the maker saves deriving the key. It must fit the template.
   const Result<> found = Run("TPM2_ReadPublic", [&] {
-    return Esys_TR_FromTPMPublic(ctx(), kind == EkKind::kEccP256 ? kEccPersistent : kRsaPersistent, kNone,
-                                 kNone, kNone, &out.handle);
+    return Esys_TR_FromTPMPublic(ctx(), PlaceOf(kind).persistent, kNone, kNone, kNone, &out.handle);
   });
   if (!found && gone) return Fail(found.error());
   if (found) {
@@ -65,9 +77,10 @@ Result<Tpm::Impl::LoadedEk> Tpm::Impl::LoadEk(EkKind kind) {
     if (FitsTemplate(pub->publicArea, kind)) return done();
     Release(kind, out);
   }
-  if (kind == EkKind::kEccP256 || rsa_ek != kNone) {
+  const bool kept = kept_ek != kNone && identity && identity->kind == kind;
+  if (kind == EkKind::kEccP256 || kept) {
     out.kind = LoadedEk::Kind::kKept;
-    out.handle = rsa_ek;
+    out.handle = kept_ek;
     if (kind == EkKind::kEccP256) {
       ASSAY_ASSIGN(out.handle, Ek());
     }
@@ -82,7 +95,7 @@ Result<Tpm::Impl::LoadedEk> Tpm::Impl::LoadEk(EkKind kind) {
 void Tpm::Impl::Release(EkKind which, LoadedEk& ek_in) {
   // The identity's own EK stays loaded, so that a verifier can't cause it to be derived again and again.
   if (ek_in.kind == LoadedEk::Kind::kDerived && identity && identity->kind == which) {
-    rsa_ek = ek_in.handle;
+    kept_ek = ek_in.handle;
     return;
   }
   if (ek_in.kind == LoadedEk::Kind::kDerived) Esys_FlushContext(ctx(), ek_in.handle);
@@ -135,22 +148,23 @@ Result<std::optional<Bytes>> Tpm::Impl::ReadNv(std::uint32_t index, std::size_t 
   return content;
 }
 
-// An error of NV must not keep the attester from measuring. The attester then has no certificate, and logs
-// the error.
-Result<std::optional<Bytes>> Tpm::Impl::ReadCertificate(EkKind kind) {
-  const std::uint32_t index = kind == EkKind::kEccP256 ? kEccCertificate : kRsaCertificate;
-  const Result<std::optional<Bytes>> raw = ReadNv(index, kMaxEkCertificate);
+// An error of NV must not keep the attester from measuring. The attester then has no certificate, and tells the
+// verifier why.
+Result<std::optional<Bytes>> Tpm::Impl::ReadCertificate(EkKind kind, std::string& why_not) {
+  const auto unreadable = [&](const Error& error) {
+    why_not = fmt::format("NV index {:#x}: {}", PlaceOf(kind).certificate, error.Message());
+    log::Warn("tpm: the EK's certificate can't be read: {}", why_not);
+    return std::optional<Bytes>();
+  };
+  const Result<std::optional<Bytes>> raw = ReadNv(PlaceOf(kind).certificate, kMaxEkCertificate);
   if (!raw) {
     if (gone) return Fail(raw.error());
-    log::Warn("tpm: the EK's certificate can't be read: {}", raw.error().Message());
-    return std::optional<Bytes>();
+    return unreadable(raw.error());
   }
   if (!*raw) return std::optional<Bytes>();
   const Result<Bytes> certificate = TrimDer(**raw);
   if (certificate) return std::optional(*certificate);
-  log::Warn("tpm: the NV index of the EK's certificate holds no certificate: {}",
-            certificate.error().Message());
-  return std::optional<Bytes>();
+  return unreadable(certificate.error());
 }
 
 Result<Bytes> Tpm::EkPublic(EkKind kind) {
@@ -172,10 +186,10 @@ Result<EkIdentity> Tpm::Identity() {
 
 Result<EkIdentity> Tpm::Impl::ReadIdentity() {
   EkIdentity id;
-  for (const EkKind kind : {EkKind::kEccP256, EkKind::kRsa2048}) {
-    ASSAY_ASSIGN(std::optional<Bytes> certificate, ReadCertificate(kind));
+  for (const EkPlace& place : kEkPlaces) {
+    ASSAY_ASSIGN(std::optional<Bytes> certificate, ReadCertificate(place.kind, id.certificate_error));
     if (!certificate) continue;
-    id.kind = kind;
+    id.kind = place.kind;
     id.certificate = std::move(*certificate);
     break;
   }
@@ -193,7 +207,23 @@ Result<EkIdentity> Tpm::Impl::ReadIdentity() {
   return id;
 }
 
-Result<Bytes> Tpm::Impl::Activate(ESYS_TR ak, ESYS_TR ek_handle, ByteView credential, ByteView secret) {
+// The authorisation for an EK; closed by Esys_FlushContext() unless it is the password.
+Result<ESYS_TR> Tpm::Impl::AuthoriseEk(EkKind kind) {
+  if (IsHighRange(kind)) return ESYS_TR_PASSWORD;  // its own, which is empty
+  ASSAY_ASSIGN(const ESYS_TR session, PolicySession());
+  const Result<> done = Run("TPM2_PolicySecret", [&] {
+    EsysPtr<TPM2B_TIMEOUT> timeout;
+    EsysPtr<TPMT_TK_AUTH> ticket;
+    return Esys_PolicySecret(ctx(), ESYS_TR_RH_ENDORSEMENT, session, ESYS_TR_PASSWORD, kNone, kNone, nullptr,
+                             nullptr, nullptr, 0, Out(timeout), Out(ticket));
+  });
+  if (done) return session;
+  Esys_FlushContext(ctx(), session);
+  return Fail(done.error());
+}
+
+Result<Bytes> Tpm::Impl::Activate(ESYS_TR ak, EkKind ek_kind, ESYS_TR ek_handle, ByteView credential,
+                                  ByteView secret) {
   TPM2B_ID_OBJECT blob{};
   TPM2B_ENCRYPTED_SECRET wrapped{};
   if (credential.size() > sizeof(blob.credential) || secret.size() > sizeof(wrapped.secret))
@@ -203,17 +233,10 @@ Result<Bytes> Tpm::Impl::Activate(ESYS_TR ak, ESYS_TR ek_handle, ByteView creden
   wrapped.size = static_cast<UINT16>(secret.size());
   std::copy(secret.begin(), secret.end(), wrapped.secret);
   ASSAY_ASSIGN(const ESYS_TR ak_session, PolicySession());
-  const Result<ESYS_TR> ek_session = PolicySession();
+  const Result<ESYS_TR> ek_session = AuthoriseEk(ek_kind);
   const auto activate = [&]() ASSAY_REQUIRES(mutex) -> Result<Bytes> {
     ASSAY_TRY(ek_session);
     ASSAY_TRY(SatisfyAkPolicy(ak_session, TPM2_CC_ActivateCredential));
-    // The EK's policy requires the authorisation of the endorsement hierarchy, whose password is empty.
-    ASSAY_TRY(Run("TPM2_PolicySecret", [&] {
-      EsysPtr<TPM2B_TIMEOUT> timeout;
-      EsysPtr<TPMT_TK_AUTH> ticket;
-      return Esys_PolicySecret(ctx(), ESYS_TR_RH_ENDORSEMENT, *ek_session, ESYS_TR_PASSWORD, kNone, kNone,
-                               nullptr, nullptr, nullptr, 0, Out(timeout), Out(ticket));
-    }));
     EsysPtr<TPM2B_DIGEST> found;
     ASSAY_TRY(Run("TPM2_ActivateCredential", [&] {
       return Esys_ActivateCredential(ctx(), ak, ek_handle, ak_session, *ek_session, kNone, &blob, &wrapped,
@@ -223,7 +246,7 @@ Result<Bytes> Tpm::Impl::Activate(ESYS_TR ak, ESYS_TR ek_handle, ByteView creden
   };
   Result<Bytes> out = activate();
   Esys_FlushContext(ctx(), ak_session);
-  if (ek_session) Esys_FlushContext(ctx(), *ek_session);
+  if (ek_session && *ek_session != ESYS_TR_PASSWORD) Esys_FlushContext(ctx(), *ek_session);
   return out;
 }
 
@@ -231,7 +254,7 @@ Result<Bytes> Tpm::Impl::ActivateBy(AkKind kind, const Bytes& ak_area, EkKind ek
                                     ByteView secret) {
   ASSAY_ASSIGN(const ESYS_TR key, AkHandle(kind, ak_area));
   ASSAY_ASSIGN(LoadedEk loaded, LoadEk(ek_kind));
-  Result<Bytes> found = Activate(key, loaded.handle, credential, secret);
+  Result<Bytes> found = Activate(key, ek_kind, loaded.handle, credential, secret);
   Release(ek_kind, loaded);
   return found;
 }

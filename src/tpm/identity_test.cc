@@ -173,6 +173,82 @@ TEST_F(IdentityTest, EkThatIsNotKeptInTheTpmIsDerived) {
   }
 }
 
+// swtpm's own certificates: the template gives the very key that swtpm_setup has made, and its credential opens.
+TEST_F(IdentityTest, KeysOfTheHighRange) {
+  struct Case {
+    EkKind kind;
+    std::vector<std::string> setup, undefine;
+  };
+  const Case cases[] = {{EkKind::kEccP384, {}, {"0x1c00002"}},
+                        {EkKind::kRsa3072, {"--rsa-keysize", "3072"}, {"0x1c00016"}}};
+  for (const Case& c : cases) {
+    const std::string name = c.kind == EkKind::kEccP384 ? "p384" : "rsa3072";
+    TestTpm m;
+    m.setup = c.setup;
+    ASSERT_NO_FATAL_FAILURE(m.Start(dir_ + "/" + name, dir_ + "/ca"));
+    for (const std::string& index : c.undefine) {
+      const std::string undefine =
+          "tpm2_nvundefine -T " + m.swtpm.tcti() + " -C p " + index + " > /dev/null 2>&1";
+      ASSERT_EQ(system(undefine.c_str()), 0) << name;
+    }
+    m.Connect();
+    const auto id = m.tpm->Identity();
+    ASSERT_THAT(id, IsOk());
+    EXPECT_EQ(id->kind, c.kind) << name;
+    EXPECT_EQ(id->certificate_error, "");
+    const auto ek = ParsePublic(id->public_area);
+    ASSERT_THAT(ek, IsOk());
+    EXPECT_THAT(CheckEkTemplate(*ek), IsOk());
+    EXPECT_THAT(CheckAkAttributes(*ek), FailsWith("ak.not-signing"));
+    EXPECT_EQ(Names(CheckEkCertificate(id->certificate, id->chain, *ek, Trust(), kNow)), Strings{}) << name;
+  }
+}
+
+TEST_F(IdentityTest, CredentialsForEachKindOfEk) {
+  const Machine m(dir_, "a", false), other(dir_, "b", false);
+  const auto ak = m.tpm->CreateAk(AkKind::kEccP256);
+  ASSERT_THAT(ak, IsOk());
+  for (const EkKind kind : {EkKind::kEccP256, EkKind::kRsa2048, EkKind::kEccP256High, EkKind::kRsa2048High,
+                            EkKind::kEccP384, EkKind::kRsa3072}) {
+    const int n = static_cast<int>(kind);
+    const auto area = m.tpm->EkPublic(kind);
+    ASSERT_THAT(area, IsOk()) << n;
+    const auto ek = ParsePublic(*area);
+    ASSERT_THAT(ek, IsOk());
+    ASSERT_THAT(CheckEkTemplate(*ek), IsOk()) << n;
+    for (const std::uint32_t bit : {1U << 1, 1U << 6, 1U << 10}) {  // fixedTPM, userWithAuth, noDA
+      KeyPublic altered = *ek;
+      altered.attributes ^= bit;
+      EXPECT_THAT(CheckEkTemplate(altered), FailsWith("ek.template")) << n;
+    }
+    const auto c = MakeCredential(*ek, ak->name(), Bytes(32, 7));
+    ASSERT_THAT(c, IsOk()) << n;
+    EXPECT_LE(c->blob.size(), kMaxCredential);
+    EXPECT_LE(c->secret.size(), kMaxEncryptedSecret);
+    const auto found = m.tpm->ActivateCredential(*ak, kind, c->blob, c->secret);
+    ASSERT_THAT(found, IsOk()) << n;
+    EXPECT_EQ(*found, Bytes(32, 7));
+    EXPECT_THAT(other.tpm->ActivateCredential(*other.tpm->CreateAk(AkKind::kEccP256), kind, c->blob, c->secret),
+                FailsWith("tpm.refused"));
+  }
+}
+
+TEST_F(IdentityTest, ACertificateThatCantBeReadIsTold) {
+  TestTpm m;
+  ASSERT_NO_FATAL_FAILURE(m.Start(dir_ + "/a"));
+  const auto nv = [&](const std::string& command) {
+    return system((command + " -T " + m.swtpm.tcti() + " > /dev/null 2>&1").c_str());
+  };
+  ASSERT_THAT(WriteFileAtomic(dir_ + "/junk", Bytes{0x30, 0x82, 0x40, 0x00, 1, 2, 3}), IsOk());
+  ASSERT_EQ(nv("tpm2_nvdefine 0x1c0000a -C o -s 7 -a 'ownerread|ownerwrite|authread|authwrite'"), 0);
+  ASSERT_EQ(nv("tpm2_nvwrite 0x1c0000a -C o -i " + dir_ + "/junk"), 0);
+  m.Connect();
+  const auto id = m.tpm->Identity();
+  ASSERT_THAT(id, IsOk());
+  EXPECT_TRUE(id->certificate.empty());
+  EXPECT_NE(id->certificate_error.find("0x1c0000a"), std::string::npos) << id->certificate_error;
+}
+
 TEST_F(IdentityTest, KeyThatIsMarkedForOaep) {
   const Machine m(dir_, "a", true);
   const auto id = m.tpm->Identity();
@@ -197,6 +273,20 @@ TEST(EkCertificate, PaddingIsDroppedAndNothingElse) {
     ASSERT_THAT(TrimDer(padded), IsOk());
     EXPECT_EQ(*TrimDer(padded), whole);
   }
+  // Padding before it, and the header of TPM 1.2.
+  const Bytes headed[] = {{0, 0, 0xFF, 0x30, 3, 1, 2, 3},
+                          {0x10, 1, 0, 0, 5, 0x30, 3, 1, 2, 3},
+                          {0x10, 1, 0, 0, 5, 0x30, 3, 1, 2, 3, 0xFF, 0xFF},
+                          {0x10, 1, 0, 0, 8, 0x30, 3, 1, 2, 3, 0, 0, 0, 0xFF},
+                          {0x10, 1, 0, 0, 7, 0x10, 2, 0x30, 3, 1, 2, 3, 0, 0}};
+  for (const Bytes& nv : headed) {
+    ASSERT_THAT(TrimDer(nv), IsOk());
+    EXPECT_EQ(*TrimDer(nv), whole);
+  }
+  for (const Bytes& bad : {Bytes{0x10, 1, 0, 0, 6, 0x30, 3, 1, 2, 3}, Bytes{0x10, 1, 0, 0, 4, 0x30, 3, 1, 2, 3},
+                           Bytes{0x10, 1, 0}, Bytes{0x10, 1, 0, 0, 0}, Bytes{0x10, 1, 1, 0, 5, 0x30, 3, 1, 2, 3},
+                           Bytes(9, 0), Bytes{0x10, 1, 0, 0, 5, 0x30, 3, 1, 2, 3, 7}})
+    EXPECT_THAT(TrimDer(bad), FailsWith("parse.ek-certificate"));
   Bytes more = whole;
   more.push_back(7);
   for (const Bytes& bad : {Bytes{}, Bytes{0x30}, Bytes{0x31, 0}, Bytes{0x30, 0x80, 0, 0},
@@ -226,7 +316,9 @@ TEST(EkCertificate, ABundleIsReadWholeOrNotAtAll) {
   cut.resize(cut.find("-----END"));
   std::string no_dashes = b.pem();
   no_dashes.erase(no_dashes.find("-----\n"), 5);
-  for (const std::string& bad : {broken, no_base64, cut, no_dashes}) {
+  std::string no_begin = b.pem();
+  no_begin.replace(0, 4, "AAAA");
+  for (const std::string& bad : {broken, no_base64, cut, no_dashes, no_begin}) {
     for (const std::string& bundle : {a.pem() + bad + c.pem(), a.pem() + c.pem() + bad, bad + a.pem()}) {
       EkTrust trust;
       const Result<> added = trust.AddCertificates(bundle);
@@ -243,7 +335,7 @@ TEST(EkCertificate, ABundleIsReadWholeOrNotAtAll) {
   const std::string crls = a.Crl(1) + b.Crl(2);
   EXPECT_THAT(trust.AddCrls(a.pem() + crls), IsOk());
   std::string bad_crl = b.Crl(2);
-  bad_crl.replace(bad_crl.find("\nMII") + 1, 4, "AAAA");
+  bad_crl.replace(bad_crl.find("\nMI") + 1, 4, "AAAA");
   EXPECT_THAT(trust.AddCrls(a.Crl(1) + bad_crl + c.Crl(3)), ::testing::Not(IsOk()));
   EXPECT_THAT(trust.AddCrls(a.Crl(1) + b.Crl(2).substr(0, 90)), ::testing::Not(IsOk()));
   EXPECT_THAT(trust.AddCrls(a.pem()), FailsWith("parse.pem"));

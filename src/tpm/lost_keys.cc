@@ -35,7 +35,7 @@ bool Tpm::Impl::ForgetLostKeys(const Error& error) {
     return true;
   };
   if (look(ek)) lost = true;
-  if (look(rsa_ek)) lost = true;
+  if (look(kept_ek)) lost = true;
   for (auto key = aks.begin(); key != aks.end();) {
     if (look(key->second)) {
       key = aks.erase(key);

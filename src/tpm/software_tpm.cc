@@ -86,6 +86,7 @@ Result<std::string> WriteCaConfig(const std::string& dir) {
 Result<> Manufacture(const SoftwareTpmOptions& o) {
   std::vector<std::string> command{"swtpm_setup", "--tpm2", "--tpmstate",     o.state_dir,
                                    "--pcr-banks", o.banks,  "--not-overwrite"};
+  command.insert(command.end(), o.setup.begin(), o.setup.end());
   if (!o.ca_dir.empty()) {
     ASSAY_ASSIGN(std::string config, WriteCaConfig(o.ca_dir));
     command.insert(command.end(), {"--config", std::move(config), "--create-ek-cert"});

@@ -16,6 +16,7 @@
 #include <sys/types.h>
 
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 
@@ -29,7 +30,9 @@ struct SoftwareTpmOptions {
   // is missing. A newly made TPM gets an EK certificate from it. The root is kCaRoot, the issuer kCaIssuer.
   // Empty: the TPM gets no certificate.
   std::string ca_dir = {};
-  std::string banks = "sha1,sha256";  // of its PCRs, when it is made
+  // When it is made: the banks of its PCRs, and further arguments of swtpm_setup.
+  std::string banks = "sha1,sha256";
+  std::vector<std::string> setup = {};
 };
 
 class SoftwareTpm {

@@ -1,5 +1,7 @@
 #include "tpm/templates.h"
 
+#include "tpm/ek_policy.h"
+
 namespace assay::tpm {
 namespace {
 
@@ -21,6 +23,8 @@ void SignsByP256(TPMT_PUBLIC& p) {
 
 }  // namespace
 
+bool IsHighRange(EkKind kind) { return kind != EkKind::kEccP256 && kind != EkKind::kRsa2048; }
+
 AkPolicy MakeAkPolicy() {
   const Digest zero = Digest::Filled(HashAlg::kSha256, 0);
   const auto branch = [&](std::uint32_t code) {
@@ -33,37 +37,41 @@ AkPolicy MakeAkPolicy() {
 }
 
 TPM2B_PUBLIC EkTemplate(EkKind kind) {
-  // PolicySecret(TPM_RH_ENDORSEMENT)
-  constexpr std::array<std::uint8_t, 32> kPolicy = {
-      0x83, 0x71, 0x97, 0x67, 0x44, 0x84, 0xB3, 0xF8, 0x1A, 0x90, 0xCC, 0x8D, 0x46, 0xA5, 0xD7, 0x24,
-      0xFD, 0x52, 0xD7, 0x6E, 0x06, 0x52, 0x0B, 0x64, 0xF2, 0xA1, 0xDA, 0x1B, 0x33, 0x14, 0x69, 0xAA};
+  const bool large = kind == EkKind::kEccP384 || kind == EkKind::kRsa3072;
+  const bool high = IsHighRange(kind);
   TPM2B_PUBLIC t{};
   TPMT_PUBLIC& p = t.publicArea;
-  p.nameAlg = TPM2_ALG_SHA256;
+  p.nameAlg = large ? TPM2_ALG_SHA384 : TPM2_ALG_SHA256;
   p.objectAttributes = TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT | TPMA_OBJECT_SENSITIVEDATAORIGIN |
                        TPMA_OBJECT_ADMINWITHPOLICY | TPMA_OBJECT_RESTRICTED | TPMA_OBJECT_DECRYPT;
-  Fill(p.authPolicy, kPolicy);
-  const auto storage = [](TPMT_SYM_DEF_OBJECT& symmetric) {
+  if (high) p.objectAttributes |= TPMA_OBJECT_USERWITHAUTH;
+  if (!high)
+    Fill(p.authPolicy, kEkPolicyLow);
+  else if (large)
+    Fill(p.authPolicy, kEkPolicyHighSha384);
+  else
+    Fill(p.authPolicy, kEkPolicyHighSha256);
+  const auto storage = [&](TPMT_SYM_DEF_OBJECT& symmetric) {
     symmetric.algorithm = TPM2_ALG_AES;
-    symmetric.keyBits.aes = 128;
+    symmetric.keyBits.aes = large ? 256 : 128;
     symmetric.mode.aes = TPM2_ALG_CFB;
   };
-  if (kind == EkKind::kEccP256) {
+  // In the low range the unique field is of zero bytes, in the high range it is empty.
+  if (kind == EkKind::kEccP256 || kind == EkKind::kEccP256High || kind == EkKind::kEccP384) {
     p.type = TPM2_ALG_ECC;
     TPMS_ECC_PARMS& e = p.parameters.eccDetail;
     storage(e.symmetric);
     e.scheme.scheme = TPM2_ALG_NULL;
-    e.curveID = TPM2_ECC_NIST_P256;
+    e.curveID = large ? TPM2_ECC_NIST_P384 : TPM2_ECC_NIST_P256;
     e.kdf.scheme = TPM2_ALG_NULL;
-    p.unique.ecc.x.size = 32;  // zero bytes
-    p.unique.ecc.y.size = 32;
+    p.unique.ecc.x.size = p.unique.ecc.y.size = high ? 0 : 32;
   } else {
     p.type = TPM2_ALG_RSA;
     TPMS_RSA_PARMS& r = p.parameters.rsaDetail;
     storage(r.symmetric);
     r.scheme.scheme = TPM2_ALG_NULL;
-    r.keyBits = 2048;
-    p.unique.rsa.size = 256;  // zero bytes
+    r.keyBits = large ? 3072 : 2048;
+    p.unique.rsa.size = high ? 0 : 256;
   }
   return t;
 }

@@ -27,7 +27,9 @@ struct AkPolicy {
 };
 AkPolicy MakeAkPolicy();
 
-// TCG EK Credential Profile 2.5, appendix B.3.3 (L-1: RSA 2048) and B.3.4 (L-2: ECC NIST P-256).
+// An EK of the high range may be used with its own, empty authorisation, one of the low range by policy only.
+bool IsHighRange(EkKind kind);
+// TCG EK Credential Profile 2.5, appendices B.3 (low range: L-1, L-2) and B.4 (high range).
 TPM2B_PUBLIC EkTemplate(EkKind kind);
 TPM2B_PUBLIC AkTemplate(AkKind kind);
 TPM2B_PUBLIC RunKeyTemplate();  // without the random numbers that make each key unique

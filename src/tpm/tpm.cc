@@ -85,7 +85,7 @@ Result<> Tpm::Impl::Run(const char* call, const std::function<TSS2_RC()>& comman
 void Tpm::Impl::Close() {
   aks.clear();
   ek = kNone;
-  rsa_ek = kNone;
+  kept_ek = kNone;
   run.handle = kNone;
   esys.reset();
   tcti.reset();

@@ -56,7 +56,8 @@ struct TpmInfo {
 };
 
 enum class AkKind { kEccP256, kRsa2048 };
-enum class EkKind { kEccP256, kRsa2048 };  // TCG EK Credential Profile 2.5: templates L-2 and L-1
+// TCG EK Credential Profile 2.5: templates L-2, L-1, H-2, H-1, H-3 and H-6.
+enum class EkKind { kEccP256, kRsa2048, kEccP256High, kRsa2048High, kEccP384, kRsa3072 };
 
 // The EK, by which the TPM says which TPM it is. The certificate is the proof of it.
 struct EkIdentity {
@@ -64,6 +65,7 @@ struct EkIdentity {
   Bytes public_area;  // TPMT_PUBLIC
   Bytes certificate;  // X.509 DER as in NV, without the padding; empty: the TPM has none
   Bytes chain;        // DER certificates one after the other, as in NV; may be empty
+  std::string certificate_error;  // of a certificate that is there and can't be read; else empty
 };
 
 class Ak {
@@ -103,8 +105,8 @@ class Tpm {
   Result<> Extend(RawExtend token, std::uint32_t pcr, std::span<const Digest> values);
 
   Result<Bytes> EkPublic(EkKind kind);  // TPMT_PUBLIC
-  // The EK that a certificate in NV is for (ECC before RSA), or the ECC one if NV holds no certificate. An
-  // RSA EK that is not persistent in the TPM is derived, once for each connection; this takes a chip some
+  // The EK that a certificate in NV is for (the low range before the high one, ECC before RSA), or the ECC
+  // one of the low range if NV holds no certificate. An EK that is not persistent in the TPM is derived, once for each connection; this takes a chip some
   // seconds.
   Result<EkIdentity> Identity();
   // TPM2_ActivateCredential: the secret (at most 32 bytes) that MakeCredential() wrapped for this AK of this

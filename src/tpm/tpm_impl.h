@@ -75,7 +75,7 @@ struct Tpm::Impl {
   // Read once: a TPM that is exchanged shows by its AK.
   std::optional<EkIdentity> identity ASSAY_GUARDED_BY(mutex);
   // The identity's, if it had to be derived: that takes a chip seconds.
-  ESYS_TR rsa_ek ASSAY_GUARDED_BY(mutex) = kNone;
+  ESYS_TR kept_ek ASSAY_GUARDED_BY(mutex) = kNone;
   struct LoadedEk {
     enum class Kind { kDerived, kKept, kInTpm };  // flushed after use; kept loaded; a persistent key
     ESYS_TR handle = kNone;
@@ -85,8 +85,10 @@ struct Tpm::Impl {
   Result<LoadedEk> LoadEk(EkKind kind) ASSAY_REQUIRES(mutex);
   void Release(EkKind which, LoadedEk& ek_in) ASSAY_REQUIRES(mutex);
   Result<std::optional<Bytes>> ReadNv(std::uint32_t index, std::size_t max) ASSAY_REQUIRES(mutex);
-  Result<std::optional<Bytes>> ReadCertificate(EkKind kind) ASSAY_REQUIRES(mutex);
-  Result<Bytes> Activate(ESYS_TR ak, ESYS_TR ek_handle, ByteView credential, ByteView secret)
+  Result<std::optional<Bytes>> ReadCertificate(EkKind kind, std::string& why_not)
+      ASSAY_REQUIRES(mutex);
+  Result<ESYS_TR> AuthoriseEk(EkKind kind) ASSAY_REQUIRES(mutex);
+  Result<Bytes> Activate(ESYS_TR ak, EkKind ek_kind, ESYS_TR ek_handle, ByteView credential, ByteView secret)
       ASSAY_REQUIRES(mutex);
   Result<Bytes> ActivateBy(AkKind kind, const Bytes& ak_area, EkKind ek_kind, ByteView credential,
                            ByteView secret) ASSAY_REQUIRES(mutex);

@@ -99,7 +99,8 @@ struct TestTpm {
                .run_dir = dir + "/run",
                .preload = "",
                .ca_dir = ca_dir,
-               .banks = banks};
+               .banks = banks,
+               .setup = setup};
     Start();
   }
   // Again; connections stay the caller's to make.
@@ -125,7 +126,8 @@ struct TestTpm {
     ASSERT_NO_FATAL_FAILURE(Start());
     Connect();
   }
-  std::string banks = SoftwareTpmOptions().banks;  // set before Start()
+  std::string banks = SoftwareTpmOptions().banks;  // this and the next: set before Start()
+  std::vector<std::string> setup;
   SoftwareTpmOptions options;
   SoftwareTpm swtpm;
   std::unique_ptr<Tpm> tpm;
