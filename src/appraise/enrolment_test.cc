@@ -183,6 +183,10 @@ TEST_F(EnrolmentTest, WithoutACertificate) {
   policy_.allow_first_use = true;
   EXPECT_EQ(Run(id, *a_).identity, "first-use");
   policy_.allow_first_use = false;
+  id.ek_certificate_error = "truncated";  // it has one, which can't be read
+  const Enrolment unreadable = Run(id, *a_);
+  ExpectOnly(unreadable, {"ek.not-vouched"});
+  EXPECT_TRUE(Of(unreadable.findings, false).contains("ek.certificate-unreadable"));
   policy_.allowed_eks = {ek};
   const Enrolment e = Run(id, *a_);
   ExpectOnly(e, {});

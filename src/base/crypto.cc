@@ -136,8 +136,7 @@ Result<PublicKey> PublicKey::FromEc(const char* group, std::size_t size, ByteVie
   std::copy(x.begin(), x.end(), point.begin() + static_cast<long>(1 + size - x.size()));
   std::copy(y.begin(), y.end(), point.begin() + static_cast<long>(1 + 2 * size - y.size()));
   Ptr<OSSL_PARAM_BLD> builder(OSSL_PARAM_BLD_new());
-  if (!builder ||
-      OSSL_PARAM_BLD_push_utf8_string(builder.get(), OSSL_PKEY_PARAM_GROUP_NAME, group, 0) != 1 ||
+  if (!builder || OSSL_PARAM_BLD_push_utf8_string(builder.get(), OSSL_PKEY_PARAM_GROUP_NAME, group, 0) != 1 ||
       OSSL_PARAM_BLD_push_octet_string(builder.get(), OSSL_PKEY_PARAM_PUB_KEY, point.data(), point.size()) !=
           1)
     return Fail(OpenSslError("EC key"));

@@ -88,6 +88,7 @@ Result<> HaveProgram(const std::string& name) {
 }
 
 Result<> Check::Tpm() const {
+  if (const auto passwords = ReadPasswords(config_); !passwords) return Fail(passwords.error().In("tpm"));
   if (config_.tcti == "embedded") {
     ASSAY_TRY(HaveProgram("swtpm"));
     return HaveProgram("swtpm_setup");

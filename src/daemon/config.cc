@@ -33,6 +33,8 @@ constexpr ConfigMember kMembers[] = {
     {"tpm/tcti", "embedded, or a TCTI as device:/dev/tpmrm0"},
     {"tpm/stop", "true or false"},
     {"tpm/ak", "ecc or rsa"},
+    {"tpm/endorsement_password_file", "a path"},
+    {"tpm/owner_password_file", "a path"},
     {"record/pcr", "a number from 8 to 15"},
     {"record/synchronous", "true or false"},
     {"record/group_ms", "a number from 1 to 10000"},
@@ -186,6 +188,8 @@ class Section {
 Result<> ParseTpm(const Section& s, Config& c) {
   ASSAY_TRY(s.Get("tcti", c.tcti));
   ASSAY_TRY(s.Get("stop", c.stop_tpm));
+  ASSAY_TRY(s.Get("endorsement_password_file", c.endorsement_password_file));
+  ASSAY_TRY(s.Get("owner_password_file", c.owner_password_file));
   return s.Choose("ak", c.ak, [](std::string_view name) {
     return name == "ecc"   ? std::optional(tpm::AkKind::kEccP256)
            : name == "rsa" ? std::optional(tpm::AkKind::kRsa2048)
@@ -408,6 +412,8 @@ std::vector<std::string> NeedsRestart(const Config& a, const Config& b) {
       {"tpm/tcti", a.tcti == b.tcti},
       {"tpm/stop", a.stop_tpm == b.stop_tpm},
       {"tpm/ak", a.ak == b.ak},
+      {"tpm/endorsement_password_file", a.endorsement_password_file == b.endorsement_password_file},
+      {"tpm/owner_password_file", a.owner_password_file == b.owner_password_file},
       {"record/pcr", a.pcr == b.pcr},
       {"record/synchronous", a.synchronous == b.synchronous},
       {"record/group_ms", a.group_ms == b.group_ms},

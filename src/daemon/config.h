@@ -43,6 +43,7 @@ struct Config {
   std::string tcti = "embedded";  // or any TCTI: "device:/dev/tpmrm0"
   bool stop_tpm = false;          // whether the embedded TPM, and the list with it, end with the attester
   tpm::AkKind ak = tpm::AkKind::kEccP256;
+  std::string endorsement_password_file, owner_password_file;  // of the TPM's hierarchies; empty: none
 
   std::uint32_t pcr = 10;
   bool synchronous = false;

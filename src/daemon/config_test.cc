@@ -13,7 +13,8 @@ namespace assay::daemon {
 namespace {
 
 TEST(Config, ReadsWhatIsSaid) {
-  auto c = ParseConfig(R"({"run_dir":"/run/x","tpm":{"tcti":"device:/dev/tpmrm0","ak":"rsa"},
+  auto c = ParseConfig(
+      R"({"run_dir":"/run/x","tpm":{"tcti":"device:/dev/tpmrm0","ak":"rsa","endorsement_password_file":"/etc/assay/e","owner_password_file":"/etc/assay/o"},
     "record":{"pcr":11,"synchronous":true,"group_ms":10,"max_records":500},
     "engine":{"scope":"namespace","mounts":["/","/usr"],"expiry":"refuse","deadline_ms":500},
     "serve":{"unix_level":"full","allow":{"AAaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa":"list"}},
@@ -23,6 +24,8 @@ TEST(Config, ReadsWhatIsSaid) {
   EXPECT_EQ(c->state_dir, "/var/lib/assay");
   EXPECT_EQ(c->tcti, "device:/dev/tpmrm0");
   EXPECT_EQ(c->ak, tpm::AkKind::kRsa2048);
+  EXPECT_EQ(c->endorsement_password_file, "/etc/assay/e");
+  EXPECT_EQ(c->owner_password_file, "/etc/assay/o");
   EXPECT_EQ(c->pcr, 11u);
   EXPECT_TRUE(c->synchronous);
   EXPECT_EQ(c->scope, Scope::kNamespace);

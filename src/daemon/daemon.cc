@@ -34,7 +34,8 @@ Result<> Daemon::Impl::StartTpm() {
     log::Info("embedded software TPM {} (process {})", software->adopted() ? "adopted" : "started",
               software->pid());
   }
-  ASSAY_ASSIGN(tpm, tpm::Tpm::Connect(tcti));
+  ASSAY_ASSIGN(tpm::Passwords passwords, ReadPasswords(config));
+  ASSAY_ASSIGN(tpm, tpm::Tpm::Connect(tcti, std::move(passwords)));
   ASSAY_ASSIGN(tpm_info, tpm->Info());
   if (tpm_info.software)
     log::Warn("this TPM is software ({}), so it proves no more than this machine itself could",

@@ -7,6 +7,7 @@ namespace assay::daemon {
 namespace {
 
 constexpr std::size_t kMaxKey = 64 << 10, kMaxCertificates = 1 << 20;  // bytes of PEM
+constexpr std::size_t kMaxPasswordFile = 65;                           // bytes: a password and a newline
 
 }  // namespace
 
@@ -26,6 +27,20 @@ Result<attest::ServerOptions> ServeOptions(const Config& config) {
   serve.allow = config.allow;
   ASSAY_TRY(channel::TlsServerContext({serve.certificate_pem, serve.key_pem}));
   return serve;
+}
+
+Result<tpm::Passwords> ReadPasswords(const Config& config) {
+  tpm::Passwords passwords;
+  const auto read = [](const std::string& path, Bytes& into) -> Result<> {
+    if (path.empty()) return {};
+    ASSAY_TRY(CheckKeyFile(path));
+    ASSAY_ASSIGN(into, ReadFile(path, kMaxPasswordFile));
+    if (!into.empty() && into.back() == '\n') into.pop_back();
+    return {};
+  };
+  ASSAY_TRY(read(config.endorsement_password_file, passwords.endorsement));
+  ASSAY_TRY(read(config.owner_password_file, passwords.owner));
+  return passwords;
 }
 
 Result<Manifest> OpenManifest(const Config& config) {

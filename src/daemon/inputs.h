@@ -15,11 +15,16 @@
 #include "base/crypto.h"
 #include "daemon/config.h"
 #include "reference/index.h"
+#include "tpm/tpm.h"
 
 namespace assay::daemon {
 
 // The certificate and the key fit together, and only root can read the key.
 Result<attest::ServerOptions> ServeOptions(const Config& config);
+
+// Of the TPM's hierarchies. A newline at the end of a file is no part of the password; only root and its
+// group may read the file.
+Result<tpm::Passwords> ReadPasswords(const Config& config);
 
 struct Manifest {
   std::unique_ptr<reference::Index> index;  // null: the configuration names none

@@ -18,10 +18,10 @@ namespace assay::evidence {
 
 // An attester's description of its TPM. It is only a claim until the proof is checked.
 struct Identity {
-  Bytes ak_public;       // TPMT_PUBLIC
-  Bytes ek_public;       // TPMT_PUBLIC of the EK that the certificate is for
-  Bytes ek_certificate;  // X.509, DER; empty: the TPM has none
-  Bytes ek_chain;        // certificates, DER, one after the other; may be empty
+  Bytes ak_public;                   // TPMT_PUBLIC
+  Bytes ek_public;                   // TPMT_PUBLIC of the EK that the certificate is for
+  Bytes ek_certificate;              // X.509, DER; empty: the TPM has none
+  Bytes ek_chain;                    // certificates, DER, one after the other; may be empty
   std::string ek_certificate_error;  // of a certificate that is in the TPM and can't be read; else empty
   std::string tpm_manufacturer, tpm_vendor, tpm_firmware;
   bool tpm_software = false;

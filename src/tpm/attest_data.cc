@@ -291,7 +291,8 @@ Result<> CheckEkTemplate(const KeyPublic& ek) {
                                   : ByteView(kEkPolicyHighSha256);
   if (!Equal(ek.auth_policy, policy)) return other("the EK has another policy than the default one");
   if (ek.symmetric != kAlgAes || ek.symmetric_bits != (large ? 256 : 128) || ek.symmetric_mode != kAlgCfb)
-    return other(fmt::format("the EK protects by another algorithm than AES-{} in CFB mode", large ? 256 : 128));
+    return other(
+        fmt::format("the EK protects by another algorithm than AES-{} in CFB mode", large ? 256 : 128));
   if (ek.scheme != kAlgNull || ek.kdf != kAlgNull || (ek.type == kAlgRsa && ek.rsa_exponent != 65537))
     return other("the EK has other parameters than the default template");
   return {};

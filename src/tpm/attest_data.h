@@ -79,9 +79,9 @@ Result<> CheckAkAttributes(const KeyPublic& ak);
 // The key must have exactly the run key's template (docs/formats/tpm.md, "The run key"). StateError
 // "run.template".
 Result<> CheckRunKey(const KeyPublic& key);
-// The key must have exactly the template of a default EK (TCG EK Credential Profile 2.5): of the low range L-1
-// and L-2, of the high range H-1 (RSA 2048), H-2 (ECC P-256), H-3 (ECC P-384) and H-6 (RSA 3072). StateError
-// "ek.template".
+// The key must have exactly the template of a default EK (TCG EK Credential Profile 2.5): of the low range
+// L-1 and L-2, of the high range H-1 (RSA 2048), H-2 (ECC P-256), H-3 (ECC P-384) and H-6 (RSA 3072).
+// StateError "ek.template".
 Result<> CheckEkTemplate(const KeyPublic& ek);
 
 // The signature is over SHA-256(tpms_attest), by ECDSA or RSASSA/RSAPSS as the key's kind demands. StateError

@@ -106,12 +106,8 @@ Result<Seed> EccSeed(const Sizes& sizes, const PublicKey& ek) {
     const Digest seed = kdfe.Finish();
     const auto size_of_each = static_cast<std::uint16_t>(sizes.coordinate);
     return Seed{.seed = ToBytes(seed.view()),
-                .encrypted = Writer()
-                                 .U16Be(size_of_each)
-                                 .Put(ours.first)
-                                 .U16Be(size_of_each)
-                                 .Put(ours.second)
-                                 .Take()};
+                .encrypted =
+                    Writer().U16Be(size_of_each).Put(ours.first).U16Be(size_of_each).Put(ours.second).Take()};
   }
 }
 
@@ -120,7 +116,9 @@ Result<Bytes> AesCfb(ByteView key, ByteView plain) {
   const std::array<std::uint8_t, 16> iv{};
   Bytes out(plain.size());
   int n = 0;
-  if (!ctx || EVP_EncryptInit_ex2(ctx.get(), key.size() == 32 ? EVP_aes_256_cfb128() : EVP_aes_128_cfb128(), key.data(), iv.data(), nullptr) != 1 ||
+  if (!ctx ||
+      EVP_EncryptInit_ex2(ctx.get(), key.size() == 32 ? EVP_aes_256_cfb128() : EVP_aes_128_cfb128(),
+                          key.data(), iv.data(), nullptr) != 1 ||
       EVP_EncryptUpdate(ctx.get(), out.data(), &n, plain.data(), static_cast<int>(plain.size())) != 1 ||
       static_cast<std::size_t>(n) != plain.size())
     return Fail(OpenSslError("credential: AES"));
@@ -138,7 +136,8 @@ Result<Credential> MakeCredential(const KeyPublic& ek, ByteView name, ByteView s
   const bool large = ek.kind == KeyPublic::Kind::kEccP384 || ek.kind == KeyPublic::Kind::kRsa3072;
   const Sizes sizes = large ? Sizes{.name = HashAlg::kSha384, .coordinate = 48, .aes_key = 32} : Sizes{};
   ASSAY_ASSIGN(Seed seed, ecc ? EccSeed(sizes, key) : RsaSeed(sizes, key));
-  const Bytes storage = Kdfa(sizes, seed.seed, "STORAGE", name, static_cast<std::uint32_t>(sizes.aes_key * 8));
+  const Bytes storage =
+      Kdfa(sizes, seed.seed, "STORAGE", name, static_cast<std::uint32_t>(sizes.aes_key * 8));
   const Bytes integrity =
       Kdfa(sizes, seed.seed, "INTEGRITY", {}, static_cast<std::uint32_t>(sizes.seed() * 8));
   ASSAY_ASSIGN(

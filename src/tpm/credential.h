@@ -14,8 +14,8 @@
 
 namespace assay::tpm {
 
-inline constexpr std::size_t kCredentialSecret = 32;  // bytes: no EK's name algorithm is shorter
-inline constexpr std::size_t kMaxCredential = 128;    // bytes of a credential, for parsers
+inline constexpr std::size_t kCredentialSecret = 32;     // bytes: no EK's name algorithm is shorter
+inline constexpr std::size_t kMaxCredential = 128;       // bytes of a credential, for parsers
 inline constexpr std::size_t kMaxEncryptedSecret = 384;  // RSA 3072
 
 struct Credential {

@@ -265,7 +265,8 @@ Result<Bytes> TrimDer(ByteView nv) {
     const std::size_t size = static_cast<std::size_t>(nv[at + 3]) << 8 | nv[at + 4];
     at += 5;
     if (size > nv.size() - at) return Fail(Bad(at - 2, "the header tells of more bytes than there are"));
-    if (!IsPadding(nv.subspan(at + size))) return Fail(Bad(at + size, "bytes after what the header tells of"));
+    if (!IsPadding(nv.subspan(at + size)))
+      return Fail(Bad(at + size, "bytes after what the header tells of"));
     nv = nv.first(at + size);
     if (size >= 2 && Equal(nv.subspan(at, 2), kFull)) at += 2;
   }

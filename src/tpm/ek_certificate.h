@@ -28,8 +28,8 @@ namespace assay::tpm {
 inline constexpr std::size_t kMaxEkCertificate = 8 << 10;  // bytes
 inline constexpr std::size_t kMaxEkChain = 32 << 10;       // bytes of all certificates
 
-// The DER element (a SEQUENCE) in an NV index; only bytes 00 or ff may stand before and behind it, and the header
-// of TPM 1.2 before it. ParseError "ek-certificate".
+// The DER element (a SEQUENCE) in an NV index; only bytes 00 or ff may stand before and behind it, and the
+// header of TPM 1.2 before it. ParseError "ek-certificate".
 Result<Bytes> TrimDer(ByteView nv);
 // DER elements one after the other, at most 16; padding at the end as above.
 Result<std::vector<Bytes>> SplitDer(ByteView elements);

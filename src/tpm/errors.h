@@ -19,7 +19,18 @@ inline constexpr ErrorRow kTpmFailures[] = {
 constexpr std::span<const ErrorRow> ErrorTable(TpmFailure) { return kTpmFailures; }
 
 // What a TPM is, has or does, and should not, or not any more.
-enum class TpmFault { kAnswer, kNoSuchPcr, kPcrMoving, kNoBank, kOtherTpm, kNvSize, kSetup, kStart, kStop };
+enum class TpmFault {
+  kAnswer,
+  kNoSuchPcr,
+  kPcrMoving,
+  kNoBank,
+  kOtherTpm,
+  kNvSize,
+  kSetup,
+  kStart,
+  kStop,
+  kPassword
+};
 inline constexpr ErrorRow kTpmFaults[] = {
     {TpmFault::kAnswer, "tpm.answer", "Suspect the TPM or what stands between; update its firmware."},
     {TpmFault::kNoSuchPcr, "tpm.no-such-pcr", "Name a PCR of an active bank; `assay doctor` shows the TPM."},
@@ -35,6 +46,9 @@ inline constexpr ErrorRow kTpmFaults[] = {
     {TpmFault::kStart, "tpm.start",
      "Read swtpm.log in the folder that the message names; `apt install swtpm`."},
     {TpmFault::kStop, "tpm.stop", "End the swtpm process that is left."},
+    {TpmFault::kPassword, "tpm.password",
+     "Write the hierarchy's password into a file that only root can read, and name it in "
+     "tpm/endorsement_password_file or tpm/owner_password_file; restart assayd."},
 };
 constexpr std::span<const ErrorRow> ErrorTable(TpmFault) { return kTpmFaults; }
 

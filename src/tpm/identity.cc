@@ -12,9 +12,9 @@
 namespace assay::tpm {
 namespace {
 
-// TCG EK Credential Profile 2.5, sections 2.2.1.4 and 2.2.1.5: indices of the certificates, low range and high
-// range, and of their chain. TCG Registry of Reserved TPM 2.0 Handles and Localities 1.1, table 2: EKs that the
-// maker may have made persistent. What comes first is used.
+// TCG EK Credential Profile 2.5, sections 2.2.1.4 and 2.2.1.5: indices of the certificates, low range and
+// high range, and of their chain. TCG Registry of Reserved TPM 2.0 Handles and Localities 1.1, table 2: EKs
+// that the maker may have made persistent. What comes first is used.
 struct EkPlace {
   EkKind kind;
   std::uint32_t certificate, persistent;
@@ -33,14 +33,6 @@ const EkPlace& PlaceOf(EkKind kind) {
 }
 
 constexpr std::uint16_t kNvChunk = 512;  // every TPM's buffer holds this (TPM_PT_NV_BUFFER_MAX)
-
-bool IsResponse(const Error& error, TPM2_RC wanted) {
-  const auto* e = error.As<TpmError>();
-  if (e == nullptr || (e->rc & TSS2_RC_LAYER_MASK) != TSS2_TPM_RC_LAYER) return false;
-  // A format-one code also holds the number of the parameter, handle or session, which is masked out here.
-  const TPM2_RC rc = (e->rc & TPM2_RC_FMT1) != 0 ? e->rc & (TPM2_RC_FMT1 | 0x3F) : e->rc;
-  return rc == wanted;
-}
 
 // Whether the public area without the key itself is the template.
 bool FitsTemplate(TPMT_PUBLIC area, EkKind kind) {
@@ -134,7 +126,10 @@ Result<std::optional<Bytes>> Tpm::Impl::ReadNv(std::uint32_t index, std::size_t 
       // Usually every user may read a certificate; some makers allow it only to the owner.
       if (Result<> mine = with(nv); !mine) {
         if (gone) return Fail(mine.error());
-        if (!with(ESYS_TR_RH_OWNER)) return Fail(mine.error());
+        if (const Result<> owners = with(ESYS_TR_RH_OWNER); !owners) {
+          const Error why = AboutPassword(owners.error(), kOwner);
+          return Fail(why.Is(TpmFault::kPassword) ? why : mine.error());
+        }
       }
       if (data->size != n)
         return Fail(
@@ -148,8 +143,8 @@ Result<std::optional<Bytes>> Tpm::Impl::ReadNv(std::uint32_t index, std::size_t 
   return content;
 }
 
-// An error of NV must not keep the attester from measuring. The attester then has no certificate, and tells the
-// verifier why.
+// An error of NV must not keep the attester from measuring. The attester then has no certificate, and tells
+// the verifier why.
 Result<std::optional<Bytes>> Tpm::Impl::ReadCertificate(EkKind kind, std::string& why_not) {
   const auto unreadable = [&](const Error& error) {
     why_not = fmt::format("NV index {:#x}: {}", PlaceOf(kind).certificate, error.Message());
@@ -219,7 +214,7 @@ Result<ESYS_TR> Tpm::Impl::AuthoriseEk(EkKind kind) {
   });
   if (done) return session;
   Esys_FlushContext(ctx(), session);
-  return Fail(done.error());
+  return Fail(AboutPassword(done.error(), kEndorsement));
 }
 
 Result<Bytes> Tpm::Impl::Activate(ESYS_TR ak, EkKind ek_kind, ESYS_TR ek_handle, ByteView credential,

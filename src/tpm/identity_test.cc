@@ -173,7 +173,8 @@ TEST_F(IdentityTest, EkThatIsNotKeptInTheTpmIsDerived) {
   }
 }
 
-// swtpm's own certificates: the template gives the very key that swtpm_setup has made, and its credential opens.
+// swtpm's own certificates: the template gives the very key that swtpm_setup has made, and its credential
+// opens.
 TEST_F(IdentityTest, KeysOfTheHighRange) {
   struct Case {
     EkKind kind;
@@ -228,8 +229,9 @@ TEST_F(IdentityTest, CredentialsForEachKindOfEk) {
     const auto found = m.tpm->ActivateCredential(*ak, kind, c->blob, c->secret);
     ASSERT_THAT(found, IsOk()) << n;
     EXPECT_EQ(*found, Bytes(32, 7));
-    EXPECT_THAT(other.tpm->ActivateCredential(*other.tpm->CreateAk(AkKind::kEccP256), kind, c->blob, c->secret),
-                FailsWith("tpm.refused"));
+    EXPECT_THAT(
+        other.tpm->ActivateCredential(*other.tpm->CreateAk(AkKind::kEccP256), kind, c->blob, c->secret),
+        FailsWith("tpm.refused"));
   }
 }
 
@@ -247,6 +249,75 @@ TEST_F(IdentityTest, ACertificateThatCantBeReadIsTold) {
   ASSERT_THAT(id, IsOk());
   EXPECT_TRUE(id->certificate.empty());
   EXPECT_NE(id->certificate_error.find("0x1c0000a"), std::string::npos) << id->certificate_error;
+}
+
+// Somebody has taken ownership of the TPM.
+TEST_F(IdentityTest, PasswordsOfHierarchies) {
+  TestTpm m;
+  ASSERT_NO_FATAL_FAILURE(m.Start(dir_ + "/a", dir_ + "/ca"));
+  const std::string tcti = m.swtpm.tcti();
+  const auto run = [&](const std::string& command) {
+    return system((command + " -T " + tcti + " > /dev/null 2>&1").c_str());
+  };
+  ASSERT_EQ(run("tpm2_changeauth -c e Endorsing"), 0);
+  ASSERT_EQ(run("tpm2_changeauth -c o Owning"), 0);
+  const auto password = [](std::string_view text) { return ToBytes(AsBytes(text)); };
+  m.Connect();
+  const auto refused = m.tpm->CreateAk(AkKind::kEccP256);
+  ASSERT_THAT(refused, FailsWith("tpm.password"));
+  EXPECT_NE(refused.error().Message().find("endorsement hierarchy has a password"), std::string::npos);
+  EXPECT_THAT(m.tpm->EkPublic(EkKind::kEccP256), FailsWith("tpm.password"));
+  m.tpm.reset();
+  auto wrong = Tpm::Connect(tcti, {.endorsement = password("Owning"), .owner = {}});
+  ASSERT_THAT(wrong, IsOk());
+  const auto other = (*wrong)->CreateAk(AkKind::kEccP256);
+  ASSERT_THAT(other, FailsWith("tpm.password"));
+  EXPECT_NE(other.error().Message().find("another password"), std::string::npos);
+  wrong->reset();
+  EXPECT_THAT(Tpm::Connect(tcti, {.endorsement = Bytes(65, 'x'), .owner = {}}), FailsWith("usage"));
+
+  auto right = Tpm::Connect(tcti, {.endorsement = password("Endorsing"), .owner = password("Owning")});
+  ASSERT_THAT(right, IsOk());
+  for (int i = 0; i < 2; ++i) {  // the second time after a new connection
+    const auto ak = (*right)->CreateAk(AkKind::kEccP256);
+    ASSERT_THAT(ak, IsOk());
+    for (const EkKind kind : {EkKind::kEccP256, EkKind::kRsa2048, EkKind::kEccP384}) {
+      const auto area = (*right)->EkPublic(kind);
+      ASSERT_THAT(area, IsOk());
+      const auto c = MakeCredential(*ParsePublic(*area), ak->name(), Bytes(32, 7));
+      ASSERT_THAT(c, IsOk());
+      EXPECT_THAT((*right)->ActivateCredential(*ak, kind, c->blob, c->secret), IsOk());
+    }
+    EXPECT_THAT((*right)->ReadPcrProtected(HashAlg::kSha256, 10), IsOk());
+    ASSERT_THAT((*right)->Reconnect(), IsOk());
+  }
+  right->reset();
+}
+
+TEST_F(IdentityTest, ACertificateThatOnlyTheOwnerMayRead) {
+  TestTpm m;
+  ASSERT_NO_FATAL_FAILURE(m.Start(dir_ + "/a"));
+  const std::string tcti = m.swtpm.tcti();
+  const auto run = [&](const std::string& command) {
+    return system((command + " -T " + tcti + " > /dev/null 2>&1").c_str());
+  };
+  ASSERT_THAT(WriteFileAtomic(dir_ + "/der", Bytes{0x30, 3, 1, 2, 3}), IsOk());
+  ASSERT_EQ(run("tpm2_nvdefine 0x1c0000a -C o -s 5 -a 'ownerread|ownerwrite'"), 0);
+  ASSERT_EQ(run("tpm2_nvwrite 0x1c0000a -C o -i " + dir_ + "/der"), 0);
+  ASSERT_EQ(run("tpm2_changeauth -c o Owning"), 0);
+  m.Connect();
+  const auto id = m.tpm->Identity();
+  ASSERT_THAT(id, IsOk());
+  EXPECT_TRUE(id->certificate.empty());
+  EXPECT_NE(id->certificate_error.find("the owner hierarchy has a password"), std::string::npos)
+      << id->certificate_error;
+  m.tpm.reset();
+  auto right = Tpm::Connect(tcti, {.endorsement = {}, .owner = ToBytes(AsBytes("Owning"))});
+  ASSERT_THAT(right, IsOk());
+  const auto read = (*right)->Identity();
+  ASSERT_THAT(read, IsOk());
+  EXPECT_EQ(read->certificate, (Bytes{0x30, 3, 1, 2, 3}));
+  right->reset();
 }
 
 TEST_F(IdentityTest, KeyThatIsMarkedForOaep) {
@@ -283,9 +354,10 @@ TEST(EkCertificate, PaddingIsDroppedAndNothingElse) {
     ASSERT_THAT(TrimDer(nv), IsOk());
     EXPECT_EQ(*TrimDer(nv), whole);
   }
-  for (const Bytes& bad : {Bytes{0x10, 1, 0, 0, 6, 0x30, 3, 1, 2, 3}, Bytes{0x10, 1, 0, 0, 4, 0x30, 3, 1, 2, 3},
-                           Bytes{0x10, 1, 0}, Bytes{0x10, 1, 0, 0, 0}, Bytes{0x10, 1, 1, 0, 5, 0x30, 3, 1, 2, 3},
-                           Bytes(9, 0), Bytes{0x10, 1, 0, 0, 5, 0x30, 3, 1, 2, 3, 7}})
+  for (const Bytes& bad :
+       {Bytes{0x10, 1, 0, 0, 6, 0x30, 3, 1, 2, 3}, Bytes{0x10, 1, 0, 0, 4, 0x30, 3, 1, 2, 3},
+        Bytes{0x10, 1, 0}, Bytes{0x10, 1, 0, 0, 0}, Bytes{0x10, 1, 1, 0, 5, 0x30, 3, 1, 2, 3}, Bytes(9, 0),
+        Bytes{0x10, 1, 0, 0, 5, 0x30, 3, 1, 2, 3, 7}})
     EXPECT_THAT(TrimDer(bad), FailsWith("parse.ek-certificate"));
   Bytes more = whole;
   more.push_back(7);

@@ -18,6 +18,7 @@ namespace assay::tpm {
 namespace {
 
 constexpr auto kRetryFor = std::chrono::seconds(5);
+constexpr std::size_t kMaxPassword = 64;  // TPM 2.0 Library part 1: a digest of the largest hash
 
 TpmError::Kind Classify(TSS2_RC rc) {
   if ((rc & TSS2_RC_LAYER_MASK) == TSS2_TCTI_RC_LAYER) return TpmError::Kind::kGone;
@@ -62,6 +63,14 @@ TPML_PCR_SELECTION ToTss(const PcrSelection& selection) {
 
 }  // namespace
 
+bool IsResponse(const Error& error, TPM2_RC wanted) {
+  const auto* e = error.As<TpmError>();
+  if (e == nullptr || (e->rc & TSS2_RC_LAYER_MASK) != TSS2_TPM_RC_LAYER) return false;
+  // A format-one code also holds the number of the parameter, handle or session, which is masked out here.
+  const TPM2_RC rc = (e->rc & TPM2_RC_FMT1) != 0 ? e->rc & (TPM2_RC_FMT1 | 0x3F) : e->rc;
+  return rc == wanted;
+}
+
 TpmError::TpmError(Kind kind_in, std::string call_in, std::uint32_t rc_in)
     : kind(kind_in), call(std::move(call_in)), rc(rc_in) {}
 
@@ -103,7 +112,33 @@ Result<> Tpm::Impl::Attach() {
   if (rc != TSS2_RC_SUCCESS) return Fail(TpmError(TpmError::Kind::kGone, "connecting to " + tcti_name, rc));
   esys.reset(raw_esys);
   gone = false;
-  return {};
+  TPM2B_AUTH endorsement{}, owner{};
+  Fill(endorsement, passwords.endorsement);
+  Fill(owner, passwords.owner);
+  const Result<> given = Run("the hierarchies' passwords", [&] {
+    const TSS2_RC first = Esys_TR_SetAuth(ctx(), ESYS_TR_RH_ENDORSEMENT, &endorsement);
+    return first == TSS2_RC_SUCCESS ? Esys_TR_SetAuth(ctx(), ESYS_TR_RH_OWNER, &owner) : first;
+  });
+  explicit_bzero(&endorsement, sizeof(endorsement));
+  explicit_bzero(&owner, sizeof(owner));
+  return given;
+}
+
+Tpm::Impl::~Impl() {
+  explicit_bzero(passwords.endorsement.data(), passwords.endorsement.size());
+  explicit_bzero(passwords.owner.data(), passwords.owner.size());
+}
+
+// An error of the TPM about the password of a hierarchy, with what to do about it.
+Error Tpm::Impl::AboutPassword(const Error& error, std::string_view hierarchy) {
+  const auto* e = error.As<TpmError>();
+  if (e == nullptr || (!IsResponse(error, TPM2_RC_BAD_AUTH) && !IsResponse(error, TPM2_RC_AUTH_FAIL)))
+    return error;
+  return StateError(
+      TpmFault::kPassword,
+      fmt::format("the {} hierarchy has {} password ({}: {:#x})", hierarchy,
+                  (hierarchy == kOwner ? passwords.owner : passwords.endorsement).empty() ? "a" : "another",
+                  e->call, e->rc));
 }
 
 Result<> Tpm::Impl::Open() {
@@ -147,11 +182,12 @@ Result<ESYS_TR> Tpm::Impl::Primary(const TPM2B_PUBLIC& public_template, EsysPtr<
   EsysPtr<TPM2B_DIGEST> creation_hash;
   EsysPtr<TPMT_TK_CREATION> ticket;
   ESYS_TR handle = kNone;
-  ASSAY_TRY(Run("TPM2_CreatePrimary", [&] {
+  const Result<> made = Run("TPM2_CreatePrimary", [&] {
     return Esys_CreatePrimary(ctx(), ESYS_TR_RH_ENDORSEMENT, ESYS_TR_PASSWORD, kNone, kNone, &sensitive,
                               &public_template, &outside, &creation_pcrs, &handle, Out(out), Out(creation),
                               Out(creation_hash), Out(ticket));
-  }));
+  });
+  if (!made) return Fail(AboutPassword(made.error(), kEndorsement));
   return handle;
 }
 
@@ -222,10 +258,14 @@ void QuietLibrary() {
 
 }  // namespace
 
-Result<std::unique_ptr<Tpm>> Tpm::Connect(const std::string& tcti) {
+Result<std::unique_ptr<Tpm>> Tpm::Connect(const std::string& tcti, Passwords passwords) {
   QuietLibrary();
+  for (const Bytes& password : {passwords.endorsement, passwords.owner})
+    if (password.size() > kMaxPassword)
+      return Fail(UsageError("the password of a hierarchy has at most 64 bytes"));
   auto impl = std::make_unique<Impl>();
   impl->tcti_name = tcti;
+  impl->passwords = std::move(passwords);
   {
     const MutexLock lock(impl->mutex);
     ASSAY_TRY(impl->Open());

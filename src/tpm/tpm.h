@@ -62,9 +62,9 @@ enum class EkKind { kEccP256, kRsa2048, kEccP256High, kRsa2048High, kEccP384, kR
 // The EK, by which the TPM says which TPM it is. The certificate is the proof of it.
 struct EkIdentity {
   EkKind kind = EkKind::kEccP256;
-  Bytes public_area;  // TPMT_PUBLIC
-  Bytes certificate;  // X.509 DER as in NV, without the padding; empty: the TPM has none
-  Bytes chain;        // DER certificates one after the other, as in NV; may be empty
+  Bytes public_area;              // TPMT_PUBLIC
+  Bytes certificate;              // X.509 DER as in NV, without the padding; empty: the TPM has none
+  Bytes chain;                    // DER certificates one after the other, as in NV; may be empty
   std::string certificate_error;  // of a certificate that is there and can't be read; else empty
 };
 
@@ -84,9 +84,15 @@ struct SignedQuote {
   Bytes signature;  // TPMT_SIGNATURE
 };
 
+// The passwords of hierarchies, where somebody has taken ownership: at most 64 bytes each; empty: none.
+struct Passwords {
+  Bytes endorsement;  // for AK and EK
+  Bytes owner;        // for certificates in NV that only the owner may read
+};
+
 class Tpm {
  public:
-  static Result<std::unique_ptr<Tpm>> Connect(const std::string& tcti);
+  static Result<std::unique_ptr<Tpm>> Connect(const std::string& tcti, Passwords passwords = {});
   // What the TPM says of itself, without a change of its state: it is not started, and nothing is flushed.
   static Result<TpmInfo> Look(const std::string& tcti);
   ~Tpm();
@@ -106,8 +112,8 @@ class Tpm {
 
   Result<Bytes> EkPublic(EkKind kind);  // TPMT_PUBLIC
   // The EK that a certificate in NV is for (the low range before the high one, ECC before RSA), or the ECC
-  // one of the low range if NV holds no certificate. An EK that is not persistent in the TPM is derived, once for each connection; this takes a chip some
-  // seconds.
+  // one of the low range if NV holds no certificate. An EK that is not persistent in the TPM is derived, once
+  // for each connection; this takes a chip some seconds.
   Result<EkIdentity> Identity();
   // TPM2_ActivateCredential: the secret (at most 32 bytes) that MakeCredential() wrapped for this AK of this
   // EK. credential: TPM2B_ID_OBJECT without its size; secret: TPM2B_ENCRYPTED_SECRET without its size.

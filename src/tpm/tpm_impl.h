@@ -36,8 +36,16 @@ Result<Bytes> Marshalled(const T& value, Marshal marshal, std::string_view what)
   return out;
 }
 
+// Whether the TPM answered with this code (without the number of the parameter, handle or session).
+bool IsResponse(const Error& error, TPM2_RC wanted);
+
+inline constexpr std::string_view kEndorsement = "endorsement", kOwner = "owner";
+
 struct Tpm::Impl {
+  ~Impl();
   std::string tcti_name;
+  Passwords passwords;
+  Error AboutPassword(const Error& error, std::string_view hierarchy);
   Mutex mutex;
   TctiPtr tcti ASSAY_GUARDED_BY(mutex);
   EsysContextPtr esys ASSAY_GUARDED_BY(mutex);
@@ -85,8 +93,7 @@ struct Tpm::Impl {
   Result<LoadedEk> LoadEk(EkKind kind) ASSAY_REQUIRES(mutex);
   void Release(EkKind which, LoadedEk& ek_in) ASSAY_REQUIRES(mutex);
   Result<std::optional<Bytes>> ReadNv(std::uint32_t index, std::size_t max) ASSAY_REQUIRES(mutex);
-  Result<std::optional<Bytes>> ReadCertificate(EkKind kind, std::string& why_not)
-      ASSAY_REQUIRES(mutex);
+  Result<std::optional<Bytes>> ReadCertificate(EkKind kind, std::string& why_not) ASSAY_REQUIRES(mutex);
   Result<ESYS_TR> AuthoriseEk(EkKind kind) ASSAY_REQUIRES(mutex);
   Result<Bytes> Activate(ESYS_TR ak, EkKind ek_kind, ESYS_TR ek_handle, ByteView credential, ByteView secret)
       ASSAY_REQUIRES(mutex);
