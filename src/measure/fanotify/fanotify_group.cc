@@ -34,6 +34,7 @@ FanotifyGroup::FanotifyGroup(MeasurementSink& sink, const RulesOptions& rules, H
                              const FanotifyGroupOptions& options)
     : options_(options),
       limits_(std::move(limits)),
+      exempt_(limits_.exempt),
       sink_(sink),
       enforced_(rules.appraise == Appraise::kEnforce),
       notices_(std::make_shared<Notices>(rules.refused)),
@@ -72,8 +73,8 @@ void FanotifyGroup::SetHelpers(std::set<pid_t> pids) {
 
 bool FanotifyGroup::Exempt(pid_t tid) const {
   if (syscall(SYS_tgkill, getpid(), tid, 0) == 0) return true;
+  if (exempt_.Has(tid)) return true;
   const auto is_of = [tid](pid_t pid) { return syscall(SYS_tgkill, pid, tid, 0) == 0; };
-  if (std::any_of(limits_.exempt.begin(), limits_.exempt.end(), is_of)) return true;
   const MutexLock lock(mutex_);
   return std::any_of(helpers_.begin(), helpers_.end(), is_of);
 }

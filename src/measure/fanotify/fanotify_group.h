@@ -27,6 +27,7 @@
 #include "measure/engine/held_tasks.h"
 #include "measure/engine/rules.h"
 #include "measure/engine/sink.h"
+#include "measure/fanotify/exempt.h"
 #include "measure/fanotify/fanotify_request.h"
 #include "measure/system/file.h"
 #include "measure/system/file_id.h"
@@ -83,6 +84,7 @@ class FanotifyGroup : public std::enable_shared_from_this<FanotifyGroup> {
 
   const FanotifyGroupOptions options_;
   const HeldLimits limits_;
+  const ExemptProcesses exempt_;
   MeasurementSink& sink_;
   const bool enforced_;  // appraise rules
   std::shared_ptr<Notices> notices_;
