@@ -9,6 +9,8 @@
 #include "base/clock.h"
 #include "list/list.h"
 #include "measure/policy/policy.h"
+#include "measure/system/allowable.h"
+#include "measure/system/bpf_entry.h"
 
 namespace assay::appraise {
 namespace {
@@ -65,7 +67,7 @@ std::string EntryName(const JudgedEntry& e) {
   return e.path.empty() ? fmt::format("record {}", e.record) : e.path;
 }
 
-ContentJudge::ContentJudge(Round& round) : r_(round) {
+ContentJudge::ContentJudge(Round& round) : r_(round), package_bpf_(round.references) {
   for (const TrustedEntry& t : r_.trusted.entries)
     if (!t.Expired(r_.request.now_ms)) trusted_.emplace(t.digest, &t);
 }
@@ -103,6 +105,12 @@ void ContentJudge::AddNotes() {
   if (owner_trusted_ > 0)
     r_.Add(FindingName::kPolicyOwnerTrusted,
            fmt::format("{} entries are good by the owner's trusted list", owner_trusted_));
+  if (allowed_bpf_ > 0)
+    r_.Add(FindingName::kPolicyPackageBpf,
+           fmt::format("{} BPF programs were made by programs that the policy allows it", allowed_bpf_));
+  if (const std::string text = package_bpf_.Text(); !text.empty())
+    r_.Add(FindingName::kPolicyPackageBpf,
+           "programs of packages loaded BPF programs that they are made to make: " + text);
   std::size_t expired = 0;
   const TrustedEntry* first = nullptr;
   for (const TrustedEntry& t : r_.trusted.entries) {
@@ -137,6 +145,21 @@ bool ContentJudge::TrustedByOwner(JudgedEntry& e) {
                     .path = word->path,
                     .note = word->why};
   owners_ = true;
+  return true;
+}
+
+// Whether the entry is a BPF program of a loader that is allowed to make BPF programs. The loader's digest is
+// in the record, so the PCR proves it like the entry itself.
+bool ContentJudge::MadeByItsLoader(JudgedEntry& e) {
+  const std::optional<Digest> loader = measure::BpfLoader(e.path);
+  if (!loader) return false;
+  const std::string kind(measure::kBpfProgramKind);
+  const auto allowed = r_.policy.allowed_violations.find(loader->ToString());
+  if (allowed != r_.policy.allowed_violations.end() && allowed->second.contains(kind))
+    ++allowed_bpf_;
+  else if (!r_.policy.package_violations || !package_bpf_.Take(*loader, kind))
+    return false;
+  e.state = EntryState::kTrusted;
   return true;
 }
 
@@ -201,7 +224,7 @@ void ContentJudge::JudgeUncompared(JudgedEntry& e, HashAlg alg) {
 
 // superseded: what the content was elsewhere; may be null.
 void ContentJudge::JudgeUnknown(JudgedEntry& e, const Origin* superseded) {
-  if (TrustedByOwner(e)) return;
+  if (TrustedByOwner(e) || MadeByItsLoader(e)) return;
   if (IsShown(e)) {
     Report(FindingName::kEntryShownUnknown, e,
            fmt::format("{} is in no reference value; a user had it measured, and no program loaded it",

@@ -14,6 +14,7 @@
 #include <map>
 
 #include "appraise/checks.h"
+#include "appraise/package_violations.h"
 
 namespace assay::appraise {
 
@@ -28,12 +29,13 @@ class ContentJudge {
   explicit ContentJudge(Round& round);
   // digest: that of e.digest; null where its algorithm is not known. component: it is part of the attester.
   void Judge(JudgedEntry& e, const Digest* digest, bool component);
-  // How many entries the policy left out, and how many the owner trusts.
+  // How many entries the policy left out, how many the owner trusts, and which packages loaded BPF programs.
   void AddNotes();
 
  private:
   const TrustedEntry* OwnersWord(const JudgedEntry& e) const;
   bool TrustedByOwner(JudgedEntry& e);
+  bool MadeByItsLoader(JudgedEntry& e);
   bool AllowedCgroup(const std::string& cgroup) const;
   void JudgeByReference(JudgedEntry& e, const Digest* digest);
   void JudgePlace(JudgedEntry& e);
@@ -49,7 +51,8 @@ class ContentJudge {
   std::multimap<std::string_view, const TrustedEntry*> trusted_;  // by digest; those that count
   // Of the entry that is judged: it is good by the owner's word; reference values may have its digest.
   bool owners_ = false, comparable_ = true;
-  std::uint64_t not_judged_ = 0, owner_trusted_ = 0;
+  std::uint64_t not_judged_ = 0, owner_trusted_ = 0, allowed_bpf_ = 0;
+  PackageViolations package_bpf_;
 };
 
 }  // namespace assay::appraise

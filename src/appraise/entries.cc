@@ -221,7 +221,7 @@ class Judge {
       ++allowed_violations_;
       return;
     }
-    if (r_.policy.package_violations && package_violations_.Take(*by)) return;
+    if (r_.policy.package_violations && package_violations_.Take(by->program, by->violation)) return;
     Report(FindingName::kEntryViolation, e,
            fmt::format("{} could not be measured reliably ({} by the program {})", EntryName(e),
                        by->violation, by->program.ToString()));

@@ -152,6 +152,7 @@ enum class FindingName {
   kPolicyOwnerTrusted,
   kPolicyTrustExpired,
   kPolicyPackageViolations,
+  kPolicyPackageBpf,
   // What the attester says of itself
   kOwnNoStart,
   kOwnLateStart,
@@ -416,6 +417,8 @@ inline constexpr FindingRow kFindings[] = {
      "Trust it again (`assay trust`), or take it off the list (`assay untrust --expired`)."},
     {FindingName::kPolicyPackageViolations, "policy.package-violations", Verdict::kTrusted,
      "`package_violations: false` where no program shall make code or look into others."},
+    {FindingName::kPolicyPackageBpf, "policy.package-bpf", Verdict::kTrusted,
+     "`package_violations: false` where no program shall make BPF programs of its own."},
     // What the attester says of itself
     {FindingName::kOwnNoStart, "own.no-start", Verdict::kNotTrusted,
      "Use assay's attester; for a foreign one `require_attester_records: false`."},

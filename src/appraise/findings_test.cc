@@ -4,10 +4,10 @@
 
 #include <filesystem>
 #include <map>
-#include <regex>
 
 #include "appraise/finding_names.h"
 #include "base/fd.h"
+#include "base/markdown_testing.h"
 
 namespace assay::appraise {
 namespace {
@@ -34,9 +34,10 @@ TEST(FindingsTest, EachIsDocumentedWithWeightAndRemedy) {
   };
   std::map<std::string, Row> page;
   const std::string text = TextOf(kTree / "docs/findings.md");
-  const std::regex row(R"(\n\| `([a-z.-]+)` \| ([^|\n]+) \| ([^|\n]+) \| ([^|\n]+) \|)");
-  for (std::sregex_iterator it(text.begin(), text.end(), row), end; it != end; ++it)
-    EXPECT_TRUE(page.emplace((*it)[1], Row{(*it)[2], (*it)[4]}).second) << (*it)[1];
+  for (const std::vector<std::string>& cells : MarkdownRows(text)) {
+    ASSERT_EQ(cells.size(), 4U) << cells[0];
+    EXPECT_TRUE(page.emplace(cells[0], Row{cells[1], cells[3]}).second) << cells[0];
+  }
   for (const FindingRow& finding : kFindings) {
     const auto found = page.find(std::string(finding.name));
     ASSERT_NE(found, page.end()) << finding.name;

@@ -3,6 +3,7 @@
 
 #include "appraise/rules_fixture.h"
 #include "appraise/synthetic_boot.h"
+#include "measure/system/bpf_entry.h"
 #include "measure/system/violation_record.h"
 
 namespace assay::appraise {
@@ -224,6 +225,52 @@ TEST_F(ViolationTest, OfARevokedProgram) {
   Violation();
   Beside("anonymous_code");
   ExpectStays({"entry.violation"});
+}
+
+// --- BPF programs
+
+class BpfProgramTest : public OwnRulesTest {
+ protected:
+  BpfProgramTest() { host_.Know("manager", "/usr/lib/systemd/systemd"); }
+  void Loaded(const std::string& by) {
+    host_.File("instructions", measure::BpfEntryName("sd_devices", DigestOf(by)));
+  }
+};
+
+TEST_F(BpfProgramTest, OfALoaderThatMakesThem) {
+  host_.Allow("manager", {"bpf_program"});
+  Loaded("manager");
+  const Appraisal a = Judge();
+  ExpectInfo(a, "policy.package-bpf");
+  policy_.package_violations = false;
+  ExpectStays({"entry.unknown"});
+  policy_.allowed_violations[DigestOf("manager").ToString()] = {"bpf_program"};
+  ExpectInfo(Judge(), "policy.package-bpf");
+}
+
+TEST_F(BpfProgramTest, OfOtherLoaders) {
+  host_.Allow("other", {"bpf_program"});  // but in no package
+  Loaded("other");
+  ExpectStays({"entry.unknown"});
+}
+
+TEST_F(BpfProgramTest, OfAProgramThatMayDoAnotherThing) {
+  host_.Allow("manager", {"raw_device"});
+  Loaded("manager");
+  ExpectStays({"entry.unknown"});
+}
+
+TEST_F(BpfProgramTest, OfARevokedLoader) {
+  host_.Know("old manager", "/usr/lib/systemd/systemd", Standing::kRevoked);
+  host_.Allow("old manager", {"bpf_program"});
+  Loaded("old manager");
+  ExpectStays({"entry.unknown"});
+}
+
+TEST_F(BpfProgramTest, WithoutALoader) {
+  host_.Allow("manager", {"bpf_program"});
+  host_.File("instructions", "bpf-prog:sd_devices");
+  ExpectStays({"entry.unknown"});
 }
 
 TEST_F(ViolationTest, OfAnotherKind) {

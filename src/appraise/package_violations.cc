@@ -6,12 +6,12 @@
 
 namespace assay::appraise {
 
-bool PackageViolations::Take(const measure::ViolationRecord& by) {
-  if (!references_.AllowedViolations(by.program).contains(by.violation)) return false;
-  const std::vector<Origin> origins = references_.Find(by.program);
+bool PackageViolations::Take(const Digest& program, const std::string& kind) {
+  if (!references_.AllowedViolations(program).contains(kind)) return false;
+  const std::vector<Origin> origins = references_.Find(program);
   const auto revoked = [](const Origin& o) { return o.standing == Standing::kRevoked; };
   if (origins.empty() || std::any_of(origins.begin(), origins.end(), revoked)) return false;
-  ++counts_[{origins.front().package, by.violation}];
+  ++counts_[{origins.front().package, kind}];
   return true;
 }
 

@@ -1,8 +1,9 @@
-// Internal: violations that the reference values allow to the programs of packages, and how many there were.
+// Internal: what the reference values allow to the programs of packages (violations, BPF programs of their
+// own), and how often they did it.
 //
 //   // given: const ReferenceValues& references, const measure::ViolationRecord& record
 //   PackageViolations allowed(references);
-//   if (!allowed.Take(record)) log::Info("{} is a finding", record.path);
+//   if (!allowed.Take(record.program, record.violation)) log::Info("{} is a finding", record.path);
 //   log::Info("{}", allowed.Text());   // "nodejs 3 anonymous_code, grep 1 writable_code"
 //
 // Contract: the program's digest decides, not its path. Content that is revoked is allowed nothing.
@@ -13,7 +14,6 @@
 #include <string>
 
 #include "appraise/appraise.h"
-#include "measure/system/violation_record.h"
 
 namespace assay::appraise {
 
@@ -21,7 +21,7 @@ class PackageViolations {
  public:
   explicit PackageViolations(const ReferenceValues& references) : references_(references) {}
   // Whether it is allowed; then it is counted.
-  bool Take(const measure::ViolationRecord& by);
+  bool Take(const Digest& program, const std::string& kind);
   std::string Text() const;  // empty: none was allowed
 
  private:

@@ -8,7 +8,7 @@
 #include "base/json_members.h"
 #include "list/list.h"
 #include "measure/policy/policy.h"
-#include "measure/system/measurement.h"
+#include "measure/system/allowable.h"
 
 namespace assay::appraise {
 namespace {
@@ -119,12 +119,8 @@ constexpr auto kPolicy = [](auto& visit, auto& p) {
 // Whether a policy may allow this kind of violation: what a program does to memory and devices may be
 // allowed. Violations that mean unknown content, or an attack on the attester or the kernel, may not.
 bool MayBeAllowed(std::string_view kind) {
-  using measure::Violation;
-  constexpr Violation kDeeds[] = {Violation::kMprotect,      Violation::kModifiedCode,
-                                  Violation::kAnonymousCode, Violation::kWritableCode,
-                                  Violation::kProcessAccess, Violation::kRawDevice};
-  return std::any_of(std::begin(kDeeds), std::end(kDeeds),
-                     [&](Violation v) { return kind == measure::ViolationName(v); });
+  const auto kinds = measure::AllowableKinds();
+  return std::find(kinds.begin(), kinds.end(), kind) != kinds.end();
 }
 
 // A key name is nameAlg and a SHA-256 digest.

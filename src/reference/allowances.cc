@@ -2,27 +2,13 @@
 
 #include <fnmatch.h>
 
-#include <array>
-
-#include "measure/system/measurement.h"
+#include "measure/system/allowable.h"
 
 namespace assay::reference {
 namespace {
 
-// By their bits in the index: new kinds come last.
-constexpr std::array kKinds{measure::Violation::kMprotect,      measure::Violation::kModifiedCode,
-                            measure::Violation::kAnonymousCode, measure::Violation::kWritableCode,
-                            measure::Violation::kProcessAccess, measure::Violation::kRawDevice};
-constexpr std::uint32_t BitOf(measure::Violation kind) {
-  for (std::size_t i = 0; i < kKinds.size(); ++i)
-    if (kKinds[i] == kind) return 1U << i;
-  return 0;
-}
-constexpr std::uint32_t kAnonymous = BitOf(measure::Violation::kAnonymousCode);
-constexpr std::uint32_t kWritable = BitOf(measure::Violation::kWritableCode);
-constexpr std::uint32_t kProcess = BitOf(measure::Violation::kProcessAccess);
-constexpr std::uint32_t kRaw = BitOf(measure::Violation::kRawDevice);
-static_assert(kAnonymous == 4 && kWritable == 8 && kProcess == 16 && kRaw == 32);
+// Bits by the places in measure::AllowableKinds(); a test holds them to the names.
+constexpr std::uint32_t kAnonymous = 4, kWritable = 8, kProcess = 16, kRaw = 32, kBpf = 64;
 
 struct Row {
   const char* package;  // globs, with * also for /
@@ -64,6 +50,10 @@ constexpr Row kPrograms[] = {
     {"parted", "/*sbin/partprobe", kRaw},
     // mount -o loop opens the loop device for writing
     {"mount", "/*bin/mount", kRaw},
+    // The service manager makes BPF programs from units (DeviceAllow=, IPAddressDeny=) and loads its own.
+    // Those
+    // of others it only attaches, once they are loaded (BPFProgram=).
+    {"systemd", "/*lib/systemd/systemd", kBpf},
 };
 
 }  // namespace
@@ -78,8 +68,9 @@ void MarkAllowances(PackageContent& content) {
 
 std::set<std::string> AllowanceNames(std::uint32_t bits) {
   std::set<std::string> out;
-  for (std::size_t i = 0; i < kKinds.size(); ++i)
-    if ((bits >> i & 1U) != 0) out.emplace(measure::ViolationName(kKinds[i]));
+  const auto kinds = measure::AllowableKinds();
+  for (std::size_t i = 0; i < kinds.size(); ++i)
+    if ((bits >> i & 1U) != 0) out.emplace(kinds[i]);
   return out;
 }
 

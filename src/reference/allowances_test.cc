@@ -35,6 +35,25 @@ TEST_F(AllowancesTest, ProgramsOfPackages) {
   EXPECT_EQ(all.AllowedViolations(DigestOf("a compiler")), may_);
 }
 
+TEST_F(AllowancesTest, KindsByTheirBits) {
+  using Names = std::set<std::string>;
+  EXPECT_EQ(AllowanceNames(4 | 8), (Names{"anonymous_code", "writable_code"}));
+  EXPECT_EQ(AllowanceNames(16 | 32), (Names{"process_access", "raw_device"}));
+  EXPECT_EQ(AllowanceNames(64), Names{"bpf_program"});
+  EXPECT_EQ(AllowanceNames(0x80000000U), Names());
+}
+
+// The service manager makes BPF programs.
+TEST_F(AllowancesTest, LoadersOfBpfPrograms) {
+  Put("/systemd/usr/lib/systemd/systemd", "the manager");
+  Put("/systemd/usr/lib/systemd/systemd-udevd", "no manager");
+  Builder b;
+  ASSERT_THAT(b.AddDeb(MakeDeb("systemd", "252")), IsOk());
+  const auto index = Written(b);
+  EXPECT_EQ(index->AllowedViolations(DigestOf("the manager")), std::set<std::string>{"bpf_program"});
+  EXPECT_TRUE(index->AllowedViolations(DigestOf("no manager")).empty());
+}
+
 // An older version of a program runs until it is started again.
 TEST_F(AllowancesTest, SupersededVersionsKeepThem) {
   Put("/luajit/usr/bin/luajit", "old");

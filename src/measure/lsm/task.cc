@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "measure/lsm/file.h"
+#include "measure/system/bpf_entry.h"
 #include "measure/system/served.h"
 
 namespace assay::measure {
@@ -45,8 +46,16 @@ void LsmTask::Answer(std::uint32_t flags, const Digest* digest) {
   Send(answer);
 }
 
+// Nothing where the kernel's side does not know it.
+std::optional<Digest> LsmTask::Loader() const {
+  if (!Has(ASSAY_REQUEST_PROGRAM)) return std::nullopt;
+  const Result<Digest> digest = Digest::Of(HashAlg::kSha256, ByteView(request.program));
+  if (!digest || digest->AllBytes(0)) return std::nullopt;
+  return *digest;
+}
+
 std::string LsmTask::Path() const {
-  if (kind() == ASSAY_BPF) return "bpf-prog:" + std::string(request.path);
+  if (kind() == ASSAY_BPF) return BpfEntryName(request.path, Loader());
   if (kind() == ASSAY_BUFFER) return "memory:" + HookName(kind(), request.detail);
   return request.path[0] != 0 ? request.path : "unknown";
 }

@@ -12,6 +12,7 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "measure/engine/held_tasks.h"
@@ -47,6 +48,7 @@ class LsmTask final : public HeldTask {
   std::atomic<dev_t> device{0};  // once its file is open
 
  private:
+  std::optional<Digest> Loader() const;  // of a BPF program
   void Send(const assay_answer& answer) { reply_.Answer(answer); }
 
   GateReply reply_;

@@ -109,6 +109,11 @@ int BPF_PROG(on_bpf, struct bpf_prog* prog) {
   if (sha256(&t->sha, (void*)instructions, r->size, true, r->digest))
     __builtin_memset(r->digest, 0, sizeof(r->digest));
   bpf_probe_read_kernel_str(r->path, sizeof(prog->aux->name), BPF_CORE_READ(prog, aux)->name);
+  struct file* loader = bpf_get_task_exe_file(bpf_get_current_task_btf());
+  if (loader) {
+    if (copy_program(r->program, loader->f_inode)) r->flags |= ASSAY_REQUEST_PROGRAM;
+    bpf_put_file(loader);
+  }
   struct assay_missed_key key = {.id = ASSAY_BPF, .ino = *(u64*)r->digest};
   struct assay_answer answer = {};
   return decide(c, r, &answer, &key);

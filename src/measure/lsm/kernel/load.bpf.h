@@ -54,6 +54,7 @@ static __always_inline int measure(struct assay_control* c, struct file* file, u
   if (kind == ASSAY_EXEC) l.state->program = answer.program;
   if (answer.program && kind == ASSAY_OPEN && !detail) learn_program(answer.program);
   if (result) return result;
+  look_again(&l, inode, c);
   remember(&l, answer.flags);
   keep_digest(&l, &answer);
   if (answer.flags & ASSAY_ANSWER_DIGEST && begin_use(&l)) tell_file(c, ASSAY_TOMTOU, 0, file);
@@ -63,6 +64,7 @@ static __always_inline int measure(struct assay_control* c, struct file* file, u
     if (kind == ASSAY_EXEC) {
       t->cover = answer.flags & ASSAY_ANSWER_CLEAN ? (u64)inode : 0;
       t->cover_seq = l.at.seq;
+      keep_program(t, &l, inode, &answer);
     } else {
       t->read = answer.flags & ASSAY_ANSWER_DIGEST ? (u64)inode : 0;
       __builtin_memcpy(t->read_digest, answer.digest, ASSAY_DIGEST);
@@ -101,7 +103,9 @@ SEC("lsm.s/bprm_check_security")
 int BPF_PROG(on_exec, struct linux_binprm* bprm) {
   struct assay_control* c = the_control();
   struct task_state* t = my_state(false);
-  if (t) t->reported = t->reported_reasons = 0, t->cover = 0; /* the task runs another program from now on */
+  if (t)
+    t->reported = t->reported_reasons = 0, t->cover = 0,
+    t->program = 0; /* the task runs another program from now on */
   if (!is_active(c)) return 0;
   if (is_probe_child(c, ASSAY_PULSE_EXEC)) return 0;
   return measure(c, bprm->file, ASSAY_EXEC, 0);

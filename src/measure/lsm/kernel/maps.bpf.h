@@ -52,7 +52,9 @@ struct task_state {
   u32 reported_reasons; /* ... and reasons of ASSAY_LOCKDOWN */
   u64 cover;            /* inode that was measured in the present exec though it can't become clean */
   u64 cover_seq;        /* its write_seq + 1 then */
-  u64 read;             /* inode that the kernel reads; its measured digest follows */
+  u64 program;          /* inode that was measured in the last exec; its digest follows */
+  u64 program_digest[ASSAY_DIGEST / 8];
+  u64 read; /* inode that the kernel reads; its measured digest follows */
   u64 read_digest[ASSAY_DIGEST / 8];
   u64 found_digest[ASSAY_DIGEST / 8]; /* digest of the buffer that it was read into */
   u32 buffer;                         /* the digest of a buffer waits for a hook that may sleep */

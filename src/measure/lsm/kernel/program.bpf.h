@@ -22,17 +22,44 @@ static __always_inline void keep_digest(struct look* l, const struct assay_answe
   __sync_val_compare_and_swap(&s->digest_busy, 1, 0);
 }
 
-/* Sets the digest only if the file is clean now and the digest belongs to this state. */
-static __always_inline void fill_digest(struct assay_event* e, struct inode* inode) {
+/* Of what the present task executes: kept for the events that it causes later, when the file need no longer
+ * be clean because storage has changed. A failed exec leaves the inode of another program, which is then not
+ * the task's. */
+static __always_inline void keep_program(struct task_state* t, const struct look* l, struct inode* inode,
+                                         const struct assay_answer* answer) {
+  t->program = 0;
+  if (!(answer->flags & ASSAY_ANSWER_DIGEST)) return;
+  if (l->flags & (ASSAY_WRITERS | ASSAY_VOLATILE | ASSAY_SHARED)) return;
+  __builtin_memcpy(t->program_digest, answer->digest, ASSAY_DIGEST);
+  t->program = (u64)inode;
+}
+
+/* Copies the digest only if the file is clean now and the digest belongs to this state. */
+static __always_inline bool copy_digest(u8* to, struct inode* inode) {
   struct assay_control* c = the_control();
   struct inode_state* s = bpf_inode_storage_get(&inodes, inode, 0, 0);
-  if (!c || !s || !is_clean(s, c, inode)) return;
-  if (!same_stamp(&s->digest_at, &s->clean) || *(volatile u32*)&s->digest_busy) return;
-  __builtin_memcpy(e->program, s->digest, ASSAY_DIGEST);
+  if (!c || !s || !is_clean(s, c, inode)) return false;
+  if (!same_stamp(&s->digest_at, &s->clean) || *(volatile u32*)&s->digest_busy) return false;
+  __builtin_memcpy(to, s->digest, ASSAY_DIGEST);
   /* The digest is dropped if another task began to write it in the meantime. */
-  if (*(volatile u32*)&s->digest_busy || !same_stamp(&s->digest_at, &s->clean)) {
-    __builtin_memset(e->program, 0, ASSAY_DIGEST);
-    return;
+  if (!*(volatile u32*)&s->digest_busy && same_stamp(&s->digest_at, &s->clean)) return true;
+  __builtin_memset(to, 0, ASSAY_DIGEST);
+  return false;
+}
+
+/* The digest of the present task's program, whose file this is. */
+static __always_inline bool copy_program(u8* to, struct inode* inode) {
+  if (copy_digest(to, inode)) return true;
+  bool known = false;
+  bpf_rcu_read_lock();
+  struct task_struct* leader = bpf_get_current_task_btf()->group_leader;
+  if (leader) {
+    struct task_state* t = bpf_task_storage_get(&tasks, leader, 0, 0);
+    if (t && t->program == (u64)inode) {
+      __builtin_memcpy(to, t->program_digest, ASSAY_DIGEST);
+      known = true;
+    }
   }
-  e->flags |= ASSAY_EVENT_PROGRAM;
+  bpf_rcu_read_unlock();
+  return known;
 }

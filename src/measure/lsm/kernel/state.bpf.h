@@ -201,6 +201,22 @@ static __always_inline void look_at(struct look* l, struct inode* inode, struct 
   if (l->shared != r->unpinned) l->flags |= ASSAY_SHARED;
 }
 
+/* Called after the answer. The first question about a file system has it judged, so what is known now counts:
+ * a judgement is only valid with the raw_seq that is in the stamp, too. */
+static __always_inline void look_again(struct look* l, struct inode* inode, const struct assay_control* c) {
+  if (!(l->flags & ASSAY_UNJUDGED)) return;
+  struct super_block* sb = inode->i_sb;
+  if (sb->s_magic == MAGIC_OVERLAY) {
+    struct inode* real = (void*)l->data;
+    if (!real) return;
+    sb = BPF_CORE_READ(real, i_sb);
+  }
+  u32 now = flags_of(sb);
+  if (now & ASSAY_UNJUDGED) return;
+  l->flags = (l->flags & ~STORAGE_UNKNOWN) | now;
+  if (*(volatile u32*)&c->raw_writers) l->flags |= ASSAY_VOLATILE;
+}
+
 static __always_inline void remember(struct look* l, u32 answer) {
   if (answer & ASSAY_ANSWER_UNPINNED) {
     struct real_state* r = bpf_map_lookup_elem(&real_inodes, &l->data);

@@ -196,7 +196,7 @@ static __always_inline void fill_doer(struct assay_event* e, bool named) {
   struct file* program = bpf_get_task_exe_file(bpf_get_current_task_btf());
   if (!program) return;
   if (named && bpf_path_d_path(&program->f_path, e->path, sizeof(e->path)) < 0) e->path[0] = 0;
-  fill_digest(e, program->f_inode);
+  if (copy_program(e->program, program->f_inode)) e->flags |= ASSAY_EVENT_PROGRAM;
   bpf_put_file(program);
 }
 static __always_inline void fill_program(struct assay_event* e) { fill_doer(e, true); }

@@ -18,7 +18,7 @@
 #define ASSAY_ASSERT(condition) static_assert(condition, #condition)
 #endif
 
-#define ASSAY_WIRE_VERSION 8
+#define ASSAY_WIRE_VERSION 9
 #define ASSAY_PATH 1024 /* for a longer path the attester takes the name from its descriptor */
 #define ASSAY_COMM 16   /* TASK_COMM_LEN */
 #define ASSAY_DIGEST 32 /* SHA-256 */
@@ -100,6 +100,7 @@ enum assay_reason {
 #define ASSAY_UNJUDGED 32U /* its file system's devices are not judged yet; besides VOLATILE and SERVED */
 /* The task's command line is longer than `words`. */
 #define ASSAY_WORDS_CUT 256U
+#define ASSAY_REQUEST_PROGRAM 512U /* program is set */
 
 struct assay_request {
   __u64 inode;  /* address of the inode (or BPF program): identifies it while it exists */
@@ -122,8 +123,11 @@ struct assay_request {
   char words[ASSAY_WORDS];
   __u32 words_size;
   __u32 euid, gid, egid; /* of the task, besides uid */
+
+  __u8 program[ASSAY_DIGEST]; /* of ASSAY_BPF: the same of the program that loads it */
 };
-ASSAY_ASSERT(sizeof(struct assay_request) == 40 + 32 + 16 + 32 + ASSAY_PATH + 64 + ASSAY_WORDS + 16);
+ASSAY_ASSERT(sizeof(struct assay_request) ==
+             40 + 32 + 16 + 32 + ASSAY_PATH + 64 + ASSAY_WORDS + 16 + ASSAY_DIGEST);
 
 #define ASSAY_ANSWER_CLEAN 1U  /* recorded: the file may be remembered as clean */
 #define ASSAY_ANSWER_REFUSE 2U /* EACCES */
@@ -164,7 +168,7 @@ struct assay_event {
   char comm[ASSAY_COMM];
   __u8 digest[ASSAY_DIGEST];
   char path[ASSAY_PATH];      /* or only the last name, where a hook can't get the path */
-  __u8 program[ASSAY_DIGEST]; /* measured digest of the program that did it, if it is clean */
+  __u8 program[ASSAY_DIGEST]; /* measured digest of the program that did it, if that is known */
 };
 ASSAY_ASSERT(sizeof(struct assay_event) == 72 + 16 + 32 + ASSAY_PATH + 32);
 
