@@ -1,9 +1,9 @@
 // Internal: what the reference values allow to the programs of packages (violations, BPF programs of their
 // own), and how often they did it.
 //
-//   // given: const ReferenceValues& references, const measure::ViolationRecord& record
+//   // given: const ReferenceValues& references, const Digest& program
 //   PackageViolations allowed(references);
-//   if (!allowed.Take(record.program, record.violation)) log::Info("{} is a finding", record.path);
+//   if (!allowed.Take(program, "anonymous_code")) log::Info("{} may not", program.ToString());
 //   log::Info("{}", allowed.Text());   // "nodejs 3 anonymous_code, grep 1 writable_code"
 //
 // Contract: the program's digest decides, not its path. Content that is revoked is allowed nothing.

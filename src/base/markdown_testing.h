@@ -1,5 +1,6 @@
 // For tests that hold a table of the documentation to the code.
 //
+//   // given: const std::string& text
 //   for (const std::vector<std::string>& cells : MarkdownRows(text)) log::Info("{}", cells[0]);
 //
 // Contract: the rows whose first cell is `in backquotes`, without the quotes; cells are separated by " | ". A

@@ -29,8 +29,8 @@ Result<std::vector<Host>> ParseHosts(std::string_view text, const std::string& f
 
 struct AllOptions {
   std::string file;
-  std::string selection;   // empty: PCR 0 to 14 in the bank of the list
-  std::string findings{};  // as appraise::Shown
+  std::string selection{};  // empty: PCR 0 to 14 in the bank of the list
+  std::string findings{};   // as appraise::Shown
   bool all_findings = false, full = false;
 };
 Result<int> AttestAll(const AllOptions& o, const Session& session);

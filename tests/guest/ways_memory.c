@@ -1,5 +1,6 @@
 /* Ways by memory: mappings made executable, code written into a process, one's own or another's. */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
