@@ -282,7 +282,8 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(const Config& config, RunFolder fo
   }
   if (!d.early) {
     if (Result<> r = d.StartServer(); !r) {
-      if (r.error().As<tpm::TpmError>() == nullptr) return Fail(r.error());
+      const bool refused = r.error().As<tpm::TpmError>() != nullptr || r.error().Is(tpm::TpmFault::kPassword);
+      if (!refused) return Fail(r.error());
       log::Error("challenges are not answered yet: {} ({})", r.error().Message(), r.error().code());
     }
   }
