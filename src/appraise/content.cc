@@ -67,7 +67,7 @@ std::string EntryName(const JudgedEntry& e) {
   return e.path.empty() ? fmt::format("record {}", e.record) : e.path;
 }
 
-ContentJudge::ContentJudge(Round& round) : r_(round), package_bpf_(round.references) {
+ContentJudge::ContentJudge(Round& round) : r_(round), bpf_(round.policy, round.references) {
   for (const TrustedEntry& t : r_.trusted.entries)
     if (!t.Expired(r_.request.now_ms)) trusted_.emplace(t.digest, &t);
 }
@@ -105,10 +105,10 @@ void ContentJudge::AddNotes() {
   if (owner_trusted_ > 0)
     r_.Add(FindingName::kPolicyOwnerTrusted,
            fmt::format("{} entries are good by the owner's trusted list", owner_trusted_));
-  if (allowed_bpf_ > 0)
+  if (bpf_.by_policy() > 0)
     r_.Add(FindingName::kPolicyPackageBpf,
-           fmt::format("{} BPF programs were made by programs that the policy allows it", allowed_bpf_));
-  if (const std::string text = package_bpf_.Text(); !text.empty())
+           fmt::format("{} BPF programs were made by programs that the policy allows it", bpf_.by_policy()));
+  if (const std::string text = bpf_.ByPackages(); !text.empty())
     r_.Add(FindingName::kPolicyPackageBpf,
            "programs of packages loaded BPF programs that they are made to make: " + text);
   std::size_t expired = 0;
@@ -152,13 +152,7 @@ bool ContentJudge::TrustedByOwner(JudgedEntry& e) {
 // in the record, so the PCR proves it like the entry itself.
 bool ContentJudge::MadeByItsLoader(JudgedEntry& e) {
   const std::optional<Digest> loader = measure::BpfLoader(e.path);
-  if (!loader) return false;
-  const std::string kind(measure::kBpfProgramKind);
-  const auto allowed = r_.policy.allowed_violations.find(loader->ToString());
-  if (allowed != r_.policy.allowed_violations.end() && allowed->second.contains(kind))
-    ++allowed_bpf_;
-  else if (!r_.policy.package_violations || !package_bpf_.Take(*loader, kind))
-    return false;
+  if (!loader || !bpf_.Take(*loader, std::string(measure::kBpfProgramKind))) return false;
   e.state = EntryState::kTrusted;
   return true;
 }

@@ -14,7 +14,7 @@
 #include <map>
 
 #include "appraise/checks.h"
-#include "appraise/package_violations.h"
+#include "appraise/program_allowances.h"
 
 namespace assay::appraise {
 
@@ -51,8 +51,8 @@ class ContentJudge {
   std::multimap<std::string_view, const TrustedEntry*> trusted_;  // by digest; those that count
   // Of the entry that is judged: it is good by the owner's word; reference values may have its digest.
   bool owners_ = false, comparable_ = true;
-  std::uint64_t not_judged_ = 0, owner_trusted_ = 0, allowed_bpf_ = 0;
-  PackageViolations package_bpf_;
+  std::uint64_t not_judged_ = 0, owner_trusted_ = 0;
+  ProgramAllowances bpf_;
 };
 
 }  // namespace assay::appraise

@@ -8,7 +8,7 @@
 #include "appraise/content.h"
 #include "appraise/finding_names.h"
 #include "appraise/measuring.h"
-#include "appraise/package_violations.h"
+#include "appraise/program_allowances.h"
 #include "base/json.h"
 #include "list/cap.h"
 #include "measure/system/violation_record.h"
@@ -24,7 +24,7 @@ constexpr const char* kStopped = "stopped";  // in HostState::own: the last run 
 class Judge {
  public:
   explicit Judge(Round& round)
-      : r_(round), own_(round.out.host.own), content_(round), package_violations_(round.references) {}
+      : r_(round), own_(round.out.host.own), content_(round), allowed_(round.policy, round.references) {}
 
   void Run() {
     ReadContext();
@@ -36,11 +36,11 @@ class Judge {
       JudgeRecord(r_.records[i]);
     }
     content_.AddNotes();
-    if (allowed_violations_ > 0)
+    if (allowed_.by_policy() > 0)
       r_.Add(FindingName::kPolicyViolationsAllowed,
              fmt::format("{} violations are of kinds that the policy allows to their programs",
-                         allowed_violations_));
-    if (const std::string text = package_violations_.Text(); !text.empty())
+                         allowed_.by_policy()));
+    if (const std::string text = allowed_.ByPackages(); !text.empty())
       r_.Add(FindingName::kPolicyPackageViolations,
              "programs of packages caused violations that they are made to cause: " + text);
     if (r_.policy.require_attester_records) CheckOwn();
@@ -216,12 +216,7 @@ class Judge {
                          e.context ? e.context->hook : "unknown cause"));
       return;
     }
-    const auto allowed = r_.policy.allowed_violations.find(by->program.ToString());
-    if (allowed != r_.policy.allowed_violations.end() && allowed->second.contains(by->violation)) {
-      ++allowed_violations_;
-      return;
-    }
-    if (r_.policy.package_violations && package_violations_.Take(by->program, by->violation)) return;
+    if (allowed_.Take(by->program, by->violation)) return;
     Report(FindingName::kEntryViolation, e,
            fmt::format("{} could not be measured reliably ({} by the program {})", EntryName(e),
                        by->violation, by->program.ToString()));
@@ -437,8 +432,7 @@ class Judge {
   ima::ListWriter writer_ = ima::ListWriter::kKernel;
   const ima::RecordView* next_ = nullptr;            // the record after the one that is judged
   bool is_beside_ = false, next_is_beside_ = false;  // whether it belongs to the violation before it
-  std::uint64_t allowed_violations_ = 0;
-  PackageViolations package_violations_;
+  ProgramAllowances allowed_;
 };
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "appraise/package_violations.h"
+#include "appraise/program_allowances.h"
 
 #include <fmt/format.h>
 
@@ -6,7 +6,13 @@
 
 namespace assay::appraise {
 
-bool PackageViolations::Take(const Digest& program, const std::string& kind) {
+bool ProgramAllowances::Take(const Digest& program, const std::string& kind) {
+  const auto allowed = policy_.allowed_violations.find(program.ToString());
+  if (allowed != policy_.allowed_violations.end() && allowed->second.contains(kind)) {
+    ++by_policy_;
+    return true;
+  }
+  if (!policy_.package_violations) return false;
   if (!references_.AllowedViolations(program).contains(kind)) return false;
   const std::vector<Origin> origins = references_.Find(program);
   const auto revoked = [](const Origin& o) { return o.standing == Standing::kRevoked; };
@@ -15,7 +21,7 @@ bool PackageViolations::Take(const Digest& program, const std::string& kind) {
   return true;
 }
 
-std::string PackageViolations::Text() const {
+std::string ProgramAllowances::ByPackages() const {
   std::string text;
   for (const auto& [what, count] : counts_)
     text += fmt::format("{}{} {} {}", text.empty() ? "" : ", ", what.first, count, what.second);
