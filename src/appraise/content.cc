@@ -107,10 +107,11 @@ void ContentJudge::AddNotes() {
            fmt::format("{} entries are good by the owner's trusted list", owner_trusted_));
   if (bpf_.by_policy() > 0)
     r_.Add(FindingName::kPolicyPackageBpf,
-           fmt::format("{} BPF programs were made by programs that the policy allows it", bpf_.by_policy()));
+           fmt::format("{} BPF programs were loaded by programs that the policy allows to make them",
+                       bpf_.by_policy()));
   if (const std::string text = bpf_.ByPackages(); !text.empty())
     r_.Add(FindingName::kPolicyPackageBpf,
-           "programs of packages loaded BPF programs that they are made to make: " + text);
+           "programs of packages loaded BPF programs that they made themselves: " + text);
   std::size_t expired = 0;
   const TrustedEntry* first = nullptr;
   for (const TrustedEntry& t : r_.trusted.entries) {
