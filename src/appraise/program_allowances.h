@@ -4,7 +4,7 @@
 //   // given: const Policy& policy, const ReferenceValues& references, const Digest& program
 //   ProgramAllowances allowed(policy, references);
 //   if (!allowed.Take(program, "anonymous_code")) log::Info("{} may not", program.ToString());
-//   log::Info("{} by the policy; {}", allowed.by_policy(), allowed.ByPackages());   // "nodejs 3 anonymous_code"
+//   log::Info("{} by the policy, {}", allowed.by_policy(), allowed.ByPackages());  // "nodejs 3 mprotect"
 //
 // Contract: the program's digest decides, not its path. The policy's word comes first. Content that is
 // revoked is allowed nothing by the reference values.
