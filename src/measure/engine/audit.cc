@@ -16,7 +16,7 @@ Audit::Audit() : fd_(audit_open()) {
 
 void Audit::Send(const std::string& text, bool success) const {
   if (!fd_) return;
-  // Not waited for by anybody: the log has it too.
+  // No answer is waited for, since the log has the same message.
   if (audit_log_user_message(fd_.get(), AUDIT_TRUSTED_APP, text.c_str(), nullptr, nullptr, nullptr,
                              success ? 1 : 0) <= 0)
     log::Debug("audit: {}", std::strerror(errno));

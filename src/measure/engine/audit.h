@@ -3,8 +3,8 @@
 //   const Audit audit;
 //   audit.Send("op=appraise cause=unknown-digest res=0", false);
 //
-// Contract: where there is no audit system, or it does not let us (a container), Send() does nothing;
-// available() tells. Thread-safe.
+// Contract: if there is no audit system, or it refuses us (in a container), Send() does nothing; available()
+// tells. Thread-safe.
 #pragma once
 
 #include <string>

@@ -1,17 +1,18 @@
-// Engines: what notices code about to be loaded and holds the loading task until the recorder has answered.
+// Engines: an engine notices that code is about to be loaded, and holds the loading task until the code is
+// recorded.
 //
 //   #include "base/log.h"
 //   // given: Engine& engine
 //   log::Info("{}: {} files", engine.Name(), engine.Stats().measured);
-//   engine.Stop();                      // marks go first: nothing hangs
+//   engine.Stop();                      // no task is held any more when it returns
 //
-// Contract: a task is held for at most `deadline`. Then its hash is given up, and by the policy's choice it
-// is refused (also where an enforced appraise rule may apply to it), or the violation `unanswered` is
-// recorded and extended and the task goes on; without its record only if the recorder takes longer than
-// `record_grace`, which is counted, and an error of Health() until it is recorded. When the process dies the
-// kernel answers for it: no task hangs. The thread that reads requests only queues. The engine's own process
-// is exempt. Stop() ends whatever a worker hangs in; one that does not come back is left behind and touches
-// nothing any more (measure/engine/lanes.h).
+// Contract: a task is held for at most `deadline`. Then its hash is given up. By the choice of `expiry` the
+// task is refused (always if an enforced appraise rule may apply to it), or the violation `unanswered` is
+// recorded and extended, and the task goes on. If the recorder takes longer than `record_grace`, the task
+// goes on before that record; this is counted, and Health() is an error until it is recorded. When this
+// process dies, the kernel lets the tasks go, so no task hangs. The engine's own process is exempt. Stop()
+// ends whatever a worker hangs in; a worker that does not come back is left behind and touches nothing any
+// more (measure/engine/lanes.h).
 #pragma once
 
 #include <sys/types.h>
@@ -32,10 +33,10 @@
 
 namespace assay::measure {
 
-enum class Expiry { kAllow, kRefuse };  // of the answer time
+enum class Expiry { kAllow, kRefuse };  // what happens to a task at the deadline
 
-// What an appraise rule does to code whose digest is not in the manifest: nothing; it is told, and runs
-// (learning); EACCES, or EPERM from fanotify.
+// What an appraise rule does to code whose digest is not in the manifest: nothing; it is listed and runs
+// (learning); it is refused with EACCES, or EPERM from fanotify.
 enum class Appraise { kOff, kLearn, kEnforce };
 
 struct Refusal {
@@ -51,10 +52,10 @@ struct RulesOptions {
   Appraise appraise = Appraise::kOff;
   std::function<bool(const Digest&)> known;     // in the manifest; empty: nothing is
   std::function<void(const Refusal&)> refused;  // called after the answer, by a thread that no task waits for
-  // Code without a magic.
+  // Extensions of files that are code without a magic number.
   std::vector<std::string> extensions{std::begin(kUsualExtensions), std::end(kUsualExtensions)};
-  // The initramfs, if that is the root: all of it was measured with the boot, what scripts read there is not
-  // measured again. 0: none.
+  // The initramfs, if that is the root. All of it was measured with the boot, so what scripts read there is
+  // not measured again. 0: none.
   dev_t initramfs_device = 0;
 };
 
@@ -71,14 +72,14 @@ struct EngineStats {
   std::uint64_t events = 0, measured = 0, clean = 0, not_code = 0, violations = 0, expired = 0, errors = 0;
   std::uint64_t queue_depth = 0, stalls = 0;  // stalls: times the watchdog saw no progress
   std::uint64_t bytes_hashed = 0;
-  std::uint64_t refused = 0;     // or would have been, while learning
-  std::uint64_t unrecorded = 0;  // of those expired: answered before the list said so
-  std::uint64_t unasked = 0;  // went on (or was refused) without a question: the kernel's side had no memory
-  std::uint64_t lost = 0;     // told without waiting, and lost: the ring buffer was full
-  std::uint64_t longest_wait_ms = 0;  // that a task was held, ever
+  std::uint64_t refused = 0;          // or would have been, while learning
+  std::uint64_t unrecorded = 0;       // expired tasks that were answered before the list said so
+  std::uint64_t unasked = 0;          // loads without a question: the kernel's side had no memory
+  std::uint64_t lost = 0;             // events that were lost because the ring buffer was full
+  std::uint64_t longest_wait_ms = 0;  // the longest time that a task was held
   std::uint64_t held = 0;             // tasks that wait at present
-  std::uint64_t hanging = 0;          // tasks besides, whose file the kernel opens for the engine at present
-  std::uint64_t untold = 0;           // refusals that neither the callback nor the audit system was told of
+  std::uint64_t hanging = 0;          // further tasks, whose file the kernel is opening for the engine
+  std::uint64_t untold = 0;           // notices for the callback or the audit system that were dropped
 };
 
 class Engine {
@@ -88,10 +89,10 @@ class Engine {
   virtual EngineStats Stats() const = 0;
   virtual Result<> Health() const = 0;  // an error names what is wrong
   virtual void Stop() = 0;              // idempotent
-  // Rules by another policy from now on; what was judged by the former one is asked again. False: it can't
-  // while it runs, another engine has to be started.
+  // Rules by another policy from now on, and judges anew what the former one judged. False: the engine can't
+  // do that while it runs, so another one has to be started.
   virtual bool Follow(const std::shared_ptr<const Policy>&) { return false; }
-  // Whether this is a process of the engine's own, whose program is a part of the attester's.
+  // Whether this process is one that the engine started, whose program is part of the attester.
   virtual bool IsOwn(pid_t) const { return false; }
 };
 

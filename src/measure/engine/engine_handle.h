@@ -1,10 +1,10 @@
-// Internal: what an engine's user holds of it. A thread of the engine that hangs in a file system keeps the
-// engine itself; the user lets go all the same.
+// Internal: the handle by which the user of an engine holds it. A thread that hangs in a file system keeps
+// the engine itself alive; the user can destroy the handle all the same.
 //
 //   // given: std::shared_ptr<Engine> engine
 //   const std::unique_ptr<Engine> handle = std::make_unique<EngineHandle>(std::move(engine));
 //
-// Contract: once stopped, the engine touches nothing that is not its own.
+// Contract: after Stop() the engine touches nothing that is not its own.
 #pragma once
 
 #include <memory>

@@ -14,10 +14,11 @@ namespace {
 
 constexpr auto kWatchdog = std::chrono::milliseconds(100);
 constexpr auto kStalled = std::chrono::seconds(5);
-constexpr auto kStopPatience = std::chrono::seconds(1);  // with each lane's threads
-constexpr auto kHangs = std::chrono::milliseconds(500);  // what takes longer may never end
-constexpr auto kServedIdle = std::chrono::minutes(1);    // a served file system's lane is kept that long
-constexpr std::size_t kMaxServed = 64;                   // lanes; further file systems share them
+constexpr auto kStopPatience = std::chrono::seconds(1);  // for the threads of all lanes
+constexpr auto kHangs = std::chrono::milliseconds(500);  // a request that takes longer may never end
+constexpr auto kServedIdle =
+    std::chrono::minutes(1);            // how long an unused lane of a served file system is kept
+constexpr std::size_t kMaxServed = 64;  // lanes; further file systems share these
 
 }  // namespace
 
@@ -60,7 +61,7 @@ void HeldTasks::Progressed() {
 
 namespace {
 
-// Dropped: the engine stops, and the task has its answer.
+// A job is dropped when the engine stops, and its task then has its answer.
 Lane::Job JobOf(const HeldTaskPtr& task, std::function<void()> work) {
   return [task, work = std::move(work)](bool dropped) {
     if (!dropped && !task->late) work();
@@ -120,7 +121,7 @@ void HeldTasks::TickLanes() {
   quick_.Tick();
   slow_.Tick();
   for (const std::shared_ptr<Lane>& lane : OtherLanes()) lane->Tick();
-  // A lane to which no thread is about to push, since none else holds it.
+  // Removes lanes that no other thread holds, so that none is about to push to them.
   std::vector<std::shared_ptr<Lane>> unused;
   {
     const MutexLock lock(lanes_mutex_);
@@ -148,8 +149,8 @@ void HeldTasks::NameLastMeans() {
   EndAtDeath(this, std::move(devices));
 }
 
-// Takes out the tasks that have an answer, and those that waited for longer than `deadline`. False: none is
-// left.
+// Removes the tasks that have an answer, and moves those that waited for longer than `deadline` to `expired`.
+// False: no task is left.
 bool HeldTasks::Prune(std::vector<HeldTaskPtr>* expired, std::chrono::milliseconds deadline) {
   const auto now = Clock::now();
   const MutexLock lock(mutex_);
@@ -170,7 +171,8 @@ bool HeldTasks::Prune(std::vector<HeldTaskPtr>* expired, std::chrono::millisecon
   return !held_.empty();
 }
 
-// Its hash ends at the next block. It is allowed only after the list says that it was not measured.
+// The task's hash ends at the next block. The task is allowed only after the list says that its file was not
+// measured.
 void HeldTasks::LetGo(const HeldTaskPtr& task) {
   if (!task->MustBeNamed()) {
     task->Allow();

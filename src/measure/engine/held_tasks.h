@@ -1,5 +1,6 @@
-// Internal: the tasks that the kernel holds for an engine, from the moment they are held to their one answer.
-// Both engines use it; an engine says how an event is read, how its file is opened, and how it is answered.
+// Internal: the tasks that the kernel holds for an engine, from the moment that they are held to their one
+// answer. Both engines use this; each engine reads its events, opens their files and gives the answers
+// itself.
 //
 //   // given: const HeldLimits& limits, MeasurementSink& sink, const HeldTaskPtr& task, uid_t uid
 //   HeldTasks tasks({.engine = "lsm", .limits = limits}, sink);
@@ -11,14 +12,14 @@
 //   tasks.LetGoOfAll(std::chrono::seconds(2));  // no task is held any more when it returns
 //   tasks.StopLanes();
 //
-// Contract: each task is answered once. One that is held for longer than `deadline` is answered by the
-// watchdog: it is refused (by the choice of `expiry`, or because an enforced appraise rule may apply to it),
-// or the list names it as `unanswered` and it goes on (measure/engine/late.h). The watchdog waits for
-// nothing: it takes no lock that is held during a read, a record or a log line. Work goes to lanes
+// Contract: each task is answered once. A task that is held for longer than `deadline` is answered by the
+// watchdog. It is refused (by the choice of `expiry`, or because an enforced appraise rule may apply to it),
+// or the list names it as `unanswered` and it goes on (measure/engine/late.h). The watchdog never waits: it
+// takes no lock that is held during a read, a record or a log line. Work goes to lanes
 // (measure/engine/lanes.h): quick work, slow work (large files), and one lane for each file system that
 // another program serves, so that a server that never answers holds up the tasks of its own file system only.
-// What such a server would keep of this process after a kill is taken care of (measure/engine/last_means.h).
-// Thread-safe.
+// If this process is killed while such a server does not answer, a child ends the server's connection
+// (measure/engine/last_means.h). Thread-safe.
 #pragma once
 
 #include <sys/types.h>
@@ -46,16 +47,16 @@ class HeldTask {
  public:
   virtual ~HeldTask() = default;
 
-  // For the deadline and the end. They are called after Claim() and must wait for nothing.
+  // The answers at the deadline and at the stop. They are called after Claim() and must not wait.
   virtual void Allow() = 0;
   virtual void Refuse() = 0;
-  virtual std::string Path() const = 0;       // as the list shall name it
+  virtual std::string Path() const = 0;       // the name for the list
   virtual Context Describe() const = 0;       // the task
   virtual bool MustBeNamed() const = 0;       // false: it is no regular file, and goes on without a record
-  virtual dev_t Device() const { return 0; }  // of its file; 0: not known yet
+  virtual dev_t Device() const { return 0; }  // the device of its file; 0: not known yet
 
   std::atomic<bool> late{false};           // its time is up: its digest is not waited for any more
-  std::atomic<bool> must_be_known{false};  // an appraise rule is enforced for it, or may be
+  std::atomic<bool> must_be_known{false};  // an enforced appraise rule applies to it, or may apply
 
  private:
   friend class HeldTasks;
@@ -81,18 +82,19 @@ class HeldTasks {
   void Take(const HeldTaskPtr& task);
   // True once for each task: the caller gives its answer now.
   bool Claim(HeldTask& task);
-  // Something was done, if not for a held task: the machine does not stand still.
+  // Notes progress that is not about a held task, so that the engine does not count as stalled.
   void Progressed();
 
-  // Work for a task. It is left out when the task's time is up by then, or the engine stops.
+  // Queues work for a task. The work is left out if the task's time is up when its turn comes, or if the
+  // engine stops.
   void Push(WorkKind kind, uid_t uid, const HeldTaskPtr& task, std::function<void()> work);
-  // The same in the lane of a served file system; key: its device or its mount's number.
+  // Queues it in the lane of a served file system. key: its device or its mount's number.
   void PushServed(std::uint64_t key, uid_t uid, const HeldTaskPtr& task, std::function<void()> work);
   bool QuickIsIdle() const { return quick_.Waiting() == 0; }
-  // A lane for other work of the engine, ticked and stopped with the rest.
+  // Adds a lane for other work of the engine, which is ticked and stopped with the rest.
   std::shared_ptr<Lane> AddLane(LaneOptions options);
 
-  // Around each use of the recorder, and of what the engine's options call.
+  // Entered around each use of the recorder and of the callbacks in the engine's options.
   UseGate& uses() { return uses_; }
 
   template <typename Change>
@@ -102,10 +104,11 @@ class HeldTasks {
   }
   EngineStats Stats() const;
   Result<> Health() const;  // StateError "engine.stopped", "engine.stalled", "engine.unrecorded"
-  // The end. The kernel holds no further tasks by then. What is held is measured for up to `drain`, the
-  // rest is let go as at the deadline. Threads that hang are freed by ending the connection of their FUSE
-  // server; what hangs otherwise is left behind. Two steps, since an engine may have to close its own end in
-  // between: after LetGoOfAll() no task waits and nothing is recorded. Both are idempotent.
+  // The stop, when the kernel holds no further tasks. The tasks that are held are measured for up to `drain`,
+  // and the rest are let go as at the deadline. Threads that hang are freed by ending the connection of their
+  // FUSE server; other threads that hang are left behind. There are two steps, because an engine may have to
+  // close its own end in between: after LetGoOfAll() no task waits and nothing is recorded. Both are
+  // idempotent.
   void LetGoOfAll(std::chrono::milliseconds drain);
   void StopLanes();
 

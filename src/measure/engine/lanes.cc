@@ -29,8 +29,8 @@ struct Lane::State {
   mutable Mutex mutex;
   CondVar work;
   mutable CondVar quiet;
-  std::map<uid_t, User> users ASSAY_GUARDED_BY(mutex);  // with jobs, waiting or running
-  std::deque<uid_t> turns ASSAY_GUARDED_BY(mutex);      // of those with jobs that wait
+  std::map<uid_t, User> users ASSAY_GUARDED_BY(mutex);  // users with jobs that wait or run
+  std::deque<uid_t> turns ASSAY_GUARDED_BY(mutex);      // users with jobs that wait, in turn
   std::size_t waiting ASSAY_GUARDED_BY(mutex) = 0;
   unsigned workers ASSAY_GUARDED_BY(mutex) = 0, running_of_users ASSAY_GUARDED_BY(mutex) = 0;
   std::uint64_t taken ASSAY_GUARDED_BY(mutex) = 0, taken_at_tick ASSAY_GUARDED_BY(mutex) = 0;
@@ -78,7 +78,7 @@ void Lane::State::Done(uid_t uid) {
   if (uid != 0) --running_of_users;
   if (at->second.running == 0 && at->second.jobs.empty()) users.erase(at);
   if (users.empty()) quiet.NotifyAll();
-  if (waiting > 0) work.NotifyOne();  // it may have waited for this user's share
+  if (waiting > 0) work.NotifyOne();  // a waiting job may now fit into its user's share
 }
 
 void Lane::State::Work() {
@@ -93,7 +93,7 @@ void Lane::State::Work() {
       lock.Lock();
       Done(uid);
     } else if (workers > options.workers) {
-      break;  // the hanging ones have come back
+      break;  // the workers that hung have come back, so this one is not needed
     } else {
       work.Wait(mutex);
     }
@@ -120,7 +120,7 @@ LaneOptions Sensible(LaneOptions options) {
   return options;
 }
 
-// The caller has counted it.
+// The caller has already counted the worker.
 void StartWorker(const std::shared_ptr<Lane::State>& state) {
   Thread(state->options.name, [state] { state->Work(); }).Detach();
 }

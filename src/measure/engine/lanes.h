@@ -1,4 +1,4 @@
-// Internal: threads that do jobs which may hang in a file system, each user's in turn.
+// Internal: threads for jobs that may hang in a file system. The users take turns.
 //
 //   // given: uid_t uid
 //   Lane lane({.workers = 2});
@@ -6,11 +6,11 @@
 //   lane.Tick();                                                    // ten times a second
 //   const bool all_back = lane.Stop(std::chrono::seconds(2)); // what waits is called with dropped = true
 //
-// Contract: users take turns, and each has its jobs done in order. A user other than root holds at most
-// `share` workers, all of them together leave `for_root` of the most there may be. Where jobs wait and none
-// is taken up between two ticks another worker comes, up to `most`; it goes when nothing waits. Threads are
-// detached, since one that hangs can't be joined: a job holds what it touches. Stop() returns false where
-// some do not come back; they are counted in LeftBehind(). Thread-safe.
+// Contract: users take turns, and the jobs of one user are begun in order. A user other than root holds at
+// most `share` workers, and all of these users together leave `for_root` of the `most` workers free. If jobs
+// wait and none is begun between two ticks, another worker starts, up to `most`; it ends when nothing waits.
+// Threads are detached, because a thread that hangs can't be joined; so a job keeps alive what it touches.
+// Stop() returns false if some threads do not come back; LeftBehind() counts these. Thread-safe.
 #pragma once
 
 #include <sys/types.h>
@@ -29,8 +29,8 @@ namespace assay::measure {
 struct LaneOptions {
   unsigned workers = 2;  // as long as none of them hangs
   unsigned most = 16;
-  unsigned share = 2;     // of one user
-  unsigned for_root = 2;  // of `most`
+  unsigned share = 2;     // the workers that one user may hold
+  unsigned for_root = 2;  // the part of `most` that is left for root
   ThreadName name = "assay-lane";
 };
 
@@ -41,36 +41,36 @@ class Lane {
   ~Lane();
   void Push(uid_t uid, Job job);
   std::size_t Waiting() const;
-  bool WaitIdle(std::chrono::milliseconds patience) const;  // false: something waits or runs still
+  bool WaitIdle(std::chrono::milliseconds patience) const;  // false: a job still waits or runs
   void Tick();
-  // Idempotent; a job pushed later is dropped there and then. unblock: called once where some do not come
-  // back in time; they then have that time again.
+  // Idempotent; a job that is pushed later is dropped at once. unblock is called once if some threads do not
+  // come back in time; they then get the same time again.
   bool Stop(std::chrono::milliseconds patience, const std::function<void()>& unblock = {});
-  // The same for several at once, in the time of one.
+  // Stops several lanes at once, in the time of one.
   static bool StopAll(const std::vector<Lane*>& lanes, std::chrono::milliseconds patience,
                       const std::function<void()>& unblock = {});
 
   struct State;
 
  private:
-  bool Close();  // drops what waits; false: it was closed before
+  bool Close();  // drops the jobs that wait; false: it was closed before
 
   std::shared_ptr<State> state_;
 };
 
-// Threads of this process that hang in a file system and were given up: static objects must outlive them, so
-// the process ends by _exit().
+// The number of threads that hang in a file system and were left behind. Static objects must outlive them, so
+// the process then ends by _exit().
 unsigned LeftBehind();
 void CountLeftBehind(unsigned threads);
 
-// Entered around each use of what the owner will destroy. The owner closes it, and waits until all users have
-// left. Copies are the same gate.
+// A gate around each use of an object that its owner will destroy. The owner closes the gate and waits until
+// all users have left. Copies are the same gate.
 class UseGate {
  public:
   bool Enter();  // false: closed
   void Leave();
   void Close();
-  const std::atomic<bool>& closed() const;  // for a thread that is not inside, to end early
+  const std::atomic<bool>& closed() const;  // lets a thread that is not inside end early
 
  private:
   struct State;

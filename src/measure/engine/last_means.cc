@@ -29,9 +29,9 @@ constexpr int kLookMs = 500;
 constexpr std::size_t kMaxDevices = 64;
 constexpr char kForget = 'f', kEnd = 'e';  // forget all; with a descriptor: write to it at the death
 
-// --- The child: from here to Child() only async-signal-safe calls.
+// --- The child. From here to Child() only async-signal-safe calls are made.
 
-// Whether the parent's first thread has ended. It stays as a zombie while other threads do not end.
+// Whether the parent's first thread has ended. It stays a zombie until the other threads have ended.
 bool IsDead() {
   char text[512];
   const ssize_t n = pread(kStat, text, sizeof(text) - 1, 0);
@@ -41,7 +41,7 @@ bool IsDead() {
   return end == nullptr || end[1] == 0 || end[2] == 'Z' || end[2] == 'X';
 }
 
-// False: the parent has ended whole, no thread of it waits for anything.
+// False: all threads of the parent have ended.
 bool TakeMessage(std::array<int, kMaxDevices>& files, std::size_t& count) {
   char what = 0;
   iovec data{.iov_base = &what, .iov_len = 1};
@@ -74,7 +74,7 @@ bool TakeMessage(std::array<int, kMaxDevices>& files, std::size_t& count) {
   while (true) {
     pollfd wait{.fd = kSocket, .events = POLLIN, .revents = 0};
     if (poll(&wait, 1, kLookMs) > 0 && !TakeMessage(files, count)) _exit(0);
-    // Twice: threads that do not hang may take a moment to end.
+    // Looks twice, because threads that do not hang may take a moment to end.
     dead = IsDead() ? dead + 1 : 0;
     if (dead < 2) continue;
     for (std::size_t i = 0; i < count; ++i)

@@ -39,7 +39,7 @@ struct LateAnswers::Impl {
   void AnswerOverdue(Clock::time_point now);
 };
 
-// What came together shares a record, which is extended before this returns.
+// Tasks that came together share a record, which is extended before this returns.
 void LateAnswers::Impl::Record(const std::vector<std::shared_ptr<Entry>>& batch) const {
   for (const std::shared_ptr<Entry>& entry : batch) {
     Context context = entry->task.context();
@@ -47,7 +47,7 @@ void LateAnswers::Impl::Record(const std::vector<std::shared_ptr<Entry>>& batch)
     const Result<Recorded> r = sink->RecordViolation(Violation::kUnanswered, entry->task.path, context);
     if (!r) log::Error("{}: unanswered, and not recorded: {}", entry->task.path, r.error().Message());
   }
-  // Also for one: what it says may be in a group that is still open.
+  // Flushes even for one task, because its entry may be in a group that is still open.
   if (const Result<> r = sink->Flush(); !r) log::Error("{}", r.error().Message());
 }
 
@@ -124,7 +124,7 @@ void LateAnswers::Push(LateTask task) {
 
 void LateAnswers::Tick() { impl_->AnswerOverdue(Clock::now()); }
 
-// There are no ticks any more: each task is let go when its time is up, then the recorder is waited for.
+// No tick comes any more. So each task is let go when its time is up, and then this waits for the recorder.
 void LateAnswers::Stop() {
   Impl& d = *impl_;
   {

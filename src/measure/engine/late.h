@@ -1,15 +1,15 @@
-// Internal: lets tasks go on whose file is not measured in time, after the list says so.
+// Internal: lets tasks go on if their files are not measured in time, after the list says so.
 //
 //   // given: MeasurementSink& sink, const LateTask& task
 //   LateAnswers late(sink, std::chrono::seconds(5));
 //   late.Push(task);
 //   late.Tick();   // ten times a second
 //
-// Contract: `unanswered` is recorded and extended before `answer` is called; what came together shares a
-// record. Only where the recorder itself takes longer than `grace` is the answer given first: that is
-// counted, Pending() says how many of those are not recorded yet, and each is recorded when the recorder is
-// back. `answer` is called once, from a thread of this class's or from Tick(). Where the recorder reports an
-// error it has kept the path for later itself (Recorder::Recover()). Stop() answers what waits, by the same
+// Contract: `unanswered` is recorded and extended before `answer` is called; tasks that came together share a
+// record. Only if the recorder takes longer than `grace` is the answer given first. These tasks are counted;
+// Pending() says how many of them are not recorded yet, and each is recorded when the recorder is back.
+// `answer` is called once, from a thread of this class or from Tick(). If the recorder reports an error, it
+// has kept the path for later itself (Recorder::Recover()). Stop() answers the tasks that wait, by the same
 // rule. Thread-safe.
 #pragma once
 
@@ -36,15 +36,15 @@ class LateAnswers {
   void Push(LateTask task);
   void Tick();
   void Stop();                       // idempotent
-  std::uint64_t Unrecorded() const;  // answered before they were recorded, ever
-  std::uint64_t Pending() const;     // of those: not recorded yet
+  std::uint64_t Unrecorded() const;  // how many were answered before they were recorded
+  std::uint64_t Pending() const;     // how many of those are not recorded yet
 
  private:
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
 
-// StateError "engine.unrecorded" while something has run that the list does not name yet.
+// StateError "engine.unrecorded" while a file has run that the list does not name yet.
 Result<> HealthOf(const LateAnswers& late);
 
 }  // namespace assay::measure

@@ -16,8 +16,8 @@ namespace assay::measure {
 
 // Measures a file through a descriptor, as the engine does (lease, hash, record): for the `measure` node and
 // for what ran before the engine. The path is the kernel's name for the descriptor, unless one is given.
-// uses: entered before the recorder is used, which its owner may have taken away by then (StateError
-// "measure.late").
+// uses: the gate that is entered before the recorder is used. If its owner has closed it, the error is
+// StateError "measure.late".
 Result<Recorded> MeasureFd(int fd, const Context& context, Recorder& recorder, UseGate* uses = nullptr);
 Result<Recorded> MeasurePath(const std::string& path, const Context& context, Recorder& recorder,
                              UseGate* uses = nullptr);

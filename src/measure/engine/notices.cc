@@ -13,7 +13,7 @@ namespace assay::measure {
 struct Notices::State {
   std::function<void(const Refusal&)> refused;
   measure::Audit audit;
-  UseGate callback;  // closed when the callback's owner may go
+  UseGate callback;  // closed before the callback's owner is destroyed
   mutable Mutex mutex;
   mutable CondVar changed;
   std::deque<std::function<void()>> waiting ASSAY_GUARDED_BY(mutex);
@@ -50,7 +50,8 @@ struct Notices::State {
 
 Notices::Notices(std::function<void(const Refusal&)> refused) : state_(std::make_shared<State>()) {
   state_->refused = std::move(refused);
-  // Detached: the kernel may keep it waiting for the audit system. It holds what it touches.
+  // The thread is detached, because the kernel may keep it waiting for the audit system. It keeps alive what
+  // it touches.
   Thread("assay-notices", [state = state_] { state->Loop(); }).Detach();
 }
 

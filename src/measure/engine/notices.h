@@ -1,5 +1,5 @@
-// Internal: what an engine tells others about a use of a file, beside the answer: the audit system, and the
-// owner's callback for refusals. Both can be stalled by others, so a thread of their own does it.
+// Internal: notices about the use of a file, besides the answer. They go to the audit system, and to the
+// owner's callback for refusals. Other programs can stall both, so a separate thread passes them on.
 //
 //   // given: const std::function<void(const Refusal&)>& refused, const Refusal& refusal
 //   Notices notices(refused);
@@ -8,9 +8,9 @@
 //   notices.Stop(std::chrono::seconds(2));
 //
 // Contract: Audit() and Refused() only queue. At most kMaxNotices wait; further ones are dropped and counted
-// in Dropped(). Stop() gives the thread that time for what waits; what is left then is dropped and counted.
-// The callback is not called after Stop() has returned. A thread that waits for the audit system is left
-// behind. Thread-safe.
+// in Dropped(). Stop() gives the thread that much time for the notices that wait; the rest are dropped and
+// counted. The callback is not called after Stop() has returned. A thread that waits for the audit system is
+// left behind. Thread-safe.
 #pragma once
 
 #include <chrono>
@@ -32,7 +32,7 @@ class Notices {
   void Audit(std::string text, bool success);
   void Refused(Refusal refusal);
   std::uint64_t Dropped() const;
-  bool WaitIdle(std::chrono::milliseconds patience) const;  // false: something waits or is being told
+  bool WaitIdle(std::chrono::milliseconds patience) const;  // false: a notice waits or is being passed on
   void Stop(std::chrono::milliseconds patience);            // idempotent
 
   struct State;

@@ -92,7 +92,8 @@ bool Rules::Settle(Use& use, const Digest* digest, const Context& context) {
   return !enforced;
 }
 
-// Told once: an exec asks twice, and a program that tries again and again would fill the log.
+// A refusal is reported once, because an exec asks twice, and a program that tries again and again would fill
+// the log.
 bool Rules::IsNew(const std::string& path, const Digest* digest) {
   const std::string key = path + '\0' + (digest != nullptr ? digest->hex() : "");
   const MutexLock lock(mutex_);
@@ -100,10 +101,12 @@ bool Rules::IsNew(const std::string& path, const Digest* digest) {
   return told_.insert(std::hash<std::string>()(key)).second;
 }
 
-// What was measured or allowed holds for everybody; a digest that is not in the manifest may be ruled upon
-// otherwise at the next hook, and so may a use that no rule asked about, for the next task.
+// The ruling on a measured digest in the manifest holds for every use. Another digest may be ruled on
+// differently at the next hook, if the policy appraises; so may a use that no rule asked about, for the next
+// task, if the policy depends on the task.
 bool Rules::Lasting(const Use& use) const {
-  if (use.ruling.measure && policy_->RecordsCgroups()) return false;  // another group's use is another record
+  if (use.ruling.measure && policy_->RecordsCgroups())
+    return false;  // each group that uses the file has a record of its own
   if (use.ruling.any())
     return use.ruling.measure && (use.facts.known.value_or(false) || !policy_->Appraises());
   return !policy_->DependsOnTask() && use.reading == Reading::kData;

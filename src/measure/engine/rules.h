@@ -9,9 +9,9 @@
 //     const bool allowed = rules.Settle(use, &digest, context);
 //   }
 //
-// Contract: Look() rules without the digest, Settle() with it: a rule may ask whether the digest is known.
-// Where the policy has an appraise rule for it and the digest is not in the manifest, Settle() says so in the
-// log and to `refused` (once for a path and digest) and to the audit system, and returns false if that is
+// Contract: Look() rules without the digest, Settle() with it: a rule may ask whether the digest is known. If
+// an appraise rule applies and the digest is not in the manifest, Settle() reports it to the log and to
+// `refused` (once for each path and digest) and to the audit system, and returns false if the rule is
 // enforced. Neither Look() nor Settle() waits for them (measure/engine/notices.h). Thread-safe.
 #pragma once
 
@@ -39,10 +39,10 @@ struct Hook {
 
 struct Use {
   std::string path;
-  std::vector<Hook> hooks;  // that this use comes by: any of them is enough
+  std::vector<Hook> hooks;  // the hooks of this use; a rule for any of them applies
   Facts facts{};
   Ruling ruling{};
-  Reading reading = Reading::kData;  // of an open, where the policy asks for it
+  Reading reading = Reading::kData;  // for an open, if the policy asks for it
 };
 
 // The task that opens a file.
@@ -50,20 +50,20 @@ struct Opener {
   Interpreter program = Interpreter::kUnknown;
   bool marks_only = false;  // ReadingOfMarks() says what is code, not ReadingOf()
   std::optional<std::string_view> words{};
-  bool words_cut = false, path_holds = false, own_output = false;  // as of Opened
+  bool words_cut = false, path_holds = false, own_output = false;  // as in Opened
 };
 
 class Rules {
  public:
-  // notices: of the engine, which outlive a policy; null: its own.
+  // notices: those of the engine, which outlive a policy; null: the object makes its own.
   explicit Rules(const RulesOptions& options, std::shared_ptr<Notices> notices = nullptr);
-  // fd: -1 for what is no file (a buffer, a BPF program): it counts as code. elf: what the file
-  // is, if the caller had to look already. opener: null where the file is not opened to be read.
+  // fd: -1 for content that is not a file (a buffer, a BPF program), which counts as code. elf: the kind of
+  // the file, if the caller has already looked. opener: null if the file is not opened for reading.
   Use Look(int fd, std::string path, const Task& task, std::vector<Hook> hooks,
            std::optional<ElfKind> elf = std::nullopt, const Opener* opener = nullptr) const;
-  // digest: null: the content can't be told, or may change under our eyes. True: it may be used.
+  // digest: null if the content is not known or may still change. Returns whether the file may be used.
   bool Settle(Use& use, const Digest* digest, const Context& context);
-  // Whether what was ruled stands until the file changes: for other tasks, and for other hooks.
+  // Whether the ruling holds until the file changes, for other tasks and other hooks too.
   bool Lasting(const Use& use) const;
   const Policy& policy() const { return *policy_; }
   bool NeedsOpener() const { return (policy_->needs() & kNeedInterpreted) != 0; }

@@ -1,5 +1,5 @@
-// Internal: where an engine's measurements go: the recorder, or, from a process that watches one served
-// mount, the attester (served_process.h).
+// Internal: the destination of an engine's measurements. It is the recorder, or, in a process that watches
+// one served mount, the attester (served_process.h).
 //
 //   // given: Recorder& recorder, const Measurement& measurement
 //   RecorderSink sink(recorder);
@@ -21,7 +21,7 @@ class MeasurementSink {
   virtual Result<Recorded> RecordViolation(Violation violation, const std::string& path,
                                            const Context& context) = 0;
   virtual Result<> Flush() = 0;
-  virtual HashAlg Bank() const = 0;  // of file digests
+  virtual HashAlg Bank() const = 0;  // the algorithm of file digests
 };
 
 class RecorderSink final : public MeasurementSink {

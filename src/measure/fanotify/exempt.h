@@ -4,8 +4,8 @@
 //   const ExemptProcesses exempt(pids);
 //   if (exempt.Has(tid)) log::Info("{} is a thread of one of them", tid);
 //
-// Contract: a process is held by a pidfd from the start: another one that gets the number of one that ended
-// is not exempt. A process that has ended by the start is none. Thread-safe.
+// Contract: each process is held by a pidfd from the start, so a later process that gets its number is not
+// exempt. A process that has ended before the start is left out. Thread-safe.
 #pragma once
 
 #include <sys/types.h>

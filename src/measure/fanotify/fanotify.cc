@@ -100,7 +100,7 @@ class Fanotify : public Engine, public std::enable_shared_from_this<Fanotify> {
 
 Result<> Fanotify::Start() {
   ASSAY_TRY(group_->Start());
-  // The watch is there before the marks are: no mount falls in between.
+  // The watch starts before the marks are set, so that no mount is missed in between.
   ASSAY_ASSIGN(watch_, MountWatch::Start([this](const Mount& m) { OnMount(m); }));
   ASSAY_TRY(MarkAll());
   keeper_ = Thread("assay-keep", [this] { Keep(); });
@@ -116,7 +116,7 @@ Result<> Fanotify::MarkAll() {
     ASSAY_TRY(Mark(mount, mounts));
     for (const Mount& m : mounts) {
       if (m.point == root || !IsUnder(m.point, root) || !HoldsFiles(m)) continue;
-      // One that another mount hides can't be reached, and needs no mark.
+      // A mount that another one hides can't be reached, and needs no mark.
       if (const Result<> r = Mark(m, mounts); !r) log::Warn("not marked: {}", r.error().Message());
     }
   }
@@ -199,7 +199,7 @@ void Fanotify::OnMount(const Mount& m) {
   if (!mounts) {
     Fault("the mount " + m.point + " is not measured: " + mounts.error().Message());
   } else if (IsServedMount(m, *mounts)) {
-    // The start of its process may hang in its file system: further mounts shall not wait for that.
+    // The start of the process may hang in the mount's file system, and further mounts must not wait for it.
     starts_.Push(0, [self = shared_from_this(), mark, all = *mounts](bool dropped) {
       if (!dropped) mark(all);
     });
@@ -220,7 +220,7 @@ void Fanotify::Keep() {
   }
 }
 
-// What was opened on the mount meanwhile is not known: the list says so.
+// It is not known which files were opened on the mount meanwhile, and the list says so.
 void Fanotify::ReplaceEnded() {
   std::vector<Mount> ended;
   std::vector<std::unique_ptr<ServedProcess>> processes;
@@ -306,7 +306,7 @@ Result<> Fanotify::Health() const {
   return group_->Health();
 }
 
-// The processes of served mounts go first: what they still measure is recorded by this one.
+// The processes of served mounts are ended first, because this process records what they still measure.
 void Fanotify::Stop() {
   {
     const MutexLock lock(mutex_);

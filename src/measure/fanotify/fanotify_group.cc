@@ -20,12 +20,12 @@ namespace assay::measure {
 namespace {
 
 constexpr std::size_t kEventBuffer = 64 << 10;
-constexpr std::uint64_t kLarge = std::uint64_t{32} << 20;  // bytes: such files have workers of their own
+constexpr std::uint64_t kLarge = std::uint64_t{32} << 20;  // bytes; larger files have workers of their own
 constexpr std::size_t kMaxChanging = 4096;
 constexpr unsigned kMostReaders = 128;  // when the kernel's own opens hang
 constexpr auto kStalled = std::chrono::seconds(5);
-constexpr auto kDrain = std::chrono::seconds(2);         // at the end, for what is held already
-constexpr auto kReadPatience = std::chrono::seconds(1);  // with opens of the kernel's that hang
+constexpr auto kDrain = std::chrono::seconds(2);         // at the stop, for the tasks that are still held
+constexpr auto kReadPatience = std::chrono::seconds(1);  // at the stop, for opens of the kernel's that hang
 constexpr auto kTellPatience = std::chrono::seconds(2);
 
 }  // namespace
@@ -79,8 +79,8 @@ bool FanotifyGroup::Exempt(pid_t tid) const {
   return std::any_of(helpers_.begin(), helpers_.end(), is_of);
 }
 
-// The kernel opens the file of an event inside read(), which hangs where the file's server does not answer.
-// So the next read waits in the lane while this one is done: where this one hangs, another thread takes it.
+// The kernel opens the file of an event inside read(), which hangs if the file's server does not answer. So
+// the next read is put into the lane before this one begins: if this one hangs, another thread does the next.
 void FanotifyGroup::PushRead() {
   readers_->Push(0, [self = shared_from_this()](bool dropped) {
     if (!dropped) self->ReadEvents();
@@ -91,7 +91,7 @@ void FanotifyGroup::ReadEvents() {
   alignas(fanotify_event_metadata) std::array<std::uint8_t, kEventBuffer> buffer;
   std::array<pollfd, 2> wait{pollfd{group_.get(), POLLIN, 0}, pollfd{drain_event_.get(), POLLIN, 0}};
   const int ready = poll(wait.data(), wait.size(), -1);
-  // At the end, when there are no marks any more, what is there already is still taken.
+  // At the stop, when the marks are removed, the events that are already queued are still taken.
   if (ready < 0 ? errno != EINTR : wait[0].revents == 0 && wait[1].revents != 0) return;
   PushRead();
   CountReading(+1);
@@ -101,7 +101,7 @@ void FanotifyGroup::ReadEvents() {
   if (n > 0) {
     TakeEvents(ByteView(buffer).first(static_cast<std::size_t>(n)));
   } else if (n < 0 && error != EAGAIN && error != EINTR) {
-    // The kernel has refused the open that it could not hand over.
+    // The kernel has refused the open whose event it could not deliver.
     tasks_.Count([](EngineStats& stats) { ++stats.errors; });
     log::Error("fanotify: {}", OsError("read", "", error).Message());
   }
@@ -113,7 +113,7 @@ void FanotifyGroup::CountReading(int by) {
   reading_ += static_cast<unsigned>(by);
 }
 
-// The last one to let go of a request must not wait for a server's answer to its close().
+// The thread that releases a request last must not wait for the file server's answer to close().
 std::shared_ptr<FanotifyRequest> FanotifyGroup::MakeRequest(const fanotify_event_metadata& event) const {
   return {new FanotifyRequest(group_.get(), UniqueFd(event.fd), event),
           [closing = closing_](FanotifyRequest* r) {
@@ -122,7 +122,7 @@ std::shared_ptr<FanotifyRequest> FanotifyGroup::MakeRequest(const fanotify_event
               return;
             }
             closing->Push(0, [r](bool dropped) {
-              if (!dropped) delete r;  // else it stays open: better than to wait here
+              if (!dropped) delete r;  // else the file stays open, since closing it here could hang
             });
           }};
 }
@@ -133,7 +133,7 @@ void FanotifyGroup::TakeEvents(ByteView events) {
   for (; FAN_EVENT_OK(event, left); event = FAN_EVENT_NEXT(event, left)) {
     if (event->vers != FANOTIFY_METADATA_VERSION || event->fd < 0) continue;
     const RequestPtr request = MakeRequest(*event);
-    // The event that keeps a data file's mark needs nothing.
+    // This event is only in the mask to keep a data file's mark alive, and needs no answer.
     if ((event->mask & (kOpenEvents | kChangeEvents)) == 0) continue;
     if (request->held() && Exempt(event->pid)) {
       request->Allow();
@@ -173,7 +173,7 @@ void FanotifyGroup::Handle(const RequestPtr& request) {
     HandleFile(request);
     return;
   }
-  // Users take turns by the real one: the effective one is root's for a program that root made so.
+  // Users take turns by their real user id, because the effective one of a set-user-id program is root's.
   tasks_.PushServed(request->device, request->Who().uid.value_or(0), request,
                     [self = shared_from_this(), request] { self->HandleFile(request); });
 }
@@ -193,7 +193,8 @@ void FanotifyGroup::HandleFile(const RequestPtr& request) {
 
 void FanotifyGroup::HandleCode(const RequestPtr& request) { Answer(*request, Measure(*request)); }
 
-// An open does not say what it is for: of what can be mapped or loaded, it is taken for that too.
+// An open does not say what it is for. So an open of a file that can be mapped or loaded is judged as a
+// mapping or a load too.
 void FanotifyGroup::Look(FanotifyRequest& request, std::string path) const {
   const int fd = request.file.get();
   const bool exec = request.exec();
@@ -215,7 +216,7 @@ void FanotifyGroup::Look(FanotifyRequest& request, std::string path) const {
         break;
     }
   }
-  // The command line is not asked for: reading it can wait for the task's own memory, for ever.
+  // The command line is not read: reading it can wait for ever for the task's own memory.
   Opener opener{.marks_only = true, .path_holds = true};
   if (!exec && rules_.NeedsOpener()) opener.program = InterpreterOfTask(request.tid);
   Task task{.tid = request.tid};
@@ -233,11 +234,11 @@ void FanotifyGroup::Look(FanotifyRequest& request, std::string path) const {
 
 void FanotifyGroup::HandleData(const RequestPtr& request) {
   const int fd = request->file.get();
-  // Only while it has no writer: what a writer makes of it through a mapping causes no event.
+  // The mark is set only while the file has no writer, because a write through a mapping causes no event.
   if (Hold(fd) == FileState::kHeld) {
     Look(*request, request->use.path);
     const bool became_code = request->use.ruling.any();
-    // To be executed is another question, which this answer is not for.
+    // The answer to an execution is not remembered, because the mark is only about opens for reading.
     const bool lasting = !became_code && rules_.Lasting(request->use) && !request->exec();
     const Result<> marked = lasting ? IgnoreUntilModified(group_.get(), fd, false) : Result<>{};
     if (!marked || !StillHeld(fd)) Forget(group_.get(), fd);
@@ -251,7 +252,8 @@ void FanotifyGroup::HandleData(const RequestPtr& request) {
   tasks_.Count([](EngineStats& stats) { ++stats.not_code; });
 }
 
-// Its own opener may be the writer, which sees nothing of what is there: a compiler's output, not a load.
+// Whether the opener is itself the writer and can't read what the file held before, as a compiler that writes
+// its output. This is no load.
 bool FanotifyGroup::IsOwnOutput(const FanotifyRequest& request, FileState state) const {
   if (state != FileState::kWriters || request.exec()) return false;
   const std::optional<int> how = OpenFlagsOf(request.tid);
@@ -267,7 +269,7 @@ bool FanotifyGroup::Measure(FanotifyRequest& request) {
     tasks_.Count([](EngineStats& stats) { ++stats.not_code; });
     return true;
   }
-  // Where no lease tells of a writer, its writes do.
+  // Without a lease a writer is only noticed by the events of its writes.
   if (state == FileState::kNoLeases) {
     if (const Result<> r = TellChanges(group_.get(), fd); !r) log::Debug("{}", r.error().Message());
   }
@@ -276,7 +278,7 @@ bool FanotifyGroup::Measure(FanotifyRequest& request) {
   const bool writers = state == FileState::kWriters || (state == FileState::kHeld && !StillHeld(fd));
   tasks_.Count([bytes](EngineStats& stats) { stats.bytes_hashed += bytes; });
   bool allowed = true;
-  // Given up: the violation `unanswered` says so.
+  // If the hash was given up, the violation `unanswered` says so.
   if ((digest || !request.late) && tasks_.uses().Enter()) {
     allowed = Settle(request, digest, state, writers);
     tasks_.uses().Leave();
@@ -288,18 +290,19 @@ bool FanotifyGroup::Measure(FanotifyRequest& request) {
 Result<Recorded> FanotifyGroup::Record(const FanotifyRequest& request, const Result<Digest>& digest,
                                        bool writers, const Context& context) {
   const Use& use = request.use;
-  if (!use.ruling.measure) return Recorded{};  // it was looked at for another reason
+  if (!use.ruling.measure) return Recorded{};  // only an appraise or audit rule wanted the file
   if (!digest) return sink_.RecordViolation(Violation::kUnmeasurable, use.path, context);
   if (writers) ASSAY_TRY(sink_.RecordViolation(Violation::kOpenWriters, use.path, context));
   return sink_.Record({*digest, use.path, context, use.ruling.record, use.facts.known});
 }
 
-// The file becomes clean if no task can have altered it. False: a writer waits that came since.
+// Marks the file as clean if no task can have altered it. False: a writer has come since the lease was taken,
+// and waits.
 bool FanotifyGroup::MarkClean(const FanotifyRequest& request, bool lasting) {
   const int fd = request.file.get();
   const Result<> marked =
       lasting ? IgnoreUntilModified(group_.get(), fd, true) : TellChanges(group_.get(), fd);
-  // A writer that came since has waited until now; one that comes later meets the mark.
+  // A writer that came before the mark waits for the lease; the writes of one that comes later drop the mark.
   const bool broken = !StillHeld(fd);
   if (!marked || broken) AskAgain(group_.get(), fd);
   if (!marked) log::Warn("{}: {}", request.use.path, marked.error().Message());
@@ -335,8 +338,8 @@ bool FanotifyGroup::Settle(FanotifyRequest& request, const Result<Digest>& diges
   return limits_.expiry == Expiry::kAllow && allowed;
 }
 
-// A measured file was written to. It is measured again at its next use; where it is in use right now, what
-// runs is not what was measured.
+// A measured file was written to. It is measured again at its next use. If it is in use right now, the code
+// that runs is not what was measured.
 void FanotifyGroup::HandleChange(const RequestPtr& request) {
   Forget(group_.get(), request->file.get());
   const std::optional<FileId> id = IdOf(request->file.get());
@@ -353,10 +356,10 @@ void FanotifyGroup::HandleChange(const RequestPtr& request) {
       return;
     }
   }
-  RecordChange(*request);  // not looked into: as if it were in use
+  RecordChange(*request);  // too many files wait, so this one counts as in use
 }
 
-// In a thread of its own: it reads all of /proc, and no task waits for it.
+// Runs in a thread of its own, because it reads all of /proc. No task waits for it.
 void FanotifyGroup::LookForUse(const RequestPtr& request) {
   const std::optional<FileId> id = IdOf(request->file.get());
   if (!id) return;
@@ -396,8 +399,8 @@ Result<> FanotifyGroup::Health() const {
   return tasks_.Health();
 }
 
-// Nothing new is held, what is held is measured for a while, then let go. A thread that hangs in a file
-// system is given up at last.
+// From here on no new task is held. The tasks that are held are still measured for a while, and then they are
+// let go. A thread that then hangs in a file system is left behind.
 void FanotifyGroup::Stop() {
   {
     const MutexLock lock(mutex_);
@@ -409,8 +412,9 @@ void FanotifyGroup::Stop() {
       static_cast<void>(fanotify_mark(group_.get(), FAN_MARK_FLUSH | kind, 0, AT_FDCWD, nullptr));
   }
   drain_event_.Signal();
-  // What the kernel holds already is in our hands then, but for opens of the kernel's that hang: nothing is
-  // known of their tasks, and only the end of the server's connection frees them.
+  // When the readers are idle, all tasks that the kernel held are known here. The exception are tasks whose
+  // file the kernel is still opening: nothing is known of them, and only the end of the server's connection
+  // frees them.
   if (!readers_->WaitIdle(kReadPatience) && options_.served_device != 0) {
     if (const Result<> r = AbortFuse(options_.served_device); r)
       log::Error("fanotify: a file system's server does not answer: its connection is ended");

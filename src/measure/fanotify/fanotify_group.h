@@ -1,6 +1,6 @@
-// Internal: one fanotify group: the tasks that wait for opens on the mounts that it marks, measured and
-// answered. The engine has one for what the kernel serves itself; a process of its own has one for each mount
-// that another program serves (served_process.h).
+// Internal: one fanotify group. It marks mounts; the tasks that open files there wait until the files are
+// measured and the group answers. The engine has one group for the mounts that the kernel serves itself. Each
+// mount that another program serves has a process with a group of its own (served_process.h).
 //
 //   // given: MeasurementSink& sink, const RulesOptions& rules, const HeldLimits& limits
 //   auto group = std::make_shared<FanotifyGroup>(sink, rules, limits, FanotifyGroupOptions{});
@@ -8,8 +8,8 @@
 //   ASSAY_TRY(group->Mark("/"));
 //   group->Stop();   // before the last reference goes
 //
-// Contract: that of measure/engine/engine.h. The kernel opens the file of an event while the group is read:
-// where that open hangs, further readers come, up to a bound, and the task whose open it is can only be
+// Contract: that of measure/engine/engine.h. The kernel opens the file of an event while the group is read.
+// If that open hangs, further readers start, up to a bound, and the task that wanted the file can only be
 // killed.
 #pragma once
 

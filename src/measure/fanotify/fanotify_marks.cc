@@ -19,7 +19,7 @@ Result<> Mark(int group, unsigned flags, std::uint64_t mask, int fd) {
 }  // namespace
 
 Result<UniqueFd> OpenGroup() {
-  // O_NONBLOCK: the kernel opens a FIFO for us too, and would wait for its writer.
+  // O_NONBLOCK, because the kernel opens FIFOs for us too, and would otherwise wait for their writers.
   const int fd = fanotify_init(FAN_CLASS_CONTENT | FAN_CLOEXEC | FAN_NONBLOCK | FAN_UNLIMITED_QUEUE |
                                    FAN_UNLIMITED_MARKS | FAN_REPORT_TID,
                                O_RDONLY | O_LARGEFILE | O_CLOEXEC | O_NOATIME | O_NONBLOCK);
@@ -27,9 +27,9 @@ Result<UniqueFd> OpenGroup() {
   return UniqueFd(fd);
 }
 
-// Evictable: the mark does not pin the inode; when the kernel forgets the inode, it is measured again.
-// A mark always keeps an event of its own besides the ignore mask, so that Forget() never deletes it: the
-// kernel lets a permission event pass that meets the deletion of a mark of the same group
+// The mark is evictable: it does not pin the inode, and when the kernel drops the inode, the file is measured
+// again. A mark always has an event of its own besides the ignore mask, so that Forget() never deletes it:
+// the kernel lets a permission event pass if a mark of the same group is deleted at that moment
 // (fanotify_handle_event()).
 Result<> IgnoreUntilModified(int group, int file, bool code) {
   ASSAY_TRY(Mark(group, FAN_MARK_ADD | FAN_MARK_EVICTABLE,
@@ -38,20 +38,20 @@ Result<> IgnoreUntilModified(int group, int file, bool code) {
               code ? kOpenEvents : std::uint64_t{FAN_OPEN_PERM}, file);
 }
 
-// The next open asks again, and what is written is still told.
+// The next open makes an event again, and so does each write.
 void AskAgain(int group, int file) {
   static_cast<void>(
       fanotify_mark(group, FAN_MARK_REMOVE | FAN_MARK_IGNORED_MASK, kOpenEvents, file, nullptr));
 }
 
-// The next open asks again. What is written until then need not be told one by one.
+// The next open makes an event again. Until then single writes make none, but the close after them does.
 void Forget(int group, int file) {
-  // Not there: the kernel dropped the mark together with the inode.
+  // It fails if the kernel dropped the mark together with the inode, which does no harm.
   AskAgain(group, file);
   static_cast<void>(fanotify_mark(group, FAN_MARK_REMOVE, FAN_MODIFY, file, nullptr));
 }
 
-// Every change of it is told, and it stays as it is: measured at each open.
+// Every change of the file makes an event. The file does not become clean: it is measured at each open.
 Result<> TellChanges(int group, int file) {
   return Mark(group, FAN_MARK_ADD | FAN_MARK_EVICTABLE, kChangeEvents, file);
 }

@@ -4,7 +4,7 @@
 //   ASSAY_ASSIGN(UniqueFd group, OpenGroup());
 //   ASSAY_TRY(IgnoreUntilModified(group.get(), file, true));   // the kernel takes it back by itself
 //
-// Contract: no file system is asked, so that none can keep us waiting.
+// Contract: no request is made to a file system, so no function here waits for one.
 #pragma once
 
 #include <fcntl.h>
@@ -21,11 +21,12 @@ inline constexpr std::uint64_t kOpenEvents = FAN_OPEN_PERM | FAN_OPEN_EXEC_PERM;
 inline constexpr std::uint64_t kChangeEvents = FAN_MODIFY | FAN_CLOSE_WRITE;
 
 Result<UniqueFd> OpenGroup();
-// code: executions too are not asked about. The mark does not pin the inode.
+// code: executions make no events either. The mark does not pin the inode.
 Result<> IgnoreUntilModified(int group, int file, bool code);
-// Every change of it is told; each open is asked about.
+// Every change of the file makes an event, and so does each open.
 Result<> TellChanges(int group, int file);
-void AskAgain(int group, int file);  // what is written is still told
-void Forget(int group, int file);    // what is written until then need not be told one by one
+void AskAgain(int group, int file);  // writes still make events
+void Forget(int group,
+            int file);  // until the next open single writes make no events, closes after writing do
 
 }  // namespace assay::measure

@@ -1,10 +1,10 @@
 // assay-served: watches one mount whose files another program or machine serves, for the attester, which
 // starts it (served_process.h). It is not meant to be started by hand.
 //
-// It has the mount's fanotify group to itself, and asks the attester to record what it measured. At the end
-// of the socket `life` it lets all tasks go and ends: the attester stops, or is dead. Signals that end a
-// service are the attester's to take: a thread in a file system that does not answer outlives a kill and
-// keeps the group.
+// Only this process has the mount's fanotify group, and it asks the attester to record what it measured. When
+// the socket `life` ends, the attester stops or is dead: the process lets all tasks go and ends. It ignores
+// the signals that end a service, because a thread that waits for a file server outlives a kill and keeps the
+// group.
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -105,7 +105,7 @@ void Report(const Result<>& health, const EngineStats& stats, bool started) {
     report.code = health.error().code();
     report.what = health.error().Message();
   }
-  // A full socket is an attester that does not listen: the next report says the same.
+  // If the socket is full, the attester does not read at present; the next report says the same.
   static_cast<void>(SendPacketTo(kServedLifeFd, Encode(report), MSG_DONTWAIT).has_value());
 }
 
@@ -136,5 +136,6 @@ int Run() {
 
 }  // namespace
 
-// A thread that hangs in the file system can't be waited for, and static objects must outlive it.
+// The process ends by _exit(): a thread that hangs in the file system can't be waited for, and static objects
+// must outlive it.
 int main() { _exit(Run()); }

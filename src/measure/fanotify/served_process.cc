@@ -163,13 +163,13 @@ void ServedProcess::Serve() {
       alive = errno == EINTR;
       continue;
     }
-    // Reports first: the last one is there when both sockets have ended.
+    // Reports are read first, so that the last one is not lost when both sockets have ended.
     if (wait[1].revents != 0)
       alive = TakeReport();
     else if (wait[0].revents != 0)
       alive = TakeCall();
   }
-  // What says something else than it should is ended.
+  // If the process sent something malformed, this ends it.
   shutdown(calls_.get(), SHUT_RDWR);
   shutdown(life_.get(), SHUT_RDWR);
   const MutexLock lock(mutex_);
@@ -209,7 +209,7 @@ void ServedProcess::End(std::chrono::steady_clock::time_point until) {
     if (!reaped) log::Error("a process hangs in a served file system and is left behind: {}", pid_);
   }
   pid_ = -1;
-  // What it said last is still to be read.
+  // Its last report has still to be read.
   const auto read_by = std::chrono::steady_clock::now() + kReadPatience;
   while (server_.Joinable() && Alive() && std::chrono::steady_clock::now() < read_by)
     std::this_thread::sleep_for(kPause);

@@ -6,10 +6,11 @@
 //   process->AskToStop();
 //   process->End(std::chrono::steady_clock::now() + std::chrono::seconds(2));
 //
-// Contract: only that process holds the mount's fanotify group and opens its files. So where the file system
-// never answers, and a thread stays in the kernel even after a kill, nothing is kept but what belongs to that
-// mount. What it measures is recorded by this process, asked over a socket pair; where this process dies, the
-// other one lets all tasks go, ends the connection of a FUSE server that does not answer, and ends itself.
+// Contract: only that process holds the mount's fanotify group and opens its files. So if the file system
+// never answers, and a thread stays in the kernel even after a kill, that thread keeps nothing but what
+// belongs to that mount. The process asks this one over a socket pair to record what it measures. If this
+// process dies, the other one lets all tasks go, ends the connection of a FUSE server that does not answer,
+// and ends itself.
 #pragma once
 
 #include <sys/types.h>

@@ -75,20 +75,20 @@ std::optional<Violation> ViolationOf(std::uint32_t kind) {
   }
 }
 
-// The event's path is that of the program that did it.
+// Whether the event's path is that of the program that did it.
 bool IsDeed(std::uint32_t kind) {
   return kind == ASSAY_WRITABLE_CODE || kind == ASSAY_ANONYMOUS_CODE || kind == ASSAY_MODIFIED_CODE ||
          kind == ASSAY_GUARDED || kind == ASSAY_USERFAULT || kind == ASSAY_IDENTITY ||
          kind == ASSAY_HOOKS_OFF || kind == ASSAY_LOCKDOWN || kind == ASSAY_KEXEC_LOAD;
 }
 
-// The recorder keeps one record for each name in a row: what a process did is told apart from its other
-// deeds, and from its file.
+// The recorder keeps only one of several records in a row with the same name. So the name says what the
+// program did, and differs from the name of its file.
 std::string Deed(Violation v, const std::string& program) {
   return std::string(ViolationName(v)) + ":" + program;
 }
 
-// By the kernel's own words for it, in lower case.
+// The reason in the kernel's own words, in lower case.
 std::string_view ReasonName(std::uint32_t reason) {
   static constexpr std::array<std::string_view, ASSAY_REASONS> kNames = {
       "",       "efi-test",    "pci",        "ioport",    "msr",       "acpi",    "device-tree",
@@ -145,7 +145,7 @@ void LsmEvents::Impl::Report(Violation v, const std::string& path, const Context
     log::Error("{}: {}", path, r.error().Message());
 }
 
-// What was loaded without being held: better late than never, and the violation beside it says that it was.
+// Measures what was loaded without being held. The violation beside it says that the measurement came late.
 void LsmEvents::Impl::MeasureLate(const std::string& path, const Context& context) {
   if (!path.starts_with('/')) return;
   lane.Push(context.uid, [path, context, to = recorder, gate = uses](bool dropped) mutable {
@@ -191,7 +191,7 @@ void LsmEvents::Impl::Handle(const assay_event& event) {
   const std::optional<Violation> violation = ViolationOf(event.kind);
   if (!violation) return;
   std::string path = event.path;
-  // Some hooks have only the last name: what tells files apart is the inode.
+  // Some hooks get only the last name, so the inode tells files of the same name apart.
   if (event.kind == ASSAY_TOMTOU && !path.starts_with('/'))
     path = "inode:" + std::to_string(event.dev >> 20) + ":" + std::to_string(event.dev & 0xfffff) + ":" +
            std::to_string(event.ino) + ":" + path;
@@ -205,7 +205,7 @@ void LsmEvents::Impl::Handle(const assay_event& event) {
     const pid_t target = event.target != 0 ? static_cast<pid_t>(event.target) : ProcessIn(path);
     path = Deed(*violation, ProgramOf(target, event.comm));
   } else if (IsDeed(event.kind) || path.empty()) {
-    // The name that the hook saw stands: the process may call itself otherwise by now.
+    // The name that the hook saw is used, because the process may have changed its name by now.
     path = Deed(*violation, path.empty() ? ProgramOf(context.pid, event.comm) : path);
     if (event.kind == ASSAY_LOCKDOWN)
       path.insert(ViolationName(*violation).size(), ":" + std::string(ReasonName(event.detail)));
@@ -224,8 +224,9 @@ void LsmEvents::Impl::Handle(const assay_event& event) {
   }
 }
 
-// The kernel forgets a name when this has returned: its content is measured by then, so that a kill loses
-// nothing. Where a file's server never answers, the name alone has to do, also of those that come after it.
+// The kernel's side forgets a name when the callback has returned. The content is measured by then, so that a
+// kill loses nothing. If a file's server never answers, only the names are recorded, of this file and of
+// those after it.
 void LsmEvents::Impl::HandleMissed() {
   bool hangs = false;
   programs->TakeMissed([&](const assay_missed& missed) {
@@ -263,7 +264,7 @@ void LsmEvents::Impl::CountLosses() {
     Report(Violation::kUnanswered, "unnamed:" + std::to_string(now_unnamed), context);
   if (now_unasked > unasked)
     Report(Violation::kUnanswered, "unasked:" + std::to_string(now_unasked), context);
-  if (now_missed > unanswered) take_missed = true;  // also where a living attester could not answer
+  if (now_missed > unanswered) take_missed = true;  // also if the attester lived and could not answer
   lost = now_lost;
   unnamed = now_unnamed;
   unasked = now_unasked;
@@ -285,11 +286,12 @@ void LsmEvents::Impl::Loop() {
       devices_found = now;
     }
   }
-  // What the programs said last, and what nobody has named yet; they are gone by now.
+  // The BPF programs are removed by now. Their last events, and the names that are still missing, are
+  // recorded here.
   ring_buffer__consume(ring.get());
   HandleMissed();
   CountLosses();
-  // As long as it gets on.
+  // Waits as long as the lane makes progress.
   std::size_t before = SIZE_MAX;
   while (!lane.WaitIdle(kStopPatience) && lane.Waiting() < before &&
          std::chrono::steady_clock::now() < stopped + kLastWords) {

@@ -1,12 +1,13 @@
-// Internal: what the lsm engine's hooks tell without waiting, made into records; and what ran while nobody
-// answered.
+// Internal: makes records of the events that the lsm engine's hooks send without waiting, and of what ran
+// while no attester answered.
 //
 //   // given: const LsmPrograms& programs, Cgroups& cgroups, Recorder& recorder
 //   ASSAY_ASSIGN(std::unique_ptr<LsmEvents> events, LsmEvents::Start(programs, cgroups, recorder));
 //
-// Contract: one thread of its own, which asks no file system; what has to be read is read by others, each
-// user's in turn, so that a server that never answers silences nothing. Nobody waits for them, so they may
-// take their time. Events that were lost in a full ring buffer are themselves a violation.
+// Contract: one thread handles the events and makes no request to a file system. Files that have to be read
+// are read by other threads, the users in turn, so that a server that never answers holds up no event. No
+// task waits for these threads. Events that were lost because the ring buffer was full are themselves a
+// violation.
 #pragma once
 
 #include <cstdint>

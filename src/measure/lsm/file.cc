@@ -29,7 +29,7 @@ namespace {
 
 constexpr std::size_t kResidentPages = 1 << 18;
 
-// Nothing where it is another file.
+// Returns no descriptor if it is another file.
 UniqueFd OpenIfRequested(const std::string& path, int flags, std::optional<std::uint64_t> mount,
                          const assay_request& request, const LsmPrograms& programs) {
   Result<UniqueFd> fd = OpenRegular(path, flags, mount);
@@ -48,14 +48,15 @@ Result<RequestedFile> OpenRequested(const assay_request& request, const LsmProgr
   if (request.path[0] == '/') {
     const bool ours = (request.flags & ASSAY_OUR_ROOT) != 0;
     const std::string path = ours ? request.path : process + "/root" + request.path;
-    // With the same root the same path leads to the same mount, unless another one covers it now.
+    // If the task has our root, the path leads to the same mount here, unless another mount covers it now.
     const std::optional<std::uint64_t> mount =
         ours ? std::optional<std::uint64_t>(request.mount) : std::nullopt;
     UniqueFd fd = OpenIfRequested(path, O_NOFOLLOW, mount, request, programs);
     if (fd && ours) return RequestedFile{std::move(fd), path};
     if (fd) return Named(std::move(fd), request);
   }
-  // By descriptor: memfd, removed files, files of another mount namespace.
+  // Else the file is found among the task's descriptors: a memfd, a removed file, a file of another mount
+  // namespace.
   const std::string folder = process + "/fd";
   const std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir(folder.c_str()), closedir);
   while (dir != nullptr) {
@@ -116,14 +117,14 @@ bool IsUnsealedMemory(int fd) {
 bool DropPages(int fd) {
   struct statx st{};
   if (statx(fd, "", AT_EMPTY_PATH, STATX_SIZE, &st) != 0) return false;
-  // What lies in the memory of the disk itself is not in the page cache.
+  // With DAX the pages are the memory of the disk itself and not in the page cache.
   if ((st.stx_attributes & STATX_ATTR_DAX) != 0 || fdatasync(fd) != 0) return false;
   if (posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) != 0) return false;
   const std::uint64_t page = static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
   std::vector<unsigned char> resident(kResidentPages);
   for (std::uint64_t at = 0; at < st.stx_size; at += resident.size() * page) {
     const std::size_t size = std::min<std::uint64_t>(st.stx_size - at, resident.size() * page);
-    // Under overlayfs, too, a mapping is of the file that has the pages.
+    // A mapping is of the file that has the pages, also under overlayfs.
     void* mapped = mmap(nullptr, size, PROT_READ, MAP_SHARED, fd, static_cast<off_t>(at));
     if (mapped == MAP_FAILED) return false;
     const bool known = mincore(mapped, size, resident.data()) == 0;
@@ -166,7 +167,7 @@ MemoryHeaders MemoryHeadersOf(int fd) {
   std::array<unsigned char, EI_NIDENT> ident{};
   if (pread(fd, ident.data(), ident.size(), 0) != static_cast<ssize_t>(ident.size())) return {};
   if (std::memcmp(ident.data(), ELFMAG, SELFMAG) != 0) return {};
-  // Each kernel goes by e_machine and its own sizes; the class tells them.
+  // The kernel chooses the size of the structures by e_machine, which the class agrees with.
   return ident[EI_CLASS] == ELFCLASS32 ? ReadHeaders<Elf32_Ehdr, Elf32_Phdr>(fd)
                                        : ReadHeaders<Elf64_Ehdr, Elf64_Phdr>(fd);
 }

@@ -6,8 +6,8 @@
 //
 // Contract: what is returned is the file that the waiting thread is about to load: the kernel itself compared
 // the inodes and said so (ASSAY_IDENTIFY). Nothing but regular files is opened. Of the waiting thread only
-// /proc/TID/root, fd and fdinfo are used, and of what it has open only what can be the file: others may be on
-// a file system whose server never answers.
+// /proc/TID/root, fd and fdinfo are used. Of its descriptors only those that can be the file are opened,
+// because others may be on a file system whose server never answers.
 #pragma once
 
 #include <set>
@@ -23,18 +23,18 @@ namespace assay::measure {
 
 struct RequestedFile {
   UniqueFd file;
-  std::string path;  // as the attester sees it; of one that it can't name: as the task did
+  std::string path;  // as the attester sees it; if it can't name the file, as the task did
 };
-// Whether the task that waits has the file open already: it is its own.
+// Whether the task that waits already has the file open.
 bool HasOpen(const assay_request& request);
 Result<RequestedFile> OpenRequested(const assay_request& request, const LsmPrograms& programs);
 // "exec", "mmap", "open", "module", "firmware", ...: the hook's name in the journal.
 std::string HookName(std::uint32_t kind, std::uint32_t detail);
-// A memfd that somebody may still write to: no count of writers tells.
+// Whether it is a memfd or shared memory that can still be written to, which no count of writers shows.
 bool IsUnsealedMemory(int fd);
-// Writes the file to its disk and drops it from memory. True: no page of it is in memory any more, so nobody
-// holds one that he could still write to. Not so for files that are nowhere else (tmpfs), or that somebody
-// has mapped.
+// Writes the file to its disk and drops it from memory. True: no page of it is in memory any more, so no
+// process holds a page that it could still write to. False for files that are only in memory (tmpfs) and for
+// files that a process has mapped.
 bool DropPages(int fd);
 // Executable memory that an ELF file's headers ask for besides its content: the kernel makes it without
 // asking any hook.
@@ -43,12 +43,12 @@ struct MemoryHeaders {
   bool executable_memory = false;  // a segment that is longer in memory than in the file
 };
 MemoryHeaders MemoryHeadersOf(int fd);
-// An executable file's name; what is known of it otherwise, where the process is gone.
+// The name of a process's executable file; `otherwise` if the process has ended.
 std::string ProgramOf(pid_t tgid, const char* otherwise);
-// The files that a process has mapped executable: names, for those that still have one.
+// The names of the files that a process has mapped executable, as far as they still have one.
 std::set<std::string> ExecutableFiles(pid_t pid);
-// The file that is mapped at an address, through /proc/TGID/map_files, as a place (O_PATH): its file system
-// is not asked. Not for tasks that wait.
+// The file that is mapped at an address, opened by O_PATH through /proc/TGID/map_files, without a request to
+// its file system. Must not be called for a task that waits.
 Result<UniqueFd> OpenMapped(pid_t tgid, std::uint64_t address);
 
 }  // namespace assay::measure

@@ -26,12 +26,12 @@ namespace {
 
 constexpr fuse_ino_t kProgram = 2;
 constexpr char kName[] = "assay-gate";  // what ps shows
-constexpr double kForever = 1e6;        // seconds: nothing here ever changes
+constexpr double kForever = 1e6;        // seconds; nothing in this file system ever changes
 constexpr int kReadyMs = 10'000;
-constexpr int kGo = 6;       // after the three that the gate gets
+constexpr int kGo = 6;       // the descriptor after the three that the gate gets
 constexpr int kHighFd = 10;  // above them
 
-// What the callbacks get.
+// The user data of the FUSE callbacks.
 struct Session {
   FuseSessionPtr fuse;
   std::function<void(pid_t, GateReply, bool)> ask;
@@ -53,7 +53,7 @@ struct stat Attributes(fuse_ino_t inode) {
 }
 
 void OnInit(void*, fuse_conn_info* connection) {
-  // A pipe for each thread gains nothing for answers of 40 bytes.
+  // Splicing needs a pipe for each thread and gains nothing for answers of 40 bytes.
   connection->want &=
       ~static_cast<unsigned>(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
 }
@@ -77,7 +77,7 @@ void OnGetAttr(fuse_req_t request, fuse_ino_t inode, fuse_file_info*) {
 
 void OnOpen(fuse_req_t request, fuse_ino_t, fuse_file_info* file) {
   file->keep_cache = 1;
-  file->noflush = 1;  // whoever has it open can be closed when nobody answers any more
+  file->noflush = 1;  // a process that has it open can close it when nobody answers any more
   fuse_reply_open(request, file);
 }
 
@@ -103,7 +103,7 @@ Result<UniqueFd> HighCopy(int fd) {
   return UniqueFd(copy);
 }
 
-// Sockets, since a send() can do without SIGPIPE.
+// Sockets and not pipes, because send() can be told to raise no SIGPIPE.
 struct Pair {
   UniqueFd ours, theirs;
 };
@@ -141,10 +141,10 @@ struct Gate::Impl {
   void ReadLoop();
 };
 
-// The descriptor goes to the kernel with the mount; libfuse takes it over by its name.
+// The mount call passes the descriptor to the kernel; libfuse takes it over by its name.
 Result<> Gate::Impl::Mount() {
-  // An attester that was killed while it started its gate leaves the mount there. Force: nobody answers on
-  // it.
+  // An attester that was killed while it started its gate has left its mount here. MNT_FORCE, because nobody
+  // answers on that mount.
   while (umount2(options.dir.c_str(), MNT_FORCE | MNT_DETACH) == 0) continue;
   ASSAY_TRY(MakeDirs(options.dir, 0700));
   ASSAY_ASSIGN(UniqueFd device, Open("/dev/fuse", O_RDWR));
@@ -171,14 +171,16 @@ Result<> Gate::Impl::Mount() {
   const std::string name = "/dev/fd/" + std::to_string(device.get());
   if (fuse_session_mount(session->fuse.get(), name.c_str()) != 0)
     return Fail(LibError("fuse", "fuse_session_mount failed"));
-  static_cast<void>(device.Release());  // the session's now
+  static_cast<void>(device.Release());  // the session owns it now
   return {};
 }
 
-// Writing to this file ends the connection: for the gate, if we are stopped, and for ourselves.
+// A write to this file ends the connection. The gate does so if this process is stopped, and so does the
+// destructor.
 Result<> Gate::Impl::OpenAbort() {
-  // DONT_SYNC: no question to ourselves. Killed while we waited for its answer, we would never end: nobody is
-  // left to answer, and the connection closes only when we have ended.
+  // AT_STATX_DONT_SYNC, so that this process asks itself nothing. If it were killed while it waited for its
+  // own answer, it would never end: nobody is left to answer, and the connection closes only when the process
+  // has ended.
   struct statx st{};
   if (statx(AT_FDCWD, options.dir.c_str(), AT_STATX_DONT_SYNC, 0, &st) != 0)
     return Fail(OsError("statx", options.dir, errno));
@@ -202,13 +204,14 @@ Result<> Gate::Impl::StartProcess() {
   pid = fork();
   if (pid < 0) return Fail(OsError("fork", "", errno));
   if (pid == 0) {
-    // Only async-signal-safe calls from here on. It waits until it is marked.
+    // Only async-signal-safe calls from here on. The child waits until it is marked.
     char byte = 0;
     if (dup2(child_beat.get(), 3) < 0 || dup2(child_abort.get(), 4) < 0 || dup2(child_ready.get(), 5) < 0 ||
         dup2(child_go.get(), kGo) < 0)
       _exit(1);
-    // Before it waits: with a copy of our end it would wait when we are dead, and hold our locks. And its
-    // exec needs our answers: with a copy of the connection it would wait for them as well.
+    // All other descriptors are closed before the child waits. With a copy of the parent's end it would go on
+    // waiting after the parent's death, and hold the parent's locks. With a copy of the connection its exec,
+    // which needs the parent's answers, would wait for ever as well.
     if (close_range(kGo + 1, ~0U, 0) != 0) _exit(1);
     if (read(kGo, &byte, 1) != 1) _exit(1);
     close(kGo);
@@ -220,12 +223,12 @@ Result<> Gate::Impl::StartProcess() {
   }
   ready.theirs.Reset();
   ASSAY_TRY(options.mark(pid));
-  // The memory killer must not choose it.
+  // When memory runs out, the kernel must not choose this process.
   if (Result<UniqueFd> score = Open("/proc/" + std::to_string(pid) + "/oom_score_adj", O_WRONLY); score) {
     if (Result<> r = WriteAll(score->get(), AsBytes("-1000")); !r) log::Warn("gate: {}", r.error().Message());
   }
   ASSAY_TRY(WriteAll(go.ours.get(), AsBytes("g")));
-  // The child's copy is the last one: it ends or says that it is there.
+  // The child now has the only copy, so the read below returns when the child reports or ends.
   child_ready.Reset();
   pollfd wait{ready.ours.get(), POLLIN, 0};
   char byte = 0;
@@ -260,7 +263,7 @@ Result<std::unique_ptr<Gate>> Gate::Start(GateOptions options) {
     d.readers.push_back(Thread("assay-gate", [&d] { d.ReadLoop(); }));
   ASSAY_TRY(d.OpenAbort());
   ASSAY_TRY(d.StartProcess());
-  // The process holds the file system; nobody else shall find it.
+  // The gate's process keeps the file system; the mount is detached, so that no other process finds it.
   if (umount2(d.options.dir.c_str(), MNT_DETACH) != 0) return Fail(OsError("umount2", d.options.dir, errno));
   d.mounted = false;
   return gate;
@@ -270,7 +273,7 @@ Gate::~Gate() {
   Impl& d = *impl_;
   d.beat.Reset();  // the process ends
   if (d.abort && write(d.abort.get(), "1", 1) != 1) log::Debug("gate: the connection is gone already");
-  if (d.mounted) umount2(d.options.dir.c_str(), MNT_FORCE | MNT_DETACH);  // force: ends the connection too
+  if (d.mounted) umount2(d.options.dir.c_str(), MNT_FORCE | MNT_DETACH);  // MNT_FORCE ends the connection too
   if (d.pid > 0) {
     kill(d.pid, SIGKILL);
     waitpid(d.pid, nullptr, 0);
@@ -282,13 +285,14 @@ pid_t Gate::pid() const { return impl_->pid; }
 
 bool Gate::Alive() const {
   Impl& d = *impl_;
-  if (d.pid > 0 && waitpid(d.pid, nullptr, WNOHANG) == d.pid) d.pid = -1;  // the number may have a new owner
+  if (d.pid > 0 && waitpid(d.pid, nullptr, WNOHANG) == d.pid)
+    d.pid = -1;  // the number may be reused from now on
   return !d.ended && d.pid > 0;
 }
 
 void Gate::Beat() {
   const char byte = 'b';
-  // A full socket is a gate with enough beats to read; a broken one is seen by Alive().
+  // If the socket is full, the gate has enough beats to read; a broken socket is noticed by Alive().
   if (impl_->beat && send(impl_->beat.get(), &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && errno != EAGAIN &&
       errno != EPIPE)
     log::Error("gate: {}", OsError("send", "beat", errno).Message());

@@ -1,6 +1,6 @@
-// Internal: the way from a BPF hook to the attester and back. A FUSE file system that nobody can reach, on
-// it the program of one process (the gate), and one question: GETXATTR of ASSAY_XATTR, asked by the kernel
-// in the name of the thread that waits.
+// Internal: the way from a BPF hook to the attester and back. It is a FUSE file system that no process can
+// reach. One file is on it, the program of the gate's process, and the kernel asks one question about it in
+// the name of the thread that waits: GETXATTR of ASSAY_XATTR.
 //
 //   // given: const std::function<void(pid_t, GateReply, bool)>& ask, const LsmPrograms& programs
 //   #include "measure/lsm/programs.h"
@@ -9,10 +9,10 @@
 //   ASSAY_ASSIGN(std::unique_ptr<Gate> gate, Gate::Start(std::move(options)));
 //   gate->Beat();   // at least each `limit`
 //
-// Contract: `ask` runs on a thread of the gate's; where it is told to hurry, no other thread reads questions
-// meanwhile, and it must only queue. A reply that is dropped is answered with an error, so no thread waits
-// for nothing. When beats fail to come for `limit`, or this process dies,
-// every thread that waits gets an error from the kernel, and Alive() turns false: start another one.
+// Contract: `ask` runs on a thread of the gate. If its last argument (hurry) is true, no other thread reads
+// questions meanwhile, and `ask` must only queue. A reply that is dropped is answered with an error, so that
+// no thread waits in vain. If no beat comes for `limit`, or this process dies, every thread that waits gets
+// an error from the kernel, and Alive() turns false; then start another gate.
 #pragma once
 
 #include <sys/types.h>

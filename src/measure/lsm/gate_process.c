@@ -1,11 +1,11 @@
 /* The gate: a process whose executable file lies on the attester's FUSE mount, so that the BPF hooks find the
- * mount through it, and the attester's watchdog. Descriptors: 3 the beat, 4 the connection's abort file, 5
- * says 'ready'.
+ * mount through it. It is also the attester's watchdog. Its descriptors: 3 is the beat, 4 the connection's
+ * abort file, and at 5 it reports that it is ready.
  *
- * No beat for argv[1] milliseconds: the attester is stopped or stuck; the connection is aborted, and whoever
- * waits goes on as the policy says. End of file: the attester is gone, and the connection with it. It never
- * touches a file after its start, since its own pages come from the attester: all of them are locked in
- * memory first. */
+ * If no beat comes for argv[1] milliseconds, the attester is stopped or stuck: the gate aborts the
+ * connection, and the tasks that wait go on as the policy says. At the end of file the attester is gone, and
+ * the connection with it. The gate never touches a file after its start. Its own pages come from the
+ * attester, so all of them are locked in memory first. */
 #define _GNU_SOURCE
 #include <link.h>
 #include <poll.h>
@@ -16,9 +16,9 @@
 
 enum { kBeat = 3, kAbort = 4, kReady = 5, kPage = 4096 };
 
-/* Not left to mlockall(): where the attester dies meanwhile and the pages can't be read any more, the kernel
- * tries again for ever (Linux 6.12 mm/gup.c, __mm_populate(): a read that failed looks like one to be
- * repeated). A touch ends in SIGBUS. */
+/* The pages are touched here and not by mlockall(). If the attester dies meanwhile and they can't be read any
+ * more, mlockall() would try again for ever (Linux 6.12 mm/gup.c, __mm_populate() repeats a read that
+ * failed); a touch ends in SIGBUS. */
 static int touch(struct dl_phdr_info* program, size_t size, void* unused) {
   (void)size;
   (void)unused;

@@ -34,14 +34,14 @@ namespace assay::measure {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr std::uint64_t kLarge = std::uint64_t{32} << 20;  // bytes: such files have workers of their own
+constexpr std::uint64_t kLarge = std::uint64_t{32} << 20;  // bytes; larger files have workers of their own
 constexpr char kPins[] = "/bpf";
 constexpr unsigned kQuickShare = 8;  // of one user, of the workers for small files
 constexpr auto kAskEach = std::chrono::seconds(1);
 constexpr auto kRestartPause = std::chrono::seconds(1);
 constexpr auto kLossLasts = std::chrono::minutes(10);  // in the engine's health
-constexpr auto kStale = std::chrono::seconds(5);       // longer than anything takes that has its own limit
-constexpr auto kDrain = std::chrono::seconds(2);       // at the end, for what waits already
+constexpr auto kStale = std::chrono::seconds(5);       // added to the limits that a question has anyway
+constexpr auto kDrain = std::chrono::seconds(2);       // at the stop, for the tasks that are still held
 constexpr auto kTellPatience = std::chrono::seconds(2);
 
 class Lsm : public Engine, public std::enable_shared_from_this<Lsm> {
@@ -113,8 +113,8 @@ std::uint32_t OpensOf(const Policy& policy) {
   return policy.AsksInterpretersOnly() ? ASSAY_OPENS_INTERPRETERS : ASSAY_OPENS_ALL;
 }
 
-// A file that no task waits for must be told from one that a task waits for: else any file would be taken for
-// the right one.
+// Whether the kernel tells a file that no task waits for from one that a task waits for. If it did not, any
+// file would be taken for the right one.
 Result<> CheckIdentify() {
   ASSAY_ASSIGN(const UniqueFd fd, Open("/proc/self/exe", O_RDONLY));
   if (ioctl(fd.get(), ASSAY_IDENTIFY, 0UL) == 0 || errno != EXDEV)
@@ -145,7 +145,7 @@ Result<> Lsm::StartPrograms(const Policy& policy) {
 }
 
 Result<> Lsm::Start() {
-  signal(SIGIO, SIG_IGN);  // guard_sigio lets it through: by default it would end the process
+  signal(SIGIO, SIG_IGN);  // guard_sigio lets it through, and by default it ends the process
   ASSAY_TRY(MakeDirs(options_.run_dir, 0700));
   ASSAY_ASSIGN(storage_, LsmStorage::Open());
   ASSAY_ASSIGN(self_, LsmSelf::Start(options_.run_dir));
@@ -159,7 +159,7 @@ Result<> Lsm::Start() {
                                          [this](const assay_event& e, const Context& c) {
                                            measurer_->RecordTaken(e, c);
                                          }));
-  // What lay there in place of our programs: they have not seen what ran.
+  // Other programs were pinned in place of ours, so nothing has seen what ran meanwhile.
   if (!programs_->unfit().empty())
     TellHook("hooks_silent:" + programs_->unfit().substr(0, programs_->unfit().find(':')));
   tasks_.Start([this] { Watch(); });
@@ -181,8 +181,8 @@ Result<> Lsm::StartGate() {
   return {};
 }
 
-// On a thread of the gate's. The common case is done there and then: passing it on to a worker costs as much
-// as measuring a small file.
+// Runs on a thread of the gate. The common case is handled at once, because passing it on to a worker costs
+// as much as measuring a small file.
 void Lsm::Take(pid_t tid, GateReply reply, bool hurry) {
   const std::optional<assay_request> request = programs_->Request(tid);
   if (!request) return;  // another task's question: the dropped reply is an error
@@ -203,8 +203,8 @@ void Lsm::Take(pid_t tid, GateReply reply, bool hurry) {
     tasks_.Push(slow ? WorkKind::kSlow : WorkKind::kQuick, request->uid, task, work);
 }
 
-// A gate that ended (we were stopped too long, or it was killed) is replaced; what ran meanwhile is
-// known.
+// Replaces a gate that has ended, because this process was stopped for too long or the gate was killed. The
+// kernel's side has kept the names of what ran meanwhile.
 void Lsm::KeepGate() {
   if (gate_ && gate_->Alive()) {
     gate_->Beat();
@@ -223,8 +223,9 @@ void Lsm::KeepGate() {
   if (started) events_->TakeMissed();
 }
 
-// The kernel's side could not ask: each is a violation by LsmEvents. A question in the map whose thread no
-// longer waits takes another one's place.
+// Looks whether the kernel's side could not ask or report; LsmEvents records a violation for each case. A
+// question in the map whose thread no longer waits takes the place of another one, so old questions are
+// dropped.
 void Lsm::LookForLosses() {
   const assay_control& control = programs_->control();
   const std::uint64_t losses = __atomic_load_n(&control.unasked, __ATOMIC_RELAXED) +
@@ -242,7 +243,8 @@ void Lsm::LookForLosses() {
              dropped);
 }
 
-// With the time since the boot: the recorder keeps one record for each name in a row.
+// The name has the time since the boot, because the recorder keeps only one of several records in a row with
+// the same name.
 void Lsm::TellHook(const std::string& hook) {
   timespec now{};
   clock_gettime(CLOCK_BOOTTIME, &now);
@@ -254,14 +256,14 @@ void Lsm::TellHook(const std::string& hook) {
   tasks_.Count([](EngineStats& stats) { ++stats.violations; });
 }
 
-// The hooks can be switched off (kernel.ftrace_enabled, a removed pin) without a notice. While one is silent,
-// and when it is back, nothing is clean: what was written meanwhile is not known.
+// The hooks can be switched off without a notice (kernel.ftrace_enabled, a removed pin). While a hook is
+// silent, and when it is back, no file is clean, because it is not known what was written meanwhile.
 void Lsm::AskHooks() {
   std::set<std::string> silent = self_->Ask(*programs_, GatePid());
   std::set<std::string> before;
   {
     const MutexLock lock(mutex_);
-    if (stopped_) return;  // they are being removed
+    if (stopped_) return;  // the hooks are being removed
     before = std::exchange(silent_, silent);
   }
   if (silent.empty() && before.empty()) return;
@@ -278,13 +280,14 @@ void Lsm::AskHooks() {
   }
 }
 
-// Ten times a second, by the watchdog of the held tasks: the gate's beat says that they are looked after.
+// The watchdog of the held tasks calls this ten times a second, so that the gate's beat shows that the
+// watchdog runs.
 void Lsm::Watch() {
   KeepGate();
   LookForLosses();
 }
 
-// In a thread of its own: what it does for it, and the records that it makes, may take their time.
+// Runs in a thread of its own, because the test calls and the records that it makes may take their time.
 void Lsm::AskLoop() {
   while (true) {
     AskHooks();

@@ -25,8 +25,8 @@ namespace assay::measure {
 struct LsmOptions {
   std::string run_dir = "/run/assayd/engine";  // its mounts: pinned programs, the gate
   bool guard = false;                          // self-protection: no other process reaches us or our programs
-  // The file system that the attester serves itself: no question is asked about what is read there. Answering
-  // would mean to ask ourselves, and killed meanwhile we would never end.
+  // The file system that the attester serves itself. The hooks ask nothing about files there: to answer, the
+  // attester would have to wait for itself, and if it were killed meanwhile it would never end.
   dev_t own_device = 0;
   std::uint64_t cgroup = 0;                     // only tasks of this cgroup (its inode number); 0: all
   std::chrono::milliseconds gate_limit{5'000};  // without a sign of life from us, tasks are let go

@@ -12,8 +12,9 @@
 namespace assay::measure {
 namespace {
 
-// What is data to one interpreter is known of all of its sort; under a policy that asks about every open, of
-// nobody else.
+// The flag by which the kernel's side remembers a file that is not code. What is data to one interpreter is
+// data to all interpreters of its sort. Under a policy that asks about every open, that holds for no other
+// program, so nothing is remembered.
 std::uint32_t DataFlag(const Rules& rules, const Opener& opener) {
   if (!rules.NeedsOpener()) return ASSAY_ANSWER_DATA;
   if (!rules.policy().AsksInterpretersOnly()) return 0;
@@ -71,7 +72,7 @@ void LsmMeasurer::Handle(const LsmTaskPtr& task) {
   tasks_.uses().Leave();
 }
 
-// By what the kernel's side knows already, else by the program's name.
+// The opener's kind is what the kernel's side knows already, else it is found by the program's name.
 Opener LsmMeasurer::OpenerOf(LsmTask& task) const {
   const assay_request& r = task.request;
   Opener opener{.path_holds = task.Has(ASSAY_OUR_ROOT)};
@@ -130,7 +131,7 @@ void LsmMeasurer::SettleFile(LsmTask& task, const RequestedFile& file, Use& use,
   const MemoryHeaders headers = digest && (task.kind() == ASSAY_EXEC || task.kind() == ASSAY_MMAP)
                                     ? MemoryHeadersOf(file.file.get())
                                     : MemoryHeaders{};
-  // Given up: the violation `unanswered` says so.
+  // If the hash was given up, the violation `unanswered` says so.
   if ((!digest && task.late) || !tasks_.uses().Enter()) return;
   const Context context = task.Describe();
   const bool firm = digest && !doubts.writers && !doubts.pinned;
@@ -153,7 +154,7 @@ void LsmMeasurer::SettleFile(LsmTask& task, const RequestedFile& file, Use& use,
   tasks_.uses().Leave();
 }
 
-// The violations that go with a file come before it in the list.
+// The violations that belong to a file come before its record in the list.
 Result<Recorded> LsmMeasurer::RecordFile(const Measurement& file, const Doubts& doubts,
                                          const MemoryHeaders& headers, bool exec) {
   const auto violation = [&](Violation v, const std::string& path) {
@@ -167,7 +168,7 @@ Result<Recorded> LsmMeasurer::RecordFile(const Measurement& file, const Doubts& 
   return recorder_.Record(file);
 }
 
-// The kernel hashed it already.
+// Records content that the kernel's side has hashed already.
 void LsmMeasurer::MeasureDigest(LsmTask& task) {
   const Context context = task.Describe();
   const std::string path = task.Path();
@@ -186,7 +187,8 @@ void LsmMeasurer::MeasureDigest(LsmTask& task) {
     Answer(task, flags, nullptr);
 }
 
-// Also where the load fails: code of it may have run. Where it does not, MeasureDigest() has the same record.
+// Records the content even if the load fails, because its code may have run. If the load succeeds,
+// MeasureDigest() makes the same record.
 void LsmMeasurer::RecordTaken(const assay_event& event, const Context& context) {
   const std::string path = "memory:" + context.hook;
   const Result<Digest> digest = Digest::Of(HashAlg::kSha256, ByteView(event.digest));
@@ -203,7 +205,7 @@ void LsmMeasurer::RecordTaken(const assay_event& event, const Context& context) 
     log::Error("{} is not recorded: {}", path, r.error().Message());
 }
 
-// The end of every measurement: count, then answer.
+// Ends every measurement: it counts, and then answers.
 void LsmMeasurer::Finish(LsmTask& task, const Result<Recorded>& recorded, std::uint32_t flags,
                          const Digest* digest, const std::string& path) {
   const bool refuse = (!recorded || digest == nullptr) && limits_.expiry == Expiry::kRefuse;

@@ -7,7 +7,7 @@
 //   measurer.Handle(task);
 //
 // Contract: Handle() may hang in the file system of the task's file, and in no other. Follow() swaps the
-// policy: a question that is being answered by the former one leaves no state, since its number is of before.
+// policy. An answer by the former policy leaves no state in the kernel, because its epoch is an earlier one.
 // Thread-safe.
 #pragma once
 

@@ -49,7 +49,7 @@ Result<Program> ReadProgram(int fd, const std::string& name) {
   return p;
 }
 
-// Which pinned map stands for which of ours.
+// Which of our maps each pinned map takes the place of.
 class Maps {
  public:
   Result<> Add(std::uint32_t ours, std::uint32_t theirs, const std::string& pin) {

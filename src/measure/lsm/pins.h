@@ -1,5 +1,5 @@
-// Internal: whether what lies pinned under our names is what we would load, attached where we would attach
-// it.
+// Internal: whether the programs and maps that are pinned under our names are those that this attester would
+// load, attached where it would attach them.
 //
 //   // given: bpf_object& fresh
 //   ASSAY_TRY(CheckPins("/run/assayd/engine/bpf", fresh, {"control", "missed"}));

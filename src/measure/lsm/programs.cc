@@ -80,7 +80,8 @@ Result<Attached> TryLoadAndAttach(bool guard) {
   return a;
 }
 
-// A bpffs of our own: what is pinned in it concerns nobody else, and a container can't reach it.
+// The attester mounts a bpffs of its own, so that other programs' pins are elsewhere and a container can't
+// reach these.
 Result<> EnsureBpffs(const std::string& dir) {
   ASSAY_TRY(MakeDirs(dir, 0700));
   struct statfs info{};
@@ -98,7 +99,7 @@ Result<> CheckNamespace() {
   return {};
 }
 
-// What a kernel must have, found without loading anything.
+// Checks what the kernel must have, without loading anything.
 Result<> CheckKernel() {
   ASSAY_TRY(CheckNamespace());
   const Result<Bytes> active = ReadFile("/sys/kernel/security/lsm", 4096);
@@ -119,7 +120,7 @@ Result<> CheckKernel() {
   return {};
 }
 
-// Attached while nothing is active: no hook does anything.
+// The programs are attached while `active` is 0, so no hook does anything yet.
 Result<Attached> LoadAndAttach(bool guard) {
   Result<Attached> attached = TryLoadAndAttach(guard);
   if (attached) return attached;
@@ -143,7 +144,7 @@ Result<std::unique_ptr<LsmPrograms>> LsmPrograms::Open(LsmSetup setup) {
   std::unique_ptr<LsmPrograms> p(new LsmPrograms);
   p->setup_ = std::move(setup);
   ASSAY_TRY(CheckNamespace());
-  // First, since it is quick: nobody is measured until it is done.
+  // Adopting comes first because it is quick, and nothing is measured until it is done.
   if (const Result<> adopted = p->Adopt(); !adopted) {
     if (adopted.error().Is(LsmError::kPins)) {
       p->unfit_ = adopted.error().Message();
@@ -181,7 +182,7 @@ Result<> LsmPrograms::UseMaps(const std::function<Result<UniqueFd>(const std::st
   return {};
 }
 
-// What is clean by one policy need not be by another: programs and states go together.
+// The identity of programs and policy: a file that is clean by one policy need not be clean by another.
 Digest LsmPrograms::Identity() const {
   Hasher hasher(HashAlg::kSha256);
   hasher.Update(EmbeddedLsmObject());
@@ -198,7 +199,7 @@ Result<> LsmPrograms::Adopt() {
       UseMaps([&](const std::string& name) { return bpf::OpenPinned(setup_.pin_dir + "/map_" + name); });
   if (!maps) return Fail(StateError(LsmError::kPins, "map: " + maps.error().Message()));
   const bool known = control_->version == ASSAY_WIRE_VERSION;
-  // Its hooks are asked about what is loaded here, and nobody answers.
+  // The pinned programs would ask about the files that this process loads, and nobody would answer.
   if (known) ASSAY_TRY(Mark(getpid(), ASSAY_ROLE_EXEMPT));
   if (!known || !Equal(Identity().view(), ByteView(control_->object)))
     return Fail(StateError(LsmError::kOther, "the pinned programs are of another build or policy"));
@@ -209,7 +210,7 @@ Result<> LsmPrograms::Adopt() {
   return NoteLinks();
 }
 
-// A number that nobody can have written into a state beforehand.
+// The epoch is random, so that no process can have written it into a state beforehand.
 void LsmPrograms::ForgetClean() {
   const Result<Bytes> random = RandomBytes(sizeof(std::uint64_t));
   std::uint64_t epoch = control_->epoch + 1;
@@ -220,7 +221,7 @@ void LsmPrograms::ForgetClean() {
 Result<> LsmPrograms::NoteLinks() {
   ASSAY_ASSIGN(const std::vector<std::string> names, ProgramNames(setup_.guard));
   links_.clear();
-  // By descriptor: after an early start the path leads elsewhere.
+  // The folder is kept as a descriptor, because after an early start the path leads elsewhere.
   ASSAY_ASSIGN(pins_, assay::Open(setup_.pin_dir, O_PATH | O_DIRECTORY));
   for (const std::string& name : names) {
     const std::string pin = setup_.pin_dir + "/link_" + name;
@@ -246,7 +247,7 @@ std::vector<std::string> LsmPrograms::MissingLinks() const {
   return missing;
 }
 
-// What an earlier attester's programs noted while nobody answered.
+// Takes over what an earlier attester's programs noted while no attester answered.
 void LsmPrograms::KeepMissed(int from) const {
   assay_missed_key key;
   const assay_missed_key* last = nullptr;
@@ -260,7 +261,7 @@ void LsmPrograms::KeepMissed(int from) const {
 
 Result<> LsmPrograms::Load() {
   ASSAY_ASSIGN(Attached fresh, LoadAndAttach(setup_.guard));
-  // What an attester of another build left goes only now: there is no gap in between.
+  // The programs of an attester of another build are removed only now, so that there is no gap.
   const UniqueFd earlier = std::move(missed_);
   bpf_map_info form{};
   std::uint32_t length = sizeof(form);
@@ -291,7 +292,7 @@ Result<> LsmPrograms::Load() {
   return NoteLinks();
 }
 
-// All that is pinned, and the programs behind the links.
+// Guards everything that is pinned, and the programs that the links belong to.
 Result<> LsmPrograms::Guard() const {
   struct stat st{};
   if (stat(setup_.pin_dir.c_str(), &st) != 0) return Fail(OsError("stat", setup_.pin_dir, errno));
@@ -330,7 +331,7 @@ void LsmPrograms::BeginPolicy() { std::memset(control_->object, 0, ASSAY_DIGEST)
 
 void LsmPrograms::EndPolicy(std::string_view policy) {
   setup_.policy = policy;
-  // A state that was looked for before has the former number, whenever it is written.
+  // A state that is written late, for a question from before, has the former epoch.
   ForgetClean();
   std::memcpy(control_->object, Identity().view().data(), ASSAY_DIGEST);
 }
@@ -373,7 +374,7 @@ void LsmPrograms::RemovePinned(const std::string& pin_dir) {
 Result<> LsmPrograms::Mark(pid_t pid, std::uint32_t role) const {
   const UniqueFd process(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
   if (!process) return Fail(OsError("pidfd_open", std::to_string(pid), errno));
-  // struct task_state begins with the role; the rest is the programs' own.
+  // struct task_state begins with the role; only the BPF programs use the rest.
   std::array<std::uint8_t, kMaxTaskState> value{};
   std::memcpy(value.data(), &role, sizeof(role));
   bpf_map_info info{};
@@ -403,7 +404,7 @@ std::size_t LsmPrograms::DropStaleRequests(std::chrono::nanoseconds older) const
   const auto limit =
       (std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec) - older).count();
   std::vector<std::uint32_t> keys;
-  // A key that is deleted meanwhile makes the walk begin again: it is bounded.
+  // If a key is deleted meanwhile, the walk begins again, so it is bounded.
   std::uint32_t next = 0;
   while (keys.size() < kMaxMissed &&
          bpf_map_get_next_key(requests_.get(), keys.empty() ? nullptr : &keys.back(), &next) == 0)
@@ -412,7 +413,7 @@ std::size_t LsmPrograms::DropStaleRequests(std::chrono::nanoseconds older) const
   for (const std::uint32_t tid : keys) {
     assay_request request;
     if (bpf_map_lookup_elem(requests_.get(), &tid, &request) != 0) continue;
-    // Without a time: not one of the hooks' own.
+    // A request without a time was not written by a hook.
     if (request.since != 0 && (limit < 0 || request.since > static_cast<std::uint64_t>(limit))) continue;
     if (bpf_map_delete_elem(requests_.get(), &tid) == 0) ++dropped;
   }
@@ -422,8 +423,9 @@ std::size_t LsmPrograms::DropStaleRequests(std::chrono::nanoseconds older) const
 bool LsmPrograms::IsRequested(int fd, const assay_request& request) const {
   static std::atomic<std::uint32_t> last{0};
   const std::uint32_t mark = ++last;
-  if (mark == 0) return false;  // once in 2^32: what a request has at first
-  // Only the hook that knows the inode can put the mark into the request. What the call returns says nothing.
+  if (mark == 0) return false;  // once in 2^32; 0 is what a new request has
+  // Only the hook, which knows the inode, can put the mark into the request. The result of the call says
+  // nothing.
   std::ignore = ioctl(fd, ASSAY_IDENTIFY, std::uint64_t{mark} << 32 | request.tid);
   const std::optional<assay_request> now = Request(static_cast<pid_t>(request.tid));
   return now && now->since == request.since && now->mark == mark;
@@ -440,13 +442,13 @@ void LsmPrograms::TakeMissed(const std::function<bool(const assay_missed&)>& rec
     if (!record(value)) return;
     assay_missed last;
     if (bpf_map_lookup_and_delete_elem(missed_.get(), &key, &last) != 0) continue;
-    // Loaded once more meanwhile, maybe with another content.
+    // The file was loaded once more meanwhile, perhaps with other content.
     if (last.count != value.count) record(value);
   }
 }
 
 void LsmPrograms::AnswerStorages(const std::function<std::uint32_t(const assay_storage&)>& judge) const {
-  // Before anything is looked at: what changes meanwhile raises it, and the answer is void.
+  // raw_seq is read before anything is examined: a change meanwhile raises it, and the answer is then void.
   const std::uint64_t raw_seq = __atomic_load_n(&control_->raw_seq, __ATOMIC_SEQ_CST);
   std::uint64_t key = 0;
   const std::uint64_t* from = nullptr;

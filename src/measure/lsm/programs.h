@@ -1,15 +1,16 @@
-// Internal: the BPF programs in the kernel: loaded, attached all or none, pinned so that they outlive us, and
-// the maps through which they are talked to.
+// Internal: the BPF programs in the kernel, and their maps. Either all programs are attached or none; they
+// are pinned, so that they outlive this process.
 //
 //   // given: std::uint32_t pid, const Policy& policy
 //   #include "measure/policy/policy.h"
 //   ASSAY_ASSIGN(auto programs, LsmPrograms::Open({"/run/assayd/bpf", false, policy.text()}));
 //   programs->control().gate = pid;
 //
-// Contract: Open() takes over what an earlier attester of the same build and policy left pinned (adopted())
-// if it is, to the instruction, what would be loaded (pins.h), and replaces anything else; what an
-// earlier one has missed is kept. Nothing stays clean when programs are taken over: who could reach the maps
-// meanwhile is not known. Remove() detaches all; without it the programs stay when this object goes.
+// Contract: Open() takes over the programs that an earlier attester of the same build and policy left pinned
+// (adopted()) if each instruction is that of the programs that would be loaded (pins.h). Otherwise it
+// replaces them. The names of missed loads are kept in both cases. When programs are taken over no file stays
+// clean, because it is not known which processes could reach the maps meanwhile. Remove() detaches all
+// programs; without it they stay when this object is destroyed.
 #pragma once
 
 #include <sys/types.h>
@@ -40,7 +41,7 @@ struct LsmSetup {
 
 class LsmPrograms {
  public:
-  // By loading and attaching. StateError "engine.lsm-..." says what is missing.
+  // Tries to load and attach the programs. StateError "engine.lsm-..." says what is missing.
   static Result<> Probe();
   static Result<std::unique_ptr<LsmPrograms>> Open(LsmSetup setup);
   ~LsmPrograms();
@@ -48,7 +49,8 @@ class LsmPrograms {
   LsmPrograms& operator=(const LsmPrograms&) = delete;
 
   bool adopted() const { return adopted_; }
-  // What lay there under our names did not fit; empty: all did, or nothing lay there. "link_on_exec: ..."
+  // Why the pins that were found under our names did not fit ("link_on_exec: ..."); empty: all fitted, or
+  // there were none.
   const std::string& unfit() const { return unfit_; }
   // The programs (by name) whose links are no longer pinned: the kernel may have dropped them.
   std::vector<std::string> MissingLinks() const;
@@ -57,25 +59,30 @@ class LsmPrograms {
   assay_control& control() const { return *control_; }
   Result<> Mark(pid_t pid, std::uint32_t role) const;     // of a process, until it ends
   std::optional<assay_request> Request(pid_t tid) const;  // that this thread waits for
-  // Questions whose thread can't be waiting any more; how many.
+  // Drops questions whose thread can't be waiting any more. Returns how many.
   std::size_t DropStaleRequests(std::chrono::nanoseconds older) const;
-  // Whether the kernel says that the descriptor is of the file that is asked about. Its absence is a no.
+  // Whether the kernel confirms that the descriptor is of the file that is asked about. Without an answer:
+  // false.
   bool IsRequested(int fd, const assay_request& request) const;
-  // Each is forgotten only when `record` has returned; false: the rest stays.
+  // Passes each missed load to `record`, and forgets it when `record` has returned. If that returns false,
+  // the rest stays.
   void TakeMissed(const std::function<bool(const assay_missed&)>& record) const;
-  // Asks for ASSAY_VOLATILE and ASSAY_SERVED of each file system that they are not known of at present.
+  // Calls `judge` for each file system without a valid answer; it returns ASSAY_VOLATILE and ASSAY_SERVED as
+  // flags.
   void AnswerStorages(const std::function<std::uint32_t(const assay_storage&)>& judge) const;
   Result<bpf::RingPtr> OpenEvents(std::function<void(const assay_event&)>* on_event) const;
-  // Character devices that take raw commands for disks: their drivers may be loaded at any time.
+  // Looks for character devices that take raw commands for disks; their drivers may be loaded at any time.
   void FindCommandDevices() const;
-  Result<> AddOwnFile(const std::string& path) const;  // it may be loaded also when nobody answers
-  // From now on nobody but us reaches the objects, while this process lives. Only with LsmSetup::guard.
+  Result<> AddOwnFile(const std::string& path) const;  // it may be loaded even if no attester answers
+  // From now on, while this process lives, no other process can access the objects. Only with
+  // LsmSetup::guard.
   Result<> Guard() const;
-  // Forgets what is clean. From the first call until the second one, nobody can take the programs over.
+  // A change of policy. No attester can take the programs over between the two calls, and the second one
+  // makes all files unclean.
   void BeginPolicy();
   void EndPolicy(std::string_view policy);
   void Remove();
-  // What a killed attester left, where this one uses another engine.
+  // Removes what a killed attester left, if this one uses another engine.
   static void RemovePinned(const std::string& pin_dir);
 
  private:

@@ -20,15 +20,15 @@ constexpr unsigned MFD_EXEC = 0x10;
 #endif
 
 constexpr std::size_t kPage = 4096;
-constexpr unsigned kAllEach = 60;  // rounds: what others may log is not done in each
+constexpr unsigned kAllEach =
+    60;  // rounds; calls that other programs may log are made only in one of so many
 constexpr int kNoDescriptor = 0x7FFFFFFF;
-// Its first four bytes can be printed: else the kernel would look for a module that knows the format.
+// The first four bytes are printable. Otherwise the kernel would look for a module that knows the format.
 constexpr std::string_view kNoProgram = "none of the formats that the kernel knows\n";
 
 struct Hook {
   const char* program;
-  bool must;  // what it is asked by is always to be had; the others are believed silent only if they were
-              // once heard
+  bool must;  // the test call for it always works; another hook counts as silent only if it was heard once
 };
 constexpr std::array<Hook, ASSAY_PULSES> kHooks{{{"on_exec", true},
                                                  {"on_mmap", true},
@@ -44,7 +44,8 @@ constexpr std::array<Hook, ASSAY_PULSES> kHooks{{{"on_exec", true},
                                                  {"on_bpf", false},
                                                  {"on_load_data", false}}};
 
-// Attaching to another process is asked for before it is found that there is no such descriptor.
+// The kernel checks the right to attach to the process before it looks for the descriptor, which does not
+// exist.
 bool Reach(pid_t process) {
   if (process <= 0) return false;
   const UniqueFd fd(static_cast<int>(syscall(SYS_pidfd_open, process, 0)));
@@ -52,7 +53,7 @@ bool Reach(pid_t process) {
   return syscall(SYS_pidfd_getfd, fd.get(), kNoDescriptor, 0) < 0 && errno == EBADF;
 }
 
-// A program that the kernel refuses, after it has asked.
+// Loads a program that the kernel refuses, but only after it has called the hook.
 bool LoadNothing() {
   bpf_insn nothing{};
   bpf_attr attr{};
@@ -64,7 +65,7 @@ bool LoadNothing() {
   return !fd && errno == EINVAL;
 }
 
-// A module that can't be read.
+// Loads a module whose memory can't be read.
 bool LoadNoModule() { return syscall(SYS_init_module, nullptr, kPage, "") != 0 && errno == EFAULT; }
 
 bool OpenNull() {
@@ -76,13 +77,13 @@ bool OpenNull() {
 
 Result<std::unique_ptr<LsmSelf>> LsmSelf::Start(const std::string& dir) {
   std::unique_ptr<LsmSelf> self(new LsmSelf);
-  // By descriptor: after an early start the path leads elsewhere.
+  // The folder is kept as a descriptor, because after an early start the path leads elsewhere.
   ASSAY_ASSIGN(self->dir_, Open(dir, O_RDONLY | O_DIRECTORY));
   UniqueFd made(memfd_create("assay", MFD_CLOEXEC | MFD_EXEC));
   if (!made && errno == EINVAL) made.Reset(memfd_create("assay", MFD_CLOEXEC));
   if (!made) return Fail(OsError("memfd_create", "", errno));
   ASSAY_TRY(WriteAll(made.get(), AsBytes(kNoProgram)));
-  // What is open for writing is not executed at all.
+  // A file that is open for writing can't be executed, so it is opened again for reading.
   ASSAY_ASSIGN(self->no_program_, Open("/proc/self/fd/" + std::to_string(made.get()), O_RDONLY));
   return self;
 }
@@ -107,7 +108,7 @@ bool LsmSelf::Map(bool then_protect) const {
   return done;
 }
 
-// A file that gets another size, a second name and a third, and goes.
+// Makes a file, changes its size or gives it another name, and removes it.
 bool LsmSelf::Files(unsigned pulse) const {
   constexpr const char *kName = "probe", *kSecond = "probe2", *kThird = "probe3";
   const int dir = dir_.get();

@@ -1,14 +1,14 @@
-// Internal: whether the kernel still calls the lsm engine's programs, found by doing what they are called
-// for.
+// Internal: finds out whether the kernel still calls the lsm engine's programs, by making system calls that
+// must reach them.
 //
 //   // given: const LsmPrograms& programs, pid_t gate
 //   ASSAY_ASSIGN(std::unique_ptr<LsmSelf> self, LsmSelf::Start("/run/assayd/engine"));
 //   for (const std::string& name : self->Ask(programs, gate)) log::Error("{} is silent", name);
 //
-// Contract: nothing that Ask() does lasts, and no program treats it as a load: the asking thread is named in
-// the map `control` meanwhile. A deed that could not be done asks nothing. What can't be asked (the ends of
-// kernel reads, the guard's hooks, calls of 32-bit programs) must at least be pinned. One thread at a time.
-// The names are those of the programs: "on_exec".
+// Contract: nothing that Ask() does lasts, and no program treats it as a load, because the map `control`
+// names the asking thread meanwhile. A test call that fails says nothing about its hook. Hooks that can't be
+// tested (the ends of kernel reads, the guard's hooks, calls of 32-bit programs) must at least be pinned. One
+// thread at a time. Ask() returns the names of programs: "on_exec".
 #pragma once
 
 #include <sys/types.h>

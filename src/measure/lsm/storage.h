@@ -1,12 +1,12 @@
-// Internal: answers the programs' questions about what file systems lie on.
+// Internal: answers the BPF programs' questions about the devices under file systems.
 //
 //   // given: const assay_request& request, const LsmPrograms& programs
 //   ASSAY_ASSIGN(std::unique_ptr<LsmStorage> storage, LsmStorage::Open());
 //   if ((request.flags & ASSAY_UNJUDGED) != 0) storage->Judge(programs);   // before the file is touched
 //
 // Contract: Judge() answers for each file system that has no answer for the present raw_seq, which is read
-// before anything is looked at. Safe from any thread. Reads sysfs and mountinfo only: no file system's server
-// is asked.
+// before anything is looked at. Safe from any thread. It reads only sysfs and mountinfo, and makes no request
+// to another file system.
 #pragma once
 
 #include <memory>
@@ -29,7 +29,7 @@ class LsmStorage {
 
   Mutex mutex_;
   const UniqueFd sysfs_;
-  std::set<std::uint64_t> told_ ASSAY_GUARDED_BY(mutex_);  // ids that the log names
+  std::set<std::uint64_t> told_ ASSAY_GUARDED_BY(mutex_);  // file systems that the log has named
 };
 
 }  // namespace assay::measure

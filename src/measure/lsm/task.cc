@@ -46,7 +46,7 @@ void LsmTask::Answer(std::uint32_t flags, const Digest* digest) {
   Send(answer);
 }
 
-// Nothing where the kernel's side does not know it.
+// No value if the kernel's side does not know it.
 std::optional<Digest> LsmTask::Loader() const {
   if (!Has(ASSAY_REQUEST_PROGRAM)) return std::nullopt;
   const Result<Digest> digest = Digest::Of(HashAlg::kSha256, ByteView(request.program));
@@ -69,7 +69,7 @@ Context LsmTask::Describe() const {
           .cgroup = cgroups_.Path(request.cgroup)};
 }
 
-// Where not even the open came back, its mount says which device it is.
+// If not even the open has returned, the mount tells the device.
 dev_t LsmTask::Device() const {
   if (const dev_t known = device; known != 0) return known;
   return DeviceOfMount(request.mount, static_cast<pid_t>(request.tid)).value_or(0);

@@ -7,7 +7,8 @@
 //   tasks.Take(task);
 //   if (tasks.Claim(*task)) task->Answer(ASSAY_ANSWER_CLEAN, &digest);
 //
-// Contract: what the watchdog calls (HeldTask) asks no file system and nothing of the task's own.
+// Contract: the functions that the watchdog calls (HeldTask) make no request to a file system and read
+// nothing that belongs to the task.
 #pragma once
 
 #include <atomic>
@@ -30,7 +31,7 @@ class LsmTask final : public HeldTask {
       : request(asked), reply_(std::move(reply)), cgroups_(cgroups) {}
 
   void Answer(std::uint32_t flags, const Digest* digest);
-  // By the watchdog: a worker may be at work on it still.
+  // Called by the watchdog, while a worker may still work on the task.
   void Allow() override { Send(assay_answer{}); }
   void Refuse() override { Send({.flags = ASSAY_ANSWER_REFUSE, .program = 0, .digest = {}}); }
   std::string Path() const override;
@@ -41,7 +42,7 @@ class LsmTask final : public HeldTask {
   std::uint32_t kind() const { return request.kind; }
   bool Has(std::uint32_t flag) const { return (request.flags & flag) != 0; }
   Hook hook() const;
-  Task Waiter() const;  // as the kernel's side knows it: nothing is asked of /proc
+  Task Waiter() const;  // as the kernel's side knows it; /proc is not read
 
   const assay_request request;
   std::uint32_t program = 0;     // what is executed or opens, as the kernel's side shall know it
