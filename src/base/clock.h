@@ -1,4 +1,4 @@
-// The wall clock as records and messages have it.
+// The wall clock, in the forms that records and messages use.
 //
 //   const std::uint64_t time_ms = NowMs();
 //   const std::string text = TimeText(time_ms);   // "2026-11-30T04:05:06.789Z"

@@ -6,7 +6,7 @@
 //   ASSAY_ASSIGN(const Bytes signature, SignatureBeside(path));       // read, not yet verified
 //   ASSAY_TRY(VerifySignature(content, signature, key.Public()));
 //
-// Contract: the caller gives the content that it used, so that what is verified is what is read.
+// Contract: the caller passes the content that it has read, so that exactly this content is verified.
 #pragma once
 
 #include <string>

@@ -1,7 +1,7 @@
 // This file uses OpenSSL's low-level SHA functions, because an EVP call costs about 300 ns before it hashes a
 // byte, and a replay consists of digests of one to three blocks. It is the same code underneath. They are
-// deprecated since OpenSSL 3.0 and used only in this file, so that only this file has to change when OpenSSL
-// removes them.
+// deprecated since OpenSSL 3.0, and no other file uses them, so that only this file has to change when
+// OpenSSL removes them.
 #define OPENSSL_SUPPRESS_DEPRECATED
 
 #include "base/digest.h"

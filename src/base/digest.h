@@ -40,13 +40,14 @@ std::string_view HashName(HashAlg alg);  // the kernel's name: "sha256", "sm3_25
 std::optional<HashAlg> HashFromName(std::string_view name);  // also accepts "sha-256"/"sm3"
 std::optional<HashAlg> HashFromTpmAlg(std::uint16_t tpm_alg);
 bool CanHash(HashAlg alg);  // SHA-1, SHA-256, SHA-384, SHA-512
-// These, and SM3 where OpenSSL has it: for logs of others. Nothing here is measured or quoted by SM3.
+// The same algorithms, and SM3 if OpenSSL has it, for logs of other programs. assay measures and quotes
+// nothing by SM3.
 bool CanReplay(HashAlg alg);
 
 class Digest {
  public:
   Digest() = default;
-  // bytes must have DigestSize(alg) bytes: checked.
+  // It is an error if `bytes` does not have DigestSize(alg) bytes.
   static Result<Digest> Of(HashAlg alg, ByteView bytes);
   static Digest Filled(HashAlg alg, std::uint8_t byte);  // all-zero, all-ones (0xFF)
   HashAlg alg() const { return alg_; }

@@ -1,6 +1,6 @@
-// SHA-1 and SHA-256 of many short texts, by the processor's SHA instructions (x86: SHA-NI). Its instructions
-// wait for each other within one text, so two texts are hashed side by side; and a PCR's chain keeps its
-// value in registers. Processors without them, and other algorithms, take the way of Hash().
+// SHA-1 and SHA-256 of many short texts, by the processor's SHA instructions (x86: SHA-NI). Within one text
+// each instruction waits for the one before, so two texts are hashed side by side. The value of a PCR's chain
+// stays in registers. On processors without these instructions, and for other algorithms, Hash() is used.
 #include "base/digest_lanes.h"
 
 #include <algorithm>

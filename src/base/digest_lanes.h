@@ -5,8 +5,8 @@
 //   HashEach(HashAlg::kSha256, texts, digests);
 //   const Digest value = ExtendPcr(pcr, digests);
 //
-// Contract: the results are those of Hash() and ExtendPcr() (base/digest.h), one call for each, and so are
-// the conditions. Where the processor has instructions for SHA-1 and SHA-256, two texts are hashed side by
+// Contract: the results and the conditions are those of Hash() and ExtendPcr() (base/digest.h), called once
+// for each text. Where the processor has instructions for SHA-1 and SHA-256, two texts are hashed side by
 // side.
 #pragma once
 
@@ -18,7 +18,7 @@ namespace assay {
 
 // out has as many digests as there are texts.
 void HashEach(HashAlg alg, std::span<const ByteView> texts, std::span<Digest> out);
-// `old` extended with each event in turn. The events are of its algorithm.
+// Extends `old` with each event in turn. The events must be of the algorithm of `old`.
 Digest ExtendPcr(const Digest& old, std::span<const Digest> events);
 
 }  // namespace assay

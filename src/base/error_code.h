@@ -1,4 +1,4 @@
-// What an error is, as a value: an enumerator of a room, whose dotted name stands in one table of that room.
+// The identity of an error as a value: an enumerator of a room. One table of that room has its dotted name.
 //
 //   enum class PoolError { kLocked, kFull };
 //   inline constexpr ErrorRow kPoolErrors[] = {
@@ -46,13 +46,12 @@ class ErrorCode {
   template <ErrorEnum E>
   consteval ErrorCode(E error)  // NOLINT(google-explicit-constructor): an enumerator is meant as its code
       : ErrorCode(Of(error)) {}
-  // Of one that is known when the program runs only.
+  // For an enumerator that is only known when the program runs.
   template <ErrorEnum E>
   static constexpr ErrorCode Of(E error) {
     const std::span<const ErrorRow> rows = ErrorTable(error);
     const auto at = static_cast<std::size_t>(error);
-    if (at >= rows.size() || rows[at].value != at)
-      std::abort();  // a row is missing, or stands in another place
+    if (at >= rows.size() || rows[at].value != at) std::abort();  // a row is missing or in another place
     return ErrorCode(&rows[at]);
   }
 

@@ -15,7 +15,7 @@ Result<EventFd> EventFd::Make() {
   return EventFd(std::move(fd));
 }
 
-// On an eventfd of our own a write fails only with EAGAIN: the counter is full, so it is readable already.
+// A write to this eventfd fails only with EAGAIN: the counter is full, so the eventfd is readable already.
 void EventFd::Signal() const {
   const int before = errno;
   const std::uint64_t one = 1;

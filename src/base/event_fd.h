@@ -6,8 +6,9 @@
 //   stop.Signal();                                                   // another thread: the loop wakes up
 //   stop.Drain();                                                    // the loop: it can be signalled again
 //
-// Contract: readable from Signal() to Drain(), however often it was signalled. Neither ever waits. Both are
-// safe from any thread; Signal() from a signal handler as well. Moving it is not. Source: eventfd(2).
+// Contract: it is readable from Signal() to Drain(), however often it was signalled. Neither function ever
+// waits. Both are safe from any thread, and Signal() is safe in a signal handler as well. Moving the object
+// is not safe. Source: eventfd(2).
 #pragma once
 
 #include "base/fd.h"

@@ -32,7 +32,7 @@ Result<UniqueFd> Open(const std::string& path, int flags, mode_t mode) {
 
 namespace {
 
-// expected: bytes, for which memory is taken at once.
+// expected: the number of bytes for which memory is taken at once.
 Result<Bytes> ReadExpecting(int fd, std::size_t max, std::size_t expected) {
   Bytes out;
   out.reserve(std::min(expected, max));
@@ -56,7 +56,7 @@ Result<Bytes> ReadAll(int fd, std::size_t max) { return ReadExpecting(fd, max, 0
 
 Result<Bytes> ReadFile(const std::string& path, std::size_t max) {
   ASSAY_ASSIGN(UniqueFd fd, Open(path, O_RDONLY));
-  struct stat st{};  // of a file in /sys or /proc the size says nothing
+  struct stat st{};  // for a file in /sys or /proc the size says nothing
   const bool sized = fstat(fd.get(), &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0;
   auto data = ReadExpecting(fd.get(), max, sized ? static_cast<std::size_t>(st.st_size) : 0);
   if (!data) return Fail(data.error().In(path));

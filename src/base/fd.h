@@ -47,11 +47,12 @@ Result<> WriteAll(int fd, ByteView data);
 Result<> PWriteAll(int fd, ByteView data, off_t at);
 Result<> ReadExact(int fd, std::uint8_t* out, std::size_t n);  // StateError "io.eof" when it ends early
 Result<> PReadExact(int fd, std::uint8_t* out, std::size_t n, off_t at);
-// Writes beside the target, syncs, renames over it: readers see the old or the new file, never a part.
+// Writes a file beside the target, syncs it and renames it over the target, so that readers see the old or
+// the new file and never a part.
 Result<> WriteFileAtomic(const std::string& path, ByteView data, mode_t mode = 0600);
 Result<> MakeDirs(const std::string& path, mode_t mode = 0700);
 
-// "/a b" from /proc/self/fd/N; what the kernel says, " (deleted)" included.
+// The path of /proc/self/fd/N as the kernel tells it, " (deleted)" included.
 Result<std::string> FdPath(int fd);
 
 }  // namespace assay

@@ -3,8 +3,8 @@
 //   // given: ByteView first, ByteView second
 //   Require(Equal(first, second));
 //
-// Contract: where the property does not hold, the line of the call goes to stderr and the process ends, which
-// the fuzzer reports.
+// Contract: if the property does not hold, the line of the call is printed to stderr and the process ends,
+// which the fuzzer reports.
 #pragma once
 
 #include <cstdio>

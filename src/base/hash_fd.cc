@@ -13,7 +13,8 @@ constexpr std::size_t kBlock = 128 << 10;
 }  // namespace
 
 Result<Digest> HashFd(int fd, HashAlg alg, const HashFdOptions& options) {
-  // Kept by each thread: a new block each time would be fetched from the kernel and zeroed page by page.
+  // Each thread keeps its block, because the kernel would have to provide and zero the pages of a new one
+  // each time.
   thread_local const std::unique_ptr<std::uint8_t[]> block(new std::uint8_t[kBlock]);
   std::uint64_t unused = 0;
   std::uint64_t& at = options.bytes != nullptr ? *options.bytes : unused;

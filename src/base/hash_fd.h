@@ -1,4 +1,4 @@
-// The digest of what a descriptor holds, read in blocks.
+// The digest of a file's content, read in blocks through a descriptor.
 //
 //   // given: int fd, const std::function<Result<>()>& in_time
 //   ASSAY_ASSIGN(Digest digest, HashFd(fd, HashAlg::kSha256));
@@ -6,9 +6,9 @@
 //   const auto late = HashFd(fd, HashAlg::kSha256, {.before_block = in_time, .bytes = &bytes});
 //   if (!late) return Fail(late.error());
 //
-// Contract: from offset 0 to the end, whatever the descriptor's position, which stays. A file that grows
-// meanwhile is read to its new end. EINTR is retried. Blocks are of 128 KiB: a caller that gives up waits for
-// one of them at the most, or for as long as the file system takes for it.
+// Contract: hashes from offset 0 to the end, whatever the descriptor's position is, and does not change it. A
+// file that grows meanwhile is read to its new end. EINTR is retried. Blocks have 128 KiB: a caller that
+// gives up waits for at most one of them, or for as long as the file system takes for it.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,7 @@ namespace assay {
 
 struct HashFdOptions {
   std::function<Result<>()> before_block = {};  // an error ends the reading, and is the result
-  std::uint64_t* bytes = nullptr;               // how many were hashed, also where it fails
+  std::uint64_t* bytes = nullptr;               // the number of bytes hashed, also after an error
 };
 Result<Digest> HashFd(int fd, HashAlg alg, const HashFdOptions& options = {});
 

@@ -50,10 +50,11 @@ class JsonValue {
   Result<std::int64_t> AsInt() const;
   Result<std::uint64_t> AsU64() const;
   Result<bool> AsBool() const;
-  // Each element of an array / member of an object, in order; stops at the first error.
+  // Calls the function for each element of an array or member of an object, in order, and stops at the first
+  // error.
   Result<> Each(const std::function<Result<>(const JsonValue&)>& visit) const;
   Result<> EachMember(const std::function<Result<>(std::string_view key, const JsonValue&)>& visit) const;
-  // An error unless the object has no other keys than these, each at most once.
+  // An error if the object has other keys than these, or one of them twice.
   Result<> OnlyKeys(std::initializer_list<std::string_view> keys) const;
   Result<> OnlyKeys(std::span<const std::string_view> keys) const;
   // A ParseError of the document's format that names this value: "/engine/scope: not a scope".

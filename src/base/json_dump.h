@@ -4,7 +4,8 @@
 //   log::Info("{}", DumpJson(nlohmann::json{{"path", path}}));                      // on one line
 //   ASSAY_TRY(WriteFileAtomic(path, AsBytes(DumpJson(document, 1))));
 //
-// Contract: it never throws. Paths and names are bytes, JSON is UTF-8: what is not UTF-8 becomes U+FFFD.
+// Contract: it never throws. Paths and names are bytes and JSON is UTF-8, so bytes that are not UTF-8 become
+// U+FFFD.
 #pragma once
 
 #include <nlohmann/json.hpp>

@@ -1,4 +1,4 @@
-// The members of a JSON object that is both written and read, told once in a table. For .cc files.
+// One table for the members of a JSON object that is both written and read. For .cc files.
 //
 //   struct ExamplePoint {
 //     std::uint32_t x = 0, y = 0;
@@ -20,10 +20,10 @@
 // afterwards by the format's own code. Strings are bytes here: DumpJson() makes UTF-8 of them,
 // JsonStrings::kAscii makes ASCII.
 //
-// Types known by themselves: bool, integers, std::string, Bytes (in hex), types with ToString() and a static
-// Parse(), std::optional (Optional() only), vectors, sets and string-keyed maps of these. For others a third
-// argument says how: the table of a struct, JsonText for what is a string, JsonForm for any other form,
-// JsonList for a bounded list of either.
+// These types need no more: bool, integers, std::string, Bytes (in hex), types with ToString() and a static
+// Parse(), std::optional (Optional() only), and vectors, sets and string-keyed maps of these. For other types
+// a third argument says how they are written and read: the table of a struct, JsonText for a value that is a
+// string in JSON, JsonForm for any other form, JsonList for a bounded list of either.
 #pragma once
 
 #include <concepts>
@@ -102,7 +102,7 @@ class JsonWriter {
   void operator()(const char* key, const T& value, const How&... how) {
     out_[key] = Write(value, how...);
   }
-  // A member that is there unless it is empty (as its type is by default).
+  // A member that is left out if it is empty (as its type is by default).
   template <typename T, typename... How>
   void Optional(const char* key, const T& value, const How&... how) {
     if constexpr (json_members::kIsOptional<T>) {
@@ -111,7 +111,7 @@ class JsonWriter {
       if (!(value == T{})) out_[key] = Write(value, how...);
     }
   }
-  // A member that is always written; where it is missed, the value stays as it was.
+  // A member that is always written. If it is missing in a text, the value stays as it was.
   template <typename T, typename... How>
   void Default(const char* key, const T& value, const How&... how) {
     (*this)(key, value, how...);
@@ -121,7 +121,7 @@ class JsonWriter {
   void Constant(const char* key, const T& value) {
     out_[key] = value;
   }
-  // A member that other code writes and reads.
+  // A member that belongs to the object and that other code writes and reads.
   void Elsewhere(const char* /*key*/) {}
   // An object that holds members of the same struct: members(visit).
   template <typename Members>
@@ -230,7 +230,7 @@ class JsonReader {
     members(inner);
     Keep(inner.Finish());
   }
-  // The first error; then whether there are other members.
+  // Returns the first error, or an error if the object has other members.
   Result<> Finish() const {
     if (error_) return Fail(*error_);
     return from_.OnlyKeys(keys_);

@@ -40,25 +40,25 @@ int PriorityOf(Level level) {
 }
 
 struct Entry {
-  std::string line;                // empty: there is nothing to write but how many were dropped
-  std::uint64_t dropped_before{};  // between the line before it and this one
+  std::string line;                // empty: only the number of dropped messages is to be written
+  std::uint64_t dropped_before{};  // dropped between the line before and this one
 };
 
 struct Sink {
   std::atomic<Level> level{Level::kInfo};
   std::atomic<bool> json{false};
-  std::atomic<int> fd{STDERR_FILENO};  // the number stays open: a thread may hang in it
-  std::atomic<int> file_fd{-1};        // of the log file, once there was one
+  std::atomic<int> fd{STDERR_FILENO};  // its number never changes, because a thread may hang in it
+  std::atomic<int> file_fd{-1};        // the log file's descriptor, once there was a log file
   std::atomic<bool> priorities{StderrIsJournal()};
 
-  Mutex mutex;  // once there is a writer, never held over a call that may wait
+  Mutex mutex;  // never held over a call that may wait once there is a writer
   CondVar filled, drained;
   std::deque<Entry> queue ASSAY_GUARDED_BY(mutex);
-  std::size_t bytes ASSAY_GUARDED_BY(mutex) = 0;         // of the queue's lines
-  bool has_writer ASSAY_GUARDED_BY(mutex) = false;       // there is a thread that takes from the queue
-  bool is_writing ASSAY_GUARDED_BY(mutex) = false;       // it is at work on an entry
+  std::size_t bytes ASSAY_GUARDED_BY(mutex) = 0;         // the size of the queue's lines
+  bool has_writer ASSAY_GUARDED_BY(mutex) = false;       // a thread takes lines from the queue
+  bool is_writing ASSAY_GUARDED_BY(mutex) = false;       // that thread writes a line at present
   std::uint64_t dropped ASSAY_GUARDED_BY(mutex) = 0;     // ever
-  std::uint64_t not_queued ASSAY_GUARDED_BY(mutex) = 0;  // of those: since the last entry was queued
+  std::uint64_t not_queued ASSAY_GUARDED_BY(mutex) = 0;  // dropped since the last line was queued
 
   bool Idle() const ASSAY_REQUIRES(mutex) { return queue.empty() && !is_writing && not_queued == 0; }
   void Push(std::string line) ASSAY_REQUIRES(mutex);
@@ -86,8 +86,7 @@ std::string_view NameOf(Level level) {
   return "";
 }
 
-// Control characters become \u00XX in both forms: a path in a message must not be able to write a line of its
-// own.
+// Control characters become \u00XX in both forms, so that a path in a message can't begin a line of its own.
 std::string Escape(std::string_view s, bool json) {
   std::string out;
   out.reserve(s.size());
@@ -115,14 +114,14 @@ std::string Line(Level level, std::string_view message) {
          fmt::format("{{\"time\":\"{}\",\"level\":\"{}\",\"msg\":\"{}\"}}\n", time, NameOf(level), text);
 }
 
-// One write() for a line, where the sink takes it whole: /dev/kmsg makes a record of each.
+// Writes a line by one write() if the sink takes it whole, because /dev/kmsg makes a record of each write.
 bool WriteLine(std::string_view line) {
   const int fd = Get().fd;
   while (!line.empty()) {
     const ssize_t n = ::write(fd, line.data(), line.size());
     if (n >= 0) {
       line.remove_prefix(static_cast<std::size_t>(n));
-    } else if (errno == EAGAIN) {  // others may have made the descriptor non-blocking
+    } else if (errno == EAGAIN) {  // another process may have made the descriptor non-blocking
       pollfd wait{.fd = fd, .events = POLLOUT, .revents = 0};
       static_cast<void>(poll(&wait, 1, -1));
     } else if (errno != EINTR) {
@@ -148,7 +147,7 @@ void Sink::Push(std::string line) {
   filled.NotifyOne();
 }
 
-// The queue was full when messages were dropped, so that they belong after its last entry.
+// Messages are dropped when the queue is full, so the dropped ones belong after its last entry.
 Entry Sink::Take() {
   is_writing = false;
   if (Idle()) drained.NotifyAll();
@@ -199,8 +198,8 @@ Result<> Init(const Options& options) {
     const bool fifo = stat(options.file.c_str(), &st) == 0 && S_ISFIFO(st.st_mode);
     ASSAY_ASSIGN(UniqueFd file,
                  Open(options.file, (fifo ? O_RDWR : O_WRONLY | O_CREAT | O_APPEND) | O_NOCTTY, 0644));
-    // One number for the file of today and for that of tomorrow, so that none is left open. A thread that
-    // hangs in the former file keeps it until its write returns.
+    // The new file gets the number of the former one, so that no file is left open. A thread that hangs in
+    // the former file keeps it until its write returns.
     if (s.file_fd < 0)
       s.file_fd = file.Release();
     else if (dup3(file.get(), s.file_fd, O_CLOEXEC) < 0)
@@ -224,7 +223,7 @@ void StartWriter() {
   std::call_once(once, [] { pthread_atfork(BeforeFork, AfterFork, AfterForkInChild); });
   const MutexLock lock(s.mutex);
   if (std::exchange(s.has_writer, true)) return;
-  // No signal of the process's is for this thread.
+  // This thread must not receive the signals of the process.
   sigset_t all, before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);

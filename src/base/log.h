@@ -7,20 +7,21 @@
 //
 // Contract: messages are escaped (control characters, JSON), and Write() may be called from any thread.
 // Before Init() they go to stderr as text, from level info on. Init() may be called again, also while threads
-// log: it opens the file anew (a rotated log), and what comes later goes there.
+// log: it opens the file anew (a rotated log), and later messages go there.
 //
 // A line for the journal ($JOURNAL_STREAM names stderr, systemd.exec(5)) or for /dev/kmsg begins with its
 // priority in brackets (sd-daemon(3): <3> error, <4> warning, <6> info, <7> debug) and has no time of its
 // own.
 //
 // Before StartWriter() the caller writes its own message and waits for the sink. After it, Write() never
-// waits: messages go through a queue of kMaxQueued messages and kMaxQueuedBytes bytes to a thread of their
-// own, which alone may hang in the sink. A message that finds the queue full is dropped and counted. When the
-// sink takes lines again, a line in the place of the dropped messages says how many they were; so it does
-// after lines that could not be written (a full disk). Nothing here asks another program (no syslog, no
+// waits: messages go through a queue of kMaxQueued messages and kMaxQueuedBytes bytes to a separate thread,
+// and only that thread may hang in the sink. A message that finds the queue full is dropped and counted. When
+// the sink takes lines again, a line in the place of the dropped messages says how many there were; the same
+// is done for lines that could not be written (a full disk). Logging asks no other program (no syslog, no
 // journal socket).
 //
-// A child of fork() writes its own messages and none of its parent's. assay-net has no log: it tells assayd.
+// A child of fork() writes its own messages and none of its parent's. assay-net has no log; it reports to
+// assayd.
 #pragma once
 
 #include <fmt/format.h>
@@ -47,13 +48,13 @@ struct Options {
 Result<> Init(const Options& options);
 bool ToStderr();  // messages go there, and not to a file
 void StartWriter();
-// Until all that is queued is written, or `patience` is over. False: messages are left, and are lost if the
-// process ends now.
+// Waits until all queued messages are written, or `patience` is over. False: messages are left, and are lost
+// if the process ends now.
 bool Drain(std::chrono::milliseconds patience);
 
 struct Backlog {
-  std::uint64_t waiting = 0;  // messages, the one that is being written included
-  std::uint64_t dropped = 0;  // ever: the queue was full, or the sink failed
+  std::uint64_t waiting = 0;  // messages, including the one that is being written
+  std::uint64_t dropped = 0;  // since the start: the queue was full, or the sink failed
 };
 Backlog State();
 

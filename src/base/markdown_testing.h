@@ -1,4 +1,4 @@
-// For tests that hold a table of the documentation to the code.
+// For tests that compare a table of the documentation with the code.
 //
 //   // given: const std::string& text
 //   for (const std::vector<std::string>& cells : MarkdownRows(text)) log::Info("{}", cells[0]);

@@ -8,7 +8,7 @@
 //   ExpectEachMemberSet(full);   // fails when a member was added to ExampleSize and is not set here
 //
 // Contract: for aggregates without base classes and arrays, with a default for each member and operator==, of
-// at most 32 members. Structs within it, also in optionals and lists, are asked in the same way.
+// at most 32 members. Structs within it, also in optionals and lists, are checked in the same way.
 #pragma once
 
 #include <gtest/gtest.h>

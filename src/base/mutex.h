@@ -25,9 +25,9 @@
 // Contract: a Mutex is not recursive. What a mutex guards says so (ASSAY_GUARDED_BY; ASSAY_PT_GUARDED_BY for
 // what a pointer points to), a private function that needs a lock says so (ASSAY_REQUIRES), one that takes a
 // lock itself may say that its caller must not hold it (ASSAY_EXCLUDES). Where two mutexes are held at once,
-// the one that is taken first says ASSAY_ACQUIRED_BEFORE(second). A wait can end without a notification: it
-// stands in a loop, or takes a predicate. The predicate reads what the mutex guards, so a lambda says what it
-// requires:
+// the one that is taken first says ASSAY_ACQUIRED_BEFORE(second). A wait can end without a notification, so
+// put it into a loop, or give it a predicate. The predicate reads what the mutex guards, so a lambda says
+// what it requires:
 //
 //   changed_.Wait(mutex_, [this]() ASSAY_REQUIRES(mutex_) { return !jobs_.empty(); });
 //
@@ -54,7 +54,7 @@
 #define ASSAY_RETURN_CAPABILITY(x) ASSAY_THREAD_ATTRIBUTE(lock_returned(x))
 #define ASSAY_CAPABILITY(name) ASSAY_THREAD_ATTRIBUTE(capability(name))
 #define ASSAY_SCOPED_CAPABILITY ASSAY_THREAD_ATTRIBUTE(scoped_lockable)
-// For a function whose locking clang can't follow. The reason stands beside it.
+// For a function whose locking clang can't follow. A comment beside it gives the reason.
 #define ASSAY_NO_THREAD_SAFETY_ANALYSIS ASSAY_THREAD_ATTRIBUTE(no_thread_safety_analysis)
 
 namespace assay {
@@ -74,7 +74,7 @@ class ASSAY_CAPABILITY("mutex") Mutex {
   std::mutex mutex_;
 };
 
-// Holds the mutex until the end of its block, but for the time between Unlock() and Lock().
+// Holds the mutex until the end of its block, except between Unlock() and Lock().
 class ASSAY_SCOPED_CAPABILITY MutexLock {
  public:
   explicit MutexLock(Mutex& mutex) ASSAY_ACQUIRE(mutex) : mutex_(mutex) { mutex_.Lock(); }
@@ -123,8 +123,8 @@ class CondVar {
     return WaitUntil(mutex, std::chrono::steady_clock::now() + time);
   }
 
-  // With a predicate: until it holds. The last two return what it says at the end. Clang can't tell that the
-  // predicate's mutex is this one, so these bodies are not checked; their callers are.
+  // With a predicate they wait until it holds. The last two return the predicate's value at the end. Clang
+  // can't tell that the predicate's mutex is this one, so these bodies are not checked; their callers are.
   template <typename Predicate>
   void Wait(Mutex& mutex, Predicate holds) ASSAY_REQUIRES(mutex) ASSAY_NO_THREAD_SAFETY_ANALYSIS {
     while (!holds()) Wait(mutex);

@@ -1,4 +1,4 @@
-// The names of an enum's values, told once: for writing them, reading them back, and saying which there are.
+// One table of the names of an enum's values, for writing them, reading them back, and listing them.
 //
 //   enum class ExampleLevel { kQuote, kList };
 //   constexpr auto kLevelNames =
@@ -54,7 +54,7 @@ class NameTable {
     }
   }
 
-  // A value that is none of the enumerators (a cast gone wrong) is "?".
+  // For a value that is none of the enumerators (a wrong cast) the name is "?".
   constexpr std::string_view Of(E value) const {
     const auto at = static_cast<std::size_t>(value);
     return at < N ? names_[at] : "?";

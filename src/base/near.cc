@@ -8,7 +8,7 @@
 namespace assay {
 namespace {
 
-constexpr std::size_t kLongest = 64;  // longer words are nobody's typing
+constexpr std::size_t kLongest = 64;  // a person types no longer words
 
 bool Same(char a, char b) {
   return std::tolower(static_cast<unsigned char>(a)) == std::tolower(static_cast<unsigned char>(b));

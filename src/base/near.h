@@ -4,8 +4,8 @@
 //   if (const std::string_view meant = Nearest(word, {"certificate", "listen"}); !meant.empty())
 //     return Fail(UsageError("did you mean '" + std::string(meant) + "'?"));
 //
-// Contract: the candidate with the fewest inserted, removed, changed or swapped letters; empty if that takes
-// more than a third of the word. Case does not count.
+// Contract: returns the candidate with the fewest inserted, removed, changed or swapped letters. It is empty
+// if these are more than a third of the word. Case does not count.
 #pragma once
 
 #include <initializer_list>

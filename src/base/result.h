@@ -31,11 +31,11 @@ namespace assay {
 class ErrorInfo {
  public:
   virtual ~ErrorInfo() = default;
-  // Stable, dotted, lower case: "parse.ima-list", "os.openat", "recorder.locked". For people and scripts;
-  // what decides by an error asks Is() or As().
+  // Stable, dotted, lower case: "parse.ima-list", "os.openat", "recorder.locked". It is for people and
+  // scripts; code that decides by an error asks Is() or As().
   virtual std::string code() const = 0;
   virtual std::string Message() const = 0;
-  // The enumerator; none where the name is made of the error's fields (ParseError, OsError, LibError).
+  // The enumerator. No value if the name is made of the error's fields (ParseError, OsError, LibError).
   virtual std::optional<ErrorCode> id() const { return std::nullopt; }
 };
 
@@ -47,7 +47,7 @@ class [[nodiscard]] Error {
       : info_(std::make_shared<const E>(std::move(info))) {}
 
   std::string code() const { return info_->code(); }
-  // The sentence, with what was being done in front: "reading the list: open /x: No such file or directory".
+  // The sentence, preceded by what was being done: "reading the list: open /x: No such file or directory".
   std::string Message() const {
     return context_.empty() ? info_->Message() : context_ + ": " + info_->Message();
   }
@@ -59,7 +59,7 @@ class [[nodiscard]] Error {
     return id ? id->As<E>() : std::nullopt;
   }
   std::optional<ErrorCode> id() const { return info_->id(); }
-  // What a person can do about it; empty where that depends on what was being done.
+  // What a person can do about it; empty if that depends on what was being done.
   std::string_view remedy() const {
     const std::optional<ErrorCode> id = info_->id();
     return id ? id->remedy() : std::string_view();

@@ -6,8 +6,8 @@
 //     EXPECT_THAT(FromHex("0"), FailsWith("parse.hex"));
 //   }
 //
-// Contract: where one does not match, the test's output has the error's code and sentence. FailsWith() takes
-// the dotted code, which a test may compare as text, and a matcher of the sentence.
+// Contract: if a matcher fails, the test's output has the error's code and sentence. FailsWith() takes the
+// dotted code, which a test may compare as text, and a matcher of the sentence.
 #pragma once
 
 #include <gmock/gmock.h>

@@ -7,10 +7,10 @@
 //   reader.Join();  // or the end of the block
 //
 // Contract: a name is a literal of at most 15 bytes (the kernel's bound), which is checked when it compiles.
-// The destructor waits for the function to return, so whatever the function waits for is told to stop before.
-// An assignment waits in the same way for the thread that it replaces; the new one runs already. A thread
-// that is detached holds what it uses by itself (a shared_ptr). The process ends when the system has no
-// further thread to give, but for Try().
+// The destructor waits for the function to return, so make the function return first. An assignment waits in
+// the same way for the thread that it replaces, while the new one already runs. A detached thread must itself
+// keep alive what it uses (a shared_ptr). If the system can't start another thread, the process ends, except
+// with Try().
 #pragma once
 
 #include <pthread.h>
@@ -41,7 +41,7 @@ class Thread {
   Thread() = default;
   template <typename Function>
   Thread(ThreadName name, Function function) noexcept : thread_(Started(name, std::move(function))) {}
-  // Where one can do without: not Joinable() when the system has no further thread.
+  // For callers that can do without the thread: it is not Joinable() if the system can't start one.
   template <typename Function>
   static Thread Try(ThreadName name, Function function) noexcept {
     Thread thread;
@@ -61,7 +61,7 @@ class Thread {
   }
   ~Thread() { Join(); }
 
-  // Waits for the function to return. Nothing when there is no thread, or it was joined or detached.
+  // Waits for the function to return. Does nothing if there is no thread, or if it was joined or detached.
   void Join() {
     if (thread_.joinable()) thread_.join();
   }

@@ -5,9 +5,9 @@
 //   const Bytes data = CapData();                                          // of an ima-buf record
 //   const Digest after = ExtendPcr(before, CapExtend(HashAlg::kSha256));   // the PCR after it
 //
-// Contract: one record, always the same bytes, so that a list can explain a PCR that holds it. A program that
-// needs no attester, no key and no configuration extends it, by TPM2_PCR_Event with CapData() (assay-cap,
-// cap_process.c).
+// Contract: the cap is one record with always the same bytes, so that a list can explain a PCR that holds it.
+// A program that needs no attester, no key and no configuration extends it, by TPM2_PCR_Event with CapData()
+// (assay-cap, cap_process.c).
 #pragma once
 
 #include "base/digest.h"

@@ -1,4 +1,4 @@
-// Internal to lists and their appraisal: what the PCR was extended with, for many records at once.
+// Internal to the rooms list and appraise: what the PCR was extended with, for many records at once.
 //
 //   // given: const std::vector<RecordView>& records
 //   std::vector<Digest> values;

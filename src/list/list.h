@@ -63,7 +63,7 @@ struct RecordView {
 
 class ListReader {
  public:
-  // Skips a kexec header, if the list begins with one; its records are then those that it counts.
+  // Skips a kexec header, if the list begins with one; only the records that the header counts are then read.
   // first_index: the number of the first record in `data`.
   ListReader(ByteView data, HashAlg bank, std::uint64_t first_index = 0);
   // nullopt at the end.
@@ -96,8 +96,8 @@ struct FileDigest {
   Bytes bytes;
   std::optional<Digest> digest;  // when the algorithm is known and the size fits
 };
-// As results and policies write it: "sha256:9f86...", and "verity:sha256:9f86..." where it is fs-verity's
-// digest, which is one of a tree of hashes and not of the content.
+// The form in results and policies: "sha256:9f86...", or "verity:sha256:9f86..." for a digest of fs-verity,
+// which is over a tree of hashes and not over the content.
 std::string FileDigestText(const FileDigest& d);
 inline constexpr std::string_view kVerityPrefix = "verity:";
 Result<Digest> ParseFileDigest(std::string_view text);
@@ -183,7 +183,7 @@ Result<ReplayResult> ContinueReplay(ByteView list, HashAlg list_bank, std::vecto
 
 // Writing.
 Bytes EncodeNg(const Digest& file_digest, std::string_view path);  // data of Template::kNg
-// Data of Template::kNgCgroup. An empty control group could not be told.
+// Data of Template::kNgCgroup. An empty control group means that it is not known.
 Bytes EncodeNgCgroup(const Digest& file_digest, std::string_view path, std::string_view cgroup);
 Bytes EncodeBuf(const Digest& buffer_digest, std::string_view name,
                 ByteView buffer);  // data of Template::kBuf

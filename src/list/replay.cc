@@ -81,7 +81,8 @@ class Pipeline {
 
   Block& At(std::uint64_t block) { return blocks_[block % kSlots]; }
 
-  // Chains first: they are what can't be shared. Then what was read is hashed while it is in the cache.
+  // Chaining comes first, because threads can't share a chain. Blocks that were read are hashed next, while
+  // they are in the cache.
   bool Pick(Job& job) ASSAY_REQUIRES(mutex_) {
     std::uint64_t slowest = read_;
     for (std::size_t bank = 0; bank < chains_.size(); ++bank) {
@@ -273,7 +274,7 @@ Result<ReplayResult> ContinueReplay(ByteView list, HashAlg list_bank, std::vecto
   const std::size_t useful = std::min<std::size_t>(std::thread::hardware_concurrency(), states.size() + 2);
   for (std::size_t i = 1; i < useful && list.size() >= kParallelFrom; ++i) {
     Thread helper = Thread::Try("assay-replay", [&pipeline] { pipeline.Run(); });
-    if (!helper.Joinable()) break;  // the threads that there are do it
+    if (!helper.Joinable()) break;  // the threads that were started do all the work
     helpers.push_back(std::move(helper));
   }
   pipeline.Run();

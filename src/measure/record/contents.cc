@@ -31,7 +31,7 @@ Content Contents::OfFile(std::string_view path, std::optional<std::string_view> 
   std::string name(path);
   // No path has a NUL, so no path has this name.
   if (cgroup) name.append(1, '\0').append(*cgroup);
-  // As it stands in the list, so that a restart finds the same.
+  // The name as the list has it, so that a restart finds the same one.
   std::replace(name.begin(), name.end(), ' ', '_');
   return {.path = KeyOf("path", AsBytes(name)),
           .value = digest.empty() ? kViolationKey : KeyOf("content", digest)};

@@ -7,8 +7,8 @@
 //   contents.Learn({content});
 //
 // Contract: safe from any thread; it has a lock of its own. Paths and contents are kept as salted hashes, so
-// that nobody can prepare two that fall together. Begin() names what a record has that is in the list but not
-// yet in the PCR; Settle() makes it known. What Learn() is told between the two is later than that, and
+// that an attacker can't prepare two that collide. Begin() takes the contents of a record that is in the list
+// but not yet in the PCR, and Settle() makes them known. What Learn() gets between the two is newer, and
 // stays. Bounded: a path beyond `max_paths` is recorded anew each time.
 #pragma once
 
@@ -33,7 +33,7 @@ struct Key {
 
 struct Content {
   Key path, value;
-  std::uint64_t record = 0;  // the number of the record that has it; set when that is known
+  std::uint64_t record = 0;  // the number of the record that has it, once it is known
 };
 
 class Contents {
@@ -41,14 +41,14 @@ class Contents {
   explicit Contents(std::uint64_t max_paths) : max_paths_(max_paths) {}
   Result<> Start();  // draws the salt
 
-  // cgroup: where the record names it, there is one for each control group.
+  // cgroup: given if the record names it; each control group then has a content of its own.
   Content OfFile(std::string_view path, std::optional<std::string_view> cgroup, ByteView digest) const;
-  Content OfViolation(std::string_view path) const;  // the path's last record is a violation
-  // Another name than the path's, and never overwritten: two programs that take turns at one path are
-  // recorded once each.
+  Content OfViolation(std::string_view path) const;  // says that the path's last record is a violation
+  // It has another name than the path's content and is never overwritten, so that two programs that take
+  // turns at one path are recorded once each.
   Content OfProgram(const ViolationRecord& record) const;
 
-  // The number of the record, or of the group, that has this content, if it is the path's last.
+  // The number of the record or group that has this content, if it is the last one of its path.
   std::optional<std::uint64_t> Find(const Content& content) const;
   void Learn(const std::vector<Content>& contents);
   void Begin(std::vector<Content> contents);

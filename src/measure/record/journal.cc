@@ -5,7 +5,7 @@ namespace {
 constexpr std::size_t kFixed = 8 + 4 + 8 + 4 + 4 + 1 + 1 + 1;
 constexpr std::size_t kMaxText = 32, kMaxCgroup = 255;
 
-// The end of a path tells more than its start.
+// Keeps the end of a path, which tells more than its start.
 std::string_view LastPart(std::string_view path) {
   return path.size() > kMaxCgroup ? path.substr(path.size() - kMaxCgroup) : path;
 }

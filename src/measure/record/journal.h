@@ -1,4 +1,4 @@
-// The recorder's side journal: who loaded what, keyed to the list.
+// The recorder's side journal: which process loaded each entry of the list.
 //
 //   // given: ByteView file, std::uint64_t first_record
 //   ASSAY_ASSIGN(JournalPart part, ParseJournal(file, first_record));

@@ -1,4 +1,4 @@
-// Internal: what is in the list, and what the PCR is by that.
+// Internal: what is in the list, and which value the PCR therefore has.
 //
 //   // given: Ledger& ledger, const Step& step
 //   const Ledger::Position at = ledger.Next();

@@ -12,7 +12,7 @@
 namespace assay::measure {
 namespace {
 
-// An attester that looks whether another one runs has the lock for an instant.
+// An attester that checks whether another one runs holds the lock for an instant.
 constexpr int kTries = 10, kPauseMs = 50;
 
 bool TakeLock(const UniqueFd& fd) {

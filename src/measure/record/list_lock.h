@@ -29,7 +29,7 @@ class ListLock {
   UniqueFd fd_;
 };
 
-// The process that the lock's file names; -1: none.
+// The process that the lock file names; -1: none.
 pid_t HolderIn(const UniqueFd& lock);
 
 }  // namespace assay::measure

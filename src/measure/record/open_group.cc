@@ -10,7 +10,7 @@
 
 namespace assay::measure {
 namespace {
-constexpr std::size_t kRecordOverhead = 4096;  // of a group's record over the group's bytes, at most
+constexpr std::size_t kRecordOverhead = 4096;  // by how much a group's record may be longer than the group
 }  // namespace
 
 std::size_t GroupRoom(const RecorderOptions& options) { return options.group_bytes + kRecordOverhead; }

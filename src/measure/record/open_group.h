@@ -6,10 +6,9 @@
 //   const Step step = group.MakeStep(pcr, ledger.Next().number);
 //   group.Clear();  // once the step is written
 //
-// Contract: `mutex` is held from the question whether there is room to the append, and while a record is
-// written: the group's number is the next record's. It is not held while the TPM extends, so that entries
-// wait for no TPM. After an append the file has the whole entry; after an append that failed it has nothing
-// of it.
+// Contract: `mutex` is held from HasRoom() to Append(), and while any record is written, because the group's
+// number is that of the next record. It is not held while the TPM extends, so that entries do not wait for
+// the TPM. After an append the file has the whole entry; after an append that failed it has nothing of it.
 #pragma once
 
 #include <chrono>
@@ -31,7 +30,7 @@ namespace assay::measure {
 std::size_t GroupRoom(const RecorderOptions& options);
 Result<> FaultAt(const RecorderOptions& options, std::string_view instant);  // RecorderOptions::fault
 
-// A group's record: the entries' bytes as they stand in the write-ahead file.
+// A group's record; its buffer is the entries' bytes as they are in the write-ahead file.
 Step MakeGroupStep(const RecorderPcr& pcr, ByteView entries);
 
 class OpenGroup {
@@ -40,7 +39,7 @@ class OpenGroup {
   OpenGroup(const RecorderOptions& options, const RecorderFiles& files) : options_(options), files_(files) {}
 
   Mutex mutex;
-  CondVar changed;  // its first entry came, or it is stopped
+  CondVar changed;  // its first entry has come, or it is stopped
 
   bool empty() const ASSAY_REQUIRES(mutex) { return bytes_.empty(); }
   bool HasRoom(std::size_t bytes) const ASSAY_REQUIRES(mutex) {

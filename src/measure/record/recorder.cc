@@ -16,7 +16,7 @@ namespace {
 
 constexpr char kKexecName[] = "assay-kexec";
 
-// Names of hooks: what is then a part of the kernel, or takes its place.
+// The hooks whose content becomes a part of the kernel, or takes its place.
 bool IsKexec(std::string_view hook) { return hook == "kexec" || hook == "initramfs"; }
 bool IsForKernel(std::string_view hook) {
   return IsKexec(hook) || hook == "module" || hook == "bpf" || hook == "firmware" || hook == "policy" ||
@@ -105,8 +105,8 @@ Result<> Recorder::Impl::Quiesce(const std::function<Result<>(const RecorderStat
   };
   if (reason && !by_others(*reason)) return Fail(Degraded(*reason));
   if (!reason) {
-    // What else extends the PCR, such as the kernel's IMA beside this list, and a reset of the TPM show here
-    // at the latest.
+    // At the latest this finds out that something else extends the PCR (the kernel's IMA, for example), or
+    // that the TPM was reset.
     const Result<> looked = LookAtTpm();
     if (!looked) {
       const Error disturbed = health_.Disturb(looked.error());
@@ -130,7 +130,7 @@ Result<> Recorder::Impl::Recover() {
     missed = health_.Mend();
   }
   if (missed.more > 0) missed.paths.push_back(fmt::format("({} more)", missed.more));
-  // Where the disturbance is back, Add() notes the path again, and the next Recover() records it.
+  // If the recorder is disturbed again, Add() notes the path again, and the next Recover() records it.
   const Context context{.time_ms = 0, .pid = getpid(), .uid = 0, .comm = "assayd", .hook = ""};
   Result<> all;
   for (const std::string& path : missed.paths)

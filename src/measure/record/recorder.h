@@ -8,8 +8,8 @@
 //     return {};
 //   }));
 //
-// What the kernel takes for itself (modules, firmware, BPF programs, kexec images) has a record of its own; a
-// kexec image has an `assay-kexec` beside it, each time.
+// Content that the kernel takes for itself (modules, firmware, BPF programs, kexec images) has a record of
+// its own. A kexec image also gets an `assay-kexec` record, each time.
 //
 // Contract: a record is in the list file before its extend is sent to the TPM; a call returns when its record
 // is extended (or, for a grouped one, when it is in the write-ahead file of the open group). One recorder per
@@ -37,21 +37,22 @@
 
 namespace assay::measure {
 
-// What files and buffers are hashed with, whichever bank proves the list: reference values have it of each
-// file.
+// The algorithm that files and buffers are hashed with, whichever bank proves the list, because reference
+// values have digests of this algorithm.
 inline constexpr HashAlg kFileHash = HashAlg::kSha256;
 
 struct RecorderOptions {
   std::string dir;                 // on tmpfs: list, journal, pending groups, lock
   std::shared_ptr<ListLock> lock;  // of `dir`, taken before the TPM was opened; null: Open() takes it
   std::uint32_t pcr = 10;
-  // The bank of the list's columns; none: the TPM's, SHA-256 before SHA-384 before SHA-512.
+  // The bank of the list's columns. No value: the first that the TPM has of SHA-256, SHA-384 and SHA-512.
   std::optional<HashAlg> list_bank;
-  std::uint64_t max_records = 1'000'000;     // further ones are extended and counted, not kept: state "full"
-  bool synchronous = false;                  // the compatible mode: no groups
-  std::uint32_t group_ms = 50;               // how long a group may stay open
-  std::size_t group_bytes = 64 << 10;        // how large a group may grow
-  std::function<bool(const Digest&)> known;  // in the signed manifest: may be grouped; empty: nothing is
+  std::uint64_t max_records = 1'000'000;  // further ones are extended and counted, not kept: state "full"
+  bool synchronous = false;               // the compatible mode: no groups
+  std::uint32_t group_ms = 50;            // how long a group may stay open
+  std::size_t group_bytes = 64 << 10;     // how large a group may grow
+  std::function<bool(const Digest&)>
+      known;  // whether it is in the signed manifest and may be grouped; empty: nothing is
   // A list whose PCR was reset belongs to a state of the TPM that is gone: it is put aside as list.old
   // instead of being refused.
   bool allow_retire = false;
@@ -75,23 +76,23 @@ class Recorder final : public ListSource {
   ~Recorder() override;  // flushes
 
   Result<Recorded> Record(const Measurement& m);
-  // program: the digest of what did it, where the kernel could tell: a record beside the violation says so,
-  // and each program, kind and path is recorded once.
+  // program: the digest of the program that did it, if the kernel could tell. A record beside the violation
+  // then names it, and each program, kind and path is recorded once.
   Result<Recorded> RecordViolation(Violation v, const std::string& path, const Context& context,
                                    const std::optional<Digest>& program = std::nullopt);
   // An ima-buf record, always synchronous: "assay-start", "assay-policy", an application's own data.
   Result<Recorded> RecordBuffer(const std::string& name, ByteView buffer, const Context& context);
 
   Result<> Flush();
-  // Flushes the open group, then runs fn while nothing is committed, so that a quote meets the list exactly.
-  // A PCR that is not what the list makes it (something else extends it: "recorder.pcr-foreign"; the TPM was
-  // reset: "recorder.pcr-reset") degrades the recorder for good; fn runs all the same: a quote that the list
-  // does not explain is a verifier's proof. The same is compared before a record that follows a pause, and
-  // after the machine has slept.
+  // Flushes the open group, then runs fn while nothing is committed, so that a quote fits the list exactly.
+  // If the PCR is not what the list makes it, the recorder is degraded for good: something else extends the
+  // PCR ("recorder.pcr-foreign"), or the TPM was reset ("recorder.pcr-reset"). fn runs all the same, because
+  // a quote that the list does not explain is a proof for the verifier. The PCR is also compared before a
+  // record that follows a pause, and after the machine has slept.
   Result<> Quiesce(const std::function<Result<>(const RecorderState&)>& fn) override;
   RecorderState State() const override;
-  // After the TPM or the disk came back: reconnects, compares list and PCR, and goes on. What could not be
-  // recorded meanwhile is then recorded as unmeasurable.
+  // Call it when the TPM or the disk may be back: it reconnects, compares list and PCR, and goes on. Paths
+  // that could not be recorded meanwhile are then recorded as unmeasurable.
   Result<> Recover();
 
   std::uint32_t Pcr() const override;

@@ -35,8 +35,8 @@ Result<> Recorder::Impl::Start() {
   return {};
 }
 
-// The list gets the record. Of a record that isn't kept, a file says what the PCR was and becomes
-// (docs/formats/state.md).
+// Writes the record to the list. For a record that isn't kept, it writes a file that says what the PCR was
+// and what it becomes (docs/formats/state.md).
 Result<> Recorder::Impl::WriteAhead(const Step& step) {
   const Ledger::Totals now = ledger_.totals();
   if (!step.kept) {
@@ -62,7 +62,7 @@ Result<> Recorder::Impl::WriteAhead(const Step& step) {
 }
 
 Result<> Recorder::Impl::Write(Step step) {
-  if (first_resets_)  // the start compares by itself
+  if (first_resets_)  // not yet at the start, which compares by itself
     if (auto r = LookAfterAPause(); !r) return Fail(health_.Disturb(r.error()));
   const Ledger::Position at = ledger_.Next();
   step.next = RecorderPcr::After(ledger_.values(), step.extends);
@@ -88,8 +88,8 @@ Result<> Recorder::Impl::Commit(Step step) {
   return Finish();
 }
 
-// The tail's context. It is a help, not evidence of its own: a full tmpfs costs the context, and nothing
-// else.
+// Writes the tail's context. The context is no evidence of its own, so on a full tmpfs it is lost, and
+// nothing else is.
 void Recorder::Impl::WriteJournal() {
   if (!tail_->kept || tail_->journal.empty()) return;
   const Ledger::Totals now = ledger_.totals();
@@ -115,13 +115,14 @@ void Recorder::Impl::Settle() {
   contents_.Settle();
   const std::string done = std::move(tail_->pending);
   tail_.reset();
-  // A group's file carries its record's number: one that a kill leaves behind is known to be committed.
+  // The file's name has the number of the group's record, so a file that a kill leaves behind is known to be
+  // committed.
   if (!done.empty() && unlink(done.c_str()) != 0) log::Warn("{}", OsError("unlink", done, errno).Message());
   files_.TellGrowth();
   std::ignore = FaultAt(options_, "noted");
 }
 
-// The write may fail, because the tmpfs is full: then the group stays open and is written later.
+// If the write fails because the tmpfs is full, the group stays open and is written later.
 Result<> Recorder::Impl::WriteGroup() {
   if (group_.empty()) return {};
   ASSAY_TRY(Write(group_.MakeStep(pcr_, ledger_.Next().number)));
@@ -143,7 +144,8 @@ Result<> Recorder::Impl::Flush() {
   return CommitGroup();
 }
 
-// After a disturbance: is the TPM back with the PCR that the list explains, and is there room to go on?
+// After a disturbance, checks that the TPM is back with the PCR that the list explains, and that there is
+// room to go on.
 Result<> Recorder::Impl::Resume() {
   Result<> looked = LookAtTpm();
   if (!looked && !looked.error().Code<RecorderError>()) {
@@ -161,7 +163,8 @@ Result<> Recorder::Impl::Resume() {
   return {};
 }
 
-// Asked again under the lock that orders it: is there anything to do, and can it be done?
+// Checks again, under the lock that orders the records, whether the content is already recorded and whether
+// recording is possible.
 Result<std::optional<Recorded>> Recorder::Impl::Known(const Step& step, const std::string& path) {
   if (const auto reason = health_.Reason()) {
     health_.Miss(path);
@@ -173,7 +176,7 @@ Result<std::optional<Recorded>> Recorder::Impl::Known(const Step& step, const st
   return Recorded{.is_new = false, .index = *record};
 }
 
-// Nothing: the list is full, and what isn't kept is not grouped.
+// Returns no value if the list is full, because records that aren't kept are not grouped.
 Result<std::optional<Recorded>> Recorder::Impl::AddToGroup(Step step, ByteView encoded,
                                                            const std::string& path) {
   const auto missed = [&](Error e) {
@@ -190,7 +193,7 @@ Result<std::optional<Recorded>> Recorder::Impl::AddToGroup(Step step, ByteView e
       if (group_.HasRoom(encoded.size())) {
         if (auto r = group_.Append(encoded, step, at); !r)
           return missed(health_.Disturb(r.error().In("writing the pending group")));
-        // The write-ahead file vouches for it from here on.
+        // From here on the write-ahead file makes sure that the entry is not lost.
         for (Content& c : step.contents) c.record = at.number;
         contents_.Learn(step.contents);
         std::ignore = FaultAt(options_, "pending.written");
@@ -204,7 +207,7 @@ Result<std::optional<Recorded>> Recorder::Impl::AddToGroup(Step step, ByteView e
 Result<Recorded> Recorder::Impl::AddAlone(Step step, const std::string& path, std::optional<Step> beside) {
   const MutexLock lock(commit_);
   Recorded recorded{.is_new = true, .index = 0};
-  bool in_list = false;  // then Recover() sees to it
+  bool in_list = false;  // if so, Recover() completes it
   Result<> done;
   {
     const MutexLock open(group_.mutex);
@@ -249,7 +252,7 @@ Result<Recorded> Recorder::Impl::Add(const NewRecord& record) {
   return AddAlone(described(pcr_.MakeStep(record.record_template, record.data, record.meaning)), record.path);
 }
 
-// A violation and the program that did it, one record after the other.
+// Records a violation, and directly after it the record that names the program.
 Result<Recorded> Recorder::Impl::AddWithProgram(ViolationRecord record, const Context& context) {
   std::replace(record.path.begin(), record.path.end(), ' ', '_');
   const Content content = contents_.OfProgram(record);
@@ -267,8 +270,8 @@ Result<Recorded> Recorder::Impl::AddWithProgram(ViolationRecord record, const Co
   return AddAlone(std::move(step), record.path, std::move(beside));
 }
 
-// Commits the group when it has been open for its time. While nothing can be recorded it looks twice a second
-// whether that has ended.
+// Commits the group when its time is over. While there is no group, or nothing can be recorded, it looks
+// twice a second whether the machine has slept.
 void Recorder::Impl::TimerLoop() {
   MutexLock open(group_.mutex);
   while (!group_.stopped()) {

@@ -18,7 +18,7 @@ Result<> RecorderFiles::Open(const std::string& dir, std::shared_ptr<ListLock> l
   if (!lock_) {
     ASSAY_ASSIGN(lock_, ListLock::Take(dir_));
   }
-  Remove("overflow.", "");  // written beside the file proper by an attester that was killed
+  Remove("overflow.", "");  // a temporary file of an attester that was killed
   ASSAY_ASSIGN(list_, assay::Open(Path("list"), O_RDWR | O_CREAT));
   ASSAY_ASSIGN(journal_, assay::Open(Path("journal"), O_RDWR | O_CREAT));
   ASSAY_ASSIGN(growth_, EventFd::Make());

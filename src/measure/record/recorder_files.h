@@ -5,8 +5,8 @@
 //   ASSAY_TRY(files.Open(folder, nullptr));
 //   ASSAY_TRY(PWriteAll(files.list(), record, 0));
 //
-// Contract: one recorder in a folder ("recorder.locked"). The descriptors stay as they are from the end of
-// the start, so that any thread may use them; which thread writes where is its caller's.
+// Contract: one recorder in a folder ("recorder.locked"). The descriptors do not change after the start, so
+// that any thread may use them. The caller decides which thread writes where.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +24,7 @@ class RecorderFiles {
  public:
   // lock: of this folder; null: it is taken here.
   Result<> Open(const std::string& dir, std::shared_ptr<ListLock> lock);
-  // The list and the journal anew and empty; the former list is list.old.
+  // Begins an empty list and an empty journal. The former list becomes list.old.
   Result<> Retire();
 
   std::string Path(std::string_view name) const { return dir_ + "/" + std::string(name); }
@@ -33,7 +33,8 @@ class RecorderFiles {
   // Removes the files whose names begin so, but for one.
   void Remove(std::string_view prefix, const std::string& except) const;
   Result<> Truncate(std::uint64_t list_bytes) const;
-  // Room in the list behind `from`, so that what a write-ahead file vouches for can always be committed.
+  // Reserves room in the list behind `from`, so that the entries of a write-ahead file can always be
+  // committed.
   Result<> Reserve(std::uint64_t from, std::uint64_t bytes) const;
   void TellGrowth() const;
 

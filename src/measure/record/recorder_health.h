@@ -1,4 +1,4 @@
-// Internal: whether the recorder can record, and what it could not record meanwhile.
+// Internal: whether the recorder can record, and the paths that it could not record meanwhile.
 //
 //   // given: RecorderHealth& health, const Result<>& written
 //   if (const auto reason = health.Reason()) return Fail(Degraded(*reason));
@@ -24,12 +24,12 @@ class RecorderHealth {
  public:
   std::optional<Error> Reason() const;
   bool Good() const;
-  // Nothing is recorded from here on. What the caller hands on.
+  // From here on nothing is recorded. Returns the error that the caller hands on.
   Error Disturb(const Error& e);
   void Miss(const std::string& path);  // this one could not be recorded
   struct Missed {
     std::vector<std::string> paths;
-    std::uint64_t more = 0;  // that are not named
+    std::uint64_t more = 0;  // how many more paths there are
   };
   Missed Mend();
 

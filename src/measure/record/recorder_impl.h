@@ -1,6 +1,6 @@
-// Internal: the recorder's work, put together from its parts; recorder.cc (what is recorded),
-// recorder_commit.cc (records and groups on their way), recorder_reset.cc (is
-// it still the TPM of the start?), recorder_start.h (start and reconciliation).
+// Internal: the recorder's work, put together from its parts: recorder.cc (what is recorded),
+// recorder_commit.cc (records and groups on their way), recorder_reset.cc (whether the TPM was reset) and
+// recorder_start.h (start and reconciliation).
 //
 //   // given: auto& impl, ByteView data
 //   const std::lock_guard commit(impl.commit);
@@ -41,13 +41,13 @@ inline constexpr std::string_view kStartName = "assay-start";
 
 // What is to be recorded.
 struct NewRecord {
-  enum class When { kAtOnce, kInGroup };  // kInGroup: with others, unless the list is full
+  enum class When { kAtOnce, kInGroup };  // kInGroup: in the open group, unless the list is full
   ima::Template record_template = ima::Template::kNg;
   Bytes data;  // of the template
   Meaning meaning = Meaning::kContent;
   When when = When::kAtOnce;
-  std::optional<Content> content{};  // recorded once where it is given
-  std::string path;                  // named later if it can't be recorded now
+  std::optional<Content> content{};  // if it is given, the same content is recorded once
+  std::string path;                  // kept for later if it can't be recorded now
   Context context;
 };
 
@@ -111,7 +111,7 @@ class Recorder::Impl {
   std::optional<std::uint32_t> first_resets_ ASSAY_GUARDED_BY(commit_);     // the TPM's count at the start
   std::chrono::steady_clock::time_point looked_ ASSAY_GUARDED_BY(commit_);  // at the TPM
   std::chrono::nanoseconds slept_{0};                                       // the timer's alone
-  std::atomic<std::uint32_t> resets_{0}, restarts_{0};                      // as it said then
+  std::atomic<std::uint32_t> resets_{0}, restarts_{0};                      // as the TPM said then
   Thread timer_;
 };
 

@@ -24,7 +24,8 @@ namespace assay::measure {
 
 class RecorderPcr {
  public:
-  // list_bank: none: the best of the TPM's. "recorder.no-bank" where the TPM lacks the bank of the list.
+  // list_bank: no value: the best bank that the TPM has. "recorder.no-bank" if the TPM lacks the bank of the
+  // list.
   Result<> Start(tpm::Tpm& tpm, std::uint32_t pcr, std::optional<HashAlg> list_bank);
   Result<Values> Read() const;
   Result<> Extend(const Values& extends) const;
@@ -33,7 +34,7 @@ class RecorderPcr {
   static Values After(const Values& from, const Values& extends);
   Values Zero() const;
   Step MakeStep(ima::Template record_template, ByteView data, Meaning meaning) const;
-  // The same of a record of the kernel's, whose template may be any.
+  // The step for a record of the kernel, which may have any template.
   Step MakeStep(std::string_view template_name, ByteView data, bool violation) const;
 
   tpm::Tpm& tpm() const { return *tpm_; }

@@ -9,7 +9,8 @@
 namespace assay::measure {
 namespace {
 
-// A look costs a chip two commands (some milliseconds). While much is recorded there is one in this time.
+// A look costs a TPM chip two commands (some milliseconds). While much is recorded, there is one look in this
+// time.
 constexpr std::chrono::seconds kPause{2};
 constexpr std::chrono::milliseconds kSuspended{500};
 
@@ -24,8 +25,8 @@ std::chrono::nanoseconds Slept() { return Now(CLOCK_BOOTTIME) - Now(CLOCK_MONOTO
 
 }  // namespace
 
-// The counts tell of a reset even where somebody has extended the whole list again. A resume raises the
-// restart count and keeps the PCRs.
+// The counts show a reset even if a program has extended the whole list again. A resume raises the restart
+// count and keeps the PCRs.
 Result<> Recorder::Impl::LookAtTpm() {
   ASSAY_ASSIGN(const tpm::ClockInfo clock, tpm_.ReadClock());
   ASSAY_ASSIGN(const Values present, pcr_.Read());
@@ -42,7 +43,7 @@ Result<> Recorder::Impl::LookAtTpm() {
                            fmt::format("the TPM was reset {} time(s) while the attester runs",
                                        clock.reset_count - *first_resets_)));
   const Values values = ledger_.values();
-  // What was written last may be in the PCR already: its extend had no answer.
+  // The last record may already be in the PCR, because its extend had no answer.
   if (present == values || (tail_ && present == tail_->next)) return {};
   if (present == pcr_.Zero())
     return Fail(StateError(RecorderError::kPcrReset,

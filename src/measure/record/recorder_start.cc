@@ -63,8 +63,8 @@ void Reconciliation::AccountOne(const ima::RecordView& r, const Result<ima::Entr
     if (entry->path != kViolationRecord) return;
     const Result<ViolationRecord> v = ParseViolation(AsText(entry->buffer));
     if (!v) return;
-    // The violation is the record before, and is this program's: another program's at the same path is not
-    // recorded yet.
+    // The violation is the record before this one and belongs to this program. A violation by another program
+    // at the same path is not recorded yet.
     add(parts_.contents.OfProgram(*v), r.index - 1);
     add(parts_.contents.OfFile(v->path, std::nullopt, v->program.view()), r.index - 1);
     return;
@@ -76,7 +76,7 @@ void Reconciliation::AccountOne(const ima::RecordView& r, const Result<ima::Entr
       r.index);
 }
 
-// What a record says, for the tables.
+// Puts what a record says into the tables.
 void Reconciliation::Account(const ima::RecordView& record, Step& step) const {
   const Result<ima::Entry> entry = ima::Decode(record);
   if (IsA(record, ima::Template::kBuf) && !record.violation() && entry && entry->path == ima::kGroupName) {
@@ -92,7 +92,7 @@ void Reconciliation::Account(const ima::RecordView& record, Step& step) const {
   AccountOne(record, entry, step);
 }
 
-// The record is in the list, and explained by the PCR.
+// Notes a record that is in the list and that the PCR explains.
 void Reconciliation::Note(const Step& step) {
   parts_.ledger.Settle(step);
   parts_.contents.Learn(step.contents);
@@ -203,7 +203,7 @@ Result<std::optional<Step>> Reconciliation::Retire() {
   return Begin(present);
 }
 
-// How often the PCR was capped since it was `from`; 0: that is not what happened to it.
+// How often the PCR was capped since it had the value `from`. 0: caps alone do not explain its value.
 std::size_t Reconciliation::CapsBetween(const Values& from, const Values& present) const {
   const Step cap = parts_.pcr.MakeStep(ima::Template::kBuf, ima::CapData(), Meaning::kContent);
   Values value = from;
@@ -251,14 +251,14 @@ std::optional<Values> Reconciliation::FirstExtends(const ima::RecordView& first,
   return extends;
 }
 
-// An empty list begins with boot_aggregate: the kernel's own record, where its IMA has made one and nothing
-// else.
+// An empty list begins with boot_aggregate. It is the kernel's own record if the kernel's IMA has made this
+// one and no other.
 Result<std::optional<Step>> Reconciliation::Begin(const Values& present) {
   if (present != parts_.pcr.Zero()) {
     ASSAY_TRY(AdoptBootAggregate(present));
     return std::optional<Step>();
   }
-  // As Linux has it since 5.8: over PCR 0 to 9 of the bank.
+  // As Linux has it since 5.8: over PCR 0 to 9 of the bank, in a bank of SHA-1 over PCR 0 to 7.
   const HashAlg bank = parts_.pcr.list_alg();
   tpm::BankSelection boot{.bank = static_cast<std::uint16_t>(bank), .pcrs = {}};
   const std::uint32_t boot_pcrs = bank == HashAlg::kSha1 ? 8 : 10;
@@ -314,8 +314,8 @@ Result<> Reconciliation::AdoptBootAggregate(const Values& present) {
   return AdoptCaps(caps);
 }
 
-// A group that was open when the process died: its whole entries are committed; a torn one was never answered
-// for. A file with another number is of a group that is in the list.
+// The group that was open when the process died. Its whole entries are committed; an entry that is cut was
+// never answered for. A file with another number belongs to a group that is already in the list.
 Result<std::optional<Step>> Reconciliation::PendingGroup() {
   const std::uint64_t number = parts_.ledger.totals().count;
   const std::string path = parts_.files.PendingPath(number);
@@ -336,7 +336,7 @@ Result<std::optional<Step>> Reconciliation::PendingGroup() {
   return step;
 }
 
-// The journal is a help: what doesn't parse is dropped, and recording goes on.
+// The journal is no evidence, so the part that can't be parsed is dropped, and recording goes on.
 Result<> Reconciliation::ReadJournal() {
   ASSAY_ASSIGN(const MappedFile file, MappedFile::OfFd(parts_.files.journal()));
   const Result<JournalPart> part = ParseJournal(file.view(), ~std::uint64_t{0});

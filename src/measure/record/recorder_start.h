@@ -1,5 +1,4 @@
-// Internal: the list, its PCR and the state files brought together again when a recorder starts
-// (docs/formats/state.md).
+// Internal: reconciles the list, its PCR and the state files when a recorder starts (docs/formats/state.md).
 //
 //   // given: const Reconciliation::Parts& parts, std::function<Result<>(Step)> commit
 //   Reconciliation start(parts);
@@ -62,8 +61,8 @@ class Reconciliation {
   Result<> AdoptBootAggregate(const Values& present);
 
   const Parts parts_;
-  // Banks (positions in banks()) whose first record is the kernel's and was extended as zero-padded SHA-1, as
-  // a kernel does that lacks the bank's hash. Kept beside the list, in the file "padded".
+  // Banks (positions in banks()) in which the kernel, lacking the bank's hash, extended its first record as
+  // zero-padded SHA-1. They are kept beside the list, in the file "padded".
   std::vector<std::size_t> padded_;
 };
 

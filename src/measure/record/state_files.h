@@ -16,7 +16,7 @@
 
 namespace assay::measure {
 
-// A full list: what the PCR was before the last entry, and what it was extended with.
+// The state of a full list: what the PCR was before the last entry, and what it was extended with.
 struct OverflowState {
   struct Bank {
     Digest before, extend;

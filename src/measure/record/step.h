@@ -27,11 +27,11 @@ enum class Meaning { kContent, kViolation, kStart };  // kStart: an attester was
 
 struct Step {
   Bytes record;
-  Values extends;                     // what the PCR is given
-  Values next;                        // and what it becomes; set when the record is written
+  Values extends;                     // what the PCR is extended with
+  Values next;                        // what the PCR then becomes; set when the record is written
   std::vector<Content> contents;      // known once the record is in the PCR
   std::vector<JournalEntry> journal;  // `index` is set when the record is in the PCR
-  std::string pending;                // a group's write-ahead file, which is not needed any more then
+  std::string pending;                // a group's write-ahead file; removed once the record is in the PCR
   std::uint64_t entries = 1;
   std::uint64_t violations = 0;
   bool start = false;

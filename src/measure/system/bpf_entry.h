@@ -17,7 +17,7 @@
 namespace assay::measure {
 
 std::string BpfEntryName(std::string_view program, const std::optional<Digest>& loader);
-// Nothing: it is no BPF program's name, or one without a loader.
+// No value if it is not a BPF program's name, or a name without a loader.
 std::optional<Digest> BpfLoader(std::string_view name);
 
 }  // namespace assay::measure

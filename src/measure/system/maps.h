@@ -28,7 +28,7 @@ struct Mapping {
   std::string_view object;  // "08:01 1234": device (hexadecimal) and inode number
   std::string_view path;    // "/usr/bin/ls", "[stack]"; empty: anonymous memory
 };
-// The same, of the text of such a file.
+// The same for the text of such a file.
 void ForEachMappingIn(std::string_view maps, const std::function<bool(const Mapping&)>& fn);
 // process: its number, or "self".
 Result<> ForEachMapping(const std::string& process, const std::function<bool(const Mapping&)>& fn);

@@ -1,4 +1,5 @@
-// The record beside a violation: which program did it, so that a verifier can allow this one that deed.
+// The record beside a violation. It names the program that caused it, so that a verifier can allow this kind
+// to this program.
 //
 //   // given: const Digest& program
 //   const std::string json = EncodeViolation({"anonymous_code", "anonymous_code:/usr/bin/java", program});
