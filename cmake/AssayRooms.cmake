@@ -1,8 +1,8 @@
 # assay_room(NAME DEPS rooms... LIBS libraries... TEST_DEPS rooms that only the tests look into...)
 # A room is a folder of src/: x.cc goes into the library assay_NAME; x_test.cc into assay_NAME_test; x_root_test.cc
-# (needs root) into assay_NAME_root_test; x_bench.cc into assay_NAME_bench; x_fuzz.cc each into a fuzz program;
-# A sub-room's NAME is its path, "measure/record"; its targets have "_" for "/".
-# x_main.cc is left to the room's own CMakeLists.txt. Tests and benchmarks are left out with -DBUILD_TESTING=OFF.
+# (needs root) into assay_NAME_root_test; x_bench.cc into assay_NAME_bench; each x_fuzz.cc into a fuzz program;
+# x_main.cc is left to the room's own CMakeLists.txt.
+# A sub-room's NAME is its path, "measure/record"; its targets have "_" for "/". Tests and benchmarks are left out with -DBUILD_TESTING=OFF.
 # ASSAY_WARNINGS is for C sources outside the rooms, which do not link assay_flags.
 find_package(Threads REQUIRED)
 find_package(OpenSSL 3.0 REQUIRED)

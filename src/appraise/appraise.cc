@@ -89,7 +89,7 @@ std::string JudgedWith(const Round& r) {
   return hasher.Finish().hex();
 }
 
-// One finding for all of a name that are not told one by one.
+// Adds one finding for all findings of a name that are only counted.
 void AddUntold(Round& r) {
   for (const auto& [name, so_far] : r.alike) {
     if (so_far.untold == 0) continue;

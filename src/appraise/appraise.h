@@ -50,7 +50,7 @@ class ReferenceValues {
   virtual std::vector<Origin> Find(const Digest& digest) const = 0;  // every package that holds this content
   // The package file at this path, if there is one, of a version that is not superseded.
   virtual std::optional<Origin> FindPath(const std::string& path) const = 0;
-  // The same for the same values, another one for others.
+  // Equal for the same reference values, and different for others.
   virtual std::string Fingerprint() const = 0;
   // The kinds of violations ("writable_code") that the program with this content is made to cause.
   virtual std::set<std::string> AllowedViolations(const Digest& program) const {

@@ -75,7 +75,8 @@ class Files {
   std::map<std::pair<bool, std::string>, std::size_t> folders_, programs_;
 };
 
-// Whether a comes before b: the greater weight, then the newer. What is not about a record is of this round.
+// Whether a comes before b: the greater weight first, then the newer. A finding that is not about a record is
+// of this round.
 bool Before(const Finding* a, const Finding* b) {
   constexpr std::uint64_t kNow = ~std::uint64_t{0};
   return std::pair(Severity(a->weight), a->record.value_or(kNow)) >
@@ -164,7 +165,7 @@ std::vector<Cause> CausesOf(const std::vector<JudgedEntry>& entries,
     if (is_new) causes.push_back({.kind = key.first, .name = key.second, .findings = {}});
     causes[at->second].findings.push_back(f);
   }
-  // Where neither comes first: as they were found.
+  // Findings of the same rank stay in the order in which they were found.
   const auto in_order = [](const Finding* a, const Finding* b) {
     return Before(a, b) || (!Before(b, a) && std::less<>()(a, b));
   };

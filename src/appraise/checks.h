@@ -86,12 +86,13 @@ struct Round {
   PackedDigests extends;                // the value that each record extended, in the list's bank
   std::map<FindingName, Untold> alike;  // findings about records
 
-  // Where no weight is given, the usual one.
+  // Without a weight, the finding has its usual one.
   void Add(FindingName name, Verdict weight, std::string text) {
     AddFinding(out.findings, name, weight, std::move(text));
   }
   void Add(FindingName name, std::string text) { Add(name, WeightOf(name), std::move(text)); }
-  // About a record. A list can cause a million findings of one name: the first are told, the others counted.
+  // A finding about a record. A list can cause a million findings of one name; the first ones are kept, and
+  // the others are counted.
   Finding* AddAt(FindingName name, Verdict weight, std::string text, std::uint64_t record,
                  std::uint32_t sub = 0) {
     Untold& so_far = alike[name];
@@ -109,7 +110,7 @@ struct Round {
   void AddAt(FindingName name, std::string text, std::uint64_t record, std::uint32_t sub = 0) {
     AddAt(name, WeightOf(name), std::move(text), record, sub);
   }
-  // About one entry. False: it is counted and not told.
+  // A finding about one entry. False: it is only counted.
   bool AddFor(const JudgedEntry& e, FindingName name, Verdict weight, std::string text) {
     Finding* f = AddAt(name, weight, std::move(text), e.record, e.sub);
     if (f == nullptr) return false;

@@ -85,7 +85,7 @@ void ContentJudge::Judge(JudgedEntry& e, const Digest* digest, bool component) {
     JudgeByReference(e, digest);
   }
   if (owners_) ++owner_trusted_;
-  if (!comparable_) return;  // nothing is known of it, and that is said
+  if (!comparable_) return;  // a finding says that nothing is known of it
   const bool known = e.state == EntryState::kTrusted || e.state == EntryState::kVulnerable ||
                      e.state == EntryState::kOutdated;
   if (component && !known)
@@ -205,7 +205,8 @@ void ContentJudge::JudgePlace(JudgedEntry& e) {
                      e.cgroup.empty() ? "as the attester says" : "as its record says"));
 }
 
-// Not to find a digest that no reference value could have says nothing of the file.
+// If reference values can't have a digest of this kind, it says nothing about the file that none of them has
+// it.
 void ContentJudge::JudgeUncompared(JudgedEntry& e, HashAlg alg) {
   if (TrustedByOwner(e)) return;
   comparable_ = false;

@@ -5,8 +5,8 @@
 //   if (name == FindingName::kOwnStopped) log::Info("{}: {}", NameText(name), RemedyOf(name));
 //
 // Contract: a row for each enumerator, in their order (checked when this compiles). Names never change: JSON,
-// results and host states have them. What the tpm and evidence rooms say of keys, quotes and certificates is
-// a finding by the same name and remedy. A test compares the table with docs/findings.md.
+// results and host states have them. An error of the tpm and evidence rooms about a key, a quote or a
+// certificate is a finding with the same name and remedy. A test compares the table with docs/findings.md.
 #pragma once
 
 #include <optional>
@@ -488,13 +488,13 @@ constexpr const FindingRow& RowOf(FindingName f) { return kFindings[static_cast<
 constexpr std::string_view NameText(FindingName f) { return RowOf(f).name; }  // "own.stopped"
 constexpr Verdict WeightOf(FindingName f) { return RowOf(f).weight; }
 constexpr std::string_view RemedyOf(FindingName f) { return RowOf(f).remedy; }
-// The same as a step to take; empty where there is nothing to do.
+// The remedy as a step to take; empty if there is nothing to do.
 constexpr std::string_view NextStepOf(FindingName f) {
   return RemedyOf(f).starts_with("Nothing") ? std::string_view() : RemedyOf(f);
 }
 constexpr FindingGroup GroupOf(FindingName f) { return RowOf(f).group; }
 std::optional<FindingName> FindingFromName(std::string_view name);
-// What an error of another room is as a finding; none: it is not one.
+// The finding that an error of another room stands for. No value: it stands for none.
 std::optional<FindingName> FindingOf(const Error& error);
 
 }  // namespace assay::appraise

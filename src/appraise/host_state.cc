@@ -88,8 +88,8 @@ Result<HostState> ParseHostState(std::string_view text) {
   ASSAY_TRY(ReadMembers(HostStateMembers(version), doc.root(), s));
   if (version < kEnrolmentVersion && !s.ak_name.empty()) s.identity = "first-use";
   if (version < kRunKeyVersion) {
-    // By a verifier that knew no run key, and judged less of what the attester says of itself: the list is
-    // judged from its start again.
+    // The state is by a verifier that knew no run key and judged less of what the attester says of itself, so
+    // the list is judged from its start again.
     s.records = 0;
     s.prefix.clear();
     s.standing.clear();

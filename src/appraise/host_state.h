@@ -4,8 +4,8 @@
 //   ASSAY_ASSIGN(HostState state, ParseHostState(text));
 //   const std::string written = EncodeHostState(state);
 //
-// Contract: docs/formats/hoststate.md. The caller keeps it. All members are written and read; a state of an
-// earlier version is read as far as what it says still holds.
+// Contract: docs/formats/hoststate.md. The caller keeps the state. All members are written and read. Of a
+// state of an earlier version only the members are used that are still valid.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// Internal: kinds of deeds (violations, BPF programs of one's own) that the owner's policy or the reference
-// values allow to single programs, and how often the programs did them.
+// Internal: what the owner's policy or the reference values allow to single programs (kinds of violations,
+// and loading BPF programs of their own), and how often the programs did it.
 //
 //   // given: const Policy& policy, const ReferenceValues& references, const Digest& program
 //   ProgramAllowances allowed(policy, references);

@@ -4,8 +4,9 @@
 //   ASSAY_ASSIGN(std::string jwt, SignEar(appraisal, context, key));
 //   ASSAY_ASSIGN(std::string claims_json, VerifyEar(jwt, key.Public()));
 //
-// Contract: docs/formats/result.md. Times are Unix seconds. ear.status is 2 (affirming), 96 (contraindicated)
-// or 0 (none) for trusted, not trusted, could not tell; the findings are in a private claim.
+// Contract: docs/formats/result.md. Times are Unix seconds. ear.status is 2 (affirming) for trusted since
+// boot, 32 (warning) for trusted with a shorter reach, 96 (contraindicated) for not trusted, and 0 (none) for
+// 'could not tell'. The findings are in a private claim.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>

@@ -1,4 +1,4 @@
-// The owner's trusted list: content that no package has and the owner knows to be good.
+// The owner's trusted list: content that is in no package and that the owner knows to be good.
 //
 //   // given: const PrivateKey& owner, const std::string& digest
 //   TrustedList list;

@@ -1,4 +1,4 @@
-// Inside this room: what the parts of TellBoot() (story.h) share.
+// Internal: what the parts of TellBoot() (story.h) share.
 //
 //   // given: Teller& teller, const Variable& variable, std::size_t i
 //   StoryLine& line = teller.Tell("boot-entry", variable.name, i);   // grade and reason are those of event i

@@ -1,4 +1,4 @@
-// Stream sockets: addresses, and whole messages with a deadline. Internal to the attest room.
+// Stream sockets: addresses, and whole messages with a deadline. Internal to the rooms channel and attest.
 //
 //   // given: int fd, Deadline& deadline
 //   const Source source = [&](std::span<std::uint8_t> out) { return Recv(fd, out, deadline); };

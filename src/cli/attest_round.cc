@@ -18,8 +18,9 @@ using appraise::Verdict;
 
 constexpr std::size_t kMaxBoot = std::size_t{16} << 20;
 
-// What the attester chose where nothing else was asked for: PCR 0 to 14 in one bank, and further ones up to
-// the list's. Of anything else it is as if SHA-256 had been asked for.
+// The selection to judge by if none was asked for: what the attester chose, if that is PCR 0 to 14 in one
+// bank, with further ones up to the list's. If it chose anything else, the round is judged as if SHA-256 had
+// been asked for.
 Result<tpm::PcrSelection> UsualSelection(ByteView attest) {
   const Result<tpm::Quote> quote = tpm::ParseQuote(attest);
   if (quote && quote->selection.size() == 1) {

@@ -34,7 +34,7 @@ struct ExplainOptions {
   std::vector<std::string> references;
 };
 
-// What is asked about. A digest or a path may have many entries, a finding's name too.
+// The subject of the question. A digest, a path and a finding's name may each have many entries.
 struct Subject {
   std::optional<Digest> digest;  // of content
   std::string verity;            // a digest of fs-verity, as text

@@ -12,7 +12,7 @@ namespace {
 constexpr std::uint64_t kVersion = 1;
 constexpr std::size_t kMaxFiles = 100;  // reference values or boots of one host
 
-// What a host says of itself, or all of them together ("defaults").
+// The members that a host may have for itself, or that "defaults" has for all.
 struct Common {
   std::string cert, key, policy, trusted, trusted_key;
   std::vector<std::string> references, boots;

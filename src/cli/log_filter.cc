@@ -101,7 +101,7 @@ bool LogFilter::Keeps(const ima::RecordView& record, std::uint32_t sub,
   if (!by_.empty() && (context == nullptr || !IsBy(*context))) return false;
   if (!path_.empty() && (!entry || !measure::GlobMatches(path_, entry->path))) return false;
   if (!references_) return true;
-  // The attester's own records and the kernel's buffers are no files.
+  // Whether the record is about a file: the attester's own records and the kernel's buffers are not.
   const bool file = entry && entry->file_digest && entry->path.starts_with('/');
   return file && (record.violation() || !entry->file_digest->digest ||
                   references_->Find(*entry->file_digest->digest).empty());

@@ -1,4 +1,4 @@
-// What a person may have meant by a command or an option that there is not.
+// The command or option that a person may have meant by one that does not exist.
 //
 //   // given: const CLI::App& app
 //   const std::string meant = Suggestion(app, {"atest", "--unix", "/run/x"});   // "attest"
@@ -13,7 +13,7 @@
 namespace assay::cli {
 
 const CLI::App* CommandOf(const CLI::App& app, const std::string& word);  // nullptr: it has none of this name
-// The nearest command or option to the first word that is none; empty if none is near.
+// The command or option that is nearest to the first unknown word; empty if none is near.
 std::string Suggestion(const CLI::App& app, const std::vector<std::string>& words);
 // The commands that the words begin with: " log show"; empty if there is none.
 std::string PathOf(const CLI::App& app, const std::vector<std::string>& words);

@@ -74,7 +74,7 @@ Result<> RunDaemon(const std::string& config_path, Mode mode) {
   if (!early)
     if (const Result<> opened = log::Init(config.log); !opened)
       return Fail(opened.error().In("log/file " + config.log.file));
-  // Held tasks never wait for whoever reads the log.
+  // Held tasks never wait for the process that reads the log.
   log::StartWriter();
   ASSAY_ASSIGN(std::unique_ptr<Daemon> daemon,
                Daemon::Start(config, std::move(folder), std::move(early), config_path));

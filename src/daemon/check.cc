@@ -53,7 +53,7 @@ class Check {
   std::vector<Error> problems_;
 };
 
-// That the folder, or what is there of it, can be written.
+// Checks that the folder, or the part of its path that exists, can be written.
 Result<> Check::Writable(const std::string& path, const std::string& member) {
   std::string there = path;
   struct stat st{};

@@ -1,12 +1,12 @@
-// What a start would try, tried without changing anything: `assayd --check`.
+// Tries what a start would try, without changing anything: `assayd --check`.
 //
 //   // given: const std::string& config_path
 //   for (const Error& e : CheckStart(config_path)) log::Error("{}", e.Message());
 //
-// Contract: no problem: a start with this configuration finds what it needs. Nothing is written, no list and
-// no PCR is touched, and no object of a TPM is flushed. While an attester runs here, what only one process
-// can have (its addresses, its software TPM, an engine) is not tried. Without root only the configuration
-// itself is checked, and "assayd.not-root" says so.
+// Contract: if there is no problem, a start with this configuration finds what it needs. Nothing is written,
+// no list and no PCR is touched, and no object of a TPM is flushed. While an attester runs on this machine,
+// it does not try what only one process can have (addresses, the software TPM, an engine). Without root only
+// the configuration itself is checked, and "assayd.not-root" says so.
 #pragma once
 
 #include <string>

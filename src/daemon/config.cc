@@ -89,7 +89,7 @@ std::string FormOf(std::string_view member) {
   return "";
 }
 
-// What all errors of one text share: its name, and where its members stand.
+// What all errors about one text need: its name, and the lines of its members.
 struct Text {
   std::string name;
   const Places& places;
@@ -152,7 +152,7 @@ class Section {
     if (Has(key)) into = static_cast<std::remove_reference_t<decltype(into)>>(value);
     return {};
   }
-  // One of some names; `parse` says which value that is.
+  // A member that is one of some names; `parse` gives the value of a name.
   Result<> Choose(std::string_view key, auto& into, const auto& parse) const {
     if (!Has(key)) return {};
     std::string name;
@@ -213,8 +213,8 @@ constexpr auto kExpiries =
     Names<measure::Expiry>({{measure::Expiry::kAllow, "allow"}, {measure::Expiry::kRefuse, "refuse"}});
 constexpr std::string_view kBest = "best";
 
-// What can't be had together is an error: another engine or scope than the configured one never takes its
-// place.
+// Members that exclude each other are an error: no other engine or scope takes the place of the configured
+// one.
 Result<> CheckEngine(const Section& s, const Config& c, std::string_view engine) {
   if (engine == kKernelIma) {
     // The kernel decides everything else, so members that it would not follow are refused.

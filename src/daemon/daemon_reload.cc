@@ -20,7 +20,7 @@ void Daemon::Impl::TakeServe(const Config& from) {
   config.allow = from.allow;
 }
 
-// Takes up what can change, or nothing: what fails is taken back.
+// Takes up what can change. If a part fails, all of it is taken back.
 Result<> Daemon::Impl::TakeUp(const Config& next) {
   const auto serve = [&](attest::ServerOptions options) -> Result<> {
     attest::Server* present = nullptr;  // only this thread replaces it
@@ -62,7 +62,8 @@ Result<> Daemon::Impl::TakeUp(const Config& next) {
 }
 
 Result<> Daemon::Impl::Reload() {
-  // First of all, and whatever the new configuration says: a rotated log must not be written any more.
+  // The log is opened first, whatever the new configuration says, because a rotated log must not be written
+  // any more.
   if (const Result<> reopened = log::Init(LogOptions(config)); !reopened)
     log::Error("the log file can't be opened again: {}", reopened.error().Message());
   std::vector<std::string> needs_restart;

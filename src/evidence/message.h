@@ -30,7 +30,8 @@ inline constexpr std::size_t kMaxContextPart = std::size_t{256} << 20;  // and o
 inline constexpr std::size_t kMaxEventLogPart = std::size_t{16} << 20;  // and of the event log
 inline constexpr std::size_t kMaxEvidence = std::size_t{544} << 20;     // of a whole evidence message
 
-// The last PCR of the boot, and beyond that of the list, which is quoted unless a selection is asked for.
+// The last PCR of the boot. Without a selection PCR 0 to this one are quoted, or to the list's PCR if that is
+// higher.
 inline constexpr std::uint32_t kLastUsualPcr = 14;
 
 struct Challenge {

@@ -7,7 +7,7 @@
 namespace assay::reference {
 namespace {
 
-// Bits by the places in measure::AllowableKinds(); a test holds them to the names.
+// The bits are the places in measure::AllowableKinds(); a test compares them with the names.
 constexpr std::uint32_t kAnonymous = 4, kWritable = 8, kProcess = 16, kRaw = 32, kBpf = 64;
 
 struct Row {

@@ -100,7 +100,7 @@ struct Listed {
   std::uint64_t since_ms = 0;  // when it was superseded
 };
 
-// In an order of its own, so that the same content gives the same file.
+// Sorted, so that the same content gives the same file.
 std::vector<const Listed*> Sorted(const std::vector<Listed>& content, const std::vector<Listed>& former) {
   std::vector<const Listed*> packages;
   packages.reserve(content.size() + former.size());
@@ -126,7 +126,7 @@ std::vector<Row> RowsOf(const std::vector<const Listed*>& packages) {
   return rows;
 }
 
-// What the file is made of.
+// The tables of the file.
 struct Tables {
   Strings strings;
   Writer fanout, digests, ranges, origins, packages, paths, allowances;
@@ -136,7 +136,7 @@ struct Tables {
   Bytes Lay() const;
 };
 
-// superseded: of each package. It is not what a path should hold now.
+// superseded: for each package. Content of a superseded version is not what a path should hold now.
 void Tables::PutRows(const std::vector<Row>& rows, const std::vector<bool>& superseded) {
   std::array<std::uint32_t, 257> smaller{};
   std::map<std::string, std::uint32_t> latest;
