@@ -359,7 +359,7 @@ TEST_F(EnrolmentTest, AkOfTheTpmThatIsNotRestricted) {
   ExpectOnly(e, {"ak.not-restricted"});
 }
 
-// A copy of the TPM's state is the same TPM for whoever looks at keys; the clock tells two that both live.
+// A copy of the TPM's state can't be told from it by its keys; the clock tells them apart if both are used.
 TEST_F(EnrolmentTest, ClonedTpmState) {
   auto original = std::make_unique<Machine>(dir_, "c");
   host_ = Run(original->collector->Identify(), *original).host;

@@ -44,7 +44,7 @@ class RunCheckTest : public ::testing::Test {
     e.run_signature.clear();
     return e;
   }
-  // The list as root writes it who has the AK: with a start, and a key, of its own.
+  // The list as root can write it with the AK: it has a start and a key of its own.
   static void Impersonate(SyntheticHost& host) { host.run_key = SyntheticHost().run_key; }
 
   SyntheticHost host_;

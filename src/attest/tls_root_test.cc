@@ -1,4 +1,5 @@
-// Challenges over TLS against the real network process: who may ask, what holds it in, and what it survives.
+// Challenges over TLS against the real network process: which verifiers may ask, what the process may not do,
+// and what it survives.
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <fcntl.h>

@@ -82,8 +82,8 @@ void CheckDigests(const Examined& x, std::size_t i, Problems& out) {
     if (bank == x.bank || e.Find(bank) == nullptr ||
         covers(Prove(log, e, bank, x.decoded[i]).grade) == judged)
       continue;
-    // The data fits only the digest of another bank: an attacker may have written it who ignored the examined
-    // bank.
+    // The data fits only the digest of another bank, so it may be an attacker's, written without regard to
+    // the examined bank.
     out.Add("digest.banks-differ", judged ? Severity::kWarning : Severity::kError,
             judged ? "the digest in the examined bank proves the data, but that of another bank does not"
                    : "the digest of another bank proves the data, but that of the examined bank does not",

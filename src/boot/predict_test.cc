@@ -239,7 +239,7 @@ TEST(GrubUpdate, IsTheBootThatFollows) {
   EXPECT_THAT(PredictFrom(before.log, {{}, {{"6.1.0-12", "6.1.0-13"}}}), FailsWith("boot.unexplained"));
 }
 
-// With Secure Boot on: who verified the old image must verify the new one.
+// With Secure Boot on, the certificate that verified the old image must verify the new one.
 TEST(SecureBootUpdate, AsksWhoVerifiesTheNewImage) {
   const auto data = [](const std::string& name) {
     return *ReadFile(std::string(ASSAY_TEST_DATA) + "/pe/" + name, kMaxPe);

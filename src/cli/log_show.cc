@@ -194,7 +194,7 @@ constexpr const char* kLists[] = {"/run/assay/binary_runtime_measurements_sha256
 constexpr const char* kJournal = "/run/assayd/list/journal";
 
 struct Source {
-  std::string list, journal;  // journal: empty if nothing says who loaded what
+  std::string list, journal;  // journal: empty if no file says which process loaded what
 };
 Result<Source> SourceOf(const ShowOptions& o) {
   if (!o.file.empty()) return Source{o.file, o.context};

@@ -26,7 +26,7 @@ TEST(Notices, AreToldInOrderByAnotherThread) {
   EXPECT_EQ(notices.Dropped(), 0U);
 }
 
-// A callback that does not return holds up nobody, and what finds no place is counted.
+// A callback that does not return holds up no task, and a notice that finds no place is counted.
 TEST(Notices, AStalledCallbackHoldsUpNobody) {
   std::promise<void> go;
   const std::shared_future<void> gone = go.get_future().share();

@@ -294,7 +294,7 @@ TEST_F(FanotifyTest, WrittenWhileMappedIsToMToU) {
   ASSERT_EQ(c, 'y');
   std::ofstream(fs_ + "/lib", std::ios::app) << "altered";
   bool found = false;
-  for (int i = 0; i < 500 && !found; ++i) {  // told by a thread that nobody waits for
+  for (int i = 0; i < 500 && !found; ++i) {  // reported by a thread that no task waits for
     usleep(10'000);
     for (const auto& [path, digest] : NewEntries()) found |= path == fs_ + "/lib" && digest == "violation";
   }
@@ -329,7 +329,7 @@ TEST_F(FanotifyTest, FifosRemovedFilesAndSparseGiants) {
   EXPECT_EQ(InChild([&] { return OpenAndClose(fifo, O_RDONLY | O_NONBLOCK); }), 0);
   const pid_t slow = fork();
   if (slow == 0) _exit(OpenAndClose(giant));
-  // The giant holds up nobody else.
+  // The large file holds up no other task.
   const std::string small = File("small", "#!/bin/sh\n");
   EXPECT_EQ(InChild([&] { return OpenAndClose(small); }), 0);
   EXPECT_EQ(CountOf(small), 1U);
@@ -364,7 +364,7 @@ TEST_F(FanotifyTest, WhatIsNotMeasuredInTimeIsRefused) {
   EXPECT_EQ(CountOf(giant), 0U) << "it did not run";
 }
 
-// The list says so before the task goes on, and nobody hashes on.
+// The list says so before the task goes on, and the hash is given up.
 TEST_F(FanotifyTest, WhatIsNotMeasuredInTimeIsInTheListBeforeItRuns) {
   limits_.deadline = std::chrono::milliseconds(300);
   const std::string giant = Giant("giant.py", off_t{1} << 43);
@@ -410,7 +410,8 @@ TEST_F(FanotifyTest, AnEnforcedRuleIsNotOutwaited) {
   EXPECT_EQ(InChild([&] { return OpenAndClose(giant); }), EPERM);
 }
 
-// One user's files that take for ever take a share of the workers, and a stop frees who waits for them.
+// Files of one user that take for ever occupy only a share of the workers, and a stop frees the tasks that
+// wait for them.
 TEST_F(FanotifyTest, OneUsersGiantsHoldUpNobodyElse) {
   std::vector<std::string> giants;
   for (int i = 0; i < 8; ++i) giants.push_back(Giant("giant" + std::to_string(i) + ".py", off_t{1} << 43));
@@ -506,7 +507,7 @@ TEST_F(ServedTest, HasAProcessOfItsOwn) {
   EXPECT_EQ(InChild([&] { return OpenAndClose(script); }), 0);
 }
 
-// While the process hangs, tasks of its mount wait; nobody else does, and a stop and a kill free them.
+// While the process hangs, only tasks of its mount wait, and a stop and a kill free them.
 TEST_F(ServedTest, ItsStandstillStallsItsMountOnly) {
   const std::string script = File("served/script", "#!/bin/sh\n"), other = File("other", "#!/bin/sh\n");
   Start();

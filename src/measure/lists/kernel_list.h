@@ -45,7 +45,7 @@ class KernelList final : public ListSource {
   RecorderState State() const override;
   Result<> Quiesce(const std::function<Result<>(const RecorderState&)>& fn) override;
   Result<UniqueFd> OpenList() const override;
-  Result<UniqueFd> OpenJournal() const override;  // an empty file: the kernel does not tell who loaded a file
+  Result<UniqueFd> OpenJournal() const override;  // an empty file: the kernel does not say what loaded a file
   Result<std::uint64_t> OffsetOf(std::uint64_t record) const override;
   int GrowthFd() const override;
 

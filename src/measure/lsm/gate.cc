@@ -77,7 +77,7 @@ void OnGetAttr(fuse_req_t request, fuse_ino_t inode, fuse_file_info*) {
 
 void OnOpen(fuse_req_t request, fuse_ino_t, fuse_file_info* file) {
   file->keep_cache = 1;
-  file->noflush = 1;  // a process that has it open can close it when nobody answers any more
+  file->noflush = 1;  // a process that has it open can close it when no gate answers any more
   fuse_reply_open(request, file);
 }
 
@@ -143,8 +143,8 @@ struct Gate::Impl {
 
 // The mount call passes the descriptor to the kernel; libfuse takes it over by its name.
 Result<> Gate::Impl::Mount() {
-  // An attester that was killed while it started its gate has left its mount here. MNT_FORCE, because nobody
-  // answers on that mount.
+  // An attester that was killed while it started its gate has left its mount here. MNT_FORCE, because no
+  // process answers on that mount.
   while (umount2(options.dir.c_str(), MNT_FORCE | MNT_DETACH) == 0) continue;
   ASSAY_TRY(MakeDirs(options.dir, 0700));
   ASSAY_ASSIGN(UniqueFd device, Open("/dev/fuse", O_RDWR));
@@ -179,8 +179,8 @@ Result<> Gate::Impl::Mount() {
 // destructor.
 Result<> Gate::Impl::OpenAbort() {
   // AT_STATX_DONT_SYNC, so that this process asks itself nothing. If it were killed while it waited for its
-  // own answer, it would never end: nobody is left to answer, and the connection closes only when the process
-  // has ended.
+  // own answer, it would never end: no process is left to answer, and the connection closes only when the
+  // process has ended.
   struct statx st{};
   if (statx(AT_FDCWD, options.dir.c_str(), AT_STATX_DONT_SYNC, 0, &st) != 0)
     return Fail(OsError("statx", options.dir, errno));

@@ -199,7 +199,7 @@ Result<> LsmPrograms::Adopt() {
       UseMaps([&](const std::string& name) { return bpf::OpenPinned(setup_.pin_dir + "/map_" + name); });
   if (!maps) return Fail(StateError(LsmError::kPins, "map: " + maps.error().Message()));
   const bool known = control_->version == ASSAY_WIRE_VERSION;
-  // The pinned programs would ask about the files that this process loads, and nobody would answer.
+  // The pinned programs would ask about the files that this process loads, and no attester would answer.
   if (known) ASSAY_TRY(Mark(getpid(), ASSAY_ROLE_EXEMPT));
   if (!known || !Equal(Identity().view(), ByteView(control_->object)))
     return Fail(StateError(LsmError::kOther, "the pinned programs are of another build or policy"));

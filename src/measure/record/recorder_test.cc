@@ -151,7 +151,7 @@ TEST_F(RecorderTest, WhatTheKernelTakesIsNeverGrouped) {
 TEST_F(RecorderTest, AKexecIsSaidEachTime) {
   Open();
   Context context;
-  Add("/boot/vmlinuz", "kernel");  // known before, as a file that somebody reads
+  Add("/boot/vmlinuz", "kernel");  // known before, as a file that a process reads
   context.hook = "kexec";
   for (int i = 0; i < 2; ++i)
     ASSERT_THAT(recorder_->Record({DigestOf("kernel"), "/boot/vmlinuz", context}), IsOk());
