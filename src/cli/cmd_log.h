@@ -18,10 +18,9 @@
 namespace assay::cli {
 
 struct ShowOptions {
-  std::string file;  // empty: the list of this machine
-  std::string
-      context;       // a file that says what loaded the entries; empty: the journal, for this machine's list
-  std::string path;  // glob
+  std::string file;       // empty: the list of this machine
+  std::string context;    // what loaded the entries; empty: the journal, for this machine's list
+  std::string path;       // glob
   std::string since, by;  // as the man page says
   bool unknown = false;   // only what is not in the references
   std::vector<std::string> references;

@@ -16,9 +16,8 @@ constexpr auto kWatchdog = std::chrono::milliseconds(100);
 constexpr auto kStalled = std::chrono::seconds(5);
 constexpr auto kStopPatience = std::chrono::seconds(1);  // for the threads of all lanes
 constexpr auto kHangs = std::chrono::milliseconds(500);  // a request that takes longer may never end
-constexpr auto kServedIdle =
-    std::chrono::minutes(1);            // how long an unused lane of a served file system is kept
-constexpr std::size_t kMaxServed = 64;  // lanes; further file systems share these
+constexpr auto kServedIdle = std::chrono::minutes(1);    // until an unused lane is removed
+constexpr std::size_t kMaxServed = 64;                   // lanes; further file systems share these
 
 }  // namespace
 

@@ -105,8 +105,7 @@ bool Rules::IsNew(const std::string& path, const Digest* digest) {
 // differently at the next hook, if the policy appraises; so may a use that no rule asked about, for the next
 // task, if the policy depends on the task.
 bool Rules::Lasting(const Use& use) const {
-  if (use.ruling.measure && policy_->RecordsCgroups())
-    return false;  // each group that uses the file has a record of its own
+  if (use.ruling.measure && policy_->RecordsCgroups()) return false;  // each group has its own record
   if (use.ruling.any())
     return use.ruling.measure && (use.facts.known.value_or(false) || !policy_->Appraises());
   return !policy_->DependsOnTask() && use.reading == Reading::kData;

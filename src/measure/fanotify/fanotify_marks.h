@@ -26,7 +26,7 @@ Result<> IgnoreUntilModified(int group, int file, bool code);
 // Every change of the file makes an event, and so does each open.
 Result<> TellChanges(int group, int file);
 void AskAgain(int group, int file);  // writes still make events
-void Forget(int group,
-            int file);  // until the next open single writes make no events, closes after writing do
+// Until the next open, single writes make no events, but closes after writing do.
+void Forget(int group, int file);
 
 }  // namespace assay::measure

@@ -285,8 +285,7 @@ pid_t Gate::pid() const { return impl_->pid; }
 
 bool Gate::Alive() const {
   Impl& d = *impl_;
-  if (d.pid > 0 && waitpid(d.pid, nullptr, WNOHANG) == d.pid)
-    d.pid = -1;  // the number may be reused from now on
+  if (d.pid > 0 && waitpid(d.pid, nullptr, WNOHANG) == d.pid) d.pid = -1;  // the number may be reused
   return !d.ended && d.pid > 0;
 }
 

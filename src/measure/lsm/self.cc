@@ -20,8 +20,7 @@ constexpr unsigned MFD_EXEC = 0x10;
 #endif
 
 constexpr std::size_t kPage = 4096;
-constexpr unsigned kAllEach =
-    60;  // rounds; calls that other programs may log are made only in one of so many
+constexpr unsigned kAllEach = 60;  // calls that others may log are made in one of so many rounds
 constexpr int kNoDescriptor = 0x7FFFFFFF;
 // The first four bytes are printable. Otherwise the kernel would look for a module that knows the format.
 constexpr std::string_view kNoProgram = "none of the formats that the kernel knows\n";

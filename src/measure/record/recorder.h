@@ -51,8 +51,8 @@ struct RecorderOptions {
   bool synchronous = false;               // the compatible mode: no groups
   std::uint32_t group_ms = 50;            // how long a group may stay open
   std::size_t group_bytes = 64 << 10;     // how large a group may grow
-  std::function<bool(const Digest&)>
-      known;  // whether it is in the signed manifest and may be grouped; empty: nothing is
+  // Whether the signed manifest has the digest, so that its entry may be grouped. Empty: no entry is.
+  std::function<bool(const Digest&)> known;
   // A list whose PCR was reset belongs to a state of the TPM that is gone: it is put aside as list.old
   // instead of being refused.
   bool allow_retire = false;
