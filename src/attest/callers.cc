@@ -1,9 +1,12 @@
 #include "attest/callers.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <vector>
 
 #include "base/clock.h"
-#include "base/log.h"
+#include "base/log_event.h"
 #include "evidence/errors.h"
 
 namespace assay::attest {
@@ -15,16 +18,23 @@ void Log(const Caller& c, std::uint64_t questions, const std::optional<evidence:
   const std::string who = c.over == "tls" ? "verifier " + c.name : c.name + " of this machine";
   const std::string count =
       questions > 1 ? fmt::format(" ({} questions since the last line)", questions) : "";
+  std::vector<log::Field> fields{{"verifier", c.name}, {"over", c.over}};
   if (!refusal) {
-    log::Info("challenge: {} is answered, level {}{}", who, evidence::LevelName(*c.level), count);
-  } else if (refusal->code == evidence::RefusalCode::kForbidden) {
-    log::Warn(
-        "challenge: {} is refused: its certificate is not in serve/allow; to allow it, add \"{}\": \"full\" "
-        "there and reload{}",
-        who, c.name, count);
-  } else {
-    log::Warn("challenge: {} is refused: {}: {}{}", who, c.outcome, refusal->message, count);
+    fields.push_back({"level", std::string(evidence::LevelName(*c.level))});
+    log::WriteEvent(
+        log::Level::kInfo, "challenge-answered", fields,
+        fmt::format("challenge: {} is answered, level {}{}", who, evidence::LevelName(*c.level), count));
+    return;
   }
+  fields.push_back({"code", c.outcome});
+  const std::string why =
+      refusal->code == evidence::RefusalCode::kForbidden
+          ? fmt::format(
+                "its certificate is not in serve/allow; to allow it, add \"{}\": \"full\" there and reload",
+                c.name)
+          : fmt::format("{}: {}", c.outcome, refusal->message);
+  log::WriteEvent(log::Level::kWarn, "challenge-refused", fields,
+                  fmt::format("challenge: {} is refused: {}{}", who, why, count));
 }
 
 }  // namespace

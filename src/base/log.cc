@@ -4,7 +4,9 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -13,9 +15,11 @@
 #include <cstdlib>
 #include <deque>
 #include <mutex>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/log_event.h"
 #include "base/mutex.h"
 #include "base/thread.h"
 
@@ -39,8 +43,14 @@ int PriorityOf(Level level) {
                                  : kError;
 }
 
+struct Message {
+  std::string line;
+  std::string datagram;  // the same for journald's socket; empty: it goes to the sink
+  std::size_t size() const { return line.size() + datagram.size(); }
+};
+
 struct Entry {
-  std::string line;                // empty: only the number of dropped messages is to be written
+  Message message;                 // an empty line: only the number of dropped messages is to be written
   std::uint64_t dropped_before{};  // dropped between the line before and this one
 };
 
@@ -50,18 +60,19 @@ struct Sink {
   std::atomic<int> fd{STDERR_FILENO};  // its number never changes, because a thread may hang in it
   std::atomic<int> file_fd{-1};        // the log file's descriptor, once there was a log file
   std::atomic<bool> priorities{StderrIsJournal()};
+  std::atomic<bool> journal{StderrIsJournal()};
 
   Mutex mutex;  // never held over a call that may wait once there is a writer
   CondVar filled, drained;
   std::deque<Entry> queue ASSAY_GUARDED_BY(mutex);
-  std::size_t bytes ASSAY_GUARDED_BY(mutex) = 0;         // the size of the queue's lines
-  bool has_writer ASSAY_GUARDED_BY(mutex) = false;       // a thread takes lines from the queue
-  bool is_writing ASSAY_GUARDED_BY(mutex) = false;       // that thread writes a line at present
+  std::size_t bytes ASSAY_GUARDED_BY(mutex) = 0;         // the size of the queue's messages
+  bool has_writer ASSAY_GUARDED_BY(mutex) = false;       // a thread takes messages from the queue
+  bool is_writing ASSAY_GUARDED_BY(mutex) = false;       // that thread writes a message at present
   std::uint64_t dropped ASSAY_GUARDED_BY(mutex) = 0;     // ever
   std::uint64_t not_queued ASSAY_GUARDED_BY(mutex) = 0;  // dropped since the last line was queued
 
   bool Idle() const ASSAY_REQUIRES(mutex) { return queue.empty() && !is_writing && not_queued == 0; }
-  void Push(std::string line) ASSAY_REQUIRES(mutex);
+  void Push(Message message) ASSAY_REQUIRES(mutex);
   Entry Take() ASSAY_REQUIRES(mutex);
   [[noreturn]] void WriteLoop();
 };
@@ -103,15 +114,46 @@ std::string Escape(std::string_view s, bool json) {
   return out;
 }
 
-std::string Line(Level level, std::string_view message) {
+// members: more of a JSON object, each with a comma before it.
+std::string Line(Level level, std::string_view message, std::string_view members = "") {
   const std::string time = TimeText(NowMs());
   const bool json = Get().json;
   const std::string text = Escape(message, json);
   const std::string priority = Get().priorities ? fmt::format("<{}>", PriorityOf(level)) : "";
   if (!json && !priority.empty()) return fmt::format("{}{}\n", priority, text);
   if (!json) return fmt::format("{} {} {}\n", time, NameOf(level), text);
-  return priority +
-         fmt::format("{{\"time\":\"{}\",\"level\":\"{}\",\"msg\":\"{}\"}}\n", time, NameOf(level), text);
+  return priority + fmt::format("{{\"time\":\"{}\",\"level\":\"{}\",\"msg\":\"{}\"{}}}\n", time,
+                                NameOf(level), text, members);
+}
+
+std::string MembersOf(std::string_view event, const std::vector<Field>& fields) {
+  std::string out = fmt::format(",\"event\":\"{}\"", event);
+  for (const Field& f : fields) out += fmt::format(",\"{}\":\"{}\"", f.name, Escape(f.value, true));
+  return out;
+}
+
+// A value with a line feed goes with its size in front, so that a path can't write a field of its own.
+void AddJournalField(std::string* out, std::string_view name, std::string_view value) {
+  *out += name;
+  if (value.find('\n') == std::string_view::npos) {
+    *out += '=';
+  } else {
+    *out += '\n';
+    for (unsigned shift = 0; shift < 64; shift += 8)
+      *out += static_cast<char>(static_cast<std::uint64_t>(value.size()) >> shift);
+  }
+  *out += value;
+  *out += '\n';
+}
+
+// The socket is made for each event: they are rare, and journald may have been started anew. False also
+// where there is no journald.
+bool SendToJournal(std::string_view datagram) {
+  const UniqueFd fd(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  sockaddr_un to{.sun_family = AF_UNIX, .sun_path = "/run/systemd/journal/socket"};
+  return fd &&
+         sendto(fd.get(), datagram.data(), datagram.size(), MSG_NOSIGNAL,
+                reinterpret_cast<const sockaddr*>(&to), sizeof(to)) == static_cast<ssize_t>(datagram.size());
 }
 
 // Writes a line by one write() if the sink takes it whole, because /dev/kmsg makes a record of each write.
@@ -131,19 +173,23 @@ bool WriteLine(std::string_view line) {
   return true;
 }
 
+bool WriteMessage(const Message& message) {
+  return (!message.datagram.empty() && SendToJournal(message.datagram)) || WriteLine(message.line);
+}
+
 bool WriteDropped(std::uint64_t count) {
   return count == 0 || !Enabled(Level::kWarn) ||
          WriteLine(Line(Level::kWarn, fmt::format("{} message(s) were dropped before this line", count)));
 }
 
-void Sink::Push(std::string line) {
-  if (queue.size() >= kMaxQueued || bytes + line.size() > kMaxQueuedBytes) {
+void Sink::Push(Message message) {
+  if (queue.size() >= kMaxQueued || bytes + message.size() > kMaxQueuedBytes) {
     ++dropped;
     ++not_queued;
     return;
   }
-  bytes += line.size();
-  queue.push_back({.line = std::move(line), .dropped_before = std::exchange(not_queued, 0)});
+  bytes += message.size();
+  queue.push_back({.message = std::move(message), .dropped_before = std::exchange(not_queued, 0)});
   filled.NotifyOne();
 }
 
@@ -153,10 +199,10 @@ Entry Sink::Take() {
   if (Idle()) drained.NotifyAll();
   while (queue.empty() && not_queued == 0) filled.Wait(mutex);
   is_writing = true;
-  if (queue.empty()) return {.line = "", .dropped_before = std::exchange(not_queued, 0)};
+  if (queue.empty()) return {.message = {}, .dropped_before = std::exchange(not_queued, 0)};
   Entry entry = std::move(queue.front());
   queue.pop_front();
-  bytes -= entry.line.size();
+  bytes -= entry.message.size();
   return entry;
 }
 
@@ -168,11 +214,21 @@ void Sink::WriteLoop() {
     lock.Unlock();
     const std::uint64_t before = entry.dropped_before + failed;
     const bool told = WriteDropped(before);
-    const bool written = told && WriteLine(entry.line);
-    failed = (told ? 0 : before) + (written || entry.line.empty() ? 0 : 1);
+    const bool has_line = !entry.message.line.empty();
+    const bool written = told && WriteMessage(entry.message);
+    failed = (told ? 0 : before) + (written || !has_line ? 0 : 1);
     lock.Lock();
-    if (!written && !entry.line.empty()) ++dropped;
+    if (!written && has_line) ++dropped;
   }
+}
+
+void Put(Message message) {
+  Sink& s = Get();
+  const MutexLock lock(s.mutex);
+  if (s.has_writer)
+    s.Push(std::move(message));
+  else if (!WriteMessage(message))
+    ++s.dropped;
 }
 
 // Around a fork() the mutex is held, so that the child finds it free. The child has no writer thread.
@@ -205,10 +261,10 @@ Result<> Init(const Options& options) {
     else if (dup3(file.get(), s.file_fd, O_CLOEXEC) < 0)
       return Fail(OsError("dup3", options.file, errno));
     s.fd = s.file_fd.load();
-    s.priorities = options.file == "/dev/kmsg";
+    s.priorities = s.journal = options.file == "/dev/kmsg";  // journald reads that, but without fields
   } else {
     s.fd = STDERR_FILENO;
-    s.priorities = StderrIsJournal();
+    s.priorities = s.journal = StderrIsJournal();
   }
   s.level = options.level;
   s.json = options.json;
@@ -247,14 +303,29 @@ Backlog State() {
 bool Enabled(Level level) { return level >= Get().level.load(std::memory_order_relaxed); }
 
 void Write(Level level, std::string_view message) {
-  if (level == Level::kOff) return;
-  Sink& s = Get();
-  std::string line = Line(level, message);
-  const MutexLock lock(s.mutex);
-  if (s.has_writer)
-    s.Push(std::move(line));
-  else if (!WriteLine(line))
-    ++s.dropped;
+  if (level != Level::kOff) Put({.line = Line(level, message), .datagram = ""});
+}
+
+void WriteEvent(Level level, std::string_view event, const std::vector<Field>& fields,
+                std::string_view message) {
+  if (level == Level::kOff || !Enabled(level)) return;
+  Put({.line = Line(level, message, MembersOf(event, fields)),
+       .datagram = Get().journal ? JournalDatagram(level, event, fields, message) : ""});
+}
+
+std::string JournalDatagram(Level level, std::string_view event, const std::vector<Field>& fields,
+                            std::string_view message) {
+  std::string out;
+  AddJournalField(&out, "MESSAGE", Escape(message, false));
+  AddJournalField(&out, "PRIORITY", std::to_string(PriorityOf(level)));
+  AddJournalField(&out, "SYSLOG_IDENTIFIER", program_invocation_short_name);
+  AddJournalField(&out, "ASSAY_EVENT", event);
+  for (const Field& f : fields) {
+    std::string name = "ASSAY_";
+    for (const char c : f.name) name += c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+    AddJournalField(&out, name, f.value);
+  }
+  return out;
 }
 
 }  // namespace assay::log

@@ -17,8 +17,8 @@
 // waits: messages go through a queue of kMaxQueued messages and kMaxQueuedBytes bytes to a separate thread,
 // and only that thread may hang in the sink. A message that finds the queue full is dropped and counted. When
 // the sink takes lines again, a line in the place of the dropped messages says how many there were; the same
-// is done for lines that could not be written (a full disk). Logging asks no other program (no syslog, no
-// journal socket).
+// is done for lines that could not be written (a full disk). Messages are given to no other program (no
+// syslog); only events are (log_event.h), to journald.
 //
 // A child of fork() writes its own messages and none of its parent's. assay-net has no log; it reports to
 // assayd.

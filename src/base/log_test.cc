@@ -16,6 +16,7 @@
 #include <thread>
 
 #include "base/fd.h"
+#include "base/log_event.h"
 
 namespace assay::log {
 namespace {
@@ -142,6 +143,30 @@ TEST_F(LogTest, LinesForTheJournalHaveTheirPriority) {
             }),
             0);
   EXPECT_EQ(Text(), "<3>e\n<4>w\n<6>i\n<7>d\n");
+}
+
+TEST_F(LogTest, AnEventHasItsFieldsInJsonAndItsSentenceInText) {
+  for (const bool json : {false, true})
+    EXPECT_EQ(InChild([&] {
+                if (!Init({.json = json, .file = file_})) return 1;
+                WriteEvent(Level::kDebug, "quiet", {}, "not said");
+                WriteEvent(Level::kWarn, "refused", {{"path", "/a\n\"b"}}, "refused /a\nb");
+                return 0;
+              }),
+              0);
+  EXPECT_THAT(Text(), ::testing::MatchesRegex(
+                          "20[^ ]+Z warning refused /a.u000ab\n"
+                          ".\"time\":\"20[^ ]+Z\",\"level\":\"warning\",\"msg\":\"refused /a.u000ab\","
+                          "\"event\":\"refused\",\"path\":\"/a.u000a..b\"}\n"));
+}
+
+TEST_F(LogTest, APathCantAddAFieldToTheJournal) {
+  const std::string datagram = JournalDatagram(
+      Level::kError, "refused", {{"path", "/a\nASSAY_EVENT=other"}, {"program_digest", "sha256:00"}}, "a\nb");
+  const std::string size("\x14\0\0\0\0\0\0\0", 8);
+  EXPECT_EQ(datagram, fmt::format("MESSAGE=a\\u000ab\nPRIORITY=3\nSYSLOG_IDENTIFIER={}\nASSAY_EVENT=refused\n"
+                                  "ASSAY_PATH\n{}/a\nASSAY_EVENT=other\nASSAY_PROGRAM_DIGEST=sha256:00\n",
+                                  program_invocation_short_name, size));
 }
 
 TEST_F(LogTest, TheWriterKeepsTheOrderAndDrainWritesAll) {

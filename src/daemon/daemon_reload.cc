@@ -1,5 +1,8 @@
 // SIGHUP: the log file anew, and the configuration as far as it can change while the attester runs.
+#include <fmt/format.h>
+
 #include "base/log.h"
+#include "base/log_event.h"
 #include "daemon/daemon_impl.h"
 #include "daemon/inputs.h"
 
@@ -87,8 +90,9 @@ Result<> Daemon::Impl::Reload() {
     }
   }
   if (!loaded) {
-    log::Error("the new configuration is refused, and the former one goes on: {} ({})",
-               loaded.error().Message(), loaded.error().code());
+    log::WriteEvent(log::Level::kError, "configuration-refused", {{"code", loaded.error().code()}},
+                    fmt::format("the new configuration is refused, and the former one goes on: {} ({})",
+                                loaded.error().Message(), loaded.error().code()));
     return loaded;
   }
   log::Info("the configuration of {} is loaded", config_path);

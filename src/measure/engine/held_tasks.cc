@@ -1,10 +1,13 @@
 #include "measure/engine/held_tasks.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <thread>
 #include <utility>
 
 #include "base/log.h"
+#include "base/log_event.h"
 #include "measure/engine/errors.h"
 #include "measure/engine/last_means.h"
 #include "measure/system/served.h"
@@ -179,13 +182,17 @@ void HeldTasks::LetGo(const HeldTaskPtr& task) {
   }
   if (options_.limits.expiry == Expiry::kRefuse || task->must_be_known) {
     task->Refuse();
-    log::Error("{}: refused, since it could not be measured in time: {}", options_.engine, task->Path());
+    const std::string path = task->Path();
+    log::WriteEvent(
+        log::Level::kError, "refused", {{"path", path}, {"engine", options_.engine}},
+        fmt::format("{}: refused, since it could not be measured in time: {}", options_.engine, path));
     return;
   }
   std::string path = task->Path();
   late_.Push(
       {.path = path, .context = [task] { return task->Describe(); }, .answer = [task] { task->Allow(); }});
-  log::Error("{}: not measured in time: {}", options_.engine, path);
+  log::WriteEvent(log::Level::kError, "unanswered", {{"path", path}, {"engine", options_.engine}},
+                  fmt::format("{}: not measured in time: {}", options_.engine, path));
 }
 
 void HeldTasks::Expire() {

@@ -7,8 +7,9 @@
 #include <array>
 #include <functional>
 
-#include "base/log.h"
+#include "base/log_event.h"
 #include "measure/engine/audit.h"
+#include "measure/system/event_fields.h"
 
 namespace assay::measure {
 namespace {
@@ -85,9 +86,14 @@ bool Rules::Settle(Use& use, const Digest* digest, const Context& context) {
   const bool is_new = IsNew(use.path, digest);
   if (enforced || is_new) Tell(enforced ? "refuse" : "would-refuse", use, digest, context, !enforced);
   if (!is_new) return !enforced;
-  log::Warn("{} {}: {} (process {}, {}, user {})", enforced ? "refused" : "would be refused:", use.path,
-            digest != nullptr ? digest->hex() + " is not in the manifest" : "its content can't be relied on",
-            context.pid, context.comm, context.uid);
+  std::vector<log::Field> fields = EventFields(use.path, context);
+  if (digest != nullptr) fields.push_back({"digest", digest->ToString()});
+  log::WriteEvent(
+      log::Level::kWarn, enforced ? "refused" : "would-be-refused", fields,
+      fmt::format(
+          "{} {}: {} (process {}, {}, user {})", enforced ? "refused" : "would be refused:", use.path,
+          digest != nullptr ? digest->hex() + " is not in the manifest" : "its content can't be relied on",
+          context.pid, context.comm, context.uid));
   notices_->Refused({use.path, digest != nullptr ? *digest : Digest(), context, enforced});
   return !enforced;
 }

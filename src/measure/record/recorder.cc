@@ -7,9 +7,11 @@
 #include <nlohmann/json.hpp>
 
 #include "base/log.h"
+#include "base/log_event.h"
 #include "measure/lists/list_stream.h"
 #include "measure/record/errors.h"
 #include "measure/record/recorder_impl.h"
+#include "measure/system/event_fields.h"
 
 namespace assay::measure {
 namespace {
@@ -65,13 +67,26 @@ Result<Recorded> Recorder::Impl::RecordViolation(Violation v, const std::string&
                                                  const std::optional<Digest>& program) {
   Context named = context;
   named.hook = ViolationName(v);
-  if (program) return AddWithProgram({named.hook, path, *program}, named);
+  Result<Recorded> recorded =
+      program ? AddWithProgram({named.hook, path, *program}, named) : AddViolation(path, named);
+  if (recorded && recorded->is_new) {
+    std::vector<log::Field> fields = EventFields(path, named);
+    fields.push_back({"violation", named.hook});
+    if (program) fields.push_back({"program_digest", program->ToString()});
+    log::WriteEvent(log::Level::kInfo, "violation", fields,
+                    fmt::format("violation {}: {} (process {}, {}, user {})", named.hook, path, named.pid,
+                                named.comm, named.uid));
+  }
+  return recorded;
+}
+
+Result<Recorded> Recorder::Impl::AddViolation(const std::string& path, const Context& named) {
   NewRecord record{.data = ima::EncodeNg(Digest::Filled(kFileHash, 0), path),
                    .meaning = Meaning::kViolation,
                    .content = contents_.OfViolation(path),
                    .path = path,
                    .context = named};
-  if (context.late && !options_.synchronous) record.when = NewRecord::When::kInGroup;
+  if (named.late && !options_.synchronous) record.when = NewRecord::When::kInGroup;
   return Add(record);
 }
 

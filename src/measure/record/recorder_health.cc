@@ -1,8 +1,11 @@
 #include "measure/record/recorder_health.h"
 
+#include <fmt/format.h>
+
 #include <utility>
 
 #include "base/log.h"
+#include "base/log_event.h"
 #include "measure/record/errors.h"
 
 namespace assay::measure {
@@ -24,7 +27,9 @@ bool RecorderHealth::Good() const {
 
 Error RecorderHealth::Disturb(const Error& e) {
   const MutexLock lock(mutex_);
-  if (!reason_) log::Error("recorder: nothing is recorded any more: {} ({})", e.Message(), e.code());
+  if (!reason_)
+    log::WriteEvent(log::Level::kError, "degraded", {{"code", e.code()}},
+                    fmt::format("recorder: nothing is recorded any more: {} ({})", e.Message(), e.code()));
   reason_ = e;
   return Degraded(e);
 }

@@ -89,6 +89,8 @@ class Recorder::Impl {
   Result<Recorded> AddAlone(Step step, const std::string& path, std::optional<Step> beside = std::nullopt)
       ASSAY_EXCLUDES(commit_, group_.mutex);
   Result<Recorded> Add(const NewRecord& record) ASSAY_EXCLUDES(commit_, group_.mutex);
+  Result<Recorded> AddViolation(const std::string& path, const Context& named)
+      ASSAY_EXCLUDES(commit_, group_.mutex);
   Result<Recorded> AddWithProgram(ViolationRecord record, const Context& context)
       ASSAY_EXCLUDES(commit_, group_.mutex);
   // recorder_reset.cc
