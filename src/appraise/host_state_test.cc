@@ -98,6 +98,28 @@ TEST(HostState, FormerVersionsSayLess) {
   EXPECT_EQ(state->standing.size(), 1U);
 }
 
+// As verifiers before run keys wrote it: the keys and the clock are kept, the list is judged from its start.
+TEST(HostState, TheFirstVersionsKeepTheIdentity) {
+  const std::string rest =
+      R"("ak_name":"000b12","ek_name":"000b34","clock":1000,"reset_count":1,"restart_count":0,"records":7,)"
+      R"("prefix":{"sha1":"0707070707070707070707070707070707070707"},"boot_id":"b","standing":[],"rounds":2,)"
+      R"("own":{"runs":"1"}})";
+  for (const auto& [head, identity] : std::vector<std::pair<std::string, std::string>>{
+           {R"({"version":1,)", "first-use"},
+           {R"({"version":2,"identity":"certificate","tpm_software":true,)", "certificate"}}) {
+    const Result<HostState> state = ParseHostState(head + rest);
+    ASSERT_TRUE(state) << state.error().Message();
+    EXPECT_EQ(state->identity, identity);
+    EXPECT_EQ(state->ak_name, "000b12");
+    EXPECT_EQ(state->clock, 1000U);
+    EXPECT_EQ(state->reset_count, 1U);
+    EXPECT_EQ(state->rounds, 2U);
+    EXPECT_EQ(state->records, 0U);
+    EXPECT_TRUE(state->prefix.empty());
+    EXPECT_TRUE(state->own.empty());
+  }
+}
+
 TEST(HostState, WhatIsWrongIsRefused) {
   for (const auto& [from, to] : std::vector<std::pair<std::string, std::string>>{
            {R"("version": 5)", R"("version": 6)"},

@@ -2,14 +2,11 @@
 // recorder_commit.cc (records and groups on their way), recorder_reset.cc (whether the TPM was reset) and
 // recorder_start.h (start and reconciliation).
 //
-//   // given: auto& impl, ByteView data
-//   const std::lock_guard commit(impl.commit);
-//   std::unique_lock grouping(impl.grouping);
-//   ASSAY_TRY(impl.WriteGroup()); // the open group becomes the list's tail,
-//   ASSAY_TRY(impl.Finish());                                       // and is extended
-//   ASSAY_TRY(impl.Write(impl.MakeStep("ima-ng", data, false)));
-//   grouping.unlock();                                              // the next group may be opened
-//   ASSAY_TRY(impl.Finish());
+//   // given: auto& impl, const Measurement& m
+//   ASSAY_TRY(impl.Start());             // reconciles list and PCR
+//   ASSAY_ASSIGN(const Recorded recorded, impl.Record(m));
+//   ASSAY_TRY(impl.Flush());             // the open group is in the list and extended
+//   if (recorded.is_new) log::Info("record {}", recorded.index);
 //
 // Contract: `commit_` is held from a record's writing to the end of its extend, and is taken before the
 // group's mutex (open_group.h says what that guards). Entries of a group wait for no extend and no quote, but
