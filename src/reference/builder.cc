@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <iterator>
 #include <map>
 #include <set>
 
@@ -39,13 +40,13 @@ Result<Digest> HashFile(const std::string& path) {
   return digest;
 }
 
-Result<std::optional<PackagedFile>> CompileFile(const std::string& path, ByteCompiler& compiler) {
+Result<std::vector<PackagedFile>> CompileFile(const std::string& path, ByteCompiler& compiler) {
   ASSAY_ASSIGN(const UniqueFd fd, Open(path, O_RDONLY | O_NOFOLLOW));
   struct stat st{};
   if (fstat(fd.get(), &st) != 0) return Fail(OsError("fstat", path, errno));
   if (static_cast<std::uint64_t>(st.st_size) > kMaxSource) {
     compiler.LeaveOut(path);
-    return std::optional<PackagedFile>();
+    return std::vector<PackagedFile>();
   }
   ASSAY_ASSIGN(const Bytes source, ReadAll(fd.get(), kMaxSource));
   return compiler.Compile(path, st.st_mtime, source);
@@ -63,7 +64,7 @@ Result<> AddFound(const std::string& path, PackageContent& content, ByteCompiler
   }
   if (compiler != nullptr && compiler->Takes(path)) {
     ASSAY_ASSIGN(auto compiled, CompileFile(path, *compiler));
-    if (compiled) byte_code.push_back(std::move(*compiled));
+    std::ranges::move(compiled, std::back_inserter(byte_code));
   }
   return {};
 }

@@ -19,7 +19,8 @@ namespace assay::reference {
 namespace {
 
 constexpr std::size_t kHello = 32;
-constexpr std::size_t kAnswer = 33;
+constexpr std::size_t kSha256 = 32;
+constexpr std::size_t kAnswer = 1 + 2 * kSha256;
 constexpr std::size_t kMaxPath = 4096;
 // Then a new child is started, because a child's time is limited.
 constexpr std::size_t kMaxSpent = std::size_t{8} << 20;
@@ -32,7 +33,9 @@ constexpr int kMaxWait = 600;  // seconds; the limit of processor time should en
 constexpr unsigned kStableSince = 11;
 
 // The script loads the modules that compile() may need (the codecs of "coding:" lines) before it gives up the
-// right to open files.
+// right to open files. Each answer has two digests. They differ for the package "encodings", which an
+// interpreter without byte code for it compiles at its own start: it has interned no string of one character
+// then, and marshal writes whether a string is interned (0xda) or not (0xfa).
 constexpr char kScript[] = R"(
 import encodings, hashlib, os, resource, struct, sys
 from importlib import _bootstrap_external as external
@@ -59,11 +62,16 @@ while True:
     try:
         path = path.decode()
         code = external.SourceFileLoader("module", path).source_to_code(source, path)
-        digest = hashlib.sha256(external._code_to_timestamp_pyc(code, mtime, size)).digest()
+        data = bytes(external._code_to_timestamp_pyc(code, mtime, size))
+        first = hashlib.sha256(data).digest()
+        if path.endswith("/encodings/__init__.py"):
+            for c in b" !#$%&'()*+,-./:;<=>?@[]^`{|}~":
+                data = data.replace(bytes((0xda, 1, c)), bytes((0xfa, 1, c)))
+        digest = first + hashlib.sha256(data).digest()
     except BaseException:
         pass
     code = None
-    answer(b"\1" + digest if digest else bytes(33))
+    answer(b"\1" + digest if digest else bytes(65))
 )";
 
 void Limit(decltype(RLIMIT_AS) what, rlim_t most) {
@@ -228,25 +236,27 @@ bool ByteCompiler::Takes(std::string_view path) {
   return false;
 }
 
-std::optional<PackagedFile> ByteCompiler::Compile(const std::string& path, std::int64_t mtime,
-                                                  ByteView source) {
+std::vector<PackagedFile> ByteCompiler::Compile(const std::string& path, std::int64_t mtime,
+                                                ByteView source) {
+  std::vector<PackagedFile> files;
   if (path.size() <= kMaxPath && source.size() <= kMaxSource && ended_ < kMaxEnded) {
-    const Result<std::optional<Digest>> digest = Ask(path, mtime, source);
-    if (!digest) {
+    const Result<std::vector<Digest>> digests = Ask(path, mtime, source);
+    if (!digests) {
       child_.reset();
       ++ended_;
-    } else if (*digest) {
-      ++report_.known;
-      return PackagedFile{ByteCodePath(path, python_.tag), **digest};
+    } else {
+      for (const Digest& digest : *digests) files.push_back({ByteCodePath(path, python_.tag), digest});
     }
   }
-  LeaveOut(path);
-  return std::nullopt;
+  if (files.empty())
+    LeaveOut(path);
+  else
+    ++report_.known;
+  return files;
 }
 
 // An error: the child has ended or its answer is malformed. No digest: it can't compile this source.
-Result<std::optional<Digest>> ByteCompiler::Ask(const std::string& path, std::int64_t mtime,
-                                                ByteView source) {
+Result<std::vector<Digest>> ByteCompiler::Ask(const std::string& path, std::int64_t mtime, ByteView source) {
   if (!child_ || spent_ > kMaxSpent) {
     child_ = std::make_unique<Child>(python_);
     spent_ = 0;
@@ -262,10 +272,14 @@ Result<std::optional<Digest>> ByteCompiler::Ask(const std::string& path, std::in
   ASSAY_TRY(child_->Send(source));
   std::array<std::uint8_t, kAnswer> answer{};
   ASSAY_TRY(child_->Receive(answer));
-  if (answer[0] == 0) return std::optional<Digest>();
+  std::vector<Digest> digests;
+  if (answer[0] == 0) return digests;
   if (answer[0] != 1) return Fail(StateError(ReferenceError::kPython, "no answer"));
-  ASSAY_ASSIGN(const Digest digest, Digest::Of(HashAlg::kSha256, ByteView(answer).subspan(1)));
-  return std::optional<Digest>(digest);
+  for (const std::size_t at : {std::size_t{1}, 1 + kSha256}) {
+    ASSAY_ASSIGN(const Digest digest, Digest::Of(HashAlg::kSha256, ByteView(answer).subspan(at, kSha256)));
+    if (digests.empty() || digests.front() != digest) digests.push_back(digest);
+  }
+  return digests;
 }
 
 }  // namespace assay::reference

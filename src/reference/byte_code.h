@@ -4,7 +4,7 @@
 //   // given: const Python& python, const std::string& path, std::int64_t mtime, ByteView source
 //   ByteCompiler compiler(python);   // one for each package
 //   if (compiler.Takes(path)) {      // "/usr/lib/python3/dist-packages/six.py"
-//     if (const auto file = compiler.Compile(path, mtime, source)) log::Info("{}", file->path);
+//     for (const PackagedFile& file : compiler.Compile(path, mtime, source)) log::Info("{}", file.path);
 //   }
 //
 // Contract: the machine's own python compiles the source in a child process and does not execute it. A source
@@ -12,13 +12,14 @@
 // processes, is limited in memory and time, and serves one package only. A package that takes over its child
 // can only forge content that it could have shipped anyway. A source that is too large, is not valid Python
 // or ends the child is left out and named in the report; it is never an error. Byte code is that of
-// py_compile with time stamps (PEP 552), the same in each process since Python 3.11.
+// py_compile with time stamps (PEP 552), the same in each process since Python 3.11, but for what an
+// interpreter compiles before it has interned anything: there are two files of byte code for "encodings".
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "reference/index.h"
 #include "reference/package_file.h"
@@ -43,13 +44,14 @@ class ByteCompiler {
   static Result<std::string> TagOf(const Python& python);  // starts a child to ask it
   // Whether the path is a source for this Python. Counts the sources that are not.
   bool Takes(std::string_view path);
-  std::optional<PackagedFile> Compile(const std::string& path, std::int64_t mtime, ByteView source);
+  // The byte code's path with each content that it may have; empty: none.
+  std::vector<PackagedFile> Compile(const std::string& path, std::int64_t mtime, ByteView source);
   void LeaveOut(const std::string& path) { report_.failed.push_back(path); }
   const ByteCodeReport& report() const { return report_; }
 
  private:
   class Child;
-  Result<std::optional<Digest>> Ask(const std::string& path, std::int64_t mtime, ByteView source);
+  Result<std::vector<Digest>> Ask(const std::string& path, std::int64_t mtime, ByteView source);
 
   const Python& python_;
   std::unique_ptr<Child> child_;

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <utility>
@@ -32,7 +33,7 @@ struct Sources {
   std::multimap<std::string, std::string> links;  // the source -> the other name
 
   void Compile(const std::string& path, std::int64_t mtime, ByteView source) {
-    if (auto compiled = compiler.Compile(path, mtime, source)) byte_code.push_back(std::move(*compiled));
+    std::ranges::move(compiler.Compile(path, mtime, source), std::back_inserter(byte_code));
   }
 };
 

@@ -426,6 +426,30 @@ TEST_F(ReferenceTest, ByteCodeIsWhatPyCompileWrites) {
   EXPECT_EQ(written, 2U);
 }
 
+// An interpreter that has no byte code for "encodings" compiles it before anything else, and otherwise.
+TEST_F(ReferenceTest, ByteCodeThatTheInterpreterWritesAtItsStart) {
+  ASSAY_NEED_PYTHON();
+  const auto named = RunProgram({kPython, "-c", "import encodings; print(encodings.__file__, end='')"}, dir_);
+  const auto started = RunProgram({kPython, "-E", "-X", "pycache_prefix=" + dir_ + "/cache", "-c", ""}, dir_);
+  ASSERT_TRUE(named && started && named->exit_code == 0 && started->exit_code == 0);
+  const std::string source = named->out;
+  const Python python = FindPython(kPython);
+  ByteCompiler compiler(python);
+  struct stat st{};
+  ASSERT_EQ(stat(source.c_str(), &st), 0);
+  const auto files = compiler.Compile(source, st.st_mtime, *ReadFile(source, kMaxSource));
+  std::vector<Digest> digests;
+  for (const PackagedFile& file : files) digests.push_back(file.digest);
+  for (const char* prefix : {"/cache", ""}) {
+    const auto written = ReadFile(
+        prefix == std::string() ? files[0].path
+                                : dir_ + prefix + source.substr(0, source.size() - 2) + python.tag + ".pyc",
+        1 << 20);
+    ASSERT_THAT(written, IsOk()) << prefix;
+    EXPECT_THAT(digests, ::testing::Contains(Hash(HashAlg::kSha256, *written))) << prefix;
+  }
+}
+
 // As unpacked and compiled at installation; other names of a source are sources too.
 TEST_F(ReferenceTest, ByteCodeOfPackages) {
   ASSAY_NEED_PYTHON();
@@ -501,7 +525,7 @@ while IFS= read -r line; do
   case $line in
     *die*) kill -SEGV $$ ;;
     *spin*) while :; do :; done ;;
-    *) printf '\1%s' 0123456789abcdef0123456789abcdef ;;
+    *) printf '\1%s%s' 0123456789abcdef0123456789abcdef 0123456789abcdef0123456789abcdef ;;
   esac
 done
 )");
@@ -512,7 +536,7 @@ done
   python.cpu_seconds = 1;
   ByteCompiler compiler(python);
   auto compile = [&](std::string_view source) {
-    return compiler.Compile("/p/m.py", 0x61616161, AsBytes(source)).has_value();
+    return !compiler.Compile("/p/m.py", 0x61616161, AsBytes(source)).empty();
   };
   EXPECT_TRUE(compile("good\n"));
   EXPECT_FALSE(compile("die\n"));
