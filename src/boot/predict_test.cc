@@ -111,7 +111,8 @@ TEST_F(UnifiedUpdate, IsTheBootThatFollows) {
     const auto diff = Diff(*next, LearnFrom(Whole(new_file, new_parts, kernel_image).log));
     ASSERT_THAT(diff, IsOk());
     EXPECT_THAT(*diff, IsEmpty());
-    const auto log = ParseEventLog(Whole(new_file, new_parts, kernel_image).log.bytes());
+    const Boot after = Whole(new_file, new_parts, kernel_image);  // the parsed log points into its bytes
+    const auto log = ParseEventLog(after.log.bytes());
     for (std::uint32_t pcr = 0; pcr < kPcrCount; ++pcr)
       EXPECT_EQ(Replay(*next).Value(kBank, pcr), Replay(*log).Value(kBank, pcr)) << pcr;
   }

@@ -6,8 +6,8 @@
 // Contract: the same template gives the same key for as long as the endorsement seed stays.
 #pragma once
 
+#include <algorithm>
 #include <array>
-#include <cstring>
 
 #include "tpm/esys.h"
 #include "tpm/tpm.h"
@@ -18,7 +18,7 @@ namespace assay::tpm {
 template <typename T>
 void Fill(T& sized, ByteView bytes) {
   sized.size = static_cast<UINT16>(bytes.size());
-  std::memcpy(sized.buffer, bytes.data(), bytes.size());
+  std::ranges::copy(bytes, sized.buffer);  // memcpy() takes no null pointer, which an empty view may have
 }
 
 struct AkPolicy {
