@@ -109,7 +109,7 @@ Result<Bytes> Tpm::Impl::SignWithRunKey(ByteView statement) {
 void Tpm::Impl::ForgetRunKey() {
   // Where another program flushed the key, its own object may have the handle now.
   if (run.handle != kNone && !gone && Holds(run.handle)) Esys_FlushContext(ctx(), run.handle);
-  explicit_bzero(run.auth.data(), run.auth.size());
+  Wipe(run.auth);
   run = {};
 }
 

@@ -125,8 +125,8 @@ Result<> Tpm::Impl::Attach() {
 }
 
 Tpm::Impl::~Impl() {
-  explicit_bzero(passwords.endorsement.data(), passwords.endorsement.size());
-  explicit_bzero(passwords.owner.data(), passwords.owner.size());
+  Wipe(passwords.endorsement);
+  Wipe(passwords.owner);
 }
 
 // An error of the TPM about the password of a hierarchy, with what to do about it.

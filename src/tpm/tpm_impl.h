@@ -36,6 +36,11 @@ Result<Bytes> Marshalled(const T& value, Marshal marshal, std::string_view what)
   return out;
 }
 
+// explicit_bzero() takes no null pointer, which an empty vector may have.
+inline void Wipe(Bytes& secret) {
+  if (!secret.empty()) explicit_bzero(secret.data(), secret.size());
+}
+
 // Whether the TPM answered with this code (without the number of the parameter, handle or session).
 bool IsResponse(const Error& error, TPM2_RC wanted);
 
