@@ -1,10 +1,8 @@
 #include "cli/status.h"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <cerrno>
-#include <ctime>
 #include <nlohmann/json.hpp>
 
 #include "base/clock.h"
@@ -37,8 +35,9 @@ std::string When(std::uint64_t time_ms) {
                             : ago < 2 * kHour ? fmt::format("{} min", ago / kMinute)
                             : ago < 2 * kDay  ? fmt::format("{} h", ago / kHour)
                                               : fmt::format("{} days", ago / kDay);
-  const auto seconds = static_cast<std::time_t>(time_ms / 1000);
-  return fmt::format("{:%Y-%m-%d %H:%M:%S} UTC ({} ago)", fmt::gmtime(seconds), since);
+  constexpr std::size_t kTime = 11, kSeconds = 8;  // of "2026-11-30T03:04:05.000Z"
+  return fmt::format("{} {} UTC ({} ago)", DateText(time_ms), TimeText(time_ms).substr(kTime, kSeconds),
+                     since);
 }
 
 void PrintMeasuring(const JsonValue& root) {
