@@ -66,6 +66,18 @@ cleanup() {  # cleanup [STATUS]: the test ends with it, or with what the last co
   exit "$status"
 }
 trap cleanup EXIT
+# listens SOCKET: waits until a connection is accepted. The socket's file exists before that.
+listens() {
+  /usr/bin/python3 -S - "$1" <<'END' || fail "nothing listens at $1"
+import socket, sys, time
+for _ in range(100):
+    with socket.socket(socket.AF_UNIX) as s:
+        if s.connect_ex(sys.argv[1]) == 0:
+            sys.exit(0)
+    time.sleep(0.1)
+sys.exit(1)
+END
+}
 inside() { assay run --mount-point "$work/ima" -- "$@"; }
 # serve NAME OPTIONS...: a hostile-fuse at $work/NAME, inside.
 serve() {

@@ -642,8 +642,7 @@ TEST_P(RaceTest, NeverCleanWithAStaleDigest) {
     const std::string target = i < 0 ? fs_ + "/settle" + std::to_string(-i) : i % 2 == 0 ? link : path;
     if (OpenAndClose(target) != 0) _exit(1);  // nobody may be refused; the test ends there
   });
-  // After the forks: a sanitizer's allocator may be locked by another thread at a fork, and stays so in the
-  // child.
+  // After the forks: a sanitizer's allocator that another thread holds at a fork stays locked in the child.
   Start();
   std::mt19937 random(42);
   auto wait_for = [&](int n) {
