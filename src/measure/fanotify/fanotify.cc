@@ -175,7 +175,7 @@ void Fanotify::TellHelpers() {
   std::set<pid_t> pids;
   for (const auto& [id, served] : served_)
     if (served.process) pids.insert(served.process->pid());
-  group_->SetHelpers(std::move(pids));
+  group_->SetHelpers(pids);
 }
 
 void Fanotify::Fault(const std::string& what) {

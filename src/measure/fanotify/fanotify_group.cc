@@ -66,17 +66,17 @@ Result<> FanotifyGroup::Mark(const std::string& point) {
   return {};
 }
 
-void FanotifyGroup::SetHelpers(std::set<pid_t> pids) {
+void FanotifyGroup::SetHelpers(const std::set<pid_t>& pids) {
+  ExemptProcesses helpers(pids);
   const MutexLock lock(mutex_);
-  helpers_ = std::move(pids);
+  helpers_ = std::move(helpers);
 }
 
 bool FanotifyGroup::Exempt(pid_t tid) const {
   if (syscall(SYS_tgkill, getpid(), tid, 0) == 0) return true;
   if (exempt_.Has(tid)) return true;
-  const auto is_of = [tid](pid_t pid) { return syscall(SYS_tgkill, pid, tid, 0) == 0; };
   const MutexLock lock(mutex_);
-  return std::any_of(helpers_.begin(), helpers_.end(), is_of);
+  return helpers_.Has(tid);
 }
 
 // The kernel opens the file of an event inside read(), which hangs if the file's server does not answer. So

@@ -49,7 +49,7 @@ class FanotifyGroup : public std::enable_shared_from_this<FanotifyGroup> {
   Result<> Start();
   Result<> Mark(const std::string& point);
   void MountsChanged() { served_.Forget(); }
-  void SetHelpers(std::set<pid_t> pids);  // processes that are exempt besides those of the limits
+  void SetHelpers(const std::set<pid_t>& pids);  // processes that are exempt besides those of the limits
   EngineStats Stats() const;
   Result<> Health() const;
   void Stop();
@@ -95,7 +95,7 @@ class FanotifyGroup : public std::enable_shared_from_this<FanotifyGroup> {
 
   mutable Mutex mutex_;
   std::set<FileId> changing_ ASSAY_GUARDED_BY(mutex_);  // in changed_
-  std::set<pid_t> helpers_ ASSAY_GUARDED_BY(mutex_);
+  ExemptProcesses helpers_ ASSAY_GUARDED_BY(mutex_){{}};
   bool stopped_ ASSAY_GUARDED_BY(mutex_) = false;
   unsigned reading_ ASSAY_GUARDED_BY(mutex_) = 0;  // threads in read(), and since when there is one
   std::chrono::steady_clock::time_point reading_since_ ASSAY_GUARDED_BY(mutex_);
