@@ -439,6 +439,7 @@ TEST_F(ReferenceTest, ByteCodeThatTheInterpreterWritesAtItsStart) {
   ASSERT_EQ(stat(source.c_str(), &st), 0);
   const auto files = compiler.Compile(source, st.st_mtime, *ReadFile(source, kMaxSource));
   std::vector<Digest> digests;
+  digests.reserve(files.size());
   for (const PackagedFile& file : files) digests.push_back(file.digest);
   for (const char* prefix : {"/cache", ""}) {
     const auto written = ReadFile(
