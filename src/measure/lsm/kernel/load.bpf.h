@@ -58,6 +58,7 @@ static __always_inline int measure(struct assay_control* c, struct file* file, u
   remember(&l, answer.flags);
   keep_digest(&l, &answer);
   if (answer.flags & ASSAY_ANSWER_DIGEST && begin_use(&l)) tell_file(c, ASSAY_TOMTOU, 0, file);
+  if (kind == ASSAY_EXEC && detail == ASSAY_EXEC_IS_ASKED) return 0; /* the task goes on as it is */
   if (kind == ASSAY_EXEC || kind == ASSAY_KERNEL_READ) {
     struct task_state* t = my_state(true);
     if (!t) return kind == ASSAY_EXEC ? 0 : unasked(c);
@@ -109,6 +110,16 @@ int BPF_PROG(on_exec, struct linux_binprm* bprm) {
   if (!is_active(c)) return 0;
   if (is_probe_child(c, ASSAY_PULSE_EXEC)) return 0;
   return measure(c, bprm->file, ASSAY_EXEC, 0);
+}
+
+/* AT_EXECVE_CHECK (Linux 6.14): an interpreter asks whether the file may be executed, and then reads it. The
+ * kernel ends such a call before bprm_check_security. */
+SEC("lsm.s/bprm_creds_for_exec")
+int BPF_PROG(on_exec_check, struct linux_binprm* bprm) {
+  if (!bpf_core_field_exists(bprm->is_check)) return 0;
+  struct assay_control* c = the_control();
+  if (!is_active(c) || !BPF_CORE_READ_BITFIELD_PROBED(bprm, is_check)) return 0;
+  return measure(c, bprm->file, ASSAY_EXEC, ASSAY_EXEC_IS_ASKED);
 }
 
 /* Whether the mapped file was measured in this exec and has had no writer since. */

@@ -128,6 +128,7 @@ struct file {
 
 struct linux_binprm {
   struct file* file;
+  unsigned is_check : 1;
 };
 
 struct vm_userfaultfd_ctx {

@@ -29,9 +29,12 @@
  * file that the thread waits for, the thread's request has the mark afterwards. */
 #define ASSAY_IDENTIFY 0x41535359
 
+/* The detail of ASSAY_EXEC where nothing is executed: the task asks whether it may (AT_EXECVE_CHECK). */
+#define ASSAY_EXEC_IS_ASKED 1U
+
 /* What a task is about to do, or has done. */
 enum assay_kind {
-  ASSAY_EXEC = 1,    /* bprm_check_security: a program, a script, its interpreter */
+  ASSAY_EXEC = 1,    /* bprm_check_security: a program, a script, its interpreter. detail: 0, or _IS_ASKED */
   ASSAY_MMAP,        /* a file mapped executable */
   ASSAY_OPEN,        /* a file opened for reading: detail is the opening program, if known */
   ASSAY_KERNEL_READ, /* the kernel reads a file: detail is its READING_* number */
