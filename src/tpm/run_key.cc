@@ -106,6 +106,34 @@ Result<Bytes> Tpm::Impl::SignWithRunKey(ByteView statement) {
   return Marshalled(*signature, Tss2_MU_TPMT_SIGNATURE_Marshal, "the run key's signature");
 }
 
+Result<Bytes> Tpm::Impl::SaveRunKey() {
+  if (run.handle == kNone)
+    return Fail(StateError(RunKeyError::kLost, "the TPM has lost the key of this run"));
+  EsysPtr<TPMS_CONTEXT> context;
+  const ESYS_TR key = run.handle;
+  ASSAY_TRY(Run("TPM2_ContextSave", [&] { return Esys_ContextSave(ctx(), key, Out(context)); }));
+  return Marshalled(*context, Tss2_MU_TPMS_CONTEXT_Marshal, "the run key's context");
+}
+
+Result<> Tpm::Impl::LoadRunKey(const SavedRunKey& saved) {
+  TPMS_CONTEXT context{};
+  size_t used = 0;
+  const TSS2_RC read =
+      Tss2_MU_TPMS_CONTEXT_Unmarshal(saved.context.data(), saved.context.size(), &used, &context);
+  if (read != TSS2_RC_SUCCESS) return Fail(TpmError(TpmError::Kind::kRefused, "the run key's context", read));
+  ASSAY_ASSIGN(const KeyPublic wanted, ParsePublic(saved.public_area));
+  ESYS_TR handle = kNone;
+  ASSAY_TRY(Run("TPM2_ContextLoad", [&] { return Esys_ContextLoad(ctx(), &context, &handle); }));
+  run.handle = handle;
+  run.auth = saved.auth;
+  ASSAY_TRY(
+      Run("the run key's handle", [&] { return Esys_TR_GetTpmHandle(ctx(), handle, &run.tpm_handle); }));
+  ASSAY_ASSIGN(run.name, NameOf(handle));
+  if (run.name != wanted.name)
+    return Fail(StateError(RunKeyError::kLost, "the saved context is of another key than this run's"));
+  return GiveAuth();
+}
+
 void Tpm::Impl::ForgetRunKey() {
   // Where another program flushed the key, its own object may have the handle now.
   if (run.handle != kNone && !gone && Holds(run.handle)) Esys_FlushContext(ctx(), run.handle);
@@ -113,13 +141,18 @@ void Tpm::Impl::ForgetRunKey() {
   run = {};
 }
 
-Result<std::unique_ptr<RunKey>> RunKey::Create(Tpm& tpm) {
+Result<std::unique_ptr<RunKey>> RunKey::Connect(Tpm& tpm) {
   std::unique_ptr<RunKey> key(new RunKey());
   key->tpm_ = &tpm;
   if (HasResourceManager(tpm.tcti())) {
     ASSAY_ASSIGN(key->own_, Tpm::Connect(tpm.tcti()));
     key->tpm_ = key->own_.get();
   }
+  return key;
+}
+
+Result<std::unique_ptr<RunKey>> RunKey::Create(Tpm& tpm) {
+  ASSAY_ASSIGN(std::unique_ptr<RunKey> key, Connect(tpm));
   Tpm::Impl& impl = *key->tpm_->impl_;
   const MutexLock lock(impl.mutex);
   if (!impl.run.name.empty()) return Fail(UsageError("a connection has one run key"));
@@ -130,6 +163,26 @@ Result<std::unique_ptr<RunKey>> RunKey::Create(Tpm& tpm) {
   }
   key->public_ = std::move(*made);
   return key;
+}
+
+Result<std::unique_ptr<RunKey>> RunKey::Load(Tpm& tpm, const SavedRunKey& saved) {
+  ASSAY_ASSIGN(std::unique_ptr<RunKey> key, Connect(tpm));
+  Tpm::Impl& impl = *key->tpm_->impl_;
+  const MutexLock lock(impl.mutex);
+  if (!impl.run.name.empty()) return Fail(UsageError("a connection has one run key"));
+  if (Result<> loaded = impl.LoadRunKey(saved); !loaded) {
+    impl.ForgetRunKey();
+    return Fail(loaded.error());
+  }
+  key->public_ = saved.public_area;
+  return key;
+}
+
+Result<SavedRunKey> RunKey::Save() {
+  Tpm::Impl& impl = *tpm_->impl_;
+  const MutexLock lock(impl.mutex);
+  ASSAY_ASSIGN(Bytes context, impl.SaveRunKey());
+  return SavedRunKey{.context = std::move(context), .auth = impl.run.auth, .public_area = public_};
 }
 
 RunKey::~RunKey() {

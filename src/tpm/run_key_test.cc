@@ -69,6 +69,46 @@ TEST_F(RunKeyTest, OutlivesABrokenConnectionAndNotAReset) {
   EXPECT_TRUE(key_->lost());
 }
 
+TEST_F(RunKeyTest, IsTheSameForASuccessorOnAnotherConnection) {
+  ASSERT_NO_FATAL_FAILURE(Make());
+  const Bytes area = key_->public_area();
+  const Result<SavedRunKey> saved = key_->Save();
+  ASSERT_THAT(saved, IsOk());
+  EXPECT_TRUE(Signs("still the first one"));
+  key_.reset();  // flushed: the saved context is what is left of it
+  ASSERT_THAT(tpm_->Reconnect(), IsOk());
+  auto loaded = RunKey::Load(*tpm_, *saved);
+  ASSERT_THAT(loaded, IsOk());
+  key_ = std::move(*loaded);
+  EXPECT_EQ(key_->public_area(), area);
+  EXPECT_TRUE(Signs("the successor"));
+  ASSERT_THAT(key_->Save(), IsOk());  // and its own successor
+}
+
+TEST_F(RunKeyTest, ASavedKeyNeedsItsAuthorisationItsNameAndItsTpm) {
+  ASSERT_NO_FATAL_FAILURE(Make());
+  const Result<SavedRunKey> saved = key_->Save();
+  ASSERT_THAT(saved, IsOk());
+  key_.reset();
+  SavedRunKey guessed = *saved;
+  guessed.auth[0] ^= 1;
+  auto other = RunKey::Load(*tpm_, guessed);
+  ASSERT_THAT(other, IsOk());
+  EXPECT_THAT((*other)->Sign(AsBytes("x")), ::testing::Not(IsOk()));
+  other->reset();
+  ASSERT_NO_FATAL_FAILURE(Make());
+  SavedRunKey renamed = *saved;
+  renamed.public_area = key_->public_area();
+  key_.reset();
+  EXPECT_THAT(RunKey::Load(*tpm_, renamed), FailsWith("run-key.lost"));
+  SavedRunKey torn = *saved;
+  torn.context.resize(torn.context.size() / 2);
+  EXPECT_THAT(RunKey::Load(*tpm_, torn), ::testing::Not(IsOk()));
+  ASSERT_NO_FATAL_FAILURE(machine_.Reset());
+  ASSERT_THAT(tpm_->Reconnect(), IsOk());
+  EXPECT_THAT(RunKey::Load(*tpm_, *saved), ::testing::Not(IsOk()));
+}
+
 TEST_F(RunKeyTest, TheAkIsNone) {
   const auto ak = tpm_->CreateAk(AkKind::kEccP256);
   ASSERT_THAT(ak, IsOk());

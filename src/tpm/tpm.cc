@@ -258,7 +258,7 @@ void QuietLibrary() {
 
 }  // namespace
 
-Result<std::unique_ptr<Tpm>> Tpm::Connect(const std::string& tcti, Passwords passwords) {
+Result<std::unique_ptr<Tpm>> Tpm::Unconnected(const std::string& tcti, Passwords passwords) {
   QuietLibrary();
   for (const Bytes& password : {passwords.endorsement, passwords.owner})
     if (password.size() > kMaxPassword)
@@ -266,11 +266,13 @@ Result<std::unique_ptr<Tpm>> Tpm::Connect(const std::string& tcti, Passwords pas
   auto impl = std::make_unique<Impl>();
   impl->tcti_name = tcti;
   impl->passwords = std::move(passwords);
-  {
-    const MutexLock lock(impl->mutex);
-    ASSAY_TRY(impl->Open());
-  }
   return std::unique_ptr<Tpm>(new Tpm(std::move(impl)));
+}
+
+Result<std::unique_ptr<Tpm>> Tpm::Connect(const std::string& tcti, Passwords passwords) {
+  ASSAY_ASSIGN(std::unique_ptr<Tpm> tpm, Unconnected(tcti, std::move(passwords)));
+  ASSAY_TRY(tpm->Reconnect());
+  return tpm;
 }
 
 Result<TpmInfo> Tpm::Look(const std::string& tcti) {

@@ -95,6 +95,8 @@ class Tpm {
   static Result<std::unique_ptr<Tpm>> Connect(const std::string& tcti, Passwords passwords = {});
   // What the TPM says of itself, without a change of its state: it is not started, and nothing is flushed.
   static Result<TpmInfo> Look(const std::string& tcti);
+  // Without a connection: all calls fail with kGone until Reconnect() succeeds.
+  static Result<std::unique_ptr<Tpm>> Unconnected(const std::string& tcti, Passwords passwords = {});
   ~Tpm();
   Result<> Reconnect();
   const std::string& tcti() const;

@@ -23,12 +23,14 @@
 
 namespace assay::tpm {
 
+struct SavedRunKey;
+
 inline constexpr ESYS_TR kNone = ESYS_TR_NONE;
 inline constexpr TPMT_SYM_DEF kNoSymmetric = {.algorithm = TPM2_ALG_NULL, .keyBits = {}, .mode = {}};
 
 template <typename T, typename Marshal>
 Result<Bytes> Marshalled(const T& value, Marshal marshal, std::string_view what) {
-  Bytes out(4096);
+  Bytes out(8192);
   size_t used = 0;
   const TSS2_RC rc = marshal(&value, out.data(), out.size(), &used);
   if (rc != TSS2_RC_SUCCESS) return Fail(TpmError(TpmError::Kind::kRefused, std::string(what), rc));
@@ -118,6 +120,8 @@ struct Tpm::Impl {
   Result<> GiveAuth() ASSAY_REQUIRES(mutex);
   void FindRunKey() ASSAY_REQUIRES(mutex);
   Result<Bytes> SignWithRunKey(ByteView statement) ASSAY_REQUIRES(mutex);
+  Result<Bytes> SaveRunKey() ASSAY_REQUIRES(mutex);  // TPMS_CONTEXT
+  Result<> LoadRunKey(const SavedRunKey& saved) ASSAY_REQUIRES(mutex);
   void ForgetRunKey() ASSAY_REQUIRES(mutex);
 };
 
