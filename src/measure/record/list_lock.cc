@@ -33,6 +33,12 @@ Result<std::shared_ptr<ListLock>> ListLock::Take(const std::string& dir) {
     const std::string who = holder > 0 ? "process " + std::to_string(holder) : "another process";
     return Fail(StateError(RecorderError::kLocked, who + " already records in " + dir));
   }
+  return Adopt(std::move(fd));
+}
+
+Result<std::shared_ptr<ListLock>> ListLock::Adopt(UniqueFd fd) {
+  // It is the descriptor's own lock where this succeeds.
+  if (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) return Fail(OsError("flock", "lock", errno));
   if (ftruncate(fd.get(), 0) != 0) return Fail(OsError("ftruncate", "lock", errno));
   ASSAY_TRY(PWriteAll(fd.get(), AsBytes(std::to_string(getpid())), 0));
   return std::shared_ptr<ListLock>(new ListLock(std::move(fd)));

@@ -22,6 +22,8 @@ namespace assay::measure {
 class ListLock {
  public:
   static Result<std::shared_ptr<ListLock>> Take(const std::string& dir);
+  // One that another process has given away, with its descriptor.
+  static Result<std::shared_ptr<ListLock>> Adopt(UniqueFd fd);
   int fd() const { return fd_.get(); }
 
  private:

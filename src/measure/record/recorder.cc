@@ -170,24 +170,46 @@ Recorder::~Recorder() = default;
 
 Result<std::unique_ptr<Recorder>> Recorder::Open(RecorderOptions options, tpm::Tpm& tpm) {
   auto impl = std::make_unique<Impl>(std::move(options), tpm);
-  ASSAY_TRY(impl->Start());
+  ASSAY_TRY(impl->Start(impl->options().lock));
   return std::unique_ptr<Recorder>(new Recorder(std::move(impl)));
 }
 
-Result<Recorded> Recorder::Record(const Measurement& m) { return impl_->Record(m); }
+std::unique_ptr<Recorder> Recorder::Await(RecorderOptions options, tpm::Tpm& tpm) {
+  auto impl = std::make_unique<Impl>(std::move(options), tpm);
+  impl->beginning().Await();
+  return std::unique_ptr<Recorder>(new Recorder(std::move(impl)));
+}
+
+Result<> Recorder::Begin(std::shared_ptr<ListLock> lock, const std::function<Result<>()>& first) {
+  return impl_->Begin(std::move(lock), first);
+}
+
+Result<Recorded> Recorder::Record(const Measurement& m) {
+  ASSAY_TRY(impl_->beginning().Wait());
+  return impl_->Record(m);
+}
 Result<Recorded> Recorder::RecordViolation(Violation v, const std::string& path, const Context& context,
                                            const std::optional<Digest>& program) {
+  ASSAY_TRY(impl_->beginning().Wait());
   return impl_->RecordViolation(v, path, context, program);
 }
 Result<Recorded> Recorder::RecordBuffer(const std::string& name, ByteView buffer, const Context& context) {
+  ASSAY_TRY(impl_->beginning().Wait());
   return impl_->RecordBuffer(name, buffer, context);
 }
-Result<> Recorder::Flush() { return impl_->Flush(); }
+Result<> Recorder::Flush() {
+  ASSAY_TRY(impl_->beginning().Wait());
+  return impl_->Flush();
+}
 Result<> Recorder::Quiesce(const std::function<Result<>(const RecorderState&)>& fn) {
+  ASSAY_TRY(impl_->beginning().Wait());
   return impl_->Quiesce(fn);
 }
 RecorderState Recorder::State() const { return impl_->State(); }
-Result<> Recorder::Recover() { return impl_->Recover(); }
+Result<> Recorder::Recover() {
+  ASSAY_TRY(impl_->beginning().Wait());
+  return impl_->Recover();
+}
 Result<UniqueFd> Recorder::OpenList() const { return assay::Open(impl_->files().Path("list"), O_RDONLY); }
 Result<UniqueFd> Recorder::OpenJournal() const {
   return assay::Open(impl_->files().Path("journal"), O_RDONLY);

@@ -75,6 +75,13 @@ class Recorder final : public ListSource {
   static Result<std::unique_ptr<Recorder>> Open(RecorderOptions options, tpm::Tpm& tpm);
   ~Recorder() override;  // flushes
 
+  // For the successor of a recorder in another process (daemon/handover.h). Nothing is opened, and what is to
+  // be recorded waits for Begin().
+  static std::unique_ptr<Recorder> Await(RecorderOptions options, tpm::Tpm& tpm);
+  // Goes on with the list, whose lock the predecessor has given away after its last Flush(). What `first`
+  // records stands before all that waits. An error is also the error of all that waits.
+  Result<> Begin(std::shared_ptr<ListLock> lock, const std::function<Result<>()>& first);
+
   Result<Recorded> Record(const Measurement& m);
   // program: the digest of the program that did it, if the kernel could tell. A record beside the violation
   // then names it, and each program, kind and path is recorded once.

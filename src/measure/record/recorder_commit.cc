@@ -13,13 +13,13 @@
 
 namespace assay::measure {
 
-Result<> Recorder::Impl::Start() {
+Result<> Recorder::Impl::Start(std::shared_ptr<ListLock> lock_of_list) {
   {
     const MutexLock lock(commit_);
     const MutexLock open(group_.mutex);
     ASSAY_TRY(pcr_.Start(tpm_, options_.pcr, options_.list_bank));
     ASSAY_TRY(contents_.Start());
-    ASSAY_TRY(files_.Open(options_.dir, options_.lock));
+    ASSAY_TRY(files_.Open(options_.dir, std::move(lock_of_list)));
     Reconciliation start({options_, pcr_, files_, contents_, ledger_});
     ASSAY_ASSIGN(std::optional<Step> first, start.Reconcile());
     if (first) ASSAY_TRY(Commit(std::move(*first)));
@@ -33,6 +33,17 @@ Result<> Recorder::Impl::Start() {
   }
   timer_ = Thread("assay-group", [this] { TimerLoop(); });
   return {};
+}
+
+Result<> Recorder::Impl::Begin(std::shared_ptr<ListLock> lock, const std::function<Result<>()>& first) {
+  beginning_.ByThisThread();
+  const auto begin = [&]() -> Result<> {
+    ASSAY_TRY(Start(std::move(lock)));
+    return first();
+  };
+  Result<> begun = begin();
+  beginning_.Done(begun);
+  return begun;
 }
 
 // Writes the record to the list. For a record that isn't kept, it writes a file that says what the PCR was

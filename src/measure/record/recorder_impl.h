@@ -15,13 +15,18 @@
 // `tail_` tells whether the step is in the list (and perhaps in the PCR: Recover() finds out) or nowhere.
 #pragma once
 
+#include <sys/types.h>
+#include <unistd.h>
+
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
 
+#include "base/fd.h"
 #include "base/mutex.h"
 #include "base/thread.h"
 #include "measure/record/contents.h"
@@ -48,11 +53,45 @@ struct NewRecord {
   Context context;
 };
 
+// Whether a recorder has begun. What comes earlier waits, but for the thread that begins it.
+class Beginning {
+ public:
+  Result<> Wait() {
+    if (state_ == State::kBegun) return {};
+    MutexLock lock(mutex_);
+    if (beginner_ == gettid()) return {};
+    while (state_ == State::kAwaited) changed_.Wait(mutex_);
+    return state_ == State::kBegun ? Result<>() : Fail(*error_);
+  }
+  void Await() { state_ = State::kAwaited; }
+  void ByThisThread() {
+    const MutexLock lock(mutex_);
+    beginner_ = gettid();
+  }
+  void Done(const Result<>& outcome) {
+    const MutexLock lock(mutex_);
+    beginner_ = 0;
+    if (!outcome) error_ = outcome.error();
+    state_ = outcome ? State::kBegun : State::kFailed;
+    changed_.NotifyAll();
+  }
+
+ private:
+  enum class State { kBegun, kAwaited, kFailed };
+  std::atomic<State> state_{State::kBegun};  // read without the mutex where nothing is awaited
+  Mutex mutex_;
+  CondVar changed_;
+  pid_t beginner_ ASSAY_GUARDED_BY(mutex_) = 0;
+  std::optional<Error> error_ ASSAY_GUARDED_BY(mutex_);
+};
+
 class Recorder::Impl {
  public:
   Impl(RecorderOptions options, tpm::Tpm& tpm);
   ~Impl();
-  Result<> Start();
+  Result<> Start(std::shared_ptr<ListLock> lock);
+  Result<> Begin(std::shared_ptr<ListLock> lock, const std::function<Result<>()>& first);
+  Beginning& beginning() { return beginning_; }
 
   Result<Recorded> Record(const Measurement& m);
   Result<Recorded> RecordViolation(Violation v, const std::string& path, const Context& context,
@@ -98,6 +137,7 @@ class Recorder::Impl {
 
   const RecorderOptions options_;
   tpm::Tpm& tpm_;
+  Beginning beginning_;
   RecorderPcr pcr_;
   RecorderFiles files_;
   Contents contents_;
