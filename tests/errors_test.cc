@@ -60,6 +60,7 @@ const std::vector<std::span<const ErrorRow>> kTables{
     appraise::kTrustedErrors,
     reference::kReferenceErrors,
     daemon::kEarlyErrors,
+    daemon::kHandoverErrors,
     daemon::kDaemonErrors,
     daemon::kConfigErrors,
     cli::kCommandErrors,

@@ -7,6 +7,7 @@
 #include "appraise/checks.h"
 #include "appraise/content.h"
 #include "appraise/finding_names.h"
+#include "appraise/handover_check.h"
 #include "appraise/measuring.h"
 #include "appraise/program_allowances.h"
 #include "base/json.h"
@@ -19,7 +20,6 @@ namespace {
 constexpr std::size_t kMaxOwnBuffer = 1 << 20;
 constexpr std::string_view kKernelIma = "kernel-ima";
 constexpr std::string_view kKernelsKexec = "kexec-cmdline";  // security/integrity/ima/ima_kexec.c
-constexpr const char* kStopped = "stopped";  // in HostState::own: the last run has recorded its end
 
 class Judge {
  public:
@@ -76,7 +76,7 @@ class Judge {
     for (const ima::RecordView& record : r_.records) {
       if (record.template_name != ima::TemplateName(ima::Template::kBuf) || record.violation()) continue;
       const Result<ima::Entry> entry = ima::Decode(record);
-      if (!entry || entry->path != "assay-start") continue;
+      if (!entry || (entry->path != "assay-start" && entry->path != kHandoverName)) continue;
       writer_ = ima::ListWriter::kAttester;
       const Result<JsonDoc> doc = JsonDoc::Parse(AsText(entry->buffer), "own-record", kMaxOwnBuffer);
       if (doc) (void)ReadComponents(doc->root());  // its faults are reported when the record is judged
@@ -267,6 +267,12 @@ class Judge {
     }
     if (e.path == "assay-engine") return EngineRuns(e, doc.root());
     if (e.path == "assay-policy") return PolicyRules(e, doc.root());
+    if (e.path == kHandoverName) {
+      ASSAY_TRY(ReadComponents(doc.root()));
+      ASSAY_ASSIGN(const std::vector<Fault> faults, JudgeHandover(doc.root(), own_));
+      for (const Fault& f : faults) Report(f.name, e, f.text);
+      return {};
+    }
     if (e.path == measure::kViolationRecord) {
       if (!is_beside_) return Fail(ParseError("own-record", 0, "no violation stands before it"));
     } else if (e.path == "assay-kexec") {

@@ -72,6 +72,21 @@ TEST_F(RunCheckTest, AnswerByAnotherKey) {
   EXPECT_EQ(Found(e), Names{"run.signature"});
 }
 
+// A handover has no say in which key signs: root who writes its records and then answers has another one.
+TEST_F(RunCheckTest, AHandoverChangesNoKey) {
+  Learn();
+  for (const char* by : {R"("predecessor","digest":"{}")", R"("successor")"})
+    host_.Own("assay-handover",
+              fmt::format(R"({{"by":{},"run":1,"number":1,"version":"2","executable":"/usr/sbin/assayd",)"
+                          R"("components":["/usr/sbin/assayd"]}})",
+                          fmt::format(fmt::runtime(by), DigestOf("assayd").ToString())));
+  EXPECT_EQ(Found(), Names{});
+  EXPECT_EQ(FoundNext(), Names{});
+  EXPECT_EQ(Found(Without(host_.Quote(nonce_))), Names{"run.missing"});
+  Impersonate(host_);
+  EXPECT_EQ(FoundNext(), Names{"run.signature"});
+}
+
 // The one before's signature is of another quote.
 TEST_F(RunCheckTest, SignatureOfAnotherAnswer) {
   evidence::Evidence e = host_.Quote(nonce_);

@@ -15,6 +15,7 @@
 #include "daemon/daemon.h"
 #include "daemon/early.h"
 #include "daemon/errors.h"
+#include "daemon/handover.h"
 #include "daemon/probe.h"
 #include "measure/engine/lanes.h"
 
@@ -23,6 +24,7 @@ namespace {
 
 struct Mode {
   bool early = false, standby = false;
+  int take_over = -1;  // the descriptor that leads to the attester to take over from
 };
 
 // Source: sd_notify(3). systemd before 253 has no Type=notify-reload, and takes the same messages from a
@@ -38,10 +40,66 @@ void TellReloaded(const Result<>& outcome) {
              outcome ? "" : outcome.error().Message().c_str());
 }
 
+Result<> InitLog(const log::Options& options) {
+  if (const Result<> opened = log::Init(options); !opened)
+    return Fail(opened.error().In("log/file " + options.file));
+  return {};
+}
+
+// The signals are blocked before any thread is started. All threads inherit the mask, so that only the
+// descriptor receives the signals.
+Result<UniqueFd> TakeSignals() {
+  sigset_t taken;
+  sigemptyset(&taken);
+  for (int s : {SIGTERM, SIGINT, SIGHUP, SIGUSR2}) sigaddset(&taken, s);
+  sigprocmask(SIG_BLOCK, &taken, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+  signal(SIGIO, SIG_IGN);  // sent when a lease is broken; the engine checks the lease's state instead
+  UniqueFd signals(signalfd(-1, &taken, SFD_CLOEXEC));
+  if (!signals) return Fail(OsError("signalfd", "", errno));
+  return signals;
+}
+
+Result<> Serve(Daemon& daemon, Scope scope, int signals) {
+  log::Info("assayd {} is measuring (scope {})", ASSAY_VERSION, ScopeName(scope));
+  sd_notify(0, "READY=1\nSTATUS=measuring");
+  const std::optional<pid_t> successor = daemon.Run(signals, {.began = TellReloading, .ended = TellReloaded});
+  if (successor) {
+    sd_notifyf(0, "MAINPID=%d", *successor);
+    PassSignals(signals, *successor);
+    log::Info("process {} has taken over", *successor);
+    return {};
+  }
+  if (daemon.Left()) return Fail(StateError(HandoverError::kRefused, "the handover failed"));
+  sd_notify(0, "STOPPING=1");
+  log::Info("assayd stops");
+  return {};
+}
+
+// The successor of the attester at the other end of the link, which goes on where this fails.
+Result<> RunSuccessor(const std::string& config_path, const HandoverLink& link) {
+  constexpr std::chrono::seconds kEndPatience{10};
+  const pid_t predecessor = getppid();
+  const auto prepare = [&]() -> Result<std::pair<Config, UniqueFd>> {
+    ASSAY_ASSIGN(Config config, ReadConfig(config_path));
+    ASSAY_ASSIGN(UniqueFd signals, TakeSignals());
+    ASSAY_TRY(InitLog(config.log));
+    return std::pair(std::move(config), std::move(signals));
+  };
+  Result<std::pair<Config, UniqueFd>> prepared = prepare();
+  if (!prepared) ReportAndEnd(prepared.error(), link);
+  const auto& [config, signals] = *prepared;
+  log::StartWriter();
+  const std::unique_ptr<Daemon> daemon = Daemon::TakeOver(config, config_path, link);
+  AwaitEnd(predecessor, kEndPatience);  // from then on the service manager listens to this process
+  return Serve(*daemon, config.scope, signals.get());
+}
+
 Result<> RunDaemon(const std::string& config_path, Mode mode) {
   if (geteuid() != 0)
     return Fail(
         StateError(DaemonError::kNotRoot, "assayd needs root, because it measures the code of all users"));
+  if (mode.take_over >= 0) return RunSuccessor(config_path, HandoverLink::Inherited(mode.take_over));
   ASSAY_ASSIGN(Config config, ReadConfig(config_path));
   std::optional<Early> early;
   Background background;
@@ -53,38 +111,22 @@ Result<> RunDaemon(const std::string& config_path, Mode mode) {
     ASSAY_TRY(log::Init(config.log));
     ASSAY_ASSIGN(early, Early::Enter());
   }
-  // The signals are blocked before any thread is started. All threads inherit the mask, so that only the
-  // descriptor receives the signals.
-  sigset_t stop_signals;
-  sigemptyset(&stop_signals);
-  for (int s : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&stop_signals, s);
-  sigprocmask(SIG_BLOCK, &stop_signals, nullptr);
-  signal(SIGPIPE, SIG_IGN);
-  signal(SIGIO, SIG_IGN);  // sent when a lease is broken; the engine checks the lease's state instead
-  UniqueFd stop(signalfd(-1, &stop_signals, SFD_CLOEXEC));
-  if (!stop) return Fail(OsError("signalfd", "", errno));
+  ASSAY_ASSIGN(const UniqueFd signals, TakeSignals());
   if (mode.standby) {
-    ASSAY_ASSIGN(const bool ours, StandBy(config, stop.get(), [](pid_t pid) {
+    ASSAY_ASSIGN(const bool ours, StandBy(config, signals.get(), [](pid_t pid) {
                    sd_notifyf(0, "READY=1\nSTATUS=process %d measures since the initramfs; standing by", pid);
                  }));
     if (!ours) return {};
   }
   // Another attester's list, TPM objects and log file are not touched without its lock.
   ASSAY_ASSIGN(RunFolder folder, RunFolder::Take(config.run_dir));
-  if (!early)
-    if (const Result<> opened = log::Init(config.log); !opened)
-      return Fail(opened.error().In("log/file " + config.log.file));
+  if (!early) ASSAY_TRY(InitLog(config.log));
   // Held tasks never wait for the process that reads the log.
   log::StartWriter();
-  ASSAY_ASSIGN(std::unique_ptr<Daemon> daemon,
+  ASSAY_ASSIGN(const std::unique_ptr<Daemon> daemon,
                Daemon::Start(config, std::move(folder), std::move(early), config_path));
-  log::Info("assayd {} is measuring (scope {})", ASSAY_VERSION, ScopeName(config.scope));
-  sd_notify(0, "READY=1\nSTATUS=measuring");
   background.Ready();
-  daemon->Run(stop.get(), {.began = TellReloading, .ended = TellReloaded});
-  sd_notify(0, "STOPPING=1");
-  log::Info("assayd stops");
-  return {};
+  return Serve(*daemon, config.scope, signals.get());
 }
 
 }  // namespace
@@ -117,6 +159,8 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", ASSAY_VERSION);
   app.add_option("--config", config, "Configuration file")->capture_default_str();
   app.add_flag("--check", check, "Try what a start would try, change nothing, and print what is wrong");
+  app.add_option("--take-over", mode.take_over, "Internal: take over from a running attester")
+      ->check(CLI::NonNegativeNumber);
   auto* early =
       app.add_flag("--early", mode.early, "In an initramfs: measure from now on, in the background");
   app.add_flag("--probe", probe, "Print as JSON which engines work here");

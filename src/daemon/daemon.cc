@@ -113,7 +113,7 @@ Result<> Daemon::Impl::TakeManifest() {
   return {};
 }
 
-Result<> Daemon::Impl::OpenRecorder() {
+measure::RecorderOptions Daemon::Impl::OptionsOfRecorder() const {
   measure::RecorderOptions options;
   options.dir = ListFolder(config.run_dir);
   options.lock = folder.lock;
@@ -124,7 +124,11 @@ Result<> Daemon::Impl::OpenRecorder() {
   // A newly started software TPM has empty PCRs, so a list of an earlier one is put aside.
   options.allow_retire = software && software->fresh();
   options.known = Known();
-  ASSAY_ASSIGN(recorder, measure::Recorder::Open(std::move(options), *tpm));
+  return options;
+}
+
+Result<> Daemon::Impl::OpenRecorder() {
+  ASSAY_ASSIGN(recorder, measure::Recorder::Open(OptionsOfRecorder(), *tpm));
   if (software) ASSAY_TRY(software->TakenUp());
   return {};
 }
@@ -207,7 +211,7 @@ void Daemon::Impl::Supervise() {
 
 void Daemon::Impl::Stop() {
   // This is recorded before any part is stopped.
-  if (recorder && run_recorded) {
+  if (recorder && run_recorded && !left) {
     if (Result<> r = RecordJson("assay-stop", {{"run", recorder->State().gaps + 1}}); !r)
       log::Warn("the stop of the attester could not be recorded: {}", r.error().Message());
   }
@@ -230,11 +234,11 @@ void Daemon::Impl::Stop() {
   own_namespace.reset();
   recorder.reset();
   kernel.reset();
-  if (tpm && software && config.stop_tpm) {
+  if (tpm && software && config.stop_tpm && !left) {
     if (Result<> r = tpm->Shutdown(); !r) log::Warn("TPM2_Shutdown: {}", r.error().Message());
   }
   tpm.reset();
-  if (software && config.stop_tpm) {
+  if (software && config.stop_tpm && !left) {
     if (Result<> r = software->Stop(); !r) log::Warn("stopping the software TPM: {}", r.error().Message());
     if (folder.mounted && umount2(config.run_dir.c_str(), MNT_DETACH) != 0)
       log::Warn("{}", OsError("umount2", config.run_dir, errno).Message());
@@ -244,6 +248,7 @@ void Daemon::Impl::Stop() {
 Daemon::Daemon(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Daemon::~Daemon() { impl_->Stop(); }
 std::string Daemon::Status() const { return impl_->Status(); }
+bool Daemon::Left() const { return impl_->left; }
 
 Result<std::unique_ptr<Daemon>> Daemon::Start(const Config& config, RunFolder folder,
                                               std::optional<Early> early, const std::string& config_path) {
@@ -254,6 +259,7 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(const Config& config, RunFolder fo
   d.config = config;
   d.started_config = config;
   d.config_path = config_path;
+  d.NoteProgram();
   d.folder = std::move(folder);
   d.early = std::move(early);
   d.in_initramfs = d.logs_to_kernel = d.early.has_value();
@@ -291,14 +297,30 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(const Config& config, RunFolder fo
   return daemon;
 }
 
-void Daemon::Run(int signals, const ReloadHooks& hooks) {
+std::unique_ptr<Daemon> Daemon::TakeOver(const Config& config, const std::string& config_path,
+                                         const HandoverLink& link) {
+  std::unique_ptr<Daemon> daemon(new Daemon(std::make_unique<Impl>()));
+  Impl& d = *daemon->impl_;
+  d.config = config;
+  d.started_config = config;
+  d.config_path = config_path;
+  d.NoteProgram();
+  d.left = true;
+  if (const Result<> taken = d.TakeOver(link); !taken) ReportAndEnd(taken.error(), link);
+  return daemon;
+}
+
+std::optional<pid_t> Daemon::Run(int signals, const ReloadHooks& hooks) {
   while (true) {
     pollfd wait{.fd = signals, .events = POLLIN, .revents = 0};
     const int n = poll(&wait, 1, impl_->early ? kEarlyPollMs : kPollMs);
     signalfd_siginfo signal{};
-    if (n > 0 && (read(signals, &signal, sizeof(signal)) != sizeof(signal) || signal.ssi_signo != SIGHUP))
-      return;
-    if (n > 0) {
+    if (n > 0 && read(signals, &signal, sizeof(signal)) != sizeof(signal)) return std::nullopt;
+    if (n > 0 && signal.ssi_signo == SIGUSR2) {
+      const std::optional<pid_t> successor = impl_->TryHandOver();
+      if (successor || impl_->left) return successor;
+    } else if (n > 0) {
+      if (signal.ssi_signo != SIGHUP) return std::nullopt;
       if (hooks.began) hooks.began();
       const Result<> outcome = impl_->Reload();
       if (hooks.ended) hooks.ended(outcome);

@@ -3,7 +3,7 @@
 //   // given: const Config& config, const std::string& config_path, int stop_fd
 //   ASSAY_ASSIGN(RunFolder folder, RunFolder::Take(config.run_dir));   // before the log file and the TPM
 //   ASSAY_ASSIGN(auto daemon, Daemon::Start(config, std::move(folder), std::nullopt, config_path));
-//   daemon->Run(stop_fd, {});        // until SIGTERM or SIGINT; SIGHUP loads the configuration again
+//   daemon->Run(stop_fd, {});   // until SIGTERM or SIGINT; SIGHUP loads the configuration again, SIGUSR2 hands over
 //
 // Contract: the list's own records come first, before any work with EK or AK: assay-start with the key of
 // this run, the attester's components, assay-policy, assay-engine and assay-manifest. assay-stop is recorded
@@ -13,6 +13,8 @@
 // is named in the log and in `status`, and stays as it was.
 #pragma once
 
+#include <sys/types.h>
+
 #include <functional>
 #include <memory>
 #include <optional>
@@ -21,6 +23,7 @@
 #include "base/fd.h"
 #include "daemon/config.h"
 #include "daemon/early.h"
+#include "daemon/handover.h"
 #include "daemon/run_folder.h"
 
 namespace assay::daemon {
@@ -37,9 +40,15 @@ class Daemon {
   // real root, and reads `serve` from config_path again there.
   static Result<std::unique_ptr<Daemon>> Start(const Config& config, RunFolder folder,
                                                std::optional<Early> early, const std::string& config_path);
+  // Takes over from the attester at the other end of the link, which goes on where this fails: the process
+  // then ends at once, and what it held was held by both.
+  static std::unique_ptr<Daemon> TakeOver(const Config& config, const std::string& config_path,
+                                          const HandoverLink& link);
   ~Daemon();  // stops the engine first, so that no task waits; then the server, the list and the TPM
-  // signals: a signalfd of SIGTERM, SIGINT and SIGHUP.
-  void Run(int signals, const ReloadHooks& hooks);
+  // signals: a signalfd of SIGTERM, SIGINT, SIGHUP and SIGUSR2. The successor that has taken over, if one
+  // has.
+  std::optional<pid_t> Run(int signals, const ReloadHooks& hooks);
+  bool Left() const;           // a handover failed after this attester had left
   std::string Status() const;  // JSON
 
  private:

@@ -56,12 +56,17 @@ Result<measure::EngineChoice> Daemon::Impl::NewEngine(const measure::EngineOptio
 Result<> Daemon::Impl::StartEngine() {
   if (config.scope == Scope::kNone) {
     log::Warn("no engine: only files that applications pass to the measure node are recorded");
-    return RecordJson("assay-engine", {{"engine", "none"}, {"scope", "none"}});
+    engine_record = {{"engine", "none"}, {"scope", "none"}};
+    return RecordJson("assay-engine", engine_record);
   }
   if (config.scope == Scope::kNamespace) {
     ASSAY_ASSIGN(own_namespace, measure::OwnNamespace::Create());
   }
-  const measure::EngineOptions options = OptionsOfEngine();
+  ASSAY_TRY(RunEngine(OptionsOfEngine()));
+  return RecordJson("assay-engine", engine_record);
+}
+
+Result<> Daemon::Impl::RunEngine(const measure::EngineOptions& options) {
   if (options.rules.policy->Appraises() && options.rules.appraise == measure::Appraise::kOff)
     log::Warn("the policy's appraise rules do nothing: engine/appraise is off");
   ASSAY_ASSIGN(measure::EngineChoice choice, NewEngine(options));
@@ -75,11 +80,12 @@ Result<> Daemon::Impl::StartEngine() {
     const MutexLock lock(mutex);
     engine = std::move(choice.engine);
   }
-  return RecordJson("assay-engine", {{"engine", name},
-                                     {"scope", ScopeName(config.scope)},
-                                     {"mounts", options.fanotify.mounts},
-                                     {"passed_over", passed_over},
-                                     {"lockdown", Lockdown()}});
+  engine_record = {{"engine", name},
+                   {"scope", ScopeName(config.scope)},
+                   {"mounts", options.fanotify.mounts},
+                   {"passed_over", passed_over},
+                   {"lockdown", Lockdown()}};
+  return {};
 }
 
 // Loads a policy, which is recorded before it takes effect. An engine that can't change its policy is
@@ -88,6 +94,8 @@ Result<> Daemon::Impl::LoadPolicy(std::string_view text) {
   if (text.size() > measure::kMaxPolicy) return Fail(UsageError("the policy is too long"));
   const MutexLock loading(load_mutex);
   if (!started) return Fail(StateError(DaemonError::kStarting, "the attester is still starting"));
+  if (handing_over)
+    return Fail(StateError(HandoverError::kNotNow, "the attester hands over to its successor"));
   const std::shared_ptr<measure::Engine> old = Engine();
   if (!old) return Fail(StateError(DaemonError::kNoEngine, "there is no engine that could use a policy"));
   std::shared_ptr<const measure::Policy> policy;
@@ -119,6 +127,7 @@ Result<> Daemon::Impl::LoadPolicy(std::string_view text) {
     }
     old->Stop();
   }
+  policy_loaded = true;
   log::Info("a new policy is active: {} bytes", policy->text().size());
   return {};
 }

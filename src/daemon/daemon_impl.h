@@ -1,6 +1,6 @@
 // Internal: the attester's parts, as the files of Daemon::Impl share them: daemon.cc (start, supervision and
-// stop), daemon_records.cc (the list's own records), daemon_engine.cc, daemon_serve.cc, daemon_reload.cc and
-// daemon_status.cc.
+// stop), daemon_records.cc (the list's own records), daemon_engine.cc, daemon_serve.cc, daemon_reload.cc,
+// daemon_status.cc and daemon_handover.cc.
 //
 //   #include "daemon/daemon_impl.h"
 //
@@ -23,6 +23,7 @@
 #include "base/clock.h"
 #include "base/mutex.h"
 #include "daemon/daemon.h"
+#include "daemon/handover_leave.h"
 #include "daemon/run_folder.h"
 #include "measure/choice/engines.h"
 #include "measure/lists/kernel_list.h"
@@ -51,6 +52,7 @@ struct Daemon::Impl {
     std::vector<std::string> needs_restart;
   };
   ConfigState config_state ASSAY_GUARDED_BY(mutex);
+  std::string program;         // where this program lay at its start: its successor's path
   std::optional<Early> early;  // has a value until the machine has its real root
   std::atomic<bool> in_initramfs{false};
   std::uint64_t started_ms = NowMs();
@@ -80,6 +82,14 @@ struct Daemon::Impl {
   bool run_recorded = false;    // assay-start of this run is recorded
   std::atomic<bool> started{false}, tpm_gone{false};
   std::atomic<std::uint64_t> recoveries{0}, refusals_lost{0};
+  bool left = false;  // a successor has the list and the software TPM, or this one has not taken over yet
+  nlohmann::json engine_record;                             // the last one
+  bool policy_loaded ASSAY_GUARDED_BY(load_mutex) = false;  // since the start, through /run/assay/policy
+  bool handing_over ASSAY_GUARDED_BY(load_mutex) = false;   // no policy is loaded meanwhile
+  struct {
+    std::uint64_t number = 0, refused = 0, last_ms = 0, waited_ms = 0;
+    std::string error;  // of the last attempt
+  } handover ASSAY_GUARDED_BY(mutex);
 
   Result<> StartTpm();
   void AskWhoTheTpmIs();
@@ -92,9 +102,11 @@ struct Daemon::Impl {
   measure::ListSource& List() const {
     return kernel ? static_cast<measure::ListSource&>(*kernel) : *recorder;
   }
+  measure::RecorderOptions OptionsOfRecorder() const;
   Result<> RecordSelf();
   Result<> RecordStart(std::set<std::string>& components);
   Result<> StartEngine();
+  Result<> RunEngine(const measure::EngineOptions& options);
   // Whether a digest is in the manifest; empty without a manifest.
   std::function<bool(const Digest&)> Known() const {
     if (!manifest) return {};
@@ -127,6 +139,18 @@ struct Daemon::Impl {
   Problems FindProblems() const;
   nlohmann::json ChallengeStatus() const;
   nlohmann::json ConfigurationStatus() const;
+  // daemon_handover.cc
+  void NoteProgram();
+  HandoverMessage SharedWithSuccessor();
+  Result<HandoverMessage> PackForSuccessor();
+  Result<std::shared_ptr<measure::ListLock>> Leave();
+  Result<pid_t> HandOverToSuccessor();
+  std::optional<pid_t> TryHandOver();
+  Result<> Adopt(const HandoverMessage& hold, const HandoverLink& link);
+  Result<> RecordTakeOver();
+  void TakeRunKey(const HandoverMessage& take);
+  Result<> GoOn(HandoverReceived take, std::uint64_t held_since_ms);
+  Result<> TakeOver(const HandoverLink& link);
   void Supervise();
   std::string Status() const;
   void Stop();

@@ -7,8 +7,8 @@
 #include "base/json_dump.h"
 #include "base/log.h"
 #include "daemon/daemon_impl.h"
+#include "daemon/mapped_files.h"
 #include "measure/engine/measure_file.h"
-#include "measure/system/maps.h"
 
 namespace assay::daemon {
 
@@ -30,19 +30,6 @@ std::uint64_t CountProcesses() {
     if (readlink(("/proc/" + name + "/exe").c_str(), target, sizeof(target)) > 0) ++count;
   }
   return count;
-}
-
-// The files that a process has mapped executable: the kernel's name of each, and a link in /proc that leads
-// to exactly this file, even if it was removed or belongs to another mount namespace. Source: proc(5),
-// /proc/pid/map_files.
-std::map<std::string, std::string> ExecutableMappings(const std::string& process) {
-  std::map<std::string, std::string> links;
-  const Result<> read = measure::ForEachMapping(process, [&](const measure::Mapping& m) {
-    if (m.executable && m.path.starts_with('/')) links.emplace(m.path, measure::MapFile(process, m.range));
-    return true;
-  });
-  if (!read) log::Debug("{}", read.error().Message());  // the process has ended
-  return links;
 }
 
 // Measures a file through any process that still has it mapped, because processes end in the meantime. If

@@ -43,9 +43,15 @@ Result<> Daemon::Impl::TakeUp(const Config& next) {
       const MutexLock lock(mutex);
       active = config.engine.rules.policy->text();
     }
-    if (!Engine() || active == next.engine.rules.policy->text()) return {};
-    Result<> loaded = LoadPolicy(next.engine.rules.policy->text());
-    if (loaded) return {};
+    if (!Engine()) return {};
+    Result<> loaded = active == next.engine.rules.policy->text()
+                          ? Result<>()
+                          : LoadPolicy(next.engine.rules.policy->text());
+    if (loaded) {
+      const MutexLock loading(load_mutex);
+      policy_loaded = false;  // it is the configuration's again
+      return {};
+    }
     const auto go_back = [&]() -> Result<> {
       ASSAY_ASSIGN(attest::ServerOptions former, ServeOptions(config));
       return serve(std::move(former));

@@ -192,6 +192,14 @@ std::string Daemon::Impl::Status() const {
     j["engine"]["refusals_not_listed"] = refusals_lost.load();
   }
   if (own_namespace) j["engine"]["namespace"] = own_namespace->path();
+  {
+    const MutexLock lock(mutex);
+    j["handover"] = {{"count", handover.number},
+                     {"refused", handover.refused},
+                     {"last_ms", handover.last_ms},
+                     {"waited_ms", handover.waited_ms},
+                     {"error", handover.error}};
+  }
   return DumpJson(j) + "\n";
 }
 

@@ -64,6 +64,23 @@ Result<std::optional<Holder>> FindHolder(const std::string& lock_path) {
   return holder;
 }
 
+// Until the holder has ended: true; or this process is told to stop.
+bool AwaitHolder(const Holder& holder, int stop_fd) {
+  pollfd wait[] = {{.fd = holder.process.get(), .events = POLLIN, .revents = 0},
+                   {.fd = stop_fd, .events = POLLIN, .revents = 0}};
+  while (true) {
+    if (poll(wait, 2, -1) < 0 && errno == EINTR) continue;
+    if (wait[0].revents != 0) return true;
+    signalfd_siginfo signal{};
+    if (read(stop_fd, &signal, sizeof(signal)) != sizeof(signal)) return false;
+    const auto number = static_cast<int>(signal.ssi_signo);
+    if (number != SIGHUP && number != SIGUSR2) return false;
+    // A reload of the service, or its handover, is meant for the process that measures.
+    if (syscall(SYS_pidfd_send_signal, holder.process.get(), number, nullptr, 0) != 0 && errno != ESRCH)
+      log::Error("{}", OsError("pidfd_send_signal", std::to_string(holder.pid), errno).Message());
+  }
+}
+
 }  // namespace
 
 Result<Early> Early::Enter() {
@@ -158,28 +175,20 @@ std::string EarlySettings(const Config& config) {
 }
 
 Result<bool> StandBy(const Config& config, int stop_fd, const std::function<void(pid_t)>& found) {
-  ASSAY_ASSIGN(const std::optional<Holder> holder, FindHolder(ListFolder(config.run_dir) + "/lock"));
-  if (!holder) return true;
-  log::Info("process {} already measures; standing by", holder->pid);
-  found(holder->pid);
-  pollfd wait[] = {{.fd = holder->process.get(), .events = POLLIN, .revents = 0},
-                   {.fd = stop_fd, .events = POLLIN, .revents = 0}};
+  std::optional<Holder> holder;
   while (true) {
-    if (poll(wait, 2, -1) < 0 && errno == EINTR) continue;
-    if (wait[0].revents != 0) break;
-    signalfd_siginfo signal{};
-    if (read(stop_fd, &signal, sizeof(signal)) != sizeof(signal) || signal.ssi_signo != SIGHUP) break;
-    // A reload of the service is meant for the process that measures.
-    if (syscall(SYS_pidfd_send_signal, holder->process.get(), SIGHUP, nullptr, 0) != 0 && errno != ESRCH)
-      log::Error("{}", OsError("pidfd_send_signal", std::to_string(holder->pid), errno).Message());
-  }
-  if (wait[0].revents != 0) {
-    log::Error("process {}, which measured since the initramfs, ended", holder->pid);
-    return true;
+    ASSAY_ASSIGN(holder, FindHolder(ListFolder(config.run_dir) + "/lock"));
+    if (!holder) return true;
+    log::Info("process {} already measures; standing by", holder->pid);
+    found(holder->pid);
+    if (!AwaitHolder(*holder, stop_fd)) break;
+    // It may have handed over to another one, which holds the list now.
+    log::Warn("process {}, which measured before this one, ended", holder->pid);
   }
   if (syscall(SYS_pidfd_send_signal, holder->process.get(), SIGTERM, nullptr, 0) != 0 && errno != ESRCH)
     return Fail(OsError("pidfd_send_signal", std::to_string(holder->pid), errno));
-  if (poll(wait, 1, kStopMs) == 0)
+  pollfd end{.fd = holder->process.get(), .events = POLLIN, .revents = 0};
+  if (poll(&end, 1, kStopMs) == 0)
     return Fail(
         StateError(EarlyError::kNoStop, "the attester that was started in the initramfs does not stop"));
   return false;

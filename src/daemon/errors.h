@@ -15,6 +15,20 @@ inline constexpr ErrorRow kEarlyErrors[] = {
 };
 constexpr std::span<const ErrorRow> ErrorTable(EarlyError) { return kEarlyErrors; }
 
+enum class HandoverError { kRefused, kSilent, kOtherProgram, kRestart, kNotNow };
+inline constexpr ErrorRow kHandoverErrors[] = {
+    {HandoverError::kRefused, "handover.refused",
+     "Read the reason: the successor could not go on; the present attester goes on."},
+    {HandoverError::kSilent, "handover.silent",
+     "Look at the attester's log for what the successor did last; the present attester goes on."},
+    {HandoverError::kOtherProgram, "handover.other-program",
+     "Try again when nothing writes to the program's file."},
+    {HandoverError::kRestart, "handover.restart",
+     "Take the setting back, or restart the attester (the list then has a gap)."},
+    {HandoverError::kNotNow, "handover.not-now", "Try again when `assay status` says that all is well."},
+};
+constexpr std::span<const ErrorRow> ErrorTable(HandoverError) { return kHandoverErrors; }
+
 enum class DaemonError { kStarting, kNoEngine, kTpmGone, kNeedsRestart, kLogDropped, kNotRoot };
 inline constexpr ErrorRow kDaemonErrors[] = {
     {DaemonError::kStarting, "engine.starting", "Try again when `assay status` says that an engine runs."},

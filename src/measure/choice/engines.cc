@@ -4,11 +4,15 @@ namespace assay::measure {
 namespace {
 
 Result<std::unique_ptr<Engine>> StartLsmOf(const EngineOptions& options, Recorder& recorder) {
-  return StartLsm(options.lsm, options.rules, options.limits, recorder);
+  LsmOptions lsm = options.lsm;
+  lsm.beside = options.beside;
+  return StartLsm(lsm, options.rules, options.limits, recorder);
 }
 
 Result<std::unique_ptr<Engine>> StartFanotifyOf(const EngineOptions& options, Recorder& recorder) {
-  return StartFanotify(options.fanotify, options.rules, options.limits, recorder);
+  FanotifyOptions fanotify = options.fanotify;
+  fanotify.beside = options.beside;
+  return StartFanotify(fanotify, options.rules, options.limits, recorder);
 }
 
 }  // namespace
@@ -28,7 +32,7 @@ Result<EngineChoice> StartEngine(const EngineOptions& options, Recorder& recorde
     if (!options.name.empty() && !named) continue;
     if (options.lsm.guard && !entry.guards) continue;
     // Another engine takes over from the programs that an lsm engine left in the kernel.
-    if (entry.name != "lsm") RemoveLsm(options.lsm.run_dir);
+    if (entry.name != "lsm" && !options.beside) RemoveLsm(options.lsm.run_dir);
     Result<std::unique_ptr<Engine>> started = entry.start(options, recorder);
     if (started) {
       choice.engine = std::move(*started);

@@ -23,7 +23,8 @@
 namespace assay::measure {
 
 struct EngineOptions {
-  std::string name;  // of the engine; empty: the best that starts
+  std::string name;     // of the engine; empty: the best that starts
+  bool beside = false;  // of another attester's engine, until BeginAlone()
   RulesOptions rules;
   HeldLimits limits;
   FanotifyOptions fanotify;

@@ -89,6 +89,17 @@ class Engine {
   virtual EngineStats Stats() const = 0;
   virtual Result<> Health() const = 0;  // an error names what is wrong
   virtual void Stop() = 0;              // idempotent
+  // For a handover (daemon/handover.h), where two attesters hold each task for a moment. The leaving one
+  // stops, but measures what it holds to the end: what began before the other's marks is known to it alone.
+  // The other one was started with EngineOptions::beside, and begins what only one may do.
+  virtual Result<> PrepareToLeave(pid_t /*successor*/) { return {}; }
+  virtual void Stay() {}  // after PrepareToLeave(): there is no successor
+  // A process that the successor is about to execute, and that is a part of it.
+  virtual Result<> MarkHelper(pid_t) { return {}; }
+  virtual void Leave() { Stop(); }
+  virtual Result<> BeginAlone() { return {}; }
+  // The file system that the attester serves is there only now (LsmOptions::own_device).
+  virtual void ServesDevice(dev_t) {}
   // Rules by another policy from now on, and judges anew what the former one judged. False: the engine can't
   // do that while it runs, so another one has to be started.
   virtual bool Follow(const std::shared_ptr<const Policy>&) { return false; }

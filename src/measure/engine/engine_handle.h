@@ -23,6 +23,12 @@ class EngineHandle : public Engine {
   EngineStats Stats() const override { return engine_->Stats(); }
   Result<> Health() const override { return engine_->Health(); }
   void Stop() override { engine_->Stop(); }
+  Result<> PrepareToLeave(pid_t successor) override { return engine_->PrepareToLeave(successor); }
+  void Stay() override { engine_->Stay(); }
+  Result<> MarkHelper(pid_t helper) override { return engine_->MarkHelper(helper); }
+  void Leave() override { engine_->Leave(); }
+  Result<> BeginAlone() override { return engine_->BeginAlone(); }
+  void ServesDevice(dev_t device) override { engine_->ServesDevice(device); }
   bool Follow(const std::shared_ptr<const Policy>& policy) override { return engine_->Follow(policy); }
   bool IsOwn(pid_t pid) const override { return engine_->IsOwn(pid); }
 

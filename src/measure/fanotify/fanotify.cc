@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -36,8 +37,9 @@ using Clock = std::chrono::steady_clock;
 constexpr std::size_t kMaxServed = 64;  // processes
 constexpr auto kStartPatience = std::chrono::seconds(1);
 constexpr auto kKeep = std::chrono::seconds(1);
-constexpr unsigned kLookForMounts = 5;                  // rounds of the keeper
-constexpr auto kEndPatience = std::chrono::seconds(8);  // with the processes of served mounts
+constexpr unsigned kLookForMounts = 5;                    // rounds of the keeper
+constexpr auto kLeavePatience = std::chrono::seconds(1);  // the same at a handover
+constexpr auto kEndPatience = std::chrono::seconds(8);    // with the processes of served mounts
 
 bool IsUnder(const std::string& point, const std::string& root) {
   return root == "/" || point == root || point.starts_with(root + "/");
@@ -59,9 +61,11 @@ class Fanotify : public Engine, public std::enable_shared_from_this<Fanotify> {
   std::string Name() const override { return "fanotify"; }
   EngineStats Stats() const override;
   Result<> Health() const override;
-  void Stop() override;
+  void Stop() override { StopAll(std::nullopt); }
+  void Leave() override { StopAll(limits_.deadline); }
 
  private:
+  void StopAll(std::optional<std::chrono::milliseconds> leave);  // leave: how long what is held may take
   // A mount with a process of its own.
   struct Served {
     Mount mount;
@@ -109,6 +113,13 @@ Result<> Fanotify::Start() {
 
 Result<> Fanotify::MarkAll() {
   ASSAY_ASSIGN(const std::vector<Mount> mounts, ReadMounts());
+  if (options_.beside) {
+    for (const Mount& m : mounts) {
+      const bool ours = std::any_of(options_.mounts.begin(), options_.mounts.end(),
+                                    [&](const std::string& root) { return IsUnder(m.point, root); });
+      if (ours && HoldsFiles(m) && IsServedMount(m, mounts)) ASSAY_TRY(MarkServed(m));
+    }
+  }
   for (const std::string& root : options_.mounts) {
     const Mount* const covering = MountOf(root, mounts);
     Mount mount = covering != nullptr ? *covering : Mount{};
@@ -307,7 +318,7 @@ Result<> Fanotify::Health() const {
 }
 
 // The processes of served mounts are ended first, because this process records what they still measure.
-void Fanotify::Stop() {
+void Fanotify::StopAll(std::optional<std::chrono::milliseconds> leave) {
   {
     const MutexLock lock(mutex_);
     if (std::exchange(stopped_, true)) return;
@@ -323,7 +334,8 @@ void Fanotify::Stop() {
   }
   for (const auto& [id, s] : served)
     if (s.process) s.process->AskToStop();
-  const auto until = Clock::now() + kEndPatience;
+  // A leaving one's end can wait for tasks that the successor's processes hold, and they for us.
+  const auto until = Clock::now() + (leave ? kLeavePatience : kEndPatience);
   EngineStats sum;
   for (const auto& [id, s] : served) {
     AddTo(sum, s.before);
@@ -331,7 +343,10 @@ void Fanotify::Stop() {
     s.process->End(until);
     AddTo(sum, s.process->Stats());
   }
-  group_->Stop();
+  if (leave)
+    group_->Leave(*leave);
+  else
+    group_->Stop();
   const MutexLock lock(mutex_);
   AddTo(gone_, sum);
 }

@@ -24,6 +24,9 @@ struct FanotifyOptions {
   std::vector<std::string> mounts;  // mount points to mark, as seen in the present mount namespace
   bool filesystems = false;         // mark their whole file systems: also as other mount namespaces see them
   std::string served_program;       // what watches a served mount; empty: assay-served beside this program
+  // Nothing can be recorded until another attester has left: the programs that watch served mounts are
+  // started before the mounts with programs are marked.
+  bool beside = false;
 };
 
 Result<> ProbeFanotify();

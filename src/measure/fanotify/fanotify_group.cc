@@ -24,7 +24,6 @@ constexpr std::uint64_t kLarge = std::uint64_t{32} << 20;  // bytes; larger file
 constexpr std::size_t kMaxChanging = 4096;
 constexpr unsigned kMostReaders = 128;  // when the kernel's own opens hang
 constexpr auto kStalled = std::chrono::seconds(5);
-constexpr auto kDrain = std::chrono::seconds(2);         // at the stop, for the tasks that are still held
 constexpr auto kReadPatience = std::chrono::seconds(1);  // at the stop, for opens of the kernel's that hang
 constexpr auto kTellPatience = std::chrono::seconds(2);
 
@@ -401,7 +400,7 @@ Result<> FanotifyGroup::Health() const {
 
 // From here on no new task is held. The tasks that are held are still measured for a while, and then they are
 // let go. A thread that then hangs in a file system is left behind.
-void FanotifyGroup::Stop() {
+void FanotifyGroup::StopAfter(std::chrono::milliseconds drain, bool close) {
   {
     const MutexLock lock(mutex_);
     if (stopped_) return;
@@ -422,10 +421,10 @@ void FanotifyGroup::Stop() {
       log::Error("fanotify: a file system does not answer: {}", r.error().Message());
     readers_->WaitIdle(kReadPatience);
   }
-  tasks_.LetGoOfAll(kDrain);
+  tasks_.LetGoOfAll(drain);
   notices_->Stop(kTellPatience);
   tasks_.StopLanes();
-  group_.Reset();  // the kernel allows what is still waiting
+  if (close) group_.Reset();  // the kernel allows what is still waiting
 }
 
 }  // namespace assay::measure

@@ -52,12 +52,15 @@ class FanotifyGroup : public std::enable_shared_from_this<FanotifyGroup> {
   void SetHelpers(const std::set<pid_t>& pids);  // processes that are exempt besides those of the limits
   EngineStats Stats() const;
   Result<> Health() const;
-  void Stop();
-  // For others that use the same recorder and tell of the same refusals.
+  void Stop() { StopAfter(std::chrono::seconds(2), true); }
+  // Without a mark, and with all of it answered; but the kernel's group goes only with this object: its end
+  // waits for tasks that another group holds (fsnotify_destroy_group()).
+  void Leave(std::chrono::milliseconds drain) { StopAfter(drain, false); }
   UseGate& uses() { return tasks_.uses(); }
   Notices& notices() { return *notices_; }
 
  private:
+  void StopAfter(std::chrono::milliseconds drain, bool close);  // drain: for what is held already
   using RequestPtr = std::shared_ptr<FanotifyRequest>;
 
   bool Exempt(pid_t tid) const;

@@ -61,6 +61,9 @@ class Lsm : public Engine, public std::enable_shared_from_this<Lsm> {
   EngineStats Stats() const override;
   Result<> Health() const override;
   void Stop() override;
+  Result<> PrepareToLeave(pid_t /*successor*/) override {
+    return Fail(UsageError("the lsm engine does not hand over"));
+  }
   bool Follow(const std::shared_ptr<const Policy>& policy) override;
   bool IsOwn(pid_t pid) const override { return programs_ && GatePid() == pid; }
 

@@ -14,6 +14,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -28,6 +29,10 @@ struct LsmOptions {
   // The file system that the attester serves itself. The hooks ask nothing about files there: to answer, the
   // attester would have to wait for itself, and if it were killed meanwhile it would never end.
   dev_t own_device = 0;
+  // Another attester's engine still answers: until BeginAlone(), what only one process may do is left to it.
+  bool beside = false;
+  // With `beside`: called before a process of the engine's own is executed, so that the other one knows it.
+  std::function<Result<>(pid_t)> helper = {};
   std::uint64_t cgroup = 0;                     // only tasks of this cgroup (its inode number); 0: all
   std::chrono::milliseconds gate_limit{5'000};  // without a sign of life from us, tasks are let go
 };

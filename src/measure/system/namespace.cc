@@ -24,10 +24,22 @@ struct OwnNamespace::Impl {
   std::string path;  // set before the first outcome
   Thread thread;
 
-  Result<> Enter() {
+  std::string other;  // empty: a new one
+
+  Result<> MakeOne() {
     if (unshare(CLONE_NEWNS) != 0) return Fail(OsError("unshare", "mount namespace", errno));
     if (mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
       return Fail(OsError("mount", "/ as private", errno));
+    return {};
+  }
+  Result<> Enter() {
+    if (other.empty()) {
+      ASSAY_TRY(MakeOne());
+    } else {
+      // The kernel asks for a root and a working directory that are this thread's alone.
+      if (unshare(CLONE_FS) != 0) return Fail(OsError("unshare", "file system", errno));
+      ASSAY_TRY(EnterNamespace(other));
+    }
     path = "/proc/" + std::to_string(getpid()) + "/task/" + std::to_string(gettid()) + "/ns/mnt";
     return {};
   }
@@ -66,8 +78,11 @@ OwnNamespace::~OwnNamespace() {
   impl_->thread.Join();
 }
 
-Result<std::unique_ptr<OwnNamespace>> OwnNamespace::Create() {
+Result<std::unique_ptr<OwnNamespace>> OwnNamespace::Create() { return Join(""); }
+
+Result<std::unique_ptr<OwnNamespace>> OwnNamespace::Join(const std::string& other) {
   auto impl = std::make_unique<Impl>();
+  impl->other = other;
   Impl* raw = impl.get();
   raw->thread = Thread("assay-mounts", [raw] { raw->Loop(); });
   std::unique_ptr<OwnNamespace> ns(new OwnNamespace(std::move(impl)));

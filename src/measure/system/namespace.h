@@ -20,6 +20,8 @@ namespace assay::measure {
 class OwnNamespace {
  public:
   static Result<std::unique_ptr<OwnNamespace>> Create();
+  // That of another attester: its path().
+  static Result<std::unique_ptr<OwnNamespace>> Join(const std::string& other);
   ~OwnNamespace();
   Result<> Run(const std::function<Result<>()>& fn);
   const std::string& path() const;  // "/proc/PID/task/TID/ns/mnt"

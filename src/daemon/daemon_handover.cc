@@ -1,0 +1,254 @@
+// The attester that leaves, and the one that goes on (handover.h).
+#include <unistd.h>
+
+#include <chrono>
+
+#include "base/json_dump.h"
+#include "base/log.h"
+#include "daemon/daemon_impl.h"
+#include "daemon/errors.h"
+#include "daemon/handover_leave.h"
+#include "daemon/inputs.h"
+#include "daemon/mapped_files.h"
+#include "measure/engine/measure_file.h"
+
+namespace assay::daemon {
+
+using nlohmann::json;
+
+void Daemon::Impl::NoteProgram() {
+  if (const Result<std::string> path = OwnProgramPath()) program = *path;
+}
+
+// What a successor must have in common with this attester, and what was changed since the start.
+HandoverMessage Daemon::Impl::SharedWithSuccessor() {
+  HandoverMessage shared{.step = "hold",
+                         .run_dir = config.run_dir,
+                         .tcti = config.tcti,
+                         .scope = std::string(ScopeName(config.scope)),
+                         .name_space = own_namespace ? own_namespace->path() : "",
+                         .pcr = config.pcr,
+                         .kernel_log = logs_to_kernel};
+  const MutexLock loading(load_mutex);
+  if (policy_loaded) shared.policy = config.engine.rules.policy->text();
+  return shared;
+}
+
+Result<HandoverMessage> Daemon::Impl::PackForSuccessor() {
+  HandoverMessage take{.step = "take", .started_ms = started_ms};
+  std::shared_ptr<tpm::RunKey> key;
+  {
+    const MutexLock lock(mutex);
+    take.handovers = handover.number + 1;
+    key = run_key;
+  }
+  if (key) {
+    ASSAY_ASSIGN(tpm::SavedRunKey saved, key->Save());
+    take.key_context = std::move(saved.context);
+    take.key_auth = std::move(saved.auth);
+    take.key_public = std::move(saved.public_area);
+  }
+  ASSAY_TRY(recorder->Flush());
+  return take;
+}
+
+// Nothing is let go unmeasured: the successor's engine holds each task as well by now.
+Result<std::shared_ptr<measure::ListLock>> Daemon::Impl::Leave() {
+  left = true;
+  fs.reset();
+  std::unique_ptr<attest::Server> last_server;
+  {
+    const MutexLock lock(mutex);
+    last_server = std::move(server);
+  }
+  last_server.reset();
+  collector.reset();
+  {
+    const MutexLock lock(mutex);
+    run_key.reset();  // after the last answer that it signs
+  }
+  if (const auto present = Engine()) present->Leave();
+  ASSAY_TRY(recorder->Flush());
+  recorder.reset();
+  tpm.reset();  // the software TPM serves one connection at a time
+  return folder.lock;
+}
+
+Result<pid_t> Daemon::Impl::HandOverToSuccessor() {
+  if (kernel || in_initramfs || !started)
+    return Fail(StateError(HandoverError::kNotNow, kernel ? "the kernel records: a restart leaves no gap"
+                                                          : "the attester is still starting"));
+  if (tpm_gone || recorder->State().degraded)
+    return Fail(StateError(HandoverError::kNotNow, "the recorder is degraded"));
+  {
+    const MutexLock loading(load_mutex);  // not longer: what waits for it keeps the file system
+    handing_over = true;
+  }
+  LeavingAttester attester{.program = program,
+                           .config_path = config_path,
+                           .recorder = *recorder,
+                           .context = OwnContext(),
+                           .hold = SharedWithSuccessor(),
+                           .run = recorder->State().gaps + 1,
+                           .number = 0,
+                           .prepare = {},
+                           .helper = {},
+                           .stay = {},
+                           .pack = [this] { return PackForSuccessor(); },
+                           .leave = [this] { return Leave(); }};
+  attester.context.hook = "handover";
+  const std::shared_ptr<measure::Engine> present = Engine();
+  attester.prepare = [&](pid_t pid) { return present ? present->PrepareToLeave(pid) : Result<>(); };
+  attester.helper = [&](pid_t pid) { return present ? present->MarkHelper(pid) : Result<>(); };
+  attester.stay = [&] {
+    if (present) present->Stay();
+  };
+  {
+    const MutexLock lock(mutex);
+    attester.number = handover.number + 1;
+  }
+  return HandOver(attester);
+}
+
+std::optional<pid_t> Daemon::Impl::TryHandOver() {
+  const Result<pid_t> successor = HandOverToSuccessor();
+  if (successor) return *successor;
+  {
+    const MutexLock loading(load_mutex);
+    handing_over = false;
+  }
+  const std::string error = successor.error().Message() + " (" + successor.error().code() + ")";
+  log::Error("{}: {}",
+             left ? "the handover failed, and nobody measures" : "no handover, this attester goes on", error);
+  const MutexLock lock(mutex);
+  handover.error = error;
+  ++handover.refused;
+  return std::nullopt;
+}
+
+// What is there before the predecessor leaves: all but the list, the TPM and what serves them.
+Result<> Daemon::Impl::Adopt(const HandoverMessage& hold, const HandoverLink& link) {
+  const auto same = [](std::string_view what, const auto& theirs, const auto& ours) -> Result<> {
+    if (theirs == ours) return {};
+    return Fail(
+        StateError(HandoverError::kRestart, std::string(what) + " was changed, which needs a restart"));
+  };
+  ASSAY_TRY(same("run_dir", hold.run_dir, config.run_dir));
+  ASSAY_TRY(same("tpm/tcti", hold.tcti, config.tcti));
+  ASSAY_TRY(same("record/pcr", hold.pcr, config.pcr));
+  ASSAY_TRY(same("engine/scope", hold.scope, std::string(ScopeName(config.scope))));
+  if (hold.kernel_log && config.log.file.empty()) {
+    logs_to_kernel = true;
+    ASSAY_TRY(log::Init(LogOptions(config)));
+  }
+  if (!hold.policy.empty()) {
+    ASSAY_ASSIGN(measure::Policy policy, measure::Policy::Parse(hold.policy));
+    config.engine.rules.policy = std::make_shared<const measure::Policy>(std::move(policy));
+    const MutexLock loading(load_mutex);
+    policy_loaded = true;
+  }
+  engine_record = {{"engine", "none"}, {"scope", "none"}};
+  if (config.scope == Scope::kNone) return {};
+  if (config.scope == Scope::kNamespace) {
+    ASSAY_ASSIGN(own_namespace, measure::OwnNamespace::Join(hold.name_space));
+  }
+  measure::EngineOptions options = OptionsOfEngine();
+  options.beside = true;
+  options.lsm.helper = [&link](pid_t helper) -> Result<> {
+    ASSAY_TRY(link.Send({.step = "helper", .pid = static_cast<std::uint64_t>(helper)}));
+    ASSAY_TRY(link.Receive("marked"));
+    return {};
+  };
+  options.limits.exempt.insert(getppid());
+  return RunEngine(options);
+}
+
+Result<> Daemon::Impl::RecordTakeOver() {
+  std::set<std::string> components{attest::DefaultNetProgram()};
+  for (const auto& [path, link] : ExecutableMappings("self")) {
+    ASSAY_TRY(measure::MeasurePath(link, OwnContext(), *recorder));
+    components.insert(path);
+  }
+  ASSAY_ASSIGN(const std::string self, OwnProgramPath());
+  json record{{"by", "successor"},        {"run", recorder->State().gaps + 1},
+              {"version", ASSAY_VERSION}, {"pid", getpid()},
+              {"executable", self},       {"components", components}};
+  {
+    const MutexLock lock(mutex);
+    record["number"] = handover.number;
+  }
+  ASSAY_TRY(RecordJson("assay-handover", record));
+  ASSAY_TRY(recorder->RecordBuffer("assay-policy", AsBytes(EnginePolicy(config)), OwnContext()));
+  if (manifest) ASSAY_TRY(RecordJson("assay-manifest", manifest_record));
+  return RecordJson("assay-engine", engine_record);
+}
+
+void Daemon::Impl::TakeRunKey(const HandoverMessage& take) {
+  if (take.key_context.empty()) return;
+  Result<std::unique_ptr<tpm::RunKey>> key =
+      tpm::RunKey::Load(*tpm, {take.key_context, take.key_auth, take.key_public});
+  if (!key) log::Error("the run key was not taken over: {} ({})", key.error().Message(), key.error().code());
+  const MutexLock lock(mutex);
+  if (key) run_key = std::move(*key);
+}
+
+// The predecessor has left: the list is ours, what waits goes on, and challenges are answered again.
+Result<> Daemon::Impl::GoOn(HandoverReceived take, std::uint64_t held_since_ms) {
+  started_ms = take.message.started_ms;
+  {
+    const MutexLock lock(mutex);
+    handover.number = take.message.handovers;
+  }
+  ASSAY_ASSIGN(folder.lock, measure::ListLock::Adopt(std::move(take.lock)));
+  ASSAY_TRY(tpm->Reconnect());
+  ASSAY_TRY(recorder->Begin(folder.lock, [this] { return RecordTakeOver(); }));
+  left = false;
+  run_recorded = true;
+  const std::uint64_t now = NowMs();
+  log::Info("took over from process {}: tasks waited for {} ms at most", getppid(), now - held_since_ms);
+  {
+    const MutexLock lock(mutex);
+    handover.last_ms = now;
+    handover.waited_ms = now - held_since_ms;
+  }
+  const std::shared_ptr<measure::Engine> present = Engine();
+  if (present) ASSAY_TRY(present->BeginAlone());
+  ASSAY_ASSIGN(tpm_info, tpm->Info());
+  TakeRunKey(take.message);
+  AskWhoTheTpmIs();
+  ASSAY_TRY(StartFs());
+  if (present) present->ServesDevice(fs->Device());
+  if (Result<> r = StartServer(); !r)
+    log::Error("challenges are not answered yet: {} ({})", r.error().Message(), r.error().code());
+  started = true;
+  return {};
+}
+
+Result<> Daemon::Impl::TakeOver(const HandoverLink& link) {
+  if (config.engine.name == kKernelIma)
+    return Fail(StateError(HandoverError::kRestart, "engine/engine kernel-ima needs a restart"));
+  ASSAY_TRY(ServeOptions(config));
+  std::string tcti = config.tcti;
+  if (tcti == "embedded") {
+    ASSAY_ASSIGN(software, tpm::SoftwareTpm::Start({.state_dir = config.state_dir + "/swtpm",
+                                                    .run_dir = config.run_dir + "/tpm",
+                                                    .preload = "",
+                                                    .ca_dir = config.state_dir + "/tpm-ca"}));
+    if (!software->adopted()) return Fail(StateError(HandoverError::kNotNow, "the software TPM has ended"));
+    tcti = software->tcti();
+  }
+  ASSAY_ASSIGN(tpm::Passwords passwords, ReadPasswords(config));
+  ASSAY_ASSIGN(tpm, tpm::Tpm::Unconnected(tcti, std::move(passwords)));
+  ASSAY_TRY(TakeManifest());
+  recorder = measure::Recorder::Await(OptionsOfRecorder(), *tpm);
+  ASSAY_TRY(link.Send({.step = "loaded"}));
+  ASSAY_ASSIGN(const HandoverReceived hold, link.Receive("hold"));
+  const std::uint64_t held_since_ms = NowMs();
+  ASSAY_TRY(Adopt(hold.message, link));
+  ASSAY_TRY(link.Send({.step = "holding"}));
+  ASSAY_ASSIGN(HandoverReceived take, link.Receive("take", {}, std::chrono::seconds(60)));
+  ASSAY_TRY(GoOn(std::move(take), held_since_ms));
+  return link.Send({.step = "taken"});
+}
+
+}  // namespace assay::daemon

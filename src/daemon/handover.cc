@@ -1,0 +1,235 @@
+#include "daemon/handover.h"
+
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <vector>
+
+#include "base/json_members.h"
+#include "base/log.h"
+#include "daemon/errors.h"
+
+namespace assay::daemon {
+namespace {
+
+constexpr std::size_t kMaxMessage = std::size_t{128} << 10;  // a policy of 64 KiB, written as JSON
+constexpr int kLinkFd = 3, kProgramFd = 4;                   // of the successor
+constexpr int kHighFd = 10;
+constexpr std::string_view kDeleted = " (deleted)";
+
+constexpr auto kMembers = [](auto& visit, auto& m) {
+  visit("format", m.format);
+  visit("step", m.step);
+  visit.Optional("version", m.version);
+  visit.Optional("code", m.code);
+  visit.Optional("error", m.error);
+  visit.Optional("run_dir", m.run_dir);
+  visit.Optional("tcti", m.tcti);
+  visit.Optional("scope", m.scope);
+  visit.Optional("namespace", m.name_space);
+  visit.Optional("pcr", m.pcr);
+  visit.Optional("kernel_log", m.kernel_log);
+  visit.Optional("policy", m.policy);
+  visit.Optional("pid", m.pid);
+  visit.Optional("handovers", m.handovers);
+  visit.Optional("started_ms", m.started_ms);
+  visit.Optional("key_context", m.key_context);
+  visit.Optional("key_auth", m.key_auth);
+  visit.Optional("key_public", m.key_public);
+};
+
+// Without what would make the loader bring other libraries than those that the program names.
+std::vector<std::string> Environment() {
+  std::vector<std::string> kept;
+  for (char** e = environ; *e != nullptr; ++e) {
+    const std::string_view entry = *e;
+    if (!entry.starts_with("LD_") && !entry.starts_with("GLIBC_TUNABLES=")) kept.emplace_back(entry);
+  }
+  return kept;
+}
+
+std::vector<char*> Pointers(std::vector<std::string>& words) {
+  std::vector<char*> out;
+  for (std::string& word : words) out.push_back(word.data());
+  out.push_back(nullptr);
+  return out;
+}
+
+Result<pid_t> Spawn(int program, std::vector<std::string> words, int link) {
+  std::vector<std::string> kept = Environment();
+  const std::vector<char*> argv = Pointers(words), environment = Pointers(kept);
+  posix_spawn_file_actions_t files;
+  posix_spawnattr_t attributes;
+  posix_spawn_file_actions_init(&files);
+  posix_spawnattr_init(&attributes);
+  posix_spawn_file_actions_adddup2(&files, link, kLinkFd);
+  posix_spawn_file_actions_adddup2(&files, program, kProgramFd);
+  // A library may have opened a descriptor without close-on-exec: the TPM's socket, which it opens for each
+  // command. The software TPM serves one connection at a time, and would wait for this copy's end.
+  posix_spawn_file_actions_addclosefrom_np(&files, kProgramFd + 1);
+  sigset_t none, all;
+  sigemptyset(&none);
+  sigfillset(&all);
+  posix_spawnattr_setsigmask(&attributes, &none);
+  posix_spawnattr_setsigdefault(&attributes, &all);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+  const std::string path = "/proc/self/fd/" + std::to_string(kProgramFd);
+  pid_t pid = -1;
+  const int error = posix_spawn(&pid, path.c_str(), &files, &attributes, argv.data(), environment.data());
+  posix_spawn_file_actions_destroy(&files);
+  posix_spawnattr_destroy(&attributes);
+  if (error != 0) return Fail(OsError("posix_spawn", words[0], error));
+  return pid;
+}
+
+}  // namespace
+
+std::string EncodeHandover(const HandoverMessage& message) {
+  return DumpJson(WriteMembers(kMembers, message));
+}
+
+Result<HandoverMessage> ParseHandover(std::string_view text) {
+  HandoverMessage message;
+  ASSAY_ASSIGN(const JsonDoc doc, JsonDoc::Parse(text, "handover", kMaxMessage));
+  ASSAY_ASSIGN(const std::uint64_t format, doc.root().U64("format"));
+  if (format != kHandoverFormat) return Fail(ParseError("handover", 0, "unknown format"));
+  ASSAY_TRY(ReadMembers(kMembers, doc.root(), message));
+  return message;
+}
+
+HandoverLink HandoverLink::Inherited(int fd) {
+  fcntl(fd, F_SETFD, FD_CLOEXEC);
+  close_range(static_cast<unsigned>(fd) + 1, ~0U, 0);
+  return HandoverLink(UniqueFd(fd));
+}
+
+Result<> HandoverLink::Send(const HandoverMessage& message, int lock) const {
+  HandoverMessage signed_by = message;
+  signed_by.version = ASSAY_VERSION;
+  std::string text = EncodeHandover(signed_by);
+  iovec part{.iov_base = text.data(), .iov_len = text.size()};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr header{};
+  header.msg_iov = &part;
+  header.msg_iovlen = 1;
+  if (lock >= 0) {
+    header.msg_control = control;
+    header.msg_controllen = sizeof(control);
+    cmsghdr* const rights = CMSG_FIRSTHDR(&header);
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(sizeof(int));
+    std::memcpy(CMSG_DATA(rights), &lock, sizeof(int));
+  }
+  const ssize_t sent = sendmsg(socket_.get(), &header, MSG_NOSIGNAL);
+  explicit_bzero(text.data(), text.size());
+  if (sent < 0 && errno == EPIPE)
+    return Fail(StateError(HandoverError::kRefused, "the other side has ended"));
+  if (sent < 0) return Fail(OsError("sendmsg", "handover", errno));
+  return {};
+}
+
+Result<HandoverReceived> HandoverLink::Receive(std::string_view step, std::string_view other,
+                                               std::chrono::milliseconds patience) const {
+  pollfd wait{.fd = socket_.get(), .events = POLLIN, .revents = 0};
+  if (poll(&wait, 1, static_cast<int>(patience.count())) != 1)
+    return Fail(StateError(HandoverError::kSilent,
+                           "the other side said nothing, '" + std::string(step) + "' was expected"));
+  std::string text(kMaxMessage, '\0');
+  iovec part{.iov_base = text.data(), .iov_len = text.size()};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr header{};
+  header.msg_iov = &part;
+  header.msg_iovlen = 1;
+  header.msg_control = control;
+  header.msg_controllen = sizeof(control);
+  const ssize_t n = recvmsg(socket_.get(), &header, MSG_CMSG_CLOEXEC);
+  if (n < 0 && errno != ECONNRESET) return Fail(OsError("recvmsg", "handover", errno));
+  if (n <= 0) return Fail(StateError(HandoverError::kRefused, "the other side has ended"));
+  HandoverReceived received;
+  for (const cmsghdr* c = CMSG_FIRSTHDR(&header); c != nullptr;
+       c = CMSG_NXTHDR(&header, const_cast<cmsghdr*>(c))) {
+    if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
+    int fd = -1;
+    std::memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+    received.lock.Reset(fd);
+  }
+  Result<HandoverMessage> message =
+      ParseHandover(std::string_view(text).substr(0, static_cast<std::size_t>(n)));
+  explicit_bzero(text.data(), text.size());
+  if (!message) return Fail(message.error());
+  if (!message->code.empty())
+    return Fail(StateError(HandoverError::kRefused, message->error + " (" + message->code + ")"));
+  if (message->step != step && (other.empty() || message->step != other))
+    return Fail(StateError(HandoverError::kRefused,
+                           "'" + message->step + "' came in place of '" + std::string(step) + "'"));
+  received.message = std::move(*message);
+  return received;
+}
+
+void PassSignals(int signals, pid_t successor) {
+  pollfd wait{.fd = signals, .events = POLLIN, .revents = 0};
+  signalfd_siginfo signal{};
+  while (poll(&wait, 1, 0) == 1 && read(signals, &signal, sizeof(signal)) == sizeof(signal))
+    kill(successor, static_cast<int>(signal.ssi_signo));
+}
+
+void AwaitEnd(pid_t process, std::chrono::milliseconds patience) {
+  const UniqueFd handle(static_cast<int>(syscall(SYS_pidfd_open, process, 0)));
+  pollfd wait{.fd = handle.get(), .events = POLLIN, .revents = 0};
+  if (handle) poll(&wait, 1, static_cast<int>(patience.count()));
+}
+
+Result<Successor> Successor::Start(const UniqueFd& program, const std::string& path,
+                                   const std::string& config_path) {
+  Successor next;
+  // Above those that the successor gets.
+  next.program_ = UniqueFd(fcntl(program.get(), F_DUPFD_CLOEXEC, kHighFd));
+  if (!next.program_) return Fail(OsError("fcntl", "F_DUPFD_CLOEXEC", errno));
+  int fds[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) != 0)
+    return Fail(OsError("socketpair", "", errno));
+  next.link_ = HandoverLink(UniqueFd(fds[0]));
+  const UniqueFd low(fds[1]);
+  const UniqueFd theirs(fcntl(low.get(), F_DUPFD_CLOEXEC, kHighFd));
+  if (!theirs) return Fail(OsError("fcntl", "F_DUPFD_CLOEXEC", errno));
+  const std::string link = std::to_string(kLinkFd);
+  ASSAY_ASSIGN(next.pid_,
+               Spawn(next.program(), {path, "--config", config_path, "--take-over", link}, theirs.get()));
+  return next;
+}
+
+Successor::~Successor() {
+  if (pid_ <= 0) return;
+  kill(pid_, SIGKILL);
+  waitpid(pid_, nullptr, 0);
+}
+
+void ReportAndEnd(const Error& error, const HandoverLink& link) {
+  constexpr std::chrono::seconds kLogPatience{1};
+  log::Error("the attester is not taken over: {} ({})", error.Message(), error.code());
+  if (Result<> r = link.Send({.step = "failed", .code = error.code(), .error = error.Message()}); !r)
+    log::Error("{}", r.error().Message());
+  log::Drain(kLogPatience);
+  _exit(EX_SOFTWARE);
+}
+
+Result<std::string> OwnProgramPath() {
+  char name[PATH_MAX];
+  const ssize_t n = readlink("/proc/self/exe", name, sizeof(name));
+  if (n <= 0) return Fail(OsError("readlink", "/proc/self/exe", errno));
+  std::string path(name, static_cast<std::size_t>(n));
+  if (path.ends_with(kDeleted)) path.resize(path.size() - kDeleted.size());
+  return path;
+}
+
+}  // namespace assay::daemon

@@ -1,0 +1,106 @@
+// The way from a running attester to its successor: a process that this attester starts, which takes over its
+// list, its run and its engine while no task passes unmeasured. docs/formats/handover.md
+//
+//   // given: const UniqueFd& measured, const std::string& program, const std::string& config_path
+//   ASSAY_ASSIGN(Successor next, Successor::Start(measured, program, config_path));
+//   ASSAY_ASSIGN(HandoverReceived loaded, next.link().Receive("loaded"));   // it could read its configuration
+//   ASSAY_TRY(next.link().Send({.step = "hold"}));                          // its engine holds tasks, too
+//   ASSAY_ASSIGN(HandoverReceived holding, next.link().Receive("holding"));
+//   next.Keep();                                                            // it goes on without us
+//
+// Contract: until the message "take" the attester can go back: the successor is killed when this object goes,
+// and all that it held was held by both. A side that can't go on sends its error instead of the next step.
+// The messages contain the right to sign as this run, so they go through a socket pair, which has no name and
+// which nothing but the two processes can open.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+#include "base/bytes.h"
+#include "base/fd.h"
+#include "base/result.h"
+
+namespace assay::daemon {
+
+inline constexpr std::uint64_t kHandoverFormat = 1;
+
+struct HandoverMessage {
+  std::uint64_t format = kHandoverFormat;
+  std::string step;                   // "loaded", "hold", "helper", "marked", "holding", "take", "taken"
+  std::string version = {};           // of the sender
+  std::string code = {}, error = {};  // why the sender does not go on
+  // Of "hold": what must be the same for both, and what was changed while the attester ran.
+  std::string run_dir = {}, tcti = {}, scope = {}, name_space = {};
+  std::uint64_t pcr = 0;
+  bool kernel_log = false;  // the attester began in the initramfs, and its stderr leads nowhere
+  std::string policy = {};  // that was loaded since the start; empty: the configuration's
+  std::uint64_t pid = 0;    // of "helper": a process of the successor's engine, before it is executed
+  // Of "take": the run. The descriptor of the list's lock goes along.
+  std::uint64_t handovers = 0, started_ms = 0;
+  Bytes key_context = {}, key_auth = {}, key_public = {};  // empty: the run has no key
+  friend bool operator==(const HandoverMessage&, const HandoverMessage&) = default;
+};
+std::string EncodeHandover(const HandoverMessage& message);
+// ParseError "parse.handover"; an unknown format is one.
+Result<HandoverMessage> ParseHandover(std::string_view text);
+
+struct HandoverReceived {
+  HandoverMessage message;
+  UniqueFd lock;  // of "take"
+};
+
+class HandoverLink {
+ public:
+  explicit HandoverLink(UniqueFd socket = {}) : socket_(std::move(socket)) {}
+  // The successor's end; what else it was started with (its program's descriptor) is closed.
+  static HandoverLink Inherited(int fd);
+  Result<> Send(const HandoverMessage& message, int lock = -1) const;
+  // "handover.refused": the other side says why it does not go on, or ended. "handover.silent": it says
+  // nothing for so long. other: another step that may come instead.
+  Result<HandoverReceived> Receive(std::string_view step, std::string_view other = {},
+                                   std::chrono::milliseconds patience = std::chrono::seconds(30)) const;
+
+ private:
+  UniqueFd socket_;
+};
+
+class Successor {
+ public:
+  // Executes the file of the descriptor, which was measured; path: how it is called.
+  static Result<Successor> Start(const UniqueFd& program, const std::string& path,
+                                 const std::string& config_path);
+  ~Successor();  // ends it, unless Keep() was called
+  Successor(Successor&& other) noexcept
+      : program_(std::move(other.program_)),
+        link_(std::move(other.link_)),
+        pid_(std::exchange(other.pid_, -1)) {}
+  pid_t pid() const { return pid_; }
+  int program() const { return program_.get(); }
+  const HandoverLink& link() const { return link_; }
+  void Keep() { pid_ = -1; }
+
+ private:
+  Successor() = default;
+  UniqueFd program_;
+  HandoverLink link_;
+  pid_t pid_ = -1;
+};
+
+// What was sent to this process while it handed over is meant for its successor.
+void PassSignals(int signals, pid_t successor);
+
+// Waits until the process has ended, for so long.
+void AwaitEnd(pid_t process, std::chrono::milliseconds patience);
+
+// The end of a successor that does not take over. What it held is let go by the kernel, and nothing else of
+// it is left.
+[[noreturn]] void ReportAndEnd(const Error& error, const HandoverLink& link);
+
+// The file that is to be executed: this program's path, also where another file was put there since.
+Result<std::string> OwnProgramPath();
+
+}  // namespace assay::daemon

@@ -1,0 +1,43 @@
+// The leaving attester's side of a handover (handover.h): the successor is measured, started and checked;
+// then the attester leaves.
+//
+//   // given: const LeavingAttester& attester
+//   ASSAY_ASSIGN(const pid_t successor, HandOver(attester));   // it has taken over: this process only ends
+//
+// Contract: the successor's program is measured, and recorded, before it is executed; what it has mapped is
+// recorded before it gets anything. An error before `leave` was called leaves everything as it was. Once
+// `leave` has returned this attester does not measure any more, and an error says that nobody has taken over.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/fd.h"
+#include "daemon/handover.h"
+#include "measure/record/recorder.h"
+
+namespace assay::daemon {
+
+struct LeavingAttester {
+  std::string program;  // the successor's path
+  std::string config_path;
+  measure::Recorder& recorder;
+  measure::Context context;           // of its records
+  HandoverMessage hold;               // what must be the same for both
+  std::uint64_t run = 0, number = 0;  // of the run; of its handovers
+  // Right before "hold": its loads are measured, and the engine asks about it no longer. Then about processes
+  // that the successor names. Where there is no handover after all, `stay`.
+  std::function<Result<>(pid_t successor)> prepare;
+  std::function<Result<>(pid_t helper)> helper;
+  std::function<void()> stay;
+  std::function<Result<HandoverMessage>()> pack;  // "take": what can fail, while the attester can still go on
+  // Stops the engine and all that uses the list; records nothing after. The list's lock.
+  std::function<Result<std::shared_ptr<measure::ListLock>>()> leave;
+};
+Result<pid_t> HandOver(const LeavingAttester& attester);
+
+}  // namespace assay::daemon
