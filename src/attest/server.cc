@@ -19,7 +19,7 @@ std::string DefaultNetProgram() {
 
 struct Server::Impl {
   explicit Impl(Collector& collector) : responder(collector) {}
-  Result<std::unique_ptr<UnixServer>> StartLocal(const ServerOptions& o);
+  Result<std::unique_ptr<UnixServer>> StartLocal(const ServerOptions& o, UniqueFd listener = UniqueFd());
   Result<> ChangeNet(const ServerOptions& next);
   // The server that `status` looks at while another one takes its place.
   std::shared_ptr<NetServer> Net() const {
@@ -65,12 +65,12 @@ bool SameIdentity(const ServerOptions& a, const ServerOptions& b) {
 
 }  // namespace
 
-Result<std::unique_ptr<UnixServer>> Server::Impl::StartLocal(const ServerOptions& o) {
+Result<std::unique_ptr<UnixServer>> Server::Impl::StartLocal(const ServerOptions& o, UniqueFd listener) {
   return UnixServer::Start({.path = o.unix_path,
                             .level = o.unix_level,
                             .max_connections = o.max_connections,
                             .timeout = o.timeout},
-                           responder);
+                           responder, std::move(listener));
 }
 
 // The network part of a change; the new server serves before the old one ends. If the new address overlaps
@@ -128,13 +128,26 @@ Result<> Server::Change(ServerOptions next) {
   return {};
 }
 
-Result<std::unique_ptr<Server>> Server::Start(ServerOptions options, Collector& collector) {
+Result<Listeners> Server::ShareListeners() {
+  Listeners shared;
+  if (impl_->local) {
+    ASSAY_ASSIGN(shared.local, impl_->local->ShareListener());
+  }
+  if (const auto net = impl_->Net()) {
+    ASSAY_ASSIGN(shared.net, net->ShareListener());
+  }
+  return shared;
+}
+
+Result<std::unique_ptr<Server>> Server::Start(ServerOptions options, Collector& collector,
+                                              Listeners listeners) {
   auto impl = std::make_unique<Impl>(collector);
   if (!options.unix_path.empty()) {
-    ASSAY_ASSIGN(impl->local, impl->StartLocal(options));
+    ASSAY_ASSIGN(impl->local, impl->StartLocal(options, std::move(listeners.local)));
   }
   if (options.listen_port != 0) {
-    ASSAY_ASSIGN(std::unique_ptr<NetServer> started, NetServer::Start(options, impl->responder));
+    ASSAY_ASSIGN(std::unique_ptr<NetServer> started,
+                 NetServer::Start(options, impl->responder, std::move(listeners.net)));
     const MutexLock lock(impl->mutex);
     impl->net = std::move(started);
   }

@@ -55,9 +55,17 @@ struct NetworkState {
   std::uint32_t landlock_abi = 0;  // 0: the kernel has no Landlock, and only seccomp prevents access to files
 };
 
+// Listening sockets that serve on while one process takes the place of another: connections wait meanwhile.
+struct Listeners {
+  UniqueFd local, net;  // of the options' path and address; none: it is bound anew
+};
+
 class Server {
  public:
-  static Result<std::unique_ptr<Server>> Start(ServerOptions options, Collector& collector);
+  static Result<std::unique_ptr<Server>> Start(ServerOptions options, Collector& collector,
+                                               Listeners listeners = {});
+  // For the server of another process, when this one is about to end.
+  Result<Listeners> ShareListeners();
   ~Server();  // ends the network process
   // Takes up other addresses, certificates, verifiers and levels. What stays the same goes on without a
   // break; connections end only if the address or the certificate changed. After an error all is as before.

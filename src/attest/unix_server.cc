@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <atomic>
 #include <list>
+#include <thread>
 
 #include "base/event_fd.h"
 #include "base/log.h"
@@ -22,7 +23,9 @@ namespace {
 using Clock = std::chrono::steady_clock;
 // Time that a connection has before it may be closed for another one.
 constexpr std::chrono::milliseconds kPatience{1000};
-constexpr unsigned kShares = 4;  // one user may have 1/kShares of the connections
+constexpr std::chrono::milliseconds kEndPatience{1000};  // at the end, with questions that came
+constexpr std::chrono::milliseconds kAskPatience{200};   // then, with connections that have not asked yet
+constexpr unsigned kShares = 4;                          // one user may have 1/kShares of the connections
 
 struct Connection {
   UniqueFd peer;
@@ -56,6 +59,7 @@ struct UnixServer::Impl {
   std::atomic<evidence::Level> level{evidence::Level::kQuote};
   Responder* responder = nullptr;
   UniqueFd listener;
+  bool shared = false;
   EventFd stop;
   Thread thread;
 
@@ -145,6 +149,13 @@ void UnixServer::Impl::Loop() {
       c.done = true;
     });
   }
+  // A question that came is still answered.
+  const auto until = Clock::now() + kEndPatience;
+  const auto asks = [](const Connection& c) {
+    return !c.done && !c.cut && (!c.hearing || Clock::now() - c.since < kAskPatience);
+  };
+  while (Clock::now() < until && std::any_of(serving.begin(), serving.end(), asks))
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
   for (Connection& c : serving) {
     shutdown(c.peer.get(), SHUT_RDWR);
     c.thread.Join();
@@ -156,19 +167,28 @@ UnixServer::UnixServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 UnixServer::~UnixServer() {
   impl_->stop.Signal();
   impl_->thread.Join();
-  unlink(impl_->options.path.c_str());
+  if (!impl_->shared) unlink(impl_->options.path.c_str());
+}
+
+Result<UniqueFd> UnixServer::ShareListener() {
+  UniqueFd same(fcntl(impl_->listener.get(), F_DUPFD_CLOEXEC, 0));
+  if (!same) return Fail(OsError("fcntl", "the listening socket", errno));
+  impl_->shared = true;
+  return same;
 }
 
 void UnixServer::SetLevel(evidence::Level level) { impl_->level = level; }
 
-Result<std::unique_ptr<UnixServer>> UnixServer::Start(UnixServerOptions options, Responder& responder) {
+Result<std::unique_ptr<UnixServer>> UnixServer::Start(UnixServerOptions options, Responder& responder,
+                                                      UniqueFd listener) {
   auto impl = std::make_unique<Impl>();
   Impl* raw = impl.get();
   raw->level = options.level;
   raw->options = std::move(options);
   raw->responder = &responder;
   ASSAY_ASSIGN(raw->stop, EventFd::Make());
-  ASSAY_TRY(raw->Listen());
+  raw->listener = std::move(listener);
+  if (!raw->listener) ASSAY_TRY(raw->Listen());
   raw->thread = Thread("assay-local", [raw] { raw->Loop(); });
   return std::unique_ptr<UnixServer>(new UnixServer(std::move(impl)));
 }

@@ -14,6 +14,7 @@
 #include <string>
 
 #include "attest/responder.h"
+#include "base/fd.h"
 
 namespace assay::attest {
 
@@ -26,9 +27,13 @@ struct UnixServerOptions {
 
 class UnixServer {
  public:
-  static Result<std::unique_ptr<UnixServer>> Start(UnixServerOptions options, Responder& responder);
+  // listener: bound to the options' path already; none: it is bound here.
+  static Result<std::unique_ptr<UnixServer>> Start(UnixServerOptions options, Responder& responder,
+                                                   UniqueFd listener = UniqueFd());
+  // The listening socket once more, for a server of another process: the path stays when this one ends.
+  Result<UniqueFd> ShareListener();
   void SetLevel(evidence::Level level);  // for connections from now on
-  ~UnixServer();                         // closes the connections that are being served
+  ~UnixServer();  // closes the connections, after a second at most for questions that came
 
  private:
   struct Impl;

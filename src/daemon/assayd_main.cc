@@ -1,5 +1,6 @@
 // assayd: the attester. man/assayd.8
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sysexits.h>
 #include <systemd/sd-daemon.h>
@@ -17,6 +18,7 @@
 #include "daemon/errors.h"
 #include "daemon/handover.h"
 #include "daemon/probe.h"
+#include "daemon/service.h"
 #include "measure/engine/lanes.h"
 
 namespace assay::daemon {
@@ -44,6 +46,19 @@ Result<> InitLog(const log::Options& options) {
   if (const Result<> opened = log::Init(options); !opened)
     return Fail(opened.error().In("log/file " + options.file));
   return {};
+}
+
+// Another process measures. True: this one stands by. False: it is of the same unit, since the one before
+// handed over to it when the unit was to be restarted; from now on it is the unit's main process.
+bool TellHolder(pid_t holder) {
+  constexpr std::uint64_t kBarrierUs = 5'000'000;
+  if (getenv("NOTIFY_SOCKET") == nullptr || !IsOfOurUnit(holder)) {
+    sd_notifyf(0, "READY=1\nSTATUS=process %d measures already; standing by", holder);
+    return true;
+  }
+  sd_notifyf(0, "MAINPID=%d\nREADY=1\nSTATUS=measuring", holder);
+  sd_notify_barrier(0, kBarrierUs);  // taken up before this process's end is
+  return false;
 }
 
 // The signals are blocked before any thread is started. All threads inherit the mask, so that only the
@@ -80,6 +95,7 @@ Result<> Serve(Daemon& daemon, Scope scope, int signals) {
 Result<> RunSuccessor(const std::string& config_path, const HandoverLink& link) {
   constexpr std::chrono::seconds kEndPatience{10};
   const pid_t predecessor = getppid();
+  prctl(PR_SET_NAME, "assayd");  // it was executed by its descriptor, and has that number's name
   const auto prepare = [&]() -> Result<std::pair<Config, UniqueFd>> {
     ASSAY_ASSIGN(Config config, ReadConfig(config_path));
     ASSAY_ASSIGN(UniqueFd signals, TakeSignals());
@@ -113,9 +129,7 @@ Result<> RunDaemon(const std::string& config_path, Mode mode) {
   }
   ASSAY_ASSIGN(const UniqueFd signals, TakeSignals());
   if (mode.standby) {
-    ASSAY_ASSIGN(const bool ours, StandBy(config, signals.get(), [](pid_t pid) {
-                   sd_notifyf(0, "READY=1\nSTATUS=process %d measures since the initramfs; standing by", pid);
-                 }));
+    ASSAY_ASSIGN(const bool ours, StandBy(config, signals.get(), TellHolder));
     if (!ours) return {};
   }
   // Another attester's list, TPM objects and log file are not touched without its lock.

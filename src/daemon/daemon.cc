@@ -316,14 +316,9 @@ std::optional<pid_t> Daemon::Run(int signals, const ReloadHooks& hooks) {
     const int n = poll(&wait, 1, impl_->early ? kEarlyPollMs : kPollMs);
     signalfd_siginfo signal{};
     if (n > 0 && read(signals, &signal, sizeof(signal)) != sizeof(signal)) return std::nullopt;
-    if (n > 0 && signal.ssi_signo == SIGUSR2) {
-      const std::optional<pid_t> successor = impl_->TryHandOver();
-      if (successor || impl_->left) return successor;
-    } else if (n > 0) {
-      if (signal.ssi_signo != SIGHUP) return std::nullopt;
-      if (hooks.began) hooks.began();
-      const Result<> outcome = impl_->Reload();
-      if (hooks.ended) hooks.ended(outcome);
+    if (n > 0) {
+      std::optional<pid_t> successor;
+      if (!impl_->Follow(signal, hooks, successor)) return successor;
     }
     impl_->Supervise();
   }

@@ -1,7 +1,11 @@
 // The attester that leaves, and the one that goes on (handover.h).
+#include <fcntl.h>
+#include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include "base/json_dump.h"
 #include "base/log.h"
@@ -10,11 +14,19 @@
 #include "daemon/handover_leave.h"
 #include "daemon/inputs.h"
 #include "daemon/mapped_files.h"
+#include "daemon/service.h"
 #include "measure/engine/measure_file.h"
 
 namespace assay::daemon {
 
 using nlohmann::json;
+
+namespace {
+
+// A predecessor measures what it holds to the end: the longest deadline_ms, and a minute.
+constexpr std::chrono::seconds kLeavePatience{660};
+
+}  // namespace
 
 void Daemon::Impl::NoteProgram() {
   if (const Result<std::string> path = OwnProgramPath()) program = *path;
@@ -48,12 +60,31 @@ Result<HandoverMessage> Daemon::Impl::PackForSuccessor() {
     take.key_auth = std::move(saved.auth);
     take.key_public = std::move(saved.public_area);
   }
+  handed_over.clear();
+  handed_over.emplace_back(fcntl(folder.lock->fd(), F_DUPFD_CLOEXEC, 0));
+  if (!handed_over[0]) return Fail(OsError("fcntl", "the list's lock", errno));
+  ASSAY_TRY(ShareListeners(take));
   ASSAY_TRY(recorder->Flush());
   return take;
 }
 
+Result<> Daemon::Impl::ShareListeners(HandoverMessage& take) {
+  const MutexLock lock(mutex);
+  if (!server) return {};
+  ASSAY_ASSIGN(attest::Listeners listeners, server->ShareListeners());
+  if (listeners.local) {
+    take.unix_path = ServeUnixPath(config);
+    handed_over.push_back(std::move(listeners.local));
+  }
+  if (listeners.net) {
+    take.listen = config.listen;
+    handed_over.push_back(std::move(listeners.net));
+  }
+  return {};
+}
+
 // Nothing is let go unmeasured: the successor's engine holds each task as well by now.
-Result<std::shared_ptr<measure::ListLock>> Daemon::Impl::Leave() {
+Result<std::vector<UniqueFd>> Daemon::Impl::Leave() {
   left = true;
   fs.reset();
   std::unique_ptr<attest::Server> last_server;
@@ -71,7 +102,7 @@ Result<std::shared_ptr<measure::ListLock>> Daemon::Impl::Leave() {
   ASSAY_TRY(recorder->Flush());
   recorder.reset();
   tpm.reset();  // the software TPM serves one connection at a time
-  return folder.lock;
+  return std::exchange(handed_over, {});
 }
 
 Result<pid_t> Daemon::Impl::HandOverToSuccessor() {
@@ -110,9 +141,9 @@ Result<pid_t> Daemon::Impl::HandOverToSuccessor() {
   return HandOver(attester);
 }
 
-std::optional<pid_t> Daemon::Impl::TryHandOver() {
-  const Result<pid_t> successor = HandOverToSuccessor();
-  if (successor) return *successor;
+Result<pid_t> Daemon::Impl::TryHandOver() {
+  Result<pid_t> successor = HandOverToSuccessor();
+  if (successor) return successor;
   {
     const MutexLock loading(load_mutex);
     handing_over = false;
@@ -122,8 +153,51 @@ std::optional<pid_t> Daemon::Impl::TryHandOver() {
              left ? "the handover failed, and nobody measures" : "no handover, this attester goes on", error);
   const MutexLock lock(mutex);
   handover.error = error;
+  handover.code = successor.error().code();
   ++handover.refused;
-  return std::nullopt;
+  return successor;
+}
+
+// Whether a reload can take all of it up only by a handover.
+bool Daemon::Impl::WantsSuccessor() const {
+  if (kernel) return false;
+  constexpr std::string_view kShared[] = {"run_dir", "tpm/tcti", "record/pcr", "engine/scope"};
+  {
+    const MutexLock lock(mutex);
+    for (const std::string& member : config_state.needs_restart)
+      if (std::ranges::find(kShared, member) != std::end(kShared)) return false;
+    if (!config_state.needs_restart.empty()) return true;
+  }
+  return ProgramWasReplaced();
+}
+
+bool Daemon::Impl::Follow(const signalfd_siginfo& signal, const ReloadHooks& hooks,
+                          std::optional<pid_t>& successor) {
+  const auto hand_over = [&]() -> Result<> {
+    ASSAY_ASSIGN(successor, TryHandOver());
+    return {};
+  };
+  Result<> outcome;
+  switch (signal.ssi_signo) {
+    case SIGHUP:
+      if (hooks.began) hooks.began();
+      outcome = Reload();
+      if (outcome) {
+        const MutexLock lock(mutex);
+        handover.error.clear();
+      }
+      if (outcome && WantsSuccessor()) outcome = hand_over();
+      if (hooks.ended && !successor && !left) hooks.ended(outcome);
+      break;
+    case SIGUSR2:
+      outcome = hand_over();
+      break;
+    default:
+      // The service manager wants this process to end in any case.
+      if (signal.ssi_signo == SIGTERM && signal.ssi_pid == 1 && IsRestarted()) outcome = hand_over();
+      return false;
+  }
+  return !successor && !left;
 }
 
 // What is there before the predecessor leaves: all but the list, the TPM and what serves them.
@@ -199,7 +273,10 @@ Result<> Daemon::Impl::GoOn(HandoverReceived take, std::uint64_t held_since_ms) 
     const MutexLock lock(mutex);
     handover.number = take.message.handovers;
   }
-  ASSAY_ASSIGN(folder.lock, measure::ListLock::Adopt(std::move(take.lock)));
+  std::vector<UniqueFd>& fds = take.fds;
+  if (fds.size() != 1U + (take.message.unix_path.empty() ? 0 : 1) + (take.message.listen.empty() ? 0 : 1))
+    return Fail(StateError(HandoverError::kRefused, "there are not the descriptors that 'take' names"));
+  ASSAY_ASSIGN(folder.lock, measure::ListLock::Adopt(std::move(fds[0])));
   ASSAY_TRY(tpm->Reconnect());
   ASSAY_TRY(recorder->Begin(folder.lock, [this] { return RecordTakeOver(); }));
   left = false;
@@ -218,7 +295,14 @@ Result<> Daemon::Impl::GoOn(HandoverReceived take, std::uint64_t held_since_ms) 
   AskWhoTheTpmIs();
   ASSAY_TRY(StartFs());
   if (present) present->ServesDevice(fs->Device());
-  if (Result<> r = StartServer(); !r)
+  // Of an address that is another one now, verifiers that wait are refused.
+  attest::Listeners listeners;
+  if (!take.message.unix_path.empty() && take.message.unix_path == ServeUnixPath(config))
+    listeners.local = std::move(fds[1]);
+  if (!take.message.listen.empty() && take.message.listen == config.listen)
+    listeners.net = std::move(fds.back());
+  fds.clear();
+  if (Result<> r = StartServer(std::move(listeners)); !r)
     log::Error("challenges are not answered yet: {} ({})", r.error().Message(), r.error().code());
   started = true;
   return {};
@@ -246,7 +330,7 @@ Result<> Daemon::Impl::TakeOver(const HandoverLink& link) {
   const std::uint64_t held_since_ms = NowMs();
   ASSAY_TRY(Adopt(hold.message, link));
   ASSAY_TRY(link.Send({.step = "holding"}));
-  ASSAY_ASSIGN(HandoverReceived take, link.Receive("take", {}, std::chrono::seconds(60)));
+  ASSAY_ASSIGN(HandoverReceived take, link.Receive("take", {}, kLeavePatience));
   ASSAY_TRY(GoOn(std::move(take), held_since_ms));
   return link.Send({.step = "taken"});
 }

@@ -8,6 +8,8 @@
 // use is guarded by `mutex`; the rest is set before `started` and by the thread of Run() only.
 #pragma once
 
+#include <sys/signalfd.h>
+
 #include <atomic>
 #include <functional>
 #include <map>
@@ -82,13 +84,14 @@ struct Daemon::Impl {
   bool run_recorded = false;    // assay-start of this run is recorded
   std::atomic<bool> started{false}, tpm_gone{false};
   std::atomic<std::uint64_t> recoveries{0}, refusals_lost{0};
+  std::vector<UniqueFd> handed_over;  // descriptors for the successor
   bool left = false;  // a successor has the list and the software TPM, or this one has not taken over yet
   nlohmann::json engine_record;                             // the last one
   bool policy_loaded ASSAY_GUARDED_BY(load_mutex) = false;  // since the start, through /run/assay/policy
   bool handing_over ASSAY_GUARDED_BY(load_mutex) = false;   // no policy is loaded meanwhile
   struct {
     std::uint64_t number = 0, refused = 0, last_ms = 0, waited_ms = 0;
-    std::string error;  // of the last attempt
+    std::string error, code;  // of the last attempt, if it was refused
   } handover ASSAY_GUARDED_BY(mutex);
 
   Result<> StartTpm();
@@ -125,7 +128,7 @@ struct Daemon::Impl {
     const MutexLock lock(mutex);
     return server != nullptr;
   }
-  Result<> StartServer();
+  Result<> StartServer(attest::Listeners listeners = {});
   void TakeServe(const Config& from) ASSAY_REQUIRES(mutex);
   log::Options LogOptions(const Config& from) const;
   Result<> Reload();
@@ -143,9 +146,13 @@ struct Daemon::Impl {
   void NoteProgram();
   HandoverMessage SharedWithSuccessor();
   Result<HandoverMessage> PackForSuccessor();
-  Result<std::shared_ptr<measure::ListLock>> Leave();
+  Result<> ShareListeners(HandoverMessage& take);
+  Result<std::vector<UniqueFd>> Leave();
   Result<pid_t> HandOverToSuccessor();
-  std::optional<pid_t> TryHandOver();
+  bool WantsSuccessor() const;
+  Result<pid_t> TryHandOver();
+  // What a signal asks for. False: this attester ends.
+  bool Follow(const signalfd_siginfo& signal, const ReloadHooks& hooks, std::optional<pid_t>& successor);
   Result<> Adopt(const HandoverMessage& hold, const HandoverLink& link);
   Result<> RecordTakeOver();
   void TakeRunKey(const HandoverMessage& take);

@@ -4,7 +4,7 @@
 
 namespace assay::daemon {
 
-Result<> Daemon::Impl::StartServer() {
+Result<> Daemon::Impl::StartServer(attest::Listeners listeners) {
   attest::CollectorOptions options;
   options.engine = [this] { return EngineState(); };
   options.started_ms = started_ms;
@@ -20,7 +20,7 @@ Result<> Daemon::Impl::StartServer() {
   collector = std::move(*made);
   ASSAY_ASSIGN(attest::ServerOptions serve, ServeOptions(config));
   ASSAY_ASSIGN(std::unique_ptr<attest::Server> started_server,
-               attest::Server::Start(std::move(serve), *collector));
+               attest::Server::Start(std::move(serve), *collector, std::move(listeners)));
   const MutexLock lock(mutex);
   server = std::move(started_server);
   return {};

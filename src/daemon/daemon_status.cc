@@ -51,6 +51,10 @@ Daemon::Impl::Problems Daemon::Impl::FindProblems() const {
       p.notices.push_back(
           Problems::Of(config_state.code, "the last reload was refused: " + config_state.error,
                        "Correct the configuration, then: assayd --check; systemctl reload assayd."));
+    if (!handover.error.empty())
+      p.notices.push_back(
+          Problems::Of(handover.code, "the last handover was refused: " + handover.error,
+                       "Do what the reason says, then: assayd --check; systemctl reload assayd."));
     for (const std::string& member : config_state.needs_restart)
       p.notices.push_back(
           Problems::Of(DaemonError::kNeedsRestart, member + " was changed, and needs a restart"));

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "daemon/errors.h"
 #include "daemon/run_folder.h"
+#include "daemon/service.h"
 #include "measure/record/errors.h"
 #include "measure/record/list_lock.h"
 
@@ -174,19 +175,23 @@ std::string EarlySettings(const Config& config) {
          "\non_failure=" + (config.halt_without_start ? "halt" : "cap") + "\n";
 }
 
-Result<bool> StandBy(const Config& config, int stop_fd, const std::function<void(pid_t)>& found) {
+Result<bool> StandBy(const Config& config, int stop_fd, const std::function<bool(pid_t)>& found) {
   std::optional<Holder> holder;
   while (true) {
     ASSAY_ASSIGN(holder, FindHolder(ListFolder(config.run_dir) + "/lock"));
     if (!holder) return true;
     log::Info("process {} already measures; standing by", holder->pid);
-    found(holder->pid);
+    if (!found(holder->pid)) return false;
     if (!AwaitHolder(*holder, stop_fd)) break;
     // It may have handed over to another one, which holds the list now.
     log::Warn("process {}, which measured before this one, ended", holder->pid);
   }
-  if (syscall(SYS_pidfd_send_signal, holder->process.get(), SIGTERM, nullptr, 0) != 0 && errno != ESRCH)
+  // A restart of the service is a handover.
+  const bool goes_on = IsRestarted();
+  if (syscall(SYS_pidfd_send_signal, holder->process.get(), goes_on ? SIGUSR2 : SIGTERM, nullptr, 0) != 0 &&
+      errno != ESRCH)
     return Fail(OsError("pidfd_send_signal", std::to_string(holder->pid), errno));
+  if (goes_on) return false;
   pollfd end{.fd = holder->process.get(), .events = POLLIN, .revents = 0};
   if (poll(&end, 1, kStopMs) == 0)
     return Fail(

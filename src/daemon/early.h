@@ -51,9 +51,10 @@ std::vector<std::string> EarlyFiles(const std::string& config_path, const Config
 // whether to go on booting.
 std::string EarlySettings(const Config& config);
 
-// Waits while another attester holds the list; found() gets its process id. Returns true when that attester
+// Waits while another attester holds the list; found() gets its process id, and says false where there is
+// nothing to wait for. Returns true when that attester
 // has ended by itself, or at once if there is none. SIGHUP goes on to the other attester. Returns false at
 // another signal of stop_fd: the other attester was then told to stop, and has ended.
-Result<bool> StandBy(const Config& config, int stop_fd, const std::function<void(pid_t)>& found);
+Result<bool> StandBy(const Config& config, int stop_fd, const std::function<bool(pid_t)>& found);
 
 }  // namespace assay::daemon

@@ -24,6 +24,7 @@ namespace {
 constexpr std::size_t kMaxMessage = std::size_t{128} << 10;  // a policy of 64 KiB, written as JSON
 constexpr int kLinkFd = 3, kProgramFd = 4;                   // of the successor
 constexpr int kHighFd = 10;
+constexpr std::size_t kMaxFds = 3;
 constexpr std::string_view kDeleted = " (deleted)";
 
 constexpr auto kMembers = [](auto& visit, auto& m) {
@@ -42,6 +43,8 @@ constexpr auto kMembers = [](auto& visit, auto& m) {
   visit.Optional("pid", m.pid);
   visit.Optional("handovers", m.handovers);
   visit.Optional("started_ms", m.started_ms);
+  visit.Optional("unix", m.unix_path);
+  visit.Optional("listen", m.listen);
   visit.Optional("key_context", m.key_context);
   visit.Optional("key_auth", m.key_auth);
   visit.Optional("key_public", m.key_public);
@@ -112,23 +115,25 @@ HandoverLink HandoverLink::Inherited(int fd) {
   return HandoverLink(UniqueFd(fd));
 }
 
-Result<> HandoverLink::Send(const HandoverMessage& message, int lock) const {
+Result<> HandoverLink::Send(const HandoverMessage& message, const std::vector<int>& fds) const {
   HandoverMessage signed_by = message;
   signed_by.version = ASSAY_VERSION;
   std::string text = EncodeHandover(signed_by);
   iovec part{.iov_base = text.data(), .iov_len = text.size()};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  alignas(cmsghdr) char control[CMSG_SPACE(kMaxFds * sizeof(int))] = {};
   msghdr header{};
   header.msg_iov = &part;
   header.msg_iovlen = 1;
-  if (lock >= 0) {
+  const std::size_t bytes = fds.size() * sizeof(int);
+  if (fds.size() > kMaxFds) return Fail(UsageError("too many descriptors"));
+  if (!fds.empty()) {
     header.msg_control = control;
-    header.msg_controllen = sizeof(control);
+    header.msg_controllen = CMSG_SPACE(bytes);
     cmsghdr* const rights = CMSG_FIRSTHDR(&header);
     rights->cmsg_level = SOL_SOCKET;
     rights->cmsg_type = SCM_RIGHTS;
-    rights->cmsg_len = CMSG_LEN(sizeof(int));
-    std::memcpy(CMSG_DATA(rights), &lock, sizeof(int));
+    rights->cmsg_len = CMSG_LEN(bytes);
+    std::memcpy(CMSG_DATA(rights), fds.data(), bytes);
   }
   const ssize_t sent = sendmsg(socket_.get(), &header, MSG_NOSIGNAL);
   explicit_bzero(text.data(), text.size());
@@ -146,7 +151,7 @@ Result<HandoverReceived> HandoverLink::Receive(std::string_view step, std::strin
                            "the other side said nothing, '" + std::string(step) + "' was expected"));
   std::string text(kMaxMessage, '\0');
   iovec part{.iov_base = text.data(), .iov_len = text.size()};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  alignas(cmsghdr) char control[CMSG_SPACE(kMaxFds * sizeof(int))] = {};
   msghdr header{};
   header.msg_iov = &part;
   header.msg_iovlen = 1;
@@ -159,9 +164,11 @@ Result<HandoverReceived> HandoverLink::Receive(std::string_view step, std::strin
   for (const cmsghdr* c = CMSG_FIRSTHDR(&header); c != nullptr;
        c = CMSG_NXTHDR(&header, const_cast<cmsghdr*>(c))) {
     if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
-    int fd = -1;
-    std::memcpy(&fd, CMSG_DATA(c), sizeof(fd));
-    received.lock.Reset(fd);
+    for (std::size_t at = 0; CMSG_LEN(at + sizeof(int)) <= c->cmsg_len; at += sizeof(int)) {
+      int fd = -1;
+      std::memcpy(&fd, CMSG_DATA(c) + at, sizeof(fd));
+      received.fds.emplace_back(fd);
+    }
   }
   Result<HandoverMessage> message =
       ParseHandover(std::string_view(text).substr(0, static_cast<std::size_t>(n)));

@@ -19,6 +19,7 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/fd.h"
@@ -39,8 +40,9 @@ struct HandoverMessage {
   bool kernel_log = false;  // the attester began in the initramfs, and its stderr leads nowhere
   std::string policy = {};  // that was loaded since the start; empty: the configuration's
   std::uint64_t pid = 0;    // of "helper": a process of the successor's engine, before it is executed
-  // Of "take": the run. The descriptor of the list's lock goes along.
+  // Of "take": the run. The descriptors go along: the list's lock, and the sockets that are named here.
   std::uint64_t handovers = 0, started_ms = 0;
+  std::string unix_path = {}, listen = {};
   Bytes key_context = {}, key_auth = {}, key_public = {};  // empty: the run has no key
   friend bool operator==(const HandoverMessage&, const HandoverMessage&) = default;
 };
@@ -50,7 +52,7 @@ Result<HandoverMessage> ParseHandover(std::string_view text);
 
 struct HandoverReceived {
   HandoverMessage message;
-  UniqueFd lock;  // of "take"
+  std::vector<UniqueFd> fds;  // of "take", as sent
 };
 
 class HandoverLink {
@@ -58,7 +60,7 @@ class HandoverLink {
   explicit HandoverLink(UniqueFd socket = {}) : socket_(std::move(socket)) {}
   // The successor's end; what else it was started with (its program's descriptor) is closed.
   static HandoverLink Inherited(int fd);
-  Result<> Send(const HandoverMessage& message, int lock = -1) const;
+  Result<> Send(const HandoverMessage& message, const std::vector<int>& fds = {}) const;
   // "handover.refused": the other side says why it does not go on, or ended. "handover.silent": it says
   // nothing for so long. other: another step that may come instead.
   Result<HandoverReceived> Receive(std::string_view step, std::string_view other = {},

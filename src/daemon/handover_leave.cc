@@ -18,7 +18,7 @@
 namespace assay::daemon {
 namespace {
 
-constexpr auto kTakePatience = std::chrono::seconds(60);
+constexpr auto kTakePatience = std::chrono::minutes(5);  // its end is seen at once
 
 // Fails where the file is being written: it is not there yet.
 Result<Digest> MeasureProgram(int program, const LeavingAttester& a) {
@@ -96,14 +96,19 @@ Result<pid_t> HandOver(const LeavingAttester& a) {
   };
   const Result<HandoverMessage> take = both_hold();
   if (!take) {
+    {
+      const Successor ended = std::move(next);
+    }  // first: what it holds is let go
     a.stay();
     return Fail(take.error());
   }
-  ASSAY_ASSIGN(const std::shared_ptr<measure::ListLock> lock, a.leave());
-  ASSAY_TRY(next.link().Send(*take, lock->fd()));
-  ASSAY_TRY(next.link().Receive("taken", {}, kTakePatience));
+  ASSAY_ASSIGN(const std::vector<UniqueFd> left, a.leave());
+  std::vector<int> fds;
+  for (const UniqueFd& fd : left) fds.push_back(fd.get());
+  ASSAY_TRY(next.link().Send(*take, fds));
   const pid_t successor = next.pid();
-  next.Keep();
+  next.Keep();  // it alone measures now, however long the TPM takes
+  ASSAY_TRY(next.link().Receive("taken", {}, kTakePatience));
   return successor;
 }
 

@@ -15,6 +15,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/fd.h"
 #include "daemon/handover.h"
@@ -35,8 +36,8 @@ struct LeavingAttester {
   std::function<Result<>(pid_t helper)> helper;
   std::function<void()> stay;
   std::function<Result<HandoverMessage>()> pack;  // "take": what can fail, while the attester can still go on
-  // Stops the engine and all that uses the list; records nothing after. The list's lock.
-  std::function<Result<std::shared_ptr<measure::ListLock>>()> leave;
+  // Stops the engine and all that uses the list; records nothing after. The descriptors of "take".
+  std::function<Result<std::vector<UniqueFd>>()> leave;
 };
 Result<pid_t> HandOver(const LeavingAttester& attester);
 

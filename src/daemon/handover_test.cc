@@ -26,6 +26,8 @@ HandoverMessage Sample() {
           .pid = 7,
           .handovers = 2,
           .started_ms = 3,
+          .unix_path = "/run/assayd/challenge.sock",
+          .listen = "127.0.0.1:7443",
           .key_context = {1, 2},
           .key_auth = {3},
           .key_public = {4}};
@@ -54,17 +56,19 @@ class HandoverLinkTest : public ::testing::Test {
   HandoverLink ours_, theirs_;
 };
 
-TEST_F(HandoverLinkTest, TheLockGoesAlong) {
+TEST_F(HandoverLinkTest, DescriptorsGoAlong) {
   const auto file = Open("/proc/self/exe", O_RDONLY);
   ASSERT_THAT(file, IsOk());
-  ASSERT_THAT(ours_.Send({.step = "take"}, file->get()), IsOk());
+  ASSERT_THAT(ours_.Send({.step = "take"}, {0, 1, 2, 0}), FailsWith("usage"));
+  ASSERT_THAT(ours_.Send({.step = "take"}, {0, file->get()}), IsOk());
   const auto received = theirs_.Receive("take");
   ASSERT_THAT(received, IsOk());
+  ASSERT_EQ(received->fds.size(), 2U);
   struct stat sent{}, got{};
   ASSERT_EQ(fstat(file->get(), &sent), 0);
-  ASSERT_EQ(fstat(received->lock.get(), &got), 0);
+  ASSERT_EQ(fstat(received->fds[1].get(), &got), 0);
   EXPECT_EQ(sent.st_ino, got.st_ino);
-  EXPECT_NE(fcntl(received->lock.get(), F_GETFD) & FD_CLOEXEC, 0);
+  EXPECT_NE(fcntl(received->fds[1].get(), F_GETFD) & FD_CLOEXEC, 0);
 }
 
 TEST_F(HandoverLinkTest, AReasonASilenceAndAnEndAreErrors) {

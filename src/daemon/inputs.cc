@@ -11,9 +11,13 @@ constexpr std::size_t kMaxPasswordFile = 65;                           // bytes:
 
 }  // namespace
 
+std::string ServeUnixPath(const Config& config) {
+  return config.serve_unix ? config.run_dir + "/challenge.sock" : "";
+}
+
 Result<attest::ServerOptions> ServeOptions(const Config& config) {
   attest::ServerOptions serve;
-  if (config.serve_unix) serve.unix_path = config.run_dir + "/challenge.sock";
+  serve.unix_path = ServeUnixPath(config);
   serve.unix_level = config.unix_level;
   if (config.listen.empty()) return serve;
   ASSAY_ASSIGN(const ListenAddress address, ParseListen(config.listen));

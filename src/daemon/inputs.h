@@ -10,6 +10,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "attest/server.h"
 #include "base/crypto.h"
@@ -19,6 +20,7 @@
 
 namespace assay::daemon {
 
+std::string ServeUnixPath(const Config& config);  // empty: no socket
 // The certificate and the key fit together, and only root can read the key.
 Result<attest::ServerOptions> ServeOptions(const Config& config);
 

@@ -14,4 +14,7 @@ namespace assay::daemon {
 
 std::map<std::string, std::string> ExecutableMappings(const std::string& process);
 
+// Whether another content lies where this program or one of its libraries came from, as after an upgrade.
+bool ProgramWasReplaced();
+
 }  // namespace assay::daemon
