@@ -10,7 +10,7 @@
 namespace assay::appraise {
 namespace {
 
-constexpr const char* kLeft = "handed over";  // a value of kStopped: nobody has taken over yet
+constexpr const char* kLeft = "handed over";  // a value of kStopped: no successor has taken over yet
 
 Error Unfit(const std::string& why) { return ParseError("own-record", 0, why); }
 

@@ -66,7 +66,7 @@ TEST_F(HandoverTest, ALibraryOfTheSuccessorHasToBeInTheList) {
   ExpectStays({"own.missing-binary"});
 }
 
-// Before the successor's record, nobody says that anything is measured.
+// Before the successor's record, no record says that anything is measured.
 TEST_F(HandoverTest, NobodyTookOver) {
   Leave();
   ExpectStays({"own.stopped"});
@@ -87,7 +87,7 @@ TEST_F(HandoverTest, RecordsThatDoNotFit) {
     ExpectOnly(Appraise(host.Ask(host.Quote(nonce_), nonce_), state_, host_, policy_), names);
   };
   expect(Record("predecessor"), {"own.malformed"});  // its program is not in the list
-  expect(Record("successor"), {"own.malformed"});    // nobody has left
+  expect(Record("successor"), {"own.malformed"});    // none has left
   host_.File("assayd 2", "/usr/sbin/assayd");
   expect(Record("predecessor"), {"own.stopped"});
   json record = Record("predecessor");

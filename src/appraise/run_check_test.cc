@@ -72,7 +72,7 @@ TEST_F(RunCheckTest, AnswerByAnotherKey) {
   EXPECT_EQ(Found(e), Names{"run.signature"});
 }
 
-// A handover has no say in which key signs: root who writes its records and then answers has another one.
+// A handover does not change which key signs: root that writes its records and then answers has another one.
 TEST_F(RunCheckTest, AHandoverChangesNoKey) {
   Learn();
   for (const char* by : {R"("predecessor","digest":"{}")", R"("successor")"})

@@ -105,7 +105,7 @@ Result<std::vector<UniqueFd>> Daemon::Impl::Leave() {
   return std::exchange(handed_over, {});
 }
 
-Result<pid_t> Daemon::Impl::HandOverToSuccessor() {
+Result<pid_t> Daemon::Impl::HandOverToSuccessor(const std::function<void(const Error&)>& late) {
   if (kernel || in_initramfs || !started)
     return Fail(StateError(HandoverError::kNotNow, kernel ? "the kernel records: a restart leaves no gap"
                                                           : "the attester is still starting"));
@@ -126,7 +126,8 @@ Result<pid_t> Daemon::Impl::HandOverToSuccessor() {
                            .helper = {},
                            .stay = {},
                            .pack = [this] { return PackForSuccessor(); },
-                           .leave = [this] { return Leave(); }};
+                           .leave = [this] { return Leave(); },
+                           .late = late};
   attester.context.hook = "handover";
   const std::shared_ptr<measure::Engine> present = Engine();
   attester.prepare = [&](pid_t pid) { return present ? present->PrepareToLeave(pid) : Result<>(); };
@@ -141,20 +142,32 @@ Result<pid_t> Daemon::Impl::HandOverToSuccessor() {
   return HandOver(attester);
 }
 
-Result<pid_t> Daemon::Impl::TryHandOver() {
-  Result<pid_t> successor = HandOverToSuccessor();
+void Daemon::Impl::NoteRefusal(const Error& refusal) {
+  const std::string error = refusal.Message() + " (" + refusal.code() + ")";
+  log::Error("{}: {}",
+             left ? "the handover failed, and nothing is measured" : "no handover, this attester goes on",
+             error);
+  const MutexLock lock(mutex);
+  handover.error = error;
+  handover.code = refusal.code();
+  ++handover.refused;
+}
+
+Result<pid_t> Daemon::Impl::TryHandOver(const std::function<void(const Error&)>& tell) {
+  // What is late is said at once: this thread may wait for the TPM for long.
+  Result<pid_t> successor = HandOverToSuccessor([&](const Error& late) {
+    NoteRefusal(late);
+    tell(late);
+  });
   if (successor) return successor;
   {
     const MutexLock loading(load_mutex);
     handing_over = false;
   }
-  const std::string error = successor.error().Message() + " (" + successor.error().code() + ")";
-  log::Error("{}: {}",
-             left ? "the handover failed, and nobody measures" : "no handover, this attester goes on", error);
-  const MutexLock lock(mutex);
-  handover.error = error;
-  handover.code = successor.error().code();
-  ++handover.refused;
+  if (!successor.error().Is(HandoverError::kLate)) {
+    NoteRefusal(successor.error());
+    tell(successor.error());
+  }
   return successor;
 }
 
@@ -173,28 +186,33 @@ bool Daemon::Impl::WantsSuccessor() const {
 
 bool Daemon::Impl::Follow(const signalfd_siginfo& signal, const ReloadHooks& hooks,
                           std::optional<pid_t>& successor) {
-  const auto hand_over = [&]() -> Result<> {
-    ASSAY_ASSIGN(successor, TryHandOver());
-    return {};
+  const auto hand_over = [&](const std::function<void(const Error&)>& tell) {
+    if (const Result<pid_t> next = TryHandOver(tell)) successor = *next;
   };
-  Result<> outcome;
+  const auto untold = [](const Error&) {};
   switch (signal.ssi_signo) {
-    case SIGHUP:
+    case SIGHUP: {
       if (hooks.began) hooks.began();
-      outcome = Reload();
+      const Result<> outcome = Reload();
       if (outcome) {
         const MutexLock lock(mutex);
         handover.error.clear();
       }
-      if (outcome && WantsSuccessor()) outcome = hand_over();
-      if (hooks.ended && !successor && !left) hooks.ended(outcome);
+      const auto ended = [&](const Result<>& how) {
+        if (hooks.ended && !left) hooks.ended(how);
+      };
+      if (outcome && WantsSuccessor())
+        hand_over([&](const Error& error) { ended(Fail(error)); });
+      else
+        ended(outcome);
       break;
+    }
     case SIGUSR2:
-      outcome = hand_over();
+      hand_over(untold);
       break;
     default:
       // The service manager wants this process to end in any case.
-      if (signal.ssi_signo == SIGTERM && signal.ssi_pid == 1 && IsRestarted()) outcome = hand_over();
+      if (signal.ssi_signo == SIGTERM && signal.ssi_pid == 1 && IsRestarted()) hand_over(untold);
       return false;
   }
   return !successor && !left;

@@ -148,9 +148,10 @@ struct Daemon::Impl {
   Result<HandoverMessage> PackForSuccessor();
   Result<> ShareListeners(HandoverMessage& take);
   Result<std::vector<UniqueFd>> Leave();
-  Result<pid_t> HandOverToSuccessor();
+  Result<pid_t> HandOverToSuccessor(const std::function<void(const Error&)>& late);
+  void NoteRefusal(const Error& refusal);
   bool WantsSuccessor() const;
-  Result<pid_t> TryHandOver();
+  Result<pid_t> TryHandOver(const std::function<void(const Error&)>& tell);  // tell: why there is none
   // What a signal asks for. False: this attester ends.
   bool Follow(const signalfd_siginfo& signal, const ReloadHooks& hooks, std::optional<pid_t>& successor);
   Result<> Adopt(const HandoverMessage& hold, const HandoverLink& link);

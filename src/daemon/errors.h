@@ -15,12 +15,14 @@ inline constexpr ErrorRow kEarlyErrors[] = {
 };
 constexpr std::span<const ErrorRow> ErrorTable(EarlyError) { return kEarlyErrors; }
 
-enum class HandoverError { kRefused, kSilent, kOtherProgram, kRestart, kNotNow };
+enum class HandoverError { kRefused, kSilent, kLate, kOtherProgram, kRestart, kNotNow };
 inline constexpr ErrorRow kHandoverErrors[] = {
     {HandoverError::kRefused, "handover.refused",
      "Read the reason: the successor could not go on; the present attester goes on."},
     {HandoverError::kSilent, "handover.silent",
      "Look at the attester's log for what the successor did last; the present attester goes on."},
+    {HandoverError::kLate, "handover.late",
+     "Look at the TPM and at the load, then try again; the present attester goes on."},
     {HandoverError::kOtherProgram, "handover.other-program",
      "Try again when nothing writes to the program's file."},
     {HandoverError::kRestart, "handover.restart",

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 
 #include "attest/server.h"
@@ -11,6 +12,7 @@
 #include "base/json_dump.h"
 #include "base/log.h"
 #include "daemon/errors.h"
+#include "daemon/leave_limit.h"
 #include "daemon/mapped_files.h"
 #include "measure/engine/measure_file.h"
 #include "measure/system/file.h"
@@ -20,35 +22,41 @@ namespace {
 
 constexpr auto kTakePatience = std::chrono::minutes(5);  // its end is seen at once
 
-// Fails where the file is being written: it is not there yet.
+// Fails if the file is being written: an upgrade is not done yet.
 Result<Digest> MeasureProgram(int program, const LeavingAttester& a) {
   const measure::FileState state = measure::Hold(program);
-  if (state == measure::FileState::kHeld) measure::Release(program);
   if (state == measure::FileState::kWriters)
     return Fail(StateError(HandoverError::kOtherProgram, "the successor's program is open for writing"));
-  ASSAY_TRY(measure::MeasureFd(program, a.context, a.recorder));
-  return HashFd(program, measure::kFileHash);
+  const Result<Digest> digest = HashFd(program, measure::kFileHash);
+  const bool written = state == measure::FileState::kHeld && !measure::StillHeld(program);
+  if (state == measure::FileState::kHeld) measure::Release(program);
+  ASSAY_TRY(digest);
+  if (written)
+    return Fail(StateError(HandoverError::kOtherProgram, "the successor's program is being written"));
+  ASSAY_ASSIGN(const std::string path, measure::NameOfFd(program));
+  ASSAY_TRY(a.recorder.Record({*digest, path, a.context}));
+  return *digest;
 }
 
 // What runs is what was measured: the same file, with the same content still.
-Result<> CheckProgram(pid_t successor, int program, const Digest& digest, HashAlg bank) {
+Result<> CheckProgram(pid_t successor, int program, const Digest& digest) {
   ASSAY_ASSIGN(const UniqueFd runs, Open("/proc/" + std::to_string(successor) + "/exe", O_RDONLY));
   struct stat measured{}, executed{};
   if (fstat(program, &measured) != 0 || fstat(runs.get(), &executed) != 0)
     return Fail(OsError("fstat", "the successor's program", errno));
-  ASSAY_ASSIGN(const Digest now, HashFd(runs.get(), bank));
+  ASSAY_ASSIGN(const Digest now, HashFd(runs.get(), measure::kFileHash));
   if (measured.st_dev != executed.st_dev || measured.st_ino != executed.st_ino || now != digest)
     return Fail(
         StateError(HandoverError::kOtherProgram, "the successor runs another program than was measured"));
   return {};
 }
 
-// What the successor consists of, measured.
+// What the successor has loaded is measured, but for its program, which was.
 Result<std::set<std::string>> MeasureComponents(const LeavingAttester& a, pid_t successor,
                                                 const std::string& path) {
   std::set<std::string> components{path, attest::DefaultNetProgram()};
   for (const auto& [name, link] : ExecutableMappings(std::to_string(successor))) {
-    ASSAY_TRY(measure::MeasurePath(link, a.context, a.recorder));
+    if (name != path) ASSAY_TRY(measure::MeasurePath(link, a.context, a.recorder));
     components.insert(name);
   }
   ASSAY_TRY(measure::MeasurePath(attest::DefaultNetProgram(), a.context, a.recorder));
@@ -65,50 +73,62 @@ Result<> RecordSuccessor(const LeavingAttester& a, pid_t successor, const std::s
   return {};
 }
 
-// Until both engines hold each task.
-Result<> AwaitHolding(const LeavingAttester& a, const Successor& next) {
+// Until both engines hold each task. The lsm engine's programs are loaded before it names a helper.
+Result<> AwaitHolding(const LeavingAttester& a, LeaveLimit& limit, const Successor& next) {
   ASSAY_TRY(next.link().Send(a.hold));
   while (true) {
-    ASSAY_ASSIGN(const HandoverReceived said, next.link().Receive("holding", "helper"));
+    ASSAY_ASSIGN(const HandoverReceived said, next.link().Receive("holding", "helper", a.limits.load));
+    limit.TasksWait();
     if (said.message.step == "holding") return {};
     ASSAY_TRY(a.helper(static_cast<pid_t>(said.message.pid)));
     ASSAY_TRY(next.link().Send({.step = "marked"}));
   }
 }
 
-}  // namespace
-
-Result<pid_t> HandOver(const LeavingAttester& a) {
+// All that comes before the attester leaves.
+Result<HandoverMessage> Approach(const LeavingAttester& a, LeaveLimit& limit, std::optional<Successor>& next,
+                                 bool& prepared) {
   const std::string& path = a.program;
   ASSAY_ASSIGN(const UniqueFd program, Open(path, O_RDONLY));
   ASSAY_ASSIGN(const Digest digest, MeasureProgram(program.get(), a));
-  ASSAY_ASSIGN(Successor next, Successor::Start(program, path, a.config_path));
-  log::Info("handing over to {} ({}), process {}", path, digest.ToString(), next.pid());
-  ASSAY_ASSIGN(const HandoverReceived loaded, next.link().Receive("loaded"));
-  ASSAY_TRY(CheckProgram(next.pid(), next.program(), digest, measure::kFileHash));
-  ASSAY_ASSIGN(const std::set<std::string> components, MeasureComponents(a, next.pid(), path));
-  const auto both_hold = [&]() -> Result<HandoverMessage> {
-    ASSAY_TRY(a.prepare(next.pid()));
-    ASSAY_TRY(AwaitHolding(a, next));
-    ASSAY_ASSIGN(HandoverMessage take, a.pack());
-    ASSAY_TRY(RecordSuccessor(a, next.pid(), loaded.message.version, path, digest, components));
-    return take;
-  };
-  const Result<HandoverMessage> take = both_hold();
+  ASSAY_ASSIGN(Successor started, Successor::Start(program, path, a.config_path));
+  next.emplace(std::move(started));
+  limit.Of(next->pid());
+  log::Info("handing over to {} ({}), process {}", path, digest.ToString(), next->pid());
+  ASSAY_ASSIGN(const HandoverReceived loaded, next->link().Receive("loaded", {}, a.limits.load));
+  ASSAY_TRY(CheckProgram(next->pid(), next->program(), digest));
+  ASSAY_ASSIGN(const std::set<std::string> components, MeasureComponents(a, next->pid(), path));
+  limit.Loads();
+  prepared = true;
+  ASSAY_TRY(a.prepare(next->pid()));
+  ASSAY_TRY(AwaitHolding(a, limit, *next));
+  ASSAY_ASSIGN(HandoverMessage take, a.pack());
+  if (std::optional<Error> late = limit.End()) return Fail(std::move(*late));
+  // From here on there is no way back: with the record, the run counts as stopped until the successor's.
+  ASSAY_TRY(RecordSuccessor(a, next->pid(), loaded.message.version, path, digest, components));
+  return take;
+}
+
+}  // namespace
+
+Result<pid_t> HandOver(const LeavingAttester& a) {
+  std::optional<Successor> next;
+  bool prepared = false;
+  LeaveLimit limit(a.limits, a.late);
+  Result<HandoverMessage> take = Approach(a, limit, next, prepared);
+  if (std::optional<Error> late = limit.End()) take = Fail(std::move(*late));
   if (!take) {
-    {
-      const Successor ended = std::move(next);
-    }  // first: what it holds is let go
-    a.stay();
+    next.reset();  // first: what it holds is let go
+    if (prepared) a.stay();
     return Fail(take.error());
   }
   ASSAY_ASSIGN(const std::vector<UniqueFd> left, a.leave());
   std::vector<int> fds;
   for (const UniqueFd& fd : left) fds.push_back(fd.get());
-  ASSAY_TRY(next.link().Send(*take, fds));
-  const pid_t successor = next.pid();
-  next.Keep();  // it alone measures now, however long the TPM takes
-  ASSAY_TRY(next.link().Receive("taken", {}, kTakePatience));
+  ASSAY_TRY(next->link().Send(*take, fds));
+  const pid_t successor = next->pid();
+  next->Keep();  // it alone measures now, however long the TPM takes
+  ASSAY_TRY(next->link().Receive("taken", {}, kTakePatience));
   return successor;
 }
 

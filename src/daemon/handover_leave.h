@@ -5,8 +5,9 @@
 //   ASSAY_ASSIGN(const pid_t successor, HandOver(attester));   // it has taken over: this process only ends
 //
 // Contract: the successor's program is measured, and recorded, before it is executed; what it has mapped is
-// recorded before it gets anything. An error before `leave` was called leaves everything as it was. Once
-// `leave` has returned this attester does not measure any more, and an error says that nobody has taken over.
+// recorded before it gets anything. An error before `leave` was called leaves everything as it was; an
+// attester that could not leave in time is one (leave_limit.h). Once `leave` has returned this attester does
+// not measure any more, and an error says that no successor has taken over.
 #pragma once
 
 #include <sys/types.h>
@@ -19,6 +20,7 @@
 
 #include "base/fd.h"
 #include "daemon/handover.h"
+#include "daemon/leave_limit.h"
 #include "measure/record/recorder.h"
 
 namespace assay::daemon {
@@ -38,6 +40,10 @@ struct LeavingAttester {
   std::function<Result<HandoverMessage>()> pack;  // "take": what can fail, while the attester can still go on
   // Stops the engine and all that uses the list; records nothing after. The descriptors of "take".
   std::function<Result<std::vector<UniqueFd>>()> leave;
+  // The time is over, and the successor was ended. Called by another thread: the calling one may still wait
+  // for the TPM, and HandOver() returns this error then.
+  std::function<void(const Error&)> late;
+  LeaveLimits limits = {};
 };
 Result<pid_t> HandOver(const LeavingAttester& attester);
 
