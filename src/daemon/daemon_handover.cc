@@ -25,6 +25,9 @@ namespace {
 
 // A predecessor measures what it holds to the end: the longest deadline_ms, and a minute.
 constexpr std::chrono::seconds kLeavePatience{660};
+constexpr std::string_view kLsm = "lsm";  // an engine that does not hand over
+
+bool HandsOver(const std::shared_ptr<measure::Engine>& engine) { return !engine || engine->Name() != kLsm; }
 
 }  // namespace
 
@@ -109,6 +112,8 @@ Result<pid_t> Daemon::Impl::HandOverToSuccessor(const std::function<void(const E
   if (kernel || in_initramfs || !started)
     return Fail(StateError(HandoverError::kNotNow, kernel ? "the kernel records: a restart leaves no gap"
                                                           : "the attester is still starting"));
+  if (!HandsOver(Engine()))
+    return Fail(StateError(HandoverError::kEngine, "the lsm engine does not hand over"));
   if (tpm_gone || recorder->State().degraded)
     return Fail(StateError(HandoverError::kNotNow, "the recorder is degraded"));
   {
@@ -173,7 +178,7 @@ Result<pid_t> Daemon::Impl::TryHandOver(const std::function<void(const Error&)>&
 
 // Whether a reload can take all of it up only by a handover.
 bool Daemon::Impl::WantsSuccessor() const {
-  if (kernel) return false;
+  if (kernel || !HandsOver(Engine())) return false;
   constexpr std::string_view kShared[] = {"run_dir", "tpm/tcti", "record/pcr", "engine/scope"};
   {
     const MutexLock lock(mutex);
@@ -212,7 +217,8 @@ bool Daemon::Impl::Follow(const signalfd_siginfo& signal, const ReloadHooks& hoo
       break;
     default:
       // The service manager wants this process to end in any case.
-      if (signal.ssi_signo == SIGTERM && signal.ssi_pid == 1 && IsRestarted()) hand_over(untold);
+      if (signal.ssi_signo == SIGTERM && signal.ssi_pid == 1 && HandsOver(Engine()) && IsRestarted())
+        hand_over(untold);
       return false;
   }
   return !successor && !left;
@@ -327,8 +333,9 @@ Result<> Daemon::Impl::GoOn(HandoverReceived take, std::uint64_t held_since_ms) 
 }
 
 Result<> Daemon::Impl::TakeOver(const HandoverLink& link) {
-  if (config.engine.name == kKernelIma)
-    return Fail(StateError(HandoverError::kRestart, "engine/engine kernel-ima needs a restart"));
+  if (config.engine.name == kKernelIma || config.engine.name == kLsm)
+    return Fail(
+        StateError(HandoverError::kRestart, "engine/engine " + config.engine.name + " needs a restart"));
   ASSAY_TRY(ServeOptions(config));
   std::string tcti = config.tcti;
   if (tcti == "embedded") {

@@ -148,6 +148,8 @@ Result<> Lsm::StartPrograms(const Policy& policy) {
 }
 
 Result<> Lsm::Start() {
+  if (options_.beside)
+    return Fail(UsageError("the lsm engine does not begin beside another attester's engine"));
   signal(SIGIO, SIG_IGN);  // guard_sigio lets it through, and by default it ends the process
   ASSAY_TRY(MakeDirs(options_.run_dir, 0700));
   ASSAY_ASSIGN(storage_, LsmStorage::Open());
