@@ -41,6 +41,7 @@ const std::vector<std::span<const ErrorRow>> kTables{
     tpm::kTpmFaults,
     tpm::kAkErrors,
     tpm::kEkErrors,
+    tpm::kDeviceErrors,
     tpm::kQuoteErrors,
     tpm::kRunKeyErrors,
     boot::kBootErrors,

@@ -105,11 +105,11 @@ Result<> VerifyDigest(EVP_PKEY* key, const Digest& digest, ByteView signature, i
   return {};
 }
 
-bool IsP256(EVP_PKEY* key) {
+bool IsOn(EVP_PKEY* key, std::string_view curve) {
   char group[32] = {};
-  return EVP_PKEY_get_group_name(key, group, sizeof(group), nullptr) == 1 &&
-         std::string_view(group) == "prime256v1";
+  return EVP_PKEY_get_group_name(key, group, sizeof(group), nullptr) == 1 && std::string_view(group) == curve;
 }
+bool IsP256(EVP_PKEY* key) { return IsOn(key, "prime256v1"); }
 
 }  // namespace
 
@@ -177,11 +177,13 @@ Bytes PublicKey::Der() const {
 Result<> PublicKey::VerifyEs256(ByteView data, ByteView r_s) const {
   if (r_s.size() != 64)
     return Fail(StateError(CryptoError::kBadSignature, "an ES256 signature has 64 bytes"));
+  if (!IsP256(key_.get())) return Fail(StateError(CryptoError::kWrongKey, "not an ECDSA P-256 key"));
   return VerifyEcdsaDigest(Hash(HashAlg::kSha256, data), r_s.first(32), r_s.last(32));
 }
 
 Result<> PublicKey::VerifyEcdsaDigest(const Digest& digest, ByteView r, ByteView s) const {
-  if (!IsP256(key_.get())) return Fail(StateError(CryptoError::kWrongKey, "not an ECDSA P-256 key"));
+  if (!IsP256(key_.get()) && !IsOn(key_.get(), "secp384r1"))
+    return Fail(StateError(CryptoError::kWrongKey, "not an ECDSA key on P-256 or P-384"));
   ASSAY_ASSIGN(Bytes der, EcdsaDer(r, s));
   return VerifyDigest(key_.get(), digest, der, 0);
 }

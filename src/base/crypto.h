@@ -49,7 +49,7 @@ class PublicKey {
   Bytes Der() const;  // SubjectPublicKeyInfo
   // ECDSA P-256 over SHA-256(data), signature r || s.
   Result<> VerifyEs256(ByteView data, ByteView r_s) const;
-  // Over a digest that is already computed: ECDSA (r, s big-endian), or RSASSA-PKCS1-v1_5 / RSAPSS.
+  // Over a computed digest: ECDSA on P-256 or P-384 (r, s big-endian), or RSASSA-PKCS1-v1_5 / RSAPSS.
   Result<> VerifyEcdsaDigest(const Digest& digest, ByteView r, ByteView s) const;
   Result<> VerifyRsaDigest(const Digest& digest, ByteView signature, bool pss) const;
   EVP_PKEY* get() const { return key_.get(); }

@@ -53,6 +53,13 @@ struct Quote {
 };
 Result<Quote> ParseQuote(ByteView tpms_attest);
 
+// That this TPM made a key (TPM2_CertifyCreation; part 2, section 10.12.6, TPMS_CREATION_INFO).
+struct Creation {
+  Bytes extra_data;   // qualifyingData
+  Bytes object_name;  // of the key
+};
+Result<Creation> ParseCreation(ByteView tpms_attest);
+
 struct KeyPublic {
   enum class Kind { kEccP256, kEccP384, kRsa2048, kRsa3072, kOther };
   Kind kind = Kind::kOther;
@@ -87,6 +94,9 @@ Result<> CheckEkTemplate(const KeyPublic& ek);
 // The signature is over SHA-256(tpms_attest), by ECDSA or RSASSA/RSAPSS as the key's kind demands. StateError
 // "quote.signature".
 Result<> VerifyQuoteSignature(const KeyPublic& ak, ByteView tpms_attest, ByteView tpmt_signature);
+// By a key of which only a certificate tells, so that the signature says which scheme and hash it has:
+// ECDSA, RSASSA or RSAPSS with SHA-256, SHA-384 or SHA-512.
+Result<> VerifyAttestSignature(const PublicKey& key, ByteView tpms_attest, ByteView tpmt_signature);
 
 // SHA-256 (the signature's hash) over the values in the order of the selection (part 1, "Attestation of
 // PCR").

@@ -28,6 +28,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     // A shorter or longer form is an error.
     Require(!ParseQuote(attest.first(attest.size() - 1)));
   }
+  if (const auto creation = ParseCreation(attest)) {
+    Require(creation->object_name.size() <= 66 && !ParseQuote(attest));
+    Require(!ParseCreation(attest.first(attest.size() - 1)));
+  }
   const auto key = ParsePublic(public_area);
   if (!key) return 0;
   Require(!ParsePublic(public_area.first(public_area.size() - 1)));
@@ -39,7 +43,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       Bytes other = ToBytes(attest);
       other.push_back(0);
       Require(!VerifyQuoteSignature(*key, other, signature));
+      Require(!VerifyAttestSignature(*usable, other, signature));
     }
+    (void)VerifyAttestSignature(*usable, attest, signature);
   }
   return 0;
 }

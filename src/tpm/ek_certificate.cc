@@ -13,6 +13,7 @@
 
 #include "base/crypto.h"
 #include "base/text.h"
+#include "tpm/certificate.h"
 #include "tpm/errors.h"
 
 namespace assay::tpm {
@@ -63,13 +64,6 @@ Result<std::size_t> ElementSize(ByteView b, std::uint64_t at) {
 bool IsPadding(ByteView rest) {
   return std::all_of(rest.begin(), rest.end(), [&](std::uint8_t b) { return b == rest[0]; }) &&
          (rest.empty() || rest[0] == 0 || rest[0] == 0xFF);
-}
-
-X509Ptr FromDer(ByteView der) {
-  const unsigned char* p = der.data();
-  X509Ptr x(d2i_X509(nullptr, &p, static_cast<long>(der.size())));
-  if (x && p != der.data() + der.size()) x.reset();
-  return x;
 }
 
 // A certificate with OpenSSL's own notes of trust behind it, which are not used.
@@ -132,64 +126,16 @@ Result<> EachPem(std::string_view text, const std::vector<std::string_view>& nam
   return {};
 }
 
-std::string OidText(const ASN1_OBJECT* o) {
-  char text[64];
-  const int n = OBJ_obj2txt(text, sizeof(text), o, 1);
-  return n > 0 && n < static_cast<int>(sizeof(text)) ? std::string(text) : "";
-}
-
-std::string Utf8(const ASN1_STRING* s) {
-  unsigned char* raw = nullptr;
-  const int n = ASN1_STRING_to_UTF8(&raw, s);
-  if (n < 0) return "";
-  // The text is shown to people later, so it must be printable and no longer than a line.
-  std::string out = PrintableAscii(AsText(ByteView(raw, static_cast<std::size_t>(std::min(n, 64)))));
-  OPENSSL_free(raw);
-  return out;
-}
-
-void ReadName(const X509_NAME* name, EkFacts& facts) {
-  for (int i = 0; i < X509_NAME_entry_count(name); ++i) {
-    const X509_NAME_ENTRY* entry = X509_NAME_get_entry(name, i);
-    const std::string oid = OidText(X509_NAME_ENTRY_get_object(entry));
+EkFacts ReadFacts(const X509* x) {
+  EkFacts facts;
+  EachAlternativeName(x, [&](const std::string& oid, std::string value) {
     std::string* where = oid == "2.23.133.2.1"   ? &facts.manufacturer
                          : oid == "2.23.133.2.2" ? &facts.model
                          : oid == "2.23.133.2.3" ? &facts.version
                                                  : nullptr;
-    if (where != nullptr) *where = Utf8(X509_NAME_ENTRY_get_data(entry));
-  }
-}
-
-EkFacts ReadFacts(const X509* x) {
-  EkFacts facts;
-  const std::unique_ptr<GENERAL_NAMES, NamesDelete> names(
-      static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(x, NID_subject_alt_name, nullptr, nullptr)));
-  for (int i = 0; names && i < sk_GENERAL_NAME_num(names.get()); ++i) {
-    const GENERAL_NAME* n = sk_GENERAL_NAME_value(names.get(), i);
-    if (n->type == GEN_DIRNAME) ReadName(n->d.directoryName, facts);
-  }
+    if (where != nullptr) *where = std::move(value);
+  });
   return facts;
-}
-
-bool HasEkUsage(const X509* x) {
-  const std::unique_ptr<EXTENDED_KEY_USAGE, UsageDelete> usages(
-      static_cast<EXTENDED_KEY_USAGE*>(X509_get_ext_d2i(x, NID_ext_key_usage, nullptr, nullptr)));
-  for (int i = 0; usages && i < sk_ASN1_OBJECT_num(usages.get()); ++i)
-    if (OidText(sk_ASN1_OBJECT_value(usages.get(), i)) == kEkUsage) return true;
-  return false;
-}
-
-// The certificate's key. A key that is marked id-RSAES-OAEP (RFC 4055) is an RSA key too.
-EvpPkeyPtr KeyOf(const X509* x) {
-  EvpPkeyPtr key(X509_get_pubkey(const_cast<X509*>(x)));
-  if (key) return key;
-  ASN1_OBJECT* algorithm = nullptr;
-  const unsigned char* bits = nullptr;
-  int size = 0;
-  if (X509_PUBKEY_get0_param(&algorithm, &bits, &size, nullptr, X509_get_X509_PUBKEY(x)) != 1 ||
-      OBJ_obj2nid(algorithm) != NID_rsaesOaep)
-    return nullptr;
-  return EvpPkeyPtr(d2i_PublicKey(EVP_PKEY_RSA, nullptr, &bits, size));
 }
 
 // Whether every critical extension that OpenSSL does not know is one that EK certificates usually have.
@@ -223,8 +169,21 @@ ErrorCode CodeOf(int error) {
 
 struct Walk {
   bool require_crls = false;
-  EkReport* report = nullptr;
+  ChainReport* report = nullptr;
 };
+
+bool IsUnrooted(int error) {
+  switch (error) {
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+      return true;
+    default:
+      return false;
+  }
+}
 
 // OpenSSL calls this for each fault. Accepted deviations are ignored, other faults are noted, and
 // verification goes on.
@@ -237,21 +196,79 @@ int OnFault(int ok, X509_STORE_CTX* ctx) {
                       (error == X509_V_ERR_UNHANDLED_CRITICAL_EXTENSION && depth == 0 && at != nullptr &&
                        OnlyKnownCritical(at));
   if (passes) return 1;
+  if (IsUnrooted(error)) walk->report->rooted = false;
   walk->report->problems.emplace_back(
       CodeOf(error),
       fmt::format("{} (certificate {} of the chain)", X509_verify_cert_error_string(error), depth));
   return 1;
 }
 
-void Once(EkReport& report) {
+void Once(std::vector<StateError>& problems) {
   std::vector<StateError> unique;
-  for (StateError& p : report.problems)
+  for (StateError& p : problems)
     if (std::none_of(unique.begin(), unique.end(), [&](const StateError& u) { return u.error == p.error; }))
       unique.push_back(std::move(p));
-  report.problems = std::move(unique);
+  problems = std::move(unique);
 }
 
 }  // namespace
+
+X509Ptr CertificateOf(ByteView der) {
+  const unsigned char* p = der.data();
+  X509Ptr x(d2i_X509(nullptr, &p, static_cast<long>(der.size())));
+  if (x && p != der.data() + der.size()) x.reset();
+  return x;
+}
+
+std::string OidText(const ASN1_OBJECT* o) {
+  char text[64];
+  const int n = OBJ_obj2txt(text, sizeof(text), o, 1);
+  return n > 0 && n < static_cast<int>(sizeof(text)) ? std::string(text) : "";
+}
+
+std::string Utf8(const ASN1_STRING* s) {
+  unsigned char* raw = nullptr;
+  const int n = ASN1_STRING_to_UTF8(&raw, s);
+  if (n < 0) return "";
+  // The text is shown to people later, so it must be printable and no longer than a line.
+  std::string out = PrintableAscii(AsText(ByteView(raw, static_cast<std::size_t>(std::min(n, 64)))));
+  OPENSSL_free(raw);
+  return out;
+}
+
+void EachAlternativeName(const X509* x,
+                         const std::function<void(const std::string& oid, std::string value)>& take) {
+  const std::unique_ptr<GENERAL_NAMES, NamesDelete> names(
+      static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(x, NID_subject_alt_name, nullptr, nullptr)));
+  for (int i = 0; names && i < sk_GENERAL_NAME_num(names.get()); ++i) {
+    const GENERAL_NAME* n = sk_GENERAL_NAME_value(names.get(), i);
+    for (int e = 0; n->type == GEN_DIRNAME && e < X509_NAME_entry_count(n->d.directoryName); ++e) {
+      const X509_NAME_ENTRY* entry = X509_NAME_get_entry(n->d.directoryName, e);
+      take(OidText(X509_NAME_ENTRY_get_object(entry)), Utf8(X509_NAME_ENTRY_get_data(entry)));
+    }
+  }
+}
+
+bool HasUsage(const X509* x, const char* oid) {
+  const std::unique_ptr<EXTENDED_KEY_USAGE, UsageDelete> usages(
+      static_cast<EXTENDED_KEY_USAGE*>(X509_get_ext_d2i(x, NID_ext_key_usage, nullptr, nullptr)));
+  for (int i = 0; usages && i < sk_ASN1_OBJECT_num(usages.get()); ++i)
+    if (OidText(sk_ASN1_OBJECT_value(usages.get(), i)) == oid) return true;
+  return false;
+}
+
+// A key that is marked id-RSAES-OAEP or id-RSASSA-PSS (RFC 4055) is an RSA key too.
+EvpPkeyPtr KeyOf(const X509* x) {
+  EvpPkeyPtr key(X509_get_pubkey(const_cast<X509*>(x)));
+  if (key && EVP_PKEY_get_base_id(key.get()) != EVP_PKEY_RSA_PSS) return key;
+  ASN1_OBJECT* algorithm = nullptr;
+  const unsigned char* bits = nullptr;
+  int size = 0;
+  if (X509_PUBKEY_get0_param(&algorithm, &bits, &size, nullptr, X509_get_X509_PUBKEY(x)) != 1 ||
+      (OBJ_obj2nid(algorithm) != NID_rsaesOaep && OBJ_obj2nid(algorithm) != NID_rsassaPss))
+    return nullptr;
+  return EvpPkeyPtr(d2i_PublicKey(EVP_PKEY_RSA, nullptr, &bits, size));
+}
 
 Result<Bytes> TrimDer(ByteView nv) {
   // Some makers write padding before it too.
@@ -324,14 +341,14 @@ Result<> EkTrust::AddCertificates(std::string_view text) {
     (self ? impl_->roots : impl_->links).push_back(std::move(x));
   };
   if (text.find("-----BEGIN") == std::string_view::npos) {
-    X509Ptr x = FromDer(AsBytes(text));
+    X509Ptr x = CertificateOf(AsBytes(text));
     if (!x) return Fail(OpenSslError("not a certificate"));
     add(std::move(x));
     return {};
   }
   return EachPem(text, {"CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE"}, "certificate",
                  [&](std::string_view name, ByteView der) {
-                   X509Ptr x = name == "TRUSTED CERTIFICATE" ? FromTrusted(der) : FromDer(der);
+                   X509Ptr x = name == "TRUSTED CERTIFICATE" ? FromTrusted(der) : CertificateOf(der);
                    if (!x) return false;
                    add(std::move(x));
                    return true;
@@ -355,7 +372,7 @@ Result<> EkTrust::AddCrls(std::string_view text) {
 
 struct EkChecker {
   const EkTrust& trust;
-  EkReport& report;
+  ChainReport& report;
   void Problem(ErrorCode error, std::string what) { report.problems.emplace_back(error, std::move(what)); }
   void Chain(X509* leaf, const std::vector<X509Ptr>& sent, std::int64_t now_s);
 };
@@ -394,32 +411,40 @@ void EkChecker::Chain(X509* leaf, const std::vector<X509Ptr>& sent, std::int64_t
   }
 }
 
-EkReport CheckEkCertificate(ByteView certificate, ByteView chain, const KeyPublic& ek, const EkTrust& trust,
-                            std::int64_t now_s) {
-  EkReport report;
+ChainReport CheckChain(X509* leaf, ByteView chain, const EkTrust& trust, std::int64_t now_s) {
+  ChainReport report;
   EkChecker check{.trust = trust, .report = report};
-  const X509Ptr leaf = certificate.size() <= kMaxEkCertificate ? FromDer(certificate) : nullptr;
-  if (!leaf) {
-    check.Problem(EkError::kCertificateMalformed,
-                  OpenSslError("the bytes given as the EK's certificate").Message());
-    return report;
-  }
-  report.facts = ReadFacts(leaf.get());
   std::vector<X509Ptr> sent;
   if (const Result<std::vector<Bytes>> parts = SplitDer(chain.first(std::min(chain.size(), kMaxEkChain)));
       parts)
     for (const Bytes& der : *parts)
       // An element that is no certificate is ignored.
-      if (X509Ptr x = FromDer(der)) sent.push_back(std::move(x));
-  check.Chain(leaf.get(), sent, now_s);
-  if (!HasEkUsage(leaf.get()) || X509_check_ca(leaf.get()) != 0)
-    check.Problem(EkError::kCertificateUsage,
-                  "the certificate is not one for an endorsement key (2.23.133.8.1)");
+      if (X509Ptr x = CertificateOf(der)) sent.push_back(std::move(x));
+  check.Chain(leaf, sent, now_s);
+  Once(report.problems);
+  return report;
+}
+
+EkReport CheckEkCertificate(ByteView certificate, ByteView chain, const KeyPublic& ek, const EkTrust& trust,
+                            std::int64_t now_s) {
+  EkReport report;
+  const auto problem = [&](ErrorCode error, std::string what) {
+    report.problems.emplace_back(error, std::move(what));
+  };
+  const X509Ptr leaf = certificate.size() <= kMaxEkCertificate ? CertificateOf(certificate) : nullptr;
+  if (!leaf) {
+    problem(EkError::kCertificateMalformed,
+            OpenSslError("the bytes given as the EK's certificate").Message());
+    return report;
+  }
+  report.facts = ReadFacts(leaf.get());
+  report.problems = CheckChain(leaf.get(), chain, trust, now_s).problems;
+  if (!HasUsage(leaf.get(), kEkUsage) || X509_check_ca(leaf.get()) != 0)
+    problem(EkError::kCertificateUsage, "the certificate is not one for an endorsement key (2.23.133.8.1)");
   const EvpPkeyPtr certified = KeyOf(leaf.get());
   const Result<PublicKey> shown = ek.Key();
   if (!certified || !shown || EVP_PKEY_eq(certified.get(), shown->get()) != 1)
-    check.Problem(EkError::kCertificateOtherKey, "the certificate is for another key than the EK");
-  Once(report);
+    problem(EkError::kCertificateOtherKey, "the certificate is for another key than the EK");
   return report;
 }
 

@@ -1,6 +1,7 @@
-// What NV holds as a certificate and its chain, and what is read from it. The input is u16be n | nv[n] |
-// chain. Without a root every certificate is refused.
+// What NV holds as a certificate and its chain, and what is read from it, as an EK's and as one of the
+// machine's own keys. The input is u16be n | nv[n] | chain. Without a root every certificate is refused.
 #include "base/fuzzing.h"
+#include "tpm/device_certificate.h"
 #include "tpm/ek_certificate.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -27,5 +28,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (const std::string& text : {report.facts.manufacturer, report.facts.model, report.facts.version})
     Require(text.size() <= 64);
   (void)report.facts.Vendor();
+  const DeviceReport device = CheckDeviceCertificate(*certificate, chain, nobody, 1'764'000'000);
+  Require(!device.problems.empty() && device.facts.subject.size() <= 256);
+  Require(device.facts.model.size() <= 64 && device.facts.serial.size() <= 64);
+  Require(!IsForKey(*certificate, ek) && !CheckDeviceProof(*certificate, chain, chain, {}, {}));
   return 0;
 }

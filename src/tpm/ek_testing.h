@@ -29,7 +29,18 @@ struct TestCertificate {
   const char* model = "TEST";
   long serial = 1;
   const EVP_MD* digest = EVP_sha256();
+  const char* name = "an EK";           // of the subject
+  const char* device_serial = nullptr;  // the subject's serialNumber
+  const char* policy = nullptr;         // certificatePolicies
 };
+
+// As the maker of a machine certifies its IAK, or its IDevID.
+inline TestCertificate OfDevice(bool iak) {
+  return {.usage = iak ? "2.23.133.8.3" : nullptr,
+          .name = "Server 9",
+          .device_serial = "4711",
+          .policy = iak ? "2.23.133.11.1.3" : "2.23.133.11.1.2"};
+}
 
 class TestCa {
  public:
@@ -45,7 +56,16 @@ class TestCa {
   // DER
   Bytes Issue(EVP_PKEY* subject, const Options& o = {}) const {
     const X509Ptr x(Begin(subject, o));
-    Name(X509_get_subject_name(x.get()), "an EK");
+    Name(X509_get_subject_name(x.get()), o.name);
+    if (o.device_serial != nullptr) Name(X509_get_subject_name(x.get()), o.device_serial, "serialNumber");
+    if (o.policy != nullptr) {
+      POLICYINFO* policy = POLICYINFO_new();
+      policy->policyid = OBJ_txt2obj(o.policy, 1);
+      CERTIFICATEPOLICIES* policies = sk_POLICYINFO_new_null();
+      sk_POLICYINFO_push(policies, policy);
+      X509_add1_ext_i2d(x.get(), NID_certificate_policies, policies, 0, 0);
+      CERTIFICATEPOLICIES_free(policies);
+    }
     Extend(x.get(), NID_basic_constraints, o.ca ? "critical,CA:TRUE" : "critical,CA:FALSE");
     if (o.usage != nullptr) Extend(x.get(), NID_ext_key_usage, o.usage);
     if (o.unknown_critical) {
@@ -117,8 +137,9 @@ class TestCa {
     const long n = BIO_get_mem_data(bio, &data);
     return {data, static_cast<std::size_t>(n)};
   }
-  static void Name(X509_NAME* name, const std::string& text) {
-    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, reinterpret_cast<const unsigned char*>(text.data()),
+  static void Name(X509_NAME* name, const std::string& text, const char* field = "CN") {
+    X509_NAME_add_entry_by_txt(name, field, MBSTRING_UTF8,
+                               reinterpret_cast<const unsigned char*>(text.data()),
                                static_cast<int>(text.size()), -1, 0);
   }
   static void Extend(X509* x, int nid, const char* value) {

@@ -29,7 +29,8 @@ enum class TpmFault {
   kSetup,
   kStart,
   kStop,
-  kPassword
+  kPassword,
+  kNoDeviceKey
 };
 inline constexpr ErrorRow kTpmFaults[] = {
     {TpmFault::kAnswer, "tpm.answer", "Suspect the TPM or what stands between; update its firmware."},
@@ -49,6 +50,8 @@ inline constexpr ErrorRow kTpmFaults[] = {
     {TpmFault::kPassword, "tpm.password",
      "Write the hierarchy's password into a file that only root can read, and name it in "
      "tpm/endorsement_password_file or tpm/owner_password_file; restart assayd."},
+    {TpmFault::kNoDeviceKey, "tpm.no-device-key",
+     "Ask the machine's maker: the TPM has a certificate of an IAK or IDevID, and not its key."},
 };
 constexpr std::span<const ErrorRow> ErrorTable(TpmFault) { return kTpmFaults; }
 
@@ -98,6 +101,17 @@ inline constexpr ErrorRow kEkErrors[] = {
      "self-made."},
 };
 constexpr std::span<const ErrorRow> ErrorTable(EkError) { return kEkErrors; }
+
+// A certificate of the machine's maker (IAK, IDevID), and the proof by its key.
+enum class DeviceError { kNotVouched, kCertificateRefused, kProofWrong };
+inline constexpr ErrorRow kDeviceErrors[] = {
+    {DeviceError::kNotVouched, "device.not-vouched",
+     "Give the root of the machine's maker (`--roots`), if it matters which machine it is."},
+    {DeviceError::kCertificateRefused, "device.certificate-refused",
+     "Look at this machine's clock; ask the machine's maker; else suspect the attester."},
+    {DeviceError::kProofWrong, "device.proof-wrong", "Suspect the attester, or what stands between."},
+};
+constexpr std::span<const ErrorRow> ErrorTable(DeviceError) { return kDeviceErrors; }
 
 enum class QuoteError { kSignature, kPcrMissing };
 inline constexpr ErrorRow kQuoteErrors[] = {

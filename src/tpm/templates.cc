@@ -1,5 +1,6 @@
 #include "tpm/templates.h"
 
+#include "tpm/device_policy.h"
 #include "tpm/ek_policy.h"
 
 namespace assay::tpm {
@@ -99,6 +100,48 @@ TPM2B_PUBLIC AkTemplate(AkKind kind) {
     Fill(p.unique.rsa, AsBytes(kLabel));
   }
   return t;
+}
+
+std::optional<TPM2B_PUBLIC> DeviceTemplate(DeviceKey which, KeyPublic::Kind kind) {
+  const bool iak = which == DeviceKey::kIak, large = kind == KeyPublic::Kind::kEccP384;
+  TPM2B_PUBLIC t{};
+  TPMT_PUBLIC& p = t.publicArea;
+  p.nameAlg = large ? TPM2_ALG_SHA384 : TPM2_ALG_SHA256;
+  p.objectAttributes = TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT | TPMA_OBJECT_SENSITIVEDATAORIGIN |
+                       TPMA_OBJECT_USERWITHAUTH | TPMA_OBJECT_ADMINWITHPOLICY | TPMA_OBJECT_SIGN_ENCRYPT;
+  if (iak) p.objectAttributes |= TPMA_OBJECT_RESTRICTED;
+  if (large)
+    Fill(p.authPolicy, iak ? kIakPolicySha384 : kIdevidPolicySha384);
+  else
+    Fill(p.authPolicy, iak ? kIakPolicySha256 : kIdevidPolicySha256);
+  const ByteView label = AsBytes(iak ? "IAK" : "IDEVID");
+  switch (kind) {
+    case KeyPublic::Kind::kEccP256:
+    case KeyPublic::Kind::kEccP384: {
+      p.type = TPM2_ALG_ECC;
+      TPMS_ECC_PARMS& e = p.parameters.eccDetail;
+      e.symmetric.algorithm = TPM2_ALG_NULL;
+      e.scheme.scheme = iak ? TPM2_ALG_ECDSA : TPM2_ALG_NULL;
+      if (iak) e.scheme.details.ecdsa.hashAlg = p.nameAlg;
+      e.curveID = large ? TPM2_ECC_NIST_P384 : TPM2_ECC_NIST_P256;
+      e.kdf.scheme = TPM2_ALG_NULL;
+      Fill(p.unique.ecc.x, label);
+      Fill(p.unique.ecc.y, label);
+      return t;
+    }
+    case KeyPublic::Kind::kRsa2048: {
+      p.type = TPM2_ALG_RSA;
+      TPMS_RSA_PARMS& r = p.parameters.rsaDetail;
+      r.symmetric.algorithm = TPM2_ALG_NULL;
+      r.scheme.scheme = iak ? TPM2_ALG_RSAPSS : TPM2_ALG_NULL;
+      if (iak) r.scheme.details.rsapss.hashAlg = p.nameAlg;
+      r.keyBits = 2048;
+      Fill(p.unique.rsa, label);
+      return t;
+    }
+    default:
+      return std::nullopt;
+  }
 }
 
 TPM2B_PUBLIC RunKeyTemplate() {

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 
 #include "tpm/esys.h"
 #include "tpm/tpm.h"
@@ -32,6 +33,9 @@ bool IsHighRange(EkKind kind);
 // TCG EK Credential Profile 2.5, appendices B.3 (low range: L-1, L-2) and B.4 (high range).
 TPM2B_PUBLIC EkTemplate(EkKind kind);
 TPM2B_PUBLIC AkTemplate(AkKind kind);
+// TCG TPM 2.0 Keys for Device Identity and Attestation 1.00, section 7.3.4: H-1 (RSA 2048), H-2 (P-256) and
+// H-3 (P-384); nullopt for other keys.
+std::optional<TPM2B_PUBLIC> DeviceTemplate(DeviceKey which, KeyPublic::Kind kind);
 TPM2B_PUBLIC RunKeyTemplate();  // without the random numbers that make each key unique
 
 }  // namespace assay::tpm

@@ -174,7 +174,8 @@ Result<> Tpm::Impl::FlushLeftovers() {
   return {};
 }
 
-Result<ESYS_TR> Tpm::Impl::Primary(const TPM2B_PUBLIC& public_template, EsysPtr<TPM2B_PUBLIC>& out) {
+Result<ESYS_TR> Tpm::Impl::Primary(const TPM2B_PUBLIC& public_template, EsysPtr<TPM2B_PUBLIC>& out,
+                                   AkCreation* of) {
   const TPM2B_SENSITIVE_CREATE sensitive{};
   const TPM2B_DATA outside{};
   const TPML_PCR_SELECTION creation_pcrs{};
@@ -188,6 +189,7 @@ Result<ESYS_TR> Tpm::Impl::Primary(const TPM2B_PUBLIC& public_template, EsysPtr<
                               Out(creation_hash), Out(ticket));
   });
   if (!made) return Fail(AboutPassword(made.error(), kEndorsement));
+  if (of != nullptr) *of = {.hash = *creation_hash, .ticket = *ticket};
   return handle;
 }
 
@@ -417,7 +419,7 @@ Result<Ak> Tpm::CreateAk(AkKind kind) {
     impl_->aks.erase(old);
   }
   EsysPtr<TPM2B_PUBLIC> pub;
-  ASSAY_ASSIGN(const ESYS_TR handle, impl_->Primary(AkTemplate(kind), pub));
+  ASSAY_ASSIGN(const ESYS_TR handle, impl_->Primary(AkTemplate(kind), pub, &impl_->ak_creations[kind]));
   impl_->aks[kind] = handle;
   Ak ak;
   ak.kind_ = kind;
@@ -431,7 +433,7 @@ Result<Ak> Tpm::CreateAk(AkKind kind) {
 Result<ESYS_TR> Tpm::Impl::AkHandle(AkKind kind, const Bytes& public_area) {
   if (const auto loaded = aks.find(kind); loaded != aks.end()) return loaded->second;
   EsysPtr<TPM2B_PUBLIC> pub;  // after Reconnect() the same key is derived again
-  ASSAY_ASSIGN(const ESYS_TR handle, Primary(AkTemplate(kind), pub));
+  ASSAY_ASSIGN(const ESYS_TR handle, Primary(AkTemplate(kind), pub, &ak_creations[kind]));
   aks[kind] = handle;
   ASSAY_ASSIGN(const Bytes area, Marshalled(pub->publicArea, Tss2_MU_TPMT_PUBLIC_Marshal, "the AK"));
   if (area != public_area)

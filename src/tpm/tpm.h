@@ -68,6 +68,15 @@ struct EkIdentity {
   std::string certificate_error;  // of a certificate that is there and can't be read; else empty
 };
 
+// What the machine's maker put into the TPM: certificates of an IAK (initial attestation key) and of an
+// IDevID (TCG TPM 2.0 Keys for Device Identity and Attestation 1.00).
+struct DeviceIdentity {
+  Bytes iak, idevid;  // X.509 DER; empty: none
+  Bytes chain;        // DER certificates of their issuers, one after the other
+  std::string error;  // of a certificate that is there and can't be read; else empty
+};
+enum class DeviceKey { kIak, kIdevid };
+
 class Ak {
  public:
   const Bytes& public_area() const { return public_; }  // TPMT_PUBLIC
@@ -126,6 +135,12 @@ class Tpm {
   // PolicyCommandCode(ActivateCredential)).
   Result<Ak> CreateAk(AkKind kind);
   Result<SignedQuote> MakeQuote(const Ak& ak, const PcrSelection& selection, ByteView qualifying);
+  Result<DeviceIdentity> ReadDeviceIdentity();
+  // TPM2_CertifyCreation: the key of this certificate says that its TPM made the AK, over at most 64 bytes of
+  // qualifying data. The key is a persistent one of the maker's range, or is made again from its template,
+  // once; that takes a chip some seconds. StateError "tpm.no-device-key": there is none; TpmError kRefused:
+  // it has an authorisation of its own.
+  Result<SignedQuote> CertifyAk(const Ak& ak, DeviceKey by, ByteView certificate, ByteView qualifying);
   Result<> Shutdown();  // TPM2_Shutdown(CLEAR)
   // How often a command found that the TPM had lost the AK, the EK or a session, which were then made again.
   std::uint64_t LostKeys() const;

@@ -58,6 +58,12 @@ struct Tpm::Impl {
   EsysContextPtr esys ASSAY_GUARDED_BY(mutex);
   bool gone ASSAY_GUARDED_BY(mutex) = true;
   std::map<AkKind, ESYS_TR> aks ASSAY_GUARDED_BY(mutex);
+  // The TPM's word that it made the AK.
+  struct AkCreation {
+    TPM2B_DIGEST hash{};
+    TPMT_TK_CREATION ticket{};
+  };
+  std::map<AkKind, AkCreation> ak_creations ASSAY_GUARDED_BY(mutex);
   ESYS_TR ek ASSAY_GUARDED_BY(mutex) = kNone;  // the ECC one, which sessions are salted with
 
   // Not checked: commands call it in the functions that they hand to Run(), which runs them under the mutex.
@@ -73,8 +79,8 @@ struct Tpm::Impl {
   // program's object has its handle. The keys are then forgotten, and the command is worth another try.
   bool ForgetLostKeys(const Error& error) ASSAY_REQUIRES(mutex);
   bool Holds(ESYS_TR key) ASSAY_REQUIRES(mutex);
-  Result<ESYS_TR> Primary(const TPM2B_PUBLIC& public_template, EsysPtr<TPM2B_PUBLIC>& out)
-      ASSAY_REQUIRES(mutex);
+  Result<ESYS_TR> Primary(const TPM2B_PUBLIC& public_template, EsysPtr<TPM2B_PUBLIC>& out,
+                          AkCreation* creation = nullptr) ASSAY_REQUIRES(mutex);
   Result<ESYS_TR> Ek() ASSAY_REQUIRES(mutex);
   Result<ESYS_TR> AkHandle(AkKind kind, const Bytes& public_area) ASSAY_REQUIRES(mutex);
   Result<ESYS_TR> PolicySession() ASSAY_REQUIRES(mutex);
@@ -107,6 +113,31 @@ struct Tpm::Impl {
   Result<Bytes> ActivateBy(AkKind kind, const Bytes& ak_area, EkKind ek_kind, ByteView credential,
                            ByteView secret) ASSAY_REQUIRES(mutex);
   Result<EkIdentity> ReadIdentity() ASSAY_REQUIRES(mutex);
+
+  // device_identity.cc
+  struct OpenKey {
+    ESYS_TR handle = kNone;
+    bool transient = false;  // flushed when it is closed
+    Bytes public_area;       // TPMT_PUBLIC
+  };
+  struct DeviceKeyState {
+    std::optional<TPMS_CONTEXT> saved;  // of a key that was made from its template
+    Bytes public_area;                  // its
+    std::optional<Error> failed;        // it is not tried again
+  };
+  std::map<DeviceKey, DeviceKeyState> device_keys ASSAY_GUARDED_BY(mutex);
+  Result<std::vector<std::uint32_t>> Handles(std::uint32_t first, std::uint32_t last, std::size_t max)
+      ASSAY_REQUIRES(mutex);
+  Result<std::vector<Bytes>> DeviceCertificates(std::uint32_t first, std::uint32_t last, std::string& error)
+      ASSAY_REQUIRES(mutex);
+  Result<DeviceIdentity> ReadDevice() ASSAY_REQUIRES(mutex);
+  Result<std::optional<std::uint32_t>> PersistentKey(ByteView certificate) ASSAY_REQUIRES(mutex);
+  Result<OpenKey> OpenPersistent(std::uint32_t handle) ASSAY_REQUIRES(mutex);
+  Result<OpenKey> OpenDeviceKey(DeviceKey which, ByteView certificate) ASSAY_REQUIRES(mutex);
+  void CloseKey(OpenKey& key) ASSAY_REQUIRES(mutex);
+  void MakeRoom() ASSAY_REQUIRES(mutex);
+  Result<SignedQuote> CertifyBy(DeviceKey which, ByteView certificate, AkKind ak_kind, const Bytes& ak_area,
+                                ByteView qualifying) ASSAY_REQUIRES(mutex);
 
   // run_key.cc
   struct RunKeyState {

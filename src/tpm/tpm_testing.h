@@ -63,6 +63,75 @@ struct TpmForTest {
       ASSERT_THAT(impl.Primary(other, pub), IsOk());
     }
   }
+  // The maker's key from its template: persistent at the handle, or only known (0). With a password it can't
+  // be used by others. Its TPMT_PUBLIC.
+  static Result<KeyPublic> MakeDeviceKey(Tpm& tpm, DeviceKey which, KeyPublic::Kind kind,
+                                         std::uint32_t handle, std::string_view password = "") {
+    Tpm::Impl& impl = *tpm.impl_;
+    const MutexLock lock(impl.mutex);
+    TPM2B_SENSITIVE_CREATE sensitive{};
+    Fill(sensitive.sensitive.userAuth, AsBytes(password));
+    const std::optional<TPM2B_PUBLIC> from = DeviceTemplate(which, kind);
+    const TPM2B_DATA outside{};
+    const TPML_PCR_SELECTION pcrs{};
+    EsysPtr<TPM2B_PUBLIC> pub;
+    EsysPtr<TPM2B_CREATION_DATA> data;
+    EsysPtr<TPM2B_DIGEST> hash;
+    EsysPtr<TPMT_TK_CREATION> ticket;
+    ESYS_TR key = kNone, kept = kNone;
+    ASSAY_TRY(impl.Run("TPM2_CreatePrimary", [&] {
+      return Esys_CreatePrimary(impl.ctx(), ESYS_TR_RH_ENDORSEMENT, ESYS_TR_PASSWORD, kNone, kNone,
+                                &sensitive, &*from, &outside, &pcrs, &key, Out(pub), Out(data), Out(hash),
+                                Out(ticket));
+    }));
+    if (handle != 0) {
+      ASSAY_TRY(impl.Run("TPM2_EvictControl", [&] {
+        return Esys_EvictControl(impl.ctx(), ESYS_TR_RH_OWNER, key, ESYS_TR_PASSWORD, kNone, kNone, handle,
+                                 &kept);
+      }));
+      Esys_TR_Close(impl.ctx(), &kept);
+    }
+    Esys_FlushContext(impl.ctx(), key);
+    ASSAY_ASSIGN(const Bytes area, Marshalled(pub->publicArea, Tss2_MU_TPMT_PUBLIC_Marshal, "a device key"));
+    return ParsePublic(area);
+  }
+  static Result<> Evict(Tpm& tpm, std::uint32_t handle) {
+    Tpm::Impl& impl = *tpm.impl_;
+    const MutexLock lock(impl.mutex);
+    ESYS_TR key = kNone, gone = kNone;
+    ASSAY_TRY(impl.Run("TPM2_ReadPublic",
+                       [&] { return Esys_TR_FromTPMPublic(impl.ctx(), handle, kNone, kNone, kNone, &key); }));
+    return impl.Run("TPM2_EvictControl", [&] {
+      return Esys_EvictControl(impl.ctx(), ESYS_TR_RH_OWNER, key, ESYS_TR_PASSWORD, kNone, kNone, handle,
+                               &gone);
+    });
+  }
+  // Defines an index that everybody may read.
+  static Result<> WriteNv(Tpm& tpm, std::uint32_t index, ByteView content) {
+    Tpm::Impl& impl = *tpm.impl_;
+    const MutexLock lock(impl.mutex);
+    const TPM2B_AUTH none{};
+    TPM2B_NV_PUBLIC pub{};
+    pub.nvPublic.nvIndex = index;
+    pub.nvPublic.nameAlg = TPM2_ALG_SHA256;
+    pub.nvPublic.attributes = TPMA_NV_OWNERWRITE | TPMA_NV_OWNERREAD | TPMA_NV_AUTHREAD;
+    pub.nvPublic.dataSize = static_cast<UINT16>(content.size());
+    ESYS_TR nv = kNone;
+    ASSAY_TRY(impl.Run("TPM2_NV_DefineSpace", [&] {
+      return Esys_NV_DefineSpace(impl.ctx(), ESYS_TR_RH_OWNER, ESYS_TR_PASSWORD, kNone, kNone, &none, &pub,
+                                 &nv);
+    }));
+    for (std::size_t at = 0; at < content.size(); at += 512) {
+      TPM2B_MAX_NV_BUFFER part{};
+      Fill(part, content.subspan(at, std::min<std::size_t>(512, content.size() - at)));
+      ASSAY_TRY(impl.Run("TPM2_NV_Write", [&] {
+        return Esys_NV_Write(impl.ctx(), ESYS_TR_RH_OWNER, nv, ESYS_TR_PASSWORD, kNone, kNone, &part,
+                             static_cast<UINT16>(at));
+      }));
+    }
+    Esys_TR_Close(impl.ctx(), &nv);
+    return {};
+  }
   // The machine sleeps and wakes with the TPM's state kept: TPM2_Startup(STATE). Without it: TPM Restart.
   static void Suspend(Tpm& tpm, const SoftwareTpm& swtpm, bool resumed = true) {
     Tpm::Impl& impl = *tpm.impl_;
