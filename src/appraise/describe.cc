@@ -167,6 +167,7 @@ std::string Describe(const Enrolment& e, bool colour) {
     if (!step.empty()) out += fmt::format("       next: {}\n", step);
   }
   out += fmt::format("     EK {}\n     AK {}\n", e.ek_name, e.ak_name);
+  if (!e.device.subject.empty()) out += fmt::format("     machine {}\n", Printable(e.device.subject));
   const bool done = e.verdict == Verdict::kTrusted;
   out += Tinted(e.verdict, done ? "enrolled" : "refused", colour);
   if (done) out += fmt::format(" (identity: {}{})", e.identity, e.host.tpm_software ? ", software" : "");

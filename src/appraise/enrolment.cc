@@ -4,6 +4,7 @@
 
 #include "appraise/checks.h"
 #include "appraise/finding_names.h"
+#include "tpm/device_certificate.h"
 
 namespace assay::appraise {
 namespace {
@@ -21,6 +22,9 @@ struct Enrolling {
   void CheckAk();
   std::optional<tpm::KeyPublic> CheckEk();
   void CheckWhoVouches(const tpm::KeyPublic& ek);
+  void CheckDevice();
+  void CheckDeviceKey(const char* name, const Bytes& certificate, const Bytes& attest,
+                      const Bytes& signature);
 };
 
 void Enrolling::CheckAk() {
@@ -87,6 +91,59 @@ void Enrolling::CheckWhoVouches(const tpm::KeyPublic& ek) {
   }
 }
 
+// The certificate of an IAK or an IDevID, and what its key says of the AK. A machine may as well have none,
+// so what is merely missing does not weigh; what is wrong does.
+void Enrolling::CheckDeviceKey(const char* name, const Bytes& certificate, const Bytes& attest,
+                               const Bytes& signature) {
+  if (certificate.empty()) return;
+  const tpm::DeviceReport report =
+      tpm::CheckDeviceCertificate(certificate, request.identity.device_chain, request.trust, request.now_s);
+  const tpm::DeviceFacts& facts = report.facts;
+  const std::string machine = fmt::format("{} (model {}, serial number {})", facts.subject, facts.model,
+                                          facts.serial.empty() ? "not told" : facts.serial);
+  for (const StateError& problem : report.problems)
+    Add(FindingOf(problem).value_or(FindingName::kDeviceCertificateRefused),
+        fmt::format("the certificate of the {}, for {}: {}", name, machine, problem.what));
+  const bool signed_by_it = !attest.empty() || !signature.empty();
+  if (signed_by_it) {
+    const Result<tpm::KeyPublic> ak = tpm::ParsePublic(request.identity.ak_public);
+    const Result<> proof = tpm::CheckDeviceProof(certificate, attest, signature, ak ? ak->name : Bytes(),
+                                                 request.device_qualifying);
+    if (!proof)
+      return Add(FindingName::kDeviceProofWrong,
+                 fmt::format("the proof by the {}, for {}: {}", name, machine, proof.error().Message()));
+  }
+  if (!report.problems.empty()) return;
+  if (signed_by_it && facts.restricted && request.proven) {
+    Add(FindingName::kDeviceIdentified,
+        fmt::format("the machine is {}: its {} is in the TPM of the AK", machine, name));
+    out.device = {.subject = facts.subject, .model = facts.model, .serial = facts.serial};
+    return;
+  }
+  const char* why = !signed_by_it       ? "its key has signed nothing"
+                    : !facts.restricted ? "it has the key, which signs whatever it is given"
+                                        : "the AK itself is not proven";
+  const std::string& told = request.activation.device_error;
+  Add(FindingName::kDeviceNotProven,
+      fmt::format(
+          "the machine says that it is {}, by an {}; that this is the TPM of the AK is not proven: {}{}",
+          machine, name, why, signed_by_it || told.empty() ? "" : " (" + told + ")"));
+}
+
+void Enrolling::CheckDevice() {
+  if (!request.identity.device_certificate_error.empty())
+    Add(FindingName::kDeviceCertificateUnreadable,
+        "the TPM has a certificate of the machine that can't be read: " +
+            request.identity.device_certificate_error);
+  const evidence::Activation& a = request.activation;
+  CheckDeviceKey("IAK", request.identity.iak_certificate, a.iak_attest, a.iak_signature);
+  CheckDeviceKey("IDevID", request.identity.idevid_certificate, a.idevid_attest, a.idevid_signature);
+  const DeviceName none;
+  if (before.device != none && out.device != none && before.device != out.device)
+    Add(FindingName::kDeviceChanged,
+        fmt::format("the machine is {}, it was {}", out.device.subject, before.device.subject));
+}
+
 }  // namespace
 
 Enrolment Enrol(const EnrolRequest& request, const HostState& before, const Policy& policy) {
@@ -95,6 +152,7 @@ Enrolment Enrol(const EnrolRequest& request, const HostState& before, const Poli
   e.CheckAk();
   if (const std::optional<tpm::KeyPublic> ek = e.CheckEk()) e.CheckWhoVouches(*ek);
   if (!request.proven) e.Add(FindingName::kEkNotProven, request.why);
+  e.CheckDevice();
   const bool software = request.identity.tpm_software || e.out.facts.Software();
   if (software)
     e.Add(FindingName::kTpmSoftware, policy.allow_software_tpm ? Verdict::kTrusted : Verdict::kNotTrusted,
@@ -107,6 +165,7 @@ Enrolment Enrol(const EnrolRequest& request, const HostState& before, const Poli
   out.host.ak_name = out.ak_name;
   out.host.ek_name = out.ek_name;
   out.host.identity = out.identity;
+  if (out.device != DeviceName{}) out.host.device = out.device;
   out.host.tpm_software = software;
   return out;
 }

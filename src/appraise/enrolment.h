@@ -6,7 +6,9 @@
 //
 // Contract: the EK is accepted by its certificate (up to a root in `trust`), by the policy's allowed_eks, or,
 // where the policy allows it, unverified (first use). `identity` says which, and so does every later result.
-// Every problem is a finding (docs/findings.md). The host's state changes only when no finding weighs.
+// Every problem is a finding (docs/findings.md). If the machine's maker gave it an IAK, the findings and
+// host.device say which machine it is; that does not decide whether the TPM is accepted. The host's state
+// changes only when no finding weighs.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -26,7 +28,9 @@ struct EnrolRequest {
   bool proven = false;  // the TPM with this EK proved that the AK is its own
   std::string why;      // it is not proven
   const tpm::EkTrust& trust;
-  std::int64_t now_s = 0;  // seconds since 1970
+  std::int64_t now_s = 0;                // seconds since 1970
+  evidence::Activation activation = {};  // the words of the machine's own keys, if it has any
+  Bytes device_qualifying = {};          // over which they must be
 };
 
 struct Enrolment {
@@ -35,6 +39,7 @@ struct Enrolment {
   std::string ak_name, ek_name;  // hex, computed from the public areas; empty: they could not be parsed
   std::string identity;          // how the EK was verified; empty: it was not
   tpm::EkFacts facts;            // of the certificate
+  DeviceName device;             // proven by an IAK; empty: it is not
   HostState host;                // with the keys pinned, or unchanged
 };
 Enrolment Enrol(const EnrolRequest& request, const HostState& before, const Policy& policy);

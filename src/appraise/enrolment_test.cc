@@ -6,6 +6,8 @@
 #include <stdlib.h>
 
 #include <filesystem>
+#include <functional>
+#include <tuple>
 
 #include "appraise/result.h"
 #include "appraise/synthetic.h"
@@ -32,6 +34,7 @@ struct Machine : tpm::TestTpm {
   void Boot() {
     ASSERT_NO_FATAL_FAILURE(Start(dir, ca));
     ASSERT_NO_FATAL_FAILURE(Connect());
+    if (provision) provision(*tpm);
     measure::RecorderOptions recording;
     recording.dir = dir + "/list";
     recording.allow_retire = true;
@@ -48,8 +51,16 @@ struct Machine : tpm::TestTpm {
     EXPECT_TRUE(!tpm || tpm->Shutdown());
     Stop();
   }
+  // Again, after the machine's maker has put something into the TPM.
+  void Boot(const std::function<void(tpm::Tpm&)>& makers) {
+    Halt();
+    provision = makers;
+    Boot();
+    provision = nullptr;
+  }
   std::string dir, ca;
   tpm::AkKind kind;
+  std::function<void(tpm::Tpm&)> provision;
   std::unique_ptr<measure::Recorder> recorder;
   std::unique_ptr<attest::Collector> collector;
 };
@@ -88,7 +99,9 @@ class EnrolmentTest : public ::testing::Test {
     const auto proof = who.collector->Activate(asked->message, kUnix);
     r.why = proof ? "" : proof.error().code();
     if (proof) {
-      const auto checked = evidence::CheckProof(*asked, kUnix, *proof);
+      const auto checked = evidence::CheckProof(*asked, kUnix, proof->proof);
+      r.activation = *proof;
+      r.device_qualifying = evidence::DeviceQualifying(asked->message.nonce, kUnix);
       r.proven = checked.has_value();
       if (!checked) r.why = checked.error().Message();
     }
@@ -208,9 +221,9 @@ TEST_F(EnrolmentTest, WrongCredential) {
   const auto first = evidence::AskToActivate(id), second = evidence::AskToActivate(id);
   const auto proof = a_->collector->Activate(first->message, kUnix);
   ASSERT_THAT(proof, IsOk());
-  EXPECT_THAT(evidence::CheckProof(*first, kUnix, *proof), IsOk());
-  EXPECT_THAT(evidence::CheckProof(*second, kUnix, *proof), FailsWith("ek.not-proven"));
-  EXPECT_THAT(evidence::CheckProof(*first, {"tls-exporter", Bytes(32, 1)}, *proof),
+  EXPECT_THAT(evidence::CheckProof(*first, kUnix, proof->proof), IsOk());
+  EXPECT_THAT(evidence::CheckProof(*second, kUnix, proof->proof), FailsWith("ek.not-proven"));
+  EXPECT_THAT(evidence::CheckProof(*first, {"tls-exporter", Bytes(32, 1)}, proof->proof),
               FailsWith("ek.not-proven"));
   EXPECT_THAT(evidence::CheckProof(*first, kUnix, {}), FailsWith("ek.not-proven"));
 }
@@ -357,6 +370,172 @@ TEST_F(EnrolmentTest, AkOfTheTpmThatIsNotRestricted) {
   const Enrolment e =
       Enrol({.identity = id, .proven = true, .why = "", .trust = trust_, .now_s = kNow}, host_, policy_);
   ExpectOnly(e, {"ak.not-restricted"});
+}
+
+// Machines whose maker gives them an IAK and an IDevID.
+class MakersNameTest : public EnrolmentTest {
+ protected:
+  // What the maker does to a TPM.
+  auto Provision(const char* serial, bool iak_too = true) const {
+    return [this, serial, iak_too](tpm::Tpm& tpm) {
+      for (const auto& [which, index, handle] :
+           {std::tuple{tpm::DeviceKey::kIdevid, 0x01C90000U, 0x81020000U},
+            {tpm::DeviceKey::kIak, 0x01C90100U, 0x81020001U}}) {
+        const bool iak = which == tpm::DeviceKey::kIak;
+        if (iak && !iak_too) continue;
+        tpm::TestCertificate o = tpm::OfDevice(iak);
+        o.device_serial = serial;
+        const auto key = tpm::TpmForTest::MakeDeviceKey(tpm, which, tpm::KeyPublic::Kind::kEccP256, handle);
+        ASSERT_THAT(key, IsOk());
+        ASSERT_THAT(tpm::TpmForTest::WriteNv(tpm, index, maker_.Issue(key->Key()->get(), o)), IsOk());
+      }
+    };
+  }
+  static Names Noted(const Enrolment& e) { return Of(e.findings, false); }
+  void KnowTheMaker() { ASSERT_THAT(trust_.AddCertificates(maker_.pem()), IsOk()); }
+
+  const tpm::TestCa maker_{"a maker"};
+  const DeviceName name_{.subject = "CN=Server 9,serialNumber=4711", .model = "Server 9", .serial = "4711"};
+};
+
+TEST_F(MakersNameTest, IsProvenByTheIak) {
+  Machine m(dir_, "named"), third(dir_, "idevid");
+  const evidence::Identity before = m.collector->Identify(true);
+  EXPECT_EQ(before, m.collector->Identify(false)) << "absent: nothing changes";
+  m.Boot(Provision("4711"));
+  third.Boot(Provision("4713", false));
+  EXPECT_EQ(m.collector->Identify(false), before) << "an older verifier does not ask";
+  const evidence::Identity id = m.collector->Identify(true);
+  ASSERT_FALSE(id.iak_certificate.empty() || id.idevid_certificate.empty());
+
+  // Without the maker's root the TPM is enrolled, and the machine has no name.
+  Enrolment e = Run(id, m);
+  ExpectOnly(e, {});
+  EXPECT_EQ(Noted(e), (Names{"ek.certified", "tpm.software", "device.not-vouched"}));
+  EXPECT_EQ(e.host.device, DeviceName{});
+  KnowTheMaker();
+  e = Run(id, m);
+  ExpectOnly(e, {});
+  EXPECT_EQ(Noted(e), (Names{"ek.certified", "tpm.software", "device.identified", "device.not-proven"}));
+  EXPECT_EQ(e.device, name_);
+  EXPECT_EQ(e.host.device, name_);
+  EXPECT_NE(DumpJson(ToJson(e)).find(R"("serial":"4711")"), std::string::npos);
+  EXPECT_NE(Describe(e, false).find("machine CN=Server 9,serialNumber=4711"), std::string::npos);
+  const HostState enrolled = e.host;
+  EXPECT_EQ(ParseHostState(EncodeHostState(enrolled))->device, name_);
+
+  // An IDevID alone signs whatever it is given.
+  e = Run(third.collector->Identify(true), third);
+  ExpectOnly(e, {});
+  EXPECT_EQ(Noted(e), (Names{"ek.certified", "tpm.software", "device.not-proven"}));
+  EXPECT_EQ(e.host.device, DeviceName{});
+
+  // The same TPM under another name.
+  host_ = enrolled;
+  host_.device.serial = "4710";
+  EXPECT_EQ(Of(Run(id, m).findings), Names{"device.changed"});
+}
+
+TEST_F(MakersNameTest, IsNotProvenByAnotherProof) {
+  KnowTheMaker();
+  Machine m(dir_, "proof"), other(dir_, "other");
+  m.Boot(Provision("4711"));
+  other.Boot(Provision("4712"));
+  const evidence::Identity id = m.collector->Identify(true);
+  const evidence::Identity their_id = other.collector->Identify(true);
+  const EnrolRequest good = Ask(id, m, trust_), theirs = Ask(their_id, other, trust_);
+  const auto with = [&](const auto& change, const evidence::Identity& shown) {
+    EnrolRequest r{.identity = shown,
+                   .proven = good.proven,
+                   .why = "",
+                   .trust = trust_,
+                   .now_s = kNow,
+                   .activation = good.activation,
+                   .device_qualifying = good.device_qualifying};
+    change(r);
+    return Enrol(r, host_, policy_);
+  };
+  Enrolment e;
+  // The proof is for another nonce; by another machine; about another AK; altered; missing.
+  ExpectOnly(with([](auto&) {}, id), {});
+  ExpectOnly(with([](auto& r) { r.device_qualifying = Bytes(32, 1); }, id), {"device.proof-wrong"});
+  ExpectOnly(with(
+                 [&](auto& r) {
+                   r.activation.iak_attest = theirs.activation.iak_attest;
+                   r.activation.iak_signature = theirs.activation.iak_signature;
+                 },
+                 id),
+             {"device.proof-wrong"});
+  // The other machine's certificate and its own true statement: about its own AK.
+  evidence::Identity mixed = id;
+  mixed.iak_certificate = their_id.iak_certificate;
+  ExpectOnly(with([](auto&) {}, mixed), {"device.proof-wrong"});
+  ExpectOnly(with(
+                 [&](auto& r) {
+                   r.activation.iak_attest = theirs.activation.iak_attest;
+                   r.activation.iak_signature = theirs.activation.iak_signature;
+                   r.device_qualifying = theirs.device_qualifying;
+                   r.activation.idevid_attest.clear();
+                   r.activation.idevid_signature.clear();
+                 },
+                 mixed),
+             {"device.proof-wrong"});
+  ExpectOnly(with([](auto& r) { r.activation.iak_signature.clear(); }, id), {"device.proof-wrong"});
+  e = with(
+      [](auto& r) {
+        r.activation.iak_attest.clear();
+        r.activation.iak_signature.clear();
+        r.activation.device_error = "IAK: a password";
+      },
+      id);
+  ExpectOnly(e, {});
+  EXPECT_EQ(e.host.device, DeviceName{});
+  EXPECT_NE(Describe(e, false).find("IAK: a password"), std::string::npos);
+  // An IDevID's certificate in the place of the IAK's gives no name.
+  evidence::Identity exchanged = id;
+  exchanged.iak_certificate = id.idevid_certificate;
+  e = with(
+      [](auto& r) {
+        r.activation.iak_attest = r.activation.idevid_attest;
+        r.activation.iak_signature = r.activation.idevid_signature;
+      },
+      exchanged);
+  ExpectOnly(e, {});
+  EXPECT_EQ(e.host.device, DeviceName{});
+}
+
+TEST_F(MakersNameTest, NeedsACertificateThatIsGood) {
+  KnowTheMaker();
+  Machine m(dir_, "certificates");
+  m.Boot(Provision("4711"));
+  const evidence::Identity id = m.collector->Identify(true);
+  const EnrolRequest good = Ask(id, m, trust_);
+  const auto with = [&](const evidence::Identity& shown) {
+    const EnrolRequest r{.identity = shown,
+                         .proven = good.proven,
+                         .why = "",
+                         .trust = trust_,
+                         .now_s = kNow,
+                         .activation = good.activation,
+                         .device_qualifying = good.device_qualifying};
+    return Enrol(r, host_, policy_);
+  };
+  // Certificates that are expired or can't be read.
+  evidence::Identity expired = id;
+  tpm::TestCertificate past = tpm::OfDevice(true);
+  past.until = kNow - 1;
+  const auto area =
+      tpm::TpmForTest::MakeDeviceKey(*m.tpm, tpm::DeviceKey::kIak, tpm::KeyPublic::Kind::kEccP256, 0);
+  ASSERT_THAT(area, IsOk());
+  expired.iak_certificate = maker_.Issue(area->Key()->get(), past);
+  ExpectOnly(with(expired), {"device.certificate-refused"});
+  expired.iak_certificate = Bytes(100, 0x30);
+  ExpectOnly(with(expired), {"device.certificate-refused", "device.proof-wrong"});
+  evidence::Identity unread = m.collector->Identify(false);
+  unread.device_certificate_error = "NV index 0x1c90100: truncated";
+  const Enrolment e = with(unread);
+  ExpectOnly(e, {});
+  EXPECT_TRUE(Noted(e).contains("device.certificate-unreadable"));
 }
 
 // A copy of the TPM's state can't be told from it by its keys; the clock tells them apart if both are used.

@@ -5,8 +5,8 @@
 namespace assay::appraise {
 namespace {
 
-constexpr std::uint64_t kVersion = 5, kEnrolmentVersion = 2, kRunKeyVersion = 3, kJudgedWithVersion = 4,
-                        kResetVersion = 5;
+constexpr std::uint64_t kVersion = 6, kEnrolmentVersion = 2, kRunKeyVersion = 3, kJudgedWithVersion = 4,
+                        kResetVersion = 5, kDeviceVersion = 6;
 
 constexpr JsonText kVerdict{VerdictName, VerdictFromName};
 constexpr JsonText kFindingName{NameText, FindingFromName};
@@ -32,6 +32,12 @@ constexpr auto kFinding = [](auto& visit, auto& f) {
   visit("digest", f.digest);
   visit.Optional("cgroup", f.cgroup);
   visit.Optional("context", f.context, kContext);
+};
+
+constexpr auto kDevice = [](auto& visit, auto& d) {
+  visit("subject", d.subject);
+  visit("model", d.model);
+  visit("serial", d.serial);
 };
 
 using Prefix = std::map<HashAlg, Digest>;
@@ -63,6 +69,7 @@ auto HostStateMembers(std::uint64_t version) {
       visit("identity", s.identity);
       visit("tpm_software", s.tpm_software);
     }
+    if (version >= kDeviceVersion) visit("device", s.device, kDevice);
     visit("clock", s.clock);
     visit("reset_count", s.reset_count);
     visit("restart_count", s.restart_count);

@@ -22,11 +22,18 @@ inline constexpr std::size_t kMaxHostState = std::size_t{16} << 20;  // bytes of
 inline constexpr std::size_t kMaxStanding =
     5000;  // findings that are kept; one more says that there are others
 
+// Which machine it is, as its maker's certificate of the IAK says.
+struct DeviceName {
+  std::string subject, model, serial;
+  bool operator==(const DeviceName&) const = default;
+};
+
 // What is known of one host from earlier rounds. The caller keeps it.
 struct HostState {
   std::string ak_name, ek_name;  // hex; empty: none seen yet
   std::string identity;  // how they were verified: "certificate", "listed", "named", "first-use"; or empty
   bool tpm_software = false;  // as enrolment found it
+  DeviceName device;          // as enrolment proved it; empty: it did not
   std::uint64_t clock = 0;    // milliseconds, of the last quote
   std::uint32_t reset_count = 0, restart_count = 0;
   std::uint64_t records = 0;         // judged so far in this boot

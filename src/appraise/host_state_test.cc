@@ -40,6 +40,7 @@ HostState Full() {
   s.records = 6;
   s.prefix = {{HashAlg::kSha1, Digest::Filled(HashAlg::kSha1, 7)},
               {HashAlg::kSha256, Digest::Filled(HashAlg::kSha256, 8)}};
+  s.device = {.subject = "CN=a", .model = "a", .serial = "7"};
   s.boot_id = "1b0a";
   s.reset_in = "2c0b";
   s.standing = {f};
@@ -77,13 +78,21 @@ TEST(HostState, WhatAnEarlierOneDidNotKeepMayBeMissing) {
 }
 
 TEST(HostState, FormerVersionsSayLess) {
-  std::string text = Edited(R"("version": 5)", R"("version": 4)");
+  std::string text = Edited(R"("version": 6)", R"("version": 5)");
   EXPECT_FALSE(ParseHostState(text));
   const auto without = [&text](std::string_view line) {
     const std::size_t at = text.find(line);
     EXPECT_NE(at, std::string::npos) << line;
     if (at != std::string::npos) text.erase(at, line.size());
   };
+  const std::size_t device = text.find(R"( "device": {)");
+  text.erase(device, text.find("},", device) + 2 - device);
+  const Result<HostState> fifth = ParseHostState(text);
+  ASSERT_TRUE(fifth) << fifth.error().Message();
+  EXPECT_EQ(fifth->device, DeviceName{});
+  EXPECT_EQ(fifth->reset_in, "2c0b");
+  text.replace(text.find(R"("version": 5)"), 12, R"("version": 4)");
+  EXPECT_FALSE(ParseHostState(text));
   without(R"( "reset_in": "2c0b",)");
   const Result<HostState> fourth = ParseHostState(text);
   ASSERT_TRUE(fourth) << fourth.error().Message();
@@ -122,7 +131,7 @@ TEST(HostState, TheFirstVersionsKeepTheIdentity) {
 
 TEST(HostState, WhatIsWrongIsRefused) {
   for (const auto& [from, to] : std::vector<std::pair<std::string, std::string>>{
-           {R"("version": 5)", R"("version": 6)"},
+           {R"("version": 6)", R"("version": 7)"},
            {R"("reset_count": 5)", R"("reset_count": 4294967296)"},
            {R"("could-not-tell")", R"("good")"},
            {R"("sha1": "07)", R"("sha1": ")"},

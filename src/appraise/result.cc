@@ -46,6 +46,10 @@ void PutCgroup(json& j, const std::string& cgroup) {
   if (std::string id = evidence::ContainerOf(cgroup); !id.empty()) j["container"] = std::move(id);
 }
 
+json DeviceJson(const DeviceName& d) {
+  return {{"subject", d.subject}, {"model", d.model}, {"serial", d.serial}};
+}
+
 json ContextJson(const evidence::ContextEntry& c) {
   json j = {
       {"time", TimeText(c.time_ms)}, {"pid", c.pid}, {"uid", c.uid}, {"comm", c.comm}, {"hook", c.hook}};
@@ -198,6 +202,7 @@ json ToJson(const Appraisal& a, bool entries, const Shown& shown) {
             {"rebooted", a.rebooted},
             {"ak", a.host.ak_name},
             {"identity", a.host.identity},
+            {"device", DeviceJson(a.host.device)},
             {"software_tpm", a.claims.tpm_software || a.host.tpm_software},
             {"records", a.host.records},
             {"host", a.claims.hostname.ToString()},
@@ -222,7 +227,8 @@ json ToJson(const Enrolment& e) {
           {"identity", e.identity},
           {"tpm",
            {{"manufacturer", e.facts.manufacturer}, {"model", e.facts.model}, {"version", e.facts.version}}},
-          {"software_tpm", e.host.tpm_software}};
+          {"software_tpm", e.host.tpm_software},
+          {"device", DeviceJson(e.device)}};
 }
 
 }  // namespace assay::appraise

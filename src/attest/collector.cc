@@ -1,5 +1,6 @@
 #include "attest/collector.h"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -88,6 +89,7 @@ struct Collector::Impl {
   tpm::TpmInfo info;
   tpm::EkIdentity ek;
   Bytes ek_name;
+  tpm::DeviceIdentity device;
   Mutex one_at_a_time;
   // Of the next collection: the recorder's turn first.
   std::chrono::steady_clock::time_point not_before ASSAY_GUARDED_BY(one_at_a_time);
@@ -95,6 +97,8 @@ struct Collector::Impl {
   evidence::Claims ClaimsOf(const measure::RecorderState& s, const evidence::Challenge& challenge,
                             const evidence::Binding& binding, evidence::Level level) const;
   tpm::PcrSelection Selection(const evidence::Challenge& challenge) const;
+  void CertifyAk(const evidence::Activate& activate, const evidence::Binding& binding,
+                 evidence::Activation& out) const;
 };
 
 evidence::Claims Collector::Impl::ClaimsOf(const measure::RecorderState& s,
@@ -154,15 +158,21 @@ Result<std::unique_ptr<Collector>> Collector::Create(CollectorOptions options, m
   ASSAY_ASSIGN(impl->ek, tpm.Identity());
   ASSAY_ASSIGN(const tpm::KeyPublic ek, tpm::ParsePublic(impl->ek.public_area));
   impl->ek_name = ek.name;
+  ASSAY_ASSIGN(impl->device, tpm.ReadDeviceIdentity());
   return std::unique_ptr<Collector>(new Collector(std::move(impl)));
 }
 
-evidence::Identity Collector::Identify() const {
+evidence::Identity Collector::Identify(bool device) const {
   const Impl& d = *impl_;
+  const tpm::DeviceIdentity of_device = device ? d.device : tpm::DeviceIdentity{};
   return {.ak_public = d.ak.public_area(),
           .ek_public = d.ek.public_area,
           .ek_certificate = d.ek.certificate,
           .ek_chain = d.ek.chain,
+          .iak_certificate = of_device.iak,
+          .idevid_certificate = of_device.idevid,
+          .device_chain = of_device.chain,
+          .device_certificate_error = of_device.error,
           .ek_certificate_error = d.ek.certificate_error,
           .tpm_manufacturer = d.info.manufacturer,
           .tpm_vendor = d.info.vendor,
@@ -170,19 +180,44 @@ evidence::Identity Collector::Identify() const {
           .tpm_software = d.info.software};
 }
 
-Result<Bytes> Collector::Activate(const evidence::Activate& activate, const evidence::Binding& binding) {
+// A key that can't be used does not keep the host from being enrolled; the verifier is told.
+void Collector::Impl::CertifyAk(const evidence::Activate& activate, const evidence::Binding& binding,
+                                evidence::Activation& out) const {
+  const Bytes qualifying = evidence::DeviceQualifying(activate.nonce, binding);
+  const auto by = [&](tpm::DeviceKey key, const char* name, const Bytes& certificate, Bytes& attest,
+                      Bytes& signature) {
+    if (certificate.empty()) return;
+    Result<tpm::SignedQuote> made = tpm->CertifyAk(ak, key, certificate, qualifying);
+    if (made) {
+      attest = std::move(made->attest);
+      signature = std::move(made->signature);
+      return;
+    }
+    if (!out.device_error.empty()) out.device_error += "; ";
+    out.device_error += fmt::format("{}: {}", name, made.error().Message());
+    log::Warn("enrolment: the machine's {} can't be used: {}", name, made.error().Message());
+  };
+  by(tpm::DeviceKey::kIak, "IAK", device.iak, out.iak_attest, out.iak_signature);
+  by(tpm::DeviceKey::kIdevid, "IDevID", device.idevid, out.idevid_attest, out.idevid_signature);
+}
+
+Result<evidence::Activation> Collector::Activate(const evidence::Activate& activate,
+                                                 const evidence::Binding& binding) {
   Impl& d = *impl_;
   const MutexLock lock(d.one_at_a_time);
   std::this_thread::sleep_until(d.not_before);
   const auto began = std::chrono::steady_clock::now();
   const Result<Bytes> secret =
       d.tpm->ActivateCredential(d.ak, d.ek.kind, activate.credential, activate.secret);
+  evidence::Activation out;
+  if (secret && activate.device) d.CertifyAk(activate, binding, out);
   const auto ended = std::chrono::steady_clock::now();
   d.not_before = ended + std::min<std::chrono::steady_clock::duration>(ended - began, kLongestPause);
   if (!secret && secret.error().Is(tpm::TpmFailure::kRefused))
     return Fail(StateError(AttestError::kWrongCredential, secret.error().Message()));
   ASSAY_TRY(secret);
-  return evidence::EnrolProof(*secret, activate.nonce, binding, d.ak.name(), d.ek_name);
+  out.proof = evidence::EnrolProof(*secret, activate.nonce, binding, d.ak.name(), d.ek_name);
+  return out;
 }
 
 Result<Collected> Collector::Prepare(const evidence::Challenge& challenge, const evidence::Binding& binding,

@@ -49,10 +49,11 @@ class Collector {
   // The list stays in its file.
   Result<Collected> Prepare(const evidence::Challenge& challenge, const evidence::Binding& binding,
                             evidence::Level level);
-  // The identity of the TPM, read at Create().
-  evidence::Identity Identify() const;
-  // The proof for a credential of this AK and EK. StateError "attest.wrong-credential" for any other.
-  Result<Bytes> Activate(const evidence::Activate& activate, const evidence::Binding& binding);
+  // The identity of the TPM, read at Create(); `device`: and that of the machine, if its maker gave it one.
+  evidence::Identity Identify(bool device = false) const;
+  // The proof for a credential of this AK and EK, and the words of the machine's keys, if they are asked for.
+  // StateError "attest.wrong-credential" for any other credential.
+  Result<evidence::Activation> Activate(const evidence::Activate& activate, const evidence::Binding& binding);
   // The list is read into memory.
   Result<evidence::Evidence> Collect(const evidence::Challenge& challenge, const evidence::Binding& binding,
                                      evidence::Level level);

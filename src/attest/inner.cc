@@ -53,16 +53,16 @@ struct DescriptorPacket {
 
 // "ANQ1" | fingerprint[32] | exporter[32] | nonce[32] | u64 first_record | u8 want | u8 banks |
 // 8 x (u16 bank | u32 PCRs), where unused ones are zero
-// "ANI1" | fingerprint[32] | exporter[32]
-// "ANE1" | fingerprint[32] | exporter[32] | nonce[32] | u16 n | credential[n] | u16 m | secret[m]
+// "ANI1" | fingerprint[32] | exporter[32] | u8 device
+// "ANE1" | fingerprint[32] | exporter[32] | nonce[32] | u16 n | credential[n] | u16 m | secret[m] | u8 device
 Bytes EncodeNetRequest(const NetRequest& q) {
   Writer w;
-  if (std::get_if<evidence::Identify>(&q.question) != nullptr)
-    return w.Put(kIdentifyMagic).Put(q.fingerprint.view()).Put(q.exporter).Take();
+  if (const auto* i = std::get_if<evidence::Identify>(&q.question))
+    return w.Put(kIdentifyMagic).Put(q.fingerprint.view()).Put(q.exporter).U8(i->device ? 1 : 0).Take();
   if (const auto* a = std::get_if<evidence::Activate>(&q.question)) {
     w.Put(kActivateMagic).Put(q.fingerprint.view()).Put(q.exporter).Put(a->nonce.view());
     w.U16Be(static_cast<std::uint16_t>(a->credential.size())).Put(a->credential);
-    return w.U16Be(static_cast<std::uint16_t>(a->secret.size())).Put(a->secret).Take();
+    return w.U16Be(static_cast<std::uint16_t>(a->secret.size())).Put(a->secret).U8(a->device ? 1 : 0).Take();
   }
   const auto& c = std::get<evidence::Challenge>(q.question);
   w.Put(kRequestMagic).Put(q.fingerprint.view()).Put(q.exporter).Put(c.nonce.view()).U64Be(c.first_record);
@@ -120,6 +120,12 @@ Result<Bytes> TakeSized(Reader& r, std::size_t max, std::string_view what) {
   return ToBytes(bytes);
 }
 
+Result<bool> TakeFlag(Reader& r, std::string_view what) {
+  ASSAY_ASSIGN(const std::uint8_t flag, r.U8(what));
+  if (flag > 1) return Fail(r.BadAt(r.offset() - 1, std::string(what) + ": neither yes nor no"));
+  return flag == 1;
+}
+
 // The part of "ANE1" after the exporter.
 Result<evidence::Activate> TakeActivate(Reader& r) {
   evidence::Activate a;
@@ -127,6 +133,7 @@ Result<evidence::Activate> TakeActivate(Reader& r) {
   ASSAY_ASSIGN(a.nonce, evidence::Nonce::Of(nonce));
   ASSAY_ASSIGN(a.credential, TakeSized(r, tpm::kMaxCredential, "credential"));
   ASSAY_ASSIGN(a.secret, TakeSized(r, tpm::kMaxEncryptedSecret, "secret"));
+  ASSAY_ASSIGN(a.device, TakeFlag(r, "device"));
   return a;
 }
 
@@ -145,7 +152,8 @@ Result<NetRequest> ParseNetRequest(ByteView packet) {
   } else if (AsText(magic) == kActivateMagic) {
     ASSAY_ASSIGN(q.question, TakeActivate(r));
   } else if (AsText(magic) == kIdentifyMagic) {
-    q.question = evidence::Identify{};
+    ASSAY_ASSIGN(const bool device, TakeFlag(r, "device"));
+    q.question = evidence::Identify{.device = device};
   } else {
     return Fail(r.BadAt(0, "another kind of message"));
   }
@@ -180,9 +188,7 @@ Result<NetReport> ParseNetReport(ByteView packet) {
   Reader r(packet, "net-report");
   ASSAY_TRY(TakeMagic(r, kReportMagic));
   NetReport report;
-  ASSAY_ASSIGN(const std::uint8_t ready, r.U8("ready"));
-  if (ready > 1) return Fail(r.BadAt(4, "ready: neither yes nor no"));
-  report.ready = ready == 1;
+  ASSAY_ASSIGN(report.ready, TakeFlag(r, "ready"));
   ASSAY_ASSIGN(report.landlock_abi, r.U32Be("Landlock ABI"));
   ASSAY_ASSIGN(const std::uint8_t size, r.U8("text size"));
   if (size > kMaxReportText) return Fail(r.BadAt(r.offset() - 1, "text too long"));

@@ -21,7 +21,7 @@
 
 namespace assay::attest {
 
-inline constexpr std::size_t kNetRequestMax = 616;
+inline constexpr std::size_t kNetRequestMax = 617;
 inline constexpr std::size_t kNetReportMax = 256;
 inline constexpr std::size_t kNetChunk = 64 << 10;  // bytes of an answer in one packet, at most
 inline constexpr unsigned kMaxSlots = 128;          // connections served at a time; each has a socket pair

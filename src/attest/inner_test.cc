@@ -68,12 +68,13 @@ TEST(NetRequests, EnrolmentGoesBothWays) {
   NetRequest q = Sample();
   q.question = evidence::Identify{};
   Bytes wire = EncodeNetRequest(q);
-  EXPECT_EQ(wire.size(), 68U);
+  EXPECT_EQ(wire.size(), 69U);
   ASSERT_THAT(ParseNetRequest(wire), IsOk());
   EXPECT_EQ(EncodeNetRequest(*ParseNetRequest(wire)), wire);
   q.question = evidence::Activate{.nonce = evidence::Nonce::Filled(1),
                                   .credential = Bytes(tpm::kMaxCredential, 2),
-                                  .secret = Bytes(tpm::kMaxEncryptedSecret, 3)};
+                                  .secret = Bytes(tpm::kMaxEncryptedSecret, 3),
+                                  .device = true};
   wire = EncodeNetRequest(q);
   EXPECT_EQ(wire.size(), kNetRequestMax);
   ASSERT_THAT(ParseNetRequest(wire), IsOk());

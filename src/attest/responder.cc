@@ -102,10 +102,11 @@ Reply Responder::Respond(const evidence::Question& question, const evidence::Bin
                          evidence::Level level) {
   if (const auto* challenge = std::get_if<evidence::Challenge>(&question))
     return Challenged(*challenge, binding, level);
-  if (std::get_if<evidence::Identify>(&question) != nullptr)
-    return Reply::Of(evidence::EncodeIdentity(collector_.Identify()));
-  const Result<Bytes> proof = collector_.Activate(std::get<evidence::Activate>(question), binding);
-  if (proof) return Reply::Of(evidence::EncodeActivation({*proof}));
+  if (const auto* identify = std::get_if<evidence::Identify>(&question))
+    return Reply::Of(evidence::EncodeIdentity(collector_.Identify(identify->device)));
+  const Result<evidence::Activation> proof =
+      collector_.Activate(std::get<evidence::Activate>(question), binding);
+  if (proof) return Reply::Of(evidence::EncodeActivation(*proof));
   return Refused("enrolment", proof.error());
 }
 

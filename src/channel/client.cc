@@ -78,9 +78,13 @@ Result<Answer> Challenged(Result<Exchanged> exchanged) {
 // Enrols over two connections. A failure to prove the AK is not an error of the exchange but its result.
 Result<EnrolAnswer> Enrolled(const Exchange& exchange) {
   EnrolAnswer out;
-  ASSAY_ASSIGN(Exchanged first, exchange(evidence::Identify{}));
-  ASSAY_ASSIGN(out.identity, As<evidence::Identity>(first.message));
-  out.peer = first.peer;
+  Result<Exchanged> first = exchange(evidence::Identify{.device = true});
+  if (const auto* refused = first ? nullptr : first.error().As<RefusedError>();
+      refused != nullptr && refused->reason == evidence::RefusalCode::kBadRequest)
+    first = exchange(evidence::Identify{});  // an older attester does not know the member
+  ASSAY_TRY(first);
+  ASSAY_ASSIGN(out.identity, As<evidence::Identity>(first->message));
+  out.peer = first->peer;
   const Result<evidence::Asked> asked = evidence::AskToActivate(out.identity);
   if (!asked) {
     out.why = asked.error().Message();
@@ -94,8 +98,9 @@ Result<EnrolAnswer> Enrolled(const Exchange& exchange) {
     out.why = refused->Message();
     return out;
   }
-  ASSAY_ASSIGN(const evidence::Activation activation, As<evidence::Activation>(second->message));
-  const Result<> proven = evidence::CheckProof(*asked, second->binding, activation.proof);
+  ASSAY_ASSIGN(out.activation, As<evidence::Activation>(second->message));
+  out.device_qualifying = evidence::DeviceQualifying(asked->message.nonce, second->binding);
+  const Result<> proven = evidence::CheckProof(*asked, second->binding, out.activation.proof);
   out.proven = proven.has_value();
   if (!proven) out.why = proven.error().Message();
   return out;

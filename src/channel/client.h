@@ -50,9 +50,11 @@ Result<Answer> ChallengeUnix(const std::string& path, const evidence::Challenge&
                              std::chrono::seconds timeout = kPatience);
 
 // The identity of the attester's TPM, and whether the TPM proved that the AK is its own (evidence/enrol.h).
-// Takes two connections.
+// Takes two connections, and a third one with an attester of before device identities were known.
 struct EnrolAnswer {
   evidence::Identity identity;
+  evidence::Activation activation;
+  Bytes device_qualifying;  // evidence::DeviceQualifying() of the second connection
   bool proven = false;
   std::string why;   // it is not proven
   std::string peer;  // as in Answer

@@ -83,7 +83,9 @@ Result<int> RunEnrol(const EnrolOptions& o, const Session& session) {
                                        .proven = answer->proven,
                                        .why = answer->why,
                                        .trust = trust,
-                                       .now_s = static_cast<std::int64_t>(NowMs() / 1000)},
+                                       .now_s = static_cast<std::int64_t>(NowMs() / 1000),
+                                       .activation = answer->activation,
+                                       .device_qualifying = answer->device_qualifying},
                                       before, policy);
   const bool done = e.verdict == appraise::Verdict::kTrusted;
   if (done) ASSAY_TRY(StoreState(o.state, e.host));

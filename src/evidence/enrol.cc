@@ -26,6 +26,7 @@ Result<Asked> AskToActivate(const Identity& identity) {
   ASSAY_ASSIGN(tpm::Credential credential, tpm::MakeCredential(ek, ak.name, asked.secret));
   asked.message.credential = std::move(credential.blob);
   asked.message.secret = std::move(credential.secret);
+  asked.message.device = !identity.iak_certificate.empty() || !identity.idevid_certificate.empty();
   return asked;
 }
 
@@ -41,6 +42,14 @@ Bytes EnrolProof(ByteView secret, const Nonce& nonce, const Binding& binding, By
   HMAC(EVP_sha256(), secret.data(), static_cast<int>(secret.size()), w.bytes().data(), w.bytes().size(),
        proof.data(), nullptr);
   return proof;
+}
+
+Bytes DeviceQualifying(const Nonce& nonce, const Binding& binding) {
+  Writer w;
+  w.Put("assay-device-v1").U8(0).Put(nonce.view());
+  PutSized(w, AsBytes(binding.type));
+  PutSized(w, binding.value);
+  return ToBytes(Hash(HashAlg::kSha256, w.bytes()).view());
 }
 
 Result<> CheckProof(const Asked& asked, const Binding& binding, ByteView proof) {

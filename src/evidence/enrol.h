@@ -18,10 +18,14 @@ namespace assay::evidence {
 
 // An attester's description of its TPM. It is only a claim until the proof is checked.
 struct Identity {
-  Bytes ak_public;                   // TPMT_PUBLIC
-  Bytes ek_public;                   // TPMT_PUBLIC of the EK that the certificate is for
-  Bytes ek_certificate;              // X.509, DER; empty: the TPM has none
-  Bytes ek_chain;                    // certificates, DER, one after the other; may be empty
+  Bytes ak_public;       // TPMT_PUBLIC
+  Bytes ek_public;       // TPMT_PUBLIC of the EK that the certificate is for
+  Bytes ek_certificate;  // X.509, DER; empty: the TPM has none
+  Bytes ek_chain;        // certificates, DER, one after the other; may be empty
+  // Of the keys by which the machine's maker names it (tpm/device_certificate.h), as the certificate above.
+  // They are there if they were asked for and the TPM has any.
+  Bytes iak_certificate, idevid_certificate, device_chain;
+  std::string device_certificate_error;
   std::string ek_certificate_error;  // of a certificate that is in the TPM and can't be read; else empty
   std::string tpm_manufacturer, tpm_vendor, tpm_firmware;
   bool tpm_software = false;
@@ -30,9 +34,18 @@ struct Identity {
 
 struct Activate {
   Nonce nonce;
-  Bytes credential;  // tpm::Credential::blob
-  Bytes secret;      // tpm::Credential::secret
+  Bytes credential;     // tpm::Credential::blob
+  Bytes secret;         // tpm::Credential::secret
+  bool device = false;  // the keys of the IAK and IDevID certificates are to say that the TPM made the AK
   bool operator==(const Activate&) const = default;
+};
+
+struct Activation {
+  Bytes proof;  // 32 bytes, EnrolProof()
+  // TPMS_ATTEST and TPMT_SIGNATURE of tpm::Tpm::CertifyAk() over DeviceQualifying(); empty: there is none.
+  Bytes iak_attest = {}, iak_signature = {}, idevid_attest = {}, idevid_signature = {};
+  std::string device_error = {};  // why one is missing that was asked for; else empty
+  bool operator==(const Activation&) const = default;
 };
 
 struct Asked {
@@ -48,6 +61,8 @@ Result<Asked> AskToActivate(const Identity& identity);
 // type[n] | u16be m | binding value[m] | u16be a | AK's name[a] | u16be e | EK's name[e].
 Bytes EnrolProof(ByteView secret, const Nonce& nonce, const Binding& binding, ByteView ak_name,
                  ByteView ek_name);
+// SHA-256 of "assay-device-v1" 00 | nonce[32] | u16be n | binding type[n] | u16be m | binding value[m].
+Bytes DeviceQualifying(const Nonce& nonce, const Binding& binding);
 // binding: of this side's connection.
 Result<> CheckProof(const Asked& asked, const Binding& binding, ByteView proof);
 

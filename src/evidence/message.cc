@@ -14,6 +14,7 @@ namespace {
 constexpr std::string_view kMagic = "ASY1";
 constexpr std::size_t kPrefix = 8;
 constexpr std::size_t kProofSize = 32;
+constexpr std::size_t kMaxDeviceAttest = 512, kMaxDeviceSignature = 520;
 constexpr std::size_t kMaxRefusal = 1024;  // characters of the refusal's message
 
 struct Part {
@@ -33,8 +34,9 @@ constexpr Part kParts[] = {
     {"event_log", &Evidence::event_log, kMaxEventLogPart},
 };
 
-constexpr Bytes Identity::* kIdentityBytes[] = {&Identity::ak_public, &Identity::ek_public,
-                                                &Identity::ek_certificate, &Identity::ek_chain};
+constexpr Bytes Identity::* kIdentityBytes[] = {
+    &Identity::ak_public,       &Identity::ek_public,          &Identity::ek_certificate, &Identity::ek_chain,
+    &Identity::iak_certificate, &Identity::idevid_certificate, &Identity::device_chain};
 
 // An attachment's name and bound.
 struct PartLimit {
@@ -44,7 +46,11 @@ struct PartLimit {
 constexpr PartLimit kIdentityParts[] = {{"ak_public", 4096},
                                         {"ek_public", 4096},
                                         {"ek_certificate", tpm::kMaxEkCertificate},
-                                        {"ek_chain", tpm::kMaxEkChain}};
+                                        {"ek_chain", tpm::kMaxEkChain},
+                                        {"iak_certificate", tpm::kMaxEkCertificate},
+                                        {"idevid_certificate", tpm::kMaxEkCertificate},
+                                        {"device_chain", tpm::kMaxEkChain}};
+constexpr std::size_t kIdentityAlways = 4;  // the others are there together, or none of them
 
 // The attachments of a message type.
 std::vector<PartLimit> PartsOf(std::string_view type) {
@@ -95,7 +101,8 @@ Result<Head> ParseHead(ByteView frame) {
       ++next;
       return {};
     }));
-    if (next != wanted.size()) return Fail(ParseError("message", kPrefix, "attachments are missing"));
+    const bool whole = next == wanted.size() || (head.type == "identity" && next == kIdentityAlways);
+    if (!whole) return Fail(ParseError("message", kPrefix, "attachments are missing"));
   }
   return head;
 }
@@ -143,9 +150,10 @@ constexpr auto kRefusal = [](auto& visit, auto& r) {
   visit("code", r.code, kRefusalCode);
   visit("message", r.message);
 };
-constexpr auto kIdentify = [](auto& visit, auto&) {
+constexpr auto kIdentify = [](auto& visit, auto& i) {
   visit.Constant("type", "identify");
   visit.Constant("version", kVersion);
+  visit.Optional("device", i.device);
 };
 constexpr auto kIdentity = [](auto& visit, auto& i) {
   visit.Constant("type", "identity");
@@ -157,6 +165,7 @@ constexpr auto kIdentity = [](auto& visit, auto& i) {
     tpm("software", i.tpm_software);
   });
   visit.Optional("ek_certificate_error", i.ek_certificate_error);
+  visit.Optional("device_certificate_error", i.device_certificate_error);
   visit.Elsewhere("parts");
 };
 constexpr auto kActivate = [](auto& visit, auto& a) {
@@ -165,11 +174,17 @@ constexpr auto kActivate = [](auto& visit, auto& a) {
   visit("nonce", a.nonce);
   visit("credential", a.credential, SizedHex(1, tpm::kMaxCredential));
   visit("secret", a.secret, SizedHex(1, tpm::kMaxEncryptedSecret));
+  visit.Optional("device", a.device);
 };
 constexpr auto kActivation = [](auto& visit, auto& a) {
   visit.Constant("type", "activation");
   visit.Constant("version", kVersion);
   visit("proof", a.proof, SizedHex(kProofSize, kProofSize));
+  visit.Optional("iak_attest", a.iak_attest, SizedHex(1, kMaxDeviceAttest));
+  visit.Optional("iak_signature", a.iak_signature, SizedHex(1, kMaxDeviceSignature));
+  visit.Optional("idevid_attest", a.idevid_attest, SizedHex(1, kMaxDeviceAttest));
+  visit.Optional("idevid_signature", a.idevid_signature, SizedHex(1, kMaxDeviceSignature));
+  visit.Optional("device_error", a.device_error);
 };
 
 // The frame of a message that has no attachments. Texts of it may quote what a peer or a TPM said.
@@ -239,14 +254,15 @@ Bytes EncodeEvidence(const Evidence& e) {
   return out;
 }
 
-Bytes EncodeIdentify() { return FrameOf(kIdentify, Identify{}); }
+Bytes EncodeIdentify(const Identify& i) { return FrameOf(kIdentify, i); }
 
 Bytes EncodeIdentity(const Identity& i) {
+  const bool device = !i.iak_certificate.empty() || !i.idevid_certificate.empty() || !i.device_chain.empty();
+  const auto members = std::span(kIdentityBytes).first(device ? std::size(kIdentityBytes) : kIdentityAlways);
   nlohmann::ordered_json parts = nlohmann::ordered_json::object();
-  for (std::size_t p = 0; p < std::size(kIdentityParts); ++p)
-    parts[kIdentityParts[p].name] = (i.*kIdentityBytes[p]).size();
+  for (std::size_t p = 0; p < members.size(); ++p) parts[kIdentityParts[p].name] = (i.*members[p]).size();
   Bytes out = FrameOf(kIdentity, i, std::move(parts));
-  for (const auto part : kIdentityBytes) out.insert(out.end(), (i.*part).begin(), (i.*part).end());
+  for (const auto part : members) out.insert(out.end(), (i.*part).begin(), (i.*part).end());
   return out;
 }
 
@@ -257,7 +273,7 @@ Bytes EncodeActivation(const Activation& a) { return FrameOf(kActivation, a); }
 Bytes EncodeQuestion(const Question& q) {
   if (const auto* c = std::get_if<Challenge>(&q)) return EncodeChallenge(*c);
   if (const auto* a = std::get_if<Activate>(&q)) return EncodeActivate(*a);
-  return EncodeIdentify();
+  return EncodeIdentify(std::get<Identify>(q));
 }
 
 Bytes EncodeRefusal(const Refusal& r) {
@@ -297,7 +313,10 @@ Result<Message> DecodeMessage(ByteView frame, std::size_t max) {
   if (type == "identify") return Decoded<Identify>(kIdentify, root);
   if (type == "activate") return Decoded<Activate>(kActivate, root);
   if (type == "activation") return Decoded<Activation>(kActivation, root);
-  if (type == "identity") return Decoded<Identity>(kIdentity, root, frame, head, kIdentityBytes);
+  if (type == "identity") {
+    const std::size_t n = head.sizes.size() == kIdentityAlways ? kIdentityAlways : std::size(kIdentityBytes);
+    return Decoded<Identity>(kIdentity, root, frame, head, std::span(kIdentityBytes).first(n));
+  }
   if (type == "evidence") return Decoded<Evidence>(kEvidence, root, frame, head, EvidenceParts());
   return Fail(ParseError("message", kPrefix, "unknown type"));
 }
@@ -305,7 +324,7 @@ Result<Message> DecodeMessage(ByteView frame, std::size_t max) {
 Result<Question> DecodeQuestion(ByteView frame) {
   ASSAY_ASSIGN(Message message, DecodeMessage(frame, kMaxChallenge));
   if (auto* c = std::get_if<Challenge>(&message)) return Question(std::move(*c));
-  if (std::get_if<Identify>(&message) != nullptr) return Question(Identify{});
+  if (const auto* i = std::get_if<Identify>(&message)) return Question(*i);
   if (auto* a = std::get_if<Activate>(&message)) return Question(std::move(*a));
   return Fail(ParseError("message", kPrefix, "not a question"));
 }

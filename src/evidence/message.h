@@ -42,11 +42,8 @@ struct Challenge {
   bool operator==(const Challenge&) const = default;
 };
 struct Identify {
+  bool device = false;  // the certificates of IAK and IDevID too
   bool operator==(const Identify&) const = default;
-};
-struct Activation {
-  Bytes proof;  // 32 bytes, evidence/enrol.h
-  bool operator==(const Activation&) const = default;
 };
 struct Refusal {
   RefusalCode code = RefusalCode::kInternal;
@@ -64,7 +61,7 @@ Bytes EncodeEvidence(const Evidence& evidence);
 Bytes EncodeEvidenceHeader(const Evidence& evidence, std::uint64_t list_bytes);
 std::span<Bytes Evidence::* const> EvidenceParts();
 Bytes EncodeRefusal(const Refusal& refusal);
-Bytes EncodeIdentify();
+Bytes EncodeIdentify(const Identify& identify = {});
 Bytes EncodeIdentity(const Identity& identity);
 Bytes EncodeActivate(const Activate& activate);
 Bytes EncodeActivation(const Activation& activation);

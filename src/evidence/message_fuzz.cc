@@ -14,7 +14,7 @@ Bytes Encode(const Message& m) {
   if (const auto* i = std::get_if<Identity>(&m)) return EncodeIdentity(*i);
   if (const auto* a = std::get_if<Activate>(&m)) return EncodeActivate(*a);
   if (const auto* a = std::get_if<Activation>(&m)) return EncodeActivation(*a);
-  if (std::get_if<Identify>(&m) != nullptr) return EncodeIdentify();
+  if (const auto* i = std::get_if<Identify>(&m)) return EncodeIdentify(*i);
   return EncodeRefusal(std::get<Refusal>(m));
 }
 

@@ -81,19 +81,30 @@ TEST(Messages, EachMemberIsWrittenAndRead) {
                           .ek_public = Bytes(2, 2),
                           .ek_certificate = Bytes(3, 3),
                           .ek_chain = Bytes(4, 4),
+                          .iak_certificate = Bytes(5, 5),
+                          .idevid_certificate = Bytes(6, 6),
+                          .device_chain = Bytes(7, 7),
+                          .device_certificate_error = "cut",
                           .ek_certificate_error = "truncated",
                           .tpm_manufacturer = "IBM",
                           .tpm_vendor = "SW",
                           .tpm_firmware = "1.2",
                           .tpm_software = true};
   ExpectRoundTrip(identity, EncodeIdentity(identity));
-  const Activate activate{.nonce = Nonce::Filled(6), .credential = Bytes(1, 1), .secret = Bytes(2, 2)};
+  const Activate activate{
+      .nonce = Nonce::Filled(6), .credential = Bytes(1, 1), .secret = Bytes(2, 2), .device = true};
   ExpectRoundTrip(activate, EncodeActivate(activate));
-  const Activation activation{.proof = Bytes(32, 1)};
+  const Activation activation{.proof = Bytes(32, 1),
+                              .iak_attest = Bytes(2, 2),
+                              .iak_signature = Bytes(3, 3),
+                              .idevid_attest = Bytes(4, 4),
+                              .idevid_signature = Bytes(5, 5),
+                              .device_error = "locked"};
   ExpectRoundTrip(activation, EncodeActivation(activation));
   const Refusal refusal{.code = RefusalCode::kBusy, .message = "later"};
   ExpectRoundTrip(refusal, EncodeRefusal(refusal));
-  EXPECT_TRUE(std::holds_alternative<Identify>(DecodeMessage(EncodeIdentify(), kMaxEvidence).value()));
+  const Identify identify{.device = true};
+  ExpectRoundTrip(identify, EncodeIdentify(identify));
 }
 
 TEST(Messages, ShorterAndLongerFormsAreErrors) {
@@ -172,14 +183,37 @@ TEST(Messages, OfAnEnrolmentGoBothWays) {
   for (std::size_t n = 0; n < frame.size(); n += 7)
     EXPECT_THAT(DecodeMessage(ByteView(frame).first(n), kMaxEvidence), FailsWith("parse.message"));
   EXPECT_THAT(DecodeQuestion(frame), FailsWith("parse.message"));  // an answer, no question
-  for (const Question& q :
-       {Question(Identify{}), Question(Activate{Nonce::Filled(1), Bytes(68, 2), Bytes(256, 3)})}) {
+  for (const Question& q : {Question(Identify{}), Question(Identify{.device = true}),
+                            Question(Activate{Nonce::Filled(1), Bytes(68, 2), Bytes(256, 3)})}) {
     const auto again = DecodeQuestion(EncodeQuestion(q));
     ASSERT_THAT(again, IsOk());
     EXPECT_EQ(EncodeQuestion(*again), EncodeQuestion(q));
   }
   id.ek_certificate.resize(tpm::kMaxEkCertificate + 1);
   EXPECT_THAT(DecodeMessage(EncodeIdentity(id), kMaxEvidence), FailsWith("parse.message"));
+  // Of the attachments that only some machines have, there are all or none.
+  id.ek_certificate = Bytes(1016, 3);
+  id.iak_certificate = Bytes(900, 4);
+  const Bytes named = EncodeIdentity(id);
+  ASSERT_THAT(DecodeMessage(named, kMaxEvidence), IsOk());
+  EXPECT_EQ(EncodeIdentity(std::get<Identity>(*DecodeMessage(named, kMaxEvidence))), named);
+  for (const std::string_view part :
+       {R"(,"device_chain":0)", R"(,"idevid_certificate":0,"device_chain":0)"}) {
+    std::string text(AsText(named));
+    const std::size_t at = text.find(part);
+    ASSERT_NE(at, std::string::npos);
+    text.erase(at, part.size());
+    const auto header = static_cast<std::uint32_t>(text.find("}}") + 2 - 8);
+    const Bytes some = Writer().Put("ASY1").U32Be(header).Put(text.substr(8)).Take();
+    const auto decoded = DecodeMessage(some, kMaxEvidence);
+    ASSERT_THAT(decoded, FailsWith("parse.message"));
+    EXPECT_NE(decoded.error().Message().find("attachments are missing"), std::string::npos);
+  }
+  id.iak_certificate.resize(tpm::kMaxEkCertificate + 1);
+  EXPECT_THAT(DecodeMessage(EncodeIdentity(id), kMaxEvidence), FailsWith("parse.message"));
+  EXPECT_THAT(
+      DecodeMessage(EncodeActivation({.proof = Bytes(32, 1), .iak_attest = Bytes(513, 1)}), kMaxEvidence),
+      FailsWith("parse.message"));
   for (const Activate& bad : {Activate{Nonce::Filled(1), Bytes(129, 2), Bytes(256, 3)},
                               Activate{Nonce::Filled(1), Bytes(68, 2), {}}})
     EXPECT_THAT(DecodeQuestion(EncodeActivate(bad)), FailsWith("parse.message"));

@@ -63,11 +63,18 @@ TEST(Schema, FitsTheMessages) {
     put("refusal-" + std::string(row.name),
         Header(EncodeRefusal({static_cast<RefusalCode>(row.value), "why \x01\xFF not"})));
   put("identify-one", Header(EncodeIdentify()));
+  put("identify-device", Header(EncodeIdentify({.device = true})));
   Identity id;
   id.ak_public = Bytes(120, 1);
   id.ek_certificate = Bytes(1016, 2);
   id.tpm_vendor = "SW \xFF";
   put("identity-one", Header(EncodeIdentity(id)));
+  Identity named = id;
+  named.iak_certificate = Bytes(900, 3);
+  named.device_certificate_error = "cut";
+  put("identity-device", Header(EncodeIdentity(named)));
+  put("not-identity-some",
+      Replaced(Header(EncodeIdentity(named)), ",\"idevid_certificate\":0,\"device_chain\":0", ""));
   put("not-identity-parts",
       Replaced(Header(EncodeIdentity(id)), "\"ek_certificate\":1016", "\"ek_certificate\":9999"));
   const Activate activate{
@@ -75,6 +82,12 @@ TEST(Schema, FitsTheMessages) {
   put("activate-one", Header(EncodeActivate(activate)));
   put("not-activate-secret", Replaced(Header(EncodeActivate(activate)), "\"secret\":\"", "\"secret\":\"00"));
   put("activation-one", Header(EncodeActivation({Bytes(32, 5)})));
+  put("activation-device", Header(EncodeActivation({.proof = Bytes(32, 5),
+                                                    .iak_attest = Bytes(200, 1),
+                                                    .iak_signature = Bytes(72, 2),
+                                                    .device_error = "IDevID: locked"})));
+  put("not-activation-attest",
+      Header(EncodeActivation({.proof = Bytes(32, 5), .iak_attest = Bytes(513, 1)})));
   put("not-activation-short", Header(EncodeActivation({Bytes(31, 5)})));
   put("not-refusal-code", Replaced(Header(EncodeRefusal({RefusalCode::kBusy, ""})), "\"busy\"", "\"sorry\""));
   const Bytes line = EncodeContextLine({.index = 1,
