@@ -2,7 +2,7 @@
 //
 //   // given: const JsonValue& record
 //   #include <map>
-//   std::map<std::string, std::string> own{{"runs", "1"}};   // HostState::own: what the list has proved so far
+//   std::map<std::string, std::string> own{{"runs", "1"}};   // HostState::own
 //   ASSAY_ASSIGN(std::vector<Fault> faults, JudgeHandover(record, own));
 //
 // Contract: docs/formats/own-records.md, "assay-handover". The predecessor's record makes the run a stopped

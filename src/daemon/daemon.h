@@ -3,7 +3,7 @@
 //   // given: const Config& config, const std::string& config_path, int stop_fd
 //   ASSAY_ASSIGN(RunFolder folder, RunFolder::Take(config.run_dir));   // before the log file and the TPM
 //   ASSAY_ASSIGN(auto daemon, Daemon::Start(config, std::move(folder), std::nullopt, config_path));
-//   daemon->Run(stop_fd, {});   // until SIGTERM or SIGINT; SIGHUP loads the configuration again, SIGUSR2 hands over
+//   daemon->Run(stop_fd, {});   // until SIGTERM or SIGINT; SIGHUP reloads, SIGUSR2 hands over
 //
 // Contract: the list's own records come first, before any work with EK or AK: assay-start with the key of
 // this run, the attester's components, assay-policy, assay-engine and assay-manifest. assay-stop is recorded

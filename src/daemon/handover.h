@@ -3,7 +3,7 @@
 //
 //   // given: const UniqueFd& measured, const std::string& program, const std::string& config_path
 //   ASSAY_ASSIGN(Successor next, Successor::Start(measured, program, config_path));
-//   ASSAY_ASSIGN(HandoverReceived loaded, next.link().Receive("loaded"));   // it could read its configuration
+//   ASSAY_ASSIGN(HandoverReceived loaded, next.link().Receive("loaded"));   // it has its configuration
 //   ASSAY_TRY(next.link().Send({.step = "hold"}));                          // its engine holds tasks, too
 //   ASSAY_ASSIGN(HandoverReceived holding, next.link().Receive("holding"));
 //   next.Keep();                                                            // it goes on without us

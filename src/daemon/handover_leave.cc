@@ -124,6 +124,7 @@ Result<pid_t> HandOver(const LeavingAttester& a) {
   }
   ASSAY_ASSIGN(const std::vector<UniqueFd> left, a.leave());
   std::vector<int> fds;
+  fds.reserve(left.size());
   for (const UniqueFd& fd : left) fds.push_back(fd.get());
   ASSAY_TRY(next->link().Send(*take, fds));
   const pid_t successor = next->pid();

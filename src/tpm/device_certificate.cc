@@ -68,8 +68,10 @@ DeviceFacts FactsOf(X509* x) {
                     .ca = X509_check_ca(x) != 0,
                     .key = KindOf(KeyOf(x).get())};
   EachAlternativeName(x, [&](const std::string& oid, std::string value) {
-    if (oid == "2.23.133.5.1.4") facts.model = std::move(value);
-    if (oid == "2.23.133.5.1.6" && facts.serial.empty()) facts.serial = std::move(value);
+    if (oid == "2.23.133.5.1.4")
+      facts.model = std::move(value);
+    else if (oid == "2.23.133.5.1.6" && facts.serial.empty())
+      facts.serial = std::move(value);
   });
   if (facts.model.empty()) facts.model = SubjectEntry(x, NID_commonName);
   return facts;
