@@ -168,9 +168,27 @@ Context ContextOf(const ThreadStatus& thread, std::string hook) {
 
 Context ContextOf(pid_t tid, std::string hook) { return ContextOf(StatusOf(tid), std::move(hook)); }
 
+namespace {
+
+// "running" is all that the kernel says of a task that is not asleep. A task that waits for an answer falls
+// asleep only after its event can be read.
+Result<Bytes> SyscallOf(pid_t tid) {
+  constexpr int kTries = 100;
+  constexpr useconds_t kPause = 100;
+  const std::string path = "/proc/" + std::to_string(tid) + "/syscall";
+  Result<Bytes> line = ReadFile(path, 1024);
+  for (int i = 0; i < kTries && line && AsText(*line).starts_with("running"); ++i) {
+    usleep(kPause);
+    line = ReadFile(path, 1024);
+  }
+  return line;
+}
+
+}  // namespace
+
 std::optional<int> OpenFlagsOf(pid_t tid) {
-  const Result<Bytes> line = ReadFile("/proc/" + std::to_string(tid) + "/syscall", 1024);
-  if (!line) return std::nullopt;
+  const Result<Bytes> line = SyscallOf(tid);
+  if (!line || AsText(*line).starts_with("running")) return std::nullopt;
   // "number arg0 arg1 ... sp pc", hexadecimal but for the first. Source: proc(5).
   std::uint64_t words[4] = {};
   std::string_view rest = AsText(*line);
