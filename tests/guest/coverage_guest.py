@@ -167,7 +167,7 @@ def main():
     engine.end()
     # The same as IMA's policy for what root reads: every file.
     if unseen and sys.argv[1] == "assay":
-        engine.start("--all-files")
+        engine.start("--all-files")  # pylint: disable=no-member
         for name, what in unseen:
             print(json.dumps({**one(engine, name, what), "all_files": True}), flush=True)
         engine.end()
