@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
 
 #include "attest/errors.h"
+#include "base/descriptors.h"
 
 namespace assay::attest {
 namespace {
@@ -30,24 +30,6 @@ Result<> Done(const Reader& r) {
   if (!r.done()) return Fail(r.Bad("bytes after the message"));
   return {};
 }
-
-// A packet of one byte with room for all descriptors beside it. It points into itself: it is neither copied
-// nor moved.
-struct DescriptorPacket {
-  DescriptorPacket() {
-    message.msg_iov = &data;
-    message.msg_iovlen = 1;
-    message.msg_control = space.data();
-    message.msg_controllen = space.size();
-  }
-  DescriptorPacket(const DescriptorPacket&) = delete;
-  DescriptorPacket& operator=(const DescriptorPacket&) = delete;
-
-  std::uint8_t byte = 0;
-  iovec data{.iov_base = &byte, .iov_len = 1};
-  alignas(cmsghdr) std::array<std::uint8_t, CMSG_SPACE(sizeof(int) * kMaxDescriptors)> space{};
-  msghdr message{};
-};
 
 }  // namespace
 
@@ -253,34 +235,17 @@ Result<Bytes> ReceivePacket(int fd, std::size_t max) {
 Result<> SendDescriptors(int to, std::span<const int> fds) {
   if (fds.empty() || fds.size() > kMaxDescriptors)
     return Fail(UsageError(std::to_string(fds.size()) + " descriptors do not fit into a packet"));
-  DescriptorPacket packet;
-  packet.message.msg_controllen = CMSG_SPACE(fds.size_bytes());
-  cmsghdr* c = CMSG_FIRSTHDR(&packet.message);
-  c->cmsg_level = SOL_SOCKET;
-  c->cmsg_type = SCM_RIGHTS;
-  c->cmsg_len = CMSG_LEN(fds.size_bytes());
-  std::memcpy(CMSG_DATA(c), fds.data(), fds.size_bytes());
-  if (sendmsg(to, &packet.message, MSG_NOSIGNAL) != 1) return Fail(OsError("sendmsg", "descriptors", errno));
-  return {};
+  constexpr std::array<std::uint8_t, 1> kByte{};
+  return SendWithDescriptors(to, kByte, fds);
 }
 
 Result<std::vector<UniqueFd>> ReceiveDescriptors(int from) {
-  DescriptorPacket packet;
-  const ssize_t n = recvmsg(from, &packet.message, MSG_CMSG_CLOEXEC);
-  if (n < 0) return Fail(OsError("recvmsg", "descriptors", errno));
-  std::vector<UniqueFd> fds;
-  for (cmsghdr* c = CMSG_FIRSTHDR(&packet.message); c != nullptr; c = CMSG_NXTHDR(&packet.message, c)) {
-    if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
-    for (std::size_t i = 0; i < (c->cmsg_len - CMSG_LEN(0)) / sizeof(int); ++i) {
-      int fd = -1;
-      std::memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
-      fds.emplace_back(fd);
-    }
-  }
-  if (n == 0) return Fail(StateError(NetError::kClosed, "the other side is gone"));
-  if ((packet.message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0)
+  std::array<std::uint8_t, 1> byte{};
+  ASSAY_ASSIGN(ReceivedMessage received, ReceiveWithDescriptors(from, byte, kMaxDescriptors));
+  if (received.size == 0) return Fail(StateError(NetError::kClosed, "the other side is gone"));
+  if (received.cut)
     return Fail(ParseError("net-descriptors", kMaxDescriptors, "more than fit into a packet"));
-  return fds;
+  return std::move(received.fds);
 }
 
 }  // namespace assay::attest

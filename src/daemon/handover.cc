@@ -11,12 +11,13 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include <cstring>
 #include <vector>
 
+#include "base/descriptors.h"
 #include "base/json_members.h"
 #include "base/log.h"
 #include "daemon/errors.h"
+#include "measure/system/file.h"
 
 namespace assay::daemon {
 namespace {
@@ -25,7 +26,6 @@ constexpr std::size_t kMaxMessage = std::size_t{128} << 10;  // a policy of 64 K
 constexpr int kLinkFd = 3, kProgramFd = 4;                   // of the successor
 constexpr int kHighFd = 10;
 constexpr std::size_t kMaxFds = 3;
-constexpr std::string_view kDeleted = " (deleted)";
 
 constexpr auto kMembers = [](auto& visit, auto& m) {
   visit("format", m.format);
@@ -50,7 +50,7 @@ constexpr auto kMembers = [](auto& visit, auto& m) {
   visit.Optional("key_public", m.key_public);
 };
 
-// Without what would make the loader bring other libraries than those that the program names.
+// This process's environment without the variables that make the loader load other libraries.
 std::vector<std::string> Environment() {
   std::vector<std::string> kept;
   for (char** e = environ; *e != nullptr; ++e) {
@@ -117,31 +117,15 @@ HandoverLink HandoverLink::Inherited(int fd) {
 }
 
 Result<> HandoverLink::Send(const HandoverMessage& message, const std::vector<int>& fds) const {
+  if (fds.size() > kMaxFds) return Fail(UsageError("too many descriptors"));
   HandoverMessage signed_by = message;
   signed_by.version = ASSAY_VERSION;
   std::string text = EncodeHandover(signed_by);
-  iovec part{.iov_base = text.data(), .iov_len = text.size()};
-  alignas(cmsghdr) char control[CMSG_SPACE(kMaxFds * sizeof(int))] = {};
-  msghdr header{};
-  header.msg_iov = &part;
-  header.msg_iovlen = 1;
-  const std::size_t bytes = fds.size() * sizeof(int);
-  if (fds.size() > kMaxFds) return Fail(UsageError("too many descriptors"));
-  if (!fds.empty()) {
-    header.msg_control = control;
-    header.msg_controllen = CMSG_SPACE(bytes);
-    cmsghdr* const rights = CMSG_FIRSTHDR(&header);
-    rights->cmsg_level = SOL_SOCKET;
-    rights->cmsg_type = SCM_RIGHTS;
-    rights->cmsg_len = CMSG_LEN(bytes);
-    std::memcpy(CMSG_DATA(rights), fds.data(), bytes);
-  }
-  const ssize_t sent = sendmsg(socket_.get(), &header, MSG_NOSIGNAL);
+  Result<> sent = SendWithDescriptors(socket_.get(), AsBytes(text), fds);
   explicit_bzero(text.data(), text.size());
-  if (sent < 0 && errno == EPIPE)
+  if (const auto* os = sent ? nullptr : sent.error().As<OsError>(); os != nullptr && os->err == EPIPE)
     return Fail(StateError(HandoverError::kRefused, "the other side has ended"));
-  if (sent < 0) return Fail(OsError("sendmsg", "handover", errno));
-  return {};
+  return sent;
 }
 
 Result<HandoverReceived> HandoverLink::Receive(std::string_view step, std::string_view other,
@@ -150,29 +134,13 @@ Result<HandoverReceived> HandoverLink::Receive(std::string_view step, std::strin
   if (poll(&wait, 1, static_cast<int>(patience.count())) != 1)
     return Fail(StateError(HandoverError::kSilent,
                            "the other side said nothing, '" + std::string(step) + "' was expected"));
-  std::string text(kMaxMessage, '\0');
-  iovec part{.iov_base = text.data(), .iov_len = text.size()};
-  alignas(cmsghdr) char control[CMSG_SPACE(kMaxFds * sizeof(int))] = {};
-  msghdr header{};
-  header.msg_iov = &part;
-  header.msg_iovlen = 1;
-  header.msg_control = control;
-  header.msg_controllen = sizeof(control);
-  const ssize_t n = recvmsg(socket_.get(), &header, MSG_CMSG_CLOEXEC);
-  if (n < 0 && errno != ECONNRESET) return Fail(OsError("recvmsg", "handover", errno));
-  if (n <= 0) return Fail(StateError(HandoverError::kRefused, "the other side has ended"));
-  HandoverReceived received;
-  for (const cmsghdr* c = CMSG_FIRSTHDR(&header); c != nullptr;
-       c = CMSG_NXTHDR(&header, const_cast<cmsghdr*>(c))) {
-    if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
-    for (std::size_t at = 0; CMSG_LEN(at + sizeof(int)) <= c->cmsg_len; at += sizeof(int)) {
-      int fd = -1;
-      std::memcpy(&fd, CMSG_DATA(c) + at, sizeof(fd));
-      received.fds.emplace_back(fd);
-    }
-  }
-  Result<HandoverMessage> message =
-      ParseHandover(std::string_view(text).substr(0, static_cast<std::size_t>(n)));
+  Bytes text(kMaxMessage);
+  Result<ReceivedMessage> got = ReceiveWithDescriptors(socket_.get(), text, kMaxFds);
+  const auto* os = got ? nullptr : got.error().As<OsError>();
+  if (!got && (os == nullptr || os->err != ECONNRESET)) return Fail(got.error());
+  if (!got || got->size == 0) return Fail(StateError(HandoverError::kRefused, "the other side has ended"));
+  HandoverReceived received{.message = {}, .fds = std::move(got->fds)};
+  Result<HandoverMessage> message = ParseHandover(AsText(ByteView(text).first(got->size)));
   explicit_bzero(text.data(), text.size());
   if (!message) return Fail(message.error());
   if (!message->code.empty())
@@ -200,7 +168,7 @@ void AwaitEnd(pid_t process, std::chrono::milliseconds patience) {
 Result<Successor> Successor::Start(const UniqueFd& program, const std::string& path,
                                    const std::string& config_path) {
   Successor next;
-  // Above those that the successor gets.
+  // Above the numbers that the successor's descriptors get.
   next.program_ = UniqueFd(fcntl(program.get(), F_DUPFD_CLOEXEC, kHighFd));
   if (!next.program_) return Fail(OsError("fcntl", "F_DUPFD_CLOEXEC", errno));
   int fds[2];
@@ -235,9 +203,7 @@ Result<std::string> OwnProgramPath() {
   char name[PATH_MAX];
   const ssize_t n = readlink("/proc/self/exe", name, sizeof(name));
   if (n <= 0) return Fail(OsError("readlink", "/proc/self/exe", errno));
-  std::string path(name, static_cast<std::size_t>(n));
-  if (path.ends_with(kDeleted)) path.resize(path.size() - kDeleted.size());
-  return path;
+  return std::string(measure::PlaceOf({name, static_cast<std::size_t>(n)}));
 }
 
 }  // namespace assay::daemon

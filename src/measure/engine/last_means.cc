@@ -12,9 +12,11 @@
 #include <array>
 #include <cstring>
 #include <map>
+#include <span>
 #include <string>
 #include <utility>
 
+#include "base/descriptors.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/mutex.h"
@@ -118,22 +120,9 @@ Result<UniqueFd> StartChild() {
 }
 
 Result<> Send(int socket, char what, int fd) {
-  iovec data{.iov_base = &what, .iov_len = 1};
-  alignas(cmsghdr) std::array<std::uint8_t, CMSG_SPACE(sizeof(int))> space{};
-  msghdr message{};
-  message.msg_iov = &data;
-  message.msg_iovlen = 1;
-  if (fd >= 0) {
-    message.msg_control = space.data();
-    message.msg_controllen = space.size();
-    cmsghdr* const c = CMSG_FIRSTHDR(&message);
-    c->cmsg_level = SOL_SOCKET;
-    c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(c), &fd, sizeof(fd));
-  }
-  if (sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) != 1) return Fail(OsError("sendmsg", "", errno));
-  return {};
+  const std::array<std::uint8_t, 1> data{static_cast<std::uint8_t>(what)};
+  return SendWithDescriptors(socket, data, fd >= 0 ? std::span(&fd, 1) : std::span<const int>(),
+                             MSG_DONTWAIT);
 }
 
 Result<> Tell(UniqueFd& socket, const std::set<dev_t>& devices) {
