@@ -149,7 +149,7 @@ void UnixServer::Impl::Loop() {
       c.done = true;
     });
   }
-  // A question that came is still answered.
+  // The questions that have come are still answered.
   const auto until = Clock::now() + kEndPatience;
   const auto asks = [](const Connection& c) {
     return !c.done && !c.cut && (!c.hearing || Clock::now() - c.since < kAskPatience);

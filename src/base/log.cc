@@ -59,8 +59,7 @@ struct Sink {
   std::atomic<bool> json{false};
   std::atomic<int> fd{STDERR_FILENO};  // its number never changes, because a thread may hang in it
   std::atomic<int> file_fd{-1};        // the log file's descriptor, once there was a log file
-  std::atomic<bool> priorities{StderrIsJournal()};
-  std::atomic<bool> journal{StderrIsJournal()};
+  std::atomic<bool> to_journal{StderrIsJournal()};  // itself, or through /dev/kmsg
 
   Mutex mutex;  // never held over a call that may wait once there is a writer
   CondVar filled, drained;
@@ -119,7 +118,7 @@ std::string Line(Level level, std::string_view message, std::string_view members
   const std::string time = TimeText(NowMs());
   const bool json = Get().json;
   const std::string text = Escape(message, json);
-  const std::string priority = Get().priorities ? fmt::format("<{}>", PriorityOf(level)) : "";
+  const std::string priority = Get().to_journal ? fmt::format("<{}>", PriorityOf(level)) : "";
   if (!json && !priority.empty()) return fmt::format("{}{}\n", priority, text);
   if (!json) return fmt::format("{} {} {}\n", time, NameOf(level), text);
   return priority + fmt::format("{{\"time\":\"{}\",\"level\":\"{}\",\"msg\":\"{}\"{}}}\n", time,
@@ -261,10 +260,10 @@ Result<> Init(const Options& options) {
     else if (dup3(file.get(), s.file_fd, O_CLOEXEC) < 0)
       return Fail(OsError("dup3", options.file, errno));
     s.fd = s.file_fd.load();
-    s.priorities = s.journal = options.file == "/dev/kmsg";  // journald reads that, but without fields
+    s.to_journal = options.file == "/dev/kmsg";  // journald reads that, but without fields
   } else {
     s.fd = STDERR_FILENO;
-    s.priorities = s.journal = StderrIsJournal();
+    s.to_journal = StderrIsJournal();
   }
   s.level = options.level;
   s.json = options.json;
@@ -310,7 +309,7 @@ void WriteEvent(Level level, std::string_view event, const std::vector<Field>& f
                 std::string_view message) {
   if (level == Level::kOff || !Enabled(level)) return;
   Put({.line = Line(level, message, MembersOf(event, fields)),
-       .datagram = Get().journal ? JournalDatagram(level, event, fields, message) : ""});
+       .datagram = Get().to_journal ? JournalDatagram(level, event, fields, message) : ""});
 }
 
 std::string JournalDatagram(Level level, std::string_view event, const std::vector<Field>& fields,

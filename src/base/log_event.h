@@ -5,9 +5,9 @@
 //                   fmt::format("refused {}: {} is not in the manifest", path, digest));
 //
 // Contract: docs/formats/log.md lists the events and their fields. As text only the sentence is written; a
-// line of JSON has the members `event` and the fields. Where messages go to the journal or the kernel's log,
-// an event goes to journald's own socket with the fields ASSAY_EVENT and ASSAY_*; when that socket does not
-// take it, the sentence goes where other messages do. As with Write(), the caller never waits once there is a
+// line of JSON has the members `event` and the fields. If messages go to the journal or the kernel's log, an
+// event goes to journald's own socket with the fields ASSAY_EVENT and ASSAY_*; if that socket does not take
+// it, the sentence goes the way of other messages. As with Write(), the caller never waits once there is a
 // writer.
 #pragma once
 

@@ -48,8 +48,8 @@ Result<> InitLog(const log::Options& options) {
   return {};
 }
 
-// Another process measures. True: this one stands by. False: it is of the same unit, since the one before
-// handed over to it when the unit was to be restarted; from now on it is the unit's main process.
+// Tells systemd that another process measures. True: this process stands by. False: the other process is a
+// successor of the same unit, to which the attester handed over at a restart; it becomes the main process.
 bool TellHolder(pid_t holder) {
   constexpr std::uint64_t kBarrierUs = 5'000'000;
   if (getenv("NOTIFY_SOCKET") == nullptr || !IsOfOurUnit(holder)) {
@@ -57,7 +57,7 @@ bool TellHolder(pid_t holder) {
     return true;
   }
   sd_notifyf(0, "MAINPID=%d\nREADY=1\nSTATUS=measuring", holder);
-  sd_notify_barrier(0, kBarrierUs);  // taken up before this process's end is
+  sd_notify_barrier(0, kBarrierUs);  // systemd must read the message before it sees this process's end
   return false;
 }
 
@@ -91,7 +91,7 @@ Result<> Serve(Daemon& daemon, Scope scope, int signals) {
   return {};
 }
 
-// The successor of the attester at the other end of the link, which goes on where this fails.
+// Runs as the successor of the attester at the other end of the link, which goes on if this fails.
 Result<> RunSuccessor(const std::string& config_path, const HandoverLink& link) {
   constexpr std::chrono::seconds kEndPatience{10};
   const pid_t predecessor = getppid();

@@ -23,17 +23,21 @@ constexpr int kPollMs = 1000, kEarlyPollMs = 100;
 
 }  // namespace
 
+// The TPM's TCTI. The embedded software TPM is started, or adopted if it runs.
+Result<std::string> Daemon::Impl::TctiOfTpm() {
+  if (config.tcti != "embedded") return config.tcti;
+  ASSAY_ASSIGN(software, tpm::SoftwareTpm::Start({.state_dir = config.state_dir + "/swtpm",
+                                                  .run_dir = config.run_dir + "/tpm",
+                                                  .preload = "",
+                                                  .ca_dir = config.state_dir + "/tpm-ca"}));
+  return software->tcti();
+}
+
 Result<> Daemon::Impl::StartTpm() {
-  std::string tcti = config.tcti;
-  if (tcti == "embedded") {
-    ASSAY_ASSIGN(software, tpm::SoftwareTpm::Start({.state_dir = config.state_dir + "/swtpm",
-                                                    .run_dir = config.run_dir + "/tpm",
-                                                    .preload = "",
-                                                    .ca_dir = config.state_dir + "/tpm-ca"}));
-    tcti = software->tcti();
+  ASSAY_ASSIGN(const std::string tcti, TctiOfTpm());
+  if (software)
     log::Info("embedded software TPM {} (process {})", software->adopted() ? "adopted" : "started",
               software->pid());
-  }
   ASSAY_ASSIGN(tpm::Passwords passwords, ReadPasswords(config));
   ASSAY_ASSIGN(tpm, tpm::Tpm::Connect(tcti, std::move(passwords)));
   ASSAY_ASSIGN(tpm_info, tpm->Info());

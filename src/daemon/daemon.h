@@ -40,13 +40,13 @@ class Daemon {
   // real root, and reads `serve` from config_path again there.
   static Result<std::unique_ptr<Daemon>> Start(const Config& config, RunFolder folder,
                                                std::optional<Early> early, const std::string& config_path);
-  // Takes over from the attester at the other end of the link, which goes on where this fails: the process
-  // then ends at once, and what it held was held by both.
+  // Takes over from the attester at the other end of the link. If that fails, this process ends at once and
+  // the attester goes on; it holds all tasks that this process held.
   static std::unique_ptr<Daemon> TakeOver(const Config& config, const std::string& config_path,
                                           const HandoverLink& link);
   ~Daemon();  // stops the engine first, so that no task waits; then the server, the list and the TPM
-  // signals: a signalfd of SIGTERM, SIGINT, SIGHUP and SIGUSR2. The successor that has taken over, if one
-  // has.
+  // signals: a signalfd of SIGTERM, SIGINT, SIGHUP and SIGUSR2. Returns the successor's process if one has
+  // taken over.
   std::optional<pid_t> Run(int signals, const ReloadHooks& hooks);
   bool Left() const;           // a handover failed after this attester had left
   std::string Status() const;  // JSON

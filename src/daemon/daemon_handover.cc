@@ -23,7 +23,7 @@ using nlohmann::json;
 
 namespace {
 
-// A predecessor measures what it holds to the end: the longest deadline_ms, and a minute.
+// A predecessor measures all tasks that it holds before it leaves: the longest deadline_ms, and a minute.
 constexpr std::chrono::seconds kLeavePatience{660};
 constexpr std::string_view kLsm = "lsm";  // an engine that does not hand over
 
@@ -35,7 +35,7 @@ void Daemon::Impl::NoteProgram() {
   if (const Result<std::string> path = OwnProgramPath()) program = *path;
 }
 
-// What a successor must have in common with this attester, and what was changed since the start.
+// The settings that a successor must share with this attester, and what changed since the start.
 HandoverMessage Daemon::Impl::SharedWithSuccessor() {
   HandoverMessage shared{.step = "hold",
                          .run_dir = config.run_dir,
@@ -86,7 +86,7 @@ Result<> Daemon::Impl::ShareListeners(HandoverMessage& take) {
   return {};
 }
 
-// Nothing is let go unmeasured: the successor's engine holds each task as well by now.
+// No task passes unmeasured, because the successor's engine holds each task as well by now.
 Result<std::vector<UniqueFd>> Daemon::Impl::Leave() {
   left = true;
   fs.reset();
@@ -117,7 +117,7 @@ Result<pid_t> Daemon::Impl::HandOverToSuccessor(const std::function<void(const E
   if (tpm_gone || recorder->State().degraded)
     return Fail(StateError(HandoverError::kNotNow, "the recorder is degraded"));
   {
-    const MutexLock loading(load_mutex);  // not longer: what waits for it keeps the file system
+    const MutexLock loading(load_mutex);  // released at once, because /run/assay waits for its holder
     handing_over = true;
   }
   LeavingAttester attester{.program = program,
@@ -159,7 +159,7 @@ void Daemon::Impl::NoteRefusal(const Error& refusal) {
 }
 
 Result<pid_t> Daemon::Impl::TryHandOver(const std::function<void(const Error&)>& tell) {
-  // What is late is said at once: this thread may wait for the TPM for long.
+  // A late handover is told by another thread at once, because this one may wait for the TPM for long.
   Result<pid_t> successor = HandOverToSuccessor([&](const Error& late) {
     NoteRefusal(late);
     tell(late);
@@ -176,7 +176,7 @@ Result<pid_t> Daemon::Impl::TryHandOver(const std::function<void(const Error&)>&
   return successor;
 }
 
-// Whether a reload can take all of it up only by a handover.
+// Whether only a handover can take up the new configuration or the new program.
 bool Daemon::Impl::WantsSuccessor() const {
   if (kernel || !HandsOver(Engine())) return false;
   constexpr std::string_view kShared[] = {"run_dir", "tpm/tcti", "record/pcr", "engine/scope"};
@@ -216,7 +216,7 @@ bool Daemon::Impl::Follow(const signalfd_siginfo& signal, const ReloadHooks& hoo
       hand_over(untold);
       break;
     default:
-      // The service manager wants this process to end in any case.
+      // This process ends in any case, because the service manager asked for it.
       if (signal.ssi_signo == SIGTERM && signal.ssi_pid == 1 && HandsOver(Engine()) && IsRestarted())
         hand_over(untold);
       return false;
@@ -224,7 +224,8 @@ bool Daemon::Impl::Follow(const signalfd_siginfo& signal, const ReloadHooks& hoo
   return !successor && !left;
 }
 
-// What is there before the predecessor leaves: all but the list, the TPM and what serves them.
+// Starts what a successor needs before the predecessor leaves: its engine, but not the list, the TPM and the
+// servers.
 Result<> Daemon::Impl::Adopt(const HandoverMessage& hold, const HandoverLink& link) {
   const auto same = [](std::string_view what, const auto& theirs, const auto& ours) -> Result<> {
     if (theirs == ours) return {};
@@ -290,7 +291,8 @@ void Daemon::Impl::TakeRunKey(const HandoverMessage& take) {
   if (key) run_key = std::move(*key);
 }
 
-// The predecessor has left: the list is ours, what waits goes on, and challenges are answered again.
+// The predecessor has left. This process takes the list, lets the tasks that wait go on as they were
+// measured, and answers challenges.
 Result<> Daemon::Impl::GoOn(HandoverReceived take, std::uint64_t held_since_ms) {
   started_ms = take.message.started_ms;
   {
@@ -319,7 +321,7 @@ Result<> Daemon::Impl::GoOn(HandoverReceived take, std::uint64_t held_since_ms) 
   AskWhoTheTpmIs();
   ASSAY_TRY(StartFs());
   if (present) present->ServesDevice(fs->Device());
-  // Of an address that is another one now, verifiers that wait are refused.
+  // If the configuration has another address now, the verifiers that wait at the former one are refused.
   attest::Listeners listeners;
   if (!take.message.unix_path.empty() && take.message.unix_path == ServeUnixPath(config))
     listeners.local = std::move(fds[1]);
@@ -337,15 +339,9 @@ Result<> Daemon::Impl::TakeOver(const HandoverLink& link) {
     return Fail(
         StateError(HandoverError::kRestart, "engine/engine " + config.engine.name + " needs a restart"));
   ASSAY_TRY(ServeOptions(config));
-  std::string tcti = config.tcti;
-  if (tcti == "embedded") {
-    ASSAY_ASSIGN(software, tpm::SoftwareTpm::Start({.state_dir = config.state_dir + "/swtpm",
-                                                    .run_dir = config.run_dir + "/tpm",
-                                                    .preload = "",
-                                                    .ca_dir = config.state_dir + "/tpm-ca"}));
-    if (!software->adopted()) return Fail(StateError(HandoverError::kNotNow, "the software TPM has ended"));
-    tcti = software->tcti();
-  }
+  ASSAY_ASSIGN(const std::string tcti, TctiOfTpm());
+  if (software && !software->adopted())
+    return Fail(StateError(HandoverError::kNotNow, "the software TPM has ended"));
   ASSAY_ASSIGN(tpm::Passwords passwords, ReadPasswords(config));
   ASSAY_ASSIGN(tpm, tpm::Tpm::Unconnected(tcti, std::move(passwords)));
   ASSAY_TRY(TakeManifest());

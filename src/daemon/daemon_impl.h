@@ -94,6 +94,7 @@ struct Daemon::Impl {
     std::string error, code;  // of the last attempt, if it was refused
   } handover ASSAY_GUARDED_BY(mutex);
 
+  Result<std::string> TctiOfTpm();
   Result<> StartTpm();
   void AskWhoTheTpmIs();
   Result<> MakeRunKey();

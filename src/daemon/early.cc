@@ -65,7 +65,7 @@ Result<std::optional<Holder>> FindHolder(const std::string& lock_path) {
   return holder;
 }
 
-// Until the holder has ended: true; or this process is told to stop.
+// Waits until the holder has ended (true), or until this process is told to stop (false).
 bool AwaitHolder(const Holder& holder, int stop_fd) {
   pollfd wait[] = {{.fd = holder.process.get(), .events = POLLIN, .revents = 0},
                    {.fd = stop_fd, .events = POLLIN, .revents = 0}};
@@ -183,7 +183,7 @@ Result<bool> StandBy(const Config& config, int stop_fd, const std::function<bool
     log::Info("process {} already measures; standing by", holder->pid);
     if (!found(holder->pid)) return false;
     if (!AwaitHolder(*holder, stop_fd)) break;
-    // It may have handed over to another one, which holds the list now.
+    // The process may have handed over to another one, which then holds the list: look again.
     log::Warn("process {}, which measured before this one, ended", holder->pid);
   }
   // A restart of the service is a handover.

@@ -8,10 +8,10 @@
 //   ASSAY_ASSIGN(HandoverReceived holding, next.link().Receive("holding"));
 //   next.Keep();                                                            // it goes on without us
 //
-// Contract: until the message "take" the attester can go back: the successor is killed when this object goes,
-// and all that it held was held by both. A side that can't go on sends its error instead of the next step.
-// The messages contain the right to sign as this run, so they go through a socket pair, which has no name and
-// which nothing but the two processes can open.
+// Contract: the attester can go back until it sends the message "take". Then the object's destructor kills
+// the successor; no task is let go by that, because the attester holds each of them too. A side that can't go
+// on sends its error instead of the next step. The messages contain the right to sign as this run, so they go
+// through a socket pair: it has no name, and only the two processes have it.
 #pragma once
 
 #include <sys/types.h>
@@ -34,13 +34,14 @@ struct HandoverMessage {
   std::string step;                   // "loaded", "hold", "helper", "marked", "holding", "take", "taken"
   std::string version = {};           // of the sender
   std::string code = {}, error = {};  // why the sender does not go on
-  // Of "hold": what must be the same for both, and what was changed while the attester ran.
+  // Members of "hold": the settings that both must share, and what changed while the attester ran.
   std::string run_dir = {}, tcti = {}, scope = {}, name_space = {};
   std::uint64_t pcr = 0;
   bool kernel_log = false;  // the attester began in the initramfs, and its stderr leads nowhere
-  std::string policy = {};  // that was loaded since the start; empty: the configuration's
+  std::string policy = {};  // the policy that was loaded since the start; empty: the configuration's
   std::uint64_t pid = 0;    // of "helper": a process of the successor's engine, before it is executed
-  // Of "take": the run. The descriptors go along: the list's lock, and the sockets that are named here.
+  // Members of "take": the run. The message carries descriptors: the list's lock, then the sockets named
+  // here.
   std::uint64_t handovers = 0, started_ms = 0;
   std::string unix_path = {}, listen = {};
   Bytes key_context = {}, key_auth = {}, key_public = {};  // empty: the run has no key
@@ -58,11 +59,11 @@ struct HandoverReceived {
 class HandoverLink {
  public:
   explicit HandoverLink(UniqueFd socket = {}) : socket_(std::move(socket)) {}
-  // The successor's end; what else it was started with (its program's descriptor) is closed.
+  // The successor's end of the link. Its program's descriptor, which it inherits besides, is closed.
   static HandoverLink Inherited(int fd);
   Result<> Send(const HandoverMessage& message, const std::vector<int>& fds = {}) const;
-  // "handover.refused": the other side says why it does not go on, or ended. "handover.silent": it says
-  // nothing for so long. other: another step that may come instead.
+  // "handover.refused": the other side has ended, or says why it does not go on. "handover.silent": no
+  // message came within `patience`. other: another step that may come instead.
   Result<HandoverReceived> Receive(std::string_view step, std::string_view other = {},
                                    std::chrono::milliseconds patience = std::chrono::seconds(30)) const;
 
@@ -92,17 +93,17 @@ class Successor {
   pid_t pid_ = -1;
 };
 
-// What was sent to this process while it handed over is meant for its successor.
+// Sends the signals that came during the handover on to the successor.
 void PassSignals(int signals, pid_t successor);
 
-// Waits until the process has ended, for so long.
+// Waits until the process has ended, but not longer than `patience`.
 void AwaitEnd(pid_t process, std::chrono::milliseconds patience);
 
-// The end of a successor that does not take over. What it held is let go by the kernel, and nothing else of
-// it is left.
+// Ends a successor that does not take over, after it has told the attester why. The kernel lets go of the
+// tasks that it held; the attester still holds them.
 [[noreturn]] void ReportAndEnd(const Error& error, const HandoverLink& link);
 
-// The file that is to be executed: this program's path, also where another file was put there since.
+// The path of this program. Another file may lie there by now: the one that a successor executes.
 Result<std::string> OwnProgramPath();
 
 }  // namespace assay::daemon

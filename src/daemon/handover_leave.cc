@@ -20,7 +20,7 @@
 namespace assay::daemon {
 namespace {
 
-constexpr auto kTakePatience = std::chrono::minutes(5);  // its end is seen at once
+constexpr auto kTakePatience = std::chrono::minutes(5);  // long, because the successor's end is seen at once
 
 // Fails if the file is being written: an upgrade is not done yet.
 Result<Digest> MeasureProgram(int program, const LeavingAttester& a) {
@@ -38,7 +38,7 @@ Result<Digest> MeasureProgram(int program, const LeavingAttester& a) {
   return *digest;
 }
 
-// What runs is what was measured: the same file, with the same content still.
+// Checks that the successor runs the file that was measured, and that its content is still the same.
 Result<> CheckProgram(pid_t successor, int program, const Digest& digest) {
   ASSAY_ASSIGN(const UniqueFd runs, Open("/proc/" + std::to_string(successor) + "/exe", O_RDONLY));
   struct stat measured{}, executed{};
@@ -51,7 +51,7 @@ Result<> CheckProgram(pid_t successor, int program, const Digest& digest) {
   return {};
 }
 
-// What the successor has loaded is measured, but for its program, which was.
+// Measures the files that the successor has loaded. Its program was measured before.
 Result<std::set<std::string>> MeasureComponents(const LeavingAttester& a, pid_t successor,
                                                 const std::string& path) {
   std::set<std::string> components{path, attest::DefaultNetProgram()};
@@ -73,7 +73,7 @@ Result<> RecordSuccessor(const LeavingAttester& a, pid_t successor, const std::s
   return {};
 }
 
-// Until both engines hold each task. The lsm engine's programs are loaded before it names a helper.
+// Waits until both engines hold each task.
 Result<> AwaitHolding(const LeavingAttester& a, LeaveLimit& limit, const Successor& next) {
   ASSAY_TRY(next.link().Send(a.hold));
   while (true) {
@@ -85,7 +85,7 @@ Result<> AwaitHolding(const LeavingAttester& a, LeaveLimit& limit, const Success
   }
 }
 
-// All that comes before the attester leaves.
+// The steps before the attester leaves.
 Result<HandoverMessage> Approach(const LeavingAttester& a, LeaveLimit& limit, std::optional<Successor>& next,
                                  bool& prepared) {
   const std::string& path = a.program;
@@ -104,7 +104,8 @@ Result<HandoverMessage> Approach(const LeavingAttester& a, LeaveLimit& limit, st
   ASSAY_TRY(AwaitHolding(a, limit, *next));
   ASSAY_ASSIGN(HandoverMessage take, a.pack());
   if (std::optional<Error> late = limit.End()) return Fail(std::move(*late));
-  // From here on there is no way back: with the record, the run counts as stopped until the successor's.
+  // After this record the attester can't go back: for a verifier the run is stopped until the successor's
+  // record.
   ASSAY_TRY(RecordSuccessor(a, next->pid(), loaded.message.version, path, digest, components));
   return take;
 }
@@ -118,7 +119,7 @@ Result<pid_t> HandOver(const LeavingAttester& a) {
   Result<HandoverMessage> take = Approach(a, limit, next, prepared);
   if (std::optional<Error> late = limit.End()) take = Fail(std::move(*late));
   if (!take) {
-    next.reset();  // first: what it holds is let go
+    next.reset();  // first, because the kernel then lets go of the tasks that the successor held
     if (prepared) a.stay();
     return Fail(take.error());
   }

@@ -4,10 +4,10 @@
 //   // given: const LeavingAttester& attester
 //   ASSAY_ASSIGN(const pid_t successor, HandOver(attester));   // it has taken over: this process only ends
 //
-// Contract: the successor's program is measured, and recorded, before it is executed; what it has mapped is
-// recorded before it gets anything. An error before `leave` was called leaves everything as it was; an
-// attester that could not leave in time is one (leave_limit.h). Once `leave` has returned this attester does
-// not measure any more, and an error says that no successor has taken over.
+// Contract: the successor's program is measured and recorded before it is executed, and the libraries that it
+// has mapped before it gets the run. An error before `leave` was called leaves the attester as it was; one
+// such error is that it could not leave in time (leave_limit.h). Once `leave` has returned, this attester
+// measures no more, and an error says that no successor has taken over.
 #pragma once
 
 #include <sys/types.h>
@@ -32,16 +32,17 @@ struct LeavingAttester {
   measure::Context context;           // of its records
   HandoverMessage hold;               // what must be the same for both
   std::uint64_t run = 0, number = 0;  // of the run; of its handovers
-  // Right before "hold": its loads are measured, and the engine asks about it no longer. Then about processes
-  // that the successor names. Where there is no handover after all, `stay`.
+  // prepare: called right before "hold", when the successor's loads are measured; the engine asks about it no
+  // longer. helper: the same for a process that the successor names. stay: called if the handover fails.
   std::function<Result<>(pid_t successor)> prepare;
   std::function<Result<>(pid_t helper)> helper;
   std::function<void()> stay;
   std::function<Result<HandoverMessage>()> pack;  // "take": what can fail, while the attester can still go on
-  // Stops the engine and all that uses the list; records nothing after. The descriptors of "take".
+  // Stops the engine and all that uses the list; nothing is recorded after it. Returns the descriptors of
+  // "take".
   std::function<Result<std::vector<UniqueFd>>()> leave;
-  // The time is over, and the successor was ended. Called by another thread: the calling one may still wait
-  // for the TPM, and HandOver() returns this error then.
+  // Called when the time is over and the successor was ended, by a thread of its own, because the thread in
+  // HandOver() may still wait for the TPM. HandOver() returns the same error later.
   std::function<void(const Error&)> late;
   LeaveLimits limits = {};
 };

@@ -1,5 +1,5 @@
-// The time that an attester has for leaving. The thread that hands over may wait for the TPM or for its
-// successor without an end; then this one ends the successor, and says so.
+// The time that an attester has for leaving. The thread that hands over may wait for the TPM or for the
+// successor without an end. When the time is over, another thread ends the successor and tells why.
 //
 //   // given: pid_t successor, const std::function<void(const Error&)>& tell
 //   LeaveLimit limit({}, tell);
@@ -7,8 +7,8 @@
 //   limit.TasksWait();                                  // each further second is one for tasks that are held
 //   if (const auto late = limit.End()) log::Error("{}", late->Message());   // no handover
 //
-// Contract: `late` is called once at most, by a thread of its own, and has returned when End() returns. The
-// successor is ended before that; it is a child of this process and is reaped elsewhere.
+// Contract: `late` is called at most once, by a thread of its own, after the successor was ended; it has
+// returned when End() returns. The caller reaps the successor, which is its child.
 #pragma once
 
 #include <sys/types.h>
@@ -26,8 +26,8 @@ namespace assay::daemon {
 
 struct LeaveLimits {
   std::chrono::milliseconds load{60'000};  // until the successor is started, loaded and measured
-  std::chrono::milliseconds hold{
-      20'000};  // then: less than the deadline of a held task, unless that is changed
+  // While tasks wait. It is shorter than the default of `deadline_ms`, the time that a task may be held.
+  std::chrono::milliseconds hold{20'000};
 };
 
 class LeaveLimit {
@@ -37,9 +37,9 @@ class LeaveLimit {
   LeaveLimit(const LeaveLimit&) = delete;
   LeaveLimit& operator=(const LeaveLimit&) = delete;
   void Of(pid_t successor);
-  void Loads() { Restart(limits_.load); }      // the successor's engine
-  void TasksWait() { Restart(limits_.hold); }  // from now on it holds tasks
-  std::optional<Error> End();                  // "handover.late", if the time was over before
+  void Loads() { Restart(limits_.load); }      // the successor's engine loads
+  void TasksWait() { Restart(limits_.hold); }  // the successor holds tasks from now on
+  std::optional<Error> End();                  // "handover.late" if the time was over
 
  private:
   void Restart(std::chrono::milliseconds limit);

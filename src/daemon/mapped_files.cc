@@ -3,20 +3,13 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include <string_view>
-
 #include "base/fd.h"
 #include "base/hash_fd.h"
 #include "base/log.h"
+#include "measure/system/file.h"
 #include "measure/system/maps.h"
 
 namespace assay::daemon {
-namespace {
-
-constexpr std::string_view kDeleted = " (deleted)";  // after the name of a file that was removed
-
-}  // namespace
-
 std::map<std::string, std::string> ExecutableMappings(const std::string& process) {
   std::map<std::string, std::string> links;
   const Result<> read = measure::ForEachMapping(process, [&](const measure::Mapping& m) {
@@ -37,9 +30,7 @@ bool ProgramWasReplaced() {
     const bool same = stat(link.c_str(), &runs) == 0 && stat(path.c_str(), &lies) == 0 &&
                       runs.st_dev == lies.st_dev && runs.st_ino == lies.st_ino;
     if (same) continue;
-    std::string place = path;
-    if (place.ends_with(kDeleted)) place.resize(place.size() - kDeleted.size());
-    const Result<Digest> now = content(place), then = content(link);
+    const Result<Digest> now = content(std::string(measure::PlaceOf(path))), then = content(link);
     if (now && then && *now != *then) return true;
   }
   return false;

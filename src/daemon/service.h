@@ -1,4 +1,4 @@
-// What systemd is about to do with this process's unit, and what else runs in it.
+// Whether systemd restarts this process's unit, and whether another process belongs to it.
 //
 //   if (IsRestarted()) log::Info("the unit is started again after this process has ended");
 //   if (IsOfOurUnit(getppid())) log::Info("the process before this one is of the same unit");

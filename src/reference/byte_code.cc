@@ -63,11 +63,11 @@ while True:
         path = path.decode()
         code = external.SourceFileLoader("module", path).source_to_code(source, path)
         data = bytes(external._code_to_timestamp_pyc(code, mtime, size))
-        first = hashlib.sha256(data).digest()
+        digest = hashlib.sha256(data).digest() * 2
         if path.endswith("/encodings/__init__.py"):
             for c in b" !#$%&'()*+,-./:;<=>?@[]^`{|}~":
                 data = data.replace(bytes((0xda, 1, c)), bytes((0xfa, 1, c)))
-        digest = first + hashlib.sha256(data).digest()
+            digest = digest[:32] + hashlib.sha256(data).digest()
     except BaseException:
         pass
     code = None

@@ -12,8 +12,8 @@
 // processes, is limited in memory and time, and serves one package only. A package that takes over its child
 // can only forge content that it could have shipped anyway. A source that is too large, is not valid Python
 // or ends the child is left out and named in the report; it is never an error. Byte code is that of
-// py_compile with time stamps (PEP 552), the same in each process since Python 3.11, but for what an
-// interpreter compiles before it has interned anything: there are two files of byte code for "encodings".
+// py_compile with time stamps (PEP 552), the same in each process since Python 3.11, except for
+// "encodings", which an interpreter without its byte code compiles before it has interned any string.
 #pragma once
 
 #include <memory>

@@ -29,7 +29,7 @@ bool HasPolicy(const X509* x, const char* oid) {
 
 std::string Subject(const X509* x) {
   const BioPtr bio(BIO_new(BIO_s_mem()));
-  // In the order of the certificate; control characters and quotes are escaped.
+  // The parts stand in the certificate's order; control characters and quotes are escaped.
   if (!bio || X509_NAME_print_ex(bio.get(), X509_get_subject_name(x), 0,
                                  XN_FLAG_SEP_COMMA_PLUS | ASN1_STRFLGS_RFC2253 | XN_FLAG_FN_SN) < 0)
     return "";

@@ -18,7 +18,7 @@ constexpr std::size_t kMaxIndices = 32, kMaxKeys = 64;
 
 std::string_view TextOf(DeviceKey key) { return key == DeviceKey::kIak ? "IAK" : "IDevID"; }
 
-// What one index holds: a certificate, or several one after the other.
+// The certificates that one index holds: a single one, or several in a row.
 Result<std::vector<Bytes>> Elements(ByteView content) {
   if (Result<Bytes> one = TrimDer(content); one) return std::vector<Bytes>{std::move(*one)};
   ASSAY_ASSIGN(std::vector<Bytes> several, SplitDer(content));
@@ -49,7 +49,7 @@ Result<std::vector<std::uint32_t>> Tpm::Impl::Handles(std::uint32_t first, std::
   return out;
 }
 
-// The certificates in the indices of one range. What is there and can't be read is told in `error`.
+// The certificates in the indices of one range. `error` says which index can't be read.
 Result<std::vector<Bytes>> Tpm::Impl::DeviceCertificates(std::uint32_t first, std::uint32_t last,
                                                          std::string& error) {
   std::vector<Bytes> out;
@@ -84,7 +84,7 @@ Result<std::vector<Bytes>> Tpm::Impl::DeviceCertificates(std::uint32_t first, st
   return out;
 }
 
-// An error of NV must not keep the attester from measuring: it is told to the verifier.
+// An error of NV must not keep the attester from measuring, so it is put into the identity for the verifier.
 Result<DeviceIdentity> Tpm::Impl::ReadDevice() {
   DeviceIdentity id;
   const auto put = [](Bytes& where, const Bytes& what) {
@@ -152,7 +152,7 @@ Result<Tpm::Impl::OpenKey> Tpm::Impl::OpenDeviceKey(DeviceKey which, ByteView ce
         Run("TPM2_ContextLoad", [&] { return Esys_ContextLoad(ctx(), &*state.saved, &key.handle); });
     if (loaded) return key;
     if (gone || IsResponse(loaded.error(), TPM2_RC_OBJECT_MEMORY)) return Fail(loaded.error());
-    state.saved.reset();  // the TPM was reset meanwhile
+    state.saved.reset();  // a context is void after a reset of the TPM
   }
   ASSAY_ASSIGN(const std::optional<std::uint32_t> persistent, PersistentKey(certificate));
   if (persistent) return OpenPersistent(*persistent);
@@ -201,7 +201,7 @@ Result<SignedQuote> Tpm::Impl::CertifyBy(DeviceKey which, ByteView certificate, 
   ASSAY_ASSIGN(OpenKey key, OpenDeviceKey(which, certificate));
   const auto certify = [&]() ASSAY_REQUIRES(mutex) -> Result<SignedQuote> {
     ASSAY_ASSIGN(const KeyPublic area, ParsePublic(key.public_area));
-    // The scheme of the key itself; a key without one is told.
+    // A key has a signing scheme of its own, or the command names one.
     TPMT_SIG_SCHEME scheme = {.scheme = TPM2_ALG_NULL, .details = {}};
     if (area.scheme == TPM2_ALG_NULL) {
       scheme.scheme = area.type == TPM2_ALG_ECC ? TPM2_ALG_ECDSA : TPM2_ALG_RSASSA;

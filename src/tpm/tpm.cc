@@ -155,20 +155,14 @@ Result<> Tpm::Impl::Open() {
 
 Result<> Tpm::Impl::FlushLeftovers() {
   for (const std::uint32_t first : {TPM2_TRANSIENT_FIRST, TPM2_LOADED_SESSION_FIRST}) {
-    EsysPtr<TPMS_CAPABILITY_DATA> data;
-    TPMI_YES_NO more = 0;
-    ASSAY_TRY(Run("TPM2_GetCapability", [&] {
-      return Esys_GetCapability(ctx(), kNone, kNone, kNone, TPM2_CAP_HANDLES, first, TPM2_MAX_CAP_HANDLES,
-                                &more, Out(data));
-    }));
-    const TPML_HANDLE& handles = data->data.handles;
-    for (UINT32 i = 0; i < handles.count; ++i) {
-      if (!run.name.empty() && handles.handle[i] == run.tpm_handle) continue;
+    ASSAY_ASSIGN(const std::vector<std::uint32_t> handles, Handles(first, UINT32_MAX, TPM2_MAX_CAP_HANDLES));
+    for (const std::uint32_t handle : handles) {
+      if (!run.name.empty() && handle == run.tpm_handle) continue;
       // The handle for flushing a session includes its type; the listed handle does not.
       ESYS_TR object = kNone;
-      TSS2_RC rc = Esys_TR_FromTPMPublic(ctx(), handles.handle[i], kNone, kNone, kNone, &object);
+      TSS2_RC rc = Esys_TR_FromTPMPublic(ctx(), handle, kNone, kNone, kNone, &object);
       if (rc == TSS2_RC_SUCCESS) rc = Esys_FlushContext(ctx(), object);
-      if (rc != TSS2_RC_SUCCESS) log::Debug("tpm: flushing {:#x}: {}", handles.handle[i], Tss2_RC_Decode(rc));
+      if (rc != TSS2_RC_SUCCESS) log::Debug("tpm: flushing {:#x}: {}", handle, Tss2_RC_Decode(rc));
     }
   }
   return {};

@@ -58,7 +58,7 @@ struct Tpm::Impl {
   EsysContextPtr esys ASSAY_GUARDED_BY(mutex);
   bool gone ASSAY_GUARDED_BY(mutex) = true;
   std::map<AkKind, ESYS_TR> aks ASSAY_GUARDED_BY(mutex);
-  // The TPM's word that it made the AK.
+  // The ticket by which the TPM knows that it made the AK.
   struct AkCreation {
     TPM2B_DIGEST hash{};
     TPMT_TK_CREATION ticket{};
@@ -122,7 +122,7 @@ struct Tpm::Impl {
   };
   struct DeviceKeyState {
     std::optional<TPMS_CONTEXT> saved;  // of a key that was made from its template
-    Bytes public_area;                  // its
+    Bytes public_area;                  // of that key
     std::optional<Error> failed;        // it is not tried again
   };
   std::map<DeviceKey, DeviceKeyState> device_keys ASSAY_GUARDED_BY(mutex);

@@ -311,13 +311,10 @@ Interpreter Programs::Of(std::string_view path, std::uint64_t size, const Digest
 }
 
 Interpreter InterpreterOfTask(pid_t tid) {
-  constexpr std::string_view kDeleted = " (deleted)";
   char name[PATH_MAX];
   const ssize_t n = readlink(("/proc/" + std::to_string(tid) + "/exe").c_str(), name, sizeof(name));
   if (n <= 0) return Interpreter::kUnknown;
-  std::string_view path(name, static_cast<std::size_t>(n));
-  if (path.ends_with(kDeleted)) path.remove_suffix(kDeleted.size());
-  return InterpreterNamed(path);
+  return InterpreterNamed(PlaceOf({name, static_cast<std::size_t>(n)}));
 }
 
 }  // namespace assay::measure

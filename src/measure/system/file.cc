@@ -27,7 +27,7 @@ namespace assay::measure {
 namespace {
 
 constexpr std::size_t kMaxProcFile = std::size_t{16} << 20;
-constexpr std::string_view kDeleted = " (deleted)";
+constexpr std::string_view kDeleted = " (deleted)";  // after the name of a file that was removed
 
 std::string_view After(std::string_view text, std::string_view label) {
   const std::size_t at = text.find(label);
@@ -78,6 +78,11 @@ Result<Digest> HashFd(int fd, HashAlg alg, std::uint64_t* bytes, const std::atom
     return {};
   };
   return assay::HashFd(fd, alg, {.before_block = wanted, .bytes = bytes});
+}
+
+std::string_view PlaceOf(std::string_view name) {
+  if (name.ends_with(kDeleted)) name.remove_suffix(kDeleted.size());
+  return name;
 }
 
 Result<std::string> NameOfFd(int fd) {
@@ -170,8 +175,8 @@ Context ContextOf(pid_t tid, std::string hook) { return ContextOf(StatusOf(tid),
 
 namespace {
 
-// "running" is all that the kernel says of a task that is not asleep. A task that waits for an answer falls
-// asleep only after its event can be read.
+// Of a task that is not asleep, the kernel says only "running". An event can be read before its task has
+// fallen asleep, so the file is read again until then, for at most 10 ms.
 Result<Bytes> SyscallOf(pid_t tid) {
   constexpr int kTries = 100;
   constexpr useconds_t kPause = 100;

@@ -37,6 +37,8 @@ Result<Digest> HashFd(int fd, HashAlg alg, std::uint64_t* bytes, const std::atom
 
 // The kernel's name of the file. A removed file has the name that it had.
 Result<std::string> NameOfFd(int fd);
+// The path at which a file lies or lay, of its name in /proc: without the kernel's " (deleted)".
+std::string_view PlaceOf(std::string_view name);
 // What /proc tells of a process's descriptor, without a request to the file system that it is on. Source:
 // proc_pid_fdinfo(5).
 struct FdInfo {
