@@ -141,9 +141,14 @@ Result<> Daemon::Impl::OpenKernelList() {
   if (software)
     return Fail(
         UsageError("the kernel extends the machine's own TPM: engine kernel-ima needs it as tpm/tcti"));
-  ASSAY_ASSIGN(kernel, measure::KernelList::Open({}, *tpm));
+  const std::string store = config.run_dir + "/kernel-list";
+  ASSAY_ASSIGN(kernel, measure::KernelList::Open({.store = store}, *tpm));
   log::Info("the kernel measures ({}): its list is read, and its PCR is not extended",
             measure::KernelList::PolicyOptions());
+  if (kernel->CanBeStaged())
+    log::Info(
+        "programs can delete records from this kernel's list, but not while it is open here: {} keeps it",
+        store);
   return {};
 }
 
@@ -200,7 +205,10 @@ void Daemon::Impl::Supervise() {
     log::Error("the embedded software TPM ended by itself: see {}/tpm/swtpm.log", config.run_dir);
   }
   if (kernel) {
-    if (Result<> r = kernel->Sync(); !r) log::Error("the kernel's list: {}", r.error().Message());
+    const Result<> r = kernel->Sync();
+    const std::string trouble = r ? "" : r.error().Message();
+    if (!r && trouble != kernel_trouble) log::Error("the kernel's list: {} ({})", trouble, r.error().code());
+    kernel_trouble = trouble;
   }
   if (recorder && recorder->State().degraded) {
     if (Result<> r = recorder->Recover(); r) {

@@ -68,6 +68,7 @@ struct Daemon::Impl {
   nlohmann::json manifest_record;               // the manifest and the key that signed it
   std::unique_ptr<measure::Recorder> recorder;  // null: the kernel records
   std::unique_ptr<measure::KernelList> kernel;
+  std::string kernel_trouble;  // what the log has of its last Sync()
   std::unique_ptr<measure::OwnNamespace> own_namespace;
   Mutex load_mutex ASSAY_ACQUIRED_BEFORE(mutex);  // one policy at a time
   mutable Mutex mutex;  // of `config`, too, where the thread of Run() changes it and others read it

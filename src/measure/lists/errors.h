@@ -5,7 +5,17 @@
 
 namespace assay::measure {
 
-enum class KernelImaError { kColumn, kTooLarge, kTorn, kSilent, kBusy, kPcrUnexplained, kPcrReset };
+enum class KernelImaError {
+  kColumn,
+  kTooLarge,
+  kTorn,
+  kSilent,
+  kBusy,
+  kPcrUnexplained,
+  kPcrReset,
+  kTrimmed,
+  kInUse
+};
 inline constexpr ErrorRow kKernelImaErrors[] = {
     {KernelImaError::kColumn, "kernel-ima.column",
      "Reboot; suspect the kernel: its list was altered in memory."},
@@ -18,6 +28,10 @@ inline constexpr ErrorRow kKernelImaErrors[] = {
      "Find out what else extends the PCR; reboot."},
     {KernelImaError::kPcrReset, "kernel-ima.pcr-reset",
      "Reboot: the TPM was reset under the running system."},
+    {KernelImaError::kTrimmed, "kernel-ima.trimmed",
+     "Reboot; let the program that deletes records from the kernel's list read /run/assay instead."},
+    {KernelImaError::kInUse, "kernel-ima.in-use",
+     "End the program that has the list open for writing, or wait for it; start assayd again."},
 };
 constexpr std::span<const ErrorRow> ErrorTable(KernelImaError) { return kKernelImaErrors; }
 

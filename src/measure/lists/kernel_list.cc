@@ -7,25 +7,38 @@
 #include <algorithm>
 #include <cerrno>
 #include <optional>
+#include <utility>
 
 #include "base/event_fd.h"
 #include "base/mutex.h"
 #include "list/list.h"
 #include "measure/lists/errors.h"
+#include "measure/lists/kernel_snapshot.h"
 #include "tpm/errors.h"
 
 namespace assay::measure {
 namespace {
 
 constexpr std::size_t kMaxCommandLine = std::size_t{64} << 10;
-constexpr std::uint64_t kMaxList = std::uint64_t{1} << 30;  // bytes in memory; a larger list is refused
+
+// What a record says, without its column, which depends on the file that it was read from.
+Digest IdOf(const ima::RecordView& record) {
+  const std::uint8_t kind = record.violation() ? 1 : 0;
+  Hasher hasher(HashAlg::kSha256);
+  hasher.Update(ByteView(&kind, 1)).Update(record.template_name).Update(record.data);
+  return hasher.Finish();
+}
 
 }  // namespace
 
 struct KernelList::Impl {
   KernelListOptions options;
   tpm::Tpm* tpm = nullptr;
-  UniqueFd kernel;                   // its position is after the bytes that were read
+  std::string path;      // of the kernel's file
+  bool staging = false;  // other programs can stage and delete records
+  // Without staging its position is after the bytes that were read. With staging it keeps others from
+  // staging and deleting while the attester runs: who opens a list for writing gets EBUSY.
+  UniqueFd kernel;
   HashAlg bank = HashAlg::kSha256;   // that is served and quoted
   HashAlg columns = HashAlg::kSha1;  // of the kernel's file
   UniqueFd copy;
@@ -38,6 +51,11 @@ struct KernelList::Impl {
   Digest value ASSAY_GUARDED_BY(mutex);
   Checkpoints checkpoints ASSAY_GUARDED_BY(mutex);
   std::optional<Error> fault ASSAY_GUARDED_BY(mutex);
+  // With staging: what the records say, and the bytes that the last look found.
+  std::vector<Digest> ids ASSAY_GUARDED_BY(mutex);
+  std::size_t seen_bytes ASSAY_GUARDED_BY(mutex) = 0;
+  Digest seen ASSAY_GUARDED_BY(mutex);
+  std::uint64_t stored_bytes ASSAY_GUARDED_BY(mutex) = 0;  // of the copy, in `store`
   std::optional<std::uint32_t> first_resets
       ASSAY_GUARDED_BY(mutex);  // the TPM's count when the list was opened
   tpm::ClockInfo clock ASSAY_GUARDED_BY(mutex);
@@ -45,10 +63,18 @@ struct KernelList::Impl {
   std::uint64_t bytes() const ASSAY_REQUIRES(mutex) { return ends.empty() ? 0 : ends.back(); }
   RecorderState StateAt(std::uint64_t count) const ASSAY_REQUIRES(mutex);
   Result<> Read() ASSAY_REQUIRES(mutex);
+  Result<> ReadStaged() ASSAY_REQUIRES(mutex);
+  Result<> AppendAll(ByteView added) ASSAY_REQUIRES(mutex);
+  Result<std::optional<std::size_t>> FindJoin(ByteView list, const Digest& present) ASSAY_REQUIRES(mutex);
+  Result<> Join() ASSAY_REQUIRES(mutex);
+  Result<> TakeStored() ASSAY_REQUIRES(mutex);
+  Result<> Store() ASSAY_REQUIRES(mutex);
   Result<> Append(const ima::RecordView& record) ASSAY_REQUIRES(mutex);
-  void Begin() {
+  void Forget() ASSAY_REQUIRES(mutex);
+  Result<> Begin() {
     const MutexLock lock(mutex);
-    value = Digest::Filled(bank, 0);
+    Forget();
+    return staging ? Join() : Read();
   }
   Result<> NoReset();
   Result<Digest> Present() const;
@@ -83,20 +109,27 @@ Result<> KernelList::Impl::Append(const ima::RecordView& record) {
   const Digest column = record.violation() ? Digest::Filled(bank, 0)
                                            : ima::TemplateDigest(bank, record.template_name, record.data);
   const Bytes encoded = ima::EncodeRecord(record.pcr, column, record.template_name, record.data);
-  if (bytes() + encoded.size() > kMaxList)
+  if (bytes() + encoded.size() > kMaxKernelList)
     return Fail(StateError(KernelImaError::kTooLarge, "the kernel's list is too large to be kept"));
   ASSAY_TRY(PWriteAll(copy.get(), encoded, static_cast<off_t>(bytes())));
   ends.push_back(bytes() + encoded.size());
   violations += record.violation() ? 1 : 0;
   if (record.pcr == options.pcr) value = ExtendPcr(value, ima::ExtendValue(bank, record));
   checkpoints.Add(ends.size(), value);
+  if (staging) ids.push_back(IdOf(record));
   return {};
 }
 
-// Reads what the kernel has added. The file continues where the last read ended, and ends with a whole
-// record.
-Result<> KernelList::Impl::Read() {
-  ASSAY_ASSIGN(const Bytes added, ReadAll(kernel.get(), kMaxList));
+void KernelList::Impl::Forget() {
+  ends.clear();
+  ids.clear();
+  violations = 0;
+  checkpoints.Clear();
+  seen_bytes = 0;
+  value = Digest::Filled(bank, 0);
+}
+
+Result<> KernelList::Impl::AppendAll(ByteView added) {
   ima::ListReader reader(added, columns, ends.size());
   Result<std::optional<ima::RecordView>> next = reader.Next();
   for (; next && *next; next = reader.Next()) ASSAY_TRY(Append(**next));
@@ -104,6 +137,105 @@ Result<> KernelList::Impl::Read() {
     return Fail(
         StateError(KernelImaError::kTorn, "the kernel's list can't be read: " + next.error().Message()));
   if (!added.empty()) growth.Signal();
+  return {};
+}
+
+// Reads what the kernel has added. The file continues where the last read ended, and ends with a whole
+// record.
+Result<> KernelList::Impl::Read() {
+  if (staging) return ReadStaged();
+  ASSAY_ASSIGN(const Bytes added, ReadAll(kernel.get(), kMaxKernelList));
+  return AppendAll(added);
+}
+
+// The list begins as the last look found it, unless records were deleted since.
+Result<> KernelList::Impl::ReadStaged() {
+  ASSAY_ASSIGN(const Bytes list, ReadSnapshot(path));
+  const ByteView all(list);
+  if (all.size() < seen_bytes || Hash(HashAlg::kSha256, all.first(seen_bytes)) != seen) return Join();
+  if (all.size() == seen_bytes) return {};
+  const std::uint64_t before = bytes();
+  ASSAY_TRY(AppendAll(all.subspan(seen_bytes)));
+  seen_bytes = all.size();
+  seen = Hash(HashAlg::kSha256, all);
+  return bytes() == before ? Result<>() : Store();
+}
+
+// Where `list` goes on in what is known, so that both together explain the PCR; nothing where they do not.
+Result<std::optional<std::size_t>> KernelList::Impl::FindJoin(ByteView list, const Digest& present) {
+  std::vector<Digest> found;
+  std::vector<Digest> extends;  // of the PCR, or empty for a record of another one
+  ima::ListReader reader(list, columns, ends.size());
+  while (true) {
+    auto next = reader.Next();
+    if (!next) return Fail(StateError(KernelImaError::kTorn, "the kernel's list: " + next.error().Message()));
+    if (!*next) break;
+    found.push_back(IdOf(**next));
+    extends.push_back((*next)->pcr == options.pcr ? ima::ExtendValue(bank, **next) : Digest());
+  }
+  for (const std::size_t join : JoinsOf(ids, found)) {
+    Digest v = value;
+    bool explained = v == present;
+    for (std::size_t i = ids.size() - join; i < found.size() && !explained; ++i) {
+      if (extends[i].size() != 0) v = ExtendPcr(v, extends[i]);
+      explained = v == present;
+    }
+    if (explained) return std::optional(join);
+  }
+  return std::optional<std::size_t>();
+}
+
+// Takes up a list whose beginning may be gone. The PCR is read first, so that the list has all that it has.
+Result<> KernelList::Impl::Join() {
+  ASSAY_ASSIGN(const Digest present, Present());
+  ASSAY_ASSIGN(const Bytes list, ReadSnapshot(path));
+  ASSAY_ASSIGN(std::optional<std::size_t> join, FindJoin(list, present));
+  if (!join && ids.empty()) {
+    ASSAY_TRY(TakeStored());
+    ASSAY_ASSIGN(join, FindJoin(list, present));
+  }
+  if (!join)
+    return Fail(StateError(
+        KernelImaError::kTrimmed,
+        fmt::format("PCR {} has records that are neither in the kernel's list nor in what was read of it: "
+                    "they were deleted, or something else extends the PCR",
+                    options.pcr)));
+  std::size_t known = ids.size() - *join;
+  ima::ListReader reader(list, columns);
+  while (known-- > 0) ASSAY_TRY(reader.Next());
+  ASSAY_TRY(AppendAll(ByteView(list).subspan(reader.offset())));
+  seen_bytes = list.size();
+  seen = Hash(HashAlg::kSha256, list);
+  return Store();
+}
+
+// What an attester before this one has kept. It is only good if the PCR confirms it.
+Result<> KernelList::Impl::TakeStored() {
+  if (options.store.empty() || access(options.store.c_str(), F_OK) != 0) return {};
+  ASSAY_ASSIGN(const Bytes stored, ReadFile(options.store, kMaxKernelList));
+  const HashAlg of_file = std::exchange(columns, bank);
+  ima::ListReader reader(stored, bank);
+  Result<> taken;
+  while (taken) {
+    const auto next = reader.Next();
+    if (!next || !*next) break;  // a record at the end that was not written as a whole
+    taken = Append(**next);
+  }
+  columns = of_file;
+  if (!taken) Forget();
+  return {};
+}
+
+// Only what is new is written, unless the file holds another boot's list.
+Result<> KernelList::Impl::Store() {
+  if (options.store.empty()) return {};
+  ASSAY_ASSIGN(const UniqueFd store, assay::Open(options.store, O_WRONLY | O_CREAT | O_NOFOLLOW));
+  Bytes added(bytes() - stored_bytes);
+  ASSAY_TRY(PReadExact(copy.get(), added.data(), added.size(), static_cast<off_t>(stored_bytes)));
+  ASSAY_TRY(PWriteAll(store.get(), added, static_cast<off_t>(stored_bytes)));
+  if (ftruncate(store.get(), static_cast<off_t>(bytes())) != 0)
+    return Fail(OsError("ftruncate", options.store, errno));
+  stored_bytes = bytes();
   return {};
 }
 
@@ -157,18 +289,19 @@ Result<std::unique_ptr<KernelList>> KernelList::Open(KernelListOptions options, 
         StateError(tpm::TpmFault::kNoBank,
                    fmt::format("PCR {} has no bank of SHA-256, SHA-384 or SHA-512", impl->options.pcr)));
   impl->bank = *bank;
-  impl->Begin();
   const std::string classic = impl->options.folder + "/binary_runtime_measurements";
-  auto kernel = assay::Open(fmt::format("{}_{}", classic, HashName(*bank)), O_RDONLY);
-  impl->columns = kernel ? *bank : HashAlg::kSha1;
-  if (!kernel) kernel = assay::Open(classic, O_RDONLY);
-  if (!kernel) return Fail(kernel.error().In("the kernel's measurement list"));
-  impl->kernel = std::move(*kernel);
+  impl->path = fmt::format("{}_{}", classic, HashName(*bank));
+  impl->columns = access(impl->path.c_str(), F_OK) == 0 ? *bank : HashAlg::kSha1;
+  if (impl->columns == HashAlg::kSha1) impl->path = classic;
+  impl->staging = measure::CanBeStaged(impl->path);
   impl->copy.Reset(memfd_create("kernel-ima", MFD_CLOEXEC));
   if (!impl->copy) return Fail(OsError("memfd_create", "", errno));
   ASSAY_ASSIGN(impl->growth, EventFd::Make());
+  auto kernel = impl->staging ? OpenShared(impl->path) : assay::Open(impl->path, O_RDONLY);
+  if (!kernel) return Fail(kernel.error().In("the kernel's measurement list"));
+  impl->kernel = std::move(*kernel);
+  ASSAY_TRY(impl->Begin());
   std::unique_ptr<KernelList> list(new KernelList(std::move(impl)));
-  ASSAY_TRY(list->Sync());
   if (list->State().count < 2)
     return Fail(StateError(KernelImaError::kSilent,
                            "the kernel's list has only the boot_aggregate, so no IMA policy measures"));
@@ -184,6 +317,8 @@ Result<> KernelList::Sync() {
   if (!read) d.fault = read.error();
   return read;
 }
+
+bool KernelList::CanBeStaged() const { return impl_->staging; }
 
 Result<> KernelList::Health() const {
   const MutexLock lock(impl_->mutex);

@@ -14,6 +14,12 @@
 // "kernel-ima.busy" after kTries. A PCR that no prefix of the list explains is "kernel-ima.pcr-unexplained",
 // a TPM that was reset since Open() "kernel-ima.pcr-reset". Only that bank is checked: in other banks the
 // kernel may have extended a padded SHA-1. Source: Linux 6.12 security/integrity/ima/ima_fs.c, ima_queue.c.
+//
+// From Linux 7.2 on, a kernel with CONFIG_IMA_STAGING lets programs stage records and delete them. Then the
+// list is kept open, so that nobody can while the attester runs, both files are read, and what was read is
+// kept in `store` for an attester that starts later. The PCR decides where a list goes on whose beginning is
+// gone; records that were deleted unread are "kernel-ima.trimmed". If a program has the list open to stage or
+// delete at the start, this is "kernel-ima.in-use".
 #pragma once
 
 #include <memory>
@@ -27,7 +33,11 @@ namespace assay::measure {
 struct KernelListOptions {
   std::string folder = "/sys/kernel/security/ima";
   std::uint32_t pcr = 10;  // CONFIG_IMA_MEASURE_PCR_IDX
+  // Keeps the list that was read, with columns of the served bank, if programs can delete records from the
+  // kernel's. An attester that starts later goes on from there. Empty: nothing is kept.
+  std::string store;
 };
+inline constexpr std::uint64_t kMaxKernelList = std::uint64_t{1} << 30;  // bytes; a larger list is refused
 
 class KernelList final : public ListSource {
  public:
@@ -37,6 +47,7 @@ class KernelList final : public ListSource {
   Result<> Sync();
   // The result of the last Sync(), and whether the list explained the PCR of the last quote.
   Result<> Health() const;
+  bool CanBeStaged() const;  // by other programs
   // The kernel's IMA policy as its command line tells it: "ima_policy=tcb". Nothing proves it.
   static std::string PolicyOptions();
 

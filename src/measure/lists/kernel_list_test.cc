@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "base/result_testing.h"
+#include "measure/lists/kernel_snapshot.h"
 #include "measure/record/recorder_testing.h"
 
 namespace assay::measure {
@@ -38,7 +39,7 @@ class KernelListTest : public RecordingTest {
     if (extended) Extend(ima::TemplateDigest(HashAlg::kSha256, "ima-ng", data));
   }
   Result<std::unique_ptr<KernelList>> TryOpenKernel() {
-    return KernelList::Open({.folder = dir_, .pcr = 10}, *tpm_);
+    return KernelList::Open({.folder = dir_, .pcr = 10, .store = ""}, *tpm_);
   }
   static std::vector<std::string> Paths(const KernelList& list, std::uint64_t first = 0) {
     std::vector<std::string> paths;
@@ -58,6 +59,11 @@ class KernelListTest : public RecordingTest {
                 ima::TemplateDigest(HashAlg::kSha256, (*record)->template_name, (*record)->data).view()));
       paths.push_back(ima::Decode(**record)->path);
     }
+  }
+  // The list of another boot, as an attester would have kept it.
+  static Bytes AnotherList() {
+    const Bytes data = ima::EncodeNg(DigestOf("other firmware"), "boot_aggregate");
+    return ima::EncodeRecord(10, ima::TemplateDigest(HashAlg::kSha256, "ima-ng", data), "ima-ng", data);
   }
   bool per_bank_ = false;
 };
@@ -154,6 +160,127 @@ TEST_F(KernelListTest, AListThatIsNotTheKernelsIsNamed) {
   const Bytes data = ima::EncodeNg(DigestOf("firmware"), "boot_aggregate");
   EXPECT_EQ(open(ima::EncodeRecord(10, ima::TemplateDigest(HashAlg::kSha1, "ima-ng", data), "ima-ng", data)),
             "kernel-ima.silent");
+}
+
+// A kernel whose list can be staged and deleted.
+class StagingTest : public KernelListTest {
+ protected:
+  void SetUp() override {
+    ASSERT_NO_FATAL_FAILURE(KernelListTest::SetUp());
+    Put(Staged(), {});
+  }
+  std::string Staged() const { return Path() + "_staged"; }
+  static void Put(const std::string& path, const Bytes& bytes) {
+    std::ofstream(path, std::ios::trunc | std::ios::binary) << AsText(bytes);
+  }
+  Bytes Current() const { return *ReadFile(Path(), 1 << 20); }
+  void Stage() const {  // "A"
+    Put(Staged(), Current());
+    Put(Path(), {});
+  }
+  void Delete() const { Put(Staged(), {}); }  // "D"
+  Result<std::unique_ptr<KernelList>> TryOpenKept() {
+    return KernelList::Open({.folder = dir_, .pcr = 10, .store = dir_ + "/kernel-list"}, *tpm_);
+  }
+  static Result<> Quote(KernelList& list) {
+    return list.Quiesce([](const RecorderState&) { return Result<>(); });
+  }
+  static inline const std::vector<std::string> kFour = {"boot_aggregate", "/sbin/init", "/bin/ls",
+                                                        "/bin/cat"};
+};
+
+TEST_F(StagingTest, FollowsAListThatIsStagedAndDeleted) {
+  const auto list = TryOpenKernel();
+  ASSERT_THAT(list, IsOk());
+  EXPECT_TRUE((*list)->CanBeStaged());
+  Stage();
+  Append("/bin/ls", "ls");
+  ASSERT_THAT(Quote(**list), IsOk());
+  EXPECT_EQ((*list)->State().count, 3U);
+  Delete();
+  ASSERT_THAT(Quote(**list), IsOk());
+  Append("/bin/cat", "cat");
+  ASSERT_THAT(Quote(**list), IsOk());
+  EXPECT_EQ(Paths(**list), kFour);
+  EXPECT_THAT((*list)->Health(), IsOk());
+}
+
+TEST_F(StagingTest, FollowsAListThatIsTrimmed) {
+  const auto list = TryOpenKernel();
+  ASSERT_THAT(list, IsOk());
+  Append("/bin/ls", "ls");
+  ASSERT_THAT((*list)->Sync(), IsOk());
+  const Bytes before = Current();
+  Append("/bin/cat", "cat");
+  Put(Path(), ToBytes(ByteView(Current()).subspan(before.size())));
+  ASSERT_THAT(Quote(**list), IsOk());
+  EXPECT_EQ(Paths(**list), kFour);
+}
+
+TEST_F(StagingTest, AnAttesterThatStartsLaterGoesOnFromWhatWasKept) {
+  {
+    const auto first = TryOpenKept();
+    ASSERT_THAT(first, IsOk());
+    Append("/bin/ls", "ls");
+    ASSERT_THAT((*first)->Sync(), IsOk());
+  }
+  Stage();
+  Delete();
+  Append("/bin/cat", "cat");
+  const auto list = TryOpenKept();
+  ASSERT_THAT(list, IsOk());
+  EXPECT_EQ(Paths(**list), kFour);
+  EXPECT_THAT(TryOpenKernel(), FailsWith("kernel-ima.trimmed"));  // nothing was kept
+}
+
+TEST_F(StagingTest, WhatWasKeptOfAnotherBootIsNotUsed) {
+  Put(dir_ + "/kernel-list", AnotherList());
+  const auto list = TryOpenKept();
+  ASSERT_THAT(list, IsOk());
+  EXPECT_EQ(Paths(**list), (std::vector<std::string>{"boot_aggregate", "/sbin/init"}));
+  const auto kept = ReadFile(dir_ + "/kernel-list", 1 << 20);
+  ASSERT_THAT(kept, IsOk());
+  EXPECT_EQ(kept->size(), (*list)->State().list_bytes);
+}
+
+TEST_F(StagingTest, RecordsThatWereDeletedUnreadAreNamed) {
+  const auto list = TryOpenKernel();
+  ASSERT_THAT(list, IsOk());
+  Append("/bin/ls", "ls");
+  Stage();
+  Delete();
+  Append("/bin/cat", "cat");
+  EXPECT_THAT(Quote(**list), FailsWith("kernel-ima.trimmed"));
+  EXPECT_THAT((*list)->Health(), FailsWith("kernel-ima.trimmed"));
+}
+
+// The same violation may come twice, so that what is found again may be another one.
+TEST_F(StagingTest, ThePcrDecidesWhereAListGoesOn) {
+  const auto violation = [&] {
+    const Bytes data = ima::EncodeNg(Digest::Filled(HashAlg::kSha1, 0), "/bin/busy");
+    Write(ima::EncodeRecord(10, Digest::Filled(HashAlg::kSha1, 0), "ima-ng", data));
+    Extend(Digest::Filled(HashAlg::kSha256, 0xFF));
+  };
+  violation();
+  const auto list = TryOpenKernel();
+  ASSERT_THAT(list, IsOk());
+  Stage();
+  Delete();
+  violation();
+  Append("/bin/cat", "cat");
+  ASSERT_THAT(Quote(**list), IsOk());
+  EXPECT_EQ((*list)->State().count, 5U);
+}
+
+TEST(JoinsOf, FindsEachPlaceWhereTheListGoesOn) {
+  const Digest a = Hash(HashAlg::kSha256, AsBytes("a")), b = Hash(HashAlg::kSha256, AsBytes("b"));
+  using Joins = std::vector<std::size_t>;
+  using List = std::vector<Digest>;
+  EXPECT_EQ(JoinsOf(List{a, b, a}, List{a, b}), (Joins{2, 3}));
+  EXPECT_EQ(JoinsOf(List{a, b, a, b}, List{a, b, a, b, b}), (Joins{0, 2, 4}));
+  EXPECT_EQ(JoinsOf(List{a, a, a}, List{a}), (Joins{2, 3}));
+  EXPECT_EQ(JoinsOf(List{a, b}, List{}), (Joins{2}));
+  EXPECT_EQ(JoinsOf(List{}, List{a}), (Joins{0}));
 }
 
 }  // namespace

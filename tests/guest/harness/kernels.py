@@ -10,6 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import own_kernel
 from images import CACHE, TREE, ImageError, apt_uri, cache_lock, make_ext4, note, run
 
 DEFAULT = ["6.12", "6.1", "7.3"]  # what the test files are run on
@@ -85,11 +86,16 @@ def find_package(series):
 
 
 def kernel(series):
-    """The kernel of this series from the cache, fetched with apt if it is not there."""
+    """The kernel of this series from the cache, fetched with apt if it is not there. "7.3-staging" is one of our own: Linux 7.3
+    with tests/guest/by-hand/staging.config."""
     folder = CACHE / f"kernel-{series}"
+    version, _, own = series.partition("-")
     with cache_lock(f"kernel-{series}"):
         if not (folder / "release").exists():
-            fetch_kernel(series, folder)
+            if own:
+                build_kernel(version, own, folder)
+            else:
+                fetch_kernel(series, folder)
         found = Kernel(folder)
         if not found.initrd.exists():
             make_initrd(found)
@@ -144,6 +150,16 @@ def fetch_kernel(series, folder):
         shutil.rmtree(folder, ignore_errors=True)
         made.rename(folder)
     note(f"kernel {release} is ready ({time.monotonic() - started:.1f} s)")
+
+
+def build_kernel(series, name, folder):
+    with tempfile.TemporaryDirectory(dir=CACHE) as work:
+        _, suite = find_package(series)
+        made = Path(work) / "kernel"
+        made.mkdir()
+        own_kernel.build(f"linux-source-{series}", name, newer_suite(suite) if suite else [], work, made)
+        shutil.rmtree(folder, ignore_errors=True)
+        made.rename(folder)
 
 
 def kernel_module(series, source):
