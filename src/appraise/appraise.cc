@@ -33,6 +33,7 @@ bool IsOfContent(FindingName name) {
     case FindingName::kEntryMisplaced:
     case FindingName::kEntrySwapped:
     case FindingName::kEntryUnknown:
+    case FindingName::kEntryBufferUnknown:
     case FindingName::kEntryOutdated:
     case FindingName::kEntryVulnerable:
     case FindingName::kEntryRevoked:

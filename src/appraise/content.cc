@@ -11,6 +11,7 @@
 #include "measure/policy/policy.h"
 #include "measure/system/allowable.h"
 #include "measure/system/bpf_entry.h"
+#include "measure/system/buffer_name.h"
 
 namespace assay::appraise {
 namespace {
@@ -61,6 +62,9 @@ std::size_t Best(const std::vector<Origin>& origins, const std::string& here) {
 // user, not that a program loaded it.
 bool IsShown(const JudgedEntry& e) { return e.path.starts_with("measure:"); }
 
+// Whether it is content without a file, which a program executed and had measured through the `measure` node.
+bool IsBuffer(const JudgedEntry& e) { return e.path.starts_with(measure::kBufferPrefix); }
+
 }  // namespace
 
 std::string EntryName(const JudgedEntry& e) {
@@ -97,7 +101,27 @@ void ContentJudge::Judge(JudgedEntry& e, const Digest* digest, bool component) {
                        e.path));
 }
 
+// Such texts are often made anew, so they are counted, by their names, of which the most frequent are told.
+void ContentJudge::NoteBuffers() {
+  constexpr std::size_t kTold = 5;
+  if (buffers_.empty()) return;
+  std::vector<std::pair<std::string, std::uint64_t>> names(buffers_.begin(), buffers_.end());
+  std::sort(names.begin(), names.end(), [](const auto& a, const auto& b) {
+    return a.second != b.second ? a.second > b.second : a.first < b.first;
+  });
+  std::uint64_t all = 0;
+  std::string told;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    all += names[i].second;
+    if (i < kTold) told += fmt::format("{}{} ({})", i == 0 ? "" : ", ", names[i].first, names[i].second);
+  }
+  if (names.size() > kTold) told += fmt::format(", and {} other names", names.size() - kTold);
+  r_.Add(FindingName::kEntryBufferUnknown,
+         fmt::format("{} contents without a file are in no reference value: {}", all, told));
+}
+
 void ContentJudge::AddNotes() {
+  NoteBuffers();
   if (not_judged_ > 0)
     r_.Add(FindingName::kPolicyNotJudged,
            fmt::format("{} entries of control groups in the policy's allowed_cgroups are not judged",
@@ -225,6 +249,14 @@ void ContentJudge::JudgeUnknown(JudgedEntry& e, const Origin* superseded) {
     Report(FindingName::kEntryShownUnknown, e,
            fmt::format("{} is in no reference value; a user had it measured, and no program loaded it",
                        EntryName(e)));
+    return;
+  }
+  if (IsBuffer(e)) {
+    if (r_.policy.buffers_fail)
+      r_.AddFor(e, FindingName::kEntryBufferUnknown, Verdict::kNotTrusted,
+                fmt::format("{} is in no reference value; it has no file", EntryName(e)));
+    else
+      ++buffers_[e.path];
     return;
   }
   const std::string was = superseded == nullptr

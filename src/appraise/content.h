@@ -43,6 +43,7 @@ class ContentJudge {
   void JudgeUnknown(JudgedEntry& e, const Origin* superseded);
   void JudgeKnown(JudgedEntry& e, bool here);
   void JudgeOutdated(JudgedEntry& e);
+  void NoteBuffers();
   void Report(FindingName name, const JudgedEntry& e, std::string text) {
     r_.AddFor(e, name, WeightOf(name), std::move(text));
   }
@@ -52,6 +53,7 @@ class ContentJudge {
   // Of the entry that is judged: it is good by the owner's word; reference values may have its digest.
   bool owners_ = false, comparable_ = true;
   std::uint64_t not_judged_ = 0, owner_trusted_ = 0;
+  std::map<std::string, std::uint64_t> buffers_;  // unknown ones that don't weigh, by name
   ProgramAllowances bpf_;
 };
 

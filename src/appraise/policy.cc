@@ -112,6 +112,7 @@ constexpr auto kPolicy = [](auto& visit, auto& p) {
   visit.Default("allowed_violations", p.allowed_violations, kAllowedViolations);
   visit.Default("package_violations", p.package_violations);
   visit.Default("vulnerable_fails", p.vulnerable_fails);
+  visit.Default("buffers_fail", p.buffers_fail);
   visit.Optional("outdated_fails_after_days", p.outdated_fails_after_days);
   visit.Default("trusted_keys", p.trusted_keys);
 };

@@ -42,6 +42,7 @@ Policy Full() {
   p.allowed_violations = {{DigestText(5), {"mprotect", "raw_device"}}};
   p.package_violations = false;
   p.vulnerable_fails = false;
+  p.buffers_fail = true;
   p.outdated_fails_after_days = 14;
   p.trusted_keys = p.manifest_keys;
   return p;

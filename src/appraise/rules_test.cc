@@ -1,4 +1,6 @@
 // Each rule of the verifier, broken alone by evidence that is good in everything else.
+#include <algorithm>
+
 #include "appraise/rules_fixture.h"
 #include "base/json_dump.h"
 
@@ -400,6 +402,33 @@ TEST_F(RulesTest, WhatAUserShowsIsNotLoaded) {
   const Appraisal a = Judge();
   ExpectInfo(a, "entry.shown-unknown");
   ExpectInfo(a, "own.limit");
+}
+
+// cron's `sh -c` lines don't make a machine red; an owner that wants them judged says so.
+TEST_F(RulesTest, ContentWithoutAFileIsNotedOrWeighs) {
+  const std::string name = "buffer:0:bash-c:/usr/bin/bash";
+  host_.File("echo unknown", name);
+  host_.File("echo others", name);
+  const Appraisal noted = Judge();
+  ExpectInfo(noted, "entry.buffer-unknown");
+  EXPECT_TRUE(std::any_of(noted.findings.begin(), noted.findings.end(), [&](const Finding& f) {
+    return f.text.starts_with("2 contents without a file") && f.text.ends_with(name + " (2)");
+  }));
+  policy_.buffers_fail = true;
+  state_ = {};
+  ExpectStays({"entry.buffer-unknown"});
+  policy_.allowed.insert("sha256:" + DigestOf("echo unknown").hex());
+  policy_.allowed.insert("sha256:" + DigestOf("echo others").hex());
+  state_ = {};
+  EXPECT_EQ(Judge().verdict, Verdict::kTrusted);
+  // What packages have is known here, too, and what they revoke is not excused by having no file.
+  host_.File("a packaged script", name);
+  host_.Know("a packaged script", "/usr/bin/script", Standing::kGood);
+  state_ = {};
+  EXPECT_EQ(Judge().verdict, Verdict::kTrusted);
+  host_.Know("a packaged script", "/usr/bin/script", Standing::kRevoked);
+  state_ = {};
+  ExpectStays({"entry.revoked"});
 }
 
 TEST_F(RulesTest, LoadedByAPathThatOnlyLooksSo) {

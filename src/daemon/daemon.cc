@@ -166,6 +166,7 @@ Result<> Daemon::Impl::StartFs() {
     const MutexLock lock(mutex);
     return refusals;
   };
+  options.judge = [this](const measure::Shown& shown) { return JudgeShown(shown); };
   ASSAY_ASSIGN(options.banks, tpm->ActiveBanks(config.pcr));
   ASSAY_ASSIGN(fs, measure::Fs::Mount(std::move(options), List(), recorder.get()));
   return {};

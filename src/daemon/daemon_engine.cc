@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "daemon/daemon_impl.h"
 #include "daemon/errors.h"
+#include "measure/system/file.h"
 
 namespace assay::daemon {
 
@@ -142,6 +143,33 @@ void Daemon::Impl::NoteRefusal(const measure::Refusal& r) {
     ++refusals_lost;
   else
     refusals += text;
+}
+
+// A program that shows content at the `measure` node is about to use it as code, so the rules for code that
+// is read apply, and for a file those for code that is executed, too.
+measure::NodeVerdict Daemon::Impl::JudgeShown(const measure::Shown& shown) const {
+  if (!manifest) return measure::NodeVerdict::kUnjudged;
+  if (shown.digest != nullptr && manifest->Contains(*shown.digest)) return measure::NodeVerdict::kKnown;
+  if (config.engine.rules.appraise != measure::Appraise::kEnforce) return measure::NodeVerdict::kUnknown;
+  std::shared_ptr<const measure::Policy> policy;
+  {
+    const MutexLock lock(mutex);
+    policy = config.engine.rules.policy;
+  }
+  const measure::ThreadStatus thread = measure::StatusOf(shown.tid);
+  const measure::Task task{.tid = shown.tid,
+                           .uid = thread.uid,
+                           .euid = thread.euid,
+                           .gid = thread.gid,
+                           .egid = thread.egid,
+                           .cgroup = thread.cgroup};
+  measure::Facts facts = measure::GatherFacts(shown.fd, std::string(shown.path), task, policy->needs());
+  facts.code = facts.interpreted = true;
+  facts.known = false;
+  using measure::Func;
+  const bool refused = policy->Rule(Func::kFileCheck, measure::kMayRead, facts).appraise ||
+                       (shown.fd >= 0 && policy->Rule(Func::kBprmCheck, measure::kMayExec, facts).appraise);
+  return refused ? measure::NodeVerdict::kRefused : measure::NodeVerdict::kUnknown;
 }
 
 Result<> Daemon::Impl::EngineHealth() const {

@@ -121,6 +121,7 @@ struct Daemon::Impl {
   Result<measure::EngineChoice> NewEngine(const measure::EngineOptions& options);
   Result<> LoadPolicy(std::string_view text);
   void NoteRefusal(const measure::Refusal& refusal);
+  measure::NodeVerdict JudgeShown(const measure::Shown& shown) const;
   std::shared_ptr<measure::Engine> Engine() const {
     const MutexLock lock(mutex);
     return engine;

@@ -58,9 +58,11 @@ struct Handle {
   Mutex mutex;           // of what is read from `view`, too, which is set when the file is opened
   std::optional<ListView> view;
   LineSplitter splitter ASSAY_GUARDED_BY(mutex);
-  std::string policy ASSAY_GUARDED_BY(mutex);  // the text that was written through this handle so far
-  std::atomic<std::uint64_t> seen{0};          // end of the list when it was last read to its end
-  FusePollPtr poll;                            // of the process that waits for growth; guarded by Impl::mutex
+  std::string policy ASSAY_GUARDED_BY(mutex);    // the text that was written through this handle so far
+  bool judged = false;                           // `measure` is open for reading too
+  std::string verdicts ASSAY_GUARDED_BY(mutex);  // of the last write, as far as they are not read yet
+  std::atomic<std::uint64_t> seen{0};            // end of the list when it was last read to its end
+  FusePollPtr poll;  // of the process that waits for growth; guarded by Impl::mutex
 };
 
 }  // namespace
@@ -117,7 +119,7 @@ void Fs::Impl::AddNodes() {
   nodes.push_back({"policy", options.load ? readable | 0200 : readable, What::kPolicy, {}});
   nodes.push_back({"refusals", readable, What::kRefusals, {}});
   nodes.push_back({"status", 0444, What::kStatus, {}});
-  nodes.push_back({"measure", 0222, What::kMeasure, {}});
+  nodes.push_back({"measure", 0666, What::kMeasure, {}});
 }
 
 const Node* Fs::Impl::NodeOf(fuse_ino_t ino) const {
@@ -217,14 +219,18 @@ void Open(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
   const Node* node = fs.NodeOf(ino);
   const uid_t uid = fuse_req_ctx(req)->uid;
   const int access = fi->flags & O_ACCMODE;
-  // The file can be opened for reading or for writing, as its mode allows, but never for both.
-  if (node == nullptr || access == O_RDWR || (node->mode & (access == O_WRONLY ? 0222 : 0444)) == 0) {
+  // A file can be opened for reading or for writing, as its mode allows, and only `measure` for both: its
+  // content is the answer to what is written.
+  const bool measure = node != nullptr && node->what == What::kMeasure;
+  if (node == nullptr || access == (measure ? O_RDONLY : O_RDWR) ||
+      (node->mode & (access == O_RDONLY ? 0444 : 0222)) == 0) {
     fuse_reply_err(req, node == nullptr ? EISDIR : EACCES);
     return;
   }
   auto handle = std::make_shared<Handle>();
   handle->node = node;
   handle->uid = uid;
+  handle->judged = measure && access == O_RDWR;
   handle->governs = node->what == What::kPolicy && access == O_WRONLY && Governs(fuse_req_ctx(req)->pid);
   handle->content = fs.SmallContent(node->what);
   if (node->what == What::kList) handle->view.emplace(fs.list.get(), fs.source->ListBank(), node->list);
@@ -238,7 +244,7 @@ void Open(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
     fs.handles.emplace(fi->fh, std::move(handle));
   }
   fi->direct_io = 1;  // the size is not known in advance
-  fi->nonseekable = access == O_WRONLY ? 1 : 0;
+  fi->nonseekable = access == O_RDONLY ? 0 : 1;
   const std::uint64_t number = fi->fh;
   if (fuse_reply_open(req, fi) == 0) return;
   const MutexLock lock(fs.mutex);  // the open was interrupted, so no release will come
@@ -256,10 +262,25 @@ void Release(fuse_req_t req, fuse_ino_t /*ino*/, fuse_file_info* fi) {
   fuse_reply_err(req, 0);
 }
 
+// What was read is gone, as from a socket: writes have moved the offset, so it tells nothing.
+void ReadVerdicts(fuse_req_t req, Handle& handle, std::size_t size) {
+  std::string part;
+  {
+    const MutexLock lock(handle.mutex);
+    part = handle.verdicts.substr(0, size);
+    handle.verdicts.erase(0, part.size());
+  }
+  fuse_reply_buf(req, part.data(), part.size());
+}
+
 void Read(fuse_req_t req, fuse_ino_t /*ino*/, std::size_t size, off_t offset, fuse_file_info* fi) {
   Fs::Impl& fs = ImplOf(req);
   const std::shared_ptr<Handle> handle = ImplOf(req).HandleOf(fi);
   const auto at = static_cast<std::uint64_t>(offset);
+  if (handle->node->what == What::kMeasure) {
+    ReadVerdicts(req, *handle, size);
+    return;
+  }
   if (!handle->view) {
     const std::string_view rest =
         std::string_view(handle->content).substr(std::min(at, handle->content.size()));
@@ -323,6 +344,7 @@ void Write(fuse_req_t req, fuse_ino_t /*ino*/, const char* data, std::size_t siz
   {
     const MutexLock lock(handle->mutex);
     lines = handle->splitter.Take({data, size});
+    handle->verdicts.clear();
   }
   if (!lines) {
     fuse_reply_err(req, ENAMETOOLONG);
@@ -340,21 +362,22 @@ void Write(fuse_req_t req, fuse_ino_t /*ino*/, const char* data, std::size_t siz
   for (const RequestLine& line : *lines) ends.push_back(line.end);
   // A line that fails ends the write after the lines before it. The caller then writes the rest again and
   // gets the error.
-  auto answer = [req, handle, ends, size](std::size_t done, int error) {
+  auto answer = [req, handle, ends, size](std::size_t done, int error, const std::string& verdicts) {
+    {
+      const MutexLock lock(handle->mutex);
+      handle->verdicts = verdicts;
+      if (error != 0) handle->splitter.Forget();
+    }
     if (error == 0) {
       fuse_reply_write(req, size);
       return;
-    }
-    {
-      const MutexLock lock(handle->mutex);
-      handle->splitter.Forget();
     }
     if (done > 0)
       fuse_reply_write(req, ends[done - 1]);
     else
       fuse_reply_err(req, error);
   };
-  fs.pool->Submit({.tid = ctx->pid, .uid = ctx->uid}, std::move(*lines), std::move(answer));
+  fs.pool->Submit({.tid = ctx->pid, .uid = ctx->uid}, std::move(*lines), handle->judged, std::move(answer));
 }
 
 void Flush(fuse_req_t req, fuse_ino_t /*ino*/, fuse_file_info* fi) {
@@ -372,7 +395,8 @@ void Poll(fuse_req_t req, fuse_ino_t /*ino*/, fuse_file_info* fi, fuse_pollhandl
   const std::shared_ptr<Handle> handle = ImplOf(req).HandleOf(fi);
   FusePollPtr poll(ph);
   if (handle->node->what == What::kMeasure) {
-    fuse_reply_poll(req, POLLOUT | POLLWRNORM);
+    const MutexLock lock(handle->mutex);
+    fuse_reply_poll(req, POLLOUT | POLLWRNORM | (handle->verdicts.empty() ? 0U : POLLIN | POLLRDNORM));
     return;
   }
   if (handle->view) {
@@ -500,7 +524,8 @@ Result<> Fs::Impl::MountIt() {
   if (recorder != nullptr)
     pool = std::make_unique<MeasurePool>(*recorder, MeasurePoolOptions{.deadline = options.measure_deadline,
                                                                        .own_device = device_number,
-                                                                       .quota = options.quota});
+                                                                       .quota = options.quota,
+                                                                       .judge = options.judge});
   for (unsigned i = 0; i < kThreads; ++i) threads.push_back(Thread("assay-node", [this] { Serve(); }));
   threads.push_back(Thread("assay-growth", [this] { WatchGrowth(); }));
   return {};

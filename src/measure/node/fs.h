@@ -6,7 +6,8 @@
 //
 // Its files are ascii_runtime_measurements[_ALG], binary_runtime_measurements[_ALG],
 // runtime_measurements_count, violations, policy (write rules, or a path), refusals (JSON lines), status
-// (JSON) and measure (write "path\n" or "fd:N\n": the write returns when the content is recorded).
+// (JSON) and measure (write "path\n", "fd:N\n" or "buffer:N:WHAT\n": the write returns when the content is
+// recorded; read: what the attester says of it).
 //
 // Contract: the unsuffixed lists have SHA-1 columns, as the kernel's; a suffixed one has its bank's, and
 // exists for each active bank. A list always ends with a whole record; poll() reports growth. A caller can
@@ -21,6 +22,7 @@
 
 #include "base/result.h"
 #include "measure/node/measure_quota.h"
+#include "measure/node/node_judge.h"
 #include "measure/record/recorder.h"
 
 namespace assay::measure {
@@ -36,6 +38,7 @@ struct FsOptions {
   bool world_readable = false;            // false: only root can read, as with the kernel's files
   std::chrono::milliseconds measure_deadline{30'000};  // the time in which a write to `measure` is answered
   QuotaOptions quota{};                                // for users other than root, at `measure`
+  NodeJudge judge{};  // for those that open `measure` for reading, too; empty: nothing is judged
 };
 
 class Fs {

@@ -14,10 +14,12 @@
 #include "base/hash_fd.h"
 #include "base/log.h"
 #include "base/mutex.h"
+#include "base/name_table.h"
 #include "base/thread.h"
 #include "measure/engine/lanes.h"
 #include "measure/engine/last_means.h"
 #include "measure/node/errors.h"
+#include "measure/system/buffer_name.h"
 #include "measure/system/errors.h"
 #include "measure/system/file.h"
 #include "measure/system/served.h"
@@ -38,6 +40,8 @@ constexpr auto kStopPatience = std::chrono::seconds(2);
 struct Job {
   Caller caller;
   std::vector<RequestLine> lines;
+  bool judged = false;   // the caller asks for verdicts
+  std::string verdicts;  // of the lines that are done; under the mutex
   MeasurePool::Answer answer;
   Clock::time_point due, began;
   std::size_t done = 0;
@@ -61,9 +65,24 @@ std::string ShownName(uid_t uid, const std::string& path) {
   return "measure:" + std::to_string(uid) + ":" + path;
 }
 
+// The name of a buffer has the caller's own program, as the kernel tells it.
+Result<std::string> NameOfBuffer(const Caller& caller, const std::string& what) {
+  ASSAY_ASSIGN(const UniqueFd program, Open("/proc/" + std::to_string(caller.tid) + "/exe", O_PATH));
+  ASSAY_ASSIGN(const std::string path, NameOfFd(program.get()));
+  return BufferName(caller.uid, what, path);
+}
+
 Error Late() { return StateError(FileError::kLate, "the caller has its answer already"); }
 
 }  // namespace
+
+std::string_view NodeVerdictName(NodeVerdict verdict) {
+  static constexpr auto kNames = Names<NodeVerdict>({{NodeVerdict::kUnjudged, "unjudged"},
+                                                     {NodeVerdict::kKnown, "known"},
+                                                     {NodeVerdict::kUnknown, "unknown"},
+                                                     {NodeVerdict::kRefused, "refused"}});
+  return kNames.Of(verdict);
+}
 
 struct MeasurePool::State {
   Recorder* recorder = nullptr;
@@ -85,7 +104,12 @@ struct MeasurePool::State {
   std::set<dev_t> Hanging() const ASSAY_REQUIRES(mutex);
   void TellLimits(bool end) ASSAY_REQUIRES(mutex);  // lets go of the mutex while it records
   void Work() ASSAY_EXCLUDES(mutex);
-  Result<> Measure(Job& job, const RequestLine& line);
+  Result<NodeVerdict> Measure(Job& job, const RequestLine& line);
+  Result<NodeVerdict> MeasureBuffer(Job& job, const MeasureRequest& request, int fd, const Context& context);
+  Result<NodeVerdict> MeasureFile(Job& job, int fd, const Context& context);
+  Result<> BeginRecording(const Job& job);
+  void EndRecording();
+  NodeVerdict Judge(const Job& job, int fd, std::string_view path, const Digest* digest) const;
   Result<Digest> Hash(Job& job, int fd, bool& held);
   Result<> Record(const Job& job, const Digest& digest, const std::string& name, const Context& context);
 };
@@ -109,7 +133,7 @@ void AddWorker(const std::shared_ptr<MeasurePool::State>& state) ASSAY_REQUIRES(
 
 void MeasurePool::State::Answer(Job& job, int error) {
   if (std::exchange(job.answered, true)) return;
-  job.answer(job.done, error);
+  job.answer(job.done, error, job.verdicts);
 }
 
 // The next job whose user does not occupy too many workers.
@@ -183,27 +207,43 @@ void MeasurePool::State::TellLimits(bool end) {
   if (--recording == 0) quiet.NotifyAll();
 }
 
-Result<> MeasurePool::State::Measure(Job& job, const RequestLine& line) {
-  ASSAY_ASSIGN(const MeasureRequest request, ParseMeasureRequest(line.text));
-  const Context context = ContextOf(job.caller.tid, "measure");
-  ASSAY_ASSIGN(const UniqueFd fd, OpenForCaller(request, job.caller, &job.device));
-  struct stat st{};
-  if (fstat(fd.get(), &st) != 0) return Fail(OsError("fstat", "", errno));
-  if (st.st_dev == options.own_device)
-    return Fail(StateError(FileError::kNotAFile, "the attester's own file"));
-  ASSAY_ASSIGN(const std::string name, NameOfFd(fd.get()));
-  const FileState before = Hold(fd.get());
+Result<> MeasurePool::State::BeginRecording(const Job& job) {
+  const MutexLock lock(mutex);
+  if (stopping || job.answered) return Fail(Late());
+  ++recording;
+  return {};
+}
+
+void MeasurePool::State::EndRecording() {
+  const MutexLock lock(mutex);
+  if (--recording == 0) quiet.NotifyAll();
+}
+
+NodeVerdict MeasurePool::State::Judge(const Job& job, int fd, std::string_view path,
+                                      const Digest* digest) const {
+  if (!job.judged || !options.judge) return NodeVerdict::kUnjudged;
+  return options.judge({.fd = fd, .path = path, .digest = digest, .tid = job.caller.tid});
+}
+
+// Its seals say that nothing changes it, so it needs no lease.
+Result<NodeVerdict> MeasurePool::State::MeasureBuffer(Job& job, const MeasureRequest& request, int fd,
+                                                      const Context& context) {
+  ASSAY_ASSIGN(const std::string name, NameOfBuffer(job.caller, request.what));
+  bool held = false;
+  ASSAY_ASSIGN(const Digest digest, Hash(job, fd, held));
+  ASSAY_TRY(BeginRecording(job));
+  const Result<> recorded = Record(job, digest, name, context);
+  EndRecording();
+  ASSAY_TRY(recorded);
+  return Judge(job, -1, name, &digest);
+}
+
+Result<NodeVerdict> MeasurePool::State::MeasureFile(Job& job, int fd, const Context& context) {
+  ASSAY_ASSIGN(const std::string name, NameOfFd(fd));
+  const FileState before = Hold(fd);
   bool held = before == FileState::kHeld;
-  const Result<Digest> digest = Hash(job, fd.get(), held);
+  const Result<Digest> digest = Hash(job, fd, held);
   const bool written = before == FileState::kWriters || (before == FileState::kHeld && !held);
-  {
-    const MutexLock lock(mutex);
-    if (stopping || job.answered) {
-      if (held) Release(fd.get());
-      return Fail(Late());
-    }
-    ++recording;
-  }
   const auto record = [&]() -> Result<> {
     ASSAY_TRY(digest);
     if (job.caller.uid != 0) {
@@ -213,11 +253,26 @@ Result<> MeasurePool::State::Measure(Job& job, const RequestLine& line) {
     if (written) ASSAY_TRY(recorder->RecordViolation(Violation::kOpenWriters, name, context));
     return Record(job, *digest, name, context);
   };
-  Result<> done = record();
-  if (held) Release(fd.get());
-  const MutexLock lock(mutex);
-  if (--recording == 0) quiet.NotifyAll();
-  return done;
+  Result<> done = BeginRecording(job);
+  if (done) {
+    done = record();
+    EndRecording();
+  }
+  if (held) Release(fd);
+  ASSAY_TRY(done);
+  return Judge(job, fd, name, written ? nullptr : &*digest);
+}
+
+Result<NodeVerdict> MeasurePool::State::Measure(Job& job, const RequestLine& line) {
+  ASSAY_ASSIGN(const MeasureRequest request, ParseMeasureRequest(line.text));
+  const Context context = ContextOf(job.caller.tid, "measure");
+  ASSAY_ASSIGN(const UniqueFd fd, OpenForCaller(request, job.caller, &job.device));
+  if (!request.what.empty()) return MeasureBuffer(job, request, fd.get(), context);
+  struct stat st{};
+  if (fstat(fd.get(), &st) != 0) return Fail(OsError("fstat", "", errno));
+  if (st.st_dev == options.own_device)
+    return Fail(StateError(FileError::kNotAFile, "the attester's own file"));
+  return MeasureFile(job, fd.get(), context);
 }
 
 void MeasurePool::State::Work() {
@@ -232,13 +287,14 @@ void MeasurePool::State::Work() {
     for (const RequestLine& line : job->lines) {
       if (job->answered) break;
       lock.Unlock();
-      const Result<> measured = Measure(*job, line);
+      const Result<NodeVerdict> measured = Measure(*job, line);
       lock.Lock();
       if (!measured) {
         log::Debug("measure: {}: {}", line.text, measured.error().Message());
         Answer(*job, ToErrno(measured.error()));
         break;
       }
+      if (job->judged) job->verdicts.append(NodeVerdictName(*measured)).append(1, '\n');
       ++job->done;
       ++finished;
     }
@@ -298,11 +354,12 @@ MeasurePool::MeasurePool(Recorder& recorder, const MeasurePoolOptions& options)
 
 MeasurePool::~MeasurePool() { Stop(); }
 
-void MeasurePool::Submit(const Caller& caller, std::vector<RequestLine> lines, Answer answer) {
+void MeasurePool::Submit(const Caller& caller, std::vector<RequestLine> lines, bool judged, Answer answer) {
   State& s = *state_;
   auto job = std::make_shared<Job>();
   job->caller = caller;
   job->lines = std::move(lines);
+  job->judged = judged;
   job->answer = std::move(answer);
   job->due = Clock::now() + s.options.deadline;
   const MutexLock lock(s.mutex);

@@ -3,8 +3,8 @@
 //
 //   // given: Recorder& recorder, const Caller& caller, std::vector<RequestLine> lines
 //   MeasurePool pool(recorder, {.deadline = std::chrono::seconds(30), .own_device = 0});
-//   pool.Submit(caller, std::move(lines),
-//               [](std::size_t done, int error) { log::Info("{} {}", done, error); });
+//   pool.Submit(caller, std::move(lines), false,
+//               [](std::size_t done, int error, const std::string&) { log::Info("{} {}", done, error); });
 //
 // Contract: each answer is given once, within `deadline` or a little more, whatever the file's file system
 // does. A worker that hangs in a file system is abandoned and replaced, up to a bound, and one user can
@@ -12,7 +12,8 @@
 // than root can't cause more records than its quota allows (EDQUOT; an `assay-limit` record tells how many
 // were refused). A file of such a user is recorded with a name that tells so ("measure:UID:/path"), because
 // no program has loaded it; and a file that is open for writing is refused (ETXTBSY), because a violation is
-// only for loaded content.
+// only for loaded content. A buffer is recorded with the name of the program that shows it, as the kernel
+// tells it ("buffer:UID:WHAT:/path").
 #pragma once
 
 #include <chrono>
@@ -23,6 +24,7 @@
 
 #include "measure/node/measure_quota.h"
 #include "measure/node/measure_request.h"
+#include "measure/node/node_judge.h"
 #include "measure/record/recorder.h"
 
 namespace assay::measure {
@@ -31,15 +33,17 @@ struct MeasurePoolOptions {
   std::chrono::milliseconds deadline{30'000};
   dev_t own_device = 0;  // the device of /run/assay, whose own files are refused
   QuotaOptions quota{};
+  NodeJudge judge{};  // empty: nothing is judged
 };
 
 class MeasurePool {
  public:
-  // done: the number of lines that were recorded before the first error. error: its errno, or 0.
-  using Answer = std::function<void(std::size_t done, int error)>;
+  // done: the number of lines that were recorded before the first error. error: its errno, or 0. verdicts:
+  // if the caller asked for them, one line of text for each of these lines.
+  using Answer = std::function<void(std::size_t done, int error, const std::string& verdicts)>;
   MeasurePool(Recorder& recorder, const MeasurePoolOptions& options);
   ~MeasurePool();
-  void Submit(const Caller& caller, std::vector<RequestLine> lines, Answer answer);
+  void Submit(const Caller& caller, std::vector<RequestLine> lines, bool judged, Answer answer);
   void Stop();  // waiting callers get ENODEV; idempotent
 
   struct State;

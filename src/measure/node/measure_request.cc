@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 
 #include "measure/node/errors.h"
@@ -25,18 +26,36 @@ Result<> MustBeRegular(int fd, std::atomic<dev_t>* device) {
   return {};
 }
 
-Result<UniqueFd> OpenDescriptor(int number, const Caller& caller, std::atomic<dev_t>* device) {
+// Its content can't change any more, and only memory has all of these seals.
+Result<> MustBeSealed(int fd) {
+  constexpr int kSeals = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+  const int seals = fcntl(fd, F_GET_SEALS);
+  if (seals < 0 || (seals & kSeals) != kSeals)
+    return Fail(OsError("F_GET_SEALS", "a buffer that is not a sealed memfd", EINVAL));
+  struct stat st{};
+  if (fstat(fd, &st) != 0) return Fail(OsError("fstat", "", errno));
+  if (static_cast<std::uint64_t>(st.st_size) > kMaxBuffer)
+    return Fail(OsError("buffer", "more than 16 MiB", EFBIG));
+  return {};
+}
+
+Result<UniqueFd> OpenDescriptor(const MeasureRequest& request, const Caller& caller,
+                                std::atomic<dev_t>* device) {
   // The caller waits for our answer, so its process exists and the number is not reused.
   const pid_t process = ContextOf(caller.tid, "").pid;
   const UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, process, 0)));
   if (!pidfd) return Fail(OsError("pidfd_open", "", errno));
-  UniqueFd theirs(static_cast<int>(syscall(SYS_pidfd_getfd, pidfd.get(), number, 0)));
+  UniqueFd theirs(static_cast<int>(syscall(SYS_pidfd_getfd, pidfd.get(), request.fd, 0)));
   if (!theirs) return Fail(OsError("pidfd_getfd", "", errno));
   const int flags = fcntl(theirs.get(), F_GETFL);
   if (flags < 0) return Fail(OsError("fcntl", "", errno));
   if ((flags & O_PATH) != 0 || (flags & O_ACCMODE) == O_WRONLY)
     return Fail(OsError("read", "a descriptor that is not open for reading", EBADF));
   ASSAY_TRY(MustBeRegular(theirs.get(), device));
+  if (!request.what.empty()) {
+    ASSAY_TRY(MustBeSealed(theirs.get()));
+    return theirs;
+  }
   // A server may refuse this process what it granted to the caller. Then the caller's own open file is used.
   if (Result<UniqueFd> own = ReopenRegular(theirs.get()); own) return own;
   return theirs;
@@ -57,23 +76,37 @@ Result<UniqueFd> OpenPath(const std::string& path, const Caller& caller, std::at
   return ReopenRegular(found.get());
 }
 
+// Letters, digits and dashes: it becomes a part of a name in the list.
+bool IsWhat(std::string_view what) {
+  return !what.empty() && what.size() <= kMaxWhat && std::all_of(what.begin(), what.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+  });
+}
+
 }  // namespace
 
 Result<MeasureRequest> ParseMeasureRequest(std::string_view line) {
   const auto bad = [&](std::uint64_t at, const char* what) {
     return Fail(ParseError("measure-request", at, what));
   };
-  constexpr std::string_view kFd = "fd:";
+  constexpr std::string_view kFd = "fd:", kBuffer = "buffer:";
   if (line.size() > kMaxRequestLine) return bad(kMaxRequestLine, "line too long");
   MeasureRequest request;
-  if (line.starts_with(kFd)) {
-    const std::string_view digits = line.substr(kFd.size());
+  const bool buffer = line.starts_with(kBuffer);
+  if (buffer || line.starts_with(kFd)) {
+    std::string_view digits = line.substr(buffer ? kBuffer.size() : kFd.size());
+    if (buffer) {
+      const std::size_t colon = std::min(digits.find(':'), digits.size());
+      request.what = digits.substr(std::min(colon + 1, digits.size()));
+      digits = digits.substr(0, colon);
+      if (!IsWhat(request.what)) return bad(kBuffer.size(), "what the buffer is");
+    }
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), request.fd);
     if (error != std::errc() || end != digits.data() + digits.size() || request.fd < 0)
-      return bad(kFd.size(), "number of a descriptor");
+      return bad(buffer ? kBuffer.size() : kFd.size(), "number of a descriptor");
     return request;
   }
-  if (!line.starts_with('/')) return bad(0, "neither fd:N nor an absolute path");
+  if (!line.starts_with('/')) return bad(0, "neither fd:N, buffer:N:WHAT nor an absolute path");
   if (const auto nul = line.find('\0'); nul != std::string_view::npos) return bad(nul, "NUL in a path");
   request.path = line;
   return request;
@@ -103,8 +136,7 @@ Result<UniqueFd> OpenForCaller(const MeasureRequest& request, const Caller& call
                                std::atomic<dev_t>* device) {
   if (caller.tid <= 0)
     return Fail(StateError(NodeError::kNoRight, "the caller is not visible in this PID namespace"));
-  return request.fd >= 0 ? OpenDescriptor(request.fd, caller, device)
-                         : OpenPath(request.path, caller, device);
+  return request.fd >= 0 ? OpenDescriptor(request, caller, device) : OpenPath(request.path, caller, device);
 }
 
 }  // namespace assay::measure

@@ -9,7 +9,8 @@
 // Contract: docs/formats/runassay.md, "measure". A descriptor is the caller's own, and must be open for
 // reading. A path is accepted from root only, and is resolved below the caller's root directory. Other
 // callers pass a descriptor, so that the attester never opens a file for them that they can't open. Only
-// regular files are opened: a FIFO or a device is never opened, since that could have side effects.
+// regular files are opened: a FIFO or a device is never opened, since that could have side effects. A buffer
+// is a memfd that is sealed against every change (else EINVAL) and not larger than kMaxBuffer (EFBIG).
 #pragma once
 
 #include <sys/types.h>
@@ -27,8 +28,11 @@ namespace assay::measure {
 struct MeasureRequest {
   int fd = -1;       // >= 0: the caller's descriptor
   std::string path;  // else: absolute
+  std::string what;  // of a buffer: what its content is ("bash-c"); empty: a file
 };
-// A line without its newline: "fd:N" or an absolute path. ParseError "measure-request".
+inline constexpr std::size_t kMaxWhat = 32;
+inline constexpr std::uint64_t kMaxBuffer = std::uint64_t{16} << 20;  // bytes
+// A line without its newline: "fd:N", "buffer:N:WHAT" or an absolute path. ParseError "measure-request".
 Result<MeasureRequest> ParseMeasureRequest(std::string_view line);
 
 inline constexpr std::size_t kMaxRequestLine = 4095;  // PATH_MAX without its NUL

@@ -33,6 +33,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (const auto request = ParseMeasureRequest(line.text); request) {
       Require((request->fd >= 0) == request->path.empty());
       Require(request->fd >= 0 || (request->path == line.text && request->path.front() == '/'));
+      // Only a buffer says what it is, and what it says can't be mistaken for another part of the name.
+      Require(request->what.empty() != line.text.starts_with("buffer:"));
+      Require(request->what.size() <= assay::measure::kMaxWhat &&
+              request->what.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == std::string::npos);
     }
   }
   return 0;

@@ -7,6 +7,7 @@
 
 #include "base/crypto.h"
 #include "base/digest.h"
+#include "measure/system/buffer_name.h"
 
 namespace assay::measure {
 namespace {
@@ -31,6 +32,8 @@ Content Contents::OfFile(std::string_view path, std::optional<std::string_view> 
   std::string name(path);
   // No path has a NUL, so no path has this name.
   if (cgroup) name.append(1, '\0').append(*cgroup);
+  // The texts after two `bash -c` that take turns are recorded once each.
+  if (path.starts_with(kBufferPrefix)) name.append(1, '\0').append(AsText(digest));
   // The name as the list has it, so that a restart finds the same one.
   std::replace(name.begin(), name.end(), ' ', '_');
   return {.path = KeyOf("path", AsBytes(name)),

@@ -39,6 +39,14 @@ TEST_F(ContentsTest, EachControlGroupHasOneWhereTheRecordNamesIt) {
   EXPECT_FALSE(contents_.Find(contents_.OfFile("/a", std::nullopt, digest.view())));
 }
 
+TEST_F(ContentsTest, ABuffersNameIsNoPlace) {
+  contents_.Learn({Of("buffer:0:bash-c:/usr/bin/bash", "1", 1)});
+  contents_.Learn({Of("buffer:0:bash-c:/usr/bin/bash", "2", 2)});
+  EXPECT_EQ(contents_.Find(Of("buffer:0:bash-c:/usr/bin/bash", "1", 0)), 1U);
+  EXPECT_EQ(contents_.Find(Of("buffer:0:bash-c:/usr/bin/bash", "2", 0)), 2U);
+  EXPECT_FALSE(contents_.Find(Of("buffer:0:bash-c:/usr/bin/bash", "3", 0)));
+}
+
 // A record is in the list and on its way into the PCR; a group takes another content of the same path
 // meanwhile.
 TEST_F(ContentsTest, WhatIsLearntMeanwhileIsLater) {
