@@ -1,51 +1,30 @@
+/* Measuring without a memory: each call asks. */
 #define _GNU_SOURCE
 #include "assay.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <linux/magic.h>
-#include <stdio.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
-static int open_node(const char* mount_point) {
-  char path[PATH_MAX];
-  struct statfs fs;
-  int node;
-  const int n = snprintf(path, sizeof(path), "%s/measure", mount_point);
-  if (n < 0 || (size_t)n >= sizeof(path)) return -ENAMETOOLONG;
-  do {
-    node = open(path, O_WRONLY | O_CLOEXEC);
-  } while (node < 0 && errno == EINTR);
-  if (node < 0) return -errno;
-  /* An ordinary file of that name would take any request and measure nothing. */
-  if (fstatfs(node, &fs) != 0 || fs.f_type != FUSE_SUPER_MAGIC) {
-    close(node);
-    return -ENODEV;
-  }
-  return node;
-}
+#include "internal.h"
+
+static const char* point = ASSAY_MOUNT_POINT;
+
+const char* assay_point(void) { return point; }
+void assay_set_mount_point(const char* mount_point) { point = mount_point; }
 
 int assay_measure_fd_at(const char* mount_point, int fd) {
-  char request[32];
-  int node, length, error = 0;
-  ssize_t written;
+  char request[ASSAY_REQUEST_MAX];
+  int node, verdict;
   if (mount_point == NULL) return -EINVAL;
   if (fd < 0) return -EBADF;
-  length = snprintf(request, sizeof(request), "fd:%d\n", fd);
-  node = open_node(mount_point);
+  assay_request(request, "fd", fd, NULL);
+  node = assay_node_open(mount_point, O_WRONLY);
   if (node < 0) return node;
-  do {
-    written = write(node, request, (size_t)length);
-  } while (written < 0 && errno == EINTR);
-  if (written < 0)
-    error = -errno;
-  else if (written != length)
-    error = -EIO;
+  verdict = assay_node_ask(node, request);
   close(node);
-  return error;
+  return verdict < 0 ? verdict : 0;
 }
 
 int assay_measure_path_at(const char* mount_point, const char* path) {
@@ -67,5 +46,10 @@ int assay_measure_path_at(const char* mount_point, const char* path) {
   return error;
 }
 
-int assay_measure_fd(int fd) { return assay_measure_fd_at(ASSAY_MOUNT_POINT, fd); }
-int assay_measure_path(const char* path) { return assay_measure_path_at(ASSAY_MOUNT_POINT, path); }
+int assay_measure_fd(int fd) { return assay_measure_fd_at(point, fd); }
+int assay_measure_path(const char* path) { return assay_measure_path_at(point, path); }
+
+int assay_measure_buffer(const char* what, const void* data, size_t size) {
+  const int verdict = assay_verdict_buffer(what, data, size, ASSAY_REQUIRE);
+  return verdict < 0 ? verdict : 0;
+}

@@ -1,5 +1,6 @@
-/* Measures its configuration, then reads it. */
+/* Measures its configuration, then reads it; and the text of an option, before it acts on it. */
 #include <assay.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,14 +9,16 @@
 int main(int argc, char** argv) {
   char content[4096];
   ssize_t n;
-  const int fd = open(argc > 1 ? argv[1] : "/etc/hostname", O_RDONLY | O_CLOEXEC);
-  const int error = assay_measure_fd(fd);
-  if (error != 0) {
-    fprintf(stderr, "it can't be measured: %s\n", strerror(-error));
+  int error;
+  const int fd = assay_open_measured(argc > 1 ? argv[1] : "/etc/hostname", 0);
+  if (fd < 0) {
+    fprintf(stderr, "it can't be used: %s\n", strerror(-fd));
     return 1;
   }
   n = read(fd, content, sizeof(content));
-  printf("%zd bytes, measured before they were read\n", n);
   close(fd);
+  error = assay_measure_buffer("example-c", "print", strlen("print"));
+  if (error != 0 && error != -ENOENT) return 1; /* -ENOENT: no attester runs here */
+  printf("%zd bytes, measured before they were read\n", n);
   return 0;
 }

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sys/mman.h>
 
+#include <atomic>
 #include <filesystem>
 
 #include "measure/node/fs_testing.h"
@@ -139,6 +140,38 @@ TEST_F(BufferTest, AReaderGetsAVerdictForEachRequest) {
   EXPECT_EQ(read(node.get(), &byte, 1), 1);
   EXPECT_EQ(byte, 'u');
   EXPECT_EQ(AskBoth(node.get(), other + "\n"), "unknown\n");
+}
+
+// The library asks once for a file that does not change, and each time for one that has just changed.
+TEST_F(BufferTest, TheLibraryAsksOnceForWhatDoesNotChange) {
+  std::atomic<int> asked{0};
+  options_.judge = [&](const Shown&) {
+    ++asked;
+    return NodeVerdict::kKnown;
+  };
+  Start();
+  const std::string program = std::string(ASSAY_BIN_DIR) + "/libassay_test";
+  const auto verdict = [&](const std::string& file, int times) {
+    asked = 0;
+    const int status = system((program + " " + point_ + " " + file + " " + std::to_string(times)).c_str());
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  };
+  const std::string file = Put("file", "content");
+  EXPECT_EQ(verdict(file, 3), 2) << "ASSAY_KNOWN";
+  EXPECT_EQ(asked, 3) << "it has just changed";
+  const std::string before = Put("before", "content");
+  usleep(2'200'000);
+  EXPECT_EQ(verdict(before, 1000), 2);
+  EXPECT_EQ(asked, 1);
+  ASSERT_EQ(chmod(before.c_str(), 0600), 0) << "which changes its ctime";
+  EXPECT_EQ(verdict(before, 3), 2);
+  EXPECT_EQ(asked, 3);
+}
+
+TEST_F(BufferTest, TheLibrarysCppHeaderWorks) {
+  Start();
+  const std::string file = Put("file", "content");
+  EXPECT_EQ(system((std::string(ASSAY_BIN_DIR) + "/libassay_cpp_test " + point_ + " " + file).c_str()), 0);
 }
 
 TEST_F(BufferTest, WithoutAManifestNothingIsJudged) {
