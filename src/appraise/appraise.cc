@@ -174,6 +174,19 @@ std::string_view StandingName(Standing s) {
   return kNames.Of(s);
 }
 
+std::string AdvisoriesText(const std::vector<Advisory>& worst, std::size_t all) {
+  constexpr std::size_t kTold = 3;
+  std::string out;
+  for (std::size_t i = 0; i < std::min(worst.size(), kTold); ++i) {
+    const Advisory& a = worst[i];
+    out += fmt::format("{}{}{}{}{}", i == 0 ? "" : "; ", a.id, a.record.empty() ? "" : " of " + a.record,
+                       a.severity.empty() ? "" : " (" + a.severity + ")",
+                       a.fixed.empty() ? ", not fixed yet" : ", fixed in " + a.fixed);
+  }
+  if (all > kTold) out += fmt::format("; and {} more", all - kTold);
+  return out;
+}
+
 std::string_view EntryStateName(EntryState s) {
   static constexpr auto kNames = Names<EntryState>({{EntryState::kTrusted, "trusted"},
                                                     {EntryState::kOutdated, "outdated"},

@@ -13,6 +13,7 @@
 // signature that covers them was verified.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -35,11 +36,25 @@ namespace assay::appraise {
 inline constexpr HashAlg kReferenceAlg = HashAlg::kSha256;  // of their digests, each of a file's content
 enum class Standing { kGood, kVulnerable, kRevoked, kSuperseded };
 std::string_view StandingName(Standing s);  // "good", "vulnerable", "revoked", "superseded"
+// What is known to be wrong with a version of a package.
+struct Advisory {
+  std::string id;        // "CVE-2024-5535"
+  std::string record;    // that says so, if it has a name of its own: "DSA-5764-1"
+  std::string severity;  // "critical", "high", "medium", "low"; empty: not known
+  std::string fixed;     // the version that is fixed; empty: there is none yet
+  auto operator<=>(const Advisory&) const = default;
+};
+// "CVE-2024-5535 (high), fixed in 3.0.14-1; CVE-2024-1234, not fixed yet; and 5 more". all: how many there
+// are.
+std::string AdvisoriesText(const std::vector<Advisory>& worst, std::size_t all);
+inline constexpr std::size_t kOriginAdvisories = 8;  // that an origin names
 struct Origin {
   Standing standing = Standing::kGood;
   std::string package, version, architecture, path;  // path as packaged: "/usr/bin/ls"
   std::string note;                                  // advisory or reason, may be empty
   std::uint64_t since_ms = 0;                        // when it was superseded, since the epoch; 0: it was not
+  std::vector<Advisory> advisories{};                // the worst come first
+  std::size_t advisory_count = 0;                    // all that are known, named or not
 };
 inline constexpr std::string_view kOwner = "owner";  // Origin::package of what the owner trusts
 // A packaged path as a list names it: merged /usr ("/bin/ls" is "/usr/bin/ls"), ' ' as '_'.

@@ -49,7 +49,7 @@ class Files {
  public:
   Files(const std::vector<JudgedEntry>& entries, const std::vector<const Finding*>& findings) {
     for (const JudgedEntry& e : entries)
-      if (e.origin) packages_[{e.record, e.sub}] = e.origin->package + " " + e.origin->version;
+      if (e.origin) packages_[{e.record, e.sub}] = &*e.origin;
     for (const Finding* f : findings) {
       if (!IsAboutFile(*f)) continue;
       ++folders_[{Weighs(*f), FolderOf(f->path)}];
@@ -61,9 +61,14 @@ class Files {
     return GroupOf(f.name) == FindingGroup::kEntry && f.path.find('/') != std::string::npos;
   }
 
+  const Origin* OriginOf(const Finding& f) const {
+    const auto origin = packages_.find({f.record.value_or(0), f.sub});
+    return origin == packages_.end() ? nullptr : origin->second;
+  }
+
   Key Of(const Finding& f) const {
-    if (const auto package = packages_.find({f.record.value_or(0), f.sub}); package != packages_.end())
-      return {CauseKind::kPackage, package->second};
+    if (const Origin* origin = OriginOf(f))
+      return {CauseKind::kPackage, origin->package + " " + origin->version};
     const std::string folder = FolderOf(f.path);
     if (f.context && programs_.at({Weighs(f), f.context->comm}) > folders_.at({Weighs(f), folder}))
       return {CauseKind::kProgram, f.context->comm};
@@ -71,7 +76,7 @@ class Files {
   }
 
  private:
-  std::map<std::pair<std::uint64_t, std::uint32_t>, std::string> packages_;  // by place in the list
+  std::map<std::pair<std::uint64_t, std::uint32_t>, const Origin*> packages_;  // by place in the list
   std::map<std::pair<bool, std::string>, std::size_t> folders_, programs_;
 };
 
@@ -162,7 +167,11 @@ std::vector<Cause> CausesOf(const std::vector<JudgedEntry>& entries,
   for (const Finding* f : findings) {
     const Key key = Files::IsAboutFile(*f) ? files.Of(*f) : Key{KindOf(*f), ""};
     const auto [at, is_new] = places.try_emplace({Weighs(*f), key}, causes.size());
-    if (is_new) causes.push_back({.kind = key.first, .name = key.second, .findings = {}});
+    if (is_new) {
+      causes.push_back({.kind = key.first, .name = key.second, .findings = {}});
+      if (const Origin* origin = key.first == CauseKind::kPackage ? files.OriginOf(*f) : nullptr)
+        causes.back().advisories = origin->advisories;
+    }
     causes[at->second].findings.push_back(f);
   }
   // Findings of the same rank stay in the order in which they were found.

@@ -34,6 +34,7 @@ struct Cause {
   std::string name;                      // "coreutils 9.1-1", "/tmp/x", "tar"; empty for the other kinds
   Verdict weight = Verdict::kTrusted;    // of the worst finding
   std::vector<const Finding*> findings;  // those with the greatest weight first, of one weight the newest
+  std::vector<Advisory> advisories{};    // that are known of the package's version, the worst first
 };
 std::string CauseText(const Cause& cause);  // "package coreutils 9.1-1", "the boot: another kernel"
 // What to do, a line each: by the remedies of the findings' names, the worst first. Empty for "Nothing.".

@@ -288,9 +288,10 @@ void ContentJudge::JudgeKnown(JudgedEntry& e, bool here) {
               what() + ", which was revoked" + note);
   } else if (o.standing == Standing::kVulnerable) {
     e.state = EntryState::kVulnerable;
+    const std::string known = AdvisoriesText(o.advisories, o.advisory_count);
     r_.AddFor(e, FindingName::kEntryVulnerable,
               r_.policy.vulnerable_fails && !IsShown(e) ? Verdict::kNotTrusted : Verdict::kTrusted,
-              what() + ", which is vulnerable" + note);
+              what() + ", which is vulnerable" + note + (known.empty() ? "" : ": " + known));
   } else if (o.standing == Standing::kSuperseded) {
     e.state = EntryState::kOutdated;
     JudgeOutdated(e);

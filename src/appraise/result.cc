@@ -77,11 +77,7 @@ json EntryJson(const JudgedEntry& e) {
             {"path", e.path},
             {"digest", e.digest}};
   PutCgroup(j, e.cgroup);
-  if (e.origin)
-    j["origin"] = {{"package", e.origin->package},
-                   {"version", e.origin->version},
-                   {"architecture", e.origin->architecture},
-                   {"path", e.origin->path}};
+  if (e.origin) j["origin"] = ToJson(*e.origin);
   if (e.context) j["context"] = ContextJson(*e.context);
   return j;
 }
@@ -113,6 +109,7 @@ json CausesJson(const Appraisal& a, const std::vector<const Finding*>& findings)
                       {"weight", VerdictName(c.weight)},
                       {"findings", members},
                       {"next", NextSteps(c)}});
+    if (!c.advisories.empty()) causes.back()["advisories"] = ToJson(c.advisories);
   }
   return causes;
 }
@@ -183,6 +180,24 @@ Result<std::string> VerifyEar(std::string_view jwt, const PublicKey& key) {
   ASSAY_ASSIGN(const std::string profile, doc.root().Str("eat_profile"));
   if (profile != kProfile) return Fail(ParseError("ear", 0, "not an EAR: " + profile));
   return std::string(AsText(claims));
+}
+
+json ToJson(const std::vector<Advisory>& advisories) {
+  json list = json::array();
+  for (const Advisory& a : advisories)
+    list.push_back({{"id", a.id}, {"record", a.record}, {"severity", a.severity}, {"fixed", a.fixed}});
+  return list;
+}
+
+json ToJson(const Origin& o) {
+  json j = {{"package", o.package}, {"version", o.version}, {"architecture", o.architecture},
+            {"path", o.path},       {"note", o.note},       {"standing", StandingName(o.standing)}};
+  if (o.since_ms != 0) j["superseded_since"] = DateText(o.since_ms);
+  if (o.advisory_count != 0) {
+    j["advisories"] = ToJson(o.advisories);
+    j["advisory_count"] = o.advisory_count;
+  }
+  return j;
 }
 
 json ToJson(const Appraisal& a, bool entries, const Shown& shown) {

@@ -36,6 +36,8 @@ struct Shown {
 };
 std::string Describe(const Appraisal& appraisal, bool entries, bool colour, const Shown& shown = {});
 nlohmann::json ToJson(const Appraisal& appraisal, bool entries, const Shown& shown = {});
+nlohmann::json ToJson(const std::vector<Advisory>& advisories);
+nlohmann::json ToJson(const Origin& origin);
 std::vector<const Finding*> Selected(const Appraisal& appraisal, const Shown& shown);
 std::string ReachText(const Appraisal& appraisal);  // "since boot"
 // The text in the verdict's colour for a terminal, or as it is.

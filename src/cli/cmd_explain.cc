@@ -9,6 +9,7 @@
 #include <set>
 
 #include "appraise/finding_names.h"
+#include "appraise/result.h"
 #include "appraise/saved_round.h"
 #include "base/clock.h"
 #include "base/digest_text.h"
@@ -71,16 +72,6 @@ json SeenJson(const std::string& path, const std::string& digest, std::optional<
               const std::optional<evidence::ContextEntry>& context) {
   json j = {{"path", path}, {"digest", digest}, {"by", PlaceJson(context)}};
   if (record) j["record"] = *record;
-  return j;
-}
-
-json OriginJson(const appraise::Origin& o) {
-  json j = {{"package", o.package},
-            {"version", o.version},
-            {"path", o.path},
-            {"standing", appraise::StandingName(o.standing)},
-            {"note", o.note}};
-  if (o.since_ms != 0) j["superseded_since"] = DateText(o.since_ms);
   return j;
 }
 
@@ -208,10 +199,10 @@ Result<int> Explain(const ExplainOptions& o, const Session& session) {
   if (subject.finding) names.insert(*subject.finding);
   if (subject.digest)
     for (const appraise::Origin& origin : references.Find(*subject.digest))
-      out["packages"].push_back(OriginJson(origin));
+      out["packages"].push_back(appraise::ToJson(origin));
   if (!subject.path.empty())
     if (const std::optional<appraise::Origin> origin = references.FindPath(subject.path))
-      out["packages"].push_back(OriginJson(*origin));
+      out["packages"].push_back(appraise::ToJson(*origin));
   appraise::TrustedList trusted;
   if (!o.trusted.empty()) {
     ASSAY_ASSIGN(const std::string text, ReadText(o.trusted, appraise::kMaxTrustedList));

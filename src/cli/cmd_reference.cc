@@ -1,5 +1,7 @@
 // Builds reference values from packages and folders, and shows, signs and verifies them.
 // man/assay-reference.1
+#include "cli/cmd_reference.h"
+
 #include <fmt/format.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -12,11 +14,11 @@
 #include <thread>
 #include <tuple>
 
+#include "appraise/result.h"
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/mutex.h"
 #include "base/thread.h"
-#include "cli/commands.h"
 #include "cli/progress.h"
 #include "reference/apt_hook.h"
 #include "reference/errors.h"
@@ -42,6 +44,7 @@ struct ReferenceOptions {
   std::uint64_t keep_days = 365;
   bool installed = false, self = false, no_previous = false, apt = false;
   bool no_byte_code = false;
+  FeedArguments feeds;
 };
 
 struct Mark {
@@ -243,20 +246,27 @@ Result<std::vector<std::string>> InstalledDebs(const ReferenceOptions& o, const 
 
 // What an earlier index knew stays known: the one that is replaced, and those of --previous.
 Result<> AddPrevious(const ReferenceOptions& o, Builder& builder) {
+  ASSAY_ASSIGN(const std::uint64_t now, BuildTimeMs());
   std::vector<std::string> files = o.previous;
   if (!o.no_previous && access(o.out.c_str(), F_OK) == 0) files.push_back(o.out);
   for (const std::string& file : files) {
     const Result<std::unique_ptr<Index>> index = Index::Open(file);
     if (!index)
       return Fail(index.error().In("keeping what " + file + " knows (--no-previous leaves it out)"));
-    builder.AddFormer(**index, Builder::Former::kSuperseded, NowMs(), o.keep_days);
+    builder.AddFormer(**index, Builder::Former::kSuperseded, now, o.keep_days);
   }
+  builder.KnownSince(now);
   return {};
 }
 
-// The number of packages whose version is superseded.
+// The number of packages whose version is superseded, and of those that are vulnerable.
 std::size_t SupersededCount(std::vector<reference::IndexedPackage> rows) {
   std::erase_if(rows, [](const reference::IndexedPackage& p) { return p.since_ms == 0; });
+  return PackageCount(rows);
+}
+std::size_t VulnerableCount(std::vector<reference::IndexedPackage> rows) {
+  std::erase_if(
+      rows, [](const reference::IndexedPackage& p) { return p.Judged() != appraise::Standing::kVulnerable; });
   return PackageCount(rows);
 }
 
@@ -268,7 +278,9 @@ Result<> SayBuilt(const ReferenceOptions& o, const Builder& builder, const Sessi
   report["files"] = index->files();
   report["digests"] = index->size();
   report["packages"] = PackageCount(packages);
+  const std::size_t vulnerable = VulnerableCount(packages);
   report["superseded"] = superseded;
+  report["vulnerable"] = vulnerable;
   report["sha256"] = index->ContentDigest().hex();
   if (!o.no_byte_code)
     report["byte_code"] = {{"known", byte_code.known},
@@ -279,10 +291,11 @@ Result<> SayBuilt(const ReferenceOptions& o, const Builder& builder, const Sessi
   if (session.json)
     session.Answer(report);
   else
-    fmt::print("{}: {} files of {} package(s), {} different contents{}{}\n", o.out, index->files(),
+    fmt::print("{}: {} files of {} package(s), {} different contents{}{}{}\n", o.out, index->files(),
                PackageCount(packages), index->size(),
                byte_code.known == 0 ? "" : fmt::format(", {} files of byte code among them", byte_code.known),
-               superseded == 0 ? "" : fmt::format("; {} package(s) are superseded", superseded));
+               superseded == 0 ? "" : fmt::format("; {} package(s) are superseded", superseded),
+               vulnerable == 0 ? "" : fmt::format("; {} package(s) are vulnerable", vulnerable));
   return {};
 }
 
@@ -308,13 +321,14 @@ Result<int> Build(const ReferenceOptions& o, const Session& session) {
   if (o.self) ASSAY_TRY(reference::AddSelf(builder, ASSAY_VERSION, o.root));
   ASSAY_TRY(SayFailed(failed, builder, report));
   ASSAY_TRY(AddPrevious(o, builder));
+  ASSAY_ASSIGN(const bool advised, UseFeeds(o.feeds, builder, report));
   ASSAY_TRY(AddMarks(o.vulnerable, appraise::Standing::kVulnerable, builder));
   ASSAY_TRY(AddMarks(o.revoked, appraise::Standing::kRevoked, builder));
   ASSAY_TRY(builder.Write(o.out));
   SayByteCode(builder.ByteCode());
   ASSAY_TRY(SayBuilt(o, builder, session, report));
   const bool missing = report.contains("missing") && !report["missing"].empty();
-  return missing || !failed.empty() ? kExitIncomplete : kExitOk;
+  return missing || !failed.empty() || !advised ? kExitIncomplete : kExitOk;
 }
 
 // Adds packages to an index that exists; their former versions become superseded.
@@ -336,28 +350,19 @@ Result<int> AddTo(const ReferenceOptions& o, const Session& session) {
   json report;
   const std::vector<FailedFile> failed = AddDebs(debs, builder, session.progress);
   ASSAY_TRY(SayFailed(failed, builder, report));
+  ASSAY_ASSIGN(const std::uint64_t now, BuildTimeMs());
   {
     ASSAY_ASSIGN(const std::unique_ptr<Index> index, Index::Open(o.out));
-    builder.AddFormer(*index, Builder::Former::kOfAdded, NowMs(), o.keep_days);
+    builder.AddFormer(*index, Builder::Former::kOfAdded, now, o.keep_days);
   }
+  builder.KnownSince(now);
+  ASSAY_ASSIGN(const bool advised, UseFeeds(o.feeds, builder, report));
   ASSAY_TRY(builder.Write(o.out));
   SayByteCode(builder.ByteCode());
-  if (!o.key.empty()) {
-    ASSAY_ASSIGN(const Bytes pem, ReadFile(o.key, kMaxKey));
-    ASSAY_ASSIGN(const PrivateKey key, PrivateKey::FromPem(AsText(pem)));
-    ASSAY_TRY(reference::SignManifest(o.out, key));
-  } else if (access((o.out + ".sig").c_str(), F_OK) == 0) {
-    fmt::print(stderr, "assay: {}.sig is of the former index: sign it again ('assay reference sign')\n",
-               o.out);
-  }
+  ASSAY_TRY(SignNew(o.out, o.key));
   report["added"] = debs.size() - failed.size();
   ASSAY_TRY(SayBuilt(o, builder, session, report));
-  return failed.empty() ? kExitOk : kExitIncomplete;
-}
-
-json OriginJson(const appraise::Origin& o) {
-  return {{"package", o.package}, {"version", o.version}, {"architecture", o.architecture},
-          {"path", o.path},       {"note", o.note},       {"standing", appraise::StandingName(o.standing)}};
+  return failed.empty() && advised ? kExitOk : kExitIncomplete;
 }
 
 Result<int> Find(const ReferenceOptions& o, const Index& index, const Session& session) {
@@ -373,7 +378,7 @@ Result<int> Find(const ReferenceOptions& o, const Index& index, const Session& s
   }
   json list = json::array();
   for (const appraise::Origin& origin : origins) {
-    list.push_back(OriginJson(origin));
+    list.push_back(appraise::ToJson(origin));
     if (!session.json)
       fmt::print("{} of {} {} {}: {}{}\n", origin.path, origin.package, origin.version, origin.architecture,
                  appraise::StandingName(origin.standing),
@@ -386,6 +391,16 @@ Result<int> Find(const ReferenceOptions& o, const Index& index, const Session& s
   return origins.empty() ? kExitNotTrusted : kExitOk;
 }
 
+// ": superseded since 2026-11-30", ": vulnerable, superseded since 2026-11-30"; empty: good.
+std::string StandingText(const reference::IndexedPackage& p) {
+  std::string out;
+  if (const appraise::Standing s = p.Judged();
+      s != appraise::Standing::kGood && s != appraise::Standing::kSuperseded)
+    out = fmt::format(": {}", appraise::StandingName(s));
+  if (p.since_ms != 0) out += (out.empty() ? ": " : ", ") + ("superseded since " + DateText(p.since_ms));
+  return out;
+}
+
 Result<int> Show(const ReferenceOptions& o, const Session& session) {
   ASSAY_ASSIGN(const std::unique_ptr<Index> index, Index::Open(o.index));
   if (!o.find.empty()) return Find(o, *index, session);
@@ -394,15 +409,18 @@ Result<int> Show(const ReferenceOptions& o, const Session& session) {
     packages.push_back({{"package", p.package},
                         {"version", p.version},
                         {"architecture", p.architecture},
-                        {"standing", appraise::StandingName(p.standing)},
-                        {"note", p.note}});
+                        {"standing", appraise::StandingName(p.Judged())},
+                        {"note", p.note},
+                        {"source", p.source},
+                        {"source_version", p.source_version}});
+    if (p.known_ms != 0) packages.back()["known_since"] = DateText(p.known_ms);
     if (p.since_ms != 0) packages.back()["superseded_since"] = DateText(p.since_ms);
+    if (p.advisory_count != 0) packages.back()["advisories"] = appraise::ToJson(p.advisories);
     if (!session.json)
       fmt::print(
-          "{} {} {}{}{}{}\n", p.package, p.version, p.architecture,
-          p.standing == appraise::Standing::kGood ? ""
-                                                  : fmt::format(": {}", appraise::StandingName(p.standing)),
-          p.since_ms == 0 ? "" : " since " + DateText(p.since_ms), p.note.empty() ? "" : " (" + p.note + ")");
+          "{} {} {}{}{}{}\n", p.package, p.version, p.architecture, StandingText(p),
+          p.note.empty() ? "" : " (" + p.note + ")",
+          p.advisory_count == 0 ? "" : ": " + appraise::AdvisoriesText(p.advisories, p.advisory_count));
   }
   if (session.json)
     session.Answer({{"packages", packages},
@@ -444,6 +462,14 @@ void AddKeepDays(CLI::App* sub, ReferenceOptions& o) {
       ->capture_default_str();
 }
 
+void AddFeeds(CLI::App* sub, ReferenceOptions& o) {
+  sub->add_option("--advisories", o.feeds.advisories,
+                  "OSV records, the security tracker's JSON, or folders of them");
+  AddFeedOptions(sub, o.feeds);
+  sub->add_flag("--changelogs", o.feeds.changelogs,
+                "Older versions are vulnerable to the CVEs that the packages' changelogs name");
+}
+
 }  // namespace
 
 void AddReference(CLI::App& app, Session& session) {
@@ -473,6 +499,7 @@ void AddReference(CLI::App& app, Session& session) {
                     "Earlier indexes, whose versions stay known as superseded (besides the one at --out)");
   build->add_flag("--no-previous", o->no_previous, "Forget what the index at --out knew");
   AddKeepDays(build, *o);
+  AddFeeds(build, *o);
   build->callback([o, &session] { session.Finish(Build(*o, session)); });
   CLI::App* add = reference->add_subcommand("add", "Add packages to an index, before they are installed");
   add->add_option("debs", o->debs, "Package files");
@@ -481,7 +508,9 @@ void AddReference(CLI::App& app, Session& session) {
   add->add_flag("--no-byte-code", o->no_byte_code, "Leave out the byte code of Python sources");
   add->add_option("--key", o->key, "Sign the index with this key (PEM)");
   AddKeepDays(add, *o);
+  AddFeeds(add, *o);
   add->callback([o, &session] { session.Finish(AddTo(*o, session)); });
+  AddAdvise(reference, session);
   auto index_argument = [o](CLI::App* sub) { sub->add_option("index", o->index, "The index")->required(); };
   CLI::App* show = reference->add_subcommand("show", "Show what is in an index");
   index_argument(show);

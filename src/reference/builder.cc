@@ -12,12 +12,14 @@
 #include "base/fd.h"
 #include "base/hash_fd.h"
 #include "base/mutex.h"
+#include "reference/affected.h"
 #include "reference/allowances.h"
 #include "reference/byte_code.h"
 #include "reference/errors.h"
 #include "reference/format.h"
 #include "reference/index.h"
 #include "reference/package_file.h"
+#include "reference/version_order.h"
 
 namespace assay::reference {
 namespace {
@@ -99,7 +101,17 @@ struct Listed {
   PackageContent content;
   appraise::Standing standing = appraise::Standing::kGood;
   std::uint64_t since_ms = 0;  // when it was superseded
+  std::uint64_t known_ms = 0;  // when it was first in an index
+  std::vector<appraise::Advisory> advisories = {};
 };
+
+// The versions of a package in their order.
+bool IsBefore(const PackageContent& a, const PackageContent& b) {
+  if (a.package != b.package) return a.package < b.package;
+  if (a.version != b.version)
+    if (const int order = CompareVersions(a.version, b.version); order != 0) return order < 0;
+  return std::tie(a.version, a.architecture, a.note) < std::tie(b.version, b.architecture, b.note);
+}
 
 // Sorted, so that the same content gives the same file.
 std::vector<const Listed*> Sorted(const std::vector<Listed>& content, const std::vector<Listed>& former) {
@@ -107,11 +119,8 @@ std::vector<const Listed*> Sorted(const std::vector<Listed>& content, const std:
   packages.reserve(content.size() + former.size());
   for (const Listed& p : content) packages.push_back(&p);
   for (const Listed& p : former) packages.push_back(&p);
-  std::sort(packages.begin(), packages.end(), [](const Listed* left, const Listed* right) {
-    const PackageContent &a = left->content, &b = right->content;
-    return std::tie(a.package, a.version, a.architecture, a.note) <
-           std::tie(b.package, b.version, b.architecture, b.note);
-  });
+  std::sort(packages.begin(), packages.end(),
+            [](const Listed* left, const Listed* right) { return IsBefore(left->content, right->content); });
   return packages;
 }
 
@@ -130,12 +139,26 @@ std::vector<Row> RowsOf(const std::vector<const Listed*>& packages) {
 // The tables of the file.
 struct Tables {
   Strings strings;
-  Writer fanout, digests, ranges, origins, packages, paths, allowances;
+  Writer fanout, digests, ranges, origins, packages, paths, allowances, advisories;
   Header counts{};
+  std::map<std::vector<appraise::Advisory>, std::uint32_t> lists;  // of advisories -> the first row
 
   void PutRows(const std::vector<Row>& rows, const std::vector<bool>& superseded);
+  std::uint32_t PutAdvisories(const std::vector<appraise::Advisory>& list);
   Bytes Lay() const;
 };
+
+// Returns the first row. The packages of one source share their rows.
+std::uint32_t Tables::PutAdvisories(const std::vector<appraise::Advisory>& list) {
+  const auto [at, added] = lists.try_emplace(list, static_cast<std::uint32_t>(counts.advisories));
+  if (!added) return at->second;
+  for (const appraise::Advisory& a : list) {
+    advisories.U32Le(strings.Put(a.id)).U32Le(strings.Put(a.record));
+    advisories.U32Le(strings.Put(a.severity)).U32Le(strings.Put(a.fixed));
+  }
+  counts.advisories += list.size();
+  return at->second;
+}
 
 // superseded: for each package. Content of a superseded version is not what a path should hold now.
 void Tables::PutRows(const std::vector<Row>& rows, const std::vector<bool>& superseded) {
@@ -155,7 +178,7 @@ void Tables::PutRows(const std::vector<Row>& rows, const std::vector<bool>& supe
     if (superseded[rows[i].package]) continue;
     const auto [at, added] =
         latest.try_emplace(appraise::NormalisePath(rows[i].path), static_cast<std::uint32_t>(i));
-    // Of several packages at one path the last in order, which is the latest where versions sort as text.
+    // Of several packages at one path the last in order: of one package the latest version.
     if (!added && rows[i].package > rows[at->second].package) at->second = static_cast<std::uint32_t>(i);
   }
   ranges.U32Le(static_cast<std::uint32_t>(rows.size()));
@@ -175,7 +198,7 @@ Bytes Tables::Lay() const {
   h.strings_size = strings.bytes().size();
   Bytes file(sizeof(Header));
   std::size_t size = file.size();
-  for (const Writer* w : {&fanout, &digests, &ranges, &origins, &packages, &paths, &allowances})
+  for (const Writer* w : {&fanout, &digests, &ranges, &origins, &packages, &paths, &allowances, &advisories})
     size += w->bytes().size() + 7;
   file.reserve(size + strings.bytes().size() + 7);
   const auto place = [&](const Bytes& table) {
@@ -192,6 +215,7 @@ Bytes Tables::Lay() const {
   h.paths_at = place(paths.bytes());
   h.strings_at = place(strings.bytes());
   h.allowances_at = place(allowances.bytes());
+  h.advisories_at = place(advisories.bytes());
   h.file_size = file.size();
   std::copy_n(reinterpret_cast<const std::uint8_t*>(&h), sizeof(h), file.begin());
   return file;
@@ -204,6 +228,8 @@ struct Builder::Impl {
   std::vector<Listed> packages ASSAY_GUARDED_BY(mutex);
   std::vector<Listed> former ASSAY_GUARDED_BY(mutex);  // of an earlier index
   std::vector<Marked> marks ASSAY_GUARDED_BY(mutex);
+  std::optional<std::vector<FeedEntry>> feed ASSAY_GUARDED_BY(mutex);
+  bool changelogs ASSAY_GUARDED_BY(mutex) = false;
   std::optional<Python> python;  // has a value if byte code is to be added; set before anything is added
   ByteCodeReport report ASSAY_GUARDED_BY(mutex);
 
@@ -219,7 +245,25 @@ struct Builder::Impl {
     report.other_python += more.other_python;
     for (const std::string& path : more.failed) report.failed.push_back(of.package + ": " + path);
     if (files.empty()) return;
-    packages.push_back({{of.package, of.version, of.architecture, std::move(files), kByteCode}});
+    packages.push_back({{of.package, of.version, of.architecture, std::move(files), kByteCode, of.source,
+                         of.source_version}});
+  }
+  // What feeds and changelogs say of the packages, in their order.
+  std::vector<std::vector<appraise::Advisory>> AdvisoriesOf(const std::vector<const Listed*>& listed) const
+      ASSAY_REQUIRES(mutex) {
+    Affected affected;
+    if (feed) affected.AddFeed(*feed);
+    for (const Listed* l : listed)
+      if (changelogs) affected.AddChangelog(l->content.source, l->content.changelog);
+    std::vector<std::vector<appraise::Advisory>> out;
+    out.reserve(listed.size());
+    for (const Listed* l : listed) {
+      const PackageContent& p = l->content;
+      const std::string& source = p.source.empty() ? p.package : p.source;
+      const std::string& version = p.source_version.empty() ? p.version : p.source_version;
+      out.push_back(affected.Of(source, version, feed ? std::vector<appraise::Advisory>() : l->advisories));
+    }
+    return out;
   }
   Result<> CheckMarks(const std::vector<const Listed*>& listed) const ASSAY_REQUIRES(mutex) {
     for (const Marked& m : marks) {
@@ -331,17 +375,26 @@ void Builder::Mark(const std::string& package, const std::string& version, appra
 void Builder::AddFormer(const Index& index, Former former, std::uint64_t now_ms, std::uint64_t keep_days) {
   using Name = std::pair<std::string, std::string>;  // package, architecture
   const MutexLock lock(impl_->mutex);
-  std::map<Name, std::set<std::string>> present;  // its versions
-  for (const Listed& p : impl_->packages)
-    present[{p.content.package, p.content.architecture}].insert(p.content.version);
+  std::map<Name, std::multimap<std::string, Listed*>> present;  // its versions
+  for (Listed& p : impl_->packages)
+    present[{p.content.package, p.content.architecture}].emplace(p.content.version, &p);
   for (IndexedContent& c : index.Contents()) {
     const IndexedPackage& p = c.package;
     const auto there = present.find({p.package, p.architecture});
     const bool added = there != present.end();
-    if (added && there->second.contains(p.version)) continue;  // the new content is in its place
-    Listed listed{.content = {p.package, p.version, p.architecture, {}, p.note},
+    if (added && there->second.contains(p.version)) {  // the new content is in its place
+      const auto [from, to] = there->second.equal_range(p.version);
+      for (auto same = from; same != to; ++same) {
+        same->second->known_ms = p.known_ms;
+        same->second->advisories = p.advisories;
+      }
+      continue;
+    }
+    Listed listed{.content = {p.package, p.version, p.architecture, {}, p.note, p.source, p.source_version},
                   .standing = p.standing,
-                  .since_ms = p.since_ms};
+                  .since_ms = p.since_ms,
+                  .known_ms = p.known_ms,
+                  .advisories = p.advisories};
     if ((former == Former::kSuperseded || added) && listed.since_ms == 0) listed.since_ms = now_ms;
     if (listed.since_ms != 0 && listed.standing == appraise::Standing::kGood)
       listed.standing = appraise::Standing::kSuperseded;
@@ -350,6 +403,22 @@ void Builder::AddFormer(const Index& index, Former former, std::uint64_t now_ms,
       listed.content.files.push_back({std::move(f.path), f.digest, f.allowances});
     impl_->former.push_back(std::move(listed));
   }
+}
+
+void Builder::KnownSince(std::uint64_t now_ms) {
+  const MutexLock lock(impl_->mutex);
+  for (Listed& p : impl_->packages)
+    if (p.known_ms == 0) p.known_ms = now_ms;
+}
+
+void Builder::UseAdvisories(std::vector<FeedEntry> feed) {
+  const MutexLock lock(impl_->mutex);
+  impl_->feed = std::move(feed);
+}
+
+void Builder::UseChangelogs() {
+  const MutexLock lock(impl_->mutex);
+  impl_->changelogs = true;
 }
 
 std::size_t Builder::files() const {
@@ -370,8 +439,10 @@ Result<Bytes> Builder::Encode() const {
   ASSAY_TRY(impl_->CheckMarks(packages));
   const std::vector<Row> rows = RowsOf(packages);
   Tables t;
+  const std::vector<std::vector<appraise::Advisory>> advisories = impl_->AdvisoriesOf(packages);
   std::vector<bool> superseded;
-  for (const Listed* listed : packages) {
+  for (std::size_t i = 0; i < packages.size(); ++i) {
+    const Listed* listed = packages[i];
     const PackageContent* p = &listed->content;
     std::string note;
     const appraise::Standing standing = impl_->StandingOf(*listed, note);
@@ -380,6 +451,10 @@ Result<Bytes> Builder::Encode() const {
     t.packages.U32Le(t.strings.Put(p->architecture)).U32Le(t.strings.Put(note));
     t.packages.U32Le(static_cast<std::uint32_t>(standing));
     t.packages.U32Le(static_cast<std::uint32_t>(listed->since_ms / 1000));
+    t.packages.U32Le(t.strings.Put(p->source)).U32Le(t.strings.Put(p->source_version));
+    t.packages.U32Le(static_cast<std::uint32_t>(listed->known_ms / 1000));
+    t.packages.U32Le(advisories[i].empty() ? 0 : t.PutAdvisories(advisories[i]));
+    t.packages.U32Le(static_cast<std::uint32_t>(advisories[i].size()));
   }
   t.counts.packages = packages.size();
   t.PutRows(rows, superseded);

@@ -73,34 +73,56 @@ struct Index::Impl {
     }
     return 0;
   }
-  std::optional<IndexedPackage> PackageAt(std::uint32_t row) const {
+  // most: how many advisories are wanted.
+  std::vector<appraise::Advisory> AdvisoriesOf(const PackageRow& package, std::size_t most) const {
+    std::vector<appraise::Advisory> out;
+    for (std::uint32_t i = 0; i < package.advisories && i < most; ++i) {
+      const auto row = At<AdvisoryRow>(h.advisories_at, package.advisory + i);
+      out.push_back({.id = std::string(String(row.id)),
+                     .record = std::string(String(row.record)),
+                     .severity = std::string(String(row.severity)),
+                     .fixed = std::string(String(row.fixed))});
+    }
+    return out;
+  }
+  std::optional<IndexedPackage> PackageAt(std::uint32_t row, std::size_t advisories = SIZE_MAX) const {
     if (row >= h.packages) return std::nullopt;
     PackageRow package{};
     std::memcpy(&package, bytes.data() + h.packages_at + row * package_row, package_row);
+    if (package.advisory > h.advisories || package.advisories > h.advisories - package.advisory)
+      return std::nullopt;
     if (package.standing > static_cast<std::uint32_t>(appraise::Standing::kSuperseded)) return std::nullopt;
-    return IndexedPackage{.package = std::string(String(package.name)),
-                          .version = std::string(String(package.version)),
-                          .architecture = std::string(String(package.architecture)),
-                          .note = std::string(String(package.note)),
-                          .standing = static_cast<appraise::Standing>(package.standing),
-                          .since_ms = package.since * std::uint64_t{1000}};
+    return IndexedPackage{
+        .package = std::string(String(package.name)),
+        .version = std::string(String(package.version)),
+        .architecture = std::string(String(package.architecture)),
+        .note = std::string(String(package.note)),
+        .standing = static_cast<appraise::Standing>(package.standing),
+        .since_ms = package.since * std::uint64_t{1000},
+        .source = std::string(package_row < sizeof(PackageRow) ? "" : String(package.source)),
+        .source_version = std::string(package_row < sizeof(PackageRow) ? "" : String(package.source_version)),
+        .known_ms = package.known * std::uint64_t{1000},
+        .advisories = AdvisoriesOf(package, advisories),
+        .advisory_count = package.advisories};
   }
   bool IsSuperseded(std::uint32_t row) const {
-    if (package_row < sizeof(PackageRow)) return false;
+    if (package_row < kPackageRowV2) return false;
     return At<std::uint32_t>(h.packages_at + row * package_row + offsetof(PackageRow, since), 0) != 0;
   }
   std::optional<appraise::Origin> OriginAt(std::uint32_t row) const {
     if (row >= h.origins) return std::nullopt;
     const auto origin = At<OriginRow>(h.origins_at, row);
-    std::optional<IndexedPackage> package = PackageAt(origin.package);
+    std::optional<IndexedPackage> package = PackageAt(origin.package, appraise::kOriginAdvisories);
     if (!package) return std::nullopt;
-    return appraise::Origin{.standing = package->standing,
+    return appraise::Origin{.standing = package->Judged(),
                             .package = std::move(package->package),
                             .version = std::move(package->version),
                             .architecture = std::move(package->architecture),
                             .path = std::string(String(origin.path)),
                             .note = std::move(package->note),
-                            .since_ms = package->since_ms};
+                            .since_ms = package->since_ms,
+                            .advisories = std::move(package->advisories),
+                            .advisory_count = package->advisory_count};
   }
   Result<> Check() const;
 };
@@ -111,7 +133,8 @@ Result<> Index::Impl::Check() const {
     std::uint64_t at, rows, size;
   };
   if (h.digests >= UINT32_MAX || h.origins >= UINT32_MAX || h.packages >= UINT32_MAX ||
-      h.paths >= UINT32_MAX || h.allowances >= UINT32_MAX || h.strings_size > bytes.size())
+      h.paths >= UINT32_MAX || h.allowances >= UINT32_MAX || h.advisories >= UINT32_MAX ||
+      h.strings_size > bytes.size())
     return Fail(ParseError("index", 16, "a table is too large"));
   for (const Table& t :
        {Table{"fanout", h.fanout_at, kFanout, 4}, Table{"digests", h.digests_at, h.digests, kDigest},
@@ -120,7 +143,8 @@ Result<> Index::Impl::Check() const {
         Table{"packages", h.packages_at, h.packages, package_row},
         Table{"paths", h.paths_at, h.paths, sizeof(PathRow)},
         Table{"strings", h.strings_at, h.strings_size, 1},
-        Table{"allowances", h.allowances_at, h.allowances, sizeof(AllowanceRow)}}) {
+        Table{"allowances", h.allowances_at, h.allowances, sizeof(AllowanceRow)},
+        Table{"advisories", h.advisories_at, h.advisories, sizeof(AdvisoryRow)}}) {
     if (t.at % 8 != 0 || t.at > bytes.size() || t.rows * t.size > bytes.size() - t.at)
       return Fail(ParseError("index", 56, std::string(t.name) + " lie outside the file"));
   }
@@ -159,9 +183,15 @@ Result<std::unique_ptr<Index>> Index::Checked(std::unique_ptr<Impl> impl, const 
   if (magic == kMagic) {
     if (bytes.size() < sizeof(Header)) return Fail(ParseError("index", bytes.size(), "truncated"));
     std::memcpy(&impl->h, bytes.data(), sizeof(Header));
+  } else if (magic == kMagicV3) {
+    if (bytes.size() < kHeaderV3) return Fail(ParseError("index", bytes.size(), "truncated"));
+    std::memcpy(&impl->h, bytes.data(), kHeaderV3);
+    impl->package_row = kPackageRowV2;
+  } else if (magic == kMagicV2) {
+    impl->package_row = kPackageRowV2;
   } else if (magic == kMagicV1) {
     impl->package_row = kPackageRowV1;
-  } else if (magic != kMagicV2) {
+  } else {
     return Fail(ParseError("index", 0, name + " is not an index"));
   }
   if (impl->h.file_size != impl->bytes.size())

@@ -22,6 +22,7 @@
 
 #include "appraise/appraise.h"
 #include "base/crypto.h"
+#include "reference/advisories.h"
 
 namespace assay::reference {
 
@@ -61,6 +62,12 @@ class Builder {
   // superseded; all others stay as they are. Superseded for longer than `keep_days` is left out.
   enum class Former { kSuperseded, kOfAdded };
   void AddFormer(const Index& index, Former former, std::uint64_t now_ms, std::uint64_t keep_days);
+  // When the packages were first known that no earlier index has.
+  void KnownSince(std::uint64_t now_ms);
+  // Marks the versions that these advisories affect, in place of what earlier indexes said by advisories.
+  void UseAdvisories(std::vector<FeedEntry> feed);
+  // Marks older versions by the CVEs that the changelogs of newer ones name as fixed.
+  void UseChangelogs();
   // Marks all content of a package's version as vulnerable or revoked. version empty: all versions. A mark
   // that fits no package makes Encode() and Write() fail: content that should be marked would count as good.
   void Mark(const std::string& package, const std::string& version, appraise::Standing standing,
@@ -77,7 +84,16 @@ class Builder {
 struct IndexedPackage {
   std::string package, version, architecture, note;
   appraise::Standing standing = appraise::Standing::kGood;
-  std::uint64_t since_ms = 0;  // when it was superseded
+  std::uint64_t since_ms = 0;              // when it was superseded
+  std::string source{}, source_version{};  // the source package, as the package itself says; empty: not known
+  std::uint64_t known_ms = 0;              // when it was first in an index; 0: not known
+  std::vector<appraise::Advisory> advisories{};
+  std::size_t advisory_count = 0;
+  // What a verifier judges by: advisories make a version vulnerable that nothing was said of.
+  appraise::Standing Judged() const {
+    const bool said = standing == appraise::Standing::kVulnerable || standing == appraise::Standing::kRevoked;
+    return said || advisory_count == 0 ? standing : appraise::Standing::kVulnerable;
+  }
 };
 struct IndexedFile {
   std::string path;  // as packaged

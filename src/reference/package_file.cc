@@ -138,6 +138,31 @@ std::string ScriptPath(const PackageContent& of, std::string_view control, const
   return "/var/lib/dpkg/info/" + of.package + (several ? ":" + of.architecture : "") + "." + script;
 }
 
+// "openssl (3.0.11-1)" names the source package and its version where they differ from the package's own. The
+// source of a kernel that the archive has signed is "linux-signed-amd64" of version "6.1.76+1"; it is the
+// source "linux" of the package's version.
+void TakeSource(std::string_view field, PackageContent& out) {
+  const std::size_t open = field.find(" (");
+  const std::size_t close = open == std::string_view::npos ? open : field.find(')', open);
+  out.source = field.empty() ? out.package : std::string(field.substr(0, open));
+  out.source_version =
+      close == std::string_view::npos ? out.version : std::string(field.substr(open + 2, close - open - 2));
+  if (const std::size_t is_signed = out.source.find("-signed-"); is_signed != std::string::npos) {
+    out.source.resize(is_signed);
+    out.source_version = out.version;
+  }
+}
+
+// Its own changelog: of Debian's changes, or that of a package which is only Debian's.
+bool IsChangelog(std::string_view path, std::string_view package) {
+  constexpr std::string_view kDoc = "/usr/share/doc/";
+  if (!path.starts_with(kDoc) || !path.ends_with(".gz")) return false;
+  path.remove_prefix(kDoc.size());
+  if (!path.starts_with(package)) return false;
+  path.remove_prefix(package.size());
+  return path == "/changelog.Debian.gz" || path == "/changelog.gz";
+}
+
 Result<> ReadControl(Member& member, const std::string& path, PackageContent& out) {
   ASSAY_ASSIGN(const ArchivePtr inner, OpenInner(member, path));
   std::uint64_t left = kMaxUnpacked;
@@ -169,6 +194,7 @@ Result<> ReadControl(Member& member, const std::string& path, PackageContent& ou
   out.architecture = FieldOf(control, "Architecture");
   if (out.package.empty() || out.version.empty())
     return Fail(ParseError("deb", 0, path + ": no Package or Version"));
+  TakeSource(FieldOf(control, "Source"), out);
   for (PackagedFile& script : scripts) {
     script.path = ScriptPath(out, control, script.path);
     out.files.push_back(std::move(script));
@@ -185,6 +211,28 @@ void TakeLink(archive_entry* entry, const std::string& name, Sources& sources) {
   if (!target.starts_with('/'))
     target = (std::filesystem::path(name).parent_path() / target).lexically_normal().string();
   sources.links.emplace(std::move(target), name);
+}
+
+// One packed file, whose content can be read; null: it is not packed.
+ArchivePtr OpenPacked(ByteView packed) {
+  ArchivePtr a(archive_read_new());
+  AddFilters(a.get());
+  archive_read_support_format_raw(a.get());
+  archive_entry* entry = nullptr;
+  if (archive_read_open_memory(a.get(), packed.data(), packed.size()) != ARCHIVE_OK) return nullptr;
+  const Result<bool> there = NextEntry(a.get(), &entry, "");
+  if (!there || !*there || archive_filter_code(a.get(), 0) == ARCHIVE_FILTER_NONE) return nullptr;
+  return a;
+}
+
+// Empty if it can't be unpacked: then no CVE is known by it.
+std::vector<ChangelogEntry> UnpackedChangelog(ByteView packed) {
+  const ArchivePtr a = OpenPacked(packed);
+  if (a == nullptr) return {};
+  std::uint64_t left = kMaxChangelog;
+  Bytes text;
+  if (!HashEntry(a.get(), "", left, &text)) return {};
+  return ParseChangelog(AsText(text));
 }
 
 Result<> ReadData(Member& member, const std::string& path, PackageContent& out, Sources* sources) {
@@ -214,7 +262,10 @@ Result<> ReadData(Member& member, const std::string& path, PackageContent& out, 
         sources->compiler.LeaveOut(file.path);
         source = false;
       }
-      ASSAY_ASSIGN(file.digest, HashEntry(inner.get(), path, left, module || source ? &content : nullptr));
+      const bool changelog = IsChangelog(file.path, out.package);
+      ASSAY_ASSIGN(file.digest,
+                   HashEntry(inner.get(), path, left, module || source || changelog ? &content : nullptr));
+      if (changelog && out.changelog.empty()) out.changelog = UnpackedChangelog(content);
       if (auto unpacked = module ? UnpackedModule(file.path, content) : std::nullopt)
         out.files.push_back(std::move(*unpacked));
       if (source) sources->Compile(file.path, archive_entry_mtime(entry), content);
@@ -307,13 +358,8 @@ bool IsPackedModule(std::string_view path) {
 }
 
 std::optional<PackagedFile> UnpackedModule(const std::string& path, ByteView packed) {
-  const ArchivePtr a(archive_read_new());
-  AddFilters(a.get());
-  archive_read_support_format_raw(a.get());
-  archive_entry* entry = nullptr;
-  if (archive_read_open_memory(a.get(), packed.data(), packed.size()) != ARCHIVE_OK) return std::nullopt;
-  const Result<bool> there = NextEntry(a.get(), &entry, path);
-  if (!there || !*there || archive_filter_code(a.get(), 0) == ARCHIVE_FILTER_NONE) return std::nullopt;
+  const ArchivePtr a = OpenPacked(packed);
+  if (a == nullptr) return std::nullopt;
   std::uint64_t left = kMaxModule;
   const Result<Digest> digest = HashEntry(a.get(), path, left, nullptr);
   if (!digest) return std::nullopt;

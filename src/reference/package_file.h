@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/digest.h"
+#include "reference/changelog.h"
 
 namespace assay::reference {
 
@@ -27,6 +28,8 @@ struct PackageContent {
   std::string package, version, architecture;
   std::vector<PackagedFile> files;
   std::string note = "";
+  std::string source = "", source_version = "";  // the source package that it was built from
+  std::vector<ChangelogEntry> changelog = {};    // its Debian changelog, if it has one
 };
 class ByteCompiler;
 // compiler and byte_code: both or neither; byte_code gets the byte code of the package's Python sources.
