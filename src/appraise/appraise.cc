@@ -26,7 +26,7 @@ bool Stays(const Finding& f) {
 }
 
 // Whether a finding follows from an entry's content alone, so that the entry can be judged again without its
-// record.
+// record. A rollback follows from what came before it, so it stands until the whole list is judged again.
 bool IsOfContent(FindingName name) {
   switch (name) {
     case FindingName::kEntryChanged:
@@ -49,7 +49,7 @@ bool IsOfContent(FindingName name) {
 
 // Judges the entries of standing findings by what is known now, and takes these findings out of `standing`.
 void JudgeAgain(Round& r, std::vector<Finding>& standing) {
-  ContentJudge judge(r);
+  ContentJudge judge(r, ContentJudge::Order::kAny);
   std::set<std::pair<std::uint64_t, std::uint32_t>> done;
   std::vector<Finding> others;
   for (const Finding& f : standing) {

@@ -55,7 +55,10 @@ struct Origin {
   std::uint64_t since_ms = 0;                        // when it was superseded, since the epoch; 0: it was not
   std::vector<Advisory> advisories{};                // the worst come first
   std::size_t advisory_count = 0;                    // all that are known, named or not
+  bool has_older = false;                            // an older version of the package is known
 };
+inline constexpr std::string_view kDenied =
+    "(denied)";  // Origin::package of digests on a deny list; version: who
 inline constexpr std::string_view kOwner = "owner";  // Origin::package of what the owner trusts
 // A packaged path as a list names it: merged /usr ("/bin/ls" is "/usr/bin/ls"), ' ' as '_'.
 std::string NormalisePath(std::string_view path);
@@ -65,6 +68,12 @@ class ReferenceValues {
   virtual std::vector<Origin> Find(const Digest& digest) const = 0;  // every package that holds this content
   // The package file at this path, if there is one, of a version that is not superseded.
   virtual std::optional<Origin> FindPath(const std::string& path) const = 0;
+  // Whether a version of the package is known to be older than another. False: it is not, or one is unknown.
+  virtual bool IsOlder(const std::string& package, const std::string& version,
+                       const std::string& than) const {
+    (void)package, (void)version, (void)than;
+    return false;
+  }
   // Equal for the same reference values, and different for others.
   virtual std::string Fingerprint() const = 0;
   // The kinds of violations ("writable_code") that the program with this content is made to cause.

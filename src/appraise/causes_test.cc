@@ -49,6 +49,32 @@ TEST(CausesTest, OneFolderIsOneBlock) {
   EXPECT_THAT(all, Not(HasSubstr("more findings")));
 }
 
+// The advisories of a package are with its cause, once.
+TEST(CausesTest, APackageHasItsAdvisories) {
+  Appraisal a;
+  for (std::uint64_t i = 0; i < 2; ++i) {
+    a.findings.push_back(Unknown(i, fmt::format("/usr/lib/{}.so", i), "sh"));
+    a.findings.back().name = FindingName::kEntryVulnerable;
+    JudgedEntry e;
+    e.record = i;
+    e.origin = Origin{.standing = Standing::kVulnerable,
+                      .package = "libssl3",
+                      .version = "3.0.11",
+                      .architecture = "",
+                      .path = "",
+                      .note = ""};
+    e.origin->advisories = {{"CVE-2024-6119", "DSA-5764-1", "high", "3.0.14"}};
+    e.origin->advisory_count = 1;
+    a.entries.push_back(std::move(e));
+  }
+  const json causes = ToJson(a, true)["causes"];
+  ASSERT_EQ(causes.size(), 1U);
+  EXPECT_EQ(causes[0]["text"], "package libssl3 3.0.11");
+  EXPECT_EQ(causes[0]["advisories"], json::parse(R"([{"id": "CVE-2024-6119", "record": "DSA-5764-1",
+      "severity": "high", "fixed": "3.0.14"}])"));
+  EXPECT_EQ(ToJson(a, true)["entries"][0]["origin"]["advisory_count"], 1);
+}
+
 TEST(CausesTest, AProgramInManyFoldersIsOneBlock) {
   Appraisal a;
   for (std::uint64_t i = 0; i < 20; ++i)

@@ -71,7 +71,8 @@ std::string EntryName(const JudgedEntry& e) {
   return e.path.empty() ? fmt::format("record {}", e.record) : e.path;
 }
 
-ContentJudge::ContentJudge(Round& round) : r_(round), bpf_(round.policy, round.references) {
+ContentJudge::ContentJudge(Round& round, Order order)
+    : r_(round), order_(order), bpf_(round.policy, round.references), rollback_(round) {
   for (const TrustedEntry& t : r_.trusted.entries)
     if (!t.Expired(r_.request.now_ms)) trusted_.emplace(t.digest, &t);
 }
@@ -205,15 +206,19 @@ void ContentJudge::JudgeByReference(JudgedEntry& e, const Digest* digest) {
   }
   std::vector<Origin> origins = r_.references.Find(*digest);
   const std::string here = NormalisePath(e.path);
-  const bool in_place =
-      std::any_of(origins.begin(), origins.end(), [&](const Origin& o) { return IsPlaceOf(o, here); });
+  std::vector<const Origin*> in_place;
+  for (const Origin& o : origins)
+    if (IsPlaceOf(o, here)) in_place.push_back(&o);
   const std::size_t best = Best(origins, here);
   if (best == origins.size()) {
     JudgeUnknown(e, origins.empty() ? nullptr : &origins.front());
   } else {
+    const bool told = origins[best].standing == Standing::kRevoked || IsShown(e);
+    if (order_ == Order::kList && !told && !in_place.empty() && OwnersWord(e) == nullptr)
+      rollback_.Judge(e, here, in_place);
     e.origin = std::move(origins[best]);
     JudgeKnown(e, IsPlaceOf(*e.origin, here));
-    if (e.state == EntryState::kTrusted && !owners_ && !in_place) JudgePlace(e);
+    if (e.state == EntryState::kTrusted && !owners_ && in_place.empty()) JudgePlace(e);
   }
 }
 
@@ -285,7 +290,8 @@ void ContentJudge::JudgeKnown(JudgedEntry& e, bool here) {
   if (o.standing == Standing::kRevoked) {
     e.state = EntryState::kRevoked;
     r_.AddFor(e, FindingName::kEntryRevoked, IsShown(e) ? Verdict::kTrusted : Verdict::kNotTrusted,
-              what() + ", which was revoked" + note);
+              o.package == kDenied ? fmt::format("{} has content that {} denies{}", e.path, o.version, note)
+                                   : what() + ", which was revoked" + note);
   } else if (o.standing == Standing::kVulnerable) {
     e.state = EntryState::kVulnerable;
     const std::string known = AdvisoriesText(o.advisories, o.advisory_count);

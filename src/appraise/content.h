@@ -7,14 +7,15 @@
 //   judge.AddNotes();
 //
 // Contract: the judgement depends on the entry's path, digest, control group and context, on the reference
-// values, on the policy and on the trusted list, and on nothing else: what was judged once can be judged
-// again.
+// values, on the policy, on the trusted list and on the newest versions that the host's state has seen, and
+// on nothing else: what was judged once can be judged again.
 #pragma once
 
 #include <map>
 
 #include "appraise/checks.h"
 #include "appraise/program_allowances.h"
+#include "appraise/rollback.h"
 
 namespace assay::appraise {
 
@@ -26,7 +27,9 @@ std::string EntryName(const JudgedEntry& e);  // its path, or "record 7"
 
 class ContentJudge {
  public:
-  explicit ContentJudge(Round& round);
+  // kList: the entries come as in the list, so that what goes back to an older version is seen.
+  enum class Order { kList, kAny };
+  explicit ContentJudge(Round& round, Order order = Order::kList);
   // digest: that of e.digest; null where its algorithm is not known. component: it is part of the attester.
   void Judge(JudgedEntry& e, const Digest* digest, bool component);
   // How many entries the policy left out, how many the owner trusts, and which packages loaded BPF programs.
@@ -49,12 +52,14 @@ class ContentJudge {
   }
 
   Round& r_;
+  const Order order_;
   std::multimap<std::string_view, const TrustedEntry*> trusted_;  // by digest; those that count
   // Of the entry that is judged: it is good by the owner's word; reference values may have its digest.
   bool owners_ = false, comparable_ = true;
   std::uint64_t not_judged_ = 0, owner_trusted_ = 0;
   std::map<std::string, std::uint64_t> buffers_;  // unknown ones that don't weigh, by name
   ProgramAllowances bpf_;
+  RollbackJudge rollback_;
 };
 
 }  // namespace assay::appraise

@@ -445,7 +445,10 @@ class Judge {
 
 void JudgeEntries(Round& r) {
   // A list that is sent from its start proves everything again.
-  if (r.request.first_record == 0) r.out.host.own.clear();
+  if (r.request.first_record == 0) {
+    r.out.host.own.clear();
+    BeginNewest(r);
+  }
   Judge(r).Run();
 }
 

@@ -149,6 +149,7 @@ enum class FindingName {
   kEntryBufferUnknown,
   kEntryUnknown,
   kEntryOutdated,
+  kEntryRollback,
   kEntryVulnerable,
   kEntryRevoked,
   kEntryViolation,
@@ -417,6 +418,9 @@ inline constexpr FindingRow kFindings[] = {
     {FindingName::kEntryOutdated, "entry.outdated", Verdict::kTrusted,
      "Restart what still runs the old version, or upgrade the package; `outdated_fails_after_days` sets a "
      "limit."},
+    {FindingName::kEntryRollback, "entry.rollback", Verdict::kNotTrusted,
+     "Find out what put the old version there; upgrade the package. If it is meant, trust it (`assay "
+     "trust`)."},
     {FindingName::kEntryVulnerable, "entry.vulnerable", Verdict::kNotTrusted, "Upgrade the package."},
     {FindingName::kEntryRevoked, "entry.revoked", Verdict::kNotTrusted, "Remove it."},
     {FindingName::kEntryViolation, "entry.violation", Verdict::kNotTrusted,

@@ -5,8 +5,8 @@
 namespace assay::appraise {
 namespace {
 
-constexpr std::uint64_t kVersion = 6, kEnrolmentVersion = 2, kRunKeyVersion = 3, kJudgedWithVersion = 4,
-                        kResetVersion = 5, kDeviceVersion = 6;
+constexpr std::uint64_t kVersion = 7, kEnrolmentVersion = 2, kRunKeyVersion = 3, kJudgedWithVersion = 4,
+                        kResetVersion = 5, kDeviceVersion = 6, kNewestVersion = 7;
 
 constexpr JsonText kVerdict{VerdictName, VerdictFromName};
 constexpr JsonText kFindingName{NameText, FindingFromName};
@@ -39,6 +39,37 @@ constexpr auto kDevice = [](auto& visit, auto& d) {
   visit("model", d.model);
   visit("serial", d.serial);
 };
+
+constexpr auto kNewest = [](auto& visit, auto& n) {
+  visit("path", n.path);
+  visit("package", n.package);
+  visit("version", n.version);
+};
+// A list in JSON, because paths are no names of members.
+struct PathVersion {
+  std::string path, package, version;
+};
+constexpr JsonForm kNewestVersions{
+    [](const NewestVersions& all) {
+      std::vector<PathVersion> list;
+      list.reserve(all.size());
+      for (const auto& [path, n] : all) list.push_back({path, n.package, n.version});
+      nlohmann::json array = nlohmann::json::array();
+      for (const PathVersion& p : list) array.push_back(WriteMembers(kNewest, p));
+      return array;
+    },
+    [](const JsonValue& array) -> Result<NewestVersions> {
+      NewestVersions all;
+      ASSAY_TRY(array.Each([&](const JsonValue& v) -> Result<> {
+        PathVersion p;
+        ASSAY_TRY(ReadMembers(kNewest, v, p));
+        if (all.size() >= kMaxNewest) return Fail(v.Bad("too many"));
+        if (!all.try_emplace(p.path, NewestVersion{p.package, p.version}).second)
+          return Fail(v.Bad("a path is there twice"));
+        return {};
+      }));
+      return all;
+    }};
 
 using Prefix = std::map<HashAlg, Digest>;
 constexpr JsonForm kPrefix{
@@ -81,6 +112,10 @@ auto HostStateMembers(std::uint64_t version) {
     visit("rounds", s.rounds);
     if (version >= kJudgedWithVersion) visit("judged_with", s.judged_with);
     visit("own", s.own);
+    if (version >= kNewestVersion) {
+      visit("newest", s.newest, kNewestVersions);
+      visit("newest_before", s.newest_before, kNewestVersions);
+    }
   };
 }
 

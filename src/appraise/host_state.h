@@ -28,6 +28,14 @@ struct DeviceName {
   bool operator==(const DeviceName&) const = default;
 };
 
+// The newest version of a package that a path was seen with. Kept only where an older one is known.
+struct NewestVersion {
+  std::string package, version;
+  bool operator==(const NewestVersion&) const = default;
+};
+using NewestVersions = std::map<std::string, NewestVersion>;  // by path
+inline constexpr std::size_t kMaxNewest = 20'000;             // paths; what is seen after them is not kept
+
 // What is known of one host from earlier rounds. The caller keeps it.
 struct HostState {
   std::string ak_name, ek_name;  // hex; empty: none seen yet
@@ -44,7 +52,9 @@ struct HostState {
   std::uint64_t rounds = 0;
   std::string judged_with;  // what the records were judged with: SHA-256 in hex; empty: not known
   std::map<std::string, std::string>
-      own;  // what the list's own records proved so far: "start", "engine", "policy", ...
+      own;                // what the list's own records proved so far: "start", "engine", "policy", ...
+  NewestVersions newest;  // that are known
+  NewestVersions newest_before;  // of those, what was known when this boot began and it has not shown yet
   bool operator==(const HostState&) const = default;
 };
 Result<HostState> ParseHostState(std::string_view json);

@@ -47,6 +47,8 @@ HostState Full() {
   s.rounds = 9;
   s.judged_with = "00ff";
   s.own = {{"engine", "lsm"}, {"component:/usr/sbin/assayd", ""}};
+  s.newest = {{"/usr/bin/a", {"a", "1.0-2"}}, {"/usr/bin/b", {"b", "3"}}};
+  s.newest_before = {{"/usr/bin/a", {"a", "1.0-1"}}};
   return s;
 }
 
@@ -69,7 +71,7 @@ TEST(HostState, WhatAnEarlierOneDidNotKeepMayBeMissing) {
       R"({"name":"entry.unknown","weight":"not-trusted","text":"","sub":0,"path":"/x","digest":"",)"
       R"("context":{"index":1,"sub":0,"time_ms":2,"pid":3,"uid":4,"comm":"a","hook":"exec"}})";
   std::string text = EncodeHostState(HostState{});
-  text.replace(text.find("[]"), 2, "[" + without + "]");
+  text.replace(text.find("[]", text.find("standing")), 2, "[" + without + "]");
   const Result<HostState> state = ParseHostState(text);
   ASSERT_TRUE(state) << state.error().Message();
   EXPECT_EQ(state->standing.at(0).cgroup, "");
@@ -78,7 +80,18 @@ TEST(HostState, WhatAnEarlierOneDidNotKeepMayBeMissing) {
 }
 
 TEST(HostState, FormerVersionsSayLess) {
-  std::string text = Edited(R"("version": 6)", R"("version": 5)");
+  std::string text = Edited(R"("version": 7)", R"("version": 6)");
+  EXPECT_FALSE(ParseHostState(text));
+  for (const std::string_view list : {R"( "newest": [)", R"( "newest_before": [)"}) {
+    const std::size_t at = text.find(list);
+    ASSERT_NE(at, std::string::npos) << list;
+    text.erase(at, text.find("],", at) + 2 - at);
+  }
+  const Result<HostState> sixth = ParseHostState(text);
+  ASSERT_TRUE(sixth) << sixth.error().Message();
+  EXPECT_TRUE(sixth->newest.empty());
+  EXPECT_EQ(sixth->device.serial, "7");
+  text.replace(text.find(R"("version": 6)"), 12, R"("version": 5)");
   EXPECT_FALSE(ParseHostState(text));
   const auto without = [&text](std::string_view line) {
     const std::size_t at = text.find(line);
@@ -131,7 +144,8 @@ TEST(HostState, TheFirstVersionsKeepTheIdentity) {
 
 TEST(HostState, WhatIsWrongIsRefused) {
   for (const auto& [from, to] : std::vector<std::pair<std::string, std::string>>{
-           {R"("version": 6)", R"("version": 7)"},
+           {R"("version": 7)", R"("version": 8)"},
+           {R"("path": "/usr/bin/b")", R"("path": "/usr/bin/a")"},
            {R"("reset_count": 5)", R"("reset_count": 4294967296)"},
            {R"("could-not-tell")", R"("good")"},
            {R"("sha1": "07)", R"("sha1": ")"},

@@ -153,5 +153,105 @@ TEST_F(Outdated, WhatIsGoodOrRevokedSaysMore) {
   ExpectOnly(Round(0), {"entry.revoked"});
 }
 
+// Version 1 of two files, then 2 of one of them: a host in the middle of an upgrade.
+class Rollback : public JudgedAgain {
+ protected:
+  Rollback() {
+    host_.versions = {"1", "2", "3"};
+    for (const char* file : {"a", "b"}) {
+      const std::string path = std::string("/usr/bin/") + file;
+      host_.Know(path + " 1", path, Standing::kSuperseded, "1", kDay);
+      host_.Know(path + " 2", path, Standing::kGood, "2");
+    }
+    Run("a 1");
+    Run("b 1");
+    Run("a 2");
+    now_ = 2 * kDay;
+  }
+  void Run(const std::string& file) { host_.File("/usr/bin/" + file, "/usr/bin/" + file.substr(0, 1)); }
+  void Took(const Appraisal& a) { state_ = a.host; }
+};
+
+TEST_F(Rollback, AnUpgradeIsNone) {
+  Took(Round(0));
+  Run("b 1");  // of a process from before
+  Run("b 2");
+  ExpectOnly(Later(), {});
+  // The whole list again, from version 1 on: in this boot, and after the TPM resumed.
+  ExpectOnly(Round(0), {});
+  Took(Round(0));
+  ++host_.clock.restart_count;
+  ExpectOnly(Round(0), {});
+}
+
+TEST_F(Rollback, BackToAnOlderVersion) {
+  Took(Round(0));
+  Run("a 1");
+  const Appraisal a = Later();
+  ExpectOnly(a, {"entry.rollback"});
+  EXPECT_EQ(TextOf(a, FindingName::kEntryRollback),
+            "/usr/bin/a is of package 1, and the host ran 2 of it before in this boot");
+  Took(a);
+  ExpectOnly(Later(), {"entry.rollback"});
+  ExpectOnly(Round(0), {"entry.rollback"});
+  // The owner's word counts more.
+  TrustedEntry t;
+  t.digest = DigestOf("/usr/bin/a 1").ToString();
+  t.who = "owner";
+  t.why = "meant";
+  trusted_.entries.push_back(t);
+  ExpectOnly(Round(0), {});
+}
+
+TEST_F(Rollback, AcrossABoot) {
+  Took(Round(0));
+  host_.RecordAgain(std::vector<Bytes>(host_.records.begin(), host_.records.end() - 1));  // without "a 2"
+  Reboot();
+  const Appraisal a = Round(0);
+  ExpectOnly(a, {"entry.rollback"});
+  EXPECT_NE(TextOf(a, FindingName::kEntryRollback).find("in an earlier boot"), std::string::npos);
+}
+
+// The list has what the initramfs ran, which may be older than what is installed.
+TEST_F(Rollback, TheInitramfsMayBeOlder) {
+  Took(Round(0));
+  SyntheticHost early(host_.pcrs.at(SyntheticHost::kBank), true);
+  early.key = host_.key;
+  early.clock = host_.clock;
+  early.versions = host_.versions;
+  for (const char* version : {"1", "2"})
+    early.Know(std::string("/usr/bin/a ") + version, "/usr/bin/a",
+               version[0] == '1' ? Standing::kSuperseded : Standing::kGood, version, kDay);
+  host_ = early;
+  Reboot();
+  Run("a 1");
+  ExpectInfo(Round(0), "entry.rollback");
+  Run("a 2");
+  Run("a 1");  // but not after the newer one was seen
+  ExpectOnly(Round(0), {"entry.rollback"});
+}
+
+TEST_F(Rollback, NotWhereTheReferenceValuesWentBack) {
+  Took(Round(0));
+  Run("a 1");
+  host_.Know("/usr/bin/a 1", "/usr/bin/a", Standing::kGood, "1");
+  host_.fingerprint = "back";
+  ExpectOnly(Round(0), {});
+}
+
+TEST_F(Rollback, NotOfContentThatANewerVersionHasToo) {
+  host_.Know("/usr/bin/a 1", "/usr/bin/a", Standing::kGood, "3");
+  Took(Round(0));
+  Run("a 1");
+  ExpectOnly(Later(), {});
+}
+
+TEST_F(Rollback, NotInAContainer) {
+  Took(Round(0));
+  host_.File("/usr/bin/a 1", "/usr/bin/a",
+             "/system.slice/docker-0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef.scope");
+  ExpectOnly(Later(), {});
+}
+
 }  // namespace
 }  // namespace assay::appraise

@@ -213,7 +213,8 @@ class SyntheticHost : public ReferenceValues {
 
   void Know(std::string_view content, const std::string& path, Standing standing = Standing::kGood,
             const std::string& version = "1.0", std::uint64_t since_ms = 0) {
-    const Origin o{standing, "package", version, "amd64", path, "", since_ms};
+    Origin o{standing, "package", version, "amd64", path, "", since_ms};
+    o.has_older = !versions.empty() && version != versions.front();
     by_digest_[DigestOf(content)].push_back(o);
     if (standing != Standing::kSuperseded) by_path_[NormalisePath(path)] = o;
   }
@@ -234,6 +235,13 @@ class SyntheticHost : public ReferenceValues {
     return found == by_path_.end() ? std::nullopt : std::optional(found->second);
   }
 
+  bool IsOlder(const std::string& package, const std::string& version,
+               const std::string& than) const override {
+    (void)package;
+    const auto a = std::find(versions.begin(), versions.end(), version);
+    const auto b = std::find(versions.begin(), versions.end(), than);
+    return b != versions.end() && a < b;
+  }
   std::string Fingerprint() const override { return fingerprint; }
 
   // Quotes and enrolment; docs/formats/tpm.md
@@ -250,6 +258,8 @@ class SyntheticHost : public ReferenceValues {
   std::string boot_id = "b";
   tpm::ClockInfo clock{.clock = 1000, .reset_count = 1, .restart_count = 0, .safe = true};
   Bytes context;
+  std::vector<std::string>
+      versions;             // of "package", the oldest first; a test that needs their order sets them
   std::string fingerprint;  // a test that changes what is known between rounds changes it
 
  private:

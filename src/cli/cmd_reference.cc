@@ -511,6 +511,7 @@ void AddReference(CLI::App& app, Session& session) {
   AddFeeds(add, *o);
   add->callback([o, &session] { session.Finish(AddTo(*o, session)); });
   AddAdvise(reference, session);
+  AddDiff(reference, session);
   auto index_argument = [o](CLI::App* sub) { sub->add_option("index", o->index, "The index")->required(); };
   CLI::App* show = reference->add_subcommand("show", "Show what is in an index");
   index_argument(show);

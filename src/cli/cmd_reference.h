@@ -18,6 +18,7 @@ namespace assay::cli {
 
 struct FeedArguments {
   std::vector<std::string> advisories;  // files and folders
+  std::vector<std::string> deny;        // deny lists
   std::string release;
   bool unfixed = false, changelogs = false;
 };
@@ -30,7 +31,8 @@ Result<std::uint64_t> BuildTimeMs();
 // Signs a new index; without a key it says that the signature of the former one no longer fits.
 Result<> SignNew(const std::string& index, const std::string& key);
 
-// `assay reference advise`
+// `assay reference advise` and `assay reference diff`
 void AddAdvise(CLI::App* reference, Session& session);
+void AddDiff(CLI::App* reference, Session& session);
 
 }  // namespace assay::cli

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <charconv>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "appraise/result.h"
@@ -67,6 +68,8 @@ json SayVulnerable(const reference::Index& index, bool as_json) {
 }
 
 Result<int> Advise(const AdviseOptions& o, const Session& session) {
+  if (o.feeds.advisories.empty() && o.feeds.deny.empty())
+    return Fail(UsageError("reference advise: name feeds of advisories, or deny lists (--deny)"));
   reference::Builder builder;
   json report = json::object();
   ASSAY_ASSIGN(const std::uint64_t now, BuildTimeMs());
@@ -89,11 +92,23 @@ Result<int> Advise(const AdviseOptions& o, const Session& session) {
 void AddFeedOptions(CLI::App* command, FeedArguments& feeds) {
   command->add_option("--release", feeds.release,
                       "The release that the packages are of: bookworm, Debian:12, Ubuntu:24.04");
+  command->add_option("--deny", feeds.deny, "Deny lists: digests and packages that must not run anywhere");
   command->add_flag("--unfixed", feeds.unfixed, "Take advisories too that no version has fixed");
 }
 
 Result<bool> UseFeeds(const FeedArguments& feeds, reference::Builder& builder, json& report) {
   if (feeds.changelogs) builder.UseChangelogs();
+  if (!feeds.deny.empty()) {
+    std::vector<reference::DenyEntry> denied;
+    for (const std::string& path : feeds.deny) {
+      ASSAY_ASSIGN(const Bytes text, ReadFile(path, reference::kMaxDenyList));
+      Result<std::vector<reference::DenyEntry>> list = reference::ParseDenyList(AsText(text));
+      if (!list) return Fail(list.error().In(path));
+      std::move(list->begin(), list->end(), std::back_inserter(denied));
+    }
+    report["denied"] = denied.size();
+    builder.Deny(std::move(denied));
+  }
   if (feeds.advisories.empty()) return true;
   ASSAY_ASSIGN(const reference::Release release, reference::ReleaseOf(feeds.release));
   ASSAY_ASSIGN(reference::AdvisoryFeed feed,
@@ -136,11 +151,9 @@ Result<> SignNew(const std::string& index, const std::string& key_file) {
 
 void AddAdvise(CLI::App* reference, Session& session) {
   auto o = std::make_shared<AdviseOptions>();
-  CLI::App* advise = reference->add_subcommand("advise", "Mark what advisories say is vulnerable");
-  advise
-      ->add_option("feeds", o->feeds.advisories,
-                   "OSV records, the security tracker's JSON, or folders of them")
-      ->required();
+  CLI::App* advise = reference->add_subcommand("advise", "Mark what advisories and deny lists name");
+  advise->add_option("feeds", o->feeds.advisories,
+                     "OSV records, the security tracker's JSON, or folders of them");
   advise->add_option("--index", o->index, "The index, which is replaced")->required();
   AddFeedOptions(advise, o->feeds);
   advise->add_option("--key", o->key, "Sign the index with this key (PEM)");

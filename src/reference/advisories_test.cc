@@ -1,9 +1,9 @@
-#include "base/real_data.h"
 #include "reference/advisories.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include "base/real_data.h"
 #include "reference/affected.h"
 #include "reference/changelog.h"
 #include "reference/cvss.h"

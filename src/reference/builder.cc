@@ -114,11 +114,11 @@ bool IsBefore(const PackageContent& a, const PackageContent& b) {
 }
 
 // Sorted, so that the same content gives the same file.
-std::vector<const Listed*> Sorted(const std::vector<Listed>& content, const std::vector<Listed>& former) {
+std::vector<const Listed*> Sorted(const std::vector<Listed>& content, const std::vector<Listed>& former,
+                                  const std::vector<Listed>& denied) {
   std::vector<const Listed*> packages;
-  packages.reserve(content.size() + former.size());
-  for (const Listed& p : content) packages.push_back(&p);
-  for (const Listed& p : former) packages.push_back(&p);
+  for (const std::vector<Listed>* list : {&content, &former, &denied})
+    for (const Listed& p : *list) packages.push_back(&p);
   std::sort(packages.begin(), packages.end(),
             [](const Listed* left, const Listed* right) { return IsBefore(left->content, right->content); });
   return packages;
@@ -143,7 +143,7 @@ struct Tables {
   Header counts{};
   std::map<std::vector<appraise::Advisory>, std::uint32_t> lists;  // of advisories -> the first row
 
-  void PutRows(const std::vector<Row>& rows, const std::vector<bool>& superseded);
+  void PutRows(const std::vector<Row>& rows, const std::vector<bool>& absent);
   std::uint32_t PutAdvisories(const std::vector<appraise::Advisory>& list);
   Bytes Lay() const;
 };
@@ -160,8 +160,9 @@ std::uint32_t Tables::PutAdvisories(const std::vector<appraise::Advisory>& list)
   return at->second;
 }
 
-// superseded: for each package. Content of a superseded version is not what a path should hold now.
-void Tables::PutRows(const std::vector<Row>& rows, const std::vector<bool>& superseded) {
+// absent: for each package. Content of a superseded version, or denied content, is not what a path should
+// hold now.
+void Tables::PutRows(const std::vector<Row>& rows, const std::vector<bool>& absent) {
   std::array<std::uint32_t, 257> smaller{};
   std::map<std::string, std::uint32_t> latest;
   std::map<std::uint32_t, std::uint32_t> allowed;  // digest -> kinds
@@ -175,7 +176,7 @@ void Tables::PutRows(const std::vector<Row>& rows, const std::vector<bool>& supe
     origins.U32Le(rows[i].package).U32Le(strings.Put(rows[i].path));
     if (rows[i].allowances != 0)
       allowed[static_cast<std::uint32_t>(counts.digests - 1)] |= rows[i].allowances;
-    if (superseded[rows[i].package]) continue;
+    if (absent[rows[i].package]) continue;
     const auto [at, added] =
         latest.try_emplace(appraise::NormalisePath(rows[i].path), static_cast<std::uint32_t>(i));
     // Of several packages at one path the last in order: of one package the latest version.
@@ -230,6 +231,7 @@ struct Builder::Impl {
   std::vector<Marked> marks ASSAY_GUARDED_BY(mutex);
   std::optional<std::vector<FeedEntry>> feed ASSAY_GUARDED_BY(mutex);
   bool changelogs ASSAY_GUARDED_BY(mutex) = false;
+  std::optional<std::vector<DenyEntry>> denied ASSAY_GUARDED_BY(mutex);
   std::optional<Python> python;  // has a value if byte code is to be added; set before anything is added
   ByteCodeReport report ASSAY_GUARDED_BY(mutex);
 
@@ -247,6 +249,23 @@ struct Builder::Impl {
     if (files.empty()) return;
     packages.push_back({{of.package, of.version, of.architecture, std::move(files), kByteCode, of.source,
                          of.source_version}});
+  }
+  // The denied digests, as a package for each reason.
+  std::vector<Listed> DeniedDigests() const ASSAY_REQUIRES(mutex) {
+    std::map<std::pair<std::string, std::string>, Listed> by;
+    for (const DenyEntry& d : denied ? *denied : std::vector<DenyEntry>()) {
+      if (!d.digest) continue;
+      Listed& l = by.try_emplace({d.who, d.why}).first->second;
+      l.content.package = appraise::kDenied;
+      l.content.version = d.who;
+      l.content.note = d.why;
+      l.standing = appraise::Standing::kRevoked;
+      l.content.files.push_back({.path = "", .digest = *d.digest});
+    }
+    std::vector<Listed> out;
+    out.reserve(by.size());
+    for (auto& [reason, listed] : by) out.push_back(std::move(listed));
+    return out;
   }
   // What feeds and changelogs say of the packages, in their order.
   std::vector<std::vector<appraise::Advisory>> AdvisoriesOf(const std::vector<const Listed*>& listed) const
@@ -292,6 +311,13 @@ struct Builder::Impl {
       if (!m.Fits(p) || weight(m.standing) < weight(worst)) continue;
       worst = m.standing;
       note = m.note;
+    }
+    for (const DenyEntry& d : denied ? *denied : std::vector<DenyEntry>()) {
+      const bool own = d.package == p.package && (d.version.empty() || d.version == p.version);
+      const bool source = d.package == p.source && (d.version.empty() || d.version == p.source_version);
+      if (d.digest || (!own && !source)) continue;
+      worst = appraise::Standing::kRevoked;
+      note = d.who + ": " + d.why;
     }
     if (!p.note.empty() && p.note.find(note) == std::string::npos)
       note += "; " + p.note;
@@ -395,7 +421,9 @@ void Builder::AddFormer(const Index& index, Former former, std::uint64_t now_ms,
                   .since_ms = p.since_ms,
                   .known_ms = p.known_ms,
                   .advisories = p.advisories};
-    if ((former == Former::kSuperseded || added) && listed.since_ms == 0) listed.since_ms = now_ms;
+    const bool denied = p.package == appraise::kDenied;
+    if (denied && impl_->denied) continue;  // new lists are in place of it
+    if ((former == Former::kSuperseded || added) && !denied && listed.since_ms == 0) listed.since_ms = now_ms;
     if (listed.since_ms != 0 && listed.standing == appraise::Standing::kGood)
       listed.standing = appraise::Standing::kSuperseded;
     if (listed.since_ms != 0 && now_ms > listed.since_ms + keep_days * kDayMs) continue;
@@ -414,6 +442,12 @@ void Builder::KnownSince(std::uint64_t now_ms) {
 void Builder::UseAdvisories(std::vector<FeedEntry> feed) {
   const MutexLock lock(impl_->mutex);
   impl_->feed = std::move(feed);
+}
+
+void Builder::Deny(std::vector<DenyEntry> denied) {
+  const MutexLock lock(impl_->mutex);
+  impl_->denied = std::move(denied);
+  std::erase_if(impl_->former, [](const Listed& l) { return l.content.package == appraise::kDenied; });
 }
 
 void Builder::UseChangelogs() {
@@ -435,18 +469,19 @@ Result<> Builder::Write(const std::string& path) const {
 
 Result<Bytes> Builder::Encode() const {
   const MutexLock lock(impl_->mutex);
-  const std::vector<const Listed*> packages = Sorted(impl_->packages, impl_->former);
+  const std::vector<Listed> denied = impl_->DeniedDigests();
+  const std::vector<const Listed*> packages = Sorted(impl_->packages, impl_->former, denied);
   ASSAY_TRY(impl_->CheckMarks(packages));
   const std::vector<Row> rows = RowsOf(packages);
   Tables t;
   const std::vector<std::vector<appraise::Advisory>> advisories = impl_->AdvisoriesOf(packages);
-  std::vector<bool> superseded;
+  std::vector<bool> absent;
   for (std::size_t i = 0; i < packages.size(); ++i) {
     const Listed* listed = packages[i];
     const PackageContent* p = &listed->content;
     std::string note;
     const appraise::Standing standing = impl_->StandingOf(*listed, note);
-    superseded.push_back(listed->since_ms != 0);
+    absent.push_back(listed->since_ms != 0 || p->package == appraise::kDenied);
     t.packages.U32Le(t.strings.Put(p->package)).U32Le(t.strings.Put(p->version));
     t.packages.U32Le(t.strings.Put(p->architecture)).U32Le(t.strings.Put(note));
     t.packages.U32Le(static_cast<std::uint32_t>(standing));
@@ -457,7 +492,7 @@ Result<Bytes> Builder::Encode() const {
     t.packages.U32Le(static_cast<std::uint32_t>(advisories[i].size()));
   }
   t.counts.packages = packages.size();
-  t.PutRows(rows, superseded);
+  t.PutRows(rows, absent);
   if (rows.size() >= kMaxTable || t.strings.bytes().size() >= kMaxTable)
     return Fail(UsageError("too many files for one index"));
   return t.Lay();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
+#include <map>
 #include <mutex>
 
 #include "base/detached.h"
@@ -87,8 +88,7 @@ struct Index::Impl {
   }
   std::optional<IndexedPackage> PackageAt(std::uint32_t row, std::size_t advisories = SIZE_MAX) const {
     if (row >= h.packages) return std::nullopt;
-    PackageRow package{};
-    std::memcpy(&package, bytes.data() + h.packages_at + row * package_row, package_row);
+    const PackageRow package = RowAt(row);
     if (package.advisory > h.advisories || package.advisories > h.advisories - package.advisory)
       return std::nullopt;
     if (package.standing > static_cast<std::uint32_t>(appraise::Standing::kSuperseded)) return std::nullopt;
@@ -104,6 +104,39 @@ struct Index::Impl {
         .known_ms = package.known * std::uint64_t{1000},
         .advisories = AdvisoriesOf(package, advisories),
         .advisory_count = package.advisories};
+  }
+  PackageRow RowAt(std::uint64_t row) const {
+    PackageRow package{};
+    std::memcpy(&package, bytes.data() + h.packages_at + row * package_row, package_row);
+    return package;
+  }
+  // Rows of one name ascend by version; equal texts are one string.
+  bool HasOlder(std::uint32_t row) const {
+    if (package_row < sizeof(PackageRow)) return false;
+    const PackageRow here = RowAt(row);
+    while (row-- > 0) {
+      const PackageRow before = RowAt(row);
+      if (before.name != here.name) return false;
+      if (before.version != here.version) return true;
+    }
+    return false;
+  }
+  // The last row of each version among those of the package.
+  std::map<std::string_view, std::uint64_t> VersionsOf(std::string_view package) const {
+    std::map<std::string_view, std::uint64_t> out;
+    if (package_row < sizeof(PackageRow)) return out;
+    std::uint64_t low = 0;
+    std::uint64_t high = h.packages;
+    while (low < high) {
+      const std::uint64_t middle = low + (high - low) / 2;
+      if (String(RowAt(middle).name) < package)
+        low = middle + 1;
+      else
+        high = middle;
+    }
+    for (; low < h.packages && String(RowAt(low).name) == package; ++low)
+      out[String(RowAt(low).version)] = low;
+    return out;
   }
   bool IsSuperseded(std::uint32_t row) const {
     if (package_row < kPackageRowV2) return false;
@@ -122,7 +155,8 @@ struct Index::Impl {
                             .note = std::move(package->note),
                             .since_ms = package->since_ms,
                             .advisories = std::move(package->advisories),
-                            .advisory_count = package->advisory_count};
+                            .advisory_count = package->advisory_count,
+                            .has_older = HasOlder(origin.package)};
   }
   Result<> Check() const;
 };
@@ -228,22 +262,34 @@ std::optional<appraise::Origin> Index::FindPath(const std::string& path) const {
   return std::nullopt;
 }
 
+bool Index::IsOlder(const std::string& package, const std::string& version, const std::string& than) const {
+  if (version == than) return false;
+  const auto versions = impl_->VersionsOf(package);
+  const auto a = versions.find(version);
+  const auto b = versions.find(than);
+  return a != versions.end() && b != versions.end() && a->second < b->second;
+}
+
 std::set<std::string> Index::AllowedViolations(const Digest& digest) const {
   const std::optional<std::uint64_t> row = impl_->FindDigest(digest);
   return row ? AllowanceNames(impl_->AllowancesAt(*row)) : std::set<std::string>();
 }
 
-// A superseded version is known to a verifier, but is not in the manifest.
+// A superseded version is known to a verifier, but is not in the manifest; revoked content never is.
 bool Index::Contains(const Digest& digest) const {
   const std::optional<std::uint64_t> row = impl_->FindDigest(digest);
   if (!row) return false;
   const auto first = impl_->At<std::uint32_t>(impl_->h.ranges_at, *row);
   const auto last = impl_->At<std::uint32_t>(impl_->h.ranges_at, *row + 1);
+  bool present = false;
   for (std::uint32_t i = first; i < last && i < impl_->h.origins; ++i) {
     const auto package = impl_->At<OriginRow>(impl_->h.origins_at, i).package;
-    if (package < impl_->h.packages && !impl_->IsSuperseded(package)) return true;
+    if (package >= impl_->h.packages) continue;
+    if (impl_->RowAt(package).standing == static_cast<std::uint32_t>(appraise::Standing::kRevoked))
+      return false;
+    present = present || !impl_->IsSuperseded(package);
   }
-  return false;
+  return present;
 }
 std::size_t Index::size() const { return impl_->h.digests; }
 std::size_t Index::files() const { return impl_->h.origins; }
@@ -293,6 +339,11 @@ std::optional<appraise::Origin> Indexes::FindPath(const std::string& path) const
   for (const std::unique_ptr<Index>& index : indexes_)
     if (std::optional<appraise::Origin> origin = index->FindPath(path)) return origin;
   return std::nullopt;
+}
+
+bool Indexes::IsOlder(const std::string& package, const std::string& version, const std::string& than) const {
+  return std::any_of(indexes_.begin(), indexes_.end(),
+                     [&](const auto& index) { return index->IsOlder(package, version, than); });
 }
 
 std::string Indexes::Fingerprint() const {

@@ -23,6 +23,7 @@
 #include "appraise/appraise.h"
 #include "base/crypto.h"
 #include "reference/advisories.h"
+#include "reference/deny.h"
 
 namespace assay::reference {
 
@@ -66,6 +67,9 @@ class Builder {
   void KnownSince(std::uint64_t now_ms);
   // Marks the versions that these advisories affect, in place of what earlier indexes said by advisories.
   void UseAdvisories(std::vector<FeedEntry> feed);
+  // Revokes what these name, in place of the digests that earlier indexes have denied. What is denied and is
+  // not in the index is no error.
+  void Deny(std::vector<DenyEntry> denied);
   // Marks older versions by the CVEs that the changelogs of newer ones name as fixed.
   void UseChangelogs();
   // Marks all content of a package's version as vulnerable or revoked. version empty: all versions. A mark
@@ -113,12 +117,14 @@ class Index : public appraise::ReferenceValues {
   std::vector<appraise::Origin> Find(const Digest& digest) const override;
   std::optional<appraise::Origin> FindPath(const std::string& path) const override;
   std::set<std::string> AllowedViolations(const Digest& program) const override;
-  // In a version that is not superseded. Lock-free, allocation-free: for the recorder.
+  // In a version that is not superseded, and nowhere revoked. Lock-free, allocation-free: for the recorder.
   bool Contains(const Digest& digest) const;
   std::size_t size() const;   // digests
   std::size_t files() const;  // files of all packages, where the same content may count several times
   std::vector<IndexedPackage> Packages() const;
   std::vector<IndexedContent> Contents() const;
+  bool IsOlder(const std::string& package, const std::string& version,
+               const std::string& than) const override;
   std::string Fingerprint() const override;  // hashes the file once
   Digest ContentDigest() const;              // SHA-256 of the file: what a manifest signature is over
 
@@ -135,6 +141,8 @@ class Indexes : public appraise::ReferenceValues {
   void Add(std::unique_ptr<Index> index) { indexes_.push_back(std::move(index)); }
   std::vector<appraise::Origin> Find(const Digest& digest) const override;
   std::optional<appraise::Origin> FindPath(const std::string& path) const override;
+  bool IsOlder(const std::string& package, const std::string& version,
+               const std::string& than) const override;
   std::string Fingerprint() const override;
   std::set<std::string> AllowedViolations(const Digest& program) const override;
 

@@ -1,4 +1,6 @@
 // Damaged index files give a named error or answers, and never cause a read outside the bytes.
+#include <algorithm>
+
 #include "base/fuzzing.h"
 #include "reference/index.h"
 
@@ -11,9 +13,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (std::size_t at = 0; at + 32 <= size; at += 8) {
     const Digest digest = *Digest::Of(HashAlg::kSha256, {data + at, 32});
     const auto origins = (*index)->Find(digest);
+    const bool revoked = std::any_of(origins.begin(), origins.end(), [](const auto& o) {
+      return o.standing == appraise::Standing::kRevoked;
+    });
     for (const auto& origin : origins) {
-      // Contains() is false for content of superseded versions only, which Find() knows as well.
-      Require(origin.since_ms != 0 || (*index)->Contains(digest));
+      // Contains() is false for revoked content, and for that of superseded versions only; Find() knows both.
+      Require(origin.since_ms != 0 || revoked || (*index)->Contains(digest));
+      Require(!(*index)->IsOlder(origin.package, origin.version, origin.version));
       (*index)->FindPath(origin.path);
     }
   }
