@@ -32,6 +32,7 @@
  *     -ETXTBSY     the file is open for writing (only for users other than root)
  *     -EFBIG       a buffer, or a copy, has more than 16 MiB
  *     -EACCES      the owner of the machine refuses this content (assay_open_measured, assay_read_measured)
+ *     -EPERM       the attester does not see this process, which is in another PID namespace
  *
  * or an error of another system call. A caller that must not use unmeasured content treats all errors alike.
  * A program with the right to write to a file can still change it after it was measured;
@@ -92,7 +93,8 @@ int assay_open_measured(const char* path, unsigned flags);
 
 /* Reads fd from its offset to its end, a pipe for example, and returns a sealed copy that was measured as a
  * buffer. If no attester runs, it returns -ENOENT (or -ENODEV, ...) and has read nothing, whatever the flags.
- */
+ * Once fd was read the content is in the copy only: without ASSAY_REQUIRE the copy is returned even if it
+ * could not be measured, unless it is refused. */
 int assay_read_measured(int fd, const char* what, unsigned flags);
 
 /* For all functions that don't name a mount point. To be called before any of them, and before there are

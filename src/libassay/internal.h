@@ -23,6 +23,9 @@ int assay_node_open(const char* mount_point, int access);
 /* One request, without its newline. Returns a verdict (ASSAY_UNJUDGED if the node is open for writing only).
  */
 int assay_node_ask(int node, const char* request);
+/* The same where -EACCES means that the owner refuses: the node's own EACCES, that the attester does not see
+ * this process, is -EPERM. */
+int assay_node_judge(int node, const char* request);
 /* As both, with a verdict if this attester gives one. */
 int assay_ask(const char* mount_point, const char* request);
 /* "PREFIX:FD" or "PREFIX:FD:WHAT". Returns 0, or -EINVAL for a `what` that is none. */

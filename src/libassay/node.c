@@ -69,11 +69,16 @@ int assay_node_ask(int node, const char* request) {
   return n < 0 ? -errno : verdict_of(line, (size_t)n);
 }
 
+int assay_node_judge(int node, const char* request) {
+  const int verdict = assay_node_ask(node, request);
+  return verdict == -EACCES ? -EPERM : verdict;
+}
+
 int assay_ask(const char* mount_point, const char* request) {
   int node = assay_node_open(mount_point, O_RDWR), verdict;
   if (node == -EACCES) node = assay_node_open(mount_point, O_WRONLY); /* an attester before verdicts */
   if (node < 0) return node;
-  verdict = assay_node_ask(node, request);
+  verdict = assay_node_judge(node, request);
   close(node);
   return verdict;
 }

@@ -69,17 +69,16 @@ static int sealed_copy(int from) {
   return seal(memory, copy_all(from, memory));
 }
 
-/* Reads `fd` to its end and asks for the copy, which it returns. An attester that ends after `fd` was read is
- * an absence, too: the content is in the copy only. */
+/* Reads `fd` to its end and asks for the copy, which it returns. Where nobody requires that it was measured,
+ * it is returned in any case, because the content is in the copy only. */
 static int measured_copy(int node, int fd, const char* what, unsigned flags) {
   char request[ASSAY_REQUEST_MAX];
   const int memory = sealed_copy(fd);
   int verdict;
   if (memory < 0) return memory;
   assay_request(request, "buffer", memory, what);
-  verdict = assay_node_ask(node, request);
-  if (verdict >= 0 ? verdict != ASSAY_REFUSED : assay_is_absence(verdict) && !assay_required(flags))
-    return memory;
+  verdict = assay_node_judge(node, request);
+  if (verdict >= 0 ? verdict != ASSAY_REFUSED : !assay_required(flags)) return memory;
   close(memory);
   return verdict < 0 ? verdict : -EACCES;
 }

@@ -92,7 +92,7 @@ static int verdict_buffer(const char* what, const void* data, size_t size, unsig
   verdict = memory;
   if (memory >= 0) {
     assay_request(request, "buffer", memory, what);
-    verdict = assay_node_ask(node, request);
+    verdict = assay_node_judge(node, request);
     close(memory);
   }
   close(node);
