@@ -76,6 +76,23 @@ static void not_required(const char* self) {
   close(fd);
 }
 
+/* SECBIT_EXEC_RESTRICT_FILE: what the kernel would not execute is not read as code. The bit can't be taken
+ * back, so a child has it. Before Linux 6.14 there is none. */
+static void restricted(const char* self) {
+  int status = 0;
+  const pid_t child = fork();
+  if (child == 0) {
+    const int data = open("/etc/passwd", O_RDONLY), program = open(self, O_RDONLY);
+    if (prctl(PR_SET_SECUREBITS, 1 << 8, 0, 0, 0) != 0) _exit(2);
+    _exit(assay_verdict_fd(data, 0) != -EACCES || assay_verdict_fd(program, 0) != ASSAY_ABSENT);
+  }
+  waitpid(child, &status, 0);
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 2)
+    printf("skipped: this kernel has no SECBIT_EXEC_RESTRICT_FILE\n");
+  else
+    expect("SECBIT_EXEC_RESTRICT_FILE", status, 0);
+}
+
 static int required_by_environment(const char* self) {
   int status = 0;
   const pid_t child = fork();
@@ -186,6 +203,7 @@ int main(int argc, char** argv) {
   } else {
     without_attester();
     not_required("/proc/self/exe");
+    restricted("/proc/self/exe");
     expect("ASSAY_REQUIRED=1", required_by_environment("/proc/self/exe"), 42);
   }
   return failures != 0;
