@@ -1,0 +1,55 @@
+#!/usr/bin/python3
+"""witness.py TRACE ACTED WHAT: says whether code was measured before it acted, as strace saw it.
+
+TRACE is written by strace -f -y -s 200 -e trace=open,openat,write. Code acts when it writes "acted:ACTED;" to stdout. WHAT is
+its file, or buffer:KIND. Before that, a write of the request to /run/assay/measure must have returned, for a descriptor of this
+very file.
+"""
+import re
+import sys
+
+CALL = re.compile(r"^(\d+)\s+(\w+)\((.*)$")
+RESUMED = re.compile(r"^(\d+)\s+<\.\.\. \w+ resumed>(.*)$")
+
+
+def calls(path):
+    """The completed calls, in the order in which they returned: (name, text)."""
+    pending = {}
+    with open(path, encoding="utf-8", errors="replace") as trace:
+        for line in trace:
+            line = line.rstrip("\n")
+            if resumed := RESUMED.match(line):
+                name, text = pending.pop(resumed[1], ("", ""))
+                yield name, text + resumed[2]
+            elif call := CALL.match(line):
+                if call[3].endswith("<unfinished ...>"):
+                    pending[call[1]] = (call[2], call[3].removesuffix("<unfinished ...>").rstrip())
+                else:
+                    yield call[2], call[3]
+
+
+def main():
+    trace, acted, what = sys.argv[1:]
+    opened = {}  # the path of each number; a measured file's stays as it was for the request
+    asked = False
+    acts = re.compile(rf'1<[^>]*>, "(acted:\w+;)*acted:{re.escape(acted)};')
+    for name, text in calls(trace):
+        if name in ("open", "openat"):
+            if result := re.search(r"\)\s+= (\d+)<(.*)>$", text):
+                opened[result[1]] = result[2]
+        elif name == "write":
+            if acts.match(text):
+                if asked:
+                    return 0
+                print(f"{acted} acted before {what} was measured")
+                return 1
+            request = re.search(r'/measure>, "(fd|buffer):(\d+)(:[a-z0-9-]+)?\\n", \d+\)\s+= [1-9]', text)
+            if request and request[1] == "fd":
+                asked |= opened.get(request[2]) == what
+            elif request:
+                asked |= what == "buffer" + request[3]
+    print(f"{acted} did not act")
+    return 1
+
+
+sys.exit(main())
