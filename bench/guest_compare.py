@@ -2,9 +2,10 @@
 """Compares the lsm engine with the kernel's own IMA (ima_policy=tcb): same kernel, same work, a guest for each.
 
 guest_compare.py exec|mmap|open|first|boot|build [--wall]
+guest_compare.py --check BIN NAME...        is a recorded ratio (ratios.json) exceeded? BIN: the build's programs
 
-exec, mmap, open and first count instructions (QEMU's -icount), which a busy machine does not disturb; --wall takes the time instead, as
-boot and build always do: a TPM's time is none of the guest's instructions.
+Instructions are counted (QEMU's -icount), which a busy machine does not disturb; --wall takes the time instead. boot and build do both,
+because the time that a TPM takes is none of the guest's instructions.
 """
 
 import json
@@ -17,6 +18,10 @@ from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[1]
 BIN = TOP / "build/release/bin"
+IMA = "kernel IMA (tcb)"
+COUNTED = (["--tpm", "--icount"], "thousand instructions", "instructions")
+TIMED = (["--tpm"], "us", "ns")
+ALLOWED = 1.03  # how much more than its recorded ratio a work may cost
 
 
 # What a C compiler consists of. Sources that are small and need nothing but libc.
@@ -46,13 +51,13 @@ def toolchain(into):
             shutil.copy(path, source / f"{path.parent.name}_{path.name}")
 
 
-def run(what, engine, *options):
+def run(what, engine, *options, programs=BIN):
     """The times (ns) of one guest's rounds."""
     with tempfile.TemporaryDirectory() as work:
         files = Path(work) / "bin"
         files.mkdir()
         for name in ("bench_opener", "assay-engine"):
-            shutil.copy(BIN / name, files)
+            shutil.copy(programs / name, files)
             subprocess.run(["strip", files / name], check=True)
         shutil.copy(TOP / "bench/guest_work.py", files)
         if what == "build":
@@ -77,24 +82,55 @@ def result(name, ours, peer, theirs, unit="ns"):
     print(json.dumps({**values, "ratio": round(ours / theirs, 3)}))
 
 
-def main():
-    what = sys.argv[1]
-    tcb = "kernel IMA (tcb)"
-    if what == "boot":
-        bare = show("IMA, no TPM", run(what, "ima"))
-        show("IMA, software TPM", run(what, "ima", "--tpm"))
-        show("lsm engine, software TPM", run(what, "assay-grouped", "--tpm"))
-        show("IMA, 6 ms an extend", run(what, "ima", "--tpm", "--tpm-delay", "6"))
-        ours = show("lsm engine, 6 ms an extend", run(what, "assay-grouped", "--tpm", "--tpm-delay", "6"))
-        result("guest-boot", ours, "kernel IMA (tcb) without a TPM", bare)
-        return
-    counted = what != "build" and "--wall" not in sys.argv
-    options, short, unit = (["--tpm", "--icount"], "thousand instructions", "instructions") if counted else (["--tpm"], "us", "ns")
+def boot():
+    counted = COUNTED[0][1:]
+    theirs = show("IMA, no TPM", run("boot", "ima", *counted), COUNTED[1])
+    ours = show("lsm engine, software TPM", run("boot", "assay-grouped", *COUNTED[0]), COUNTED[1])
+    result("guest-boot-instructions", ours, f"{IMA} without a TPM", theirs, COUNTED[2])
+    bare = show("IMA, no TPM", run("boot", "ima"))
+    show("IMA, software TPM", run("boot", "ima", "--tpm"))
+    show("lsm engine, software TPM", run("boot", "assay-grouped", "--tpm"))
+    show("IMA, 6 ms an extend", run("boot", "ima", "--tpm", "--tpm-delay", "6"))
+    ours = show("lsm engine, 6 ms an extend", run("boot", "assay-grouped", "--tpm", "--tpm-delay", "6"))
+    result("guest-boot", ours, f"{IMA} without a TPM", bare)
+
+
+def compare(what, way):
+    options, short, unit = way
     for size in ("first-64k", "first-16m") if what == "first" else (what,):
         show(f"{size}: no engine", run(size, "none", *options), short)
-        theirs = show(f"{size}: {tcb}", run(size, "ima", *options), short)
+        theirs = show(f"{size}: {IMA}", run(size, "ima", *options), short)
         ours = show(f"{size}: lsm engine", run(size, "assay", *options), short)
-        result(f"guest-{size}", ours, tcb, theirs, unit)
+        result(f"guest-{size}", ours, IMA, theirs, unit)
+
+
+def check(programs, names):
+    """Fails if a work costs more instructions against the kernel's IMA than it did when its ratio was recorded."""
+    recorded = json.loads((TOP / "bench/ratios.json").read_text(encoding="utf-8"))
+    over = []
+    for name in names:
+        options, short, _ = COUNTED
+        theirs = show(f"{name}: {IMA}", run(name, "ima", *options, programs=programs), short)
+        ours = show(f"{name}: lsm engine", run(name, "assay", *options, programs=programs), short)
+        most = recorded[name] * ALLOWED
+        print(f"{name}: ratio {ours / theirs:.3f}, recorded {recorded[name]:.3f}, at most {most:.3f}", flush=True)
+        over += [name] if ours / theirs > most else []
+    if over:
+        sys.exit(f"bench: more instructions than recorded (bench/ratios.json): {', '.join(over)}")
+
+
+def main():
+    if sys.argv[1] == "--check":
+        check(Path(sys.argv[2]), sys.argv[3:])
+        return
+    what = sys.argv[1]
+    if what == "boot":
+        boot()
+        return
+    if "--wall" not in sys.argv:
+        compare(what, COUNTED)
+    if what == "build" or "--wall" in sys.argv:
+        compare(what, TIMED)
 
 
 main()
