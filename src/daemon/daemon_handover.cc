@@ -25,9 +25,6 @@ namespace {
 
 // A predecessor measures all tasks that it holds before it leaves: the longest deadline_ms, and a minute.
 constexpr std::chrono::seconds kLeavePatience{660};
-constexpr std::string_view kLsm = "lsm";  // an engine that does not hand over
-
-bool HandsOver(const std::shared_ptr<measure::Engine>& engine) { return !engine || engine->Name() != kLsm; }
 
 }  // namespace
 
@@ -112,8 +109,6 @@ Result<pid_t> Daemon::Impl::HandOverToSuccessor(const std::function<void(const E
   if (kernel || in_initramfs || !started)
     return Fail(StateError(HandoverError::kNotNow, kernel ? "the kernel records: a restart leaves no gap"
                                                           : "the attester is still starting"));
-  if (!HandsOver(Engine()))
-    return Fail(StateError(HandoverError::kEngine, "the lsm engine does not hand over"));
   if (tpm_gone || recorder->State().degraded)
     return Fail(StateError(HandoverError::kNotNow, "the recorder is degraded"));
   {
@@ -135,7 +130,9 @@ Result<pid_t> Daemon::Impl::HandOverToSuccessor(const std::function<void(const E
                            .late = late};
   attester.context.hook = "handover";
   const std::shared_ptr<measure::Engine> present = Engine();
-  attester.prepare = [&](pid_t pid) { return present ? present->PrepareToLeave(pid) : Result<>(); };
+  attester.prepare = [&](pid_t pid) {
+    return present ? present->PrepareToLeave(pid) : Result<std::vector<UniqueFd>>(std::vector<UniqueFd>());
+  };
   attester.helper = [&](pid_t pid) { return present ? present->MarkHelper(pid) : Result<>(); };
   attester.stay = [&] {
     if (present) present->Stay();
@@ -178,7 +175,7 @@ Result<pid_t> Daemon::Impl::TryHandOver(const std::function<void(const Error&)>&
 
 // Whether only a handover can take up the new configuration or the new program.
 bool Daemon::Impl::WantsSuccessor() const {
-  if (kernel || !HandsOver(Engine())) return false;
+  if (kernel) return false;
   constexpr std::string_view kShared[] = {"run_dir", "tpm/tcti", "record/pcr", "engine/scope"};
   {
     const MutexLock lock(mutex);
@@ -217,8 +214,7 @@ bool Daemon::Impl::Follow(const signalfd_siginfo& signal, const ReloadHooks& hoo
       break;
     default:
       // This process ends in any case, because the service manager asked for it.
-      if (signal.ssi_signo == SIGTERM && signal.ssi_pid == 1 && HandsOver(Engine()) && IsRestarted())
-        hand_over(untold);
+      if (signal.ssi_signo == SIGTERM && signal.ssi_pid == 1 && IsRestarted()) hand_over(untold);
       return false;
   }
   return !successor && !left;
@@ -226,7 +222,8 @@ bool Daemon::Impl::Follow(const signalfd_siginfo& signal, const ReloadHooks& hoo
 
 // Starts what a successor needs before the predecessor leaves: its engine, but not the list, the TPM and the
 // servers.
-Result<> Daemon::Impl::Adopt(const HandoverMessage& hold, const HandoverLink& link) {
+Result<> Daemon::Impl::Adopt(HandoverReceived received, const HandoverLink& link) {
+  const HandoverMessage& hold = received.message;
   const auto same = [](std::string_view what, const auto& theirs, const auto& ours) -> Result<> {
     if (theirs == ours) return {};
     return Fail(
@@ -258,6 +255,10 @@ Result<> Daemon::Impl::Adopt(const HandoverMessage& hold, const HandoverLink& li
     ASSAY_TRY(link.Receive("marked"));
     return {};
   };
+  if (!received.fds.empty()) {
+    options.lsm.predecessor = std::make_shared<const std::vector<UniqueFd>>(std::move(received.fds));
+    if (options.name.empty()) options.name = "lsm";  // no lesser engine takes the place of this one
+  }
   options.limits.exempt.insert(getppid());
   return RunEngine(options);
 }
@@ -335,9 +336,8 @@ Result<> Daemon::Impl::GoOn(HandoverReceived take, std::uint64_t held_since_ms) 
 }
 
 Result<> Daemon::Impl::TakeOver(const HandoverLink& link) {
-  if (config.engine.name == kKernelIma || config.engine.name == kLsm)
-    return Fail(
-        StateError(HandoverError::kRestart, "engine/engine " + config.engine.name + " needs a restart"));
+  if (config.engine.name == kKernelIma)
+    return Fail(StateError(HandoverError::kRestart, "engine/engine kernel-ima needs a restart"));
   ASSAY_TRY(ServeOptions(config));
   ASSAY_ASSIGN(const std::string tcti, TctiOfTpm());
   if (software && !software->adopted())
@@ -347,9 +347,9 @@ Result<> Daemon::Impl::TakeOver(const HandoverLink& link) {
   ASSAY_TRY(TakeManifest());
   recorder = measure::Recorder::Await(OptionsOfRecorder(), *tpm);
   ASSAY_TRY(link.Send({.step = "loaded"}));
-  ASSAY_ASSIGN(const HandoverReceived hold, link.Receive("hold"));
+  ASSAY_ASSIGN(HandoverReceived hold, link.Receive("hold"));
   const std::uint64_t held_since_ms = NowMs();
-  ASSAY_TRY(Adopt(hold.message, link));
+  ASSAY_TRY(Adopt(std::move(hold), link));
   ASSAY_TRY(link.Send({.step = "holding"}));
   ASSAY_ASSIGN(HandoverReceived take, link.Receive("take", {}, kLeavePatience));
   ASSAY_TRY(GoOn(std::move(take), held_since_ms));

@@ -157,7 +157,7 @@ struct Daemon::Impl {
   Result<pid_t> TryHandOver(const std::function<void(const Error&)>& tell);  // tell: why there is none
   // What a signal asks for. False: this attester ends.
   bool Follow(const signalfd_siginfo& signal, const ReloadHooks& hooks, std::optional<pid_t>& successor);
-  Result<> Adopt(const HandoverMessage& hold, const HandoverLink& link);
+  Result<> Adopt(HandoverReceived received, const HandoverLink& link);
   Result<> RecordTakeOver();
   void TakeRunKey(const HandoverMessage& take);
   Result<> GoOn(HandoverReceived take, std::uint64_t held_since_ms);

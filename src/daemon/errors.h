@@ -15,7 +15,7 @@ inline constexpr ErrorRow kEarlyErrors[] = {
 };
 constexpr std::span<const ErrorRow> ErrorTable(EarlyError) { return kEarlyErrors; }
 
-enum class HandoverError { kRefused, kSilent, kLate, kOtherProgram, kRestart, kNotNow, kEngine };
+enum class HandoverError { kRefused, kSilent, kLate, kOtherProgram, kRestart, kNotNow };
 inline constexpr ErrorRow kHandoverErrors[] = {
     {HandoverError::kRefused, "handover.refused",
      "Read the reason: the successor could not go on; the present attester goes on."},
@@ -28,9 +28,6 @@ inline constexpr ErrorRow kHandoverErrors[] = {
     {HandoverError::kRestart, "handover.restart",
      "Take the setting back, or restart the attester (the list then has a gap)."},
     {HandoverError::kNotNow, "handover.not-now", "Try again when `assay status` says that all is well."},
-    {HandoverError::kEngine, "handover.engine",
-     "Restart the attester for another build or setting (the list then has a gap), or use the fanotify "
-     "engine."},
 };
 constexpr std::span<const ErrorRow> ErrorTable(HandoverError) { return kHandoverErrors; }
 

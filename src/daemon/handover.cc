@@ -25,7 +25,7 @@ namespace {
 constexpr std::size_t kMaxMessage = std::size_t{128} << 10;  // a policy of 64 KiB, written as JSON
 constexpr int kLinkFd = 3, kProgramFd = 4;                   // of the successor
 constexpr int kHighFd = 10;
-constexpr std::size_t kMaxFds = 3;
+constexpr std::size_t kMaxFds = 8;
 
 constexpr auto kMembers = [](auto& visit, auto& m) {
   visit("format", m.format);

@@ -53,7 +53,7 @@ Result<HandoverMessage> ParseHandover(std::string_view text);
 
 struct HandoverReceived {
   HandoverMessage message;
-  std::vector<UniqueFd> fds;  // of "take", as sent
+  std::vector<UniqueFd> fds;  // of "hold" and "take", as sent
 };
 
 class HandoverLink {

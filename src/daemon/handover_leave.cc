@@ -73,9 +73,17 @@ Result<> RecordSuccessor(const LeavingAttester& a, pid_t successor, const std::s
   return {};
 }
 
+std::vector<int> NumbersOf(const std::vector<UniqueFd>& descriptors) {
+  std::vector<int> numbers;
+  numbers.reserve(descriptors.size());
+  for (const UniqueFd& fd : descriptors) numbers.push_back(fd.get());
+  return numbers;
+}
+
 // Waits until both engines hold each task.
-Result<> AwaitHolding(const LeavingAttester& a, LeaveLimit& limit, const Successor& next) {
-  ASSAY_TRY(next.link().Send(a.hold));
+Result<> AwaitHolding(const LeavingAttester& a, LeaveLimit& limit, const Successor& next,
+                      const std::vector<UniqueFd>& known) {
+  ASSAY_TRY(next.link().Send(a.hold, NumbersOf(known)));
   while (true) {
     ASSAY_ASSIGN(const HandoverReceived said, next.link().Receive("holding", "helper", a.limits.load));
     limit.TasksWait();
@@ -100,8 +108,8 @@ Result<HandoverMessage> Approach(const LeavingAttester& a, LeaveLimit& limit, st
   ASSAY_ASSIGN(const std::set<std::string> components, MeasureComponents(a, next->pid(), path));
   limit.Loads();
   prepared = true;
-  ASSAY_TRY(a.prepare(next->pid()));
-  ASSAY_TRY(AwaitHolding(a, limit, *next));
+  ASSAY_ASSIGN(const std::vector<UniqueFd> known, a.prepare(next->pid()));
+  ASSAY_TRY(AwaitHolding(a, limit, *next, known));
   ASSAY_ASSIGN(HandoverMessage take, a.pack());
   if (std::optional<Error> late = limit.End()) return Fail(std::move(*late));
   // After this record the attester can't go back: for a verifier the run is stopped until the successor's
@@ -124,10 +132,7 @@ Result<pid_t> HandOver(const LeavingAttester& a) {
     return Fail(take.error());
   }
   ASSAY_ASSIGN(const std::vector<UniqueFd> left, a.leave());
-  std::vector<int> fds;
-  fds.reserve(left.size());
-  for (const UniqueFd& fd : left) fds.push_back(fd.get());
-  ASSAY_TRY(next->link().Send(*take, fds));
+  ASSAY_TRY(next->link().Send(*take, NumbersOf(left)));
   const pid_t successor = next->pid();
   next->Keep();  // it alone measures now, however long the TPM takes
   ASSAY_TRY(next->link().Receive("taken", {}, kTakePatience));

@@ -34,7 +34,7 @@ struct LeavingAttester {
   std::uint64_t run = 0, number = 0;  // of the run; of its handovers
   // prepare: called right before "hold", when the successor's loads are measured; the engine asks about it no
   // longer. helper: the same for a process that the successor names. stay: called if the handover fails.
-  std::function<Result<>(pid_t successor)> prepare;
+  std::function<Result<std::vector<UniqueFd>>(pid_t successor)> prepare;  // the descriptors of "hold"
   std::function<Result<>(pid_t helper)> helper;
   std::function<void()> stay;
   std::function<Result<HandoverMessage>()> pack;  // "take": what can fail, while the attester can still go on

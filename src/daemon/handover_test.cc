@@ -59,7 +59,7 @@ class HandoverLinkTest : public ::testing::Test {
 TEST_F(HandoverLinkTest, DescriptorsGoAlong) {
   const auto file = Open("/proc/self/exe", O_RDONLY);
   ASSERT_THAT(file, IsOk());
-  ASSERT_THAT(ours_.Send({.step = "take"}, {0, 1, 2, 0}), FailsWith("usage"));
+  ASSERT_THAT(ours_.Send({.step = "take"}, std::vector<int>(9)), FailsWith("usage"));
   ASSERT_THAT(ours_.Send({.step = "take"}, {0, file->get()}), IsOk());
   const auto received = theirs_.Receive("take");
   ASSERT_THAT(received, IsOk());

@@ -26,6 +26,7 @@
 #include <string>
 #include <vector>
 
+#include "base/fd.h"
 #include "base/result.h"
 #include "measure/engine/lanes.h"
 #include "measure/policy/policy.h"
@@ -92,7 +93,10 @@ class Engine {
   // For a handover (daemon/handover.h), where two attesters hold each task for a moment. The leaving one
   // stops, but measures what it holds to the end: what began before the other's marks is known to it alone.
   // The other one was started with EngineOptions::beside, and begins what only one may do.
-  virtual Result<> PrepareToLeave(pid_t /*successor*/) { return {}; }
+  // Returns what of it in the kernel the other one's engine reads (LsmOptions::predecessor).
+  virtual Result<std::vector<UniqueFd>> PrepareToLeave(pid_t /*successor*/) {
+    return std::vector<UniqueFd>();
+  }
   virtual void Stay() {}  // after PrepareToLeave(): there is no successor
   // A process that the successor is about to execute, and that is a part of it.
   virtual Result<> MarkHelper(pid_t) { return {}; }

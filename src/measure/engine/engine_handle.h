@@ -23,7 +23,9 @@ class EngineHandle : public Engine {
   EngineStats Stats() const override { return engine_->Stats(); }
   Result<> Health() const override { return engine_->Health(); }
   void Stop() override { engine_->Stop(); }
-  Result<> PrepareToLeave(pid_t successor) override { return engine_->PrepareToLeave(successor); }
+  Result<std::vector<UniqueFd>> PrepareToLeave(pid_t successor) override {
+    return engine_->PrepareToLeave(successor);
+  }
   void Stay() override { engine_->Stay(); }
   Result<> MarkHelper(pid_t helper) override { return engine_->MarkHelper(helper); }
   void Leave() override { engine_->Leave(); }

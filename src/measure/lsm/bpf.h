@@ -14,6 +14,8 @@
 
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/fd.h"
@@ -31,6 +33,12 @@ using ObjectPtr = std::unique_ptr<bpf_object, Delete>;
 using LinkPtr = std::unique_ptr<bpf_link, Delete>;
 using RingPtr = std::unique_ptr<ring_buffer, Delete>;
 using BtfPtr = std::unique_ptr<btf, Delete>;
+
+// Programs in the kernel that are attached, for as long as their links are here or pinned.
+struct Attached {
+  ObjectPtr object;
+  std::vector<std::pair<std::string, LinkPtr>> links;  // by the programs' names
+};
 
 Result<ObjectPtr> OpenObject(ByteView elf);
 Result<> Load(bpf_object& object);

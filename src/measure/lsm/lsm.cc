@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <set>
 #include <utility>
 
@@ -60,15 +61,26 @@ class Lsm : public Engine, public std::enable_shared_from_this<Lsm> {
   std::string Name() const override { return "lsm"; }
   EngineStats Stats() const override;
   Result<> Health() const override;
-  void Stop() override;
-  Result<> PrepareToLeave(pid_t /*successor*/) override {
-    return Fail(UsageError("the lsm engine does not hand over"));
+  void Stop() override { StopAfter(kDrain); }
+  Result<std::vector<UniqueFd>> PrepareToLeave(pid_t successor) override;
+  void Stay() override;
+  Result<> MarkHelper(pid_t helper) override {
+    return programs_->Mark(helper, ASSAY_ROLE_GATE | ASSAY_ROLE_EXEMPT);
   }
+  void Leave() override {
+    programs_->control().refuse = 0;  // the successor holds each task by now
+    StopAfter(limits_.deadline);
+  }
+  Result<> BeginAlone() override;
+  void ServesDevice(dev_t device) override { programs_->control().own_dev = KernelDev(device); }
   bool Follow(const std::shared_ptr<const Policy>& policy) override;
   bool IsOwn(pid_t pid) const override { return programs_ && GatePid() == pid; }
 
  private:
   Result<> StartPrograms(const Policy& policy);
+  Result<> StartAsking();
+  void StopAsking();
+  void StopAfter(std::chrono::milliseconds drain);
   Result<> StartGate();
   pid_t GatePid() const {
     return static_cast<pid_t>(__atomic_load_n(&programs_->control().gate, __ATOMIC_SEQ_CST));
@@ -96,10 +108,13 @@ class Lsm : public Engine, public std::enable_shared_from_this<Lsm> {
   Thread retired_;              // ends the one before: one of its threads may still be at work
   Clock::time_point gate_since_;
   Thread asker_;
+  std::atomic<bool> tells_{false};  // events_ is there
+  std::atomic<bool> alone_{false};  // with `beside`: the other attester has left
 
   mutable Mutex mutex_;
   CondVar stop_;
   bool stopped_ ASSAY_GUARDED_BY(mutex_) = false;
+  bool asks_ ASSAY_GUARDED_BY(mutex_) = false;
   std::string failure_ ASSAY_GUARDED_BY(mutex_);           // of the gate: reported by Health()
   std::set<std::string> silent_ ASSAY_GUARDED_BY(mutex_);  // hooks that the kernel does not call
   // What the kernel's side could not ask or tell, and when that was last.
@@ -128,6 +143,7 @@ Result<> CheckIdentify() {
 Result<> Lsm::StartPrograms(const Policy& policy) {
   ASSAY_ASSIGN(programs_, LsmPrograms::Open({.pin_dir = options_.run_dir + kPins,
                                              .guard = options_.guard,
+                                             .beside = options_.beside,
                                              .policy = std::string(policy.text())}));
   ASSAY_TRY(programs_->Mark(getpid(), ASSAY_ROLE_AGENT | ASSAY_ROLE_EXEMPT));
   for (const pid_t pid : limits_.exempt) ASSAY_TRY(programs_->Mark(pid, ASSAY_ROLE_EXEMPT));
@@ -142,14 +158,13 @@ Result<> Lsm::StartPrograms(const Policy& policy) {
   control.scope = options_.cgroup;
   control.own_dev = options_.own_device == 0 ? 0 : KernelDev(options_.own_device);
   control.opens = OpensOf(policy);
-  control.refuse = limits_.expiry == Expiry::kRefuse ? 1 : 0;
+  // While the other attester holds each task as well, none may be refused because we are ended.
+  control.refuse = !options_.beside && limits_.expiry == Expiry::kRefuse ? 1 : 0;
   programs_->FindCommandDevices();
   return {};
 }
 
 Result<> Lsm::Start() {
-  if (options_.beside)
-    return Fail(UsageError("the lsm engine does not begin beside another attester's engine"));
   signal(SIGIO, SIG_IGN);  // guard_sigio lets it through, and by default it ends the process
   ASSAY_TRY(MakeDirs(options_.run_dir, 0700));
   ASSAY_ASSIGN(storage_, LsmStorage::Open());
@@ -160,18 +175,61 @@ Result<> Lsm::Start() {
                                             std::move(rules), rules_options_.appraise == Appraise::kEnforce);
   ASSAY_TRY(StartGate());
   __atomic_store_n(&programs_->control().active, 1, __ATOMIC_SEQ_CST);
-  ASSAY_ASSIGN(events_, LsmEvents::Start(*programs_, cgroups_, recorder_,
-                                         [this](const assay_event& e, const Context& c) {
-                                           measurer_->RecordTaken(e, c);
-                                         }));
+  if (options_.predecessor) ASSAY_TRY(programs_->TakeKnown(*options_.predecessor));
+  if (!options_.beside) ASSAY_TRY(StartAsking());
   // Other programs were pinned in place of ours, so nothing has seen what ran meanwhile.
   if (!programs_->unfit().empty())
     TellHook("hooks_silent:" + programs_->unfit().substr(0, programs_->unfit().find(':')));
   tasks_.Start([this] { Watch(); });
-  asker_ = Thread("assay-ask-hooks", [this] { AskLoop(); });
-  if (options_.guard) ASSAY_TRY(programs_->Guard());
   if (programs_->adopted()) log::Info("lsm: took over the programs of an earlier attester");
   return {};
+}
+
+// What the hooks tell is recorded, and they are asked whether they do; from here on they are guarded.
+Result<> Lsm::StartAsking() {
+  if (!events_) {
+    ASSAY_ASSIGN(events_, LsmEvents::Start(*programs_, cgroups_, recorder_,
+                                           [this](const assay_event& e, const Context& c) {
+                                             measurer_->RecordTaken(e, c);
+                                           }));
+    tells_ = true;
+  }
+  {
+    const MutexLock lock(mutex_);
+    asks_ = true;
+  }
+  asker_ = Thread("assay-ask-hooks", [this] { AskLoop(); });
+  if (options_.guard) ASSAY_TRY(programs_->Guard());
+  return {};
+}
+
+void Lsm::StopAsking() {
+  {
+    const MutexLock lock(mutex_);
+    asks_ = false;
+    stop_.NotifyAll();
+  }
+  asker_.Join();
+}
+
+// What the successor loads into the kernel and executes for itself is no longer asked about: its program and
+// what it has mapped are measured by now. The hooks are not asked meanwhile: the successor's would take that
+// for loads.
+Result<std::vector<UniqueFd>> Lsm::PrepareToLeave(pid_t successor) {
+  StopAsking();
+  ASSAY_TRY(programs_->Mark(successor, ASSAY_ROLE_EXEMPT));
+  return programs_->Known();
+}
+
+void Lsm::Stay() {
+  if (const Result<> r = StartAsking(); !r) log::Error("lsm: {}", r.error().Message());
+}
+
+Result<> Lsm::BeginAlone() {
+  alone_ = true;
+  ASSAY_TRY(programs_->Pin());
+  programs_->control().refuse = limits_.expiry == Expiry::kRefuse ? 1 : 0;
+  return StartAsking();
 }
 
 Result<> Lsm::StartGate() {
@@ -179,7 +237,10 @@ Result<> Lsm::StartGate() {
   gate.dir = options_.run_dir + "/gate";
   gate.limit = options_.gate_limit;
   gate.ask = [this](pid_t tid, GateReply reply, bool hurry) { Take(tid, std::move(reply), hurry); };
-  gate.mark = [this](pid_t pid) { return programs_->Mark(pid, ASSAY_ROLE_GATE | ASSAY_ROLE_EXEMPT); };
+  gate.mark = [this](pid_t pid) -> Result<> {
+    if (options_.helper && options_.beside && !alone_) ASSAY_TRY(options_.helper(pid));
+    return programs_->Mark(pid, ASSAY_ROLE_GATE | ASSAY_ROLE_EXEMPT);
+  };
   ASSAY_ASSIGN(gate_, Gate::Start(std::move(gate)));
   gate_since_ = Clock::now();
   __atomic_store_n(&programs_->control().gate, static_cast<std::uint32_t>(gate_->pid()), __ATOMIC_SEQ_CST);
@@ -215,6 +276,7 @@ void Lsm::KeepGate() {
     gate_->Beat();
     return;
   }
+  if (options_.beside && !alone_) return;  // the other attester holds each task, and knows one gate of ours
   if (Clock::now() - gate_since_ < kRestartPause) return;
   gate_since_ = Clock::now();
   log::Error("lsm: the gate ended; another is started");
@@ -225,7 +287,7 @@ void Lsm::KeepGate() {
     const MutexLock lock(mutex_);
     failure_ = started ? "" : started.error().Message();
   }
-  if (started) events_->TakeMissed();
+  if (started && tells_) events_->TakeMissed();
 }
 
 // Looks whether the kernel's side could not ask or report; LsmEvents records a violation for each case. A
@@ -297,7 +359,8 @@ void Lsm::AskLoop() {
   while (true) {
     AskHooks();
     const MutexLock lock(mutex_);
-    if (stop_.WaitFor(mutex_, kAskEach, [this]() ASSAY_REQUIRES(mutex_) { return stopped_; })) return;
+    if (stop_.WaitFor(mutex_, kAskEach, [this]() ASSAY_REQUIRES(mutex_) { return stopped_ || !asks_; }))
+      return;
   }
 }
 
@@ -311,7 +374,7 @@ EngineStats Lsm::Stats() const {
     stats.unasked = control.unasked;
     stats.lost = control.events_lost;
   }
-  if (events_) stats.violations += events_->violations();
+  if (tells_) stats.violations += events_->violations();
   return stats;
 }
 
@@ -345,7 +408,7 @@ bool Lsm::Follow(const std::shared_ptr<const Policy>& policy) {
   return true;
 }
 
-void Lsm::Stop() {
+void Lsm::StopAfter(std::chrono::milliseconds drain) {
   {
     const MutexLock lock(mutex_);
     if (stopped_) return;
@@ -353,12 +416,13 @@ void Lsm::Stop() {
     stop_.NotifyAll();
   }
   if (programs_) programs_->Remove();  // no new questions
-  tasks_.LetGoOfAll(kDrain);
+  tasks_.LetGoOfAll(drain);
   asker_.Join();
   notices_->Stop(kTellPatience);
   gate_.reset();  // a task that waits still gets an error from the kernel and goes on
   retired_.Join();
   tasks_.StopLanes();
+  tells_ = false;
   events_.reset();
 }
 

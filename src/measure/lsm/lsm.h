@@ -17,7 +17,9 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "base/fd.h"
 #include "base/result.h"
 #include "measure/engine/engine.h"
 
@@ -33,6 +35,8 @@ struct LsmOptions {
   bool beside = false;
   // With `beside`: called before a process of the engine's own is executed, so that the other one knows it.
   std::function<Result<>(pid_t)> helper = {};
+  // With `beside`: what the other one's PrepareToLeave() returned; empty: it has no programs in the kernel.
+  std::shared_ptr<const std::vector<UniqueFd>> predecessor = {};
   std::uint64_t cgroup = 0;                     // only tasks of this cgroup (its inode number); 0: all
   std::chrono::milliseconds gate_limit{5'000};  // without a sign of life from us, tasks are let go
 };

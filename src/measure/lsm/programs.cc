@@ -21,6 +21,7 @@
 #include "base/crypto.h"
 #include "base/digest.h"
 #include "base/log.h"
+#include "measure/lsm/carry.h"
 #include "measure/lsm/embedded.h"
 #include "measure/lsm/errors.h"
 #include "measure/lsm/pins.h"
@@ -54,11 +55,6 @@ Result<std::vector<std::string>> ProgramNames(bool guard) {
   return names;
 }
 
-struct Attached {
-  bpf::ObjectPtr object;
-  std::vector<std::pair<std::string, bpf::LinkPtr>> links;
-};
-
 Result<bpf::ObjectPtr> LoadObject(bool guard) {
   ASSAY_ASSIGN(bpf::ObjectPtr object, bpf::OpenObject(EmbeddedLsmObject()));
   bpf_program* program = nullptr;
@@ -68,8 +64,8 @@ Result<bpf::ObjectPtr> LoadObject(bool guard) {
   return object;
 }
 
-Result<Attached> TryLoadAndAttach(bool guard) {
-  Attached a;
+Result<bpf::Attached> TryLoadAndAttach(bool guard) {
+  bpf::Attached a;
   ASSAY_ASSIGN(a.object, LoadObject(guard));
   bpf_program* program = nullptr;
   bpf_object__for_each_program(program, a.object.get()) {
@@ -121,8 +117,8 @@ Result<> CheckKernel() {
 }
 
 // The programs are attached while `active` is 0, so no hook does anything yet.
-Result<Attached> LoadAndAttach(bool guard) {
-  Result<Attached> attached = TryLoadAndAttach(guard);
+Result<bpf::Attached> LoadAndAttach(bool guard) {
+  Result<bpf::Attached> attached = TryLoadAndAttach(guard);
   if (attached) return attached;
   const auto* os = attached.error().As<OsError>();
   return Fail(StateError(
@@ -144,6 +140,11 @@ Result<std::unique_ptr<LsmPrograms>> LsmPrograms::Open(LsmSetup setup) {
   std::unique_ptr<LsmPrograms> p(new LsmPrograms);
   p->setup_ = std::move(setup);
   ASSAY_TRY(CheckNamespace());
+  if (p->setup_.beside) {
+    ASSAY_TRY(CheckKernel());
+    ASSAY_TRY(p->Load());
+    return p;
+  }
   // Adopting comes first because it is quick, and nothing is measured until it is done.
   if (const Result<> adopted = p->Adopt(); !adopted) {
     if (adopted.error().Is(LsmError::kPins)) {
@@ -259,8 +260,56 @@ void LsmPrograms::KeepMissed(int from) const {
   }
 }
 
+Result<> LsmPrograms::UseMapsOf(const bpf::Attached& attached) {
+  ASSAY_TRY(UseMaps([&](const std::string& name) -> Result<UniqueFd> {
+    const bpf_map* map = bpf_object__find_map_by_name(attached.object.get(), name.c_str());
+    if (map == nullptr) return Fail(LibError("libbpf", "the object has no map " + name));
+    const int copy = fcntl(bpf_map__fd(map), F_DUPFD_CLOEXEC, 0);
+    if (copy < 0) return Fail(OsError("fcntl", "F_DUPFD_CLOEXEC", errno));
+    return UniqueFd(copy);
+  }));
+  control_->version = ASSAY_WIRE_VERSION;
+  std::memcpy(control_->object, Identity().view().data(), ASSAY_DIGEST);
+  return {};
+}
+
+Result<> LsmPrograms::PinMaps(const bpf::Attached& attached) {
+  for (const std::string& name : kMaps) {
+    const bpf_map* map = bpf_object__find_map_by_name(attached.object.get(), name.c_str());
+    if (map == nullptr) return Fail(LibError("libbpf", "the object has no map " + name));
+    const std::string pin = setup_.pin_dir + "/map_" + name;
+    if (const int r = bpf_obj_pin(bpf_map__fd(map), pin.c_str()); r != 0)
+      return Fail(OsError("bpf_obj_pin", pin, -r));
+  }
+  return {};
+}
+
+Result<> LsmPrograms::PinLinks(const bpf::Attached& attached) {
+  for (const auto& [name, link] : attached.links) {
+    const std::string pin = setup_.pin_dir + "/link_" + name;
+    if (const int r = bpf_link__pin(link.get(), pin.c_str()); r != 0) {
+      Remove();
+      return Fail(OsError("bpf_link__pin", pin, -r));
+    }
+  }
+  return {};
+}
+
+Result<> LsmPrograms::Pin() {
+  RemovePinned(setup_.pin_dir);
+  ASSAY_TRY(EnsureBpffs(setup_.pin_dir));
+  ASSAY_TRY(PinMaps(fresh_));
+  ASSAY_TRY(PinLinks(fresh_));
+  fresh_ = {};
+  return NoteLinks();
+}
+
 Result<> LsmPrograms::Load() {
-  ASSAY_ASSIGN(Attached fresh, LoadAndAttach(setup_.guard));
+  ASSAY_ASSIGN(bpf::Attached fresh, LoadAndAttach(setup_.guard));
+  if (setup_.beside) {
+    fresh_ = std::move(fresh);
+    return UseMapsOf(fresh_);
+  }
   // The programs of an attester of another build are removed only now, so that there is no gap.
   const UniqueFd earlier = std::move(missed_);
   bpf_map_info form{};
@@ -269,25 +318,9 @@ Result<> LsmPrograms::Load() {
                      form.type == BPF_MAP_TYPE_HASH && form.key_size == sizeof(assay_missed_key) &&
                      form.value_size == sizeof(assay_missed);
   Remove();
-  ASSAY_TRY(UseMaps([&](const std::string& name) -> Result<UniqueFd> {
-    const bpf_map* map = bpf_object__find_map_by_name(fresh.object.get(), name.c_str());
-    if (map == nullptr) return Fail(LibError("libbpf", "the object has no map " + name));
-    const std::string pin = setup_.pin_dir + "/map_" + name;
-    const int fd = bpf_map__fd(map);
-    if (const int r = bpf_obj_pin(fd, pin.c_str()); r != 0) return Fail(OsError("bpf_obj_pin", pin, -r));
-    const int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-    if (copy < 0) return Fail(OsError("fcntl", "F_DUPFD_CLOEXEC", errno));
-    return UniqueFd(copy);
-  }));
-  control_->version = ASSAY_WIRE_VERSION;
-  std::memcpy(control_->object, Identity().view().data(), ASSAY_DIGEST);
-  for (auto& [name, link] : fresh.links) {
-    const std::string pin = setup_.pin_dir + "/link_" + name;
-    if (const int r = bpf_link__pin(link.get(), pin.c_str()); r != 0) {
-      Remove();
-      return Fail(OsError("bpf_link__pin", pin, -r));
-    }
-  }
+  ASSAY_TRY(PinMaps(fresh));
+  ASSAY_TRY(UseMapsOf(fresh));
+  ASSAY_TRY(PinLinks(fresh));
   if (alike) KeepMissed(earlier.get());
   return NoteLinks();
 }
@@ -362,7 +395,18 @@ Result<> LsmPrograms::AddOwnFile(const std::string& path) const {
 
 void LsmPrograms::Remove() {
   if (control_ != nullptr) control_->active = 0;
-  RemovePinned(setup_.pin_dir);
+  if (fresh_.object) {
+    fresh_ = {};  // the pins are those of the attester beside us
+    return;
+  }
+  // By the descriptor, because after an early start the path leads elsewhere.
+  RemovePinned(pins_ ? "/proc/self/fd/" + std::to_string(pins_.get()) : setup_.pin_dir);
+}
+
+Result<std::vector<UniqueFd>> LsmPrograms::Known() const { return CarriedMaps(pins_.get()); }
+
+Result<> LsmPrograms::TakeKnown(const std::vector<UniqueFd>& maps) {
+  return CarryOver(maps, *fresh_.object, *control_);
 }
 
 void LsmPrograms::RemovePinned(const std::string& pin_dir) {

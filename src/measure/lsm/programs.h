@@ -36,6 +36,9 @@ std::uint32_t KernelDev(dev_t dev);
 struct LsmSetup {
   std::string pin_dir;
   bool guard = false;  // self-protection: its programs are loaded too
+  // Another attester's programs lie there, which it removes when it ends: ours are others, and are pinned
+  // only by Pin().
+  bool beside = false;
   std::string policy;
 };
 
@@ -74,6 +77,11 @@ class LsmPrograms {
   // Looks for character devices that take raw commands for disks; their drivers may be loaded at any time.
   void FindCommandDevices() const;
   Result<> AddOwnFile(const std::string& path) const;  // it may be loaded even if no attester answers
+  // At a handover. The attester that leaves passes Known() on; the other one, whose programs were loaded with
+  // LsmSetup::beside, takes that once they are active, and pins them when the first ones are gone.
+  Result<std::vector<UniqueFd>> Known() const;
+  Result<> TakeKnown(const std::vector<UniqueFd>& maps);
+  Result<> Pin();
   // From now on, while this process lives, no other process can access the objects. Only with
   // LsmSetup::guard.
   Result<> Guard() const;
@@ -90,6 +98,9 @@ class LsmPrograms {
   Result<> Adopt();
   Result<> Load();
   Result<> NoteLinks();
+  Result<> PinMaps(const bpf::Attached& attached);
+  Result<> PinLinks(const bpf::Attached& attached);
+  Result<> UseMapsOf(const bpf::Attached& attached);
   void KeepMissed(int from) const;
   Digest Identity() const;
   Result<> UseMaps(const std::function<Result<UniqueFd>(const std::string&)>& open);
@@ -97,6 +108,7 @@ class LsmPrograms {
   LsmSetup setup_;
   bool adopted_ = false;
   std::string unfit_;
+  bpf::Attached fresh_;  // with LsmSetup::beside, until they are pinned
   UniqueFd pins_;
   std::vector<std::pair<std::string, std::uint32_t>> links_;  // program and link number
   assay_control* control_ = nullptr;

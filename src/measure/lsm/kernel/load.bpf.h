@@ -138,7 +138,7 @@ static __always_inline void mapped_for_writing(struct assay_control* c, struct i
   if (!is_regular(inode) || inode->i_sb->s_flags & SB_KERNMOUNT)
     return; /* memory without a file: never clean */
   u64 data = data_inode(inode);
-  struct real_state* r = data ? real_state(data) : NULL;
+  struct assay_real_state* r = data ? real_state(data) : NULL;
   if (r)
     __sync_fetch_and_add(&r->shared, 1);
   else if (data)

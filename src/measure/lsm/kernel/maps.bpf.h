@@ -19,25 +19,16 @@ struct stamp {
 
 /* The state of an inode. docs/notes/2026-11-24-lsm-engine.md, "States". */
 struct inode_state {
-  u64 write_seq;          /* raised by everything that may change content or name */
+  u64 write_seq; /* this and the next two: struct assay_inode_head */
+  u32 used;
+  u32 program;
   struct stamp clean;     /* its content was measured */
   struct stamp data;      /* it was examined and is not code */
   struct stamp no_script; /* it is not code for interpreters that read any file as code either */
-  u32 program;            /* which kind of interpreter it is: ASSAY_PROGRAM_*; 0: unknown */
-  u32 used;               /* it was measured, and no writer was reported since */
   u32 digest_busy;        /* a task writes the members below */
   u32 reserved;
   struct stamp digest_at;
   u64 digest[ASSAY_DIGEST / 8]; /* digest measured at digest_at */
-};
-
-/* The state of an inode that holds the data of an overlayfs inode, or that was mapped shared and writable. */
-struct real_state {
-  u64 write_seq;
-  u32 used;     /* through overlayfs */
-  u32 shared;   /* raised by each shared and writable mapping */
-  u32 unpinned; /* value of `shared` when its pages were found to be unused elsewhere */
-  u32 reserved;
 };
 
 struct sha256 {
@@ -47,14 +38,15 @@ struct sha256 {
 };
 
 struct task_state {
-  u32 role;             /* ASSAY_ROLE_*: on the thread group's leader */
-  u32 reported;         /* kinds of events that this program has caused: on the leader */
-  u32 reported_reasons; /* ... and reasons of ASSAY_LOCKDOWN */
-  u64 cover;            /* inode that was measured in the present exec though it can't become clean */
-  u64 cover_seq;        /* its write_seq + 1 then */
-  u64 program;          /* inode that was measured in the last exec; its digest follows */
+  u32 role; /* this and the next ones, until program_digest: struct assay_task_head */
+  u32 reported;
+  u32 reported_reasons;
+  u32 reserved;
+  u64 program;
   u64 program_digest[ASSAY_DIGEST / 8];
-  u64 read; /* inode that the kernel reads; its measured digest follows */
+  u64 cover;     /* inode that was measured in the present exec though it can't become clean */
+  u64 cover_seq; /* its write_seq + 1 then */
+  u64 read;      /* inode that the kernel reads; its measured digest follows */
   u64 read_digest[ASSAY_DIGEST / 8];
   u64 found_digest[ASSAY_DIGEST / 8]; /* digest of the buffer that it was read into */
   u32 buffer;                         /* the digest of a buffer waits for a hook that may sleep */
@@ -63,6 +55,14 @@ struct task_state {
   u8 buffer_digest[ASSAY_DIGEST];
   struct sha256 sha;
 };
+
+#define SAME_PLACE(a, b, member) \
+  _Static_assert(__builtin_offsetof(struct a, member) == __builtin_offsetof(struct b, member), #member)
+SAME_PLACE(inode_state, assay_inode_head, used);
+SAME_PLACE(inode_state, assay_inode_head, program);
+SAME_PLACE(task_state, assay_task_head, reported_reasons);
+SAME_PLACE(task_state, assay_task_head, program);
+SAME_PLACE(task_state, assay_task_head, program_digest);
 
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
@@ -132,7 +132,7 @@ struct {
   __uint(map_flags, BPF_F_NO_PREALLOC);
   __uint(max_entries, 262144);
   __type(key, u64);
-  __type(value, struct real_state);
+  __type(value, struct assay_real_state);
 } real_inodes SEC(".maps");
 
 struct {

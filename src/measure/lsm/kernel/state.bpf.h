@@ -122,11 +122,11 @@ static __always_inline u64 data_inode(struct inode* inode) {
   return inode->i_sb->s_magic == MAGIC_OVERLAY ? (u64)real_inode(inode) : (u64)inode;
 }
 
-static const struct real_state empty_real;
+static const struct assay_real_state empty_real;
 
 /* Finds or makes the state; null: no memory. */
-static __always_inline struct real_state* real_state(u64 address) {
-  struct real_state* r = bpf_map_lookup_elem(&real_inodes, &address);
+static __always_inline struct assay_real_state* real_state(u64 address) {
+  struct assay_real_state* r = bpf_map_lookup_elem(&real_inodes, &address);
   if (r) return r;
   bpf_map_update_elem(&real_inodes, &address, &empty_real, BPF_NOEXIST);
   return bpf_map_lookup_elem(&real_inodes, &address);
@@ -144,7 +144,7 @@ struct look {
 static __always_inline bool same_real(const struct stamp* at, struct inode* inode) {
   u64 real = (u64)real_inode(inode);
   if (!real || at->real != real) return false;
-  struct real_state* r = bpf_map_lookup_elem(&real_inodes, &real);
+  struct assay_real_state* r = bpf_map_lookup_elem(&real_inodes, &real);
   return r && r->write_seq == at->real_seq;
 }
 
@@ -183,7 +183,7 @@ static __always_inline void look_at(struct look* l, struct inode* inode, struct 
     l->flags = ASSAY_VOLATILE;
     if (real) {
       l->at.real = l->data;
-      struct real_state* r = real_state(l->data);
+      struct assay_real_state* r = real_state(l->data);
       if (r) {
         l->at.real_seq = *(volatile u64*)&r->write_seq;
         l->flags = flags_of(BPF_CORE_READ(real, i_sb));
@@ -195,7 +195,7 @@ static __always_inline void look_at(struct look* l, struct inode* inode, struct 
   }
   if (writers > 0) l->flags |= ASSAY_WRITERS;
   if (*(volatile u32*)&c->raw_writers) l->flags |= ASSAY_VOLATILE;
-  struct real_state* r = bpf_map_lookup_elem(&real_inodes, &l->data);
+  struct assay_real_state* r = bpf_map_lookup_elem(&real_inodes, &l->data);
   if (!r) return;
   l->shared = *(volatile u32*)&r->shared;
   if (l->shared != r->unpinned) l->flags |= ASSAY_SHARED;
@@ -219,7 +219,7 @@ static __always_inline void look_again(struct look* l, struct inode* inode, cons
 
 static __always_inline void remember(struct look* l, u32 answer) {
   if (answer & ASSAY_ANSWER_UNPINNED) {
-    struct real_state* r = bpf_map_lookup_elem(&real_inodes, &l->data);
+    struct assay_real_state* r = bpf_map_lookup_elem(&real_inodes, &l->data);
     if (r) r->unpinned = l->shared;
     l->flags &= ~ASSAY_SHARED;
   }
@@ -234,7 +234,7 @@ static __always_inline void remember(struct look* l, u32 answer) {
 static __always_inline bool begin_use(struct look* l) {
   __sync_fetch_and_or(&l->state->used, 1);
   bool changed = (u32)(*(volatile u64*)&l->state->write_seq - (l->at.seq - 1)) != 0;
-  struct real_state* r = l->at.real ? bpf_map_lookup_elem(&real_inodes, &l->at.real) : NULL;
+  struct assay_real_state* r = l->at.real ? bpf_map_lookup_elem(&real_inodes, &l->at.real) : NULL;
   if (r) {
     __sync_fetch_and_or(&r->used, 1);
     changed |= (u32)(*(volatile u64*)&r->write_seq - l->at.real_seq) != 0;
@@ -245,7 +245,7 @@ static __always_inline bool begin_use(struct look* l) {
 /* Whether the file was measured and is still open for reading, as it is while it is mapped. True only once
  * until the next measurement. A kernel without IMA does not count readers; then the file always counts as in
  * use. */
-static __always_inline bool end_use(struct inode* inode, struct inode_state* s, struct real_state* r) {
+static __always_inline bool end_use(struct inode* inode, struct inode_state* s, struct assay_real_state* r) {
   u32 used = 0;
   if (s) used |= __sync_fetch_and_and(&s->used, 0);
   if (r) used |= __sync_fetch_and_and(&r->used, 0);

@@ -18,7 +18,7 @@
 #define ASSAY_ASSERT(condition) static_assert(condition, #condition)
 #endif
 
-#define ASSAY_WIRE_VERSION 9
+#define ASSAY_WIRE_VERSION 10
 #define ASSAY_PATH 1024 /* for a longer path the attester takes the name from its descriptor */
 #define ASSAY_COMM 16   /* TASK_COMM_LEN */
 #define ASSAY_DIGEST 32 /* SHA-256 */
@@ -202,6 +202,35 @@ struct assay_own_file {
   __u32 reserved;
 };
 ASSAY_ASSERT(sizeof(struct assay_own_file) == 16);
+
+/* What a successor takes over (carry.h) of the states that the hooks keep of inodes and tasks: how these
+ * begin. */
+struct assay_inode_head {
+  __u64 write_seq; /* raised by everything that may change content or name */
+  __u32 used;      /* it was measured, and no writer was reported since */
+  __u32 program;   /* which kind of interpreter it is: ASSAY_PROGRAM_*; 0: unknown */
+};
+ASSAY_ASSERT(sizeof(struct assay_inode_head) == 16);
+
+struct assay_task_head {
+  __u32 role;             /* ASSAY_ROLE_*: on the thread group's leader */
+  __u32 reported;         /* kinds of events that this program has caused: on the leader */
+  __u32 reported_reasons; /* ... and reasons of ASSAY_LOCKDOWN */
+  __u32 reserved;
+  __u64 program; /* inode that was measured in the last exec; its digest follows */
+  __u64 program_digest[ASSAY_DIGEST / 8];
+};
+ASSAY_ASSERT(sizeof(struct assay_task_head) == 24 + ASSAY_DIGEST);
+
+/* The state of an inode that holds the data of an overlayfs inode, or that was mapped shared and writable. */
+struct assay_real_state {
+  __u64 write_seq;
+  __u32 used;     /* through overlayfs */
+  __u32 shared;   /* raised by each shared and writable mapping */
+  __u32 unpinned; /* value of `shared` when its pages were found to be unused elsewhere */
+  __u32 reserved;
+};
+ASSAY_ASSERT(sizeof(struct assay_real_state) == 24);
 
 /* A file system on devices, and the attester's judgement of it. */
 struct assay_storage {

@@ -8,7 +8,7 @@
  * none. Returns whether the file is in use. */
 static __always_inline bool raise(struct inode* inode, u64 by) {
   u64 address = (u64)inode;
-  struct real_state* r = bpf_map_lookup_elem(&real_inodes, &address);
+  struct assay_real_state* r = bpf_map_lookup_elem(&real_inodes, &address);
   struct inode_state* s = bpf_inode_storage_get(&inodes, inode, 0, 0);
   if (r) __sync_fetch_and_add(&r->write_seq, by);
   if (s) __sync_fetch_and_add(&s->write_seq, by);
