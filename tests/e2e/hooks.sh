@@ -50,3 +50,19 @@ raced() {
   ok "$what" inside env RACE="$PWD/$file" "$@"
   [[ ! -e $file.new ]] || fail "$what: nothing was exchanged"
 }
+# owned FOLDER MOUNT: an attester without an engine, whose owner refuses code below FOLDER, and texts, that are not there now. `under
+# COMMAND...` runs one with its node as /run/assay and MOUNT.
+owned() {
+  ok "a key for the manifest" assay keys make --name owner --out "$work"
+  ok "a manifest" assay reference build --out "$work/known.idx" --folder "$1" --package here --version 1
+  ok "which is signed" assay reference sign "$work/known.idx" --key "$work/owner.key"
+  printf 'measure func=BPRM_CHECK\nappraise func=FILE_CHECK path=%s/**\n' "$1" > "$work/rules"
+  config ", \"manifest\": { \"index\": \"$work/known.idx\", \"key\": \"$work/owner.pub\" }"
+  sed -i 's|"scope": "namespace", "mounts": \["/"\]|"scope": "none", "appraise": "enforce", "policy": "'"$work/rules"'"|' "$work/assayd.json"
+  start
+  under_mount=$2
+}
+under() {
+  unshare -m sh -c "mount --make-rprivate / && mount -t tmpfs tmpfs /run && mkdir /run/assay &&
+    mount --bind $work/ima /run/assay && $under_mount && exec \"\$@\"" - "$@"
+}

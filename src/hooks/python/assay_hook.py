@@ -4,6 +4,7 @@ site imports this through assay.pth, where an attester runs or must run; else no
 anything; docs/interpreters.md says what is covered and what is not.
 
     ASSAY_REQUIRED=1   code that can't be measured is not run
+                       (what the owner's policy refuses is not run in any case)
     ASSAY_EVAL=1       texts that the program compiles itself (eval, exec, compile, marshal) are measured too
 
 The descriptor that is measured is the one that is read. A file that changes meanwhile is read into a sealed copy, and the copy
@@ -38,16 +39,24 @@ class Changed(ImportError):
     """The file was changed while it was read."""
 
 
+class Refused(OSError):
+    """The owner's policy refuses the content."""
+
+
 def _ask(request):
     # The node is opened each time: a program may close or reuse any number in between, or become another user.
-    node = os.open(NODE, os.O_WRONLY | os.O_CLOEXEC)
+    node = os.open(NODE, os.O_RDWR | os.O_CLOEXEC)
     try:
         os.write(node, request)
+        if os.read(node, 16) == b"refused\n":
+            raise Refused(errno.EACCES, "it is not in the manifest")
     finally:
         os.close(node)
 
 
 def _refuse(what, error):
+    if isinstance(error, Refused):
+        raise ImportError(f"assay: the owner's policy refuses {what}: {error.strerror}") from error
     if _required:
         raise ImportError(f"assay: {what} can't be measured, and ASSAY_REQUIRED is set: {error}") from error
 

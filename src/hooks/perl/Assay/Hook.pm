@@ -9,6 +9,7 @@ my $required = $ENV{ASSAY_REQUIRED};
 my $marker   = 'assay:';    # before the name of a file that perl would not look for in @INC
 my $tick_ns  = 11_000_000;  # the kernel stamps changes with a clock that ticks every 1 to 10 ms
 my ($EINTR, $EINVAL, $ENODEV, $ESTALE, $ETXTBSY) = (4, 22, 19, 116, 26);    # Errno.pm would be one more to load
+my $refused  = -1;
 my (%calls, $given, $script, $script_state);
 
 # System calls that perl has no function for: by the machine in the ELF header of this perl (memfd_create, statx, clock_gettime).
@@ -34,20 +35,22 @@ sub _calls {
     $calls{known} = 1;
 }
 
-# Asks for one line; returns 0 or the error's number. The node is opened each time: a program may close any number in between, or
+# Asks for one line; returns 0, the error's number, or $refused if the owner's policy refuses the content. The node is opened each time: a program may close any number in between, or
 # become another user.
 sub _ask {
     my ($request) = @_;
-    sysopen(my $fh, $node, 1) or return $! + 0;
+    sysopen(my $fh, $node, 2) or return $! + 0;
     binmode $fh;
-    while (1) {
-        return 0 if defined syswrite($fh, "$request\n");
+    until (defined syswrite($fh, "$request\n")) {
         return $! + 0 if $! != $EINTR;
     }
+    my $verdict = '';
+    return sysread($fh, $verdict, 16) && $verdict eq "refused\n" ? $refused : 0;
 }
 
 sub _refuse {
     my ($what, $error) = @_;
+    die "assay: the owner's policy refuses $what: it is not in the manifest\n" if $error == $refused;
     return unless $required;
     local $! = $error;
     die "assay: $what can't be measured, and ASSAY_REQUIRED is set: $!\n";
