@@ -6,8 +6,8 @@
 # make guest-matrix  all of them, on each of Linux 6.1, 6.12 and 7.3, and every way of getting code to run: over an hour
 # make check      format, headers, rooms, clang-tidy, tests with sanitizers (root)
 # make fuzz       every fuzz target for FUZZ_SECONDS (600)
-# make install    to DESTDIR/prefix
-.PHONY: all setup setup-check build build-tests demo test test-unit guest guest-matrix check check-static asan tsan fuzz install clean
+# make install    to DESTDIR/prefix; make uninstall takes away what the last one installed
+.PHONY: all setup setup-check build build-tests demo test test-unit guest guest-matrix check check-static asan tsan fuzz install uninstall clean
 FUZZ_SECONDS ?= 600
 TEST_FUZZ_SECONDS ?= 30
 TEST_FUZZ_RUNS ?= 20000
@@ -76,6 +76,10 @@ fuzz: setup-check
 	scripts/fuzz $(FUZZ_SECONDS)
 
 install: build
-	cmake --install build/release
+	cmake --install build/release --strip
+# Configuration, keys and state are not the installation's, and stay.
+uninstall:
+	@test -r build/release/install_manifest.txt || { echo "uninstall: build/release has no install_manifest.txt: nothing was installed from here" >&2; exit 1; }
+	@while read -r file || [ -n "$$file" ]; do rm -fv -- "$(DESTDIR)$$file"; done < build/release/install_manifest.txt
 clean:
 	rm -rf build

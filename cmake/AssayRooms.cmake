@@ -41,7 +41,7 @@ if(ASSAY_FUZZ)
   add_link_options(-fsanitize=address,undefined)
 endif()
 find_program(MOLD mold)
-if(MOLD AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+if(ASSAY_MOLD AND MOLD AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   add_link_options(-fuse-ld=mold)
 endif()
 

@@ -149,9 +149,16 @@ TEST(Config, WhatAFailedEarlyStartMeans) {
     const auto c = ParseConfig(json);
     return c ? EarlySettings(*c) : c.error().Message();
   };
-  EXPECT_EQ(settings(R"({"engine":{"scope":"host"}})"), "pcr=10\non_failure=cap\n");
-  EXPECT_EQ(settings(R"({"engine":{"scope":"host"},"record":{"pcr":12},"early":{"on_failure":"halt"}})"),
-            "pcr=12\non_failure=halt\n");
+  EXPECT_EQ(settings(R"({"engine":{"scope":"host"},"tpm":{"tcti":"device:/dev/tpmrm0"}})"),
+            "early=yes\npcr=10\non_failure=cap\n");
+  EXPECT_EQ(settings(R"({"engine":{"scope":"host"},"tpm":{"tcti":"device:/dev/tpmrm0"},
+                         "record":{"pcr":12},"early":{"on_failure":"halt"}})"),
+            "early=yes\npcr=12\non_failure=halt\n");
+  EXPECT_THAT(settings(R"({"engine":{"scope":"host"}})"),
+              ::testing::StartsWith("early=no\n# --early needs the machine's own TPM"));
+  EXPECT_THAT(
+      settings(R"({"engine":{"scope":"host","engine":"fanotify"},"tpm":{"tcti":"device:/dev/tpmrm0"}})"),
+      ::testing::StartsWith("early=no\n# --early needs engine/engine lsm"));
   EXPECT_THAT(ParseConfig(R"({"engine":{"scope":"host"},"early":{"on_failure":"reboot"}})"),
               FailsWith("config.value"));
   EXPECT_THAT(ParseConfig(R"({"engine":{"scope":"host"},"early":{"halt":true}})"),

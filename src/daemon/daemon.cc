@@ -276,10 +276,7 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(const Config& config, RunFolder fo
   d.folder = std::move(folder);
   d.early = std::move(early);
   d.in_initramfs = d.logs_to_kernel = d.early.has_value();
-  if (d.early && (config.tcti == "embedded" || config.scope != Scope::kHost))
-    return Fail(UsageError("--early needs the machine's own TPM (tpm/tcti) and the scope host"));
-  if (d.early && !config.engine.name.empty() && config.engine.name != "lsm")
-    return Fail(UsageError("--early needs engine/engine lsm: fanotify's marks belong to the initramfs"));
+  if (d.early) ASSAY_TRY(AllowsEarly(config));
   if (d.early) d.config.engine.name = "lsm";
   if (!d.early) ASSAY_TRY(MakeDirs(config.state_dir, 0700));
   ASSAY_TRY(d.StartTpm());

@@ -170,8 +170,18 @@ std::vector<std::string> EarlyFiles(const std::string& config_path, const Config
   return files;
 }
 
+Result<> AllowsEarly(const Config& config) {
+  if (config.tcti == "embedded" || config.scope != Scope::kHost)
+    return Fail(UsageError("--early needs the machine's own TPM (tpm/tcti) and the scope host"));
+  if (!config.engine.name.empty() && config.engine.name != "lsm")
+    return Fail(UsageError("--early needs engine/engine lsm: fanotify's marks belong to the initramfs"));
+  return {};
+}
+
 std::string EarlySettings(const Config& config) {
-  return "pcr=" + std::to_string(config.pcr) +
+  const Result<> allows = AllowsEarly(config);
+  return (allows ? "early=yes" : "early=no\n# " + allows.error().Message()) +
+         "\npcr=" + std::to_string(config.pcr) +
          "\non_failure=" + (config.halt_without_start ? "halt" : "cap") + "\n";
 }
 

@@ -47,8 +47,11 @@ class Background {
 // The files that the configuration needs in an initramfs, besides the program and its libraries.
 std::vector<std::string> EarlyFiles(const std::string& config_path, const Config& config);
 
-// Settings for the initramfs script, as shell assignments: what to cap if the attester does not start, and
-// whether to go on booting.
+// Whether an attester with this configuration can start in an initramfs (a usage error says why not).
+Result<> AllowsEarly(const Config& config);
+
+// Settings for the initramfs script, as shell assignments: whether to start the attester there at all, what
+// to cap if it does not start, and whether to go on booting.
 std::string EarlySettings(const Config& config);
 
 // Waits while another attester holds the list; found() gets its process id, and says false where there is

@@ -63,7 +63,7 @@ class System:
         images.run(["/sbin/debugfs", "-R", f'rdump /{self.kernel.release} "{modules}"', self.kernel.modules])
         shutil.copy(self.kernel.folder / "config", self.tree / f"boot/config-{self.kernel.release}")
         shutil.copy(self.kernel.image, self.tree / f"boot/vmlinuz-{self.kernel.release}")
-        images.run(["cmake", "--install", self.build, "--prefix", self.tree / "usr", "--strip"])
+        images.run(["cmake", "--install", self.build, "--prefix", "/usr", "--strip"], env=dict(os.environ, DESTDIR=str(self.tree)))
         self._configure(configuration, keys)
         # What root runs once nothing measures, or in the attester's place: in no reference.
         shutil.copy(self.build / "bin/impostor", self.tree / "opt/impostor")
