@@ -43,8 +43,13 @@ CauseKind KindOf(const Finding& f) {
 
 bool Weighs(const Finding& f) { return f.weight != Verdict::kTrusted; }
 
+// How many names a path has: 2 for "/home/ann".
+std::ptrdiff_t DepthOf(const std::string& path) { return std::count(path.begin(), path.end(), '/'); }
+// Folders that are higher up belong to everybody, and say nothing of what the files in them have in common.
+constexpr std::ptrdiff_t kMinDepth = 3;
+
 // Groups the findings about files: by the package, else by the folder or by the loading program, whichever
-// has more of them.
+// has more of them. A folder that has findings also takes those of the folders in it.
 class Files {
  public:
   Files(const std::vector<JudgedEntry>& entries, const std::vector<const Finding*>& findings) {
@@ -55,6 +60,8 @@ class Files {
       ++folders_[{Weighs(*f), FolderOf(f->path)}];
       if (f->context) ++programs_[{Weighs(*f), f->context->comm}];
     }
+    for (const auto& [folder, count] : folders_)
+      trees_[{folder.first, TreeOf(folder.first, folder.second)}] += count;
   }
 
   static bool IsAboutFile(const Finding& f) {
@@ -69,16 +76,29 @@ class Files {
   Key Of(const Finding& f) const {
     if (const Origin* origin = OriginOf(f))
       return {CauseKind::kPackage, origin->package + " " + origin->version};
-    const std::string folder = FolderOf(f.path);
-    if (f.context && programs_.at({Weighs(f), f.context->comm}) > folders_.at({Weighs(f), folder}))
+    const std::string tree = TreeOf(Weighs(f), FolderOf(f.path));
+    if (f.context && programs_.at({Weighs(f), f.context->comm}) > trees_.at({Weighs(f), tree}))
       return {CauseKind::kProgram, f.context->comm};
-    return {CauseKind::kFolder, folder};
+    return {CauseKind::kFolder, tree};
   }
 
  private:
+  std::string TreeOf(bool weighs, const std::string& folder) const {
+    std::string tree = folder;
+    for (std::string up = FolderOf(folder); DepthOf(up) >= kMinDepth; up = FolderOf(up))
+      if (folders_.contains({weighs, up})) tree = up;
+    return tree;
+  }
+
   std::map<std::pair<std::uint64_t, std::uint32_t>, const Origin*> packages_;  // by place in the list
-  std::map<std::pair<bool, std::string>, std::size_t> folders_, programs_;
+  std::map<std::pair<bool, std::string>, std::size_t> folders_, trees_, programs_;
 };
+
+// Whether the owner's word settles it.
+bool MayBeTrusted(const Finding* f) {
+  return Weighs(*f) && (f->name == FindingName::kEntryUnknown || f->name == FindingName::kEntryChanged ||
+                        f->name == FindingName::kEntrySwapped || f->name == FindingName::kEntryMisplaced);
+}
 
 // Whether a comes before b: the greater weight first, then the newer. A finding that is not about a record is
 // of this round.
@@ -149,6 +169,12 @@ std::vector<std::string> NextSteps(const Cause& cause) {
     add(MainPart(cause));
   else
     for (const Finding* f : cause.findings) add(f);
+  if (cause.kind == CauseKind::kFolder && DepthOf(cause.name) >= kMinDepth &&
+      std::count_if(cause.findings.begin(), cause.findings.end(), MayBeTrusted) > 1)
+    steps.push_back(fmt::format(
+        "If all of this is what it should be: assay --json attest ... | assay trust --from-findings - "
+        "--match '{}/**' --trusted LIST --key KEY --why TEXT",
+        Printable(cause.name)));
   return steps;
 }
 

@@ -83,6 +83,22 @@ TEST(CausesTest, AProgramInManyFoldersIsOneBlock) {
   EXPECT_THAT(Causes(a), ElementsAre("folder /opt x1", "program python3 x20"));
 }
 
+// What a build reads of its own project is one block, and one command settles it.
+TEST(CausesTest, ATreeIsOneBlock) {
+  Appraisal a;
+  std::uint64_t record = 0;
+  for (const char* path :
+       {"/home/ann/p/CMakeLists.txt", "/home/ann/p/b/Makefile", "/home/ann/p/b/t.dir/build.make"})
+    for (const char* program : {"cmake", "gmake"}) a.findings.push_back(Unknown(record++, path, program));
+  a.findings.push_back(Unknown(record++, "/home/ann/pp/x", "sh"));
+  a.findings.push_back(Unknown(record++, "/home/bob/p/x", "sh"));
+  a.findings.push_back(Unknown(record++, "/home/x", "sh"));  // takes nothing of the folders in it
+  EXPECT_THAT(Causes(a), ElementsAre("program sh x3", "folder /home/ann/p x6"));
+  const std::string text = Describe(a, false, false);
+  EXPECT_THAT(text, HasSubstr("assay trust --from-findings - --match '/home/ann/p/**' "));
+  EXPECT_EQ(text.find("--match"), text.rfind("--match"));
+}
+
 TEST(CausesTest, ThePackageComesBeforeTheFolder) {
   Appraisal a;
   for (std::uint64_t i = 0; i < 3; ++i) {
