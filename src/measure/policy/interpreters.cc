@@ -2,7 +2,9 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/openat2.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -81,12 +83,26 @@ bool AnyKnowsMarks(std::string_view path, unsigned magics) {
                      [&](const Row& row) { return KnowsMarks(row, path, magics); });
 }
 
+// Whether this very file lies at the path for the attester, too: a service with mounts of its own
+// (PrivateTmp=) has most of its files from the machine. The look stays on the root file system, because the
+// server of another one may not answer.
+bool LiesAt(std::string_view path, const struct stat& st) {
+  open_how how{};
+  how.flags = O_PATH | O_CLOEXEC | O_NOFOLLOW;
+  how.resolve = RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS;
+  const std::string name(path);
+  const UniqueFd found(static_cast<int>(syscall(SYS_openat2, AT_FDCWD, name.c_str(), &how, sizeof(how))));
+  struct stat there{};
+  return found && fstat(found.get(), &there) == 0 && there.st_dev == st.st_dev && there.st_ino == st.st_ino;
+}
+
 // Whether the file is known data at a path that only root can change.
 bool IsWellKnownData(const Opened& file, const struct stat& st) {
   if (file.measured_device != 0 && st.st_dev == file.measured_device) return true;
-  if (!file.path_holds || st.st_uid != 0 || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0) return false;
+  if (st.st_uid != 0 || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0) return false;
   return std::any_of(std::begin(table::kData), std::end(table::kData),
-                     [&](std::string_view glob) { return GlobMatches(glob, file.path); });
+                     [&](std::string_view glob) { return GlobMatches(glob, file.path); }) &&
+         (file.path_holds || LiesAt(file.path, st));
 }
 
 bool HasOwnersMark(const Opened& file, const Start& start) {

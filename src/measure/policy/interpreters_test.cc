@@ -148,7 +148,13 @@ TEST_F(InterpretersTest, ShellsTakeAnyFileForCode) {
 TEST_F(InterpretersTest, WellKnownDataIsRootsAndUnderItsOwnName) {
   EXPECT_EQ(OfSystemFile(Interpreter::kShell, "/etc/passwd"), Reading::kData);
   EXPECT_EQ(OfSystemFile(Interpreter::kPython, "/etc/nsswitch.conf"), Reading::kData);
-  EXPECT_EQ(OfSystemFile(Interpreter::kShell, "/etc/passwd", false), Reading::kCode);
+  // A task with mounts of its own: the very file, and another one at its path.
+  EXPECT_EQ(OfSystemFile(Interpreter::kShell, "/etc/passwd", false), Reading::kData);
+  const Result<UniqueFd> other = Open("/etc/os-release", O_RDONLY);
+  ASSERT_THAT(other, IsOk());
+  EXPECT_EQ(
+      ReadingOf({.fd = other->get(), .path = "/etc/passwd", .opener = Interpreter::kShell, .words = "x\0"sv}),
+      Reading::kCode);
   EXPECT_EQ(OfSystemFile(Interpreter::kShell, "/etc/profile"), Reading::kCode);
   EXPECT_EQ(OfSystemFile(Interpreter::kShell, "/etc/os-release"), Reading::kCode);  // shells source it
   struct stat st{};
