@@ -63,6 +63,7 @@ void JudgeAgain(Round& r, std::vector<Finding>& standing) {
     e.sub = f.sub;
     e.path = f.path;
     e.digest = f.digest;
+    e.code = f.code;
     e.cgroup = f.cgroup;
     e.context = f.context;
     const Result<Digest> digest = ima::ParseFileDigest(e.digest);

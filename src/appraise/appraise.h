@@ -90,6 +90,7 @@ struct JudgedEntry {
   std::uint32_t sub = 0;
   EntryState state = EntryState::kUnknown;
   std::string path, digest;  // "sha256:..."
+  std::string code;          // of byte code, as the record beside says (docs/formats/own-records.md)
   std::string cgroup;        // in the record (template d-ng|n-ng|cgpath): proven by the PCR
   std::optional<Origin> origin;
   std::optional<evidence::ContextEntry> context;

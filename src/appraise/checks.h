@@ -116,6 +116,7 @@ struct Round {
     if (f == nullptr) return false;
     f->path = e.path;
     f->digest = e.digest;
+    f->code = e.code;
     f->cgroup = e.cgroup;
     f->context = e.context;
     return true;

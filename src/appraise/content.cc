@@ -7,6 +7,7 @@
 #include "appraise/finding_names.h"
 #include "appraise/place.h"
 #include "base/clock.h"
+#include "base/digest_text.h"
 #include "list/list.h"
 #include "measure/policy/policy.h"
 #include "measure/system/allowable.h"
@@ -205,6 +206,8 @@ void ContentJudge::JudgeByReference(JudgedEntry& e, const Digest* digest) {
     return;
   }
   std::vector<Origin> origins = r_.references.Find(*digest);
+  if (origins.empty() && !e.code.empty())
+    if (const Result<Digest> code = ParseDigest(e.code)) origins = r_.references.Find(*code);
   const std::string here = NormalisePath(e.path);
   std::vector<const Origin*> in_place;
   for (const Origin& o : origins)

@@ -12,6 +12,7 @@
 #include "appraise/program_allowances.h"
 #include "base/json.h"
 #include "list/cap.h"
+#include "measure/system/byte_code.h"
 #include "measure/system/violation_record.h"
 
 namespace assay::appraise {
@@ -165,6 +166,7 @@ class Judge {
     if (entry.file_digest) judged.digest = ima::FileDigestText(*entry.file_digest);
     judged.context = ContextOf(record.index, judged.sub);
     const bool buffer = record.template_name == ima::TemplateName(ima::Template::kBuf);
+    if (const auto code = sub ? std::nullopt : ByteCodeBeside(judged)) judged.code = code->code.ToString();
     NoteAfterStop(judged);
     if (record.violation()) {
       judged.state = EntryState::kViolation;
@@ -194,22 +196,39 @@ class Judge {
       r_.out.entries.push_back(std::move(judged));
   }
 
-  // The record after a violation, which names the program that caused it. The PCR proves it like the
-  // violation itself.
-  std::optional<measure::ViolationRecord> Beside(const JudgedEntry& violation) {
+  // The text of the record after the one that is judged, if it has this name.
+  std::optional<std::string> NextText(std::string_view name) const {
     if (next_ == nullptr || next_->violation() ||
         next_->template_name != ima::TemplateName(ima::Template::kBuf))
       return std::nullopt;
     const Result<ima::Entry> entry = ima::Decode(*next_);
-    if (!entry || entry->path != measure::kViolationRecord || !BufferMatches(*entry)) return std::nullopt;
-    Result<measure::ViolationRecord> record = measure::ParseViolation(AsText(entry->buffer));
+    if (!entry || entry->path != name || !BufferMatches(*entry)) return std::nullopt;
+    return std::string(AsText(entry->buffer));
+  }
+
+  // The record after a violation, which names the program that caused it. The PCR proves it like the
+  // violation itself.
+  std::optional<measure::ViolationRecord> ViolationBeside(const JudgedEntry& violation) {
+    const std::optional<std::string> text = NextText(measure::kViolationRecord);
+    if (!text) return std::nullopt;
+    Result<measure::ViolationRecord> record = measure::ParseViolation(*text);
     if (!record || record->path != violation.path) return std::nullopt;
     next_is_beside_ = true;
     return std::move(*record);
   }
 
+  // The same for byte code: what it is, whenever and wherever it was compiled.
+  std::optional<measure::ByteCodeRecord> ByteCodeBeside(const JudgedEntry& e) {
+    const std::optional<std::string> text = NextText(measure::kByteCodeRecord);
+    if (!text) return std::nullopt;
+    Result<measure::ByteCodeRecord> record = measure::ParseByteCode(*text);
+    if (!record || record->path != e.path || record->digest.ToString() != e.digest) return std::nullopt;
+    next_is_beside_ = true;
+    return std::move(*record);
+  }
+
   void JudgeViolation(const JudgedEntry& e, bool grouped) {
-    const std::optional<measure::ViolationRecord> by = grouped ? std::nullopt : Beside(e);
+    const std::optional<measure::ViolationRecord> by = grouped ? std::nullopt : ViolationBeside(e);
     if (!by) {
       Report(FindingName::kEntryViolation, e,
              fmt::format("{} could not be measured reliably ({})", EntryName(e),
@@ -275,6 +294,8 @@ class Judge {
     }
     if (e.path == measure::kViolationRecord) {
       if (!is_beside_) return Fail(ParseError("own-record", 0, "no violation stands before it"));
+    } else if (e.path == measure::kByteCodeRecord) {
+      if (!is_beside_) return Fail(ParseError("own-record", 0, "no entry of byte code stands before it"));
     } else if (e.path == "assay-kexec") {
       ASSAY_ASSIGN(const std::string image, doc.root().Str("path"));
       ReportKexec(e, image);
@@ -437,7 +458,7 @@ class Judge {
   std::set<std::string, std::less<>> components_;
   ima::ListWriter writer_ = ima::ListWriter::kKernel;
   const ima::RecordView* next_ = nullptr;            // the record after the one that is judged
-  bool is_beside_ = false, next_is_beside_ = false;  // whether it belongs to the violation before it
+  bool is_beside_ = false, next_is_beside_ = false;  // whether it belongs to the record before it
   ProgramAllowances allowed_;
 };
 

@@ -39,6 +39,7 @@ struct Finding {
   std::optional<std::uint64_t> record;    // number in the list
   std::uint32_t sub = 0;                  // position within a group
   std::string path, digest;               // of the entry, if it is about one
+  std::string code;                       // of byte code, as in JudgedEntry
   std::string cgroup;                     // that its record names
   std::optional<evidence::ContextEntry> context;
   bool operator==(const Finding&) const = default;

@@ -30,6 +30,7 @@ constexpr auto kFinding = [](auto& visit, auto& f) {
   visit("sub", f.sub);
   visit("path", f.path);
   visit("digest", f.digest);
+  visit.Optional("code", f.code);
   visit.Optional("cgroup", f.cgroup);
   visit.Optional("context", f.context, kContext);
 };

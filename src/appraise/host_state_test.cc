@@ -20,6 +20,7 @@ HostState Full() {
   f.sub = 3;
   f.path = "/tmp/x";
   f.digest = Digest::Filled(HashAlg::kSha256, 1).ToString();
+  f.code = "sha256:01";
   f.cgroup = "/user.slice";
   f.context = evidence::ContextEntry{.index = 1,
                                      .sub = 2,

@@ -4,6 +4,7 @@
 #include "appraise/rules_fixture.h"
 #include "appraise/synthetic_boot.h"
 #include "measure/system/bpf_entry.h"
+#include "measure/system/byte_code.h"
 #include "measure/system/violation_record.h"
 
 namespace assay::appraise {
@@ -225,6 +226,59 @@ TEST_F(ViolationTest, OfARevokedProgram) {
   Violation();
   Beside("anonymous_code");
   ExpectStays({"entry.violation"});
+}
+
+// --- Byte code
+
+class ByteCodeTest : public OwnRulesTest {
+ protected:
+  ByteCodeTest() { host_.Know("code", "/usr/lib/python3/__pycache__/m.cpython-311.pyc"); }
+  void Beside(std::string_view code = "code", std::string_view content = "here",
+              const std::string& path = kPath) {
+    host_.Own(measure::kByteCodeRecord, measure::EncodeByteCode({path, DigestOf(content), DigestOf(code)}));
+  }
+  static constexpr const char* kPath = "/venv/__pycache__/m.cpython-311.pyc";
+};
+
+TEST_F(ByteCodeTest, OfAPackagedSourceIsKnownElsewhere) {
+  host_.File("here", kPath);
+  ExpectStays({"entry.unknown"});
+  state_ = {};
+  Beside();
+  ExpectOnly(Judge(), {});
+}
+
+TEST_F(ByteCodeTest, OfAnotherSourceIsNot) {
+  host_.File("here", kPath);
+  Beside("forged");
+  ExpectStays({"entry.unknown"});
+  host_.Know("forged", "/usr/lib/python3/__pycache__/n.cpython-311.pyc");
+  host_.fingerprint = "better";
+  ExpectOnly(Next(), {"list.judged-otherwise"});  // what stands is judged by its code, too
+}
+
+TEST_F(ByteCodeTest, OfAPackageAtThePathOfAnother) {
+  host_.Know("other", kPath);
+  host_.File("here", kPath);
+  Beside();
+  ExpectStays({"entry.swapped"});
+}
+
+TEST_F(ByteCodeTest, BelongsToTheEntryBeforeItAlone) {
+  host_.File("here", kPath);
+  Beside("code", "there");
+  ExpectStays({"entry.unknown", "own.malformed"});
+}
+TEST_F(ByteCodeTest, BelongsToItsPathAlone) {
+  host_.File("here", kPath);
+  Beside("code", "here", "/elsewhere");
+  ExpectStays({"entry.unknown", "own.malformed"});
+}
+TEST_F(ByteCodeTest, BelongsToOneEntry) {
+  host_.File("here", kPath);
+  Beside();
+  Beside();
+  ExpectStays({"own.malformed"});
 }
 
 // --- BPF programs

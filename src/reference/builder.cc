@@ -64,6 +64,10 @@ Result<> AddFound(const std::string& path, PackageContent& content, ByteCompiler
     ASSAY_ASSIGN(const Bytes packed, ReadFile(path, kMaxModule));
     if (auto unpacked = UnpackedModule(path, packed)) content.files.push_back(std::move(*unpacked));
   }
+  if (IsWheel(path)) {
+    if (const Result<Bytes> wheel = ReadFile(path, kMaxWheel))
+      AddWheel(path, *wheel, content.files, compiler, &byte_code);
+  }
   if (compiler != nullptr && compiler->Takes(path)) {
     ASSAY_ASSIGN(auto compiled, CompileFile(path, *compiler));
     std::ranges::move(compiled, std::back_inserter(byte_code));

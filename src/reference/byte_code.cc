@@ -12,15 +12,17 @@
 #include <charconv>
 #include <csignal>
 
+#include "base/bytes.h"
 #include "base/fd.h"
+#include "measure/system/byte_code.h"
 #include "reference/errors.h"
 
 namespace assay::reference {
 namespace {
 
 constexpr std::size_t kHello = 32;
-constexpr std::size_t kSha256 = 32;
-constexpr std::size_t kAnswer = 1 + 2 * kSha256;
+constexpr std::size_t kMaxAnswer = std::size_t{32} << 20;  // bytes of one form of the byte code
+constexpr std::size_t kMaxForms = 2;
 constexpr std::size_t kMaxPath = 4096;
 // Then a new child is started, because a child's time is limited.
 constexpr std::size_t kMaxSpent = std::size_t{8} << 20;
@@ -33,11 +35,11 @@ constexpr int kMaxWait = 600;  // seconds; the limit of processor time should en
 constexpr unsigned kStableSince = 11;
 
 // The script loads the modules that compile() may need (the codecs of "coding:" lines) before it gives up the
-// right to open files. Each answer has two digests. They differ for the package "encodings", which an
-// interpreter without byte code for it compiles at its own start: it has interned no string of one character
-// then, and marshal writes whether a string is interned (0xda) or not (0xfa).
+// right to open files. An answer has each form of the byte code. There are two for the package "encodings",
+// which an interpreter without byte code for it compiles at its own start: it has interned no string of one
+// character then, and marshal writes whether a string is interned (0xda) or not (0xfa).
 constexpr char kScript[] = R"(
-import encodings, hashlib, os, resource, struct, sys
+import encodings, os, resource, struct, sys
 from importlib import _bootstrap_external as external
 for name in sorted(os.listdir(encodings.__path__[0])):
     if name.endswith(".py"):
@@ -58,20 +60,22 @@ answer(struct.pack("32s", (sys.implementation.cache_tag or "").encode()))
 while True:
     path_size, mtime, size = struct.unpack("<III", take(12))
     path, source = take(path_size), take(size)
-    digest = None
+    forms = []
     try:
         path = path.decode()
         code = external.SourceFileLoader("module", path).source_to_code(source, path)
         data = bytes(external._code_to_timestamp_pyc(code, mtime, size))
-        digest = hashlib.sha256(data).digest() * 2
+        forms.append(data)
         if path.endswith("/encodings/__init__.py"):
             for c in b" !#$%&'()*+,-./:;<=>?@[]^`{|}~":
                 data = data.replace(bytes((0xda, 1, c)), bytes((0xfa, 1, c)))
-            digest = digest[:32] + hashlib.sha256(data).digest()
+            forms.append(data)
     except BaseException:
         pass
     code = None
-    answer(b"\1" + digest if digest else bytes(65))
+    answer(struct.pack("<I", len(forms)))
+    for data in forms:
+        answer(struct.pack("<I", len(data)) + data)
 )";
 
 void Limit(decltype(RLIMIT_AS) what, rlim_t most) {
@@ -181,6 +185,14 @@ class ByteCompiler::Child {
   Result<> Receive(std::span<std::uint8_t> data) {
     return ReadExact(channel_.get(), data.data(), data.size());
   }
+  // A number that may be `most`.
+  Result<std::uint32_t> ReceiveCount(std::size_t most) {
+    std::array<std::uint8_t, 4> bytes{};
+    ASSAY_TRY(Receive(bytes));
+    ASSAY_ASSIGN(const std::uint32_t count, Reader(bytes, "byte-code").U32Le("count"));
+    if (count > most) return Fail(StateError(ReferenceError::kPython, "no answer"));
+    return count;
+  }
 
  private:
   Result<std::string> Hello();
@@ -236,16 +248,20 @@ bool ByteCompiler::Takes(std::string_view path) {
   return false;
 }
 
-std::vector<PackagedFile> ByteCompiler::Compile(const std::string& path, std::int64_t mtime,
+std::vector<PackagedFile> ByteCompiler::Compile(const std::string& path, std::optional<std::int64_t> mtime,
                                                 ByteView source) {
   std::vector<PackagedFile> files;
   if (path.size() <= kMaxPath && source.size() <= kMaxSource && ended_ < kMaxEnded) {
-    const Result<std::vector<Digest>> digests = Ask(path, mtime, source);
-    if (!digests) {
+    const Result<std::vector<Bytes>> forms = Ask(path, mtime.value_or(0), source);
+    if (!forms) {
       child_.reset();
       ++ended_;
     } else {
-      for (const Digest& digest : *digests) files.push_back({ByteCodePath(path, python_.tag), digest});
+      const std::string written = ByteCodePath(path, python_.tag);
+      for (const Bytes& form : *forms) {
+        if (mtime) files.push_back({written, Hash(HashAlg::kSha256, form)});
+        if (const auto code = measure::CodeDigest(form, written)) files.push_back({written, *code});
+      }
     }
   }
   if (files.empty())
@@ -255,8 +271,8 @@ std::vector<PackagedFile> ByteCompiler::Compile(const std::string& path, std::in
   return files;
 }
 
-// An error: the child has ended or its answer is malformed. No digest: it can't compile this source.
-Result<std::vector<Digest>> ByteCompiler::Ask(const std::string& path, std::int64_t mtime, ByteView source) {
+// An error: the child has ended or its answer is malformed. No form: it can't compile this source.
+Result<std::vector<Bytes>> ByteCompiler::Ask(const std::string& path, std::int64_t mtime, ByteView source) {
   if (!child_ || spent_ > kMaxSpent) {
     child_ = std::make_unique<Child>(python_);
     spent_ = 0;
@@ -270,16 +286,15 @@ Result<std::vector<Digest>> ByteCompiler::Ask(const std::string& path, std::int6
   w.U32Le(static_cast<std::uint32_t>(source.size())).Put(path);
   ASSAY_TRY(child_->Send(w.bytes()));
   ASSAY_TRY(child_->Send(source));
-  std::array<std::uint8_t, kAnswer> answer{};
-  ASSAY_TRY(child_->Receive(answer));
-  std::vector<Digest> digests;
-  if (answer[0] == 0) return digests;
-  if (answer[0] != 1) return Fail(StateError(ReferenceError::kPython, "no answer"));
-  for (const std::size_t at : {std::size_t{1}, 1 + kSha256}) {
-    ASSAY_ASSIGN(const Digest digest, Digest::Of(HashAlg::kSha256, ByteView(answer).subspan(at, kSha256)));
-    if (digests.empty() || digests.front() != digest) digests.push_back(digest);
+  ASSAY_ASSIGN(const std::uint32_t count, child_->ReceiveCount(kMaxForms));
+  std::vector<Bytes> forms;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    ASSAY_ASSIGN(const std::uint32_t size, child_->ReceiveCount(kMaxAnswer));
+    Bytes form(size);
+    ASSAY_TRY(child_->Receive(form));
+    forms.push_back(std::move(form));
   }
-  return digests;
+  return forms;
 }
 
 }  // namespace assay::reference

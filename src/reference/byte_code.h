@@ -13,10 +13,13 @@
 // can only forge content that it could have shipped anyway. A source that is too large, is not valid Python
 // or ends the child is left out and named in the report; it is never an error. Byte code is that of
 // py_compile with time stamps (PEP 552), the same in each process since Python 3.11, except for
-// "encodings", which an interpreter without its byte code compiles before it has interned any string.
+// "encodings", which an interpreter without its byte code compiles before it has interned any string. Besides
+// the digest of the file there is the one of its code (measure/system/byte_code.h), which is the same for
+// each time stamp and at each path.
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -44,14 +47,16 @@ class ByteCompiler {
   static Result<std::string> TagOf(const Python& python);  // starts a child to ask it
   // Whether the path is a source for this Python. Counts the sources that are not.
   bool Takes(std::string_view path);
-  // The byte code's path with each content that it may have; empty: none.
-  std::vector<PackagedFile> Compile(const std::string& path, std::int64_t mtime, ByteView source);
+  // The byte code's path with each digest that it may have; empty: none. mtime: no value where the source
+  // gets its time only when it is installed; the digests are then those of the code alone.
+  std::vector<PackagedFile> Compile(const std::string& path, std::optional<std::int64_t> mtime,
+                                    ByteView source);
   void LeaveOut(const std::string& path) { report_.failed.push_back(path); }
   const ByteCodeReport& report() const { return report_; }
 
  private:
   class Child;
-  Result<std::vector<Digest>> Ask(const std::string& path, std::int64_t mtime, ByteView source);
+  Result<std::vector<Bytes>> Ask(const std::string& path, std::int64_t mtime, ByteView source);
 
   const Python& python_;
   std::unique_ptr<Child> child_;

@@ -257,18 +257,23 @@ Result<> ReadData(Member& member, const std::string& path, PackageContent& out, 
     } else if (archive_entry_filetype(entry) == AE_IFREG) {
       Bytes content;
       const bool module = IsPackedModule(file.path);
+      const bool wheel =
+          IsWheel(file.path) && archive_entry_size(entry) <= static_cast<la_int64_t>(kMaxWheel);
       bool source = sources != nullptr && sources->compiler.Takes(file.path);
       if (source && archive_entry_size(entry) > static_cast<la_int64_t>(kMaxSource)) {
         sources->compiler.LeaveOut(file.path);
         source = false;
       }
       const bool changelog = IsChangelog(file.path, out.package);
-      ASSAY_ASSIGN(file.digest,
-                   HashEntry(inner.get(), path, left, module || source || changelog ? &content : nullptr));
+      const bool keep = module || source || wheel || changelog;
+      ASSAY_ASSIGN(file.digest, HashEntry(inner.get(), path, left, keep ? &content : nullptr));
       if (changelog && out.changelog.empty()) out.changelog = UnpackedChangelog(content);
       if (auto unpacked = module ? UnpackedModule(file.path, content) : std::nullopt)
         out.files.push_back(std::move(*unpacked));
       if (source) sources->Compile(file.path, archive_entry_mtime(entry), content);
+      if (wheel)
+        AddWheel(file.path, content, out.files, sources != nullptr ? &sources->compiler : nullptr,
+                 sources != nullptr ? &sources->byte_code : nullptr);
     } else {
       continue;
     }
@@ -364,6 +369,36 @@ std::optional<PackagedFile> UnpackedModule(const std::string& path, ByteView pac
   const Result<Digest> digest = HashEntry(a.get(), path, left, nullptr);
   if (!digest) return std::nullopt;
   return PackagedFile{path.substr(0, path.rfind('.')), *digest};
+}
+
+bool IsWheel(std::string_view path) { return path.ends_with(".whl"); }
+
+void AddWheel(const std::string& path, ByteView wheel, std::vector<PackagedFile>& files,
+              ByteCompiler* compiler, std::vector<PackagedFile>* byte_code) {
+  const ArchivePtr a(archive_read_new());
+  archive_read_support_format_zip(a.get());
+  if (archive_read_open_memory(a.get(), wheel.data(), wheel.size()) != ARCHIVE_OK) return;
+  std::vector<PackagedFile> found, compiled;
+  std::uint64_t left = kMaxWheel;
+  while (true) {
+    archive_entry* entry = nullptr;
+    const Result<bool> more = NextEntry(a.get(), &entry, path);
+    if (!more || found.size() >= kMaxFiles) return;
+    if (!*more) break;
+    const char* name = archive_entry_pathname(entry);
+    if (name == nullptr || archive_entry_filetype(entry) != AE_IFREG) continue;
+    const std::string member = path + Absolute(name);
+    const bool source = compiler != nullptr && compiler->Takes(member);
+    Bytes content;
+    const Result<Digest> digest = HashEntry(a.get(), path, left, source ? &content : nullptr);
+    if (!digest) return;
+    found.push_back({member, *digest});
+    // A source gets its time stamp when it is installed.
+    if (source && byte_code != nullptr)
+      std::ranges::move(compiler->Compile(member, std::nullopt, content), std::back_inserter(compiled));
+  }
+  std::ranges::move(found, std::back_inserter(files));
+  if (byte_code != nullptr) std::ranges::move(compiled, std::back_inserter(*byte_code));
 }
 
 Result<PackageContent> ReadDeb(const std::string& path, ByteCompiler* compiler,

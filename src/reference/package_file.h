@@ -40,7 +40,14 @@ Result<PackageContent> ReadDeb(const std::string& path, ByteCompiler* compiler =
 bool IsPackedModule(std::string_view path);
 std::optional<PackagedFile> UnpackedModule(const std::string& path, ByteView packed);
 inline constexpr std::size_t kMaxModule = std::size_t{256} << 20;  // bytes, packed and unpacked
-// The same for a package in memory; name is for error messages.
+// The files of a wheel (PEP 427), which a package has so that Python can install it into an environment:
+// "/usr/share/python-wheels/x.whl" with "/x/a.py" appended. Nothing is added for a damaged wheel. compiler
+// and byte_code: as for ReadDeb().
+bool IsWheel(std::string_view path);
+void AddWheel(const std::string& path, ByteView wheel, std::vector<PackagedFile>& files,
+              ByteCompiler* compiler, std::vector<PackagedFile>* byte_code);
+inline constexpr std::size_t kMaxWheel = std::size_t{64} << 20;  // bytes, packed and unpacked
+// ReadDeb() of a package in memory; name is for error messages.
 Result<PackageContent> ReadDebBytes(ByteView bytes, const std::string& name);
 
 }  // namespace assay::reference

@@ -526,7 +526,8 @@ while IFS= read -r line; do
   case $line in
     *die*) kill -SEGV $$ ;;
     *spin*) while :; do :; done ;;
-    *) printf '\1%s%s' 0123456789abcdef0123456789abcdef 0123456789abcdef0123456789abcdef ;;
+    *huge*) printf '\1\0\0\0\377\377\377\377' ;;
+    *) printf '\1\0\0\0\4\0\0\0code' ;;
   esac
 done
 )");
@@ -544,7 +545,7 @@ done
   EXPECT_TRUE(compile("good\n"));
   EXPECT_FALSE(compile("spin\n"));
   EXPECT_TRUE(compile("good\n"));
-  EXPECT_FALSE(compile("die\n"));
+  EXPECT_FALSE(compile("huge\n"));  // says that it has more than is read
   EXPECT_FALSE(compile("good\n"));  // given up
   EXPECT_EQ(compiler.report().known, 3U);
   EXPECT_EQ(compiler.report().failed.size(), 4U);

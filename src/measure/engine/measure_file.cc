@@ -5,6 +5,7 @@
 #include <cerrno>
 
 #include "base/fd.h"
+#include "measure/system/byte_code.h"
 #include "measure/system/errors.h"
 #include "measure/system/file.h"
 #include "measure/system/regular_file.h"
@@ -12,14 +13,14 @@
 namespace assay::measure {
 namespace {
 
-Result<Recorded> RecordContent(const Result<Digest>& digest, bool writers, const std::string& path,
-                               const Context& context, Recorder& recorder) {
+Result<Recorded> RecordContent(const Result<Digest>& digest, const std::optional<Digest>& code, bool writers,
+                               const std::string& path, const Context& context, Recorder& recorder) {
   if (!digest) {
     ASSAY_TRY(recorder.RecordViolation(Violation::kUnmeasurable, path, context));
     return Fail(digest.error().In("measuring " + path));
   }
   if (writers) ASSAY_TRY(recorder.RecordViolation(Violation::kOpenWriters, path, context));
-  return recorder.Record({*digest, path, context});
+  return recorder.Record({.digest = *digest, .path = path, .context = context, .code = code});
 }
 
 }  // namespace
@@ -32,11 +33,12 @@ Result<Recorded> MeasureFd(int fd, const Context& context, Recorder& recorder, U
   const HashAlg alg = kFileHash;
   const FileState state = Hold(fd);
   const Result<Digest> digest = HashFd(fd, alg, nullptr, uses != nullptr ? &uses->closed() : nullptr);
+  const std::optional<Digest> code = digest ? CodeDigestOfFd(fd, path, *digest) : std::nullopt;
   const bool writers = state == FileState::kWriters || (state == FileState::kHeld && !StillHeld(fd));
   if (state == FileState::kHeld) Release(fd);
-  if (uses == nullptr) return RecordContent(digest, writers, path, context, recorder);
+  if (uses == nullptr) return RecordContent(digest, code, writers, path, context, recorder);
   if (!uses->Enter()) return Fail(StateError(FileError::kLate, path + ": the engine has stopped"));
-  Result<Recorded> recorded = RecordContent(digest, writers, path, context, recorder);
+  Result<Recorded> recorded = RecordContent(digest, code, writers, path, context, recorder);
   uses->Leave();
   return recorded;
 }

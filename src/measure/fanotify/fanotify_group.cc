@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "measure/engine/errors.h"
 #include "measure/fanotify/fanotify_marks.h"
+#include "measure/system/byte_code.h"
 
 namespace assay::measure {
 namespace {
@@ -274,6 +275,7 @@ bool FanotifyGroup::Measure(FanotifyRequest& request) {
   }
   std::uint64_t bytes = 0;
   const Result<Digest> digest = HashFd(fd, sink_.Bank(), &bytes, &request.late);
+  if (digest) request.code = CodeDigestOfFd(fd, request.use.path, *digest);
   const bool writers = state == FileState::kWriters || (state == FileState::kHeld && !StillHeld(fd));
   tasks_.Count([bytes](EngineStats& stats) { stats.bytes_hashed += bytes; });
   bool allowed = true;
@@ -292,7 +294,7 @@ Result<Recorded> FanotifyGroup::Record(const FanotifyRequest& request, const Res
   if (!use.ruling.measure) return Recorded{};  // only an appraise or audit rule wanted the file
   if (!digest) return sink_.RecordViolation(Violation::kUnmeasurable, use.path, context);
   if (writers) ASSAY_TRY(sink_.RecordViolation(Violation::kOpenWriters, use.path, context));
-  return sink_.Record({*digest, use.path, context, use.ruling.record, use.facts.known});
+  return sink_.Record({*digest, use.path, context, use.ruling.record, use.facts.known, request.code});
 }
 
 // Marks the file as clean if no task can have altered it. False: a writer has come since the lease was taken,

@@ -12,6 +12,7 @@
 
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "base/fd.h"
@@ -49,6 +50,7 @@ class FanotifyRequest final : public HeldTask {
   std::atomic<dev_t> device{0};
   std::uint64_t size = 0;
   Use use;                         // once a worker has looked at it
+  std::optional<Digest> code;      // of byte code, once it is hashed
   std::atomic<bool> served{true};  // closing it may take for ever; so it is until that is known
 
  private:

@@ -33,7 +33,8 @@ class AttesterSink final : public MeasurementSink {
                       .digest = m.digest,
                       .path = m.path,
                       .context = m.context,
-                      .flag = m.record == ima::Template::kNgCgroup});
+                      .flag = m.record == ima::Template::kNgCgroup,
+                      .code = m.code.value_or(Digest())});
   }
   Result<Recorded> RecordViolation(Violation violation, const std::string& path,
                                    const Context& context) override {

@@ -115,8 +115,11 @@ SinkReply ServedProcess::Answer(const SinkCall& call) {
     return {.code = std::string(ErrorCode(EngineError::kStopped).name()), .what = "the engine is stopped"};
   switch (call.kind) {
     case SinkCall::Kind::kRecord:
-      take(owner_.sink->Record(
-          {call.digest, call.path, call.context, call.flag ? ima::Template::kNgCgroup : ima::Template::kNg}));
+      take(owner_.sink->Record({.digest = call.digest,
+                                .path = call.path,
+                                .context = call.context,
+                                .record = call.flag ? ima::Template::kNgCgroup : ima::Template::kNg,
+                                .code = call.code.size() == 0 ? std::nullopt : std::optional(call.code)}));
       break;
     case SinkCall::Kind::kViolation:
       take(owner_.sink->RecordViolation(call.violation, call.path, call.context));

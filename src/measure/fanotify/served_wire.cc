@@ -69,6 +69,18 @@ Result<Context> TakeContext(Reader& r) {
   return c;
 }
 
+void PutDigest(Writer& w, const Digest& digest) {
+  w.U8(static_cast<std::uint8_t>(digest.size())).Put(digest.view());
+}
+
+// Empty: none was sent.
+Result<Digest> TakeDigest(Reader& r, HashAlg alg) {
+  ASSAY_ASSIGN(const std::uint8_t size, r.U8("digest size"));
+  ASSAY_ASSIGN(const ByteView digest, r.Take(size, "digest"));
+  if (size == 0) return Digest();
+  return Digest::Of(alg, digest);
+}
+
 }  // namespace
 
 Bytes Encode(const ServedSetup& setup) {
@@ -129,7 +141,8 @@ Bytes Encode(const SinkCall& call) {
   Writer w;
   w.U8(static_cast<std::uint8_t>(call.kind)).U8(call.flag ? 1 : 0);
   w.U32Le(static_cast<std::uint32_t>(call.violation));
-  w.U8(static_cast<std::uint8_t>(call.digest.size())).Put(call.digest.view());
+  PutDigest(w, call.digest);
+  PutDigest(w, call.code);
   PutText(w, call.path);
   PutContext(w, call.context);
   return w.Take();
@@ -145,13 +158,10 @@ Result<SinkCall> ParseSinkCall(ByteView packet, HashAlg bank) {
   ASSAY_ASSIGN(const std::uint32_t violation, r.U32Le("violation"));
   if (violation >= kViolations) return Fail(r.Bad("no such violation"));
   call.violation = static_cast<Violation>(violation);
-  ASSAY_ASSIGN(const std::uint8_t size, r.U8("digest size"));
-  ASSAY_ASSIGN(const ByteView digest, r.Take(size, "digest"));
-  if (size != 0) {
-    ASSAY_ASSIGN(call.digest, Digest::Of(bank, digest));
-  }
+  ASSAY_ASSIGN(call.digest, TakeDigest(r, bank));
+  ASSAY_ASSIGN(call.code, TakeDigest(r, HashAlg::kSha256));
   const bool needed = call.kind == SinkCall::Kind::kRecord || call.kind == SinkCall::Kind::kKnown;
-  if (needed && size == 0) return Fail(r.Bad("no digest"));
+  if (needed && call.digest.size() == 0) return Fail(r.Bad("no digest"));
   ASSAY_ASSIGN(call.path, TakeText(r));
   ASSAY_ASSIGN(call.context, TakeContext(r));
   ASSAY_TRY(End(r));

@@ -49,6 +49,7 @@ struct SinkCall {
   std::string path;
   Context context;
   bool flag = false;  // kRecord: the record names the control group; kRefused: enforced
+  Digest code{};      // kRecord: of byte code (measure/system/byte_code.h); may be empty
 };
 
 struct SinkReply {

@@ -45,13 +45,14 @@ TEST(ServedWire, CallSurvives) {
       .violation = Violation::kToMToU,
       .path = "/a\xff b",
       .context = {.time_ms = 1, .pid = 2, .uid = 3, .comm = "c", .hook = "h", .cgroup = "/g", .late = true},
-      .flag = true};
+      .flag = true,
+      .code = Hash(HashAlg::kSha256, AsBytes("y"))};
   const Bytes packet = Encode(c);
   const Result<SinkCall> back = ParseSinkCall(packet, HashAlg::kSha256);
   ASSERT_TRUE(back) << back.error().Message();
   EXPECT_EQ(Encode(*back), packet);
-  EXPECT_EQ(std::tie(back->kind, back->digest, back->violation, back->path, back->flag),
-            std::tie(c.kind, c.digest, c.violation, c.path, c.flag));
+  EXPECT_EQ(std::tie(back->kind, back->digest, back->violation, back->path, back->flag, back->code),
+            std::tie(c.kind, c.digest, c.violation, c.path, c.flag, c.code));
   EXPECT_EQ(std::tie(back->context.time_ms, back->context.pid, back->context.uid, back->context.comm,
                      back->context.hook, back->context.cgroup, back->context.late),
             std::tie(c.context.time_ms, c.context.pid, c.context.uid, c.context.comm, c.context.hook,

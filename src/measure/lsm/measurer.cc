@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "measure/system/byte_code.h"
 #include "measure/system/file.h"
 
 namespace assay::measure {
@@ -128,6 +129,8 @@ void LsmMeasurer::MeasureFile(LsmTask& task, const RequestedFile& file) {
 void LsmMeasurer::SettleFile(LsmTask& task, const RequestedFile& file, Use& use, Rules& rules) {
   const Doubts doubts = DoubtsOf(task, file.file.get());
   const Result<Digest> digest = HashFile(task, file);
+  const std::optional<Digest> code =
+      digest ? CodeDigestOfFd(file.file.get(), file.path, *digest) : std::nullopt;
   const MemoryHeaders headers = digest && (task.kind() == ASSAY_EXEC || task.kind() == ASSAY_MMAP)
                                     ? MemoryHeadersOf(file.file.get())
                                     : MemoryHeaders{};
@@ -145,7 +148,7 @@ void LsmMeasurer::SettleFile(LsmTask& task, const RequestedFile& file, Use& use,
     log::Warn("measuring {}: {}", file.path, digest.error().Message());
   } else {
     const Result<Recorded> recorded =
-        RecordFile({*digest, file.path, context, use.ruling.record, use.facts.known}, doubts, headers,
+        RecordFile({*digest, file.path, context, use.ruling.record, use.facts.known, code}, doubts, headers,
                    task.kind() == ASSAY_EXEC);
     const std::uint32_t clean = (rules.Lasting(use) ? ASSAY_ANSWER_CLEAN : 0U) |
                                 (doubts.shared && !doubts.pinned ? ASSAY_ANSWER_UNPINNED : 0U);

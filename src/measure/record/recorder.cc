@@ -11,6 +11,7 @@
 #include "measure/lists/list_stream.h"
 #include "measure/record/errors.h"
 #include "measure/record/recorder_impl.h"
+#include "measure/system/byte_code.h"
 #include "measure/system/event_fields.h"
 
 namespace assay::measure {
@@ -54,6 +55,8 @@ Result<Recorded> Recorder::Impl::Record(const Measurement& m) {
   const auto known = [&] { return m.known ? *m.known : options_.known && options_.known(m.digest); };
   if (!options_.synchronous && !IsForKernel(m.context.hook) && (m.context.late || known()))
     record.when = NewRecord::When::kInGroup;
+  else if (m.code)
+    record.beside = Beside(kByteCodeRecord, EncodeByteCode({m.path, m.digest, *m.code}), m.context);
   Result<Recorded> recorded = Add(record);
   if (!recorded || !IsKexec(m.context.hook)) return recorded;
   // The image may have been measured before, as a file that a process reads.

@@ -260,7 +260,17 @@ Result<Recorded> Recorder::Impl::Add(const NewRecord& record) {
         AddToGroup(described(std::move(entry)), ima::EncodeGroup({{name, record.data}}), record.path));
     if (recorded) return *recorded;
   }
-  return AddAlone(described(pcr_.MakeStep(record.record_template, record.data, record.meaning)), record.path);
+  return AddAlone(described(pcr_.MakeStep(record.record_template, record.data, record.meaning)), record.path,
+                  record.beside);
+}
+
+// The record that says more of the one before it.
+Step Recorder::Impl::Beside(std::string_view name, const std::string& buffer, const Context& context) {
+  const Digest digest = Hash(kFileHash, AsBytes(buffer));
+  Step beside =
+      pcr_.MakeStep(ima::Template::kBuf, ima::EncodeBuf(digest, name, AsBytes(buffer)), Meaning::kContent);
+  beside.journal.push_back({.index = 0, .sub = 0, .context = context});
+  return beside;
 }
 
 // Records a violation, and directly after it the record that names the program.
@@ -273,12 +283,7 @@ Result<Recorded> Recorder::Impl::AddWithProgram(ViolationRecord record, const Co
   Step step = pcr_.MakeStep(ima::Template::kNg, ima::EncodeNg(none, record.path), Meaning::kViolation);
   step.contents.push_back(content);
   step.journal.push_back({.index = 0, .sub = 0, .context = context});
-  const std::string buffer = EncodeViolation(record);
-  const Digest digest = Hash(kFileHash, AsBytes(buffer));
-  Step beside = pcr_.MakeStep(ima::Template::kBuf, ima::EncodeBuf(digest, kViolationRecord, AsBytes(buffer)),
-                              Meaning::kContent);
-  beside.journal.push_back({.index = 0, .sub = 0, .context = context});
-  return AddAlone(std::move(step), record.path, std::move(beside));
+  return AddAlone(std::move(step), record.path, Beside(kViolationRecord, EncodeViolation(record), context));
 }
 
 // Commits the group when its time is over. While there is no group, or nothing can be recorded, it looks

@@ -51,6 +51,7 @@ struct NewRecord {
   std::optional<Content> content{};  // if it is given, the same content is recorded once
   std::string path;                  // kept for later if it can't be recorded now
   Context context;
+  std::optional<Step> beside{};  // of a record at once: what follows it
 };
 
 // Whether a recorder has begun. What comes earlier waits, but for the thread that begins it.
@@ -124,6 +125,7 @@ class Recorder::Impl {
   // beside: a record that follows at once; nothing comes between, not even a group.
   Result<Recorded> AddAlone(Step step, const std::string& path, std::optional<Step> beside = std::nullopt)
       ASSAY_EXCLUDES(commit_, group_.mutex);
+  Step Beside(std::string_view name, const std::string& buffer, const Context& context);
   Result<Recorded> Add(const NewRecord& record) ASSAY_EXCLUDES(commit_, group_.mutex);
   Result<Recorded> AddViolation(const std::string& path, const Context& named)
       ASSAY_EXCLUDES(commit_, group_.mutex);

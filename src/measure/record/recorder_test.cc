@@ -13,6 +13,7 @@
 #include "base/result_testing.h"
 #include "measure/record/journal.h"
 #include "measure/record/recorder_testing.h"
+#include "measure/system/byte_code.h"
 #include "measure/system/violation_record.h"
 
 namespace assay::measure {
@@ -101,6 +102,28 @@ TEST_F(RecorderTest, ViolationsOfAProgramNameIt) {
   EXPECT_FALSE(violate(Violation::kAnonymousCode, one));  // a restart knows
   EXPECT_FALSE(violate(Violation::kWritableCode, one));
   EXPECT_TRUE(violate(Violation::kWritableCode, two));
+}
+
+// The record beside byte code says what it is of; content that may share a record needs none.
+TEST_F(RecorderTest, ByteCodeIsNamedBesideItsEntry) {
+  const Digest digest = DigestOf("a.pyc"), known = Digest::Filled(kFileHash, 1);
+  const auto record = [&](const Digest& of) {
+    const auto r =
+        recorder_->Record({.digest = of, .path = "/a b.pyc", .context = {}, .code = DigestOf("code")});
+    EXPECT_THAT(r, IsOk());
+    return r && r->is_new;
+  };
+  options_.known = [&](const Digest& d) { return d == known; };
+  Open();
+  EXPECT_TRUE(record(digest));
+  EXPECT_FALSE(record(digest));
+  EXPECT_TRUE(record(known));
+  ASSERT_THAT(recorder_->Flush(), IsOk());
+  EXPECT_EQ(CheckedPaths(), (std::vector<std::string>{"boot_aggregate", "/a_b.pyc",
+                                                      std::string(kByteCodeRecord), "/a_b.pyc"}));
+  Close();
+  Open();
+  EXPECT_FALSE(record(known));  // a restart knows
 }
 
 // A violation that a verifier may allow must not hide one of an unknown program, not even after a restart.

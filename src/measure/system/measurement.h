@@ -42,6 +42,7 @@ struct Measurement {
   ima::Template record = ima::Template::kNg;
   // Whether the digest is in the signed manifest, where the caller has asked already; else the recorder asks.
   std::optional<bool> known{};
+  std::optional<Digest> code{};  // of byte code (byte_code.h): a record beside the entry names it
 };
 
 // The two of the kernel's IMA, content that could not be read, and ways to run or change code that have no
