@@ -51,7 +51,7 @@ NATIVE(jint, ask)(JNIEnv* env, jclass class, jstring request) {
 
 NATIVE(jint, number)(JNIEnv* env, jclass class, jobject descriptor) {
   (void)class;
-  const jfieldID field = (*env)->GetFieldID(env, (*env)->GetObjectClass(env, descriptor), "fd", "I");
+  jfieldID field = (*env)->GetFieldID(env, (*env)->GetObjectClass(env, descriptor), "fd", "I");
   return field == NULL ? -1 : (*env)->GetIntField(env, descriptor, field);
 }
 
@@ -82,7 +82,7 @@ NATIVE(jlongArray, stamp)(JNIEnv* env, jclass class, jint fd) {
                           st.st_ctim.tv_sec * 1000000000L + st.st_ctim.tv_nsec,
                           st.st_mtim.tv_sec * 1000000000L + st.st_mtim.tv_nsec};
   const jsize count = sizeof(values) / sizeof(values[0]);
-  const jlongArray array = (*env)->NewLongArray(env, count);
+  jlongArray array = (*env)->NewLongArray(env, count);
   if (array != NULL) (*env)->SetLongArrayRegion(env, array, 0, count, values);
   return array;
 }
@@ -91,8 +91,8 @@ NATIVE(jlongArray, stamp)(JNIEnv* env, jclass class, jint fd) {
  * arguments. */
 NATIVE(jobjectArray, options)(JNIEnv* env, jclass class) {
   (void)class;
-  const jclass vm = (*env)->FindClass(env, "jdk/internal/misc/VM");
+  jclass vm = (*env)->FindClass(env, "jdk/internal/misc/VM");
   if (vm == NULL) return NULL;
-  const jmethodID method = (*env)->GetStaticMethodID(env, vm, "getRuntimeArguments", "()[Ljava/lang/String;");
+  jmethodID method = (*env)->GetStaticMethodID(env, vm, "getRuntimeArguments", "()[Ljava/lang/String;");
   return method == NULL ? NULL : (jobjectArray)(*env)->CallStaticObjectMethod(env, vm, method);
 }
