@@ -10,6 +10,7 @@ void AddShow(CLI::App& log, Session& session) {
   show->add_option("--path", o->path, "Only files whose path matches this glob (** also matches /)");
   show->add_option("--since", o->since, "Only what was loaded since then: 2026-11-30, 10m, 2h, 1d");
   show->add_option("--by", o->by, "Only what this process loaded: a program's name, uid:N or pid:N");
+  show->add_option("--container", o->container, "Only what this container loaded: its id or name, UID:ID");
   auto* reference = show->add_option("--reference", o->references, "Indexes of reference values");
   show->add_flag("--unknown", o->unknown, "Only files that are not in the reference values")
       ->needs(reference);

@@ -22,6 +22,7 @@ struct ShowOptions {
   std::string context;    // what loaded the entries; empty: the journal, for this machine's list
   std::string path;       // glob
   std::string since, by;  // as the man page says
+  std::string container;  // evidence::ContainerPattern
   bool unknown = false;   // only what is not in the references
   std::vector<std::string> references;
   std::string bank;  // of the file's columns; empty: told by the file

@@ -63,6 +63,9 @@ Result<LogFilter> LogFilter::Of(const ShowOptions& o, const std::string& journal
   LogFilter filter;
   filter.path_ = o.path;
   filter.by_ = o.by;
+  if (!o.container.empty()) {
+    ASSAY_ASSIGN(filter.container_, evidence::ContainerPattern::Parse(o.container));
+  }
   if (!o.since.empty()) {
     ASSAY_ASSIGN(filter.since_ms_, ParseSince(o.since, now_ms));
   }
@@ -94,11 +97,23 @@ bool LogFilter::IsBy(const evidence::ContextEntry& c) const {
   return c.comm == by_;
 }
 
+// Of a record that names no control group the context tells it. A person who looks at a list means a user's
+// container too.
+bool LogFilter::IsIn(const evidence::ContainerPattern& wanted, const Result<ima::Entry>& entry,
+                     const evidence::ContextEntry* context) {
+  const std::string cgroup = entry && !entry->cgroup.empty() ? entry->cgroup
+                             : context != nullptr            ? context->cgroup
+                                                             : "";
+  const std::optional<evidence::Container> c = evidence::ContainerIn(cgroup);
+  return c && (wanted.user ? wanted.Fits(*c) : wanted.FitsId(*c));
+}
+
 bool LogFilter::Keeps(const ima::RecordView& record, std::uint32_t sub,
                       const Result<ima::Entry>& entry) const {
   const evidence::ContextEntry* context = ContextOf(record.index, sub);
   if (since_ms_ && (context == nullptr || context->time_ms < *since_ms_)) return false;
   if (!by_.empty() && (context == nullptr || !IsBy(*context))) return false;
+  if (container_ && !IsIn(*container_, entry, context)) return false;
   if (!path_.empty() && (!entry || !measure::GlobMatches(path_, entry->path))) return false;
   if (!references_) return true;
   // Whether the record is about a file: the attester's own records and the kernel's buffers are not.

@@ -13,6 +13,7 @@
 #include <memory>
 
 #include "cli/cmd_log.h"
+#include "evidence/container.h"
 #include "evidence/evidence.h"
 #include "list/list.h"
 #include "reference/index.h"
@@ -29,8 +30,11 @@ class LogFilter {
  private:
   LogFilter() = default;
   bool IsBy(const evidence::ContextEntry& c) const;
+  static bool IsIn(const evidence::ContainerPattern& wanted, const Result<ima::Entry>& entry,
+                   const evidence::ContextEntry* context);
   std::map<std::pair<std::uint64_t, std::uint32_t>, evidence::ContextEntry> contexts_;
   std::string path_, by_;
+  std::optional<evidence::ContainerPattern> container_;
   std::optional<std::uint64_t> since_ms_;
   std::optional<reference::Indexes> references_;  // only what is not in them
 };

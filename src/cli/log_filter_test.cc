@@ -29,5 +29,28 @@ TEST(LogFilterTest, WhoAndWhenNeedAContext) {
   EXPECT_THAT(LogFilter::Of(o, "", kNow), FailsWith("usage"));
 }
 
+TEST(LogFilterTest, AContainerByItsRecordElseByTheContext) {
+  const std::string id(64, 'a');
+  ShowOptions o;
+  o.container = id.substr(0, 12);
+  const Result<LogFilter> filter = LogFilter::Of(o, "", kNow);
+  ASSERT_TRUE(filter);
+  const auto keeps = [&](const std::string& cgroup) {
+    ima::Entry entry;
+    entry.path = "/usr/bin/ls";
+    entry.cgroup = cgroup;
+    return filter->Keeps({}, 0, entry);
+  };
+  EXPECT_TRUE(keeps("/machine.slice/libpod-" + id + ".scope"));
+  EXPECT_TRUE(keeps("/user.slice/user-1000.slice/user@1000.service/libpod-" + id + ".scope"));
+  EXPECT_FALSE(keeps("/machine.slice/libpod-" + std::string(64, 'b') + ".scope"));
+  EXPECT_FALSE(keeps("/system.slice/ssh.service"));
+  EXPECT_FALSE(keeps(""));
+  o.container = "1001:" + id;
+  EXPECT_FALSE(LogFilter::Of(o, "", kNow)->Keeps({}, 0, ima::Entry{}));
+  o.container = "no/container";
+  EXPECT_THAT(LogFilter::Of(o, "", kNow), FailsWith("usage"));
+}
+
 }  // namespace
 }  // namespace assay::cli

@@ -77,6 +77,8 @@ json ContextJson(const evidence::ContextEntry& c) {
   json out = {
       {"time", TimeText(c.time_ms)}, {"pid", c.pid}, {"uid", c.uid}, {"comm", c.comm}, {"hook", c.hook}};
   if (!c.cgroup.empty()) out["cgroup"] = c.cgroup;
+  if (const std::optional<evidence::Container> in = evidence::ContainerIn(c.cgroup))
+    out["container"] = in->id;
   return out;
 }
 
@@ -160,8 +162,9 @@ class Table {
   std::string By(std::uint64_t record, std::uint32_t sub) const {
     const evidence::ContextEntry* c = filter_.ContextOf(record, sub);
     if (c == nullptr) return "";
-    return fmt::format("  {} by {} (pid {}, uid {}) at {}", Printable(c->hook), Printable(c->comm), c->pid,
-                       c->uid, TimeText(c->time_ms));
+    const std::optional<evidence::Container> in = evidence::ContainerIn(c->cgroup);
+    return fmt::format("  {} by {} (pid {}, uid {}{}) at {}", Printable(c->hook), Printable(c->comm), c->pid,
+                       c->uid, in ? ", " + Printable(in->Text()) : "", TimeText(c->time_ms));
   }
   std::string Remark(std::string_view text) const {
     return fmt::format("  {}[{}]{}", colour_ ? "\x1b[31m" : "", text, colour_ ? "\x1b[0m" : "");

@@ -2,6 +2,7 @@
 
 #include "base/json_members.h"
 #include "base/name_table.h"
+#include "evidence/container.h"
 
 namespace assay::evidence {
 namespace {
@@ -185,28 +186,8 @@ Result<std::vector<ContextEntry>> ParseContext(ByteView lines) {
 }
 
 std::string ContainerOf(std::string_view cgroup) {
-  constexpr std::size_t kId = 64;
-  static constexpr std::string_view kMachines[] = {"systemd-nspawn@", "machine-", "lxc.payload."};
-  const auto is_digit = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); };
-  std::string_view rest = cgroup;
-  while (!rest.empty()) {
-    const std::size_t slash = rest.rfind('/');
-    std::string_view part = slash == std::string_view::npos ? rest : rest.substr(slash + 1);
-    rest = rest.substr(0, slash == std::string_view::npos ? 0 : slash);
-    for (std::size_t at = 0; at < part.size();) {
-      std::size_t end = at;
-      while (end < part.size() && is_digit(part[end])) ++end;
-      if (end - at == kId) return std::string(part.substr(at, kId));
-      at = end + 1;
-    }
-    for (const std::string_view machine : kMachines) {
-      if (!part.starts_with(machine)) continue;
-      part.remove_prefix(machine.size());
-      if (machine.ends_with('.')) return std::string(part);
-      return std::string(part.substr(0, part.rfind('.')));
-    }
-  }
-  return "";
+  const std::optional<Container> container = ContainerIn(cgroup);
+  return container ? container->id : "";
 }
 
 }  // namespace assay::evidence

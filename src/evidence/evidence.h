@@ -99,8 +99,8 @@ struct ContextEntry {
 };
 Bytes EncodeContextLine(const ContextEntry& entry);  // a JSON line, with its newline
 Result<std::vector<ContextEntry>> ParseContext(ByteView lines);
-// The container that a control group belongs to: the innermost id of 64 hexadecimal digits (Docker, Podman,
-// containerd, CRI-O), or the name of a machine (systemd-nspawn, LXC). Empty: no container is recognised.
+// The id or name of the container that a control group belongs to (evidence/container.h). Empty: it belongs
+// to none.
 std::string ContainerOf(std::string_view cgroup);
 
 struct Evidence {
