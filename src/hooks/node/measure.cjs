@@ -41,16 +41,19 @@ function ask(request) {
   }
 }
 
+const EDQUOT = 122; // libuv has no name for it
+
 function failed(what, error) {
+  const why = error.errno === -EDQUOT ? 'this user has used up its quota of records' : error.message;
   if (required) {
-    throw Object.assign(new Error(`assay: ${what} can't be measured, and ASSAY_REQUIRED is set: ${error.message}`),
+    throw Object.assign(new Error(`assay: ${what} can't be measured, and ASSAY_REQUIRED is set: ${why}`),
                         { code: 'ERR_ASSAY_UNMEASURED', cause: error });
   }
   if (error.code === 'ENOENT') {
     absent = true;
   } else if (!warned) {
     warned = true;
-    process.emitWarning(`${what} could not be measured (no more is said of others): ${error.message}`, 'AssayWarning');
+    process.emitWarning(`${what} could not be measured (no more is said of others): ${why}`, 'AssayWarning');
   }
 }
 

@@ -24,6 +24,7 @@ final class Attester {
 
   private static final File NODE = new File("/run/assay/measure");
   private static final int ENOENT = 2;
+  private static final int EDQUOT = 122;
   /** The kernel stamps changes with a clock that ticks every 1 to 10 ms: two changes in one tick look like one. */
   private static final long TICK_MS = 11;
 
@@ -115,7 +116,18 @@ final class Attester {
   private void send(String request, String what) throws Unmeasured {
     int error = ask(request + "\n");
     if (error != 0) {
-      failed(what, error == ENOENT ? "no attester runs" : "errno " + error);
+      failed(what, reason(error));
+    }
+  }
+
+  private static String reason(int error) {
+    switch (error) {
+      case ENOENT:
+        return "no attester runs";
+      case EDQUOT:
+        return "this user has used up its quota of records";
+      default:
+        return "errno " + error;
     }
   }
 
