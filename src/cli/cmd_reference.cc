@@ -39,7 +39,7 @@ constexpr const char* kPython = "/usr/bin/python3";
 
 struct ReferenceOptions {
   std::string out, folder, package, version, fetch_to, index, key, find;
-  std::vector<std::string> debs, owning, vulnerable, revoked, previous;
+  std::vector<std::string> debs, lists, owning, vulnerable, revoked, previous;
   std::string root;
   std::uint64_t keep_days = 365;
   bool installed = false, self = false, no_previous = false, apt = false;
@@ -300,10 +300,11 @@ Result<> SayBuilt(const ReferenceOptions& o, const Builder& builder, const Sessi
 }
 
 Result<int> Build(const ReferenceOptions& o, const Session& session) {
-  if (o.debs.empty() && o.folder.empty() && !o.installed && !o.self)
-    return Fail(UsageError("reference build: give --deb, --folder, --installed or --self"));
-  if (!o.folder.empty() && (o.package.empty() || o.version.empty()))
-    return Fail(UsageError("reference build: a folder's content needs a name: --package and --version"));
+  if (o.debs.empty() && o.folder.empty() && o.lists.empty() && !o.installed && !o.self)
+    return Fail(UsageError("reference build: give --deb, --folder, --list, --installed or --self"));
+  if ((!o.folder.empty() || !o.lists.empty()) && (o.package.empty() || o.version.empty()))
+    return Fail(
+        UsageError("reference build: the content of a folder or list needs a name: --package and --version"));
   Builder builder;
   if (!o.no_byte_code) builder.UseByteCode(kPython);
   json report = json::object();
@@ -318,6 +319,7 @@ Result<int> Build(const ReferenceOptions& o, const Session& session) {
     ASSAY_ASSIGN(std::vector<FailedFile> more, builder.AddFolder(o.folder, o.package, o.version));
     std::move(more.begin(), more.end(), std::back_inserter(failed));
   }
+  ASSAY_TRY(AddLists(o.lists, o.package, o.version, builder));
   if (o.self) ASSAY_TRY(reference::AddSelf(builder, ASSAY_VERSION, o.root));
   ASSAY_TRY(SayFailed(failed, builder, report));
   ASSAY_TRY(AddPrevious(o, builder));
@@ -480,8 +482,9 @@ void AddReference(CLI::App& app, Session& session) {
   build->add_option("--out", o->out, "The index file to write")->required();
   build->add_option("--deb", o->debs, "Package files");
   build->add_option("--folder", o->folder, "A folder's files, named by --package and --version");
-  build->add_option("--package", o->package, "Name of the folder's content");
-  build->add_option("--version", o->version, "Version of the folder's content");
+  build->add_option("--list", o->lists, "sha256sum lists or Keylime runtime policies, named as a folder is");
+  build->add_option("--package", o->package, "Name of the folder's or list's content");
+  build->add_option("--version", o->version, "Version of the folder's or list's content");
   auto* installed =
       build->add_flag("--installed", o->installed, "This machine's packages, from apt's archive");
   build
@@ -512,6 +515,7 @@ void AddReference(CLI::App& app, Session& session) {
   add->callback([o, &session] { session.Finish(AddTo(*o, session)); });
   AddAdvise(reference, session);
   AddDiff(reference, session);
+  AddExport(reference, session);
   auto index_argument = [o](CLI::App* sub) { sub->add_option("index", o->index, "The index")->required(); };
   CLI::App* show = reference->add_subcommand("show", "Show what is in an index");
   index_argument(show);

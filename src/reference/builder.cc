@@ -383,6 +383,13 @@ Result<> Builder::AddFile(const std::string& path_on_disk, const std::string& pa
   return {};
 }
 
+void Builder::AddList(const DigestList& list, const std::string& package, const std::string& version) {
+  PackageContent content{.package = package, .version = version, .architecture = "", .files = {}};
+  content.files.reserve(list.files.size());
+  for (const ListedFile& f : list.files) content.files.push_back({f.path, f.digest});
+  impl_->Add(std::move(content));
+}
+
 void Builder::UseByteCode(const std::string& python) {
   impl_->python = FindPython(python);
   const MutexLock lock(impl_->mutex);

@@ -24,6 +24,7 @@
 #include "base/crypto.h"
 #include "reference/advisories.h"
 #include "reference/deny.h"
+#include "reference/digest_list.h"
 
 namespace assay::reference {
 
@@ -54,6 +55,8 @@ class Builder {
                                             const std::string& version);
   Result<> AddFile(const std::string& path_on_disk, const std::string& path, const std::string& package,
                    const std::string& version);
+  // The files of a list, as content of one package.
+  void AddList(const DigestList& list, const std::string& package, const std::string& version);
   // From this call on, packages and folders also add the byte code of their Python sources, calculated by
   // this Python program.
   void UseByteCode(const std::string& python);

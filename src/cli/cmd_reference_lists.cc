@@ -1,0 +1,55 @@
+// Lists of digests of other tools, read into an index and written from one. man/assay-reference.1
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/fd.h"
+#include "cli/cmd_reference.h"
+
+namespace assay::cli {
+namespace {
+
+struct ExportOptions {
+  std::string index, form = "sha256sum", out;
+};
+
+Result<int> Export(const ExportOptions& o, const Session& session) {
+  ASSAY_ASSIGN(const std::unique_ptr<reference::Index> index, reference::Index::Open(o.index));
+  const std::string text =
+      o.form == "keylime" ? reference::KeylimePolicyOf(*index) : reference::Sha256SumsOf(*index);
+  if (!o.out.empty()) ASSAY_TRY(WriteFileAtomic(o.out, AsBytes(text), 0644));
+  if (session.json)
+    session.Answer({{"form", o.form}, {"written", o.out}, {"text", o.out.empty() ? text : ""}});
+  else if (o.out.empty())
+    fmt::print("{}", text);
+  return kExitOk;
+}
+
+}  // namespace
+
+Result<> AddLists(const std::vector<std::string>& lists, const std::string& package,
+                  const std::string& version, reference::Builder& builder) {
+  for (const std::string& path : lists) {
+    ASSAY_ASSIGN(const Bytes text, ReadFile(path, reference::kMaxDigestList));
+    const Result<reference::DigestList> list = reference::ParseDigestList(AsText(text));
+    if (!list) return Fail(list.error().In(path));
+    if (list->left_out > 0)
+      fmt::print(stderr, "assay: {}: {} digest(s) of other algorithms than SHA-256 are left out\n", path,
+                 list->left_out);
+    builder.AddList(*list, package, version);
+  }
+  return {};
+}
+
+void AddExport(CLI::App* reference, Session& session) {
+  auto o = std::make_shared<ExportOptions>();
+  CLI::App* out = reference->add_subcommand("export", "Write what an index holds in another tool's form");
+  out->add_option("index", o->index, "The index")->required();
+  out->add_option("--form", o->form, "sha256sum, or keylime (a runtime policy)")
+      ->check(CLI::IsMember({"sha256sum", "keylime"}))
+      ->capture_default_str();
+  out->add_option("--out", o->out, "File to write; by default the output");
+  out->callback([o, &session] { session.Finish(Export(*o, session)); });
+}
+
+}  // namespace assay::cli
