@@ -7,7 +7,8 @@
 # make check      format, headers, rooms, clang-tidy, tests with sanitizers (root)
 # make fuzz       every fuzz target for FUZZ_SECONDS (600)
 # make install    to DESTDIR/prefix; make uninstall takes away what the last one installed
-.PHONY: all setup setup-check build build-tests demo test test-unit guest guest-matrix check check-static asan tsan fuzz install uninstall clean
+# make deb        Debian packages, into build/deb; make repo: an apt repository of them in REPO, signed with a key in REPO_KEY
+.PHONY: all setup setup-check build build-tests demo test test-unit guest guest-matrix check check-static asan tsan fuzz install uninstall deb repo clean
 FUZZ_SECONDS ?= 600
 TEST_FUZZ_SECONDS ?= 30
 TEST_FUZZ_RUNS ?= 20000
@@ -63,7 +64,8 @@ check-static:
 	scripts/check-headers
 	scripts/check-python
 	shellcheck -x $(filter-out scripts/check-rooms scripts/check-codes scripts/check-size scripts/check-examples,$(wildcard scripts/*)) $(filter-out %.cc,$(wildcard tests/e2e/*)) tests/guest/*.sh tests/guest/features tests/guest/boot-data tests/guest/harness-test \
-	  tests/guest/predict bench/run bench/*.sh .ci/run packaging/initramfs/hooks/* packaging/initramfs/scripts/*/*
+	  tests/guest/predict bench/run bench/*.sh .ci/run packaging/initramfs/hooks/* packaging/initramfs/scripts/*/* debian/*inst debian/*rm \
+	  debian/tests/command debian/tests/library debian/tests/attester tests/packages
 	scripts/check-tidy
 asan: setup-check
 	cmake --preset asan >/dev/null && ninja -C build/asan
@@ -81,5 +83,11 @@ install: build
 uninstall:
 	@test -r build/release/install_manifest.txt || { echo "uninstall: build/release has no install_manifest.txt: nothing was installed from here" >&2; exit 1; }
 	@while read -r file || [ -n "$$file" ]; do rm -fv -- "$(DESTDIR)$$file"; done < build/release/install_manifest.txt
+REPO ?= build/repo
+REPO_KEY ?= build/repo-key
+deb:
+	scripts/deb
+repo:
+	scripts/repo --packages build/deb --key $(REPO_KEY) $(REPO)
 clean:
 	rm -rf build
