@@ -63,7 +63,7 @@ check-static:
 	scripts/check-size
 	scripts/check-headers
 	scripts/check-python
-	shellcheck -x $(filter-out scripts/check-rooms scripts/check-codes scripts/check-size scripts/check-examples,$(wildcard scripts/*)) $(filter-out %.cc,$(wildcard tests/e2e/*)) tests/guest/*.sh tests/guest/features tests/guest/boot-data tests/guest/harness-test \
+	shellcheck -x $(filter-out scripts/check-rooms scripts/check-codes scripts/check-size scripts/check-examples,$(wildcard scripts/*)) $(filter-out %.cc %.py,$(wildcard tests/e2e/*)) tests/guest/*.sh tests/guest/features tests/guest/boot-data tests/guest/harness-test \
 	  tests/guest/predict bench/run bench/*.sh .ci/run packaging/initramfs/hooks/* packaging/initramfs/scripts/*/* debian/*inst debian/*rm \
 	  debian/tests/command debian/tests/library debian/tests/attester tests/packages
 	scripts/check-tidy
