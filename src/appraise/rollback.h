@@ -2,7 +2,7 @@
 //
 //   // given: Round& round, const JudgedEntry& entry, const std::vector<const Origin*>& in_place
 //   RollbackJudge judge(round);
-//   judge.Judge(entry, NormalisePath(entry.path), in_place);   // adds entry.rollback to the round, or remembers a newer version
+//   judge.Judge(entry, NormalisePath(entry.path), in_place);   // adds entry.rollback, or remembers
 //
 // Contract: here: the entry's path, normalised. in_place: the origins that have the content at the entry's
 // path. HostState::newest is kept for paths of packages of which an older version is known. Content of a

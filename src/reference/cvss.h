@@ -1,6 +1,7 @@
 // Internal: the rating of a CVSS vector.
 //
-//   const std::string_view rating = CvssRating("CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H");  // "critical"
+//   // given: std::string_view vector
+//   const std::string_view rating = CvssRating(vector);   // "CVSS:3.1/AV:N/..." is "critical"
 //
 // Contract: vectors of CVSS 3.0 and 3.1 by their base metrics; others have no rating (empty). Source: CVSS
 // v3.1 Specification, sections 5 and 7.1.
