@@ -37,17 +37,23 @@ ORDINARY = [
     Deed("reload", "systemctl reload assayd"),
 ]
 
-PLANTED = [
-    Deed("forged byte code", """python3 - <<'END'
+# Byte code of other code than its source's, as Python itself would write it.
+FORGE = """python3 - <<'END'
 import importlib.util, marshal, os
-source = importlib.util.find_spec("this").origin
+source = {source}
 code = compile("print('forged')", source, "exec")
 st = os.stat(source)
 head = importlib.util.MAGIC_NUMBER + (0).to_bytes(4, "little") + int(st.st_mtime).to_bytes(4, "little") + st.st_size.to_bytes(4, "little")
 os.makedirs(os.path.dirname(importlib.util.cache_from_source(source)), exist_ok=True)
 open(importlib.util.cache_from_source(source), "wb").write(head + marshal.dumps(code))
 END
-python3 -c 'import this'""", r"^entry\.\S+ \S*this\.cpython-311\.pyc"),
+"""
+
+PLANTED = [
+    Deed("forged byte code", FORGE.format(source='importlib.util.find_spec("this").origin') + "python3 -c 'import this'",
+         r"^entry\.\S+ \S*this\.cpython-311\.pyc"),
+    Deed("forged in a venv", FORGE.format(source=f'"/home/{day_machine.USER}/venv/lib/python3.11/site-packages/pip/__init__.py"') +
+         f"{AS_USER} 'venv/bin/python -c \"import pip\"'", r"^entry\.unknown \S*/pip/__pycache__/__init__\.cpython-311\.pyc"),
     Deed("altered .js", "echo '// altered' >> /usr/share/nodejs/undici/index.js; node -e 'require(\"undici\")'",
          r"^entry\.changed \S*/undici/index\.js"),
     Deed("LD_PRELOAD in a unit", """echo 'int evil;' > /root/x.c; gcc -shared -fPIC -o /usr/local/lib/x.so /root/x.c
