@@ -30,6 +30,7 @@ bool Stays(const Finding& f) {
 bool IsOfContent(FindingName name) {
   switch (name) {
     case FindingName::kEntryChanged:
+    case FindingName::kEntryImageChanged:
     case FindingName::kEntryMisplaced:
     case FindingName::kEntrySwapped:
     case FindingName::kEntryUnknown:

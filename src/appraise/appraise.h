@@ -27,6 +27,7 @@
 #include "appraise/trusted.h"
 #include "base/digest.h"
 #include "boot/expected.h"
+#include "evidence/container.h"
 #include "evidence/evidence.h"
 #include "tpm/attest_data.h"
 
@@ -62,6 +63,13 @@ inline constexpr std::string_view kDenied =
 inline constexpr std::string_view kOwner = "owner";  // Origin::package of what the owner trusts
 // A packaged path as a list names it: merged /usr ("/bin/ls" is "/usr/bin/ls"), ' ' as '_'.
 std::string NormalisePath(std::string_view path);
+class ReferenceValues;
+// The reference values of the image that some containers were made from.
+struct ImageReference {
+  evidence::ContainerPattern who;
+  std::string name;  // for people: of its file
+  const ReferenceValues* values = nullptr;
+};
 class ReferenceValues {
  public:
   virtual ~ReferenceValues() = default;
@@ -80,6 +88,11 @@ class ReferenceValues {
   virtual std::set<std::string> AllowedViolations(const Digest& program) const {
     (void)program;
     return {};
+  }
+  // They judge the files of their containers before all else.
+  virtual const std::vector<ImageReference>& Images() const {
+    static const std::vector<ImageReference> kNone;
+    return kNone;
   }
 };
 

@@ -18,9 +18,9 @@ namespace assay::appraise {
 namespace {
 
 // The name of the system service that the control group belongs to; empty: it belongs to none. The service
-// manager of a user or of a container chooses its paths itself, so its services don't count.
+// manager of a user chooses its paths itself, so its services don't count.
 std::string_view ServiceOf(std::string_view cgroup) {
-  if (cgroup.starts_with("/user.slice/") || !evidence::ContainerOf(cgroup).empty()) return {};
+  if (cgroup.starts_with("/user.slice/")) return {};
   while (!cgroup.empty()) {
     const std::size_t slash = cgroup.rfind('/');
     if (slash == std::string_view::npos) return {};
@@ -59,6 +59,11 @@ std::size_t Best(const std::vector<Origin>& origins, const std::string& here) {
   return best;
 }
 
+// What the record says counts; where it says nothing, what the attester does.
+const std::string& CgroupOf(const JudgedEntry& e) {
+  return !e.cgroup.empty() || !e.context ? e.cgroup : e.context->cgroup;
+}
+
 // Whether a user had the file measured through the `measure` node. That tells the content of a file of this
 // user, not that a program loaded it.
 bool IsShown(const JudgedEntry& e) { return e.path.starts_with("measure:"); }
@@ -73,7 +78,11 @@ std::string EntryName(const JudgedEntry& e) {
 }
 
 ContentJudge::ContentJudge(Round& round, Order order)
-    : r_(round), order_(order), bpf_(round.policy, round.references), rollback_(round) {
+    : r_(round),
+      order_(order),
+      by_image_(round.references.Images().size()),
+      bpf_(round.policy, round.references),
+      rollback_(round) {
   for (const TrustedEntry& t : r_.trusted.entries)
     if (!t.Expired(r_.request.now_ms)) trusted_.emplace(t.digest, &t);
 }
@@ -81,6 +90,9 @@ ContentJudge::ContentJudge(Round& round, Order order)
 void ContentJudge::Judge(JudgedEntry& e, const Digest* digest, bool component) {
   owners_ = false;
   comparable_ = true;
+  in_ = component ? std::nullopt : evidence::ContainerIn(CgroupOf(e));
+  // The packages of the machine say nothing of the paths of a container.
+  paths_ = in_ ? nullptr : &r_.references;
   if (!component && AllowedCgroup(e.cgroup)) {
     e.state = EntryState::kTrusted;
     ++not_judged_;
@@ -128,6 +140,7 @@ void ContentJudge::AddNotes() {
     r_.Add(FindingName::kPolicyNotJudged,
            fmt::format("{} entries of control groups in the policy's allowed_cgroups are not judged",
                        not_judged_));
+  AddImageNotes();
   if (owner_trusted_ > 0)
     r_.Add(FindingName::kPolicyOwnerTrusted,
            fmt::format("{} entries are good by the owner's trusted list", owner_trusted_));
@@ -150,6 +163,14 @@ void ContentJudge::AddNotes() {
         FindingName::kPolicyTrustExpired,
         fmt::format("{} entries of the owner's trusted list have expired, first {}{}, by {} ({})", expired,
                     first->digest, first->path.empty() ? "" : " at " + first->path, first->who, first->why));
+}
+
+// An image that no container fits is told too: a mistyped id would judge nothing.
+void ContentJudge::AddImageNotes() {
+  const std::vector<ImageReference>& images = r_.references.Images();
+  for (std::size_t i = 0; i < images.size(); ++i)
+    r_.Add(FindingName::kPolicyImages, fmt::format("the image {} judged {} entries of containers '{}'",
+                                                   images[i].name, by_image_[i], images[i].who.Text()));
 }
 
 // What the owner says of this content at this path; null: nothing.
@@ -213,11 +234,16 @@ void ContentJudge::JudgeByReference(JudgedEntry& e, const Digest* digest) {
   for (const Origin& o : origins)
     if (IsPlaceOf(o, here)) in_place.push_back(&o);
   const std::size_t best = Best(origins, here);
+  // What is revoked or vulnerable is so in an image too.
+  const bool warned = best < origins.size() && (origins[best].standing == Standing::kRevoked ||
+                                                origins[best].standing == Standing::kVulnerable);
+  if (in_ && !warned && JudgeByImage(e, *digest)) return;
   if (best == origins.size()) {
     JudgeUnknown(e, origins.empty() ? nullptr : &origins.front());
   } else {
     const bool told = origins[best].standing == Standing::kRevoked || IsShown(e);
-    if (order_ == Order::kList && !told && !in_place.empty() && OwnersWord(e) == nullptr)
+    // A container may have an older version than the machine, at the same path.
+    if (order_ == Order::kList && !in_ && !told && !in_place.empty() && OwnersWord(e) == nullptr)
       rollback_.Judge(e, here, in_place);
     e.origin = std::move(origins[best]);
     JudgeKnown(e, IsPlaceOf(*e.origin, here));
@@ -225,10 +251,38 @@ void ContentJudge::JudgeByReference(JudgedEntry& e, const Digest* digest) {
   }
 }
 
+// An image knows what belongs at the paths of its containers. False: no image that was given for the
+// container knows the content or the path, as of a file that was installed there later.
+bool ContentJudge::JudgeByImage(JudgedEntry& e, const Digest& digest) {
+  const std::vector<ImageReference>& images = r_.references.Images();
+  const std::string here = NormalisePath(e.path);
+  std::size_t at_path = images.size();
+  for (std::size_t i = 0; i < images.size(); ++i) {
+    if (!images[i].who.Fits(*in_)) continue;
+    std::vector<Origin> origins = images[i].values->Find(digest);
+    if (const std::size_t best = Best(origins, here); best < origins.size()) {
+      ++by_image_[i];
+      paths_ = images[i].values;
+      e.origin = std::move(origins[best]);
+      JudgeKnown(e, IsPlaceOf(*e.origin, here));
+      return true;
+    }
+    if (at_path == images.size() && images[i].values->FindPath(e.path)) at_path = i;
+  }
+  if (at_path == images.size()) return false;
+  ++by_image_[at_path];
+  if (TrustedByOwner(e)) return true;
+  e.origin = images[at_path].values->FindPath(e.path);
+  e.state = EntryState::kChanged;
+  Report(FindingName::kEntryImageChanged, e,
+         fmt::format("{} is not the file that the image {} {} has there", e.path, e.origin->package,
+                     e.origin->version));
+  return true;
+}
+
 // A program of a system service must be at its packaged path.
 void ContentJudge::JudgePlace(JudgedEntry& e) {
-  const std::string& cgroup = !e.cgroup.empty() || !e.context ? e.cgroup : e.context->cgroup;
-  const std::string_view service = ServiceOf(cgroup);
+  const std::string_view service = in_ ? std::string_view() : ServiceOf(CgroupOf(e));
   if (service.empty() || !e.path.starts_with('/') || TrustedByOwner(e)) return;
   e.state = EntryState::kChanged;
   Report(FindingName::kEntryMisplaced, e,
@@ -242,9 +296,9 @@ void ContentJudge::JudgePlace(JudgedEntry& e) {
 void ContentJudge::JudgeUncompared(JudgedEntry& e, HashAlg alg) {
   if (TrustedByOwner(e)) return;
   comparable_ = false;
-  r_.AddFor(
-      e, FindingName::kEntryNotComparable,
-      IsShown(e) ? Verdict::kTrusted : WeightOf(FindingName::kEntryNotComparable),
+  Report(
+      FindingName::kEntryNotComparable,
+      IsShown(e) ? Verdict::kTrusted : WeightOf(FindingName::kEntryNotComparable), e,
       fmt::format("{} was measured with {}{}, and the reference values have {} digests of content only",
                   EntryName(e), HashName(alg),
                   e.digest.starts_with(ima::kVerityPrefix) ? " of fs-verity" : "", HashName(kReferenceAlg)));
@@ -261,8 +315,8 @@ void ContentJudge::JudgeUnknown(JudgedEntry& e, const Origin* superseded) {
   }
   if (IsBuffer(e)) {
     if (r_.policy.buffers_fail)
-      r_.AddFor(e, FindingName::kEntryBufferUnknown, Verdict::kNotTrusted,
-                fmt::format("{} is in no reference value; it has no file", EntryName(e)));
+      Report(FindingName::kEntryBufferUnknown, Verdict::kNotTrusted, e,
+             fmt::format("{} is in no reference value; it has no file", EntryName(e)));
     else
       ++buffers_[e.path];
     return;
@@ -271,7 +325,7 @@ void ContentJudge::JudgeUnknown(JudgedEntry& e, const Origin* superseded) {
                               ? ""
                               : fmt::format("; it is {} of {} {}, which is superseded", superseded->path,
                                             superseded->package, superseded->version);
-  e.origin = r_.references.FindPath(e.path);
+  e.origin = AtPath(e.path);
   if (e.origin) {
     e.state = EntryState::kChanged;
     Report(FindingName::kEntryChanged, e,
@@ -292,19 +346,19 @@ void ContentJudge::JudgeKnown(JudgedEntry& e, bool here) {
   auto what = [&] { return fmt::format("{} is {} of {} {}", e.path, o.path, o.package, o.version); };
   if (o.standing == Standing::kRevoked) {
     e.state = EntryState::kRevoked;
-    r_.AddFor(e, FindingName::kEntryRevoked, IsShown(e) ? Verdict::kTrusted : Verdict::kNotTrusted,
-              o.package == kDenied ? fmt::format("{} has content that {} denies{}", e.path, o.version, note)
-                                   : what() + ", which was revoked" + note);
+    Report(FindingName::kEntryRevoked, IsShown(e) ? Verdict::kTrusted : Verdict::kNotTrusted, e,
+           o.package == kDenied ? fmt::format("{} has content that {} denies{}", e.path, o.version, note)
+                                : what() + ", which was revoked" + note);
   } else if (o.standing == Standing::kVulnerable) {
     e.state = EntryState::kVulnerable;
     const std::string known = AdvisoriesText(o.advisories, o.advisory_count);
-    r_.AddFor(e, FindingName::kEntryVulnerable,
-              r_.policy.vulnerable_fails && !IsShown(e) ? Verdict::kNotTrusted : Verdict::kTrusted,
-              what() + ", which is vulnerable" + note + (known.empty() ? "" : ": " + known));
+    Report(FindingName::kEntryVulnerable,
+           r_.policy.vulnerable_fails && !IsShown(e) ? Verdict::kNotTrusted : Verdict::kTrusted, e,
+           what() + ", which is vulnerable" + note + (known.empty() ? "" : ": " + known));
   } else if (o.standing == Standing::kSuperseded) {
     e.state = EntryState::kOutdated;
     JudgeOutdated(e);
-  } else if (const std::optional<Origin> there = here ? std::nullopt : r_.references.FindPath(e.path);
+  } else if (const std::optional<Origin> there = here ? std::nullopt : AtPath(e.path);
              there && !TrustedByOwner(e)) {
     e.state = EntryState::kChanged;
     Report(FindingName::kEntrySwapped, e,
@@ -316,12 +370,12 @@ void ContentJudge::JudgeKnown(JudgedEntry& e, bool here) {
 
 void ContentJudge::JudgeOutdated(JudgedEntry& e) {
   const Origin& o = *e.origin;
-  const std::optional<Origin> now = r_.references.FindPath(e.path);
+  const std::optional<Origin> now = AtPath(e.path);
   const std::optional<std::uint32_t>& limit = r_.policy.outdated_fails_after_days;
   const bool late = limit && r_.request.now_ms > o.since_ms + *limit * kDayMs;
-  r_.AddFor(e, FindingName::kEntryOutdated, late && !IsShown(e) ? Verdict::kNotTrusted : Verdict::kTrusted,
-            fmt::format("{} is of {} {}, superseded since {}{}", e.path, o.package, o.version,
-                        DateText(o.since_ms), now ? " by " + now->version : ""));
+  Report(FindingName::kEntryOutdated, late && !IsShown(e) ? Verdict::kNotTrusted : Verdict::kTrusted, e,
+         fmt::format("{} is of {} {}, superseded since {}{}", e.path, o.package, o.version,
+                     DateText(o.since_ms), now ? " by " + now->version : ""));
 }
 
 }  // namespace assay::appraise

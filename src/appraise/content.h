@@ -40,15 +40,24 @@ class ContentJudge {
   bool TrustedByOwner(JudgedEntry& e);
   bool MadeByItsLoader(JudgedEntry& e);
   bool AllowedCgroup(const std::string& cgroup) const;
+  void AddImageNotes();
   void JudgeByReference(JudgedEntry& e, const Digest* digest);
+  bool JudgeByImage(JudgedEntry& e, const Digest& digest);
   void JudgePlace(JudgedEntry& e);
   void JudgeUncompared(JudgedEntry& e, HashAlg alg);
   void JudgeUnknown(JudgedEntry& e, const Origin* superseded);
   void JudgeKnown(JudgedEntry& e, bool here);
   void JudgeOutdated(JudgedEntry& e);
   void NoteBuffers();
-  void Report(FindingName name, const JudgedEntry& e, std::string text) {
-    r_.AddFor(e, name, WeightOf(name), std::move(text));
+  void Report(FindingName name, const JudgedEntry& e, const std::string& text) {
+    Report(name, WeightOf(name), e, text);
+  }
+  void Report(FindingName name, Verdict weight, const JudgedEntry& e, const std::string& text) {
+    r_.AddFor(e, name, weight, in_ ? text + ", in " + in_->Text() : text);
+  }
+  // The file that belongs at the path; none where nothing is known of the paths of a container.
+  std::optional<Origin> AtPath(const std::string& path) const {
+    return paths_ == nullptr ? std::nullopt : paths_->FindPath(path);
   }
 
   Round& r_;
@@ -56,6 +65,9 @@ class ContentJudge {
   std::multimap<std::string_view, const TrustedEntry*> trusted_;  // by digest; those that count
   // Of the entry that is judged: it is good by the owner's word; reference values may have its digest.
   bool owners_ = false, comparable_ = true;
+  std::optional<evidence::Container> in_;   // it was loaded in this container
+  const ReferenceValues* paths_ = nullptr;  // that say which file belongs at its path
+  std::vector<std::uint64_t> by_image_;     // entries, by their place in ReferenceValues::Images()
   std::uint64_t not_judged_ = 0, owner_trusted_ = 0;
   std::map<std::string, std::uint64_t> buffers_;  // unknown ones that don't weigh, by name
   ProgramAllowances bpf_;

@@ -142,6 +142,7 @@ enum class FindingName {
   kListJudgedOtherwise,
   // Entries
   kEntryChanged,
+  kEntryImageChanged,
   kEntryMisplaced,
   kEntryKexec,
   kEntrySwapped,
@@ -157,6 +158,7 @@ enum class FindingName {
   kEntryNotComparable,
   kEntryMalformed,
   kPolicyNotJudged,
+  kPolicyImages,
   kPolicyViolationsAllowed,
   kPolicyOwnerTrusted,
   kPolicyTrustExpired,
@@ -406,6 +408,8 @@ inline constexpr FindingRow kFindings[] = {
     {FindingName::kEntryChanged, "entry.changed", Verdict::kNotTrusted,
      "Reinstall the package; if it was upgraded, build the reference values anew (older versions stay "
      "known)."},
+    {FindingName::kEntryImageChanged, "entry.image-changed", Verdict::kNotTrusted,
+     "Make the container anew from its image; if the image was updated, build its reference values anew."},
     {FindingName::kEntryMisplaced, "entry.misplaced", Verdict::kNotTrusted,
      "Find out what put it there; trust it (`assay trust`) if it belongs there."},
     {FindingName::kEntryKexec, "entry.kexec", Verdict::kNotTrusted, "Find out what loaded it; reboot."},
@@ -434,6 +438,8 @@ inline constexpr FindingRow kFindings[] = {
     {FindingName::kEntryMalformed, "entry.malformed", Verdict::kNotTrusted,
      "Suspect the attester; or the kernel has a template of its own (`ima_template_fmt=`)."},
     {FindingName::kPolicyNotJudged, "policy.not-judged", Verdict::kTrusted, "Keep `allowed_cgroups` short."},
+    {FindingName::kPolicyImages, "policy.images", Verdict::kTrusted,
+     "Nothing; or correct the container's id, if no entry was judged (`assay log show` has the ids)."},
     {FindingName::kPolicyViolationsAllowed, "policy.violations-allowed", Verdict::kTrusted,
      "Keep `allowed_violations` short."},
     {FindingName::kPolicyOwnerTrusted, "policy.owner-trusted", Verdict::kTrusted,

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/json_dump.h"
+#include "evidence/container.h"
 
 namespace assay::appraise {
 namespace {
@@ -43,7 +44,10 @@ json ReachJson(const Appraisal& a) {
 
 void PutCgroup(json& j, const std::string& cgroup) {
   if (!cgroup.empty()) j["cgroup"] = cgroup;
-  if (std::string id = evidence::ContainerOf(cgroup); !id.empty()) j["container"] = std::move(id);
+  const std::optional<evidence::Container> container = evidence::ContainerIn(cgroup);
+  if (!container) return;
+  j["container"] = container->id;
+  if (container->user) j["container_user"] = *container->user;
 }
 
 json DeviceJson(const DeviceName& d) {

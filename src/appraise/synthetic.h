@@ -243,6 +243,7 @@ class SyntheticHost : public ReferenceValues {
     return b != versions.end() && a < b;
   }
   std::string Fingerprint() const override { return fingerprint; }
+  const std::vector<ImageReference>& Images() const override { return images; }
 
   // Quotes and enrolment; docs/formats/tpm.md
   static constexpr std::uint8_t kPolicy[32] = {
@@ -259,7 +260,8 @@ class SyntheticHost : public ReferenceValues {
   tpm::ClockInfo clock{.clock = 1000, .reset_count = 1, .restart_count = 0, .safe = true};
   Bytes context;
   std::vector<std::string>
-      versions;             // of "package", the oldest first; a test that needs their order sets them
+      versions;  // of "package", the oldest first; a test that needs their order sets them
+  std::vector<ImageReference> images;
   std::string fingerprint;  // a test that changes what is known between rounds changes it
 
  private:

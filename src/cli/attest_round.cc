@@ -87,7 +87,7 @@ Result<std::vector<boot::ExpectedBoot>> LoadBoots(const std::vector<std::string>
 
 Result<RoundResult> AttestOnce(const Target& target, const std::function<void(const std::string&)>& say) {
   ASSAY_ASSIGN(const appraise::Policy policy, LoadPolicy(target.policy));
-  ASSAY_ASSIGN(const reference::Indexes references, LoadReferences(target.references));
+  ASSAY_ASSIGN(const reference::Indexes references, LoadReferences(target.references, target.images));
   ASSAY_ASSIGN(const std::vector<boot::ExpectedBoot> boots, LoadBoots(target.boots));
   ASSAY_ASSIGN(const appraise::TrustedList trusted, LoadTrusted(target.trusted, target.trusted_key, policy));
   ASSAY_ASSIGN(const appraise::HostState before, LoadState(target.state));

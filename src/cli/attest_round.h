@@ -21,6 +21,7 @@ namespace assay::cli {
 struct Target {
   Address address;
   std::vector<std::string> references, boots;  // files
+  std::vector<std::string> images;             // INDEX@CONTAINER
   std::string policy, state;                   // files; empty: the defaults, nothing is kept
   std::string trusted, trusted_key;            // the owner's list and a key that may sign it; may be empty
   std::string selection;                       // empty: PCR 0 to 14 in the bank of the list

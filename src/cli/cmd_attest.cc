@@ -27,7 +27,7 @@ constexpr std::uint64_t kMaxSkew = 300;  // seconds that the clock of a result's
 
 struct AttestOptions {
   Address address;
-  std::vector<std::string> references, boots;
+  std::vector<std::string> references, images, boots;
   std::string policy, state, save, ear_key, ear_out, selection;
   std::string trusted, trusted_key;
   std::string findings;  // prefix of the names of the findings to print
@@ -67,6 +67,7 @@ Result<int> Attest(const AttestOptions& o, const Session& session) {
   const Target target{.address = o.address,
                       .references = o.references,
                       .boots = o.boots,
+                      .images = o.images,
                       .policy = o.policy,
                       .state = o.state,
                       .trusted = o.trusted,
@@ -89,7 +90,7 @@ Result<int> Attest(const AttestOptions& o, const Session& session) {
 
 Result<int> AppraiseSaved(const AttestOptions& o, const Session& session) {
   ASSAY_ASSIGN(const appraise::Policy policy, LoadPolicy(o.policy));
-  ASSAY_ASSIGN(const reference::Indexes references, LoadReferences(o.references));
+  ASSAY_ASSIGN(const reference::Indexes references, LoadReferences(o.references, o.images));
   ASSAY_ASSIGN(const std::vector<boot::ExpectedBoot> boots, LoadBoots(o.boots));
   ASSAY_ASSIGN(const appraise::TrustedList trusted, LoadTrusted(o.trusted, o.trusted_key, policy));
   Result<appraise::SavedRound> loaded = appraise::LoadRound(o.folder);
@@ -154,6 +155,7 @@ Result<int> VerifyResult(const AttestOptions& o, const Session& session) {
 void AddJudging(CLI::App* sub, const std::shared_ptr<AttestOptions>& o) {
   sub->add_option("--reference", o->references,
                   "Indexes of reference values; self: of the programs of this assay");
+  sub->add_option("--image", o->images, "INDEX@CONTAINER: of the image that the container was made from");
   sub->add_option("--boot", o->boots, "Expected boots, written by 'assay boot learn'");
   sub->add_option("--policy", o->policy, "Appraisal policy (JSON)");
   auto* trusted =
@@ -182,8 +184,8 @@ void AddAttest(CLI::App& app, Session& session) {
                      "Banks and PCRs to quote (usually 0 to 14 in the bank of the list)");
   attest->add_flag("--full", o->full, "Ask for the whole list");
   auto* all = attest->add_option("--all", o->all, "Challenge every host of this file (JSON)");
-  for (const char* one : {"--unix", "--tls", "--reference", "--boot", "--policy", "--trusted", "--state",
-                          "--save", "--ear-key"})
+  for (const char* one : {"--unix", "--tls", "--reference", "--image", "--boot", "--policy", "--trusted",
+                          "--state", "--save", "--ear-key"})
     all->excludes(attest->get_option(one));
   attest->callback([o, &session] {
     if (session.timeout.count() > 0) o->address.timeout = session.timeout;

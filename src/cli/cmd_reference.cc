@@ -302,6 +302,8 @@ Result<> SayBuilt(const ReferenceOptions& o, const Builder& builder, const Sessi
 Result<int> Build(const ReferenceOptions& o, const Session& session) {
   if (o.debs.empty() && o.folder.empty() && o.lists.empty() && !o.installed && !o.self)
     return Fail(UsageError("reference build: give --deb, --folder, --list, --installed or --self"));
+  if (!o.root.empty() && o.folder.empty() && !o.self)
+    return Fail(UsageError("reference build: --root is for --folder and --self"));
   if ((!o.folder.empty() || !o.lists.empty()) && (o.package.empty() || o.version.empty()))
     return Fail(
         UsageError("reference build: the content of a folder or list needs a name: --package and --version"));
@@ -316,7 +318,7 @@ Result<int> Build(const ReferenceOptions& o, const Session& session) {
   }
   std::vector<FailedFile> failed = AddDebs(debs, builder, session.progress);
   if (!o.folder.empty()) {
-    ASSAY_ASSIGN(std::vector<FailedFile> more, builder.AddFolder(o.folder, o.package, o.version));
+    ASSAY_ASSIGN(std::vector<FailedFile> more, builder.AddFolder(o.folder, o.package, o.version, o.root));
     std::move(more.begin(), more.end(), std::back_inserter(failed));
   }
   ASSAY_TRY(AddLists(o.lists, o.package, o.version, builder));
@@ -495,9 +497,10 @@ void AddReference(CLI::App& app, Session& session) {
   build->add_flag("--no-byte-code", o->no_byte_code, "Leave out the byte code of Python sources");
   build->add_option("--vulnerable", o->vulnerable, "PKG=VERSION:NOTE, that version is vulnerable");
   build->add_option("--revoked", o->revoked, "PKG=VERSION:NOTE, that version is revoked");
-  auto* self = build->add_flag("--self", o->self, "The programs of this assay");
-  build->add_option("--root", o->root, "Staging folder that is no part of their paths (DESTDIR)")
-      ->needs(self);
+  build->add_flag("--self", o->self, "The programs of this assay");
+  build->add_option(
+      "--root", o->root,
+      "For --self and --folder: a folder that is no part of the paths (DESTDIR, an unpacked image)");
   build->add_option("--previous", o->previous,
                     "Earlier indexes, whose versions stay known as superseded (besides the one at --out)");
   build->add_flag("--no-previous", o->no_previous, "Forget what the index at --out knew");

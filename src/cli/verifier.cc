@@ -39,7 +39,8 @@ Result<appraise::HostState> LoadState(const std::string& path) {
   return state;
 }
 
-Result<reference::Indexes> LoadReferences(const std::vector<std::string>& paths) {
+Result<reference::Indexes> LoadReferences(const std::vector<std::string>& paths,
+                                          const std::vector<std::string>& images) {
   reference::Indexes all;
   // An installation knows its own programs.
   if (const std::string own = reference::SelfIndex();
@@ -56,6 +57,17 @@ Result<reference::Indexes> LoadReferences(const std::vector<std::string>& paths)
     Result<std::unique_ptr<reference::Index>> index = reference::Index::Open(path);
     if (!index) return Fail(index.error().In(path));
     all.Add(std::move(*index));
+  }
+  for (const std::string& text : images) {
+    const std::size_t at = text.rfind('@');
+    evidence::ContainerPattern who;
+    if (at != std::string::npos) {
+      ASSAY_ASSIGN(who, evidence::ContainerPattern::Parse(std::string_view(text).substr(at + 1)));
+    }
+    const std::string path = text.substr(0, at);
+    Result<std::unique_ptr<reference::Index>> index = reference::Index::Open(path);
+    if (!index) return Fail(index.error().In(path));
+    all.AddImage(who, path, std::move(*index));
   }
   return all;
 }

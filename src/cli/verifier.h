@@ -35,7 +35,9 @@ Result<appraise::HostState> LoadState(const std::string& path);
 Result<> StoreState(const std::string& path, const appraise::HostState& state);
 
 // Indexes of reference values ("self": of this assay). An installation's own programs are always known.
-Result<reference::Indexes> LoadReferences(const std::vector<std::string>& paths);
+// images: INDEX@CONTAINER (evidence::ContainerPattern); INDEX alone is of all containers of the system.
+Result<reference::Indexes> LoadReferences(const std::vector<std::string>& paths,
+                                          const std::vector<std::string>& images = {});
 // The owner's trusted list, which a key of the policy (trusted_keys) or the one in key_file must have signed.
 // An empty path: an empty list.
 Result<appraise::TrustedList> LoadTrusted(const std::string& path, const std::string& key_file,

@@ -42,8 +42,10 @@ Result<Digest> HashFile(const std::string& path) {
   return digest;
 }
 
-Result<std::vector<PackagedFile>> CompileFile(const std::string& path, ByteCompiler& compiler) {
-  ASSAY_ASSIGN(const UniqueFd fd, Open(path, O_RDONLY | O_NOFOLLOW));
+// path: the file's on the machine that will run it.
+Result<std::vector<PackagedFile>> CompileFile(const std::string& on_disk, const std::string& path,
+                                              ByteCompiler& compiler) {
+  ASSAY_ASSIGN(const UniqueFd fd, Open(on_disk, O_RDONLY | O_NOFOLLOW));
   struct stat st{};
   if (fstat(fd.get(), &st) != 0) return Fail(OsError("fstat", path, errno));
   if (static_cast<std::uint64_t>(st.st_size) > kMaxSource) {
@@ -55,13 +57,13 @@ Result<std::vector<PackagedFile>> CompileFile(const std::string& path, ByteCompi
 }
 
 // A file of a folder: its digest, its content if it is a packed module, and its byte code.
-Result<> AddFound(const std::string& path, PackageContent& content, ByteCompiler* compiler,
-                  std::vector<PackagedFile>& byte_code) {
+Result<> AddFound(const std::string& on_disk, const std::string& path, PackageContent& content,
+                  ByteCompiler* compiler, std::vector<PackagedFile>& byte_code) {
   PackagedFile file{.path = path, .digest = {}};
-  ASSAY_ASSIGN(file.digest, HashFile(path));
+  ASSAY_ASSIGN(file.digest, HashFile(on_disk));
   content.files.push_back(std::move(file));
   if (IsPackedModule(path)) {
-    ASSAY_ASSIGN(const Bytes packed, ReadFile(path, kMaxModule));
+    ASSAY_ASSIGN(const Bytes packed, ReadFile(on_disk, kMaxModule));
     if (auto unpacked = UnpackedModule(path, packed)) content.files.push_back(std::move(*unpacked));
   }
   if (IsWheel(path)) {
@@ -69,7 +71,7 @@ Result<> AddFound(const std::string& path, PackageContent& content, ByteCompiler
       AddWheel(path, *wheel, content.files, compiler, &byte_code);
   }
   if (compiler != nullptr && compiler->Takes(path)) {
-    ASSAY_ASSIGN(auto compiled, CompileFile(path, *compiler));
+    ASSAY_ASSIGN(auto compiled, CompileFile(on_disk, path, *compiler));
     std::ranges::move(compiled, std::back_inserter(byte_code));
   }
   return {};
@@ -351,12 +353,16 @@ Result<> Builder::AddDeb(const std::string& path) {
 }
 
 Result<std::vector<FailedFile>> Builder::AddFolder(const std::string& path, const std::string& package,
-                                                   const std::string& version) {
+                                                   const std::string& version, const std::string& cut) {
   PackageContent content{.package = package, .version = version, .architecture = "", .files = {}};
   std::vector<FailedFile> failed;
   std::error_code error;
   const std::filesystem::path root = std::filesystem::canonical(path, error);
   if (error) return Fail(OsError("realpath", path, error.value()));
+  const std::filesystem::path outside = std::filesystem::canonical(cut.empty() ? "/" : cut, error);
+  if (error) return Fail(OsError("realpath", cut, error.value()));
+  if (std::mismatch(outside.begin(), outside.end(), root.begin(), root.end()).first != outside.end())
+    return Fail(UsageError(path + " is not below " + cut));
   std::optional<ByteCompiler> compiler;
   std::vector<PackagedFile> byte_code;
   if (impl_->python) compiler.emplace(*impl_->python);
@@ -365,7 +371,8 @@ Result<std::vector<FailedFile>> Builder::AddFolder(const std::string& path, cons
     std::error_code gone;  // or a link, or no file
     if (it->symlink_status(gone).type() != std::filesystem::file_type::regular) continue;
     const std::string file = it->path().string();
-    if (Result<> added = AddFound(file, content, compiler ? &*compiler : nullptr, byte_code); !added)
+    const std::string name = "/" + it->path().lexically_relative(outside).string();
+    if (Result<> added = AddFound(file, name, content, compiler ? &*compiler : nullptr, byte_code); !added)
       failed.push_back({file, added.error()});
   }
   if (error) return Fail(OsError("readdir", path, error.value()));

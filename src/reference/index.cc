@@ -349,7 +349,15 @@ bool Indexes::IsOlder(const std::string& package, const std::string& version, co
 std::string Indexes::Fingerprint() const {
   std::string all;
   for (const std::unique_ptr<Index>& index : indexes_) all += index->Fingerprint();
+  for (const appraise::ImageReference& image : images_)
+    all += "@" + image.who.Text() + " " + image.values->Fingerprint();
   return all;
+}
+
+void Indexes::AddImage(const evidence::ContainerPattern& who, const std::string& name,
+                       std::unique_ptr<Index> index) {
+  images_.push_back({.who = who, .name = name, .values = index.get()});
+  image_indexes_.push_back(std::move(index));
 }
 
 std::set<std::string> Indexes::AllowedViolations(const Digest& digest) const {

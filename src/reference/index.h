@@ -50,9 +50,10 @@ class Builder {
   Builder();
   ~Builder();
   Result<> AddDeb(const std::string& path);  // every regular file in it
-  // Every regular file below the folder. Returns those that could not be read, and adds all others.
+  // Every regular file below the folder. Returns those that could not be read, and adds all others. root: a
+  // folder that is no part of their paths, as of an image that was unpacked there; empty: "/".
   Result<std::vector<FailedFile>> AddFolder(const std::string& path, const std::string& package,
-                                            const std::string& version);
+                                            const std::string& version, const std::string& root = "");
   Result<> AddFile(const std::string& path_on_disk, const std::string& path, const std::string& package,
                    const std::string& version);
   // The files of a list, as content of one package.
@@ -142,15 +143,19 @@ class Index : public appraise::ReferenceValues {
 class Indexes : public appraise::ReferenceValues {
  public:
   void Add(std::unique_ptr<Index> index) { indexes_.push_back(std::move(index)); }
+  // For the files of these containers. name: of the index.
+  void AddImage(const evidence::ContainerPattern& who, const std::string& name, std::unique_ptr<Index> index);
   std::vector<appraise::Origin> Find(const Digest& digest) const override;
   std::optional<appraise::Origin> FindPath(const std::string& path) const override;
   bool IsOlder(const std::string& package, const std::string& version,
                const std::string& than) const override;
   std::string Fingerprint() const override;
   std::set<std::string> AllowedViolations(const Digest& program) const override;
+  const std::vector<appraise::ImageReference>& Images() const override { return images_; }
 
  private:
-  std::vector<std::unique_ptr<Index>> indexes_;
+  std::vector<std::unique_ptr<Index>> indexes_, image_indexes_;
+  std::vector<appraise::ImageReference> images_;
 };
 
 struct Installed {

@@ -569,5 +569,22 @@ TEST_F(ReferenceTest, SourcesAreNotRun) {
   EXPECT_EQ(b.ByteCode().failed.size(), 4U);
 }
 
+TEST_F(ReferenceTest, AnUnpackedImageIsNamedAsInItsContainer) {
+  Put("/image/usr/bin/ls", "its own");
+  Builder b;
+  ASSERT_THAT(b.AddFolder(dir_ + "/image", "web", "1", dir_ + "/image"), IsOk());
+  EXPECT_THAT(b.AddFolder(dir_ + "/image", "web", "1", dir_ + "/image/usr"), FailsWith("usage"));
+  const auto index = Written(b);
+  ASSERT_TRUE(index->FindPath("/usr/bin/ls"));
+  EXPECT_EQ(index->FindPath("/usr/bin/ls")->path, "/usr/bin/ls");
+  Indexes with, without;
+  auto again = Index::Open(dir_ + "/x.idx");
+  with.AddImage(evidence::ContainerPattern(), "x.idx", std::move(*again));
+  EXPECT_TRUE(with.Find(DigestOf("its own")).empty()) << "an image is none of the machine's packages";
+  ASSERT_EQ(with.Images().size(), 1U);
+  EXPECT_EQ(with.Images().front().values->Find(DigestOf("its own")).size(), 1U);
+  EXPECT_NE(with.Fingerprint(), without.Fingerprint());
+}
+
 }  // namespace
 }  // namespace assay::reference
