@@ -59,6 +59,7 @@ const std::vector<std::span<const ErrorRow>> kTables{
     measure::kLsmErrors,
     measure::kNodeErrors,
     appraise::kTrustedErrors,
+    appraise::kRedactErrors,
     reference::kReferenceErrors,
     daemon::kEarlyErrors,
     daemon::kHandoverErrors,

@@ -109,6 +109,13 @@ struct JudgedEntry {
   std::optional<evidence::ContextEntry> context;
 };
 
+// Of evidence in which the records of others are withheld (appraise/redaction.h).
+struct Redaction {
+  evidence::ContainerPattern container;  // whose records are shown
+  Digest context;                        // SHA-256 of the context, which is withheld
+  bool operator==(const Redaction&) const = default;
+};
+
 struct Request {
   const evidence::Evidence& evidence;
   evidence::Binding binding;  // of this side's connection
@@ -116,6 +123,7 @@ struct Request {
   tpm::PcrSelection selection;     // requested; the quote must have exactly this selection
   std::uint64_t first_record = 0;  // requested
   std::uint64_t now_ms = 0;        // when it was asked, since the epoch: what expires is judged by it
+  std::optional<Redaction> redaction{};
   bool entries = true;  // keep all judged entries; else only those of known packages that have findings
 };
 

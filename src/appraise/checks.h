@@ -14,6 +14,7 @@
 #include <map>
 
 #include "appraise/appraise.h"
+#include "appraise/redaction.h"
 #include "list/list.h"
 
 namespace assay::appraise {
@@ -86,6 +87,7 @@ struct Round {
   PackedDigests extends;                // the value that each record extended, in the list's bank
   std::map<FindingName, Untold> alike;  // findings about records
 
+  bool Withheld(const ima::RecordView& record) const { return request.redaction && IsWithheld(record); }
   // Without a weight, the finding has its usual one.
   void Add(FindingName name, Verdict weight, std::string text) {
     AddFinding(out.findings, name, weight, std::move(text));

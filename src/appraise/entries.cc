@@ -37,6 +37,11 @@ class Judge {
       JudgeRecord(r_.records[i]);
     }
     content_.AddNotes();
+    if (r_.request.redaction)
+      r_.Add(FindingName::kListWithheld,
+             fmt::format("{} of {} records are withheld as none of {}'s, {} of them violations; whoever "
+                         "redacted the round vouches for that",
+                         withheld_, r_.records.size(), ContainerText(), withheld_violations_));
     if (allowed_.by_policy() > 0)
       r_.Add(FindingName::kPolicyViolationsAllowed,
              fmt::format("{} violations are of kinds that the policy allows to their programs",
@@ -49,7 +54,11 @@ class Judge {
   }
 
  private:
+  // "container 4f0c9a7b1d22"; the pattern, where it fits several.
+  std::string ContainerText() const { return "container " + r_.request.redaction->container.Text(); }
+
   void ReadContext() {
+    if (r_.request.redaction) return;  // the quote covers a context that is withheld
     Result<std::vector<evidence::ContextEntry>> lines = evidence::ParseContext(r_.request.evidence.context);
     if (!lines) {
       r_.Add(FindingName::kContextMalformed, lines.error().Message());
@@ -98,6 +107,14 @@ class Judge {
   }
 
   void JudgeRecord(const ima::RecordView& record) {
+    if (r_.Withheld(record)) {
+      ++withheld_;
+      if (record.violation()) ++withheld_violations_;
+      JudgedEntry others;
+      others.record = record.index;
+      NoteAfterStop(others);
+      return;
+    }
     Result<ima::Entry> entry = ima::Decode(record);
     if (!entry) {
       r_.AddAt(FindingName::kEntryMalformed, entry.error().Message(), record.index);
@@ -460,6 +477,7 @@ class Judge {
   const ima::RecordView* next_ = nullptr;            // the record after the one that is judged
   bool is_beside_ = false, next_is_beside_ = false;  // whether it belongs to the record before it
   ProgramAllowances allowed_;
+  std::uint64_t withheld_ = 0, withheld_violations_ = 0;
 };
 
 }  // namespace

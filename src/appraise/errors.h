@@ -15,4 +15,14 @@ inline constexpr ErrorRow kTrustedErrors[] = {
 };
 constexpr std::span<const ErrorRow> ErrorTable(TrustedError) { return kTrustedErrors; }
 
+enum class RedactError { kAgain, kNotWhole, kNoContainer };
+inline constexpr ErrorRow kRedactErrors[] = {
+    {RedactError::kAgain, "redact.again", "Redact the round that the attester answered."},
+    {RedactError::kNotWhole, "redact.not-whole",
+     "Save a round with the whole list (`assay attest --full --save`)."},
+    {RedactError::kNoContainer, "redact.no-container",
+     "Correct the id, or measure with `template=d-ng|n-ng|cgpath`, so that records name the control group."},
+};
+constexpr std::span<const ErrorRow> ErrorTable(RedactError) { return kRedactErrors; }
+
 }  // namespace assay::appraise

@@ -25,11 +25,12 @@ std::optional<Verdict> VerdictFromName(std::string_view name);
 // How far a verdict reaches: what was measured of all that could have run.
 enum class Reach {
   kUnknown,
+  kContainer,  // one container: others' records are withheld
   kNamespace,  // a mount namespace, not the machine
   kStart,      // the machine, since the attester's start
   kBoot,       // the machine since its boot, which was an expected one
 };
-std::string_view ReachName(Reach r);  // "unknown", "namespace", "start", "boot"
+std::string_view ReachName(Reach r);  // "unknown", "container", "namespace", "start", "boot"
 std::optional<Reach> ReachFromName(std::string_view name);
 
 struct Finding {

@@ -138,6 +138,7 @@ enum class FindingName {
   kListSecondBootAggregate,
   kListGap,
   kListMoreFindings,
+  kListWithheld,
   kListMoreAlike,
   kListJudgedOtherwise,
   // Entries
@@ -400,6 +401,8 @@ inline constexpr FindingRow kFindings[] = {
     {FindingName::kListGap, "list.gap", Verdict::kNotTrusted, "Reboot; `allow_gaps` if gaps are accepted."},
     {FindingName::kListMoreFindings, "list.more-findings", Verdict::kNotTrusted,
      "Ask for the whole list (`--full`): it shows them all."},
+    {FindingName::kListWithheld, "list.withheld", Verdict::kTrusted,
+     "Nothing; ask for the whole round where whoever redacted it is not trusted."},
     {FindingName::kListMoreAlike, "list.more-alike", Verdict::kNotTrusted,
      "Look at those that are told; `--entries` prints each entry with its state."},
     {FindingName::kListJudgedOtherwise, "list.judged-otherwise", Verdict::kUnknown,

@@ -29,7 +29,12 @@ void AddExtends(Round& r) {
   for (std::size_t at = 0; at < r.records.size(); at += kAtOnce) {
     const auto some = std::span(r.records).subspan(at, std::min(kAtOnce, r.records.size() - at));
     ima::ExtendValues(r.out.claims.list_bank, some, ima::BankHash::kOwn, values);
-    for (const Digest& value : values) r.extends.Add(value);
+    for (std::size_t i = 0; i < some.size(); ++i) {
+      // Of a withheld record there is only its column; the PCR proves it like any other.
+      if (r.Withheld(some[i]) && !some[i].violation())
+        std::copy(some[i].template_digest.begin(), some[i].template_digest.end(), values[i].data());
+      r.extends.Add(values[i]);
+    }
   }
 }
 
@@ -95,6 +100,7 @@ bool ForgedViolation(const ima::RecordView& record) {
 
 // The column is only a hint, but a wrong one shows that the list was changed.
 void CheckColumns(Round& r) {
+  const Digest ones = Digest::Filled(r.out.claims.list_bank, 0xFF);
   for (std::size_t i = 0; i < r.records.size(); ++i) {
     const ima::RecordView& record = r.records[i];
     if (record.pcr != r.policy.pcr)
@@ -107,9 +113,8 @@ void CheckColumns(Round& r) {
                 record.index);
       continue;
     }
-    if (Equal(record.template_digest, r.extends[i].view())) continue;
-    const Digest ones = Digest::Filled(r.out.claims.list_bank, 0xFF);
     const bool all_ones = Equal(record.template_digest, ones.view());
+    if (!all_ones && Equal(record.template_digest, r.extends[i].view())) continue;
     r.AddAt(all_ones ? FindingName::kListAllOnesColumn : FindingName::kListColumn,
             fmt::format("record {}'s template hash is {}, not that of its data", record.index,
                         all_ones ? "all ones" : Hex(record.template_digest)),
@@ -223,9 +228,18 @@ bool CheckBank(Round& r, HashAlg bank, const Digest& quoted) {
 bool Replays(Round& r) {
   bool good = true;
   bool any = false;
+  const HashAlg list_bank = r.out.claims.list_bank;
+  const std::vector<HashAlg>& strong = r.policy.quote_banks;
+  if (r.request.redaction && std::find(strong.begin(), strong.end(), list_bank) == strong.end()) {
+    r.Add(FindingName::kQuoteWeakBank,
+          fmt::format("a redacted list replays in its own bank only, and the policy does not accept {}",
+                      HashName(list_bank)));
+    return false;
+  }
   for (const tpm::BankSelection& selected : r.quote.selection) {
     const std::optional<HashAlg> bank = HashFromTpmAlg(selected.bank);
     if (!bank || !CanHash(*bank)) continue;
+    if (r.request.redaction && *bank != list_bank) continue;
     const std::optional<Digest> quoted = Quoted(r, *bank, r.policy.pcr);
     if (!quoted) continue;
     any = true;

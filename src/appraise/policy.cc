@@ -43,7 +43,7 @@ constexpr JsonText kRequiredReach{
       if (name == kAnyReach) return Reach::kUnknown;
       const std::optional<Reach> reach = ReachFromName(name);
       if (reach && *reach != Reach::kUnknown) return *reach;
-      return Fail(UsageError("not any, namespace, start or boot: " + std::string(name)));
+      return Fail(UsageError("not any, container, namespace, start or boot: " + std::string(name)));
     }};
 
 constexpr JsonText kAlg{HashName, [](std::string_view name) -> Result<HashAlg> {

@@ -78,7 +78,9 @@ void CheckEk(Round& r) {
 bool CheckFresh(Round& r) {
   const evidence::Evidence& e = r.request.evidence;
   Result<evidence::Claims> claims = evidence::ParseClaims(e.claims);
-  const Bytes expected = evidence::Qualifying(r.request.nonce, r.request.binding, e.claims, e.context);
+  const Digest context =
+      r.request.redaction ? r.request.redaction->context : Hash(HashAlg::kSha256, e.context);
+  const Bytes expected = evidence::Qualifying(r.request.nonce, r.request.binding, e.claims, context);
   r.fresh = Equal(r.quote.extra_data, expected);
   if (!claims) {
     if (!r.fresh) r.Add(FindingName::kQuoteQualifying, "the quote does not cover the claims and the context");
@@ -90,7 +92,7 @@ bool CheckFresh(Round& r) {
     r.made.insert(Check::kFresh);
     return true;
   }
-  const Bytes as_told = evidence::Qualifying(claims->nonce, claims->binding, e.claims, e.context);
+  const Bytes as_told = evidence::Qualifying(claims->nonce, claims->binding, e.claims, context);
   if (!Equal(r.quote.extra_data, as_told)) {
     r.Add(FindingName::kQuoteQualifying,
           "the quote does not cover the claims and the context that came with it");

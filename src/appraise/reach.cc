@@ -25,11 +25,13 @@ bool BootProven(const Round& r, bool boot_expected) {
 Reach ReachOf(const Round& r, bool boot_expected) {
   const std::string scope = Own(r, "scope");
   if (!r.made.contains(Check::kList) || Own(r, "runs").empty() || scope.empty()) return Reach::kUnknown;
+  if (r.request.redaction) return Reach::kContainer;
   if (scope != "host") return Reach::kNamespace;
   return Own(r, "early") == "yes" && BootProven(r, boot_expected) ? Reach::kBoot : Reach::kStart;
 }
 
 constexpr auto kReaches = Names<Reach>({{Reach::kUnknown, "unknown"},
+                                        {Reach::kContainer, "container"},
                                         {Reach::kNamespace, "namespace"},
                                         {Reach::kStart, "start"},
                                         {Reach::kBoot, "boot"}});

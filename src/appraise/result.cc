@@ -126,6 +126,8 @@ std::string ReachText(const Appraisal& a) {
       return "since boot";
     case Reach::kStart:
       return "since " + TimeText(a.claims.started_ms);
+    case Reach::kContainer:
+      return "one container";
     case Reach::kNamespace:
       return "namespace";
     case Reach::kUnknown:

@@ -8,7 +8,7 @@ namespace assay::appraise {
 namespace {
 
 constexpr std::size_t kMaxHead = 64 << 10;
-constexpr std::uint64_t kVersion = 2, kRunSignatureVersion = 2;
+constexpr std::uint64_t kVersion = 3, kRunSignatureVersion = 2, kRedactionVersion = 3;
 
 struct Part {
   const char* file;
@@ -28,6 +28,18 @@ constexpr Part kParts[] = {
 
 constexpr JsonText kSelection{tpm::SelectionText, tpm::ParseSelectionText};
 
+constexpr JsonText kContainer{[](const evidence::ContainerPattern& p) { return p.Text(); },
+                              evidence::ContainerPattern::Parse};
+constexpr JsonText kContext{[](const Digest& d) { return d.hex(); },
+                            [](std::string_view text) -> Result<Digest> {
+                              ASSAY_ASSIGN(const Bytes bytes, FromHex(text));
+                              return Digest::Of(HashAlg::kSha256, bytes);
+                            }};
+constexpr auto kRedaction = [](auto& visit, auto& r) {
+  visit("container", r.container, kContainer);
+  visit("context", r.context, kContext);
+};
+
 auto RoundMembers(std::uint64_t version) {
   return [version](auto& visit, auto& r) {
     visit.Constant("version", version);
@@ -37,6 +49,7 @@ auto RoundMembers(std::uint64_t version) {
     visit("selection", r.selection, kSelection);
     visit("first_record", r.first_record);
     visit("time_ms", r.time_ms);
+    if (version >= kRedactionVersion) visit.Optional("redaction", r.redaction, kRedaction);
   };
 }
 

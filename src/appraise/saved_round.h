@@ -21,8 +21,9 @@ struct SavedRound {
   evidence::Nonce nonce;
   tpm::PcrSelection selection;
   std::uint64_t first_record = 0;
-  std::uint64_t time_ms = 0;  // time of the challenge, since the epoch
-  HostState before;           // what was known of the host at that time
+  std::uint64_t time_ms = 0;           // time of the challenge, since the epoch
+  std::optional<Redaction> redaction;  // others' records are withheld
+  HostState before;                    // what was known of the host at that time
   bool operator==(const SavedRound&) const = default;
 
   Request AsRequest() const {
@@ -31,7 +32,8 @@ struct SavedRound {
             .nonce = nonce,
             .selection = selection,
             .first_record = first_record,
-            .now_ms = time_ms};
+            .now_ms = time_ms,
+            .redaction = redaction};
   }
 };
 // round.json, which holds all but the evidence and `before`. ParseRound() gives its version, too.

@@ -28,6 +28,8 @@ SavedRound Full() {
   r.selection = {{.bank = 11, .pcrs = {0, 10}}};
   r.first_record = 3;
   r.time_ms = 4;
+  r.redaction =
+      Redaction{.container = {.user = 1000, .id = "web"}, .context = Digest::Filled(HashAlg::kSha256, 7)};
   r.before.rounds = 5;
   return r;
 }
@@ -49,23 +51,37 @@ TEST_F(SavedRoundTest, EachMemberIsWrittenAndRead) {
   EXPECT_EQ(*read, full);
 }
 
+TEST_F(SavedRoundTest, ARoundOfVersion2HasNoRedaction) {
+  SavedRound without = Full();
+  std::string head = EncodeRound(without);
+  head.replace(head.find("\"version\": 3"), 12, "\"version\": 2");
+  EXPECT_FALSE(ParseRound(head)) << "a member that version 2 does not have";
+  without.redaction.reset();
+  head = EncodeRound(without);
+  head.replace(head.find("\"version\": 3"), 12, "\"version\": 2");
+  EXPECT_TRUE(ParseRound(head));
+}
+
 TEST_F(SavedRoundTest, ARoundOfVersion1HasNoRunSignature) {
-  ASSERT_TRUE(SaveRound(Full(), folder_));
-  std::string head = EncodeRound(Full());
-  head.replace(head.find("\"version\": 2"), 12, "\"version\": 1");
+  SavedRound without = Full();
+  without.redaction.reset();
+  ASSERT_TRUE(SaveRound(without, folder_));
+  std::string head = EncodeRound(without);
+  head.replace(head.find("\"version\": 3"), 12, "\"version\": 1");
   const std::string folder = folder_;
   ASSERT_TRUE(WriteFileAtomic(folder + "/round.json", AsBytes(head), 0600));
   std::filesystem::remove(folder + "/run_signature.bin");
-  SavedRound without = Full();
   without.evidence.run_signature.clear();
   EXPECT_EQ(LoadRound(folder).value(), without);
 }
 
 TEST_F(SavedRoundTest, WhatIsWrongIsRefused) {
   for (const auto& [from, to] :
-       std::vector<std::pair<std::string, std::string>>{{"\"version\": 2", "\"version\": 3"},
+       std::vector<std::pair<std::string, std::string>>{{"\"version\": 3", "\"version\": 4"},
                                                         {"\"nonce\": \"02", "\"nonce\": \""},
                                                         {"sha256:0,10", "md5:0"},
+                                                        {"\"container\": \"1000:web", "\"container\": \""},
+                                                        {"\"context\": \"07", "\"context\": \""},
                                                         {"\"peer\"", "\"pier\""}}) {
     std::string head = EncodeRound(Full());
     ASSERT_NE(head.find(from), std::string::npos) << from;

@@ -41,7 +41,7 @@ Result<appraise::SavedRound> Ask(const Target& o, const appraise::HostState& bef
   if (!o.selection.empty()) {
     ASSAY_ASSIGN(r.selection, tpm::ParseSelectionText(o.selection));
   }
-  ASSAY_ASSIGN(r.nonce, evidence::Nonce::Random());
+  ASSAY_ASSIGN(r.nonce, o.nonce.empty() ? evidence::Nonce::Random() : evidence::Nonce::Parse(o.nonce));
   evidence::Challenge challenge;
   challenge.nonce = r.nonce;
   challenge.first_record = first;

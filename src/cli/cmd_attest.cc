@@ -72,6 +72,7 @@ Result<int> Attest(const AttestOptions& o, const Session& session) {
                       .state = o.state,
                       .trusted = o.trusted,
                       .trusted_key = o.trusted_key,
+                      .nonce = o.nonce,
                       .selection = o.selection,
                       .full = o.full,
                       .entries = o.entries};
@@ -97,6 +98,12 @@ Result<int> AppraiseSaved(const AttestOptions& o, const Session& session) {
   if (!loaded) return Fail(loaded.error().In(o.folder));
   if (!o.list.empty()) {
     ASSAY_ASSIGN(loaded->evidence.list, ReadFile(o.list, evidence::kMaxEvidence));
+  }
+  if (!o.nonce.empty()) {
+    ASSAY_ASSIGN(loaded->nonce, evidence::Nonce::Parse(o.nonce));
+  }
+  if (!o.state.empty()) {
+    ASSAY_ASSIGN(loaded->before, LoadState(o.state));
   }
   appraise::Request request = loaded->AsRequest();
   request.entries = o.entries;
@@ -182,10 +189,11 @@ void AddAttest(CLI::App& app, Session& session) {
   ear_key->needs(ear_out);
   attest->add_option("--selection", o->selection,
                      "Banks and PCRs to quote (usually 0 to 14 in the bank of the list)");
+  attest->add_option("--nonce", o->nonce, "Ask with this nonce, which a tenant has chosen (hex)");
   attest->add_flag("--full", o->full, "Ask for the whole list");
   auto* all = attest->add_option("--all", o->all, "Challenge every host of this file (JSON)");
   for (const char* one : {"--unix", "--tls", "--reference", "--image", "--boot", "--policy", "--trusted",
-                          "--state", "--save", "--ear-key"})
+                          "--state", "--save", "--nonce", "--ear-key"})
     all->excludes(attest->get_option(one));
   attest->callback([o, &session] {
     if (session.timeout.count() > 0) o->address.timeout = session.timeout;
@@ -201,6 +209,9 @@ void AddAttest(CLI::App& app, Session& session) {
   CLI::App* appraise = app.add_subcommand("appraise", "Appraise saved evidence");
   appraise->add_option("folder", o->folder, "Folder written by 'assay attest --save'")->required();
   AddJudging(appraise, o);
+  appraise->add_option("--nonce", o->nonce, "The nonce that the round must answer (hex)");
+  appraise->add_option("--state", o->state,
+                       "What is known of the host, instead of what the round says of it");
   appraise->add_option("--list", o->list, "Use this measurement list instead of the saved one");
   appraise->callback([o, &session] { session.Finish(AppraiseSaved(*o, session)); });
 

@@ -70,6 +70,16 @@ void AddEdit(CLI::App& log, Session& session) {
   edit->callback([o, &session] { session.Finish(EditLog(*o, session)); });
 }
 
+void AddRedact(CLI::App& log, Session& session) {
+  auto o = std::make_shared<RedactOptions>();
+  CLI::App* redact = log.add_subcommand("redact", "Withhold others' records of a saved round, for a tenant");
+  redact->add_option("folder", o->folder, "Folder written by 'assay attest --full --save'")->required();
+  redact->add_option("out", o->out, "The folder to write, for 'assay appraise'")->required();
+  redact->add_option("--container", o->container, "The tenant's container: its id or name, UID:ID")
+      ->required();
+  redact->callback([o, &session] { session.Finish(RedactRound(*o, session)); });
+}
+
 }  // namespace
 
 void AddLog(CLI::App& app, Session& session) {
@@ -79,6 +89,7 @@ void AddLog(CLI::App& app, Session& session) {
   AddVerify(*log, session);
   AddConvert(*log, session);
   AddEdit(*log, session);
+  AddRedact(*log, session);
 }
 
 }  // namespace assay::cli

@@ -51,6 +51,12 @@ struct ConvertOptions {
 };
 Result<int> ConvertLog(const ConvertOptions& o, const Session& session);
 
+struct RedactOptions {
+  std::string folder, out;  // saved rounds
+  std::string container;    // evidence::ContainerPattern
+};
+Result<int> RedactRound(const RedactOptions& o, const Session& session);
+
 struct EditOptions {
   std::string file, out;
   std::string bank;

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "appraise/redaction.h"
 #include "base/clock.h"
 #include "base/json_dump.h"
 #include "base/text.h"
@@ -49,7 +50,8 @@ std::string DigestText(const ima::FileDigest& d, std::size_t digits) {
 // Whether the column is right; nullopt if its digest can't be computed.
 std::optional<bool> ColumnFits(const ima::RecordView& r, HashAlg bank) {
   if (!CanHash(bank)) return std::nullopt;
-  return r.violation() || Equal(r.template_digest, ima::TemplateDigest(bank, r.template_name, r.data).view());
+  return r.violation() || appraise::IsWithheld(r) ||
+         Equal(r.template_digest, ima::TemplateDigest(bank, r.template_name, r.data).view());
 }
 
 // An entry as JSON, of a record or of an inner record of a group.
@@ -171,6 +173,7 @@ class Table {
   }
   std::string EntryText(const ima::RecordView& r, const Result<ima::Entry>& e) const {
     const std::string name = Printable(r.template_name);
+    if (appraise::IsWithheld(r)) return fmt::format("{} {}", name, Hex(r.template_digest).substr(0, digits_));
     if (!e) return fmt::format("{:8} {}{}", name, Hex(r.data).substr(0, digits_), Remark("can't be decoded"));
     const std::string digest = e->file_digest ? DigestText(*e->file_digest, digits_) : "-";
     std::string text = fmt::format("{:8} {:25} {}", name, Printable(digest), Printable(e->path));

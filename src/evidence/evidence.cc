@@ -133,11 +133,15 @@ constexpr auto kContextLine = [](auto& visit, auto& e) {
 }  // namespace
 
 Bytes Qualifying(const Nonce& nonce, const Binding& binding, ByteView claims, ByteView context) {
+  return Qualifying(nonce, binding, claims, Hash(HashAlg::kSha256, context));
+}
+
+Bytes Qualifying(const Nonce& nonce, const Binding& binding, ByteView claims, const Digest& context) {
   Writer w;
   w.Put("assay-challenge-v1").U8(0).Put(nonce.view());
   w.U16Be(static_cast<std::uint16_t>(binding.type.size())).Put(binding.type);
   w.U16Be(static_cast<std::uint16_t>(binding.value.size())).Put(binding.value);
-  w.Put(Hash(HashAlg::kSha256, claims).view()).Put(Hash(HashAlg::kSha256, context).view());
+  w.Put(Hash(HashAlg::kSha256, claims).view()).Put(context.view());
   return ToBytes(Hash(HashAlg::kSha256, w.bytes()).view());
 }
 

@@ -40,6 +40,8 @@ inline constexpr auto kBindingMembers = [](auto& visit, auto& binding) {
 // SHA-256("assay-challenge-v1" 0x00 | nonce[32] | u16be len | type | u16be len | value | SHA-256(claims) |
 // SHA-256(context)).
 Bytes Qualifying(const Nonce& nonce, const Binding& binding, ByteView claims, ByteView context);
+// The same, of a context of which only the SHA-256 is known.
+Bytes Qualifying(const Nonce& nonce, const Binding& binding, ByteView claims, const Digest& context);
 
 // What the run key signs: "assay-run-v1" 0x00 | attest. The quote has Qualifying() as its extraData, so the
 // statement covers nonce, binding, claims and context too.
