@@ -8,11 +8,12 @@
 #include "appraise/finding_names.h"
 #include "base/fd.h"
 #include "base/markdown_testing.h"
+#include "base/test_data.h"
 
 namespace assay::appraise {
 namespace {
 
-const std::filesystem::path kTree = std::filesystem::path(ASSAY_TEST_DATA) / "../..";
+const std::filesystem::path kTree = std::filesystem::path(TestData()) / "../..";
 constexpr std::size_t kMaxText = 1 << 20;
 
 std::string TextOf(const std::filesystem::path& file) {

@@ -26,6 +26,7 @@
 #include "attest/server.h"
 #include "base/log.h"
 #include "base/result_testing.h"
+#include "base/test_data.h"
 #include "channel/client.h"
 #include "channel/stream.h"
 #include "channel/tls.h"
@@ -77,7 +78,7 @@ class TlsTest : public measure::RecordingTest {
     options_.listen_port = -1;
     options_.certificate_pem = attester_.certificate;
     options_.key_pem = attester_.key;
-    options_.net_program = std::string(ASSAY_BIN_DIR) + "/assay-net";
+    options_.net_program = TestBinaries() + "/assay-net";
     options_.allow = {{verifier_.fingerprint, evidence::Level::kFull},
                       {lister_.fingerprint, evidence::Level::kList},
                       {curious_.fingerprint, evidence::Level::kQuote}};
@@ -415,7 +416,7 @@ TEST_F(TlsTest, WhatCanNotStartSaysWhy) {
   EXPECT_THAT(Server::Start(options_, *collector_), FailsWith("os.posix_spawn"));
   options_.net_program = "/bin/true";
   EXPECT_THAT(Server::Start(options_, *collector_), FailsWith("attest.net-start"));
-  options_.net_program = std::string(ASSAY_BIN_DIR) + "/assay-net";
+  options_.net_program = TestBinaries() + "/assay-net";
   options_.key_pem = stranger_.key;
   const auto wrong_key = Server::Start(options_, *collector_);
   ASSERT_THAT(wrong_key, FailsWith("attest.net-start"));

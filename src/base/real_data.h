@@ -7,8 +7,7 @@
 //   }
 //
 // Contract: the folder is the one that the environment variable ASSAY_REAL_DATA names, else ../shared/data
-// beside the repository. A missing file reads as empty bytes. Only for tests: the build gives them
-// ASSAY_TEST_DATA.
+// beside the repository. A missing file reads as empty bytes.
 #pragma once
 
 #include <cstdlib>
@@ -16,16 +15,13 @@
 
 #include "base/bytes.h"
 #include "base/fd.h"
-
-#ifndef ASSAY_TEST_DATA
-#define ASSAY_TEST_DATA "tests/data"
-#endif
+#include "base/test_data.h"
 
 namespace assay {
 
 inline std::string RealDataFolder() {
   const char* named = std::getenv("ASSAY_REAL_DATA");
-  return named != nullptr ? named : std::string(ASSAY_TEST_DATA) + "/../../../shared/data";
+  return named != nullptr ? named : TestData() + "/../../../shared/data";
 }
 
 inline Bytes RealData(const std::string& name) {

@@ -8,6 +8,7 @@
 #include "base/fd.h"
 #include "base/real_data.h"
 #include "base/result_testing.h"
+#include "base/test_data.h"
 #include "boot/log_builder.h"
 #include "boot/pcr_text.h"
 #include "boot/replay.h"
@@ -18,7 +19,7 @@ namespace {
 using testing::HasSubstr;
 
 Bytes Data(const std::string& name) {
-  auto bytes = ReadFile(std::string(ASSAY_TEST_DATA) + "/" + name, kMaxLog);
+  auto bytes = ReadFile(TestData() + "/" + name, kMaxLog);
   EXPECT_THAT(bytes, IsOk());
   return bytes ? *bytes : Bytes();
 }

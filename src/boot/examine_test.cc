@@ -6,6 +6,7 @@
 #include "base/fd.h"
 #include "base/real_data.h"
 #include "base/result_testing.h"
+#include "base/test_data.h"
 #include "boot/examine_testing.h"
 
 namespace assay::boot {
@@ -237,8 +238,7 @@ TEST(Check, ADigestMissingInABankThatIsNotJudged) {
 
 TEST(Check, HealthyMachinesHaveNoErrors) {
   for (const char* guest : {"bios-6.12", "uefi-6.1", "uefi-6.12", "secure-boot-6.12"}) {
-    const auto bytes =
-        ReadFile(std::string(ASSAY_TEST_DATA) + "/boot/" + guest + "/binary_bios_measurements", kMaxLog);
+    const auto bytes = ReadFile(TestData() + "/boot/" + guest + "/binary_bios_measurements", kMaxLog);
     ASSERT_THAT(bytes, IsOk());
     EXPECT_THAT(ErrorsOf(*bytes), IsEmpty()) << guest;
   }

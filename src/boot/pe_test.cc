@@ -6,6 +6,7 @@
 
 #include "base/fd.h"
 #include "base/result_testing.h"
+#include "base/test_data.h"
 #include "boot/authenticode.h"
 #include "boot/pe_builder.h"
 #include "boot/unified.h"
@@ -14,7 +15,7 @@ namespace assay::boot {
 namespace {
 
 Bytes Data(const std::string& name) {
-  auto bytes = ReadFile(std::string(ASSAY_TEST_DATA) + "/pe/" + name, kMaxPe);
+  auto bytes = ReadFile(TestData() + "/pe/" + name, kMaxPe);
   EXPECT_THAT(bytes, IsOk()) << name;
   return bytes ? std::move(*bytes) : Bytes();
 }

@@ -5,6 +5,7 @@
 
 #include "base/fd.h"
 #include "base/result_testing.h"
+#include "base/test_data.h"
 #include "boot/log_builder.h"
 #include "boot/pe.h"
 #include "boot/pe_builder.h"
@@ -242,9 +243,7 @@ TEST(GrubUpdate, IsTheBootThatFollows) {
 
 // With Secure Boot on, the certificate that verified the old image must verify the new one.
 TEST(SecureBootUpdate, AsksWhoVerifiesTheNewImage) {
-  const auto data = [](const std::string& name) {
-    return *ReadFile(std::string(ASSAY_TEST_DATA) + "/pe/" + name, kMaxPe);
-  };
+  const auto data = [](const std::string& name) { return *ReadFile(TestData() + "/pe/" + name, kMaxPe); };
   const Bytes signed_by_one = data("sbsign.efi"), plain = data("unified.efi"), signer = data("signer.der"),
               other = data("other.der");
   const auto log_with = [&](const Bytes& authority, const Bytes& db_certificate) {

@@ -8,6 +8,7 @@
 #include "base/fd.h"
 #include "base/real_data.h"
 #include "base/result_testing.h"
+#include "base/test_data.h"
 #include "boot/examine_testing.h"
 #include "boot/expected.h"
 #include "boot/replay.h"
@@ -271,8 +272,7 @@ void ExpectSecureBoot(const Looked& looked) {
 }
 
 TEST(Story, TellsOfTheProjectsOwnGuest) {
-  auto bytes =
-      ReadFile(std::string(ASSAY_TEST_DATA) + "/boot/secure-boot-6.12/binary_bios_measurements", kMaxLog);
+  auto bytes = ReadFile(TestData() + "/boot/secure-boot-6.12/binary_bios_measurements", kMaxLog);
   ASSERT_THAT(bytes, IsOk());
   const Looked looked = Look(*bytes);
   ExpectSecureBoot(looked);

@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "base/result_testing.h"
+#include "base/test_data.h"
 #include "daemon/early.h"
 
 namespace assay::daemon {
@@ -126,7 +127,7 @@ TEST(Config, SaysWhatNeedsARestart) {
 }
 
 TEST(Config, TheManPageHasEachMember) {
-  std::ifstream page(ASSAY_TREE "/man/assayd.json.5.scd");
+  std::ifstream page(TestData() + "/../../man/assayd.json.5.scd");
   std::stringstream text;
   text << page.rdbuf();
   for (const ConfigMember& m : ConfigMembers())

@@ -6,6 +6,7 @@
 
 #include "base/fd.h"
 #include "base/result_testing.h"
+#include "base/test_data.h"
 #include "evidence/message.h"
 
 namespace assay::evidence {
@@ -99,7 +100,7 @@ TEST(Schema, FitsTheMessages) {
                                         .hook = "exec",
                                         .cgroup = "/user.slice"});
   put("context_line-one", AsText(line));
-  const std::string root = std::string(ASSAY_TEST_DATA) + "/../..";
+  const std::string root = TestData() + "/../..";
   EXPECT_EQ(
       system((root + "/tests/schema/check " + root + "/docs/formats/challenge.schema.json " + dir).c_str()),
       0);

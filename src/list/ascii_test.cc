@@ -5,6 +5,7 @@
 
 #include "base/real_data.h"
 #include "base/result_testing.h"
+#include "base/test_data.h"
 #include "list/list.h"
 
 namespace assay::ima {
@@ -103,8 +104,7 @@ std::size_t ThroughText(const Bytes& list, HashAlg bank) {
 }
 
 TEST(Ascii, AGuestsBinaryListPrintsAndParses) {
-  const auto list =
-      ReadFile(std::string(ASSAY_TEST_DATA) + "/boot/secure-boot-6.12/binary_runtime_measurements", 1 << 20);
+  const auto list = ReadFile(TestData() + "/boot/secure-boot-6.12/binary_runtime_measurements", 1 << 20);
   ASSERT_THAT(list, IsOk());
   EXPECT_EQ(ThroughText(*list, HashAlg::kSha1), 2U);
 }

@@ -8,6 +8,7 @@
 #include "base/fd.h"
 #include "base/real_data.h"
 #include "base/result_testing.h"
+#include "base/test_data.h"
 
 namespace assay::ima {
 namespace {
@@ -58,7 +59,7 @@ Bytes MakeList(std::size_t records) {
 // Lists of this project's guests, whose kernels extended all four banks with their own hashes.
 TEST(Replay, AGuestsListGivesTheFourBankValues) {
   for (const std::string folder : {"bios-6.12", "uefi-6.12", "secure-boot-6.12"}) {
-    const std::string path = std::string(ASSAY_TEST_DATA) + "/boot/" + folder;
+    const std::string path = TestData() + "/boot/" + folder;
     const auto list = ReadFile(path + "/binary_runtime_measurements", 1 << 20);
     const auto text = ReadFile(path + "/pcrs.yaml", 1 << 20);
     ASSERT_TRUE(list && text);
@@ -182,8 +183,7 @@ TEST(Replay, ABankWhoseHashIsMissingGetsThePaddedSha1) {
 }
 
 TEST(Reader, WritesBackByteForByte) {
-  const auto guest =
-      ReadFile(std::string(ASSAY_TEST_DATA) + "/boot/secure-boot-6.12/binary_runtime_measurements", 1 << 20);
+  const auto guest = ReadFile(TestData() + "/boot/secure-boot-6.12/binary_runtime_measurements", 1 << 20);
   ASSERT_THAT(guest, IsOk());
   const auto again = [](const Bytes& list, HashAlg bank) {
     Bytes out;

@@ -21,6 +21,7 @@
 #include <thread>
 
 #include "base/result_testing.h"
+#include "base/test_data.h"
 #include "list/list.h"
 #include "measure/node/fs_testing.h"
 
@@ -208,7 +209,7 @@ TEST_F(FsTest, MeasuresByPathAndByDescriptor) {
 TEST_F(FsTest, ApplicationsMeasureThroughTheLibrary) {
   Start();
   const std::string a = Put("a", "for the library");
-  const std::string program = std::string(ASSAY_BIN_DIR) + "/libassay_test";
+  const std::string program = TestBinaries() + "/libassay_test";
   EXPECT_EQ(system((program + " " + point_ + " " + a).c_str()), 0);
   EXPECT_EQ(Measured(a, "for the library"), 1);
   const std::string link = dir_ + "/library-test";  // as another user, outside of folders that are root's

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <filesystem>
 
+#include "base/test_data.h"
 #include "measure/node/fs_testing.h"
 
 namespace assay::measure {
@@ -150,7 +151,7 @@ TEST_F(BufferTest, TheLibraryAsksOnceForWhatDoesNotChange) {
     return NodeVerdict::kKnown;
   };
   Start();
-  const std::string program = std::string(ASSAY_BIN_DIR) + "/libassay_test";
+  const std::string program = TestBinaries() + "/libassay_test";
   const auto verdict = [&](const std::string& file, int times) {
     asked = 0;
     const int status = system((program + " " + point_ + " " + file + " " + std::to_string(times)).c_str());
@@ -171,7 +172,7 @@ TEST_F(BufferTest, TheLibraryAsksOnceForWhatDoesNotChange) {
 TEST_F(BufferTest, TheLibrarysCppHeaderWorks) {
   Start();
   const std::string file = Put("file", "content");
-  EXPECT_EQ(system((std::string(ASSAY_BIN_DIR) + "/libassay_cpp_test " + point_ + " " + file).c_str()), 0);
+  EXPECT_EQ(system((TestBinaries() + "/libassay_cpp_test " + point_ + " " + file).c_str()), 0);
 }
 
 TEST_F(BufferTest, WithoutAManifestNothingIsJudged) {
