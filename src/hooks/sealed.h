@@ -1,5 +1,11 @@
-/* A memfd that nobody can change any more: the attester takes only such descriptors for what has no file
- * (docs/formats/runassay.md, measure). For the native parts of hooks whose language can't make one. */
+// A memfd that nobody can change any more. The attester takes only such descriptors for what has no file
+// (docs/formats/runassay.md, measure). It is for the native parts of hooks whose language can't make one.
+//
+//   // given: const char* text, size_t size
+//   const int fd = sealed_memfd(text, size);
+//   if (fd < 0) fprintf(stderr, "there is nothing to ask with: %s\n", strerror(-fd));
+//
+// Contract: the descriptor, or a negative errno. The descriptor is closed on exec.
 #ifndef ASSAY_HOOKS_SEALED_H
 #define ASSAY_HOOKS_SEALED_H
 
@@ -9,12 +15,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* The descriptor, or a negative errno. */
 static inline int sealed_memfd(const void* data, size_t size) {
-  const char* at = data;
+  const char* at = (const char*)data;
   int error;
   const int fd = memfd_create("assay", MFD_CLOEXEC | MFD_ALLOW_SEALING);
   if (fd < 0) return -errno;
