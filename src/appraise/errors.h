@@ -21,7 +21,7 @@ inline constexpr ErrorRow kRedactErrors[] = {
     {RedactError::kNotWhole, "redact.not-whole",
      "Save a round with the whole list (`assay attest --full --save`)."},
     {RedactError::kNoContainer, "redact.no-container",
-     "Correct the id, or measure with `template=d-ng|n-ng|cgpath`, so that records name the control group."},
+     "Correct the id, or measure with a template that has the control group (`cgpath`)."},
 };
 constexpr std::span<const ErrorRow> ErrorTable(RedactError) { return kRedactErrors; }
 

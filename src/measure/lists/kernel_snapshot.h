@@ -1,7 +1,7 @@
 // Internal: one look at the kernel's list on a kernel whose list other programs may stage and delete
 // (CONFIG_IMA_STAGING, since Linux 7.2), and where an earlier look goes on in it.
 //
-//   // given: const std::string& current   (.../binary_runtime_measurements_sha256)
+//   // given: const std::string& current
 //   if (CanBeStaged(current)) {
 //     ASSAY_ASSIGN(Bytes list, ReadSnapshot(current));
 //     log::Info("{} bytes, staged records first", list.size());

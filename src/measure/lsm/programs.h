@@ -3,7 +3,7 @@
 //
 //   // given: std::uint32_t pid, const Policy& policy
 //   #include "measure/policy/policy.h"
-//   ASSAY_ASSIGN(auto programs, LsmPrograms::Open({"/run/assayd/bpf", false, policy.text()}));
+//   ASSAY_ASSIGN(auto programs, LsmPrograms::Open({.pin_dir = "/run/assayd/bpf", .policy = policy.text()}));
 //   programs->control().gate = pid;
 //
 // Contract: Open() takes over the programs that an earlier attester of the same build and policy left pinned
