@@ -190,7 +190,10 @@ Result<std::vector<UniqueFd>> CarriedMaps(int pins) {
     if (!map) return Fail(OsError("bpf_map_get_fd_by_id", kUser, errno));
     ASSAY_ASSIGN(const bpf_map_info info, InfoOf(map.get(), kUser));
     for (unsigned i = 0; i < kCarried; ++i)
-      if (std::strncmp(info.name, kNames[i], sizeof(info.name)) == 0) maps[i] = std::move(map);
+      if (std::strncmp(info.name, kNames[i], sizeof(info.name)) == 0) {
+        maps[i] = std::move(map);
+        break;
+      }
   }
   for (unsigned i = 0; i < kCarried; ++i)
     if (!maps[i]) return Fail(StateError(LsmError::kOther, std::string("there is no map ") + kNames[i]));
