@@ -32,8 +32,8 @@ make_image() {  # make_image FOLDER WORD
 }
 make_image /var/tmp/web "the server"
 make_image /var/tmp/warm "another one"
-tar -C /var/tmp/web -c . | podman -q import - web:1 > /dev/null
-tar -C /var/tmp/warm -c . | podman -q import - warm:1 > /dev/null
+tar -C /var/tmp/web -c . | podman import -q - web:1 > /dev/null
+tar -C /var/tmp/warm -c . | podman import -q - warm:1 > /dev/null
 assay reference build --out /tmp/web.idx --folder /var/tmp/web --root /var/tmp/web --package web --version 1 --no-byte-code
 say "podman has the images"
 
@@ -62,7 +62,7 @@ in_runc() {  # in_runc NAME FOLDER
 # What the engines themselves run is good: it runs once, with an image that the reference values don't have.
 run warm warm:1
 in_runc warm /var/tmp/warm
-podman create --name warm2 --network none warm:1 > /dev/null
+podman create --name warm2 --network none warm:1 /usr/bin/sh > /dev/null
 podman cp /var/tmp/warm/usr/bin/sh warm2:/usr/bin/warm
 for _ in 1 2; do # twice: the list of the first time may lack the Python that reads it
   assay log show --json > /tmp/list.json
