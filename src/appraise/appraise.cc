@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/digest_text.h"
 #include "base/name_table.h"
+#include "list/path_text.h"
 
 namespace assay::appraise {
 namespace {
@@ -161,8 +162,7 @@ std::string NormalisePath(std::string_view path) {
   std::string out(path);
   for (const std::string_view root : {"/bin/", "/sbin/", "/lib/", "/lib32/", "/lib64/", "/libx32/"})
     if (path.starts_with(root)) out = "/usr" + out;
-  std::replace(out.begin(), out.end(), ' ', '_');
-  return out;
+  return ima::PathText(std::move(out));
 }
 
 std::string_view VerdictName(Verdict v) { return kVerdicts.Of(v); }

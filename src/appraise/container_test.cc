@@ -18,11 +18,6 @@ class ContainerRules : public RulesTest {
     ASSERT_TRUE(pattern) << who;
     host_.images.push_back({.who = *pattern, .name = "web.idx", .values = &image_});
   }
-  static std::string TextOf(const Appraisal& a, FindingName name) {
-    for (const Finding& f : a.findings)
-      if (f.name == name) return f.text;
-    return "";
-  }
   SyntheticHost image_;
 };
 

@@ -12,6 +12,7 @@
 #include "appraise/program_allowances.h"
 #include "base/json.h"
 #include "list/cap.h"
+#include "list/path_text.h"
 #include "measure/system/byte_code.h"
 #include "measure/system/violation_record.h"
 
@@ -100,8 +101,7 @@ class Judge {
     ASSAY_ASSIGN(const JsonValue components, start.Array("components"));
     return components.Each([&](const JsonValue& v) -> Result<> {
       ASSAY_ASSIGN(std::string path, v.AsStr());
-      std::replace(path.begin(), path.end(), ' ', '_');  // as the list writes it
-      own_.try_emplace(ComponentKey(path), "");
+      own_.try_emplace(ComponentKey(ima::PathText(std::move(path))), "");
       return {};
     });
   }

@@ -2,10 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "appraise/content.h"
 #include "appraise/finding_names.h"
+#include "list/path_text.h"
 
 namespace assay::appraise {
 namespace {
@@ -22,7 +21,7 @@ Result<std::vector<Fault>> JudgeHandover(const JsonValue& record, std::map<std::
   ASSAY_ASSIGN(const std::uint64_t number, record.U64("number"));
   ASSAY_ASSIGN(const std::string version, record.Str("version"));
   ASSAY_ASSIGN(std::string executable, record.Str("executable"));
-  std::replace(executable.begin(), executable.end(), ' ', '_');  // as the list writes it
+  executable = ima::PathText(std::move(executable));
   const auto runs = own.find("runs");
   if (runs == own.end() || runs->second != std::to_string(run))
     return Fail(Unfit("it is not of the run that the list is in"));

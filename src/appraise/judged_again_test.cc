@@ -15,11 +15,6 @@ class JudgedAgain : public RulesTest {
     return Appraise(request, state_, host_, policy_, {}, trusted_);
   }
   Appraisal Later() const { return Round(state_.records); }
-  static std::string TextOf(const Appraisal& a, FindingName name) {
-    for (const Finding& f : a.findings)
-      if (f.name == name) return f.text;
-    return "";
-  }
   TrustedList trusted_;
   std::uint64_t now_ = 1;
 };

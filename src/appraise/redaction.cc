@@ -6,6 +6,7 @@
 
 #include "appraise/errors.h"
 #include "base/json.h"
+#include "list/path_text.h"
 #include "measure/system/violation_record.h"
 
 namespace assay::appraise {
@@ -84,8 +85,7 @@ class Redactor {
       if (!components) continue;  // the verifier names the fault
       (void)components->Each([&](const JsonValue& v) -> Result<> {
         ASSAY_ASSIGN(std::string path, v.AsStr());
-        std::replace(path.begin(), path.end(), ' ', '_');  // as the list writes it
-        components_.insert(path);
+        components_.insert(ima::PathText(std::move(path)));
         return {};
       });
     }

@@ -36,11 +36,6 @@ class RedactionTest : public RulesTest {
   Appraisal JudgeRound(const SavedRound& r) const {
     return Appraise(r.AsRequest(), r.before, host_, policy_);
   }
-  static std::string TextOf(const Appraisal& a, FindingName name) {
-    for (const Finding& f : a.findings)
-      if (f.name == name) return f.text;
-    return "";
-  }
   SyntheticHost image_;
 };
 

@@ -46,6 +46,12 @@ class RulesTest : public ::testing::Test {
       if ((f.weight != Verdict::kTrusted) == weighing) names.emplace(NameText(f.name));
     return names;
   }
+  // Of the first finding with this name, or "".
+  static std::string TextOf(const Appraisal& a, FindingName name) {
+    for (const Finding& f : a.findings)
+      if (f.name == name) return f.text;
+    return "";
+  }
   static void ExpectOnly(const Appraisal& a, const Names& names) {
     EXPECT_EQ(Of(a, true), names) << Describe(a, false, false);
     EXPECT_EQ(a.verdict == Verdict::kTrusted, names.empty());

@@ -1,4 +1,5 @@
 #include "list/list.h"
+#include "list/path_text.h"
 
 namespace assay::ima {
 namespace {
@@ -12,12 +13,8 @@ void PutDigest(Writer& w, const Digest& digest) {
   PutField(w, field.bytes());
 }
 
-// The kernel writes '_' for ' ', so that its ASCII list can be split at spaces.
 void PutName(Writer& w, std::string_view path) {
-  std::string name(path);
-  for (char& c : name) {
-    if (c == ' ') c = '_';
-  }
+  std::string name = PathText(std::string(path));
   name += '\0';
   PutField(w, AsBytes(name));
 }

@@ -7,6 +7,7 @@
 
 #include "base/crypto.h"
 #include "base/digest.h"
+#include "list/path_text.h"
 #include "measure/system/buffer_name.h"
 
 namespace assay::measure {
@@ -35,7 +36,7 @@ Content Contents::OfFile(std::string_view path, std::optional<std::string_view> 
   // The texts after two `bash -c` that take turns are recorded once each.
   if (path.starts_with(kBufferPrefix)) name.append(1, '\0').append(AsText(digest));
   // The name as the list has it, so that a restart finds the same one.
-  std::replace(name.begin(), name.end(), ' ', '_');
+  name = ima::PathText(std::move(name));
   return {.path = KeyOf("path", AsBytes(name)),
           .value = digest.empty() ? kViolationKey : KeyOf("content", digest)};
 }

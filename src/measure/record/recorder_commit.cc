@@ -1,11 +1,11 @@
 // The recorder's work: records and groups on their way into the list and the PCR.
 #include <unistd.h>
 
-#include <algorithm>
 #include <chrono>
 #include <tuple>
 
 #include "base/log.h"
+#include "list/path_text.h"
 #include "measure/record/errors.h"
 #include "measure/record/recorder_impl.h"
 #include "measure/record/recorder_start.h"
@@ -275,7 +275,7 @@ Step Recorder::Impl::Beside(std::string_view name, const std::string& buffer, co
 
 // Records a violation, and directly after it the record that names the program.
 Result<Recorded> Recorder::Impl::AddWithProgram(ViolationRecord record, const Context& context) {
-  std::replace(record.path.begin(), record.path.end(), ' ', '_');
+  record.path = ima::PathText(std::move(record.path));
   const Content content = contents_.OfProgram(record);
   if (health_.Good())
     if (const auto known = contents_.Find(content)) return Recorded{.is_new = false, .index = *known};

@@ -10,6 +10,7 @@
 #include "base/digest_text.h"
 #include "base/fd.h"
 #include "base/json_members.h"
+#include "list/path_text.h"
 
 namespace assay::measure {
 namespace {
@@ -112,7 +113,7 @@ std::optional<Digest> CodeDigestOfFd(int fd, std::string_view path, const Digest
 
 std::string EncodeByteCode(const ByteCodeRecord& r) {
   ByteCodeRecord written = r;
-  std::replace(written.path.begin(), written.path.end(), ' ', '_');
+  written.path = ima::PathText(std::move(written.path));
   return DumpJson(WriteMembers(kByteCode, written));
 }
 

@@ -1,9 +1,8 @@
 #include "measure/system/violation_record.h"
 
-#include <algorithm>
-
 #include "base/digest_text.h"
 #include "base/json_members.h"
+#include "list/path_text.h"
 
 namespace assay::measure {
 namespace {
@@ -20,7 +19,7 @@ constexpr auto kViolation = [](auto& visit, auto& r) {
 
 std::string EncodeViolation(const ViolationRecord& r) {
   ViolationRecord written = r;
-  std::replace(written.path.begin(), written.path.end(), ' ', '_');
+  written.path = ima::PathText(std::move(written.path));
   return DumpJson(WriteMembers(kViolation, written));
 }
 
