@@ -38,6 +38,8 @@ add_custom_command(
   DEPENDS ${ways_dir}/storm.c ${payloads}
   VERBATIM)
 add_custom_target(storm ALL DEPENDS ${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/storm)
+add_executable(neighbour ${CMAKE_CURRENT_LIST_DIR}/neighbour.c)
+target_link_libraries(neighbour bpf)
 # What the cases of rootkits.test install.
 add_custom_command(
   OUTPUT ${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/rootkit_syslogd ${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/rootkit_preload.so

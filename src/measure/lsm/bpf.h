@@ -12,6 +12,7 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
@@ -44,6 +45,16 @@ Result<ObjectPtr> OpenObject(ByteView elf);
 Result<> Load(bpf_object& object);
 Result<LinkPtr> Attach(bpf_program& program);
 Result<UniqueFd> OpenPinned(const std::string& path);
+// What the kernel tells of an object. `Info` is bpf_prog_info, bpf_link_info or bpf_map_info; `what` is for
+// the error.
+template <typename Info>
+Result<Info> InfoOf(int fd, const std::string& what) {
+  Info info{};
+  std::uint32_t size = sizeof(info);
+  if (const int r = bpf_obj_get_info_by_fd(fd, &info, &size); r != 0)
+    return Fail(OsError("bpf_obj_get_info_by_fd", what, -r));
+  return info;
+}
 // The same within a folder (Linux 6.5 and later); none where there is none.
 UniqueFd OpenPinnedAt(int dir, const std::string& name);
 

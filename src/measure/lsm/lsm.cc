@@ -358,6 +358,7 @@ void Lsm::Watch() {
 void Lsm::AskLoop() {
   while (true) {
     AskHooks();
+    programs_->ReleaseDetached();
     const MutexLock lock(mutex_);
     if (stop_.WaitFor(mutex_, kAskEach, [this]() ASSAY_REQUIRES(mutex_) { return stopped_ || !asks_; }))
       return;

@@ -17,15 +17,6 @@ Error Unfit(const std::string& pin, const std::string& why) {
   return StateError(LsmError::kPins, pin + ": " + why);
 }
 
-template <typename Info>
-Result<Info> InfoOf(int fd, const std::string& what) {
-  Info info{};
-  std::uint32_t size = sizeof(info);
-  if (const int r = bpf_obj_get_info_by_fd(fd, &info, &size); r != 0)
-    return Fail(OsError("bpf_obj_get_info_by_fd", what, -r));
-  return info;
-}
-
 struct Program {
   bpf_prog_info info{};
   std::vector<bpf_insn> instructions;
@@ -33,7 +24,7 @@ struct Program {
 
 Result<Program> ReadProgram(int fd, const std::string& name) {
   Program p;
-  ASSAY_ASSIGN(p.info, InfoOf<bpf_prog_info>(fd, name));
+  ASSAY_ASSIGN(p.info, bpf::InfoOf<bpf_prog_info>(fd, name));
   const std::size_t count = p.info.xlated_prog_len / sizeof(bpf_insn);
   if (count == 0 || count > kMaxInstructions)
     return Fail(StateError(LsmError::kPins, name + ": the kernel does not show its instructions"));
@@ -62,8 +53,8 @@ class Maps {
   static Result<> Compare(std::uint32_t ours, std::uint32_t theirs, const std::string& pin) {
     const UniqueFd a(bpf_map_get_fd_by_id(ours)), b(bpf_map_get_fd_by_id(theirs));
     if (!a || !b) return Fail(Unfit(pin, "a map can't be opened"));
-    ASSAY_ASSIGN(const bpf_map_info x, InfoOf<bpf_map_info>(a.get(), pin));
-    ASSAY_ASSIGN(const bpf_map_info y, InfoOf<bpf_map_info>(b.get(), pin));
+    ASSAY_ASSIGN(const bpf_map_info x, bpf::InfoOf<bpf_map_info>(a.get(), pin));
+    ASSAY_ASSIGN(const bpf_map_info y, bpf::InfoOf<bpf_map_info>(b.get(), pin));
     if (x.type != y.type || x.key_size != y.key_size || x.value_size != y.value_size ||
         x.max_entries != y.max_entries || x.map_flags != y.map_flags ||
         std::strncmp(x.name, y.name, sizeof(x.name)) != 0)
@@ -112,8 +103,8 @@ Result<> CheckPins(const std::string& dir, bpf_object& fresh, const std::vector<
     const std::string pin = "map_" + name;
     const Result<UniqueFd> pinned = bpf::OpenPinned(dir + "/" + pin);
     if (!pinned) return Fail(Unfit(pin, pinned.error().Message()));
-    ASSAY_ASSIGN(const bpf_map_info ours, InfoOf<bpf_map_info>(bpf_map__fd(map), pin));
-    ASSAY_ASSIGN(const bpf_map_info theirs, InfoOf<bpf_map_info>(pinned->get(), pin));
+    ASSAY_ASSIGN(const bpf_map_info ours, bpf::InfoOf<bpf_map_info>(bpf_map__fd(map), pin));
+    ASSAY_ASSIGN(const bpf_map_info theirs, bpf::InfoOf<bpf_map_info>(pinned->get(), pin));
     ASSAY_TRY(pairs.Add(ours.id, theirs.id, pin));
   }
   bpf_program* program = nullptr;
@@ -122,7 +113,7 @@ Result<> CheckPins(const std::string& dir, bpf_object& fresh, const std::vector<
     const std::string pin = std::string("link_") + bpf_program__name(program);
     const Result<UniqueFd> link = bpf::OpenPinned(dir + "/" + pin);
     if (!link) return Fail(Unfit(pin, link.error().Message()));
-    ASSAY_ASSIGN(const bpf_link_info at, InfoOf<bpf_link_info>(link->get(), pin));
+    ASSAY_ASSIGN(const bpf_link_info at, bpf::InfoOf<bpf_link_info>(link->get(), pin));
     ASSAY_ASSIGN(const Program ours, ReadProgram(bpf_program__fd(program), pin));
     if (at.type != BPF_LINK_TYPE_TRACING || at.tracing.attach_type != BPF_LSM_MAC ||
         at.tracing.target_btf_id != ours.info.attach_btf_id)

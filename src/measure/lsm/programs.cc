@@ -206,6 +206,7 @@ Result<> LsmPrograms::Adopt() {
     return Fail(StateError(LsmError::kOther, "the pinned programs are of another build or policy"));
   ASSAY_ASSIGN(const bpf::ObjectPtr fresh, LoadObject(setup_.guard));
   ASSAY_TRY(CheckPins(setup_.pin_dir, *fresh, kMaps));
+  ASSAY_TRY(retained_.Retain(*fresh));
   ForgetClean();
   adopted_ = true;
   return NoteLinks();
@@ -227,10 +228,7 @@ Result<> LsmPrograms::NoteLinks() {
   for (const std::string& name : names) {
     const std::string pin = setup_.pin_dir + "/link_" + name;
     ASSAY_ASSIGN(const UniqueFd link, bpf::OpenPinned(pin));
-    bpf_link_info info{};
-    std::uint32_t length = sizeof(info);
-    if (const int r = bpf_obj_get_info_by_fd(link.get(), &info, &length); r != 0)
-      return Fail(OsError("bpf_obj_get_info_by_fd", pin, -r));
+    ASSAY_ASSIGN(const bpf_link_info info, bpf::InfoOf<bpf_link_info>(link.get(), pin));
     links_.emplace_back(name, info.id);
   }
   return {};
@@ -240,10 +238,8 @@ std::vector<std::string> LsmPrograms::MissingLinks() const {
   std::vector<std::string> missing;
   for (const auto& [name, id] : links_) {
     const UniqueFd link = bpf::OpenPinnedAt(pins_.get(), "link_" + name);
-    bpf_link_info info{};
-    std::uint32_t length = sizeof(info);
-    if (!link || bpf_obj_get_info_by_fd(link.get(), &info, &length) != 0 || info.id != id)
-      missing.push_back(name);
+    const Result<bpf_link_info> info = bpf::InfoOf<bpf_link_info>(link.get(), name);
+    if (!info || info->id != id) missing.push_back(name);
   }
   return missing;
 }
@@ -306,17 +302,16 @@ Result<> LsmPrograms::Pin() {
 
 Result<> LsmPrograms::Load() {
   ASSAY_ASSIGN(bpf::Attached fresh, LoadAndAttach(setup_.guard));
+  ASSAY_TRY(retained_.Retain(*fresh.object));
   if (setup_.beside) {
     fresh_ = std::move(fresh);
     return UseMapsOf(fresh_);
   }
   // The programs of an attester of another build are removed only now, so that there is no gap.
   const UniqueFd earlier = std::move(missed_);
-  bpf_map_info form{};
-  std::uint32_t length = sizeof(form);
-  const bool alike = earlier && bpf_obj_get_info_by_fd(earlier.get(), &form, &length) == 0 &&
-                     form.type == BPF_MAP_TYPE_HASH && form.key_size == sizeof(assay_missed_key) &&
-                     form.value_size == sizeof(assay_missed);
+  const Result<bpf_map_info> form = bpf::InfoOf<bpf_map_info>(earlier.get(), "missed");
+  const bool alike = form && form->type == BPF_MAP_TYPE_HASH && form->key_size == sizeof(assay_missed_key) &&
+                     form->value_size == sizeof(assay_missed);
   Remove();
   ASSAY_TRY(PinMaps(fresh));
   ASSAY_TRY(UseMapsOf(fresh));
@@ -340,16 +335,10 @@ Result<> LsmPrograms::Guard() const {
   for (const auto& entry : std::filesystem::directory_iterator(setup_.pin_dir, failed)) {
     ASSAY_ASSIGN(const UniqueFd fd, bpf::OpenPinned(entry.path()));
     if (entry.path().filename().string().starts_with("map_")) {
-      bpf_map_info map{};
-      std::uint32_t length = sizeof(map);
-      if (const int r = bpf_obj_get_info_by_fd(fd.get(), &map, &length); r != 0)
-        return Fail(OsError("bpf_obj_get_info_by_fd", entry.path(), -r));
+      ASSAY_ASSIGN(const bpf_map_info map, bpf::InfoOf<bpf_map_info>(fd.get(), entry.path()));
       ASSAY_TRY(add(ASSAY_OBJECT_MAP, map.id));
     } else {
-      bpf_link_info link{};
-      std::uint32_t length = sizeof(link);
-      if (const int r = bpf_obj_get_info_by_fd(fd.get(), &link, &length); r != 0)
-        return Fail(OsError("bpf_obj_get_info_by_fd", entry.path(), -r));
+      ASSAY_ASSIGN(const bpf_link_info link, bpf::InfoOf<bpf_link_info>(fd.get(), entry.path()));
       ASSAY_TRY(add(ASSAY_OBJECT_LINK, link.id));
       ASSAY_TRY(add(ASSAY_OBJECT_PROG, link.prog_id));
     }
@@ -421,10 +410,7 @@ Result<> LsmPrograms::Mark(pid_t pid, std::uint32_t role) const {
   // struct task_state begins with the role; only the BPF programs use the rest.
   std::array<std::uint8_t, kMaxTaskState> value{};
   std::memcpy(value.data(), &role, sizeof(role));
-  bpf_map_info info{};
-  std::uint32_t length = sizeof(info);
-  if (const int r = bpf_obj_get_info_by_fd(tasks_.get(), &info, &length); r != 0)
-    return Fail(OsError("bpf_obj_get_info_by_fd", "tasks", -r));
+  ASSAY_ASSIGN(const bpf_map_info info, bpf::InfoOf<bpf_map_info>(tasks_.get(), "tasks"));
   if (info.value_size > value.size())
     return Fail(LibError("libbpf", "the map tasks has larger values than known"));
   const int fd = process.get();

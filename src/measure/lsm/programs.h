@@ -27,6 +27,7 @@
 #include "base/result.h"
 #include "measure/lsm/bpf.h"
 #include "measure/lsm/kernel/wire.h"
+#include "measure/lsm/retained.h"
 
 namespace assay::measure {
 
@@ -90,6 +91,8 @@ class LsmPrograms {
   void BeginPolicy();
   void EndPolicy(std::string_view policy);
   void Remove();
+  // Lets go of other programs that were detached long ago (retained.h). Called now and then.
+  void ReleaseDetached() { retained_.Release(std::chrono::steady_clock::now()); }
   // Removes what a killed attester left, if this one uses another engine.
   static void RemovePinned(const std::string& pin_dir);
 
@@ -106,6 +109,7 @@ class LsmPrograms {
   Result<> UseMaps(const std::function<Result<UniqueFd>(const std::string&)>& open);
 
   LsmSetup setup_;
+  RetainedPrograms retained_;
   bool adopted_ = false;
   std::string unfit_;
   bpf::Attached fresh_;  // with LsmSetup::beside, until they are pinned

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
  *
  * Self-protection, if the configuration asks for it: while the attester runs, no other process can access its
- * maps, programs, links, pins and processes. After its end its successor can. These programs are loaded only
- * with the guard. docs/threat-model.md, "Self-protection".
+ * maps, programs, links, pins and processes. After its end its successor can. The programs are loaded only
+ * with the guard; the functions belong to hooks that have a program already (lsm.bpf.c). docs/threat-model.md,
+ * "Self-protection".
  */
 #pragma once
 
@@ -76,11 +77,9 @@ static __always_inline bool is_in_process_madvise(void) {
          (BPF_CORE_READ(registers, orig_ax) & 0xffff) == SYSCALL_PROCESS_MADVISE;
 }
 
-/* Reading the attester's files in /proc is allowed. process_madvise() needs the same right, so it is told by
- * its system call. */
-SEC("lsm/ptrace_access_check")
-int BPF_PROG(guard_ptrace, struct task_struct* child, unsigned int mode) {
-  struct assay_control* c = the_control();
+/* Called at ptrace_access_check. Reading the attester's files in /proc is allowed. process_madvise() needs the
+ * same right, so it is told by its system call. */
+static __always_inline int guard_ptrace(struct assay_control* c, struct task_struct* child, u32 mode) {
   bool attach = mode & PTRACE_MODE_ATTACH;
   if (!is_guarded(c) || !role_of(child) || !(attach || is_in_process_madvise())) return 0;
   return refuse_guarded(c, attach ? ASSAY_GUARD_PTRACE : ASSAY_GUARD_MADVISE);
@@ -178,13 +177,11 @@ static __always_inline bool is_group_of_ours(const struct assay_control* c, stru
   return ours;
 }
 
-/* Files by which a task could access the attester's processes, or bypass the hooks. */
-SEC("lsm/file_open")
-int BPF_PROG(guard_open, struct file* file) {
+/* Called at file_open: files by which a task could access the attester's processes, or bypass the hooks. */
+static __always_inline int guard_open(struct assay_control* c, struct file* file) {
+  if (!c->active || !c->guarded) return 0;
   unsigned long magic = file->f_inode->i_sb->s_magic;
   if (magic != MAGIC_PROC && magic != MAGIC_CGROUP && magic != MAGIC_TRACE) return 0;
-  struct assay_control* c = the_control();
-  if (!is_active(c) || !c->guarded) return 0;
   bool writes = file->f_mode & FMODE_WRITE;
   struct dentry* dentry = file->f_path.dentry;
   u32 way = 0;

@@ -13,9 +13,12 @@
  *   load.bpf.h          hooks: exec, mmap, mprotect
  *   kernel_reads.bpf.h  hooks: modules, firmware, kexec, BPF programs
  *   lockdown.bpf.h      hooks: ways around the kernel's protection
+ *   guard.bpf.h         hooks: the attester's own objects, if the configuration asks for it
  *   writers.bpf.h       hooks: opens, truncation, renames, raw devices
  *   process.bpf.h       hooks: ptrace and similar access
- *   guard.bpf.h         hooks: the attester's own objects, if the configuration asks for it
+ * A hook has at most one of these programs. The kernel keeps a detached program until no task runs it, and not
+ * until no task will: one that sleeps in the hook's other program calls it when it wakes up, and if it is gone
+ * the machine stops (retained.h).
  * No program reads the result of earlier ones. The kernel calls no further program after a refusal, so it
  * would be 0; and it comes after the hook's arguments, so a kernel that gives a hook one more moves it
  * (Linux 6.16 did, for bpf). All of the wanted programs are attached, or none:
@@ -43,7 +46,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #include "load.bpf.h"
 #include "kernel_reads.bpf.h"
 #include "lockdown.bpf.h"
+#include "guard.bpf.h"
 #include "writers.bpf.h"
 #include "process.bpf.h"
-#include "guard.bpf.h"
 /* clang-format on */

@@ -9,6 +9,8 @@ SEC("lsm/ptrace_access_check")
 int BPF_PROG(on_ptrace, struct task_struct* child, unsigned int mode) {
   struct assay_control* c = the_control();
   if (is_probe(c, ASSAY_PULSE_PTRACE)) return 0;
+  int refused = guard_ptrace(c, child, mode);
+  if (refused) return refused;
   if (!(mode & PTRACE_MODE_ATTACH) || !is_active(c) || !in_scope(c) || my_role()) return 0;
   struct assay_event* e = new_event(c, ASSAY_PROCESS_ACCESS, mode);
   if (!e) return 0;

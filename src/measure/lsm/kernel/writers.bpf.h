@@ -68,6 +68,8 @@ SEC("lsm.s/file_open")
 int BPF_PROG(on_open, struct file* file) {
   struct assay_control* c = the_control();
   if (!c) return 0;
+  int refused = guard_open(c, file);
+  if (refused) return refused;
   struct inode* inode = file->f_inode;
   if ((inode->i_mode & S_IFMT) == S_IFCHR && takes_commands(c, inode->i_rdev)) raw_device_opened(c, file);
   if (file->f_mode & FMODE_WRITE) {
