@@ -22,7 +22,7 @@ namespace {
 
 constexpr std::size_t kEventBuffer = 64 << 10;
 constexpr std::uint64_t kLarge = std::uint64_t{32} << 20;  // bytes; larger files have workers of their own
-constexpr std::size_t kMaxChanging = 4096;
+constexpr std::size_t kMaxChanges = 4096;
 constexpr unsigned kMostReaders = 128;  // when the kernel's own opens hang
 constexpr auto kStalled = std::chrono::seconds(5);
 constexpr auto kReadPatience = std::chrono::seconds(1);  // at the stop, for opens of the kernel's that hang
@@ -140,9 +140,33 @@ void FanotifyGroup::TakeEvents(ByteView events) {
       continue;
     }
     tasks_.Count([](EngineStats& stats) { ++stats.events; });
+    NoteOrder(*request);
     if (request->held()) tasks_.Take(request);
     tasks_.Push(WorkKind::kQuick, 0, request,
                 [self = shared_from_this(), request] { self->Handle(request); });
+  }
+}
+
+// The workers handle events in any order. Whether a task executes a file after it was written to can be told
+// only here, where the events are in the kernel's order.
+void FanotifyGroup::NoteOrder(FanotifyRequest& request) {
+  const bool write = !request.held();
+  if (!write && !request.exec()) return;
+  const MutexLock lock(mutex_);
+  if (!write && changes_.empty()) return;
+  const std::optional<FileId> file = IdOf(request.file.get());
+  if (!file) return;
+  auto at = changes_.find(*file);
+  if (write && at == changes_.end()) {
+    request.counts_as_use = changes_.size() >= kMaxChanges;
+    if (request.counts_as_use) return;
+    at = changes_.try_emplace(*file).first;
+  }
+  if (write) {
+    ++at->second.writes;
+    at->second.executing.clear();
+  } else if (at != changes_.end()) {
+    at->second.executing.insert(request.tid);
   }
 }
 
@@ -343,32 +367,47 @@ bool FanotifyGroup::Settle(FanotifyRequest& request, const Result<Digest>& diges
 // that runs is not what was measured.
 void FanotifyGroup::HandleChange(const RequestPtr& request) {
   Forget(group_.get(), request->file.get());
-  const std::optional<FileId> id = IdOf(request->file.get());
-  if (!id) return;
-  request->served = served_.Has(request->file.get(), id->first, request->tid);
+  const std::optional<FileId> file = IdOf(request->file.get());
+  if (!file) return;
+  request->served = served_.Has(request->file.get(), file->first, request->tid);
   tasks_.Progressed();
-  {
-    const MutexLock lock(mutex_);
-    if (changing_.size() < kMaxChanging) {
-      if (!changing_.insert(*id).second) return;
-      changed_->Push(0, [self = shared_from_this(), request](bool dropped) {
-        if (!dropped) self->LookForUse(request);
-      });
-      return;
-    }
+  if (request->counts_as_use) {
+    RecordChange(*request);
+    return;
   }
-  RecordChange(*request);  // too many files wait, so this one counts as in use
+  const MutexLock lock(mutex_);
+  const auto at = changes_.find(*file);  // if it is gone, this write was looked for with an earlier one
+  if (at != changes_.end() && !std::exchange(at->second.looked_for, true)) PushLook(request, *file);
 }
 
-// Runs in a thread of its own, because it reads all of /proc. No task waits for it.
-void FanotifyGroup::LookForUse(const RequestPtr& request) {
-  const std::optional<FileId> id = IdOf(request->file.get());
-  if (!id) return;
+void FanotifyGroup::PushLook(const RequestPtr& request, FileId file) {
+  changed_->Push(0, [self = shared_from_this(), request, file](bool dropped) {
+    if (!dropped) self->LookForUse(request, file);
+  });
+}
+
+// Runs in a thread of its own, because it reads all of /proc. No task waits for it. So a task that executes
+// the file's new content may be at work by now; it is not meant.
+void FanotifyGroup::LookForUse(const RequestPtr& request, FileId file) {
+  std::uint64_t writes = 0;
   {
     const MutexLock lock(mutex_);
-    changing_.erase(*id);
+    writes = changes_[file].writes;
   }
-  if (IsMappedExecutable(id->first, id->second)) RecordChange(*request);
+  const std::set<pid_t> users = ExecutableMappersOf(file);
+  {
+    const MutexLock lock(mutex_);
+    const Change& change = changes_[file];
+    const bool in_use =
+        std::any_of(users.begin(), users.end(), [&](pid_t user) { return !change.executing.contains(user); });
+    if (!in_use && change.writes != writes) {
+      PushLook(request, file);  // it was written to again meanwhile
+      return;
+    }
+    changes_.erase(file);
+    if (!in_use) return;
+  }
+  RecordChange(*request);
 }
 
 void FanotifyGroup::RecordChange(const FanotifyRequest& request) {

@@ -16,6 +16,8 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <cstdint>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -74,7 +76,9 @@ class FanotifyGroup : public std::enable_shared_from_this<FanotifyGroup> {
   void HandleCode(const RequestPtr& request);
   void HandleData(const RequestPtr& request);
   void HandleChange(const RequestPtr& request);
-  void LookForUse(const RequestPtr& request);
+  void NoteOrder(FanotifyRequest& request);
+  void PushLook(const RequestPtr& request, FileId file);
+  void LookForUse(const RequestPtr& request, FileId file);
   void RecordChange(const FanotifyRequest& request);
   bool IsOwnOutput(const FanotifyRequest& request, FileState state) const;
   bool Measure(FanotifyRequest& request);  // false: must not be allowed
@@ -84,6 +88,14 @@ class FanotifyGroup : public std::enable_shared_from_this<FanotifyGroup> {
   bool MarkClean(const FanotifyRequest& request, bool lasting);
   void Look(FanotifyRequest& request, std::string path) const;
   void Answer(FanotifyRequest& request, bool allow);
+
+  // A file that was written to, until it is known whether it was in use.
+  struct Change {
+    std::uint64_t writes = 0;
+    bool looked_for = false;  // it is in the lane
+    std::set<pid_t>
+        executing;  // tasks that execute the file since the last write: they wait for its new content
+  };
 
   const FanotifyGroupOptions options_;
   const HeldLimits limits_;
@@ -97,7 +109,7 @@ class FanotifyGroup : public std::enable_shared_from_this<FanotifyGroup> {
   EventFd drain_event_;
 
   mutable Mutex mutex_;
-  std::set<FileId> changing_ ASSAY_GUARDED_BY(mutex_);  // in changed_
+  std::map<FileId, Change> changes_ ASSAY_GUARDED_BY(mutex_);
   ExemptProcesses helpers_ ASSAY_GUARDED_BY(mutex_){{}};
   bool stopped_ ASSAY_GUARDED_BY(mutex_) = false;
   unsigned reading_ ASSAY_GUARDED_BY(mutex_) = 0;  // threads in read(), and since when there is one

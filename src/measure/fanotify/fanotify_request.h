@@ -49,6 +49,7 @@ class FanotifyRequest final : public HeldTask {
   const std::uint64_t mask;
   std::atomic<dev_t> device{0};
   std::uint64_t size = 0;
+  bool counts_as_use = false;      // a write to a file, too many of which wait to be looked for
   Use use;                         // once a worker has looked at it
   std::optional<Digest> code;      // of byte code, once it is hashed
   std::atomic<bool> served{true};  // closing it may take for ever; so it is until that is known

@@ -212,10 +212,11 @@ std::optional<int> OpenFlagsOf(pid_t tid) {
   return std::nullopt;
 }
 
-bool IsMappedExecutable(dev_t device, ino_t inode) {
+std::set<pid_t> ExecutableMappersOf(FileId file) {
   char object[64];
-  snprintf(object, sizeof(object), "%02x:%02x %lu", major(device), minor(device),
-           static_cast<unsigned long>(inode));
+  snprintf(object, sizeof(object), "%02x:%02x %lu", major(file.first), minor(file.first),
+           static_cast<unsigned long>(file.second));
+  std::set<pid_t> processes;
   const std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir("/proc"), closedir);
   while (dir != nullptr) {
     const dirent* entry = readdir(dir.get());
@@ -227,9 +228,9 @@ bool IsMappedExecutable(dev_t device, ino_t inode) {
       found = m.executable && m.object == object;
       return !found;
     });
-    if (found) return true;
+    if (found) processes.insert(Number<pid_t>(name));
   }
-  return false;
+  return processes;
 }
 
 }  // namespace assay::measure

@@ -17,11 +17,13 @@
 #include <atomic>
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 
 #include "base/digest.h"
 #include "base/result.h"
+#include "measure/system/file_id.h"
 #include "measure/system/measurement.h"
 
 namespace assay::measure {
@@ -66,7 +68,7 @@ Context ContextOf(const ThreadStatus& thread, std::string hook);
 Context ContextOf(pid_t tid, std::string hook);
 // The flags of the open() that the thread is in; nullopt where they can't be told.
 std::optional<int> OpenFlagsOf(pid_t tid);
-// Whether any process has the file mapped executable.
-bool IsMappedExecutable(dev_t device, ino_t inode);
+// The processes that have the file mapped executable.
+std::set<pid_t> ExecutableMappersOf(FileId file);
 
 }  // namespace assay::measure
