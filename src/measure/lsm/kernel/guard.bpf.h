@@ -2,8 +2,8 @@
  *
  * Self-protection, if the configuration asks for it: while the attester runs, no other process can access its
  * maps, programs, links, pins and processes. After its end its successor can. The programs are loaded only
- * with the guard; the functions belong to hooks that have a program already (lsm.bpf.c). docs/threat-model.md,
- * "Self-protection".
+ * with the guard; the functions belong to hooks that have a program already (lsm.bpf.c).
+ * docs/threat-model.md, "Self-protection".
  */
 #pragma once
 
@@ -77,8 +77,8 @@ static __always_inline bool is_in_process_madvise(void) {
          (BPF_CORE_READ(registers, orig_ax) & 0xffff) == SYSCALL_PROCESS_MADVISE;
 }
 
-/* Called at ptrace_access_check. Reading the attester's files in /proc is allowed. process_madvise() needs the
- * same right, so it is told by its system call. */
+/* Called at ptrace_access_check. Reading the attester's files in /proc is allowed. process_madvise() needs
+ * the same right, so it is told by its system call. */
 static __always_inline int guard_ptrace(struct assay_control* c, struct task_struct* child, u32 mode) {
   bool attach = mode & PTRACE_MODE_ATTACH;
   if (!is_guarded(c) || !role_of(child) || !(attach || is_in_process_madvise())) return 0;

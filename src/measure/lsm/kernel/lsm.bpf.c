@@ -16,13 +16,12 @@
  *   guard.bpf.h         hooks: the attester's own objects, if the configuration asks for it
  *   writers.bpf.h       hooks: opens, truncation, renames, raw devices
  *   process.bpf.h       hooks: ptrace and similar access
- * A hook has at most one of these programs. The kernel keeps a detached program until no task runs it, and not
- * until no task will: one that sleeps in the hook's other program calls it when it wakes up, and if it is gone
- * the machine stops (retained.h).
- * No program reads the result of earlier ones. The kernel calls no further program after a refusal, so it
- * would be 0; and it comes after the hook's arguments, so a kernel that gives a hook one more moves it
- * (Linux 6.16 did, for bpf). All of the wanted programs are attached, or none:
- * docs/notes/2026-11-24-lsm-engine.md.
+ * A hook has at most one of these programs. The kernel keeps a detached program until no task runs it, and
+ * not until no task will: one that sleeps in the hook's other program calls it when it wakes up, and if it is
+ * gone the machine stops (retained.h). No program reads the result of earlier ones. The kernel calls no
+ * further program after a refusal, so it would be 0; and it comes after the hook's arguments, so a kernel
+ * that gives a hook one more moves it (Linux 6.16 did, for bpf). All of the wanted programs are attached, or
+ * none: docs/notes/2026-11-24-lsm-engine.md.
  */
 #include "types.bpf.h"
 /* The types come first, because the helpers need them. */
