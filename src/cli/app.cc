@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "base/log.h"
 #include "cli/commands.h"
@@ -12,23 +11,21 @@
 namespace assay::cli {
 namespace {
 
-// Whether --json stands on the command line before a "--". CLI11 may have stopped before it.
-bool WantsJson(int argc, char** argv) {
-  for (int i = 1; i < argc; ++i) {
-    const std::string_view word = argv[i];
+// Whether --json stands on the command line before a "--". The parser may have stopped before it.
+bool WantsJson(const std::vector<std::string>& words) {
+  for (const std::string& word : words) {
     if (word == "--") return false;
     if (word == "--json") return true;
   }
   return false;
 }
 
-int WrongUsage(const CLI::App& app, const CLI::ParseError& error, int argc, char** argv) {
-  const std::vector<std::string> words(argv + 1, argv + argc);
-  std::string message = error.what();
+int WrongUsage(Command app, const Error& error, const std::vector<std::string>& words) {
+  std::string message = error.Message();
   if (const std::string meant = Suggestion(app, words); !meant.empty())
     message += fmt::format("; did you mean '{}'?", meant);
   Session session;
-  session.json = WantsJson(argc, argv);
+  session.json = WantsJson(words);
   session.Finish(Fail(UsageError(message)));
   fmt::print(stderr, "'assay help{}' says more\n", PathOf(app, words));
   return session.exit_code;
@@ -36,12 +33,12 @@ int WrongUsage(const CLI::App& app, const CLI::ParseError& error, int argc, char
 
 }  // namespace
 
-void AddAll(CLI::App& app, Session& session) {
-  app.set_version_flag("--version", ASSAY_VERSION);
-  app.require_subcommand(1);
-  app.fallthrough();  // an option of assay's may stand behind the command
-  app.add_flag("--json", session.json, "Print one JSON document");
-  app.add_flag("-v,--verbose", session.verbose, "Say more on stderr");
+void AddAll(Command app, Session& session) {
+  app.AddVersion(ASSAY_VERSION);
+  app.RequireCommand();
+  app.TakeOptionsAnywhere();  // an option of assay's may stand behind the command
+  app.AddFlag("--json", session.json, "Print one JSON document");
+  app.AddFlag("-v,--verbose", session.verbose, "Say more on stderr");
   AddAttest(app, session);
   AddEnrol(app, session);
   AddTrust(app, session);
@@ -57,25 +54,25 @@ void AddAll(CLI::App& app, Session& session) {
   AddHelp(app, session);
 }
 
-void AddHelp(CLI::App& app, Session& session) {
+void AddHelp(Command app, Session& session) {
   auto words = std::make_shared<std::vector<std::string>>();
-  CLI::App* help = app.add_subcommand("help", "Print the help of a command");
-  help->add_option("command", *words, "The command, for example: log show");
-  help->callback([&app, words, &session] {
-    const CLI::App* at = &app;
+  Command help = app.AddCommand("help", "Print the help of a command");
+  help.AddOption("command", *words, "The command, for example: log show");
+  help.OnRun([app, words, &session] {
+    Command at = app;
     std::string parents;
     for (const std::string& word : *words) {
-      const CLI::App* next = CommandOf(*at, word);
-      if (next == nullptr) {
+      const std::optional<Command> next = CommandOf(at, word);
+      if (!next) {
         const std::string meant = Suggestion(app, *words);
         session.Finish(Fail(UsageError(fmt::format("help: there is no command '{}'{}", word,
                                                    meant.empty() ? "" : "; did you mean '" + meant + "'?"))));
         return;
       }
-      parents += (parents.empty() ? "" : " ") + at->get_name();
-      at = next;
+      parents += (parents.empty() ? "" : " ") + at.name();
+      at = *next;
     }
-    const std::string text = at->help(parents);
+    const std::string text = at.Help(parents);
     if (session.json)
       session.Answer({{"help", text}});
     else
@@ -85,26 +82,23 @@ void AddHelp(CLI::App& app, Session& session) {
 }
 
 int RunAssay(int argc, char** argv, Session& session) {
-  CLI::App app{"assay: which code has this machine loaded, proven by its TPM", "assay"};
+  const std::vector<std::string> words(argv + 1, argv + argc);
+  CommandLine line("assay: which code has this machine loaded, proven by its TPM", "assay");
+  Command app = line.root();
   AddAll(app, session);
-  app.parse_complete_callback([&] {
+  app.OnParsed([&session] {
     static_cast<void>(  // fails only for a file
         log::Init(
             {.level = session.verbose ? log::Level::kDebug : log::Level::kWarn, .json = false, .file = ""}));
   });
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {  // CLI11 reports errors, --help and --version by this exception
-    if (e.get_exit_code() != 0) return WrongUsage(app, e, argc, argv);
-    std::ostringstream text;
-    app.exit(e, text, text);
-    if (WantsJson(argc, argv))
-      session.Answer({{"help", text.str()}});
-    else
-      fmt::print("{}", text.str());
-    return kExitOk;
-  }
-  return session.exit_code;
+  const Result<std::string> help = line.Parse(words);
+  if (!help) return WrongUsage(app, help.error(), words);
+  if (help->empty()) return session.exit_code;
+  if (WantsJson(words))
+    session.Answer({{"help", *help}});
+  else
+    fmt::print("{}", *help);
+  return kExitOk;
 }
 
 }  // namespace assay::cli

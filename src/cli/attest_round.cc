@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 
 #include "appraise/finding_names.h"
 #include "base/clock.h"

@@ -4,9 +4,11 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "appraise/synthetic.h"
 #include "attest/server.h"
@@ -95,20 +97,16 @@ class AttestTest : public measure::RecordingTest {
     Session session;
     session.json = std::find(argv.begin(), argv.end(), "--json") != argv.end();
     std::erase(argv, "--json");
-    CLI::App app;
+    CommandLine line("");
+    const Command app = line.root();
     AddAttest(app, session);
     AddEnrol(app, session);
     AddTrust(app, session);
     AddExplain(app, session);
     AddReference(app, session);
-    std::reverse(argv.begin(), argv.end());
     testing::internal::CaptureStdout();
     testing::internal::CaptureStderr();
-    try {
-      app.parse(argv);
-    } catch (const CLI::ParseError&) {
-      session.exit_code = kExitUsage;
-    }
+    if (!line.Parse(std::move(argv))) session.exit_code = kExitUsage;
     out_ = testing::internal::GetCapturedStdout();
     err_ = testing::internal::GetCapturedStderr();
     return session.exit_code;

@@ -159,43 +159,44 @@ Result<int> VerifyResult(const AttestOptions& o, const Session& session) {
   return code;
 }
 
-void AddJudging(CLI::App* sub, const std::shared_ptr<AttestOptions>& o) {
-  sub->add_option("--reference", o->references,
-                  "Indexes of reference values; self: of the programs of this assay");
-  sub->add_option("--image", o->images, "INDEX@CONTAINER: of the image that the container was made from");
-  sub->add_option("--boot", o->boots, "Expected boots, written by 'assay boot learn'");
-  sub->add_option("--policy", o->policy, "Appraisal policy (JSON)");
-  auto* trusted =
-      sub->add_option("--trusted", o->trusted, "The owner's trusted list, written by 'assay trust'");
-  sub->add_option("--trusted-key", o->trusted_key, "Public key (PEM) that may sign it, besides the policy's")
-      ->needs(trusted);
-  sub->add_flag("--entries", o->entries, "Print each entry");
-  sub->add_flag("--long", o->all_findings, "Print every finding, and all that is known of it");
-  sub->add_option("--findings", o->findings, "Print only findings whose name begins with this");
+void AddJudging(Command sub, const std::shared_ptr<AttestOptions>& o) {
+  sub.AddOption("--reference", o->references,
+                "Indexes of reference values; self: of the programs of this assay");
+  sub.AddOption("--image", o->images, "INDEX@CONTAINER: of the image that the container was made from");
+  sub.AddOption("--boot", o->boots, "Expected boots, written by 'assay boot learn'");
+  sub.AddOption("--policy", o->policy, "Appraisal policy (JSON)");
+  const CommandOption trusted =
+      sub.AddOption("--trusted", o->trusted, "The owner's trusted list, written by 'assay trust'");
+  sub.AddOption("--trusted-key", o->trusted_key, "Public key (PEM) that may sign it, besides the policy's")
+      .Needs(trusted);
+  sub.AddFlag("--entries", o->entries, "Print each entry");
+  sub.AddFlag("--long", o->all_findings, "Print every finding, and all that is known of it");
+  sub.AddOption("--findings", o->findings, "Print only findings whose name begins with this");
 }
 
 }  // namespace
 
-void AddAttest(CLI::App& app, Session& session) {
+void AddAttest(Command app, Session& session) {
   auto o = std::make_shared<AttestOptions>();
-  CLI::App* attest = app.add_subcommand("attest", "Challenge an attester and appraise its evidence");
+  Command attest = app.AddCommand("attest", "Challenge an attester and appraise its evidence");
   AddAddress(attest, o->address);
   AddTimeout(attest, session);
   AddJudging(attest, o);
-  attest->add_option("--state", o->state, "File with what is known of this host, updated in each round");
-  attest->add_option("--save", o->save, "Save this round in a folder, for 'assay appraise'");
-  auto* ear_key = attest->add_option("--ear-key", o->ear_key, "Sign the result with this key (PEM)");
-  auto* ear_out = attest->add_option("--ear-out", o->ear_out, "File for the signed result")->needs(ear_key);
-  ear_key->needs(ear_out);
-  attest->add_option("--selection", o->selection,
-                     "Banks and PCRs to quote (usually 0 to 14 in the bank of the list)");
-  attest->add_option("--nonce", o->nonce, "Ask with this nonce, which a tenant has chosen (hex)");
-  attest->add_flag("--full", o->full, "Ask for the whole list");
-  auto* all = attest->add_option("--all", o->all, "Challenge every host of this file (JSON)");
+  attest.AddOption("--state", o->state, "File with what is known of this host, updated in each round");
+  attest.AddOption("--save", o->save, "Save this round in a folder, for 'assay appraise'");
+  CommandOption ear_key = attest.AddOption("--ear-key", o->ear_key, "Sign the result with this key (PEM)");
+  const CommandOption ear_out =
+      attest.AddOption("--ear-out", o->ear_out, "File for the signed result").Needs(ear_key);
+  ear_key.Needs(ear_out);
+  attest.AddOption("--selection", o->selection,
+                   "Banks and PCRs to quote (usually 0 to 14 in the bank of the list)");
+  attest.AddOption("--nonce", o->nonce, "Ask with this nonce, which a tenant has chosen (hex)");
+  attest.AddFlag("--full", o->full, "Ask for the whole list");
+  CommandOption all = attest.AddOption("--all", o->all, "Challenge every host of this file (JSON)");
   for (const char* one : {"--unix", "--tls", "--reference", "--image", "--boot", "--policy", "--trusted",
                           "--state", "--save", "--nonce", "--ear-key"})
-    all->excludes(attest->get_option(one));
-  attest->callback([o, &session] {
+    all.Excludes(attest.Find(one));
+  attest.OnRun([o, &session] {
     if (session.timeout.count() > 0) o->address.timeout = session.timeout;
     session.Finish(o->all.empty() ? Attest(*o, session)
                                   : AttestAll({.file = o->all,
@@ -206,23 +207,22 @@ void AddAttest(CLI::App& app, Session& session) {
                                               session));
   });
 
-  CLI::App* appraise = app.add_subcommand("appraise", "Appraise saved evidence");
-  appraise->add_option("folder", o->folder, "Folder written by 'assay attest --save'")->required();
+  Command appraise = app.AddCommand("appraise", "Appraise saved evidence");
+  appraise.AddOption("folder", o->folder, "Folder written by 'assay attest --save'").Required();
   AddJudging(appraise, o);
-  appraise->add_option("--nonce", o->nonce, "The nonce that the round must answer (hex)");
-  appraise->add_option("--state", o->state,
-                       "What is known of the host, instead of what the round says of it");
-  appraise->add_option("--list", o->list, "Use this measurement list instead of the saved one");
-  appraise->callback([o, &session] { session.Finish(AppraiseSaved(*o, session)); });
+  appraise.AddOption("--nonce", o->nonce, "The nonce that the round must answer (hex)");
+  appraise.AddOption("--state", o->state, "What is known of the host, instead of what the round says of it");
+  appraise.AddOption("--list", o->list, "Use this measurement list instead of the saved one");
+  appraise.OnRun([o, &session] { session.Finish(AppraiseSaved(*o, session)); });
 
-  CLI::App* result = app.add_subcommand("result", "Check attestation results");
-  result->require_subcommand(1);
-  CLI::App* verify = result->add_subcommand("verify", "Check a signed result: its verdict is the exit code");
-  verify->add_option("file", o->result, "The result")->required();
-  verify->add_option("--key", o->pub, "The verifier's public key (PEM)")->required();
-  verify->add_option("--nonce", o->nonce, "The nonce that it must answer (hex)");
-  verify->add_flag("--affirming", o->affirming, "Accept only a verdict that reaches back to the boot");
-  verify->callback([o, &session] { session.Finish(VerifyResult(*o, session)); });
+  Command result = app.AddCommand("result", "Check attestation results");
+  result.RequireCommand();
+  Command verify = result.AddCommand("verify", "Check a signed result: its verdict is the exit code");
+  verify.AddOption("file", o->result, "The result").Required();
+  verify.AddOption("--key", o->pub, "The verifier's public key (PEM)").Required();
+  verify.AddOption("--nonce", o->nonce, "The nonce that it must answer (hex)");
+  verify.AddFlag("--affirming", o->affirming, "Accept only a verdict that reaches back to the boot");
+  verify.OnRun([o, &session] { session.Finish(VerifyResult(*o, session)); });
 }
 
 }  // namespace assay::cli

@@ -278,59 +278,58 @@ Result<int> Verify(const BootOptions& o, const Session& session) {
 
 }  // namespace
 
-void AddBoot(CLI::App& app, Session& session) {
+void AddBoot(Command app, Session& session) {
   auto options = std::make_shared<BootOptions>();
-  CLI::App* boot = app.add_subcommand("boot", "Show, verify and compare boot event logs");
-  boot->require_subcommand(1);
-  const auto common = [options](CLI::App* sub) {
+  Command boot = app.AddCommand("boot", "Show, verify and compare boot event logs");
+  boot.RequireCommand();
+  const auto common = [options](Command sub) {
     options->file = kDefaultLog;
-    sub->add_option("file", options->file, "The event log")->capture_default_str();
-    sub->add_option("--registers", options->registers, "The registers that its indices number")
-        ->check(CLI::IsMember({"auto", "pcr", "cc"}))
-        ->capture_default_str();
-    sub->add_option("--format", options->format, "The format of the log")
-        ->check(CLI::IsMember({"auto", "tcg-1.2", "crypto-agile", "cel-tlv"}))
-        ->capture_default_str();
+    sub.AddOption("file", options->file, "The event log").ShowDefault();
+    sub.AddOption("--registers", options->registers, "The registers that its indices number")
+        .OneOf({"auto", "pcr", "cc"})
+        .ShowDefault();
+    sub.AddOption("--format", options->format, "The format of the log")
+        .OneOf({"auto", "tcg-1.2", "crypto-agile", "cel-tlv"})
+        .ShowDefault();
   };
-  CLI::App* show = boot->add_subcommand("show", "Show what a log tells, and how far it is proven");
+  Command show = boot.AddCommand("show", "Show what a log tells, and how far it is proven");
   common(show);
-  show->add_option("--bank", options->bank,
-                   "Examine the digests of this bank (default: sha256 if the log has it)");
-  show->add_flag("--events", options->events, "List the events too");
-  show->callback([options, &session] { session.Finish(Show(*options, session.json)); });
-  CLI::App* verify =
-      boot->add_subcommand("verify", "Replay a log and compare (0 match, 1 mismatch, 2 could not tell)");
+  show.AddOption("--bank", options->bank,
+                 "Examine the digests of this bank (default: sha256 if the log has it)");
+  show.AddFlag("--events", options->events, "List the events too");
+  show.OnRun([options, &session] { session.Finish(Show(*options, session.json)); });
+  Command verify =
+      boot.AddCommand("verify", "Replay a log and compare (0 match, 1 mismatch, 2 could not tell)");
   common(verify);
-  verify->add_option("--pcr-value", options->values, "ALG:INDEX:HEX, may be repeated");
-  verify->add_option("--pcrs", options->pcrs, "A file of PCR values in the format of tpm2_pcrread");
-  verify->add_flag("--all", options->all,
-                   "Compare also those registers of --pcrs that the system extends after the log ends");
-  verify->add_option("--bank", options->bank, "Examine the digests of this bank; accepts sm3_256");
-  verify->add_flag("--allow-missing-exit", options->allow_missing_exit,
-                   "Accept a log that matches only with the two missing events of ExitBootServices");
-  verify->add_flag("--strict", options->strict, "Count an error in the log's order or content as a mismatch");
-  CLI::App* learn =
-      boot->add_subcommand("learn", "Write the measurements of a boot as an expected boot (JSON)");
+  verify.AddOption("--pcr-value", options->values, "ALG:INDEX:HEX, may be repeated");
+  verify.AddOption("--pcrs", options->pcrs, "A file of PCR values in the format of tpm2_pcrread");
+  verify.AddFlag("--all", options->all,
+                 "Compare also those registers of --pcrs that the system extends after the log ends");
+  verify.AddOption("--bank", options->bank, "Examine the digests of this bank; accepts sm3_256");
+  verify.AddFlag("--allow-missing-exit", options->allow_missing_exit,
+                 "Accept a log that matches only with the two missing events of ExitBootServices");
+  verify.AddFlag("--strict", options->strict, "Count an error in the log's order or content as a mismatch");
+  Command learn = boot.AddCommand("learn", "Write the measurements of a boot as an expected boot (JSON)");
   common(learn);
-  learn->add_option("--bank", options->bank, "Which bank's digests");
-  learn->callback([options, &session] { session.Finish(LearnBoot(*options, session)); });
-  CLI::App* predict = boot->add_subcommand(
-      "predict", "Calculate what the next boot will measure, from the files of an update");
+  learn.AddOption("--bank", options->bank, "Which bank's digests");
+  learn.OnRun([options, &session] { session.Finish(LearnBoot(*options, session)); });
+  Command predict =
+      boot.AddCommand("predict", "Calculate what the next boot will measure, from the files of an update");
   common(predict);
-  predict->add_option("--bank", options->bank, "Which bank's digests");
-  predict->add_option("--replace", options->files,
-                      "OLD NEW: files of this boot and of the next; may be repeated");
-  predict->add_option("--replace-text", options->texts,
-                      "OLD NEW: in command lines and GRUB's commands; may be repeated");
-  predict->callback([options, &session] { session.Finish(PredictBoot(*options, session)); });
-  CLI::App* diff = boot->add_subcommand(
+  predict.AddOption("--bank", options->bank, "Which bank's digests");
+  predict.AddOption("--replace", options->files,
+                    "OLD NEW: files of this boot and of the next; may be repeated");
+  predict.AddOption("--replace-text", options->texts,
+                    "OLD NEW: in command lines and GRUB's commands; may be repeated");
+  predict.OnRun([options, &session] { session.Finish(PredictBoot(*options, session)); });
+  Command diff = boot.AddCommand(
       "diff",
       "Compare boots, logs or expected ones (0 the same, 1 different, 2 a part could not be compared)");
-  diff->add_option("boots", options->boots, "BEFORE... AFTER: compares the last one with each of the others")
-      ->required();
-  diff->add_option("--bank", options->bank, "The bank of a log's digests");
-  diff->callback([options, &session] { session.Finish(DiffBoots(*options, session)); });
-  verify->callback([options, &session] { session.Finish(Verify(*options, session)); });
+  diff.AddOption("boots", options->boots, "BEFORE... AFTER: compares the last one with each of the others")
+      .Required();
+  diff.AddOption("--bank", options->bank, "The bank of a log's digests");
+  diff.OnRun([options, &session] { session.Finish(DiffBoots(*options, session)); });
+  verify.OnRun([options, &session] { session.Finish(Verify(*options, session)); });
 }
 
 }  // namespace assay::cli

@@ -10,56 +10,26 @@
 namespace assay::cli {
 namespace {
 
-struct Option {
-  std::string name;  // "--to"
-  std::string text;
-  bool value = false;                // it takes one; without choices a file
-  std::vector<std::string> choices;  // of the value
-};
-struct Command {
+// What is completed behind the words of a path.
+struct Words {
   std::string path;                                              // "assay log show"
   std::vector<std::pair<std::string, std::string>> subcommands;  // name, text
-  std::vector<Option> options;                                   // its own and its parents'
+  std::vector<OptionInfo> options;                               // its own and its parents'
 };
 
-std::vector<const CLI::App*> CommandsOf(const CLI::App& app) {
-  return app.get_subcommands([](const CLI::App*) { return true; });
-}
-
-// CLI11 keeps the choices of a value in the type's name: "TEXT:{binary,ascii}".
-std::vector<std::string> ChoicesOf(const CLI::Option& option) {
-  const std::string type = option.get_type_name();
-  const std::size_t open = type.find('{'), close = type.find('}');
-  if (open == std::string::npos || close == std::string::npos) return {};
-  return CLI::detail::split(type.substr(open + 1, close - open - 1), ',');
-}
-
-void AddOptions(const CLI::App& app, std::vector<Option>& out) {
-  for (const CLI::Option* option : app.get_options()) {
-    for (const std::string& name : option->get_lnames())
-      out.push_back(
-          {"--" + name, option->get_description(), option->get_items_expected_max() > 0, ChoicesOf(*option)});
-  }
-  for (const CLI::App* sub : CommandsOf(app))
-    if (sub->get_name().empty()) AddOptions(*sub, out);  // a group
-}
-
-void AddCommands(const CLI::App& app, const std::string& path, std::vector<Option> parents,
-                 std::vector<Command>& out) {
-  Command command{path, {}, {}};
-  AddOptions(app, command.options);
+void AppendWords(Command command, const std::string& path, std::vector<OptionInfo> parents,
+                 std::vector<Words>& out) {
+  Words words{path, {}, command.options()};
   // Every command has a --help of its own.
-  std::erase_if(parents, [&](const Option& o) {
-    return o.name == "--version" || std::any_of(command.options.begin(), command.options.end(),
-                                                [&](const Option& own) { return own.name == o.name; });
+  std::erase_if(parents, [&](const OptionInfo& o) {
+    return o.name == "--version" || std::any_of(words.options.begin(), words.options.end(),
+                                                [&](const OptionInfo& own) { return own.name == o.name; });
   });
-  command.options.insert(command.options.end(), parents.begin(), parents.end());
-  const std::vector<Option> options = command.options;
-  for (const CLI::App* sub : CommandsOf(app))
-    if (!sub->get_name().empty()) command.subcommands.emplace_back(sub->get_name(), sub->get_description());
-  out.push_back(std::move(command));
-  for (const CLI::App* sub : CommandsOf(app))
-    if (!sub->get_name().empty()) AddCommands(*sub, path + " " + sub->get_name(), options, out);
+  words.options.insert(words.options.end(), parents.begin(), parents.end());
+  const std::vector<OptionInfo> options = words.options;
+  for (const Command sub : command.commands()) words.subcommands.emplace_back(sub.name(), sub.text());
+  out.push_back(std::move(words));
+  for (const Command sub : command.commands()) AppendWords(sub, path + " " + sub.name(), options, out);
 }
 
 // For a word between single quotes in any of the shells.
@@ -71,19 +41,19 @@ std::string Quoted(std::string text) {
 std::string Joined(const std::vector<std::string>& words) { return fmt::format("{}", fmt::join(words, " ")); }
 
 // "'assay log'|'assay log show'|...": the commands, as patterns of bash and zsh.
-std::string Patterns(const std::vector<Command>& commands) {
+std::string Patterns(const std::vector<Words>& commands) {
   std::vector<std::string> patterns;
-  for (const Command& c : commands)
+  for (const Words& c : commands)
     if (c.path != "assay") patterns.push_back("'" + c.path + "'");
   return fmt::format("{}", fmt::join(patterns, "|"));
 }
 
-std::string Bash(const std::vector<Command>& commands) {
+std::string Bash(const std::vector<Words>& commands) {
   std::string cases, values;
-  for (const Command& c : commands) {
+  for (const Words& c : commands) {
     std::vector<std::string> subs, options, files;
     for (const auto& [name, text] : c.subcommands) subs.push_back(name);
-    for (const Option& o : c.options) {
+    for (const OptionInfo& o : c.options) {
       options.push_back(o.name);
       if (!o.choices.empty())
         values += fmt::format("    '{} {}') words='{}';;\n", c.path, o.name, Joined(o.choices));
@@ -126,12 +96,12 @@ complete -F _assay assay
       Patterns(commands), cases, values);
 }
 
-std::string Zsh(const std::vector<Command>& commands) {
+std::string Zsh(const std::vector<Words>& commands) {
   std::string cases, values;
-  for (const Command& c : commands) {
+  for (const Words& c : commands) {
     std::string subs, options;
     for (const auto& [name, text] : c.subcommands) subs += fmt::format(" '{}:{}'", name, Quoted(text));
-    for (const Option& o : c.options) {
+    for (const OptionInfo& o : c.options) {
       options += fmt::format(" '{}:{}'", o.name, Quoted(o.text));
       if (!o.choices.empty())
         values += fmt::format("    ('{} {}') compadd -- {}; return;;\n", c.path, o.name, Joined(o.choices));
@@ -165,15 +135,15 @@ compdef _assay assay
       Patterns(commands), cases, values);
 }
 
-std::string Fish(const std::vector<Command>& commands) {
+std::string Fish(const std::vector<Words>& commands) {
   std::string lines, paths;
-  for (const Command& c : commands) {
+  for (const Words& c : commands) {
     const std::string when = fmt::format("complete -c assay -n 'test (__assay_at) = \"{}\"'", c.path);
     if (c.path != "assay") paths += fmt::format(" '{}'", c.path);
     if (!c.subcommands.empty()) lines += when + " -f\n";
     for (const auto& [name, text] : c.subcommands)
       lines += fmt::format("{} -a '{}' -d '{}'\n", when, name, Quoted(text));
-    for (const Option& o : c.options)
+    for (const OptionInfo& o : c.options)
       lines += fmt::format("{} -l {} -d '{}'{}\n", when, o.name.substr(2), Quoted(o.text),
                            !o.choices.empty() ? fmt::format(" -x -a '{}'", Joined(o.choices))
                            : o.value          ? " -r -F"
@@ -194,15 +164,13 @@ end
 
 }  // namespace
 
-void AddCompletion(CLI::App& app, Session& session) {
+void AddCompletion(Command app, Session& session) {
   auto shell = std::make_shared<std::string>("bash");
-  CLI::App* completion = app.add_subcommand("completion", "Print the completion script for a shell");
-  completion->add_option("shell", *shell, "bash, zsh or fish")
-      ->check(CLI::IsMember({"bash", "zsh", "fish"}))
-      ->capture_default_str();
-  completion->callback([&app, shell, &session] {
-    std::vector<Command> commands;
-    AddCommands(app, "assay", {}, commands);
+  Command completion = app.AddCommand("completion", "Print the completion script for a shell");
+  completion.AddOption("shell", *shell, "bash, zsh or fish").OneOf({"bash", "zsh", "fish"}).ShowDefault();
+  completion.OnRun([app, shell, &session] {
+    std::vector<Words> commands;
+    AppendWords(app, "assay", {}, commands);
     const std::string script = *shell == "bash"  ? Bash(commands)
                                : *shell == "zsh" ? Zsh(commands)
                                                  : Fish(commands);

@@ -174,17 +174,17 @@ Result<int> Doctor(const std::string& mount_point, const std::string& tcti, cons
 
 }  // namespace
 
-void AddDoctor(CLI::App& app, Session& session) {
+void AddDoctor(Command app, Session& session) {
   auto tcti = std::make_shared<std::string>();
-  CLI::App* doctor = app.add_subcommand(
+  Command doctor = app.AddCommand(
       "doctor",
       "Show whether assayd works on this machine and what is missing (0 it works, 1 it does not, 2 unknown)");
-  doctor->add_option("--tcti", *tcti, "The TPM to test, in the form of tpm/tcti (default: /dev/tpmrm0)");
+  doctor.AddOption("--tcti", *tcti, "The TPM to test, in the form of tpm/tcti (default: /dev/tpmrm0)");
   auto mount_point = std::make_shared<std::string>("/run/assay");
-  doctor->add_option("--mount-point", *mount_point, "Mount point of the file system of a running assayd")
-      ->capture_default_str();
+  doctor.AddOption("--mount-point", *mount_point, "Mount point of the file system of a running assayd")
+      .ShowDefault();
   AddTimeout(doctor, session);
-  doctor->callback([mount_point, tcti, &session] {
+  doctor.OnRun([mount_point, tcti, &session] {
     const Watchdog watchdog(session);
     session.Finish(Doctor(*mount_point, *tcti, session));
   });

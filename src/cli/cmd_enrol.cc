@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "appraise/enrolment.h"
@@ -98,20 +99,20 @@ Result<int> RunEnrol(const EnrolOptions& o, const Session& session) {
 
 }  // namespace
 
-void AddEnrol(CLI::App& app, Session& session) {
+void AddEnrol(Command app, Session& session) {
   auto o = std::make_shared<EnrolOptions>();
-  CLI::App* enrol = app.add_subcommand("enrol", "Verify the identity of an attester's TPM, and pin its keys");
+  Command enrol = app.AddCommand("enrol", "Verify the identity of an attester's TPM, and pin its keys");
   AddAddress(enrol, o->address);
   AddTimeout(enrol, session);
-  enrol->add_option("--state", o->state, "File with what is known of this host; the keys are pinned there")
-      ->required();
-  enrol->add_option("--policy", o->policy, "Appraisal policy (JSON)");
-  enrol->add_option("--roots", o->roots, "Certificates of TPM makers: files or folders (PEM, DER)");
-  enrol->add_option("--crls", o->crls, "Their revocation lists: files or folders (PEM, DER)");
-  enrol->add_flag("--require-crls", o->require_crls,
-                  "Refuse a certificate whose issuer has no revocation list here");
-  enrol->add_flag("--again", o->again, "Begin again: forget the keys and the list in the state");
-  enrol->callback([o, &session] {
+  enrol.AddOption("--state", o->state, "File with what is known of this host; the keys are pinned there")
+      .Required();
+  enrol.AddOption("--policy", o->policy, "Appraisal policy (JSON)");
+  enrol.AddOption("--roots", o->roots, "Certificates of TPM makers: files or folders (PEM, DER)");
+  enrol.AddOption("--crls", o->crls, "Their revocation lists: files or folders (PEM, DER)");
+  enrol.AddFlag("--require-crls", o->require_crls,
+                "Refuse a certificate whose issuer has no revocation list here");
+  enrol.AddFlag("--again", o->again, "Begin again: forget the keys and the list in the state");
+  enrol.OnRun([o, &session] {
     if (session.timeout.count() > 0) o->address.timeout = session.timeout;
     session.Finish(RunEnrol(*o, session));
   });

@@ -240,18 +240,18 @@ Result<int> Explain(const ExplainOptions& o, const Session& session) {
 
 }  // namespace
 
-void AddExplain(CLI::App& app, Session& session) {
+void AddExplain(Command app, Session& session) {
   auto o = std::make_shared<ExplainOptions>();
-  CLI::App* explain = app.add_subcommand(
-      "explain", "Say what is known of a digest, a path or a finding, and what to do next");
-  explain->add_option("subject", o->subject, "A digest, a path, or a finding's name")->required();
-  explain->add_option("--reference", o->references, "Indexes of reference values; self: of this assay");
-  explain->add_option("--policy", o->policy, "Appraisal policy (JSON)");
-  explain->add_option("--trusted", o->trusted, "The owner's trusted list");
-  explain->add_option("--state", o->state, "The host's state file");
-  explain->add_option("--save", o->save, "A round of this host, saved by 'assay attest --save'");
-  explain->add_option("--states", o->states, "State files of other hosts, as a pattern ('hosts/*.json')");
-  explain->callback([o, &session] { session.Finish(Explain(*o, session)); });
+  Command explain =
+      app.AddCommand("explain", "Say what is known of a digest, a path or a finding, and what to do next");
+  explain.AddOption("subject", o->subject, "A digest, a path, or a finding's name").Required();
+  explain.AddOption("--reference", o->references, "Indexes of reference values; self: of this assay");
+  explain.AddOption("--policy", o->policy, "Appraisal policy (JSON)");
+  explain.AddOption("--trusted", o->trusted, "The owner's trusted list");
+  explain.AddOption("--state", o->state, "The host's state file");
+  explain.AddOption("--save", o->save, "A round of this host, saved by 'assay attest --save'");
+  explain.AddOption("--states", o->states, "State files of other hosts, as a pattern ('hosts/*.json')");
+  explain.OnRun([o, &session] { session.Finish(Explain(*o, session)); });
 }
 
 }  // namespace assay::cli

@@ -68,21 +68,21 @@ Result<int> Show(const KeysOptions& o, const Session& session) {
 
 }  // namespace
 
-void AddKeys(CLI::App& app, Session& session) {
+void AddKeys(Command app, Session& session) {
   auto options = std::make_shared<KeysOptions>();
-  CLI::App* keys = app.add_subcommand("keys", "Make keys and certificates for both sides");
-  keys->require_subcommand(1);
-  CLI::App* make = keys->add_subcommand("make", "Make a P-256 key and a self-signed certificate");
-  make->add_option("--name", options->name, "Name in the certificate, and of the files")->required();
-  make->add_option("--out", options->out, "Folder")->capture_default_str();
-  make->add_option("--days", options->days, "How long the certificate says it is valid")
-      ->check(CLI::Range(1, 36500))
-      ->capture_default_str();
-  make->add_flag("--force", options->force, "Replace existing files");
-  make->callback([options, &session] { session.Finish(Make(*options, session)); });
-  CLI::App* show = keys->add_subcommand("show", "Show a certificate's fingerprint, name and validity");
-  show->add_option("certificate", options->certificate, "A PEM file")->required();
-  show->callback([options, &session] { session.Finish(Show(*options, session)); });
+  Command keys = app.AddCommand("keys", "Make keys and certificates for both sides");
+  keys.RequireCommand();
+  Command make = keys.AddCommand("make", "Make a P-256 key and a self-signed certificate");
+  make.AddOption("--name", options->name, "Name in the certificate, and of the files").Required();
+  make.AddOption("--out", options->out, "Folder").ShowDefault();
+  make.AddOption("--days", options->days, "How long the certificate says it is valid")
+      .InRange(1, 36500)
+      .ShowDefault();
+  make.AddFlag("--force", options->force, "Replace existing files");
+  make.OnRun([options, &session] { session.Finish(Make(*options, session)); });
+  Command show = keys.AddCommand("show", "Show a certificate's fingerprint, name and validity");
+  show.AddOption("certificate", options->certificate, "A PEM file").Required();
+  show.OnRun([options, &session] { session.Finish(Show(*options, session)); });
 }
 
 }  // namespace assay::cli

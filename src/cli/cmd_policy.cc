@@ -71,23 +71,22 @@ Result<int> Load(const PolicyOptions& o, const Session& session) {
 
 }  // namespace
 
-void AddPolicy(CLI::App& app, Session& session) {
+void AddPolicy(Command app, Session& session) {
   auto options = std::make_shared<PolicyOptions>();
-  CLI::App* policy = app.add_subcommand("policy", "Check, show and load the policies of assayd");
-  policy->require_subcommand(1);
+  Command policy = app.AddCommand("policy", "Check, show and load the policies of assayd");
+  policy.RequireCommand();
   constexpr const char* kWhich = "A file, or default, all_files, exec, tcb, appraise_tcb (joined by |)";
-  CLI::App* check = policy->add_subcommand("check", "Check whether a policy is valid");
-  check->add_option("policy", options->policy, kWhich)->required();
-  check->callback([options, &session] { session.Finish(Check(*options, session)); });
-  CLI::App* show = policy->add_subcommand("show", "Print a policy; without a name, the active one");
-  show->add_option("policy", options->policy, kWhich);
-  CLI::App* load = policy->add_subcommand("load", "Make assayd use another policy from now on");
-  load->add_option("policy", options->policy, kWhich)->required();
-  for (CLI::App* sub : {show, load})
-    sub->add_option("--mount-point", options->mount_point, "Mount point of assayd's file system")
-        ->capture_default_str();
-  show->callback([options, &session] { session.Finish(Show(*options, session)); });
-  load->callback([options, &session] { session.Finish(Load(*options, session)); });
+  Command check = policy.AddCommand("check", "Check whether a policy is valid");
+  check.AddOption("policy", options->policy, kWhich).Required();
+  check.OnRun([options, &session] { session.Finish(Check(*options, session)); });
+  Command show = policy.AddCommand("show", "Print a policy; without a name, the active one");
+  show.AddOption("policy", options->policy, kWhich);
+  Command load = policy.AddCommand("load", "Make assayd use another policy from now on");
+  load.AddOption("policy", options->policy, kWhich).Required();
+  for (Command sub : {show, load})
+    sub.AddOption("--mount-point", options->mount_point, "Mount point of assayd's file system").ShowDefault();
+  show.OnRun([options, &session] { session.Finish(Show(*options, session)); });
+  load.OnRun([options, &session] { session.Finish(Load(*options, session)); });
 }
 
 }  // namespace assay::cli

@@ -6,8 +6,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <filesystem>
+#include <iterator>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -461,77 +463,76 @@ Result<int> Verify(const ReferenceOptions& o, const Session& session) {
   return verified ? kExitOk : kExitNotTrusted;
 }
 
-void AddKeepDays(CLI::App* sub, ReferenceOptions& o) {
-  sub->add_option("--keep-days", o.keep_days, "How long superseded versions stay known")
-      ->capture_default_str();
+void AddKeepDays(Command sub, ReferenceOptions& o) {
+  sub.AddOption("--keep-days", o.keep_days, "How long superseded versions stay known").ShowDefault();
 }
 
-void AddFeeds(CLI::App* sub, ReferenceOptions& o) {
-  sub->add_option("--advisories", o.feeds.advisories,
-                  "OSV records, the security tracker's JSON, or folders of them");
+void AddFeeds(Command sub, ReferenceOptions& o) {
+  sub.AddOption("--advisories", o.feeds.advisories,
+                "OSV records, the security tracker's JSON, or folders of them");
   AddFeedOptions(sub, o.feeds);
-  sub->add_flag("--changelogs", o.feeds.changelogs,
-                "Older versions are vulnerable to the CVEs that the packages' changelogs name");
+  sub.AddFlag("--changelogs", o.feeds.changelogs,
+              "Older versions are vulnerable to the CVEs that the packages' changelogs name");
 }
 
 }  // namespace
 
-void AddReference(CLI::App& app, Session& session) {
+void AddReference(Command app, Session& session) {
   auto o = std::make_shared<ReferenceOptions>();
-  CLI::App* reference = app.add_subcommand("reference", "Build, show, sign and verify reference values");
-  reference->require_subcommand(1);
-  CLI::App* build = reference->add_subcommand("build", "Make an index of packages and folders");
-  build->add_option("--out", o->out, "The index file to write")->required();
-  build->add_option("--deb", o->debs, "Package files");
-  build->add_option("--folder", o->folder, "A folder's files, named by --package and --version");
-  build->add_option("--list", o->lists, "sha256sum lists or Keylime runtime policies, named as a folder is");
-  build->add_option("--package", o->package, "Name of the folder's or list's content");
-  build->add_option("--version", o->version, "Version of the folder's or list's content");
-  auto* installed =
-      build->add_flag("--installed", o->installed, "This machine's packages, from apt's archive");
+  Command reference = app.AddCommand("reference", "Build, show, sign and verify reference values");
+  reference.RequireCommand();
+  Command build = reference.AddCommand("build", "Make an index of packages and folders");
+  build.AddOption("--out", o->out, "The index file to write").Required();
+  build.AddOption("--deb", o->debs, "Package files");
+  build.AddOption("--folder", o->folder, "A folder's files, named by --package and --version");
+  build.AddOption("--list", o->lists, "sha256sum lists or Keylime runtime policies, named as a folder is");
+  build.AddOption("--package", o->package, "Name of the folder's or list's content");
+  build.AddOption("--version", o->version, "Version of the folder's or list's content");
+  const CommandOption installed =
+      build.AddFlag("--installed", o->installed, "This machine's packages, from apt's archive");
   build
-      ->add_option("--fetch-to", o->fetch_to,
-                   "Folder that keeps their files; without it they are fetched again")
-      ->needs(installed);
-  build->add_option("--owning", o->owning, "Only the packages that own these files")->needs(installed);
-  build->add_flag("--no-byte-code", o->no_byte_code, "Leave out the byte code of Python sources");
-  build->add_option("--vulnerable", o->vulnerable, "PKG=VERSION:NOTE, that version is vulnerable");
-  build->add_option("--revoked", o->revoked, "PKG=VERSION:NOTE, that version is revoked");
-  build->add_flag("--self", o->self, "The programs of this assay");
-  build->add_option(
+      .AddOption("--fetch-to", o->fetch_to,
+                 "Folder that keeps their files; without it they are fetched again")
+      .Needs(installed);
+  build.AddOption("--owning", o->owning, "Only the packages that own these files").Needs(installed);
+  build.AddFlag("--no-byte-code", o->no_byte_code, "Leave out the byte code of Python sources");
+  build.AddOption("--vulnerable", o->vulnerable, "PKG=VERSION:NOTE, that version is vulnerable");
+  build.AddOption("--revoked", o->revoked, "PKG=VERSION:NOTE, that version is revoked");
+  build.AddFlag("--self", o->self, "The programs of this assay");
+  build.AddOption(
       "--root", o->root,
       "For --self and --folder: a folder that is no part of the paths (DESTDIR, an unpacked image)");
-  build->add_option("--previous", o->previous,
-                    "Earlier indexes, whose versions stay known as superseded (besides the one at --out)");
-  build->add_flag("--no-previous", o->no_previous, "Forget what the index at --out knew");
+  build.AddOption("--previous", o->previous,
+                  "Earlier indexes, whose versions stay known as superseded (besides the one at --out)");
+  build.AddFlag("--no-previous", o->no_previous, "Forget what the index at --out knew");
   AddKeepDays(build, *o);
   AddFeeds(build, *o);
-  build->callback([o, &session] { session.Finish(Build(*o, session)); });
-  CLI::App* add = reference->add_subcommand("add", "Add packages to an index, before they are installed");
-  add->add_option("debs", o->debs, "Package files");
-  add->add_option("--index", o->out, "The index, which is replaced")->required();
-  add->add_flag("--apt", o->apt, "Read from stdin what apt tells a hook (DPkg::Pre-Install-Pkgs, version 3)");
-  add->add_flag("--no-byte-code", o->no_byte_code, "Leave out the byte code of Python sources");
-  add->add_option("--key", o->key, "Sign the index with this key (PEM)");
+  build.OnRun([o, &session] { session.Finish(Build(*o, session)); });
+  Command add = reference.AddCommand("add", "Add packages to an index, before they are installed");
+  add.AddOption("debs", o->debs, "Package files");
+  add.AddOption("--index", o->out, "The index, which is replaced").Required();
+  add.AddFlag("--apt", o->apt, "Read from stdin what apt tells a hook (DPkg::Pre-Install-Pkgs, version 3)");
+  add.AddFlag("--no-byte-code", o->no_byte_code, "Leave out the byte code of Python sources");
+  add.AddOption("--key", o->key, "Sign the index with this key (PEM)");
   AddKeepDays(add, *o);
   AddFeeds(add, *o);
-  add->callback([o, &session] { session.Finish(AddTo(*o, session)); });
+  add.OnRun([o, &session] { session.Finish(AddTo(*o, session)); });
   AddAdvise(reference, session);
   AddDiff(reference, session);
   AddExport(reference, session);
-  auto index_argument = [o](CLI::App* sub) { sub->add_option("index", o->index, "The index")->required(); };
-  CLI::App* show = reference->add_subcommand("show", "Show what is in an index");
+  auto index_argument = [o](Command sub) { sub.AddOption("index", o->index, "The index").Required(); };
+  Command show = reference.AddCommand("show", "Show what is in an index");
   index_argument(show);
-  show->add_option("--find", o->find, "A digest or path: 0 found, 1 not found");
-  show->callback([o, &session] { session.Finish(Show(*o, session)); });
-  CLI::App* sign = reference->add_subcommand("sign", "Sign an index");
+  show.AddOption("--find", o->find, "A digest or path: 0 found, 1 not found");
+  show.OnRun([o, &session] { session.Finish(Show(*o, session)); });
+  Command sign = reference.AddCommand("sign", "Sign an index");
   index_argument(sign);
-  sign->add_option("--key", o->key, "Private key (PEM)")->required();
-  sign->callback([o, &session] { session.Finish(Sign(*o, session)); });
-  CLI::App* verify = reference->add_subcommand("verify", "Check an index's signature: 0 good, 1 not");
+  sign.AddOption("--key", o->key, "Private key (PEM)").Required();
+  sign.OnRun([o, &session] { session.Finish(Sign(*o, session)); });
+  Command verify = reference.AddCommand("verify", "Check an index's signature: 0 good, 1 not");
   index_argument(verify);
-  verify->add_option("--key", o->key, "Public key (PEM)")->required();
-  verify->callback([o, &session] { session.Finish(Verify(*o, session)); });
+  verify.AddOption("--key", o->key, "Public key (PEM)").Required();
+  verify.OnRun([o, &session] { session.Finish(Verify(*o, session)); });
 }
 
 }  // namespace assay::cli

@@ -22,7 +22,7 @@ struct FeedArguments {
   std::string release;
   bool unfixed = false, changelogs = false;
 };
-void AddFeedOptions(CLI::App* command, FeedArguments& feeds);
+void AddFeedOptions(Command command, FeedArguments& feeds);
 // Gives the builder what the feeds say. False: some file of a feed could not be read; it is named.
 Result<bool> UseFeeds(const FeedArguments& feeds, reference::Builder& builder, nlohmann::json& report);
 
@@ -36,8 +36,8 @@ Result<> AddLists(const std::vector<std::string>& lists, const std::string& pack
                   const std::string& version, reference::Builder& builder);
 
 // `assay reference advise`, `assay reference diff`, `assay reference export`
-void AddAdvise(CLI::App* reference, Session& session);
-void AddDiff(CLI::App* reference, Session& session);
-void AddExport(CLI::App* reference, Session& session);
+void AddAdvise(Command reference, Session& session);
+void AddDiff(Command reference, Session& session);
+void AddExport(Command reference, Session& session);
 
 }  // namespace assay::cli

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <iterator>
 #include <nlohmann/json.hpp>
@@ -89,11 +90,11 @@ Result<int> Advise(const AdviseOptions& o, const Session& session) {
 
 }  // namespace
 
-void AddFeedOptions(CLI::App* command, FeedArguments& feeds) {
-  command->add_option("--release", feeds.release,
-                      "The release that the packages are of: bookworm, Debian:12, Ubuntu:24.04");
-  command->add_option("--deny", feeds.deny, "Deny lists: digests and packages that must not run anywhere");
-  command->add_flag("--unfixed", feeds.unfixed, "Take advisories too that no version has fixed");
+void AddFeedOptions(Command command, FeedArguments& feeds) {
+  command.AddOption("--release", feeds.release,
+                    "The release that the packages are of: bookworm, Debian:12, Ubuntu:24.04");
+  command.AddOption("--deny", feeds.deny, "Deny lists: digests and packages that must not run anywhere");
+  command.AddFlag("--unfixed", feeds.unfixed, "Take advisories too that no version has fixed");
 }
 
 Result<bool> UseFeeds(const FeedArguments& feeds, reference::Builder& builder, json& report) {
@@ -149,15 +150,15 @@ Result<> SignNew(const std::string& index, const std::string& key_file) {
   return {};
 }
 
-void AddAdvise(CLI::App* reference, Session& session) {
+void AddAdvise(Command reference, Session& session) {
   auto o = std::make_shared<AdviseOptions>();
-  CLI::App* advise = reference->add_subcommand("advise", "Mark what advisories and deny lists name");
-  advise->add_option("feeds", o->feeds.advisories,
-                     "OSV records, the security tracker's JSON, or folders of them");
-  advise->add_option("--index", o->index, "The index, which is replaced")->required();
+  Command advise = reference.AddCommand("advise", "Mark what advisories and deny lists name");
+  advise.AddOption("feeds", o->feeds.advisories,
+                   "OSV records, the security tracker's JSON, or folders of them");
+  advise.AddOption("--index", o->index, "The index, which is replaced").Required();
   AddFeedOptions(advise, o->feeds);
-  advise->add_option("--key", o->key, "Sign the index with this key (PEM)");
-  advise->callback([o, &session] { session.Finish(Advise(*o, session)); });
+  advise.AddOption("--key", o->key, "Sign the index with this key (PEM)");
+  advise.OnRun([o, &session] { session.Finish(Advise(*o, session)); });
 }
 
 }  // namespace assay::cli

@@ -68,13 +68,12 @@ Result<int> Diff(const DiffOptions& o, const Session& session) {
 
 }  // namespace
 
-void AddDiff(CLI::App* reference, Session& session) {
+void AddDiff(Command reference, Session& session) {
   auto o = std::make_shared<DiffOptions>();
-  CLI::App* diff =
-      reference->add_subcommand("diff", "What one index adds and retires: 0 nothing, 1 something");
-  diff->add_option("before", o->before, "The index of before")->required();
-  diff->add_option("now", o->now, "The index of now")->required();
-  diff->callback([o, &session] { session.Finish(Diff(*o, session)); });
+  Command diff = reference.AddCommand("diff", "What one index adds and retires: 0 nothing, 1 something");
+  diff.AddOption("before", o->before, "The index of before").Required();
+  diff.AddOption("now", o->now, "The index of now").Required();
+  diff.OnRun([o, &session] { session.Finish(Diff(*o, session)); });
 }
 
 }  // namespace assay::cli

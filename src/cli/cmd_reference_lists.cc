@@ -41,15 +41,15 @@ Result<> AddLists(const std::vector<std::string>& lists, const std::string& pack
   return {};
 }
 
-void AddExport(CLI::App* reference, Session& session) {
+void AddExport(Command reference, Session& session) {
   auto o = std::make_shared<ExportOptions>();
-  CLI::App* out = reference->add_subcommand("export", "Write what an index holds in another tool's form");
-  out->add_option("index", o->index, "The index")->required();
-  out->add_option("--form", o->form, "sha256sum, or keylime (a runtime policy)")
-      ->check(CLI::IsMember({"sha256sum", "keylime"}))
-      ->capture_default_str();
-  out->add_option("--out", o->out, "File to write; by default the output");
-  out->callback([o, &session] { session.Finish(Export(*o, session)); });
+  Command out = reference.AddCommand("export", "Write what an index holds in another tool's form");
+  out.AddOption("index", o->index, "The index").Required();
+  out.AddOption("--form", o->form, "sha256sum, or keylime (a runtime policy)")
+      .OneOf({"sha256sum", "keylime"})
+      .ShowDefault();
+  out.AddOption("--out", o->out, "File to write; by default the output");
+  out.OnRun([o, &session] { session.Finish(Export(*o, session)); });
 }
 
 }  // namespace assay::cli

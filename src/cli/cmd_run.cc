@@ -68,35 +68,34 @@ Result<int> Measure(const RunOptions& o, const Session& session) {
 
 }  // namespace
 
-void AddRun(CLI::App& app, Session& session) {
+void AddRun(Command app, Session& session) {
   auto options = std::make_shared<RunOptions>();
-  auto mount_option = [options](CLI::App* sub) {
-    sub->add_option("--mount-point", options->mount_point, "Mount point of assayd's file system")
-        ->capture_default_str();
+  auto mount_option = [options](Command sub) {
+    sub.AddOption("--mount-point", options->mount_point, "Mount point of assayd's file system").ShowDefault();
   };
-  CLI::App* run = app.add_subcommand("run", "Run a command in the namespace where assayd measures");
+  Command run = app.AddCommand("run", "Run a command in the namespace where assayd measures");
   mount_option(run);
-  run->add_option("command", options->command, "The command; everything after -- belongs to it")->required();
-  run->callback([options, &session] { session.Finish(Run(*options, session)); });
-  CLI::App* measure = app.add_subcommand("measure", "Have a file measured before it is used");
+  run.AddOption("command", options->command, "The command; everything after -- belongs to it").Required();
+  run.OnRun([options, &session] { session.Finish(Run(*options, session)); });
+  Command measure = app.AddCommand("measure", "Have a file measured before it is used");
   mount_option(measure);
-  auto* path = measure->add_option("path", options->path, "The file");
-  measure->add_option("--fd", options->fd, "The number of an inherited descriptor, instead of a path")
-      ->excludes(path)
-      ->check(CLI::NonNegativeNumber);
+  const CommandOption path = measure.AddOption("path", options->path, "The file");
+  measure.AddOption("--fd", options->fd, "The number of an inherited descriptor, instead of a path")
+      .Excludes(path)
+      .NonNegative();
   AddTimeout(measure, session);
-  measure->callback([options, &session] {
+  measure.OnRun([options, &session] {
     const Watchdog watchdog(session);
     if (options->fd < 0 && options->path.empty())
       session.Finish(Fail(UsageError("measure: name a file")));
     else
       session.Finish(Measure(*options, session));
   });
-  CLI::App* status =
-      app.add_subcommand("status", "Show the state of assayd (0 good, 1 bad or not running, 2 starting)");
+  Command status =
+      app.AddCommand("status", "Show the state of assayd (0 good, 1 bad or not running, 2 starting)");
   mount_option(status);
   AddTimeout(status, session);
-  status->callback([options, &session] {
+  status.OnRun([options, &session] {
     const Watchdog watchdog(session);
     session.Finish(ShowStatus(options->mount_point, session));
   });

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "appraise/finding_names.h"
@@ -238,34 +239,34 @@ Result<int> Untrust(const TrustOptions& o, const Session& session) {
   return gone.empty() && !o.expired ? kExitNotTrusted : kExitOk;
 }
 
-void AddList(CLI::App* sub, TrustOptions& o) {
-  sub->add_option("what", o.what, "Files, or digests (sha256:...)");
-  sub->add_option("--trusted", o.list, "The owner's trusted list")->required();
-  sub->add_option("--key", o.key, "The owner's private key (PEM), which signs the list");
-  sub->add_option("--path", o.path, "Only at this path, as the list of a machine names it");
+void AddList(Command sub, TrustOptions& o) {
+  sub.AddOption("what", o.what, "Files, or digests (sha256:...)");
+  sub.AddOption("--trusted", o.list, "The owner's trusted list").Required();
+  sub.AddOption("--key", o.key, "The owner's private key (PEM), which signs the list");
+  sub.AddOption("--path", o.path, "Only at this path, as the list of a machine names it");
 }
 
 }  // namespace
 
-void AddTrust(CLI::App& app, Session& session) {
+void AddTrust(Command app, Session& session) {
   auto o = std::make_shared<TrustOptions>();
-  CLI::App* trust =
-      app.add_subcommand("trust", "Add content to the owner's signed list; without content, show the list");
+  Command trust =
+      app.AddCommand("trust", "Add content to the owner's signed list; without content, show the list");
   AddList(trust, *o);
-  trust->add_option(
+  trust.AddOption(
       "--from-findings", o->findings,
       "Take the content of the findings in this result (assay --json attest) or state file; -: stdin");
-  trust->add_option("--match", o->match, "Of the findings, only those whose path matches this glob");
-  trust->add_flag("--anywhere", o->anywhere, "Of the findings, trust the content at any path");
-  trust->add_option("--why", o->why, "The reason; must be given");
-  trust->add_option("--who", o->who, "Who trusts it; by default the user's name");
-  trust->add_option("--for", o->time, "How long it counts: 12h, 30d, 8w; by default for ever");
-  trust->callback([o, &session] { session.Finish(Trust(*o, session)); });
+  trust.AddOption("--match", o->match, "Of the findings, only those whose path matches this glob");
+  trust.AddFlag("--anywhere", o->anywhere, "Of the findings, trust the content at any path");
+  trust.AddOption("--why", o->why, "The reason; must be given");
+  trust.AddOption("--who", o->who, "Who trusts it; by default the user's name");
+  trust.AddOption("--for", o->time, "How long it counts: 12h, 30d, 8w; by default for ever");
+  trust.OnRun([o, &session] { session.Finish(Trust(*o, session)); });
   auto u = std::make_shared<TrustOptions>();
-  CLI::App* untrust = app.add_subcommand("untrust", "Take content off the owner's signed list");
+  Command untrust = app.AddCommand("untrust", "Take content off the owner's signed list");
   AddList(untrust, *u);
-  untrust->add_flag("--expired", u->expired, "All entries that have expired");
-  untrust->callback([u, &session] { session.Finish(Untrust(*u, session)); });
+  untrust.AddFlag("--expired", u->expired, "All entries that have expired");
+  untrust.OnRun([u, &session] { session.Finish(Untrust(*u, session)); });
 }
 
 }  // namespace assay::cli

@@ -1,11 +1,10 @@
 // The commands of `assay`. Each function adds a subcommand with its options; its callback sets
 // Session::exit_code.
 //
-//   // given: int argc, char** argv
 //   Session session;
-//   CLI::App app;
-//   AddLog(app, session);
-//   app.parse(argc, argv);   // throws CLI::ParseError
+//   CommandLine line("", "assay");
+//   AddLog(line.root(), session);
+//   ASSAY_ASSIGN(const std::string help, line.Parse({"log", "show"}));
 //   log::Info("exit code {}", session.exit_code);
 //
 // Contract: exit codes: 0 trusted or done, 1 not trusted, 2 could not tell, 3 done in part, 64 wrong usage,
@@ -14,12 +13,12 @@
 // JSON document, also after an error (docs/formats/json.md).
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <chrono>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 
+#include "base/command_line.h"
 #include "base/result.h"
 
 namespace assay::cli {
@@ -47,21 +46,21 @@ struct Session {
 nlohmann::json ErrorJson(const Error& error);
 
 // The whole tree of commands, and what main() does with it.
-void AddAll(CLI::App& app, Session& session);
+void AddAll(Command app, Session& session);
 int RunAssay(int argc, char** argv, Session& session);
 
-void AddLog(CLI::App& app, Session& session);        // log show|verify|convert|edit
-void AddBoot(CLI::App& app, Session& session);       // boot show|verify|learn|predict|diff
-void AddAttest(CLI::App& app, Session& session);     // attest, appraise
-void AddEnrol(CLI::App& app, Session& session);      // enrol
-void AddTrust(CLI::App& app, Session& session);      // trust, untrust: the owner's signed list
-void AddExplain(CLI::App& app, Session& session);    // explain: what is known of a digest, path or finding
-void AddReference(CLI::App& app, Session& session);  // reference build|show|sign|verify
-void AddRun(CLI::App& app, Session& session);        // run, measure, status
-void AddKeys(CLI::App& app, Session& session);       // keys: certificates for both sides
-void AddPolicy(CLI::App& app, Session& session);     // policy check|show|load
-void AddDoctor(CLI::App& app, Session& session);  // doctor: what works on this machine, and what is missing
-void AddCompletion(CLI::App& app, Session& session);  // completion bash|zsh|fish
-void AddHelp(CLI::App& app, Session& session);        // help [COMMAND]
+void AddLog(Command app, Session& session);         // log show|verify|convert|edit
+void AddBoot(Command app, Session& session);        // boot show|verify|learn|predict|diff
+void AddAttest(Command app, Session& session);      // attest, appraise
+void AddEnrol(Command app, Session& session);       // enrol
+void AddTrust(Command app, Session& session);       // trust, untrust: the owner's signed list
+void AddExplain(Command app, Session& session);     // explain: what is known of a digest, path or finding
+void AddReference(Command app, Session& session);   // reference build|show|sign|verify
+void AddRun(Command app, Session& session);         // run, measure, status
+void AddKeys(Command app, Session& session);        // keys: certificates for both sides
+void AddPolicy(Command app, Session& session);      // policy check|show|load
+void AddDoctor(Command app, Session& session);      // doctor: what works on this machine, and what is missing
+void AddCompletion(Command app, Session& session);  // completion bash|zsh|fish
+void AddHelp(Command app, Session& session);        // help [COMMAND]
 
 }  // namespace assay::cli

@@ -3,6 +3,8 @@
 #include <sys/stat.h>
 
 #include <filesystem>
+#include <iterator>
+#include <sstream>
 
 #include "base/crypto.h"
 #include "base/fd.h"
@@ -14,12 +16,14 @@ namespace assay::cli {
 namespace {
 
 int Keys(const std::string& arguments) {
+  std::istringstream words(arguments);
   Session session;
-  CLI::App app;
-  app.fallthrough();
-  app.add_flag("--json", session.json);
+  CommandLine line("");
+  Command app = line.root();
+  app.TakeOptionsAnywhere();
+  app.AddFlag("--json", session.json);
   AddKeys(app, session);
-  app.parse(arguments);
+  EXPECT_THAT(line.Parse({std::istream_iterator<std::string>(words), {}}), IsOk());
   return session.exit_code;
 }
 

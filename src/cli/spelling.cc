@@ -8,20 +8,11 @@
 namespace assay::cli {
 namespace {
 
-std::vector<const CLI::App*> CommandsOf(const CLI::App& app) {
-  return app.get_subcommands([](const CLI::App*) { return true; });
-}
-
-// The options that may stand behind the command: its own, those of its groups, and those of its parents.
-std::vector<std::string> OptionsOf(const CLI::App& app) {
+// The options that may stand behind the command: its own, and those of its parents.
+std::vector<std::string> OptionsOf(Command app) {
   std::vector<std::string> names;
-  const auto add = [&names](const CLI::App& of) {
-    for (const CLI::Option* option : of.get_options())
-      for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
-  };
-  for (const CLI::App* at = &app; at != nullptr; at = at->get_parent()) add(*at);
-  for (const CLI::App* sub : CommandsOf(app))
-    if (sub->get_name().empty()) add(*sub);
+  for (std::optional<Command> at = app; at; at = at->parent())
+    for (const OptionInfo& option : at->options()) names.push_back(option.name);
   return names;
 }
 
@@ -34,37 +25,38 @@ std::string NearestOf(const std::string& word, const std::vector<std::string>& n
 
 }  // namespace
 
-const CLI::App* CommandOf(const CLI::App& app, const std::string& word) {
-  for (const CLI::App* sub : CommandsOf(app))
-    if (sub->get_name() == word) return sub;
-  return nullptr;
+std::optional<Command> CommandOf(Command app, const std::string& word) {
+  for (const Command sub : app.commands())
+    if (sub.name() == word) return sub;
+  return std::nullopt;
 }
 
-std::string Suggestion(const CLI::App& app, const std::vector<std::string>& words) {
-  const CLI::App* at = &app;
+std::string Suggestion(Command app, const std::vector<std::string>& words) {
+  Command at = app;
   for (const std::string& word : words) {
     if (word == "--") break;
     if (word.starts_with("--")) {
-      const std::string meant = NearestOf(word.substr(0, word.find('=')), OptionsOf(*at));
+      const std::string meant = NearestOf(word.substr(0, word.find('=')), OptionsOf(at));
       if (!meant.empty()) return meant;
-    } else if (const CLI::App* sub = CommandOf(*at, word); sub != nullptr) {
-      at = sub;
-    } else if (at->get_require_subcommand_min() > 0 && !word.starts_with("-")) {
+    } else if (const std::optional<Command> sub = CommandOf(at, word)) {
+      at = *sub;
+    } else if (at.requires_command() && !word.starts_with("-")) {
       std::vector<std::string> names;
-      for (const CLI::App* command : CommandsOf(*at)) names.push_back(command->get_name());
+      for (const Command command : at.commands()) names.push_back(command.name());
       return NearestOf(word, names);
     }
   }
   return "";
 }
 
-std::string PathOf(const CLI::App& app, const std::vector<std::string>& words) {
+std::string PathOf(Command app, const std::vector<std::string>& words) {
   std::string path;
-  const CLI::App* at = &app;
+  Command at = app;
   for (const std::string& word : words) {
     if (word.starts_with("-")) continue;
-    at = CommandOf(*at, word);
-    if (at == nullptr) break;
+    const std::optional<Command> sub = CommandOf(at, word);
+    if (!sub) break;
+    at = *sub;
     path += " " + word;
   }
   return path;

@@ -9,29 +9,29 @@ namespace {
 
 class SpellingTest : public ::testing::Test {
  protected:
-  SpellingTest() { AddAll(app_, session_); }
+  SpellingTest() { AddAll(line_.root(), session_); }
   Session session_;
-  CLI::App app_;
+  CommandLine line_{""};
 };
 
 TEST_F(SpellingTest, ACommandOrOptionThatIsNearIsNamed) {
-  EXPECT_EQ(Suggestion(app_, {"atest"}), "attest");
-  EXPECT_EQ(Suggestion(app_, {"enroll", "--unix", "x"}), "enrol");
-  EXPECT_EQ(Suggestion(app_, {"log", "shwo"}), "show");
-  EXPECT_EQ(Suggestion(app_, {"attest", "--refrence", "x"}), "--reference");
-  EXPECT_EQ(Suggestion(app_, {"attest", "--jsno"}), "--json");
-  EXPECT_EQ(Suggestion(app_, {"log", "edit", "--remov=1"}), "--remove");
+  EXPECT_EQ(Suggestion(line_.root(), {"atest"}), "attest");
+  EXPECT_EQ(Suggestion(line_.root(), {"enroll", "--unix", "x"}), "enrol");
+  EXPECT_EQ(Suggestion(line_.root(), {"log", "shwo"}), "show");
+  EXPECT_EQ(Suggestion(line_.root(), {"attest", "--refrence", "x"}), "--reference");
+  EXPECT_EQ(Suggestion(line_.root(), {"attest", "--jsno"}), "--json");
+  EXPECT_EQ(Suggestion(line_.root(), {"log", "edit", "--remov=1"}), "--remove");
 }
 
 TEST_F(SpellingTest, NothingIsNamedWhereNothingIsNear) {
-  EXPECT_EQ(Suggestion(app_, {"frobnicate"}), "");
-  EXPECT_EQ(Suggestion(app_, {"attest", "--unix"}), "");
-  EXPECT_EQ(Suggestion(app_, {"run", "--", "--jsno"}), "");
+  EXPECT_EQ(Suggestion(line_.root(), {"frobnicate"}), "");
+  EXPECT_EQ(Suggestion(line_.root(), {"attest", "--unix"}), "");
+  EXPECT_EQ(Suggestion(line_.root(), {"run", "--", "--jsno"}), "");
 }
 
 TEST_F(SpellingTest, ThePathOfACommand) {
-  EXPECT_EQ(PathOf(app_, {"log", "--json", "show", "x"}), " log show");
-  EXPECT_EQ(PathOf(app_, {"x"}), "");
+  EXPECT_EQ(PathOf(line_.root(), {"log", "--json", "show", "x"}), " log show");
+  EXPECT_EQ(PathOf(line_.root(), {"x"}), "");
 }
 
 }  // namespace

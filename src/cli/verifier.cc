@@ -110,13 +110,14 @@ Result<channel::TlsPeer> Address::Peer() const {
   return peer;
 }
 
-void AddAddress(CLI::App* sub, Address& a) {
-  auto* unix_path = sub->add_option("--unix", a.unix_path, "The attester's socket on this machine");
-  auto* tls = sub->add_option("--tls", a.tls, "HOST:PORT of the attester")->excludes(unix_path);
-  auto* pin = sub->add_option("--pin", a.pin, "SHA-256 of the attester's certificate");
-  auto* cert = sub->add_option("--cert", a.cert, "This verifier's certificate (PEM)");
-  auto* key = sub->add_option("--key", a.key, "Its key (PEM)");
-  tls->needs(pin)->needs(cert)->needs(key);
+void AddAddress(Command sub, Address& a) {
+  const CommandOption unix_path =
+      sub.AddOption("--unix", a.unix_path, "The attester's socket on this machine");
+  CommandOption tls = sub.AddOption("--tls", a.tls, "HOST:PORT of the attester").Excludes(unix_path);
+  const CommandOption pin = sub.AddOption("--pin", a.pin, "SHA-256 of the attester's certificate");
+  const CommandOption cert = sub.AddOption("--cert", a.cert, "This verifier's certificate (PEM)");
+  const CommandOption key = sub.AddOption("--key", a.key, "Its key (PEM)");
+  tls.Needs(pin).Needs(cert).Needs(key);
 }
 
 }  // namespace assay::cli

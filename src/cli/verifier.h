@@ -1,6 +1,6 @@
 // Shared by the commands of a verifier: the attester's address, the host's state, the policy.
 //
-//   // given: CLI::App* sub, Address& address
+//   // given: Command sub, Address& address
 //   AddAddress(sub, address);                                  // --unix, or --tls with --pin, --cert, --key
 //   ASSAY_ASSIGN(channel::TlsPeer peer, address.Peer());       // after the options are parsed
 //   ASSAY_ASSIGN(appraise::Policy policy, LoadPolicy(""));     // the default policy
@@ -8,10 +8,12 @@
 // Contract: files are bounded; an error names the file.
 #pragma once
 
-#include <CLI/CLI.hpp>
+#include <chrono>
 #include <string>
+#include <vector>
 
 #include "appraise/appraise.h"
+#include "base/command_line.h"
 #include "channel/client.h"
 #include "reference/index.h"
 
@@ -26,7 +28,7 @@ struct Address {
   std::string text() const { return unix_path.empty() ? tls : unix_path; }
   Result<channel::TlsPeer> Peer() const;
 };
-void AddAddress(CLI::App* sub, Address& address);  // --unix, or --tls with --pin, --cert, --key
+void AddAddress(Command sub, Address& address);  // --unix, or --tls with --pin, --cert, --key
 
 Result<std::string> ReadText(const std::string& path, std::size_t max);
 Result<appraise::Policy> LoadPolicy(const std::string& path);  // empty: the defaults

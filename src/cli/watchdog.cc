@@ -33,12 +33,10 @@ void Watchdog::Wait(Session session) {
   _exit(session.exit_code);
 }
 
-void AddTimeout(CLI::App* sub, Session& session) {
-  sub->add_option_function<unsigned>(
-         "--timeout", [&session](const unsigned& s) { session.timeout = std::chrono::seconds(s); },
-         "Seconds to wait for the attester")
-      ->check(CLI::Range(1U, 86'400U))
-      ->type_name("SECONDS");
+void AddTimeout(Command sub, Session& session) {
+  sub.AddOption("--timeout", session.timeout, "Seconds to wait for the attester")
+      .InRange(1U, 86'400U)
+      .ValueName("SECONDS");
 }
 
 }  // namespace assay::cli

@@ -30,6 +30,6 @@ class Watchdog {
   Thread thread_;
 };
 
-void AddTimeout(CLI::App* sub, Session& session);  // --timeout
+void AddTimeout(Command sub, Session& session);  // --timeout
 
 }  // namespace assay::cli

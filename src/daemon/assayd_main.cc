@@ -7,9 +7,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <chrono>
 
+#include "base/command_line.h"
 #include "base/text.h"
 #include "daemon/check.h"
 #include "daemon/config.h"
@@ -166,24 +166,24 @@ int PrintCheck(const std::string& config_path) {
 int main(int argc, char** argv) {
   using namespace assay;
   constexpr std::chrono::seconds kLogPatience{1};  // at the end, with what reads the log
-  CLI::App app{"assayd: measures the code that this machine loads and answers challenges"};
+  CommandLine line("assayd: measures the code that this machine loads and answers challenges");
+  Command app = line.root();
   std::string config = "/etc/assay/assayd.json";
   bool check = false, probe = false, early_files = false, early_settings = false;
   daemon::Mode mode;
-  app.set_version_flag("--version", ASSAY_VERSION);
-  app.add_option("--config", config, "Configuration file")->capture_default_str();
-  app.add_flag("--check", check, "Try what a start would try, change nothing, and print what is wrong");
-  app.add_option("--take-over", mode.take_over, "Internal: take over from a running attester")
-      ->check(CLI::NonNegativeNumber);
-  auto* early =
-      app.add_flag("--early", mode.early, "In an initramfs: measure from now on, in the background");
-  app.add_flag("--probe", probe, "Print as JSON which engines work here");
-  app.add_flag("--early-files", early_files, "Print the files that an initramfs needs for --early");
-  app.add_flag("--early-settings", early_settings,
-               "Print the settings that the initramfs script needs when the start fails");
-  app.add_flag("--standby", mode.standby, "While an attester from the initramfs runs, wait for its end")
-      ->excludes(early);
-  CLI11_PARSE(app, argc, argv);
+  app.AddVersion(ASSAY_VERSION);
+  app.AddOption("--config", config, "Configuration file").ShowDefault();
+  app.AddFlag("--check", check, "Try what a start would try, change nothing, and print what is wrong");
+  app.AddOption("--take-over", mode.take_over, "Internal: take over from a running attester").NonNegative();
+  const CommandOption early =
+      app.AddFlag("--early", mode.early, "In an initramfs: measure from now on, in the background");
+  app.AddFlag("--probe", probe, "Print as JSON which engines work here");
+  app.AddFlag("--early-files", early_files, "Print the files that an initramfs needs for --early");
+  app.AddFlag("--early-settings", early_settings,
+              "Print the settings that the initramfs script needs when the start fails");
+  app.AddFlag("--standby", mode.standby, "While an attester from the initramfs runs, wait for its end")
+      .Excludes(early);
+  if (const std::optional<int> code = line.ParseOrSay(argc, argv)) return *code;
   Result<> outcome;
   if (probe) {
     fmt::print("{}\n", daemon::ProbeEngines());

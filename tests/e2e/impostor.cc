@@ -7,12 +7,12 @@
 // an attester that was started in the initramfs.
 #include <signal.h>
 
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "attest/collector.h"
 #include "attest/server.h"
 #include "base/clock.h"
+#include "base/command_line.h"
 #include "base/fd.h"
 #include "daemon/config.h"
 #include "measure/choice/engines.h"
@@ -111,15 +111,16 @@ int main(int argc, char** argv) {
   sigemptyset(&stop);
   sigaddset(&stop, SIGTERM);
   sigprocmask(SIG_BLOCK, &stop, nullptr);
-  CLI::App app;
+  CommandLine line("");
+  Command app = line.root();
   Options o;
-  app.add_option("folder", o.folder)->required();
-  app.add_option("tcti", o.tcti)->required();
-  app.add_option("serve", o.serve)->required();
-  app.add_option("--forge", o.forge);
-  app.add_option("--known", o.known);
-  app.add_flag("--run-key", o.run_key);
-  CLI11_PARSE(app, argc, argv);
+  app.AddOption("folder", o.folder).Required();
+  app.AddOption("tcti", o.tcti).Required();
+  app.AddOption("serve", o.serve).Required();
+  app.AddOption("--forge", o.forge);
+  app.AddOption("--known", o.known);
+  app.AddFlag("--run-key", o.run_key);
+  if (const std::optional<int> code = line.ParseOrSay(argc, argv)) return *code;
   if (const Result<> r = Run(o); !r) {
     std::fprintf(stderr, "impostor: %s (%s)\n", r.error().Message().c_str(), r.error().code().c_str());
     return 1;

@@ -8,10 +8,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "base/command_line.h"
 #include "measure/choice/engines.h"
 #include "measure/engine/lanes.h"
 #include "tpm/tpm.h"
@@ -116,20 +116,21 @@ Result<> Run(const Options& options) {
 
 int main(int argc, char** argv) {
   Options options;
-  CLI::App app("The attester's engine and recorder on their own, for tests");
-  app.add_option("dir", options.dir)->required();
-  app.add_option("--tcti", options.tcti);
-  app.add_option("--pcr", options.pcr);
-  app.add_option("--engine", options.engine);
-  app.add_flag("--refuse", options.refuse);
-  app.add_flag("--guard", options.guard);
-  app.add_flag("--no-opens", options.no_opens);
-  app.add_flag("--all-files", options.all_files);
-  app.add_flag("--grouped", options.grouped);
-  app.add_option("--cgroup", options.cgroup);
-  app.add_option("--deadline", options.deadline_ms);
-  app.add_option("--gate-limit", options.gate_limit_ms);
-  CLI11_PARSE(app, argc, argv);
+  CommandLine line("The attester's engine and recorder on their own, for tests");
+  Command app = line.root();
+  app.AddOption("dir", options.dir).Required();
+  app.AddOption("--tcti", options.tcti);
+  app.AddOption("--pcr", options.pcr);
+  app.AddOption("--engine", options.engine);
+  app.AddFlag("--refuse", options.refuse);
+  app.AddFlag("--guard", options.guard);
+  app.AddFlag("--no-opens", options.no_opens);
+  app.AddFlag("--all-files", options.all_files);
+  app.AddFlag("--grouped", options.grouped);
+  app.AddOption("--cgroup", options.cgroup);
+  app.AddOption("--deadline", options.deadline_ms);
+  app.AddOption("--gate-limit", options.gate_limit_ms);
+  if (const std::optional<int> code = line.ParseOrSay(argc, argv)) return *code;
   if (const Result<> r = Run(options); !r) {
     std::fprintf(stderr, "assay-engine: %s: %s\n", r.error().code().c_str(), r.error().Message().c_str());
     return 1;
