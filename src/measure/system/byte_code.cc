@@ -16,15 +16,13 @@ namespace assay::measure {
 namespace {
 
 constexpr std::string_view kSuffix = ".pyc", kFolder = "__pycache__";
-constexpr std::string_view kFirst = "assay byte code 1\n";
+constexpr std::string_view kFirst = "assay byte code 2\n";
 constexpr std::size_t kHeader = 16;  // magic number, flags, time stamp and size of the source
 constexpr std::size_t kMaxBuffer = 64 << 10;
 // Types of marshal (Python/marshal.c): text of ASCII with a short or a long length, and other text, each
 // also as an interned one. The flag says that it may be referred to.
 constexpr std::string_view kShortAscii = "zZ", kAscii = "aA", kUnicode = "ut";
 constexpr std::uint8_t kFlagRef = 0x80;
-// Stands for the source's path. No type of marshal has this number.
-constexpr std::uint8_t kPlaceholder = 1;
 
 constexpr JsonText kDigest{[](const Digest& digest) { return digest.ToString(); }, ParseDigest};
 constexpr auto kByteCode = [](auto& visit, auto& r) {
@@ -71,6 +69,14 @@ std::optional<std::size_t> Find(ByteView in, std::size_t from, const Bytes& what
   return static_cast<std::size_t>(static_cast<const std::uint8_t*>(found) - in.data());
 }
 
+// With its length, so that nothing in it is taken for the end of it.
+void HashPart(Hasher& hasher, ByteView part) {
+  Writer length;
+  length.U64Le(part.size());
+  hasher.Update(length.Take());
+  hasher.Update(part);
+}
+
 }  // namespace
 
 std::optional<Digest> CodeDigest(ByteView content, std::string_view path) {
@@ -90,13 +96,13 @@ std::optional<Digest> CodeDigest(ByteView content, std::string_view path) {
     if (*found == 0) continue;
     const std::uint8_t type = rest[*found - 1];
     if (name.types.find(static_cast<char>(type & ~kFlagRef)) == std::string_view::npos) continue;
-    const std::array<std::uint8_t, 2> instead{kPlaceholder, static_cast<std::uint8_t>(type / kFlagRef)};
-    hasher.Update(rest.first(*found - 1));
-    hasher.Update(instead);
+    HashPart(hasher, rest.first(*found - 1));
+    const std::array<std::uint8_t, 1> referred{static_cast<std::uint8_t>(type / kFlagRef)};
+    hasher.Update(referred);
     rest = rest.subspan(*found + name.bytes.size());
     at = 0;
   }
-  hasher.Update(rest);
+  HashPart(hasher, rest);
   return hasher.Finish();
 }
 
