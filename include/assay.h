@@ -80,7 +80,8 @@ int assay_measure_buffer(const char* what, const void* data, size_t size);
 /* As assay_measure_fd(), and returns what the attester says. A file that did not change since it was measured
  * is not asked for again by this process: then the call is one fstat(2) and a look into a table. A file
  * that changed less than two seconds before it was measured is asked for each time, and so is one on a file
- * system whose times prove nothing (FUSE, network). A new attester is noticed within a second. For a process
+ * system whose times prove nothing (FUSE, network; tmpfs and overlay if others than root may write to it). A
+ * new attester is noticed within a second. For a process
  * with SECBIT_EXEC_RESTRICT_FILE (Linux 6.14), the kernel must allow the file to be executed, too
  * (AT_EXECVE_CHECK); else -EACCES. */
 int assay_verdict_fd(int fd, unsigned flags);

@@ -98,24 +98,29 @@ int assay_cache_find(const struct assay_state* s) {
   return -1;
 }
 
-/* Whether the times of its files change with their content, whoever writes. */
-static int times_prove(int fd) {
-  static const uint64_t kKinds[] = {
-      0xEF53,     /* ext2, ext3, ext4 */
-      0x58465342, /* xfs */
-      0x9123683E, /* btrfs */
-      0x01021994, /* tmpfs */
-      0x858458f6, /* ramfs */
-      0xF2F52010, /* f2fs */
-      0x794c7630, /* overlayfs */
-      0x73717368, /* squashfs */
-      0xE0F5E1E2, /* erofs */
-      0x2fc12fc1, /* zfs */
+/* Whether the times of the file change with its content, whoever writes. A file of tmpfs is written through a
+ * mapping without that, once the page was read; and an overlay's files may be on one. Only root can do that
+ * to a file of root's. */
+static int times_prove(int fd, const struct stat* st) {
+  static const struct {
+    uint64_t kind;
+    int of_root; /* only a file that nobody but root may write to */
+  } kKinds[] = {
+      {0xEF53, 0},     /* ext2, ext3, ext4 */
+      {0x58465342, 0}, /* xfs */
+      {0x9123683E, 0}, /* btrfs */
+      {0xF2F52010, 0}, /* f2fs */
+      {0x73717368, 0}, /* squashfs */
+      {0xE0F5E1E2, 0}, /* erofs */
+      {0x2fc12fc1, 0}, /* zfs */
+      {0x01021994, 1}, /* tmpfs */
+      {0x858458f6, 1}, /* ramfs */
+      {0x794c7630, 1}, /* overlayfs */
   };
   struct statfs fs;
   if (fstatfs(fd, &fs) != 0) return 0;
   for (size_t i = 0; i < sizeof(kKinds) / sizeof(kKinds[0]); ++i)
-    if ((uint64_t)(uint32_t)fs.f_type == kKinds[i]) return 1;
+    if ((uint64_t)(uint32_t)fs.f_type == kKinds[i].kind) return !kKinds[i].of_root || !assay_may_change(st);
   return 0;
 }
 
@@ -124,7 +129,8 @@ void assay_cache_keep(int fd, const struct assay_state* s, uint64_t now_ns, int 
   struct slot* w = NULL;
   struct stat st;
   struct assay_state after;
-  if (s->ctime + RACY > now_ns || s->mtime + RACY > now_ns || !times_prove(fd) || fstat(fd, &st) != 0) return;
+  if (s->ctime + RACY > now_ns || s->mtime + RACY > now_ns || fstat(fd, &st) != 0 || !times_prove(fd, &st))
+    return;
   assay_state_of(&st, &after);
   if (after.size != s->size || after.mtime != s->mtime || after.ctime != s->ctime) return;
   for (unsigned i = 0; i < WAYS && w == NULL; ++i) /* the same file, or an empty slot */

@@ -51,6 +51,8 @@ int assay_required(unsigned flags);
 
 /* sealed.c. Descriptors, or a negative errno. */
 int assay_sealed_of(const void* data, size_t size);
+/* Whether a process that is not root's may write to the file. */
+int assay_may_change(const struct stat* st);
 
 #pragma GCC visibility pop
 

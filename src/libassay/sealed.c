@@ -107,7 +107,7 @@ int assay_read_measured(int fd, const char* what, unsigned flags) {
 }
 
 /* Whether a process that is not root's may write to it. An ACL's mask shows as the group's bits. */
-static int may_change(const struct stat* st) {
+int assay_may_change(const struct stat* st) {
   return !S_ISREG(st->st_mode) || st->st_uid != 0 || (st->st_mode & 022) != 0;
 }
 
@@ -136,7 +136,7 @@ static int open_measured(const char* path, unsigned flags) {
     verdict = -errno;
   } else if (S_ISDIR(st.st_mode)) {
     verdict = -EISDIR;
-  } else if (may_change(&st)) {
+  } else if (assay_may_change(&st)) {
     return open_changing(fd, &st, flags);
   } else {
     verdict = assay_verdict_fd(fd, flags);
