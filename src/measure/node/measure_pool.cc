@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <deque>
 #include <map>
@@ -136,21 +137,31 @@ void MeasurePool::State::Answer(Job& job, int error) {
   job.answer(job.done, error, job.verdicts);
 }
 
-// The next job whose user does not occupy too many workers.
+// The first job of the user that occupies the fewest workers. No user has more than a half of them, and one
+// is left for root: a job may take as long as the deadline, and the next one waits for it.
 JobPtr MeasurePool::State::TakeWaiting() {
-  for (auto at = waiting.begin(); at != waiting.end(); ++at) {
+  unsigned of_users = 0;
+  for (const auto& [uid, jobs] : running_of) of_users += uid != 0 ? jobs : 0;
+  unsigned fewest = std::min(kMaxPerUser, std::max(workers / 2, 1U));
+  auto next = waiting.end();
+  for (auto at = waiting.begin(); at != waiting.end() && fewest > 0; ++at) {
     const uid_t uid = (*at)->caller.uid;
+    if (uid != 0 && of_users + 1 >= workers) continue;
     const auto held = running_of.find(uid);
-    if (uid != 0 && held != running_of.end() && held->second >= kMaxPerUser) continue;
-    JobPtr job = std::move(*at);
-    waiting.erase(at);
-    Count(waiting_of, uid, -1);
-    Count(running_of, uid, +1);
-    job->began = Clock::now();
-    running.push_back(job);
-    return job;
+    const unsigned jobs = uid == 0 || held == running_of.end() ? 0 : held->second;
+    if (jobs >= fewest) continue;
+    fewest = jobs;
+    next = at;
   }
-  return nullptr;
+  if (next == waiting.end()) return nullptr;
+  JobPtr job = std::move(*next);
+  waiting.erase(next);
+  const uid_t uid = job->caller.uid;
+  Count(waiting_of, uid, -1);
+  Count(running_of, uid, +1);
+  job->began = Clock::now();
+  running.push_back(job);
+  return job;
 }
 
 // Before each block this checks whether the caller still waits, and whether a writer waits. A waiting writer
@@ -364,10 +375,12 @@ void MeasurePool::Submit(const Caller& caller, std::vector<RequestLine> lines, b
   job->due = Clock::now() + s.options.deadline;
   const MutexLock lock(s.mutex);
   if (s.stopping) return s.Answer(*job, ENODEV);
-  const auto waiting = s.waiting_of.find(caller.uid);
-  if (s.waiting.size() >= kMaxWaiting ||
-      (caller.uid != 0 && waiting != s.waiting_of.end() && waiting->second >= kMaxWaitingPerUser))
-    return s.Answer(*job, EBUSY);
+  const auto of = s.waiting_of.find(caller.uid);
+  const std::size_t waiting = of == s.waiting_of.end() ? 0 : of->second;
+  // What users have waiting keeps nothing of root's out.
+  const bool full = caller.uid == 0 ? waiting >= kMaxWaiting
+                                    : s.waiting.size() >= kMaxWaiting || waiting >= kMaxWaitingPerUser;
+  if (full) return s.Answer(*job, EBUSY);
   s.waiting.push_back(std::move(job));
   Count(s.waiting_of, caller.uid, +1);
   s.work.NotifyOne();

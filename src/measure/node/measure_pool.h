@@ -7,13 +7,13 @@
 //               [](std::size_t done, int error, const std::string&) { log::Info("{} {}", done, error); });
 //
 // Contract: each answer is given once, within `deadline` or a little more, whatever the file's file system
-// does. A worker that hangs in a file system is abandoned and replaced, up to a bound, and one user can
-// occupy only a part of the workers. After Stop() no answer is given and nothing is recorded. A user other
-// than root can't cause more records than its quota allows (EDQUOT; an `assay-limit` record tells how many
-// were refused). A file of such a user is recorded with a name that tells so ("measure:UID:/path"), because
-// no program has loaded it; and a file that is open for writing is refused (ETXTBSY), because a violation is
-// only for loaded content. A buffer is recorded with the name of the program that shows it, as the kernel
-// tells it ("buffer:UID:WHAT:/path").
+// does. A worker that hangs in a file system is abandoned and replaced, up to a bound. One user can occupy
+// half of the workers, one worker is left for root, and who occupies fewer comes first. After Stop() no
+// answer is given and nothing is recorded. A user other than root can't cause more records than its quota
+// allows (EDQUOT; an `assay-limit` record tells how many were refused). A file of such a user is recorded
+// with a name that tells so ("measure:UID:/path"), because no program has loaded it; and a file that is open
+// for writing is refused (ETXTBSY), because a violation is only for loaded content. A buffer is recorded with
+// the name of the program that shows it, as the kernel tells it ("buffer:UID:WHAT:/path").
 #pragma once
 
 #include <chrono>
