@@ -32,7 +32,10 @@ namespace assay::measure {
 namespace {
 
 constexpr unsigned kThreads = 4;
-constexpr std::size_t kMaxHandles = 8192;  // of users other than root
+constexpr std::size_t kMaxHandles = 8192, kMaxHandlesPerUser = 2048;  // of users other than root
+// Bytes of requests that one write can bring; a longer one is shorter than it was asked to be. Thousands of
+// writes may wait at a time, and the shortest lines take ten times their memory.
+constexpr std::size_t kMaxRequests = kMaxRequestLine + 1;
 constexpr int kMaxStale = 16;
 // Seconds that the kernel may cache names and attributes, also after our death.
 constexpr double kRemember = 1;
@@ -79,6 +82,7 @@ struct Fs::Impl {
   Mutex mutex;  // of each handle's `poll`, too
   std::uint64_t next_handle ASSAY_GUARDED_BY(mutex) = 1;
   std::map<std::uint64_t, std::shared_ptr<Handle>> handles ASSAY_GUARDED_BY(mutex);
+  std::map<uid_t, std::size_t> handles_of ASSAY_GUARDED_BY(mutex);    // users other than root, without zeros
   std::set<std::shared_ptr<Handle>> waiting ASSAY_GUARDED_BY(mutex);  // handles that wait for growth
   std::unique_ptr<MeasurePool> pool;
   FuseSessionPtr session;
@@ -94,6 +98,8 @@ struct Fs::Impl {
   void WatchGrowth();
   const Node* NodeOf(fuse_ino_t ino) const;
   std::shared_ptr<Handle> HandleOf(const fuse_file_info* fi);
+  std::optional<std::uint64_t> AddHandle(std::shared_ptr<Handle> handle);  // none: there are too many
+  void RemoveHandle(std::uint64_t number);
   struct stat AttributesOf(fuse_ino_t ino) const;
   std::string SmallContent(What what) const;
 };
@@ -130,6 +136,27 @@ const Node* Fs::Impl::NodeOf(fuse_ino_t ino) const {
 std::shared_ptr<Handle> Fs::Impl::HandleOf(const fuse_file_info* fi) {
   const MutexLock lock(mutex);
   return handles.at(fi->fh);
+}
+
+std::optional<std::uint64_t> Fs::Impl::AddHandle(std::shared_ptr<Handle> handle) {
+  const MutexLock lock(mutex);
+  if (const uid_t uid = handle->uid; uid != 0) {
+    const auto of = handles_of.find(uid);
+    if (handles.size() >= kMaxHandles || (of != handles_of.end() && of->second >= kMaxHandlesPerUser))
+      return std::nullopt;
+    ++handles_of[uid];
+  }
+  handles.emplace(next_handle, std::move(handle));
+  return next_handle++;
+}
+
+void Fs::Impl::RemoveHandle(std::uint64_t number) {
+  const MutexLock lock(mutex);
+  const auto at = handles.find(number);
+  if (const auto of = handles_of.find(at->second->uid); of != handles_of.end() && --of->second == 0)
+    handles_of.erase(of);
+  waiting.erase(at->second);
+  handles.erase(at);
 }
 
 struct stat Fs::Impl::AttributesOf(fuse_ino_t ino) const {
@@ -234,31 +261,19 @@ void Open(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
   handle->governs = node->what == What::kPolicy && access == O_WRONLY && Governs(fuse_req_ctx(req)->pid);
   handle->content = fs.SmallContent(node->what);
   if (node->what == What::kList) handle->view.emplace(fs.list.get(), fs.source->ListBank(), node->list);
-  {
-    const MutexLock lock(fs.mutex);
-    if (uid != 0 && fs.handles.size() >= kMaxHandles) {
-      fuse_reply_err(req, ENFILE);
-      return;
-    }
-    fi->fh = fs.next_handle++;
-    fs.handles.emplace(fi->fh, std::move(handle));
+  const std::optional<std::uint64_t> number = fs.AddHandle(std::move(handle));
+  if (!number) {
+    fuse_reply_err(req, ENFILE);
+    return;
   }
+  fi->fh = *number;
   fi->direct_io = 1;  // the size is not known in advance
   fi->nonseekable = access == O_RDONLY ? 0 : 1;
-  const std::uint64_t number = fi->fh;
-  if (fuse_reply_open(req, fi) == 0) return;
-  const MutexLock lock(fs.mutex);  // the open was interrupted, so no release will come
-  fs.handles.erase(number);
+  if (fuse_reply_open(req, fi) != 0) fs.RemoveHandle(*number);  // it was interrupted: no release will come
 }
 
 void Release(fuse_req_t req, fuse_ino_t /*ino*/, fuse_file_info* fi) {
-  Fs::Impl& fs = ImplOf(req);
-  {
-    const MutexLock lock(fs.mutex);
-    const auto at = fs.handles.find(fi->fh);
-    fs.waiting.erase(at->second);
-    fs.handles.erase(at);
-  }
+  ImplOf(req).RemoveHandle(fi->fh);
   fuse_reply_err(req, 0);
 }
 
@@ -340,6 +355,7 @@ void Write(fuse_req_t req, fuse_ino_t /*ino*/, const char* data, std::size_t siz
     fuse_reply_err(req, EPERM);
     return;
   }
+  size = std::min(size, kMaxRequests);
   Result<std::vector<RequestLine>> lines;
   {
     const MutexLock lock(handle->mutex);

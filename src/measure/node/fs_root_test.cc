@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
@@ -239,6 +240,49 @@ TEST_F(FsTest, LinesMayComeTogetherOrInParts) {
   const std::string left = lines.substr(d.size() + 1);
   EXPECT_EQ(write(node->get(), left.data(), left.size()), -1);
   EXPECT_EQ(errno, ENOENT);
+}
+
+// Thousands of writes may wait, so each brings little.
+TEST_F(FsTest, ALongWriteIsTakenInParts) {
+  Start();
+  std::string lines;
+  for (int i = 0; i < 300; ++i) lines += Put("long" + std::to_string(i % 3), "content") + "\n";
+  const UniqueFd node(open(Node("measure").c_str(), O_WRONLY));
+  std::size_t at = 0, parts = 0;
+  for (ssize_t n = 1; n > 0 && at < lines.size(); ++parts) {
+    n = write(node.get(), lines.data() + at, lines.size() - at);
+    EXPECT_LE(n, 4096);
+    at += n > 0 ? static_cast<std::size_t>(n) : 0;
+  }
+  EXPECT_EQ(at, lines.size());
+  EXPECT_EQ(parts, (lines.size() + 4095) / 4096);
+  EXPECT_EQ(Measured(dir_ + "/long0", "content") + Measured(dir_ + "/long2", "content"), 2);
+}
+
+// What one user has open keeps no other user from asking.
+TEST_F(FsTest, AUserHasAShareOfTheOpenFiles) {
+  Start();
+  const auto opened = [&](uid_t uid, int most, auto then) {
+    return InChild(
+        [&] {
+          const rlimit room{.rlim_cur = 10'000, .rlim_max = 10'000};
+          setrlimit(RLIMIT_NOFILE, &room);
+          if (setgid(uid) != 0 || setuid(uid) != 0) return 250;
+          int n = 0;
+          while (n < most && open(Node("status").c_str(), O_RDONLY) >= 0) ++n;
+          return then(n);
+        },
+        0);
+  };
+  EXPECT_EQ(opened(4711, 10'000,
+                   [&](int most) {
+                     if (most != 2048 || errno != ENFILE) return 1;
+                     const int again = open(Node("status").c_str(), O_RDONLY);
+                     return again < 0 && errno == ENFILE ? 0 : 2;
+                   }),
+            0);
+  // Those are closed by now, and the share is free again.
+  EXPECT_EQ(opened(4711, 1000, [](int n) { return n == 1000 ? 0 : 1; }), 0);
 }
 
 TEST_F(FsTest, ForgedRequestsAreRefused) {
