@@ -6,7 +6,8 @@
 //   buffer('node-e', process._eval);           // what has no file
 //
 // Where no attester runs, one open of the process fails, and nothing is asked after that. With ASSAY_REQUIRED=1 an error of code
-// ERR_ASSAY_UNMEASURED is thrown for what can't be measured; else one warning for a process says that something was not.
+// ERR_ASSAY_UNMEASURED is thrown for what can't be measured; else one warning for a process says that something was not. For what
+// the owner's policy refuses an error of code ERR_ASSAY_REFUSED is thrown in any case.
 
 const fs = require('fs');
 const path = require('path');
@@ -29,21 +30,29 @@ let sealed;
 
 // The node is opened for each request: a program may close any number, or become another user.
 function ask(request) {
-  const node = openSync(NODE, constants.O_WRONLY | constants.O_CLOEXEC);
+  const node = openSync(NODE, constants.O_RDWR | constants.O_CLOEXEC);
   try {
     // An ordinary file of that name would take any request and measure nothing.
     if (statfsSync(`/proc/self/fd/${node}`).type !== FUSE_SUPER_MAGIC) {
       throw Object.assign(new Error(`${NODE} is no file of an attester`), { code: 'ENODEV' });
     }
     writeSync(node, request());
+    const verdict = Buffer.alloc(16);
+    if (verdict.toString('latin1', 0, readSync(node, verdict, 0, verdict.length, null)) === 'refused\n') {
+      throw Object.assign(new Error('it is not in the manifest'), { code: REFUSED });
+    }
   } finally {
     closeSync(node);
   }
 }
 
+const REFUSED = 'ERR_ASSAY_REFUSED';
 const EDQUOT = 122; // libuv has no name for it
 
 function failed(what, error) {
+  if (error.code === REFUSED) {
+    throw Object.assign(new Error(`assay: the owner's policy refuses ${what}: ${error.message}`), { code: REFUSED });
+  }
   const why = error.errno === -EDQUOT ? 'this user has used up its quota of records' : error.message;
   if (required) {
     throw Object.assign(new Error(`assay: ${what} can't be measured, and ASSAY_REQUIRED is set: ${why}`),
