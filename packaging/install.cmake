@@ -25,6 +25,7 @@ file(INSTALL "${build}/assayd.service" DESTINATION "${prefix}/lib/systemd/system
 file(INSTALL "${build}/initramfs/hooks/assay" DESTINATION "${initramfs}/hooks" USE_SOURCE_PERMISSIONS)
 file(INSTALL "${build}/initramfs/scripts/init-top/assay" DESTINATION "${initramfs}/scripts/init-top" USE_SOURCE_PERMISSIONS)
 file(INSTALL "${source}/apt/apt-index" DESTINATION "${datadir}/assay" USE_SOURCE_PERMISSIONS)
+file(INSTALL "${source}/assayd.json" DESTINATION "${datadir}/assay")
 file(INSTALL "${build}/apt/60assay" DESTINATION "${apt}")
 
 if(self_index)

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "cli/commands.h"
+#include "cli/service_commands.h"
 #include "cli/spelling.h"
 
 namespace assay::cli {
@@ -49,6 +50,7 @@ void AddAll(Command app, Session& session) {
   AddRun(app, session);
   AddKeys(app, session);
   AddPolicy(app, session);
+  AddConfig(app, session);
   AddDoctor(app, session);
   AddCompletion(app, session);
   AddHelp(app, session);

@@ -2,7 +2,6 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -12,6 +11,7 @@
 #include "base/fd.h"
 #include "base/json.h"
 #include "base/process.h"
+#include "cli/attester.h"
 #include "cli/commands.h"
 #include "cli/errors.h"
 #include "cli/watchdog.h"
@@ -64,15 +64,6 @@ Result<EngineFindings> OfRunning(const std::string& mount_point) {
   return found;
 }
 
-// The path of assayd: beside assay in a build tree, and in sbin if it is installed.
-std::string Attester() {
-  std::error_code no_error;
-  const std::string own = std::filesystem::read_symlink("/proc/self/exe", no_error).parent_path();
-  for (const std::string& path : {own + "/assayd", own + "/../sbin/assayd"})
-    if (access(path.c_str(), X_OK) == 0) return path;
-  return "assayd";
-}
-
 Result<> AddProbed(const JsonValue& entry, EngineFindings& found) {
   Finding f;
   ASSAY_ASSIGN(const std::string name, entry.Str("engine"));
@@ -90,7 +81,7 @@ Result<> AddProbed(const JsonValue& entry, EngineFindings& found) {
 
 // The engines that would start here. assayd tries them, because only assayd contains the engines.
 Result<EngineFindings> OfProbe() {
-  ASSAY_ASSIGN(const Output probe, RunProgram({Attester(), "--probe"}, "/"));
+  ASSAY_ASSIGN(const Output probe, RunProgram({AttesterProgram(), "--probe"}, "/"));
   if (probe.exit_code != 0)
     return Fail(StateError(DoctorError::kAssayd, "assayd --probe failed: " + probe.err));
   ASSAY_ASSIGN(const JsonDoc doc, JsonDoc::Parse(probe.out, "probe", kMaxStatus));

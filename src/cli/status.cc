@@ -91,12 +91,18 @@ void PrintProblems(const JsonValue& root, std::string_view kind, std::string_vie
   }));
 }
 
+void PrintConfiguration(const JsonValue& c) {
+  const Result<std::vector<std::string>> drop_ins = c.Strings("drop_ins");
+  const std::size_t count = drop_ins ? drop_ins->size() : 0;
+  fmt::print("  config    {}{}, loaded {}\n", Str(c, "file"),
+             count == 0 ? "" : fmt::format(" and {} drop-ins", count), When(Num(c, "loaded_ms")));
+}
+
 void Print(const JsonValue& root, const std::string& state) {
   fmt::print("assayd is {}\n", state);
   PrintMeasuring(root);
   PrintChallenges(root);
-  if (const Result<JsonValue> c = root.Object("configuration"); c)
-    fmt::print("  config    {}, loaded {}\n", Str(*c, "file"), When(Num(*c, "loaded_ms")));
+  if (const Result<JsonValue> c = root.Object("configuration"); c) PrintConfiguration(*c);
   if (const Result<JsonValue> backlog = root.Object("log"); backlog) {
     const std::uint64_t waiting = Num(*backlog, "waiting"), dropped = Num(*backlog, "dropped");
     if (waiting > 0 || dropped > 0)

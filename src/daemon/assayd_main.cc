@@ -8,8 +8,10 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <nlohmann/json.hpp>
 
 #include "base/command_line.h"
+#include "base/json_dump.h"
 #include "base/text.h"
 #include "daemon/check.h"
 #include "daemon/config.h"
@@ -149,15 +151,26 @@ Result<> RunDaemon(const std::string& config_path, Mode mode) {
 namespace assay::daemon {
 namespace {
 
-// "ok", or a line for each problem and one for what to do about it. Returns the exit code.
-int PrintCheck(const std::string& config_path) {
+// "ok", or a line for each problem and one for what to do about it; with json an array of them. Returns the
+// exit code.
+int PrintCheck(const std::string& config_path, bool json) {
   const std::vector<Error> problems = CheckStart(config_path);
+  constexpr int kCannotTell = 2;
+  const bool tried = problems.empty() || !problems.front().Is(DaemonError::kNotRoot);
+  const int code = problems.empty() ? 0 : tried ? 1 : kCannotTell;
+  if (json) {
+    nlohmann::json list = nlohmann::json::array();
+    for (const Error& problem : problems)
+      list.push_back({{"code", problem.code()}, {"text", problem.Message()}, {"remedy", problem.remedy()}});
+    fmt::print("{}\n", DumpJson(list));
+    return code;
+  }
   for (const Error& problem : problems) {
     fmt::print("{} ({})\n", Printable(problem.Message()), problem.code());
     if (!problem.remedy().empty()) fmt::print("    {}\n", problem.remedy());
   }
   if (problems.empty()) fmt::print("ok\n");
-  return problems.empty() ? 0 : 1;
+  return code;
 }
 
 }  // namespace
@@ -169,11 +182,13 @@ int main(int argc, char** argv) {
   CommandLine line("assayd: measures the code that this machine loads and answers challenges");
   Command app = line.root();
   std::string config = "/etc/assay/assayd.json";
-  bool check = false, probe = false, early_files = false, early_settings = false;
+  bool check = false, json = false, probe = false, early_files = false, early_settings = false;
   daemon::Mode mode;
   app.AddVersion(ASSAY_VERSION);
   app.AddOption("--config", config, "Configuration file").ShowDefault();
-  app.AddFlag("--check", check, "Try what a start would try, change nothing, and print what is wrong");
+  const CommandOption checks =
+      app.AddFlag("--check", check, "Try what a start would try, change nothing, and print what is wrong");
+  app.AddFlag("--json", json, "What --check finds, as a JSON array").Needs(checks);
   app.AddOption("--take-over", mode.take_over, "Internal: take over from a running attester").NonNegative();
   const CommandOption early =
       app.AddFlag("--early", mode.early, "In an initramfs: measure from now on, in the background");
@@ -188,7 +203,7 @@ int main(int argc, char** argv) {
   if (probe) {
     fmt::print("{}\n", daemon::ProbeEngines());
   } else if (check) {
-    return daemon::PrintCheck(config);
+    return daemon::PrintCheck(config, json);
   } else if (early_settings) {
     if (auto parsed = daemon::ReadConfig(config); !parsed)
       outcome = Fail(parsed.error());
@@ -198,7 +213,7 @@ int main(int argc, char** argv) {
     if (auto parsed = daemon::ReadConfig(config); !parsed)
       outcome = Fail(parsed.error());
     else
-      for (const std::string& file : daemon::EarlyFiles(config, *parsed)) fmt::print("{}\n", file);
+      for (const std::string& file : daemon::EarlyFiles(*parsed)) fmt::print("{}\n", file);
   } else {
     outcome = daemon::RunDaemon(config, mode);
   }

@@ -9,61 +9,58 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <set>
 
-#include "base/fd.h"
 #include "base/json.h"
 #include "base/json_dump.h"
 #include "base/name_table.h"
 #include "base/near.h"
 #include "base/text.h"
-#include "daemon/config_places.h"
+#include "daemon/config_texts.h"
 #include "daemon/errors.h"
 
 namespace assay::daemon {
 namespace {
 
-constexpr std::size_t kMaxConfig = 1 << 20;
-
-// Every member, and the form that is wanted. man/assayd.json.5 describes them (a test compares).
+// Every member, the form that is wanted, and the default. man/assayd.json.5 describes them, and
+// packaging/assayd.json shows them (tests compare).
 constexpr ConfigMember kMembers[] = {
-    {"state_dir", "a path"},
-    {"run_dir", "a path"},
-    {"mount_point", "a path"},
-    {"tpm/tcti", "embedded, or a TCTI as device:/dev/tpmrm0"},
-    {"tpm/stop", "true or false"},
-    {"tpm/ak", "ecc or rsa"},
-    {"tpm/endorsement_password_file", "a path"},
-    {"tpm/owner_password_file", "a path"},
-    {"record/pcr", "a number from 8 to 15"},
-    {"record/synchronous", "true or false"},
-    {"record/group_ms", "a number from 1 to 10000"},
-    {"record/max_records", "a number from 100 to 100000000"},
-    {"engine/scope", "none, namespace or host"},
-    {"engine/mounts", "a list of paths: [\"/\"]"},
-    {"engine/policy", "built-in policies joined by |, or the absolute path of a file"},
-    {"engine/appraise", "off, learn or enforce"},
-    {"engine/extensions", "a list of endings: [\".py\"]"},
-    {"engine/workers", "a number from 1 to 64"},
-    {"engine/deadline_ms", "a number from 100 to 600000"},
-    {"engine/expiry", "allow or refuse"},
-    {"engine/engine", "best, lsm, fanotify or kernel-ima"},
-    {"engine/guard", "true or false"},
-    {"manifest/index", "the path of a signed index"},
-    {"manifest/key", "the path of a public key (PEM)"},
-    {"serve/unix", "true or false"},
-    {"serve/unix_level", "quote, list or full"},
-    {"serve/listen", "ADDRESS:PORT, numeric: 192.0.2.7:7443 or [::1]:7443"},
-    {"serve/certificate", "the path of a certificate (PEM)"},
-    {"serve/key", "the path of a private key (PEM)"},
+    {"state_dir", "a path", R"("/var/lib/assay")"},
+    {"run_dir", "a path", R"("/run/assayd")"},
+    {"mount_point", "a path", R"("/run/assay")"},
+    {"tpm/tcti", "embedded, or a TCTI as device:/dev/tpmrm0", R"("embedded")"},
+    {"tpm/stop", "true or false", "false"},
+    {"tpm/ak", "ecc or rsa", R"("ecc")"},
+    {"tpm/endorsement_password_file", "a path", ""},
+    {"tpm/owner_password_file", "a path", ""},
+    {"record/pcr", "a number from 8 to 15", "10"},
+    {"record/synchronous", "true or false", "false"},
+    {"record/group_ms", "a number from 1 to 10000", "50"},
+    {"record/max_records", "a number from 100 to 100000000", "1000000"},
+    {"engine/scope", "none, namespace or host", ""},
+    {"engine/mounts", "a list of paths: [\"/\"]", R"(["/"])"},
+    {"engine/policy", "built-in policies joined by |, or the absolute path of a file", R"("default")"},
+    {"engine/appraise", "off, learn or enforce", R"("off")"},
+    {"engine/extensions", "a list of endings: [\".py\"]", R"([".py", ".pl", ".pm", ".sh", ".rb"])"},
+    {"engine/workers", "a number from 1 to 64", "2"},
+    {"engine/deadline_ms", "a number from 100 to 600000", "30000"},
+    {"engine/expiry", "allow or refuse", R"("allow")"},
+    {"engine/engine", "best, lsm, fanotify or kernel-ima", R"("best")"},
+    {"engine/guard", "true or false", "false"},
+    {"manifest/index", "the path of a signed index", ""},
+    {"manifest/key", "the path of a public key (PEM)", ""},
+    {"serve/unix", "true or false", "true"},
+    {"serve/unix_level", "quote, list or full", R"("quote")"},
+    {"serve/listen", "ADDRESS:PORT, numeric: 192.0.2.7:7443 or [::1]:7443", ""},
+    {"serve/certificate", "the path of a certificate (PEM)", ""},
+    {"serve/key", "the path of a private key (PEM)", ""},
     {"serve/allow",
      "an object {FINGERPRINT: LEVEL}; a fingerprint has 64 hex digits, AA:BB:.. is accepted; a level is "
-     "quote, "
-     "list or full"},
-    {"early/on_failure", "cap or halt"},
-    {"log/level", "debug, info, warn or error"},
-    {"log/json", "true or false"},
-    {"log/file", "a path"},
+     "quote, list or full",
+     "{}"},
+    {"early/on_failure", "cap or halt", R"("cap")"},
+    {"log/level", "debug, info, warn or error", R"("info")"},
+    {"log/json", "true or false", "false"},
+    {"log/file", "a path", ""},
 };
 
 // The names that stand right below a section; below "" those of the sections, too.
@@ -89,51 +86,48 @@ std::string FormOf(std::string_view member) {
   return "";
 }
 
-// What all errors about one text need: its name, and the lines of its members.
-struct Text {
-  std::string name;
-  const Places& places;
-  Error Bad(ErrorCode code, std::string_view member, const std::string& what) const {
-    return StateError(code,
-                      fmt::format("{}:{}: {}: {}", name, places.LineOf(member), Printable(member), what));
+// Every name in every text is that of a member, of a section, or below a member whose value is an object.
+Result<> OnlyKnown(const MergedTexts& texts) {
+  const auto known = [](std::string_view path) {
+    return std::any_of(std::begin(kMembers), std::end(kMembers), [&](const ConfigMember& m) {
+      const std::string_view shorter = m.name.size() < path.size() ? m.name : path;
+      const std::string_view longer = m.name.size() < path.size() ? path : m.name;
+      return longer.starts_with(shorter) && (longer == shorter || longer[shorter.size()] == '/');
+    });
+  };
+  for (const auto& [name, places] : texts.texts()) {
+    for (const auto& [path, line] : places.lines()) {
+      if (known(path)) continue;
+      const std::size_t slash = path.rfind('/') == std::string::npos ? 0 : path.rfind('/');
+      const std::string_view key = std::string_view(path).substr(slash == 0 ? 0 : slash + 1);
+      const std::string_view meant = Nearest(key, NamesBelow(std::string_view(path).substr(0, slash)));
+      return Fail(StateError(ConfigError::kUnknownMember,
+                             fmt::format("{}:{}: {}: there is no such member{}", name, line, Printable(path),
+                                         meant.empty() ? "" : fmt::format("; did you mean '{}'?", meant))));
+    }
   }
-};
+  return {};
+}
 
 // An object of the configuration. Its members are read by their names, and errors name the whole path.
 class Section {
  public:
-  Section(const Text& text, JsonValue value, std::string name)
-      : text_(text), value_(std::move(value)), name_(std::move(name)) {}
+  Section(const MergedTexts& texts, JsonValue value, std::string name)
+      : texts_(texts), value_(std::move(value)), name_(std::move(name)) {}
 
   bool Has(std::string_view key) const { return value_.Has(key); }
   std::string Path(std::string_view key) const {
     return name_.empty() ? std::string(key) : name_ + "/" + std::string(key);
   }
   Error Bad(std::string_view key, const std::string& what) const {
-    return text_.Bad(ConfigError::kValue, Path(key), what + FormOf(Path(key)));
+    return texts_.Bad(ConfigError::kValue, Path(key), what + FormOf(Path(key)));
   }
   Error Conflict(std::string_view key, const std::string& what) const {
-    return text_.Bad(ConfigError::kConflict, Path(key), what);
-  }
-  Result<> OnlyKnown() const {
-    const std::vector<std::string_view> known = NamesBelow(name_);
-    std::set<std::string, std::less<>> seen;
-    return value_.EachMember([&](std::string_view key, const JsonValue&) -> Result<> {
-      if (std::find(known.begin(), known.end(), key) == known.end()) {
-        const std::string_view meant = Nearest(key, known);
-        return Fail(text_.Bad(ConfigError::kUnknownMember, Path(key),
-                              meant.empty()
-                                  ? "there is no such member"
-                                  : fmt::format("there is no such member; did you mean '{}'?", meant)));
-      }
-      if (!seen.insert(std::string(key)).second)
-        return Fail(text_.Bad(ConfigError::kUnknownMember, Path(key), "it is there twice"));
-      return {};
-    });
+    return texts_.Bad(ConfigError::kConflict, Path(key), what);
   }
   Result<> Require(std::string_view key) const {
     if (Has(key)) return {};
-    return Fail(text_.Bad(ConfigError::kMissing, Path(key), "it is missing" + FormOf(Path(key))));
+    return Fail(texts_.Bad(ConfigError::kMissing, Path(key), "it is missing" + FormOf(Path(key))));
   }
   Result<> Get(std::string_view key, std::string& into) const {
     return Take(key, into, [&] { return value_.Str(key); });
@@ -165,9 +159,7 @@ class Section {
   Result<Section> Object(std::string_view key) const {
     Result<JsonValue> object = value_.Object(key);
     if (!object) return Fail(Bad(key, "it is not an object"));
-    Section section(text_, std::move(*object), Path(key));
-    ASSAY_TRY(section.OnlyKnown());
-    return section;
+    return Section(texts_, std::move(*object), Path(key));
   }
   const JsonValue& value() const { return value_; }
 
@@ -180,7 +172,7 @@ class Section {
     into = std::move(*value);
     return {};
   }
-  const Text& text_;
+  const MergedTexts& texts_;
   JsonValue value_;
   std::string name_;
 };
@@ -349,21 +341,14 @@ Result<ListenAddress> ParseListen(std::string_view text) {
   return address;
 }
 
-Result<Config> ParseConfig(std::string_view json, const std::string& name) {
-  if (json.size() > kMaxConfig) return Fail(StateError(ConfigError::kSyntax, name + ": it is too large"));
-  const Places places(json);
-  const Text text{.name = name, .places = places};
-  if (places.broken())
-    return Fail(StateError(
-        ConfigError::kSyntax,
-        fmt::format("{}:{}: not JSON: {}", name, places.broken()->line, Printable(places.broken()->what))));
-  Result<JsonDoc> doc = JsonDoc::Parse(json, "assayd-config", kMaxConfig);
-  if (!doc) return Fail(StateError(ConfigError::kSyntax, name + ": " + doc.error().Message()));
-  if (!doc->root().is_object())
-    return Fail(StateError(ConfigError::kSyntax, name + ":1: the text is not one JSON object"));
-  const Section root(text, doc->root(), "");
-  ASSAY_TRY(root.OnlyKnown());
+Result<Config> ParseConfig(std::span<const ConfigText> given) {
+  ASSAY_ASSIGN(const MergedTexts texts, MergedTexts::Of(given));
+  ASSAY_TRY(OnlyKnown(texts));
+  Result<JsonDoc> doc = JsonDoc::Parse(texts.merged(), "assayd-config");
+  if (!doc) return Fail(StateError(ConfigError::kSyntax, given[0].name + ": " + doc.error().Message()));
+  const Section root(texts, doc->root(), "");
   Config c;
+  for (const ConfigText& text : given) c.files.push_back(text.name);
   ASSAY_TRY(root.Get("state_dir", c.state_dir));
   ASSAY_TRY(root.Get("run_dir", c.run_dir));
   ASSAY_TRY(root.Get("mount_point", c.mount_point));
@@ -388,9 +373,14 @@ Result<Config> ParseConfig(std::string_view json, const std::string& name) {
   return c;
 }
 
+Result<Config> ParseConfig(std::string_view json, const std::string& name) {
+  const ConfigText text{.name = name, .json = std::string(json)};
+  return ParseConfig(std::span(&text, 1));
+}
+
 Result<Config> ReadConfig(const std::string& path) {
-  ASSAY_ASSIGN(Bytes bytes, ReadFile(path, kMaxConfig));
-  return ParseConfig(AsText(bytes), path);
+  ASSAY_ASSIGN(const std::vector<ConfigText> texts, ReadConfigTexts(path));
+  return ParseConfig(texts);
 }
 
 Result<> CheckKeyFile(const std::string& path) {

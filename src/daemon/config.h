@@ -1,4 +1,5 @@
-// assayd's configuration: one JSON file. All members but the engine's scope are optional.
+// assayd's configuration: one JSON file with comments, and drop-ins. All members but the engine's scope are
+// optional.
 //
 //   ASSAY_ASSIGN(Config config, ReadConfig("/etc/assay/assayd.json"));
 //   log::Info("{}", EnginePolicy(config));
@@ -36,6 +37,7 @@ enum class Scope {
 inline constexpr std::string_view kKernelIma = "kernel-ima";
 
 struct Config {
+  std::vector<std::string> files;            // from which it was read: the file, and its drop-ins
   std::string state_dir = "/var/lib/assay";  // kept across reboots: the software TPM's state
   std::string run_dir = "/run/assayd";       // sockets, list (on tmpfs)
   std::string mount_point = "/run/assay";
@@ -70,8 +72,15 @@ struct Config {
   log::Options log;
 };
 
-// name: of the text, for errors.
+struct ConfigText {
+  std::string name;  // for errors
+  std::string json;
+};
+// Later texts change the first one (RFC 7396). There is at least one.
+Result<Config> ParseConfig(std::span<const ConfigText> texts);
 Result<Config> ParseConfig(std::string_view json, const std::string& name = "assayd.json");
+// With its drop-ins: the files *.json of the folder beside it, with .d for .json, in the order of their
+// names.
 Result<Config> ReadConfig(const std::string& path);
 // The members of which the two differ and that only a start reads.
 std::vector<std::string> NeedsRestart(const Config& running, const Config& next);
@@ -83,8 +92,9 @@ struct ListenAddress {
 };
 Result<ListenAddress> ParseListen(std::string_view text);
 struct ConfigMember {
-  std::string_view name;  // "serve/allow"
-  std::string_view form;  // what is wanted, for people
+  std::string_view name;      // "serve/allow"
+  std::string_view form;      // what is wanted, for people
+  std::string_view fallback;  // the value, as JSON, if it is not given; empty: there is none
 };
 std::span<const ConfigMember> ConfigMembers();
 std::string_view AppraiseName(measure::Appraise appraise);

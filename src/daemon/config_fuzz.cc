@@ -7,7 +7,13 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace assay;
-  const auto config = daemon::ParseConfig(AsText({data, size}));
+  // The text, and what stands behind a line of dashes as its drop-in.
+  const std::string_view all = AsText({data, size});
+  const std::size_t dashes = all.find("\n---\n");
+  std::vector<daemon::ConfigText> texts{{.name = "assayd.json", .json = std::string(all.substr(0, dashes))}};
+  if (dashes != std::string_view::npos)
+    texts.push_back({.name = "drop-in.json", .json = std::string(all.substr(dashes + 5))});
+  const auto config = daemon::ParseConfig(texts);
   if (!config) return 0;
   Require(config->pcr >= 8 && config->pcr <= 15);  // no register that can be reset
   Require(config->engine.rules.policy != nullptr);
@@ -17,6 +23,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto doc = JsonDoc::Parse(told, "policy");
   Require(doc && doc->root().Has("engine") && doc->root().Has("record"));
   (void)daemon::EarlySettings(*config);
-  (void)daemon::EarlyFiles("/etc/assay/assayd.json", *config);
+  (void)daemon::EarlyFiles(*config);
   return 0;
 }

@@ -40,9 +40,9 @@ struct Counting {
 
 class Reader : public json::json_sax_t {
  public:
-  Reader(const std::size_t& line, std::map<std::string, std::size_t, std::less<>>& lines,
+  Reader(const std::size_t& line, Places::Lines& lines, Places::Lines& repeated,
          std::optional<Places::Broken>& broken)
-      : line_(line), lines_(lines), broken_(broken) {}
+      : line_(line), lines_(lines), repeated_(repeated), broken_(broken) {}
   bool null() override { return true; }
   bool boolean(bool) override { return true; }
   bool number_integer(number_integer_t) override { return true; }
@@ -55,10 +55,12 @@ class Reader : public json::json_sax_t {
   bool end_object() override { return Leave(); }
   bool end_array() override { return Leave(); }
   bool key(string_t& name) override {
-    path_.back() = name;
+    path_.back().clear();
+    for (const char c : name) c == '/' ? path_.back() += "~1" : path_.back() += c;
     std::string member;
     for (const std::string& part : path_) member += (member.empty() || part.empty() ? "" : "/") + part;
-    if (lines_.size() < kMaxMembers) lines_.emplace(std::move(member), line_);
+    if (lines_.size() >= kMaxMembers) return true;
+    if (!lines_.emplace(member, line_).second) repeated_.emplace(std::move(member), line_);
     return true;
   }
   bool parse_error(std::size_t, const std::string& token, const nlohmann::detail::exception& error) override {
@@ -82,7 +84,7 @@ class Reader : public json::json_sax_t {
     return true;
   }
   const std::size_t& line_;
-  std::map<std::string, std::size_t, std::less<>>& lines_;
+  Places::Lines &lines_, &repeated_;
   std::optional<Places::Broken>& broken_;
   std::vector<std::string> path_;
 };
@@ -91,9 +93,11 @@ class Reader : public json::json_sax_t {
 
 Places::Places(std::string_view text) {
   std::size_t line = 1;
-  Reader reader(line, lines_, broken_);
+  Reader reader(line, lines_, repeated_, broken_);
   const char* begin = text.data();
-  json::sax_parse(Counting{begin, &line}, Counting{begin + text.size(), &line}, &reader);
+  constexpr bool kWhole = true, kComments = true;
+  json::sax_parse(Counting{begin, &line}, Counting{begin + text.size(), &line}, &reader,
+                  nlohmann::detail::input_format_t::json, kWhole, kComments);
 }
 
 std::size_t Places::LineOf(std::string_view member) const {

@@ -4,8 +4,9 @@
 //   const Places places(text);
 //   log::Info("serve/allow is in line {}", places.LineOf("serve/allow"));
 //
-// Contract: the text need not be good JSON: broken() then says where and why not. A member that is not there
-// has the line of the nearest object around it. Bounded by the size of the text.
+// Contract: comments (// and /* */) are passed over. The text need not be good JSON: broken() then says where
+// and why not. A member that is not there has the line of the nearest object around it. A '/' in a member's
+// own name is "~1" here (RFC 6901). Bounded by the size of the text.
 #pragma once
 
 #include <cstddef>
@@ -20,6 +21,10 @@ class Places {
  public:
   explicit Places(std::string_view text);
   std::size_t LineOf(std::string_view member) const;  // counts from 1
+  bool Has(std::string_view member) const { return lines_.contains(member); }
+  using Lines = std::map<std::string, std::size_t, std::less<>>;  // "serve/allow" -> its line
+  const Lines& lines() const { return lines_; }
+  const Lines& repeated() const { return repeated_; }  // members that are there twice: the second line
   struct Broken {
     std::size_t line = 1;
     std::string what;
@@ -27,7 +32,7 @@ class Places {
   const std::optional<Broken>& broken() const { return broken_; }
 
  private:
-  std::map<std::string, std::size_t, std::less<>> lines_;  // "serve/allow" -> its line
+  Lines lines_, repeated_;
   std::optional<Broken> broken_;
 };
 

@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "base/result_testing.h"
@@ -126,12 +128,126 @@ TEST(Config, SaysWhatNeedsARestart) {
   EXPECT_THAT(NeedsRestart(*a, *b), testing::ElementsAre("record/pcr", "engine/scope"));
 }
 
-TEST(Config, TheManPageHasEachMember) {
-  std::ifstream page(TestData() + "/../../man/assayd.json.5.scd");
+std::string ReadTree(const std::string& path) {
+  std::ifstream file(TestData() + "/../../" + path);
   std::stringstream text;
-  text << page.rdbuf();
-  for (const ConfigMember& m : ConfigMembers())
-    EXPECT_THAT(text.str(), testing::HasSubstr("*" + std::string(m.name) + "*")) << m.name;
+  text << file.rdbuf();
+  return text.str();
+}
+
+// The part of the man page about a member: from the line that names it to the next such line.
+std::string Described(const std::string& page, std::string_view member) {
+  const std::size_t at = page.find("*" + std::string(member) + "*");
+  if (at == std::string::npos) return "";
+  const std::size_t text = page.find("\n\t", at);
+  return page.substr(at, page.find("\n\n*", text) - at);
+}
+
+TEST(Config, TheManPageHasEachMemberWithItsDefault) {
+  const std::string page = ReadTree("man/assayd.json.5.scd");
+  const std::string members = page.substr(page.find("# MEMBERS"));
+  for (const ConfigMember& m : ConfigMembers()) {
+    std::string described = Described(members, m.name);
+    EXPECT_NE(described, "") << m.name;
+    std::erase_if(described,
+                  [](char c) { return std::string_view("*_\"\\").find(c) != std::string_view::npos; });
+    std::string value(m.fallback);
+    std::erase_if(value, [](char c) { return std::string_view("_\"").find(c) != std::string_view::npos; });
+    const std::string line =
+        value.empty() ? m.name == "engine/scope" ? "" : "Default: none" : "Default: " + value;
+    EXPECT_THAT(described, testing::HasSubstr(line)) << m.name;
+  }
+}
+
+// The file that packages install: what it shows as a default is the default.
+TEST(Config, TheInstalledFileShowsEachMemberWithItsDefault) {
+  const std::string installed = ReadTree("packaging/assayd.json");
+  const auto c = ParseConfig(installed);
+  ASSERT_THAT(c, IsOk());
+  EXPECT_EQ(c->scope, Scope::kHost);
+  std::string all = installed;
+  for (std::size_t at = 0; (at = all.find("//,", at)) != std::string::npos;) all.replace(at, 3, ",");
+  const auto shown = ParseConfig(all);
+  ASSERT_THAT(shown, IsOk());
+  EXPECT_THAT(NeedsRestart(*c, *shown),
+              testing::ElementsAre("tpm/endorsement_password_file", "tpm/owner_password_file",
+                                   "manifest/index", "manifest/key"));
+  const auto json = nlohmann::json::parse(all, nullptr, true, true);
+  for (const ConfigMember& m : ConfigMembers()) {
+    const nlohmann::json::json_pointer where("/" + std::string(m.name));
+    if (m.name == "log/file") continue;  // its absence is the default, and any example would be made
+    ASSERT_TRUE(json.contains(where)) << m.name;
+    if (m.fallback.empty()) continue;
+    EXPECT_EQ(json[where], nlohmann::json::parse(m.fallback)) << m.name;
+  }
+}
+
+TEST(Config, ADropInChangesTheFile) {
+  const ConfigText file{"a.json",
+                        "{ // of the machine\n \"engine\": {\"scope\": \"none\"}, /* a\n comment */\n"
+                        " \"log\": {\"level\": \"debug\", \"json\": true},\n"
+                        " \"serve\": {\"allow\": {\"" +
+                            std::string(64, 'a') + "\": \"list\"}}}"};
+  const ConfigText one{"a.d/1.json", "{\"log\": {\"level\": \"warn\"}, \"serve\": {\"allow\": {\"" +
+                                         std::string(64, 'b') + "\": \"full\"}}}"};
+  const ConfigText two{"a.d/2.json", "{\"log\": {\"level\": \"error\",\n \"json\": null}}"};
+  const auto merged = [](const std::vector<ConfigText>& texts) { return ParseConfig(texts); };
+  const auto c = merged({file, one, two});
+  ASSERT_THAT(c, IsOk());
+  EXPECT_EQ(c->log.level, log::Level::kError);  // the later one's
+  EXPECT_FALSE(c->log.json);                    // null: the default again
+  EXPECT_EQ(c->allow.size(), 2u);               // objects are merged member by member
+  EXPECT_THAT(c->files, testing::ElementsAre("a.json", "a.d/1.json", "a.d/2.json"));
+  EXPECT_THAT(EarlyFiles(*c), testing::IsSupersetOf({"a.json", "a.d/1.json", "a.d/2.json"}));
+  struct Case {
+    std::string json, says;
+  };
+  for (const Case& wrong : {
+           Case{"{\n\"log\": {\"level\": \"loud\"}}", "a.d/3.json:2: log/level: 'loud' is none of them"},
+           Case{"{\n\n\"log\": {\"levle\": null}}", "a.d/3.json:3: log/levle: there is no such member"},
+           Case{"{\"log/level\": null}", "a.d/3.json:1: log~1level: there is no such member"},
+           Case{"{\"log\": {},\n\"log\": {}}", "a.d/3.json:2: log: it is there twice"},
+           Case{"{\"log\": 1}", "a.d/3.json:1: log: it is not an object"},
+           Case{"{\"engine\":\n {\"scope\": null}}", "a.d/3.json:2: engine/scope: it is missing"},
+           Case{"{\"serve\":\n {\"listen\": \"127.0.0.1:0\"}}", "a.d/3.json:2: serve/listen: it needs"},
+           Case{"{\n,}", "a.d/3.json:2: not JSON"},
+           Case{"[]", "a.d/3.json:1: the text is not one JSON object"},
+       }) {
+    const auto r = merged({file, one, {"a.d/3.json", wrong.json}});
+    ASSERT_THAT(r, ::testing::Not(IsOk())) << wrong.json;
+    EXPECT_THAT(r.error().Message(), testing::HasSubstr(wrong.says)) << wrong.json;
+  }
+  // A member of the file that a drop-in makes wrong is named where it stands.
+  const auto r = merged({file, {"a.d/3.json", R"({"log": {"json": false}})"}, {"a.d/4.json", "{}"}});
+  EXPECT_THAT(r, IsOk());
+  EXPECT_THAT(ParseConfig("{\n\"log\": null, \"engine\": {\"scope\": \"none\"}}", "a.json"),
+              FailsWith("config.value"));
+}
+
+TEST(Config, DropInsAreReadInTheOrderOfTheirNames) {
+  const std::string folder = testing::TempDir() + "/config";
+  std::filesystem::remove_all(folder);
+  std::filesystem::create_directories(folder + "/assayd.d");
+  const auto write = [&](const std::string& name, const std::string& text) {
+    std::ofstream(folder + "/" + name) << text;
+  };
+  write("assayd.json", R"({"engine": {"scope": "none"}, "record": {"pcr": 11}})");
+  EXPECT_EQ(ReadConfig(folder + "/assayd.json")->pcr, 11u);
+  write("assayd.d/20-b.json", R"({"record": {"pcr": 13}})");
+  write("assayd.d/10-a.json", R"({"record": {"pcr": 12}})");
+  write("assayd.d/30-c.json.off", "{");
+  write("assayd.d/.30.json", "{");
+  const auto c = ReadConfig(folder + "/assayd.json");
+  ASSERT_THAT(c, IsOk());
+  EXPECT_EQ(c->pcr, 13u);
+  EXPECT_EQ(c->files.size(), 3u);
+  write("assayd.d/20-b.json", "{\n\"record\": {\"pcr\": 16}}");
+  const auto wrong = ReadConfig(folder + "/assayd.json");
+  ASSERT_THAT(wrong, FailsWith("config.value"));
+  EXPECT_THAT(wrong.error().Message(),
+              testing::HasSubstr("/assayd.d/20-b.json:2: record/pcr: 16 is not within"));
+  std::filesystem::create_directory(folder + "/assayd.d/40.json");
+  EXPECT_THAT(ReadConfig(folder + "/assayd.json"), ::testing::Not(IsOk()));
 }
 
 TEST(Config, PolicyIsTheSameForTheSameConfiguration) {

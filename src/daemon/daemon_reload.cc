@@ -67,6 +67,7 @@ Result<> Daemon::Impl::TakeUp(const Config& next) {
   const MutexLock lock(mutex);
   TakeServe(next);
   config.log = next.log;
+  config.files = next.files;
   return {};
 }
 

@@ -78,7 +78,10 @@ Daemon::Impl::Problems Daemon::Impl::FindProblems() const {
 
 json Daemon::Impl::ConfigurationStatus() const {
   const MutexLock lock(mutex);
+  json drop_ins = json::array();
+  for (std::size_t i = 1; i < config.files.size(); ++i) drop_ins.push_back(config.files[i]);
   return {{"file", config_path},
+          {"drop_ins", drop_ins},
           {"loaded_ms", config_state.loaded_ms},
           {"reloads", config_state.loads},
           {"refused", config_state.refusals},

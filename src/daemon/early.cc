@@ -159,8 +159,9 @@ void Background::Ready() {
   ready_.Reset();
 }
 
-std::vector<std::string> EarlyFiles(const std::string& config_path, const Config& config) {
-  std::vector<std::string> files{config_path, attest::DefaultNetProgram()};
+std::vector<std::string> EarlyFiles(const Config& config) {
+  std::vector<std::string> files = config.files;
+  files.push_back(attest::DefaultNetProgram());
   if (!config.manifest.empty()) {
     files.push_back(config.manifest);
     files.push_back(config.manifest + ".sig");

@@ -45,7 +45,7 @@ class Background {
 };
 
 // The files that the configuration needs in an initramfs, besides the program and its libraries.
-std::vector<std::string> EarlyFiles(const std::string& config_path, const Config& config);
+std::vector<std::string> EarlyFiles(const Config& config);
 
 // Whether an attester with this configuration can start in an initramfs (a usage error says why not).
 Result<> AllowsEarly(const Config& config);
