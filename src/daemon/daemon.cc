@@ -12,6 +12,7 @@
 #include "daemon/daemon_impl.h"
 #include "daemon/errors.h"
 #include "daemon/inputs.h"
+#include "daemon/metrics.h"
 
 namespace assay::daemon {
 
@@ -155,7 +156,8 @@ Result<> Daemon::Impl::OpenKernelList() {
 Result<> Daemon::Impl::StartFs() {
   measure::FsOptions options;
   options.mount_point = config.mount_point;
-  options.status = [this] { return Status(); };
+  options.status = [this] { return DumpJson(Status()) + "\n"; };
+  options.metrics = [this] { return MetricsText(Status()); };
   options.policy = [this] {
     if (kernel) return std::string();  // the kernel shows its policy in its own file, if it does
     const MutexLock lock(mutex);
@@ -260,7 +262,7 @@ void Daemon::Impl::Stop() {
 
 Daemon::Daemon(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Daemon::~Daemon() { impl_->Stop(); }
-std::string Daemon::Status() const { return impl_->Status(); }
+std::string Daemon::Status() const { return DumpJson(impl_->Status()) + "\n"; }
 bool Daemon::Left() const { return impl_->left; }
 
 Result<std::unique_ptr<Daemon>> Daemon::Start(const Config& config, RunFolder folder,

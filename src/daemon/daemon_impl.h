@@ -163,7 +163,7 @@ struct Daemon::Impl {
   Result<> GoOn(HandoverReceived take, std::uint64_t held_since_ms);
   Result<> TakeOver(const HandoverLink& link);
   void Supervise();
-  std::string Status() const;
+  nlohmann::json Status() const;
   void Stop();
 };
 

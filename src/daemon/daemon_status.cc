@@ -2,11 +2,11 @@
 #include <unistd.h>
 
 #include "attest/errors.h"
-#include "base/json_dump.h"
 #include "base/log.h"
 #include "daemon/daemon_impl.h"
 #include "daemon/errors.h"
 #include "measure/record/errors.h"
+#include "measure/record/extend_times.h"
 #include "tpm/errors.h"
 
 namespace assay::daemon {
@@ -131,10 +131,18 @@ json Daemon::Impl::ChallengeStatus() const {
   return j;
 }
 
-std::string Daemon::Impl::Status() const {
+namespace {
+
+json ExtendsStatus() {
+  const measure::ExtendTimes t = measure::TimesOfExtends();
+  return {{"count", t.count}, {"total_us", t.total_us}, {"longest_us", t.longest_us}};
+}
+
+}  // namespace
+
+json Daemon::Impl::Status() const {
   // The file system is mounted before the engine starts, and its threads may ask.
-  if (!started)
-    return json{{"version", ASSAY_VERSION}, {"pid", getpid()}, {"state", "starting"}}.dump() + "\n";
+  if (!started) return {{"version", ASSAY_VERSION}, {"pid", getpid()}, {"state", "starting"}};
   const measure::RecorderState s = List().State();
   json banks = json::object();
   for (const auto& [alg, value] : s.pcr_values) banks[std::string(HashName(alg))] = value.hex();
@@ -162,6 +170,7 @@ std::string Daemon::Impl::Status() const {
               {"degraded_reason", s.degraded_reason},
               {"recoveries", recoveries.load()},
               {"list_bytes", s.list_bytes},
+              {"extends", ExtendsStatus()},
               {"pcr", config.pcr},
               {"pcr_values", banks}}},
             {"engine", {{"name", engine_name}, {"state", engine_state}, {"scope", ScopeName(config.scope)}}},
@@ -207,7 +216,7 @@ std::string Daemon::Impl::Status() const {
                      {"waited_ms", handover.waited_ms},
                      {"error", handover.error}};
   }
-  return DumpJson(j) + "\n";
+  return j;
 }
 
 }  // namespace assay::daemon

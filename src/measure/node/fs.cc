@@ -44,7 +44,7 @@ constexpr fuse_ino_t kFirstNode = FUSE_ROOT_ID + 1;
 // time, and a caller must not wait for the slow file of another caller.
 constexpr fuse_ino_t kFirstMeasure = fuse_ino_t{1} << 32;
 
-enum class What { kList, kCount, kViolations, kPolicy, kRefusals, kStatus, kMeasure };
+enum class What { kList, kCount, kViolations, kPolicy, kRefusals, kStatus, kMetrics, kMeasure };
 struct Node {
   std::string name;
   mode_t mode;
@@ -125,6 +125,7 @@ void Fs::Impl::AddNodes() {
   nodes.push_back({"policy", options.load ? readable | 0200 : readable, What::kPolicy, {}});
   nodes.push_back({"refusals", readable, What::kRefusals, {}});
   nodes.push_back({"status", 0444, What::kStatus, {}});
+  nodes.push_back({"metrics", 0444, What::kMetrics, {}});
   nodes.push_back({"measure", 0666, What::kMeasure, {}});
 }
 
@@ -181,6 +182,8 @@ std::string Fs::Impl::SmallContent(What what) const {
       return options.refusals ? options.refusals() : std::string();
     case What::kStatus:
       return options.status ? options.status() : std::string();
+    case What::kMetrics:
+      return options.metrics ? options.metrics() : std::string();
     case What::kList:
     case What::kMeasure:
       break;

@@ -6,8 +6,8 @@
 //
 // Its files are ascii_runtime_measurements[_ALG], binary_runtime_measurements[_ALG],
 // runtime_measurements_count, violations, policy (write rules, or a path), refusals (JSON lines), status
-// (JSON) and measure (write "path\n", "fd:N\n" or "buffer:N:WHAT\n": the write returns when the content is
-// recorded; read: what the attester says of it).
+// (JSON), metrics (for Prometheus) and measure (write "path\n", "fd:N\n" or "buffer:N:WHAT\n": the write
+// returns when the content is recorded; read: what the attester says of it).
 //
 // Contract: the unsuffixed lists have SHA-1 columns, as the kernel's; a suffixed one has its bank's, and
 // exists for each active bank. A list always ends with a whole record; poll() reports growth. A caller can
@@ -28,9 +28,10 @@
 namespace assay::measure {
 
 struct FsOptions {
-  std::string mount_point;              // it is made if it is missing
-  std::function<std::string()> status;  // the content of `status`: JSON
-  std::function<std::string()> policy;  // the content of `policy`: rules
+  std::string mount_point;               // it is made if it is missing
+  std::function<std::string()> status;   // the content of `status`: JSON
+  std::function<std::string()> metrics;  // the content of `metrics`: text for Prometheus
+  std::function<std::string()> policy;   // the content of `policy`: rules
   // Gets what is written to `policy`; empty: the file is read-only.
   std::function<Result<>(std::string_view)> load;
   std::function<std::string()> refusals;  // the content of `refusals`: JSON lines

@@ -478,9 +478,9 @@ TEST_F(FsTest, IsMountedAsItSays) {
             std::string::npos);
   std::set<std::string> names;
   for (const auto& entry : std::filesystem::directory_iterator(point_)) names.insert(entry.path().filename());
-  EXPECT_THAT(names, ::testing::IsSupersetOf({"ascii_runtime_measurements",
-                                              "binary_runtime_measurements_sha256", "measure", "policy",
-                                              "runtime_measurements_count", "status", "violations"}));
+  EXPECT_THAT(names, ::testing::IsSupersetOf(
+                         {"ascii_runtime_measurements", "binary_runtime_measurements_sha256", "measure",
+                          "metrics", "policy", "runtime_measurements_count", "status", "violations"}));
   struct stat file{};
   ASSERT_EQ(stat(Node("binary_runtime_measurements").c_str(), &file), 0);
   EXPECT_EQ(file.st_mode, S_IFREG | 0440U);

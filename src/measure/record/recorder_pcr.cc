@@ -3,11 +3,33 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 
 #include "measure/record/errors.h"
+#include "measure/record/extend_times.h"
 #include "tpm/errors.h"
 
 namespace assay::measure {
+namespace {
+
+std::atomic<std::uint64_t> extend_count, extend_us, longest_us;
+
+void Note(std::chrono::steady_clock::duration took) {
+  const auto us =
+      static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(took).count());
+  ++extend_count;
+  extend_us += us;
+  std::uint64_t longest = longest_us;
+  while (us > longest && !longest_us.compare_exchange_weak(longest, us)) {
+  }
+}
+
+}  // namespace
+
+ExtendTimes TimesOfExtends() {
+  return {.count = extend_count, .total_us = extend_us, .longest_us = longest_us};
+}
 
 Result<> RecorderPcr::Start(tpm::Tpm& tpm, std::uint32_t pcr, std::optional<HashAlg> list_bank) {
   tpm_ = &tpm;
@@ -41,7 +63,10 @@ Result<Values> RecorderPcr::Read() const {
 }
 
 Result<> RecorderPcr::Extend(const Values& extends) const {
-  return tpm_->Extend(tpm::RawExtend::ForRecorder(), pcr_, extends);
+  const auto begin = std::chrono::steady_clock::now();
+  Result<> extended = tpm_->Extend(tpm::RawExtend::ForRecorder(), pcr_, extends);
+  Note(std::chrono::steady_clock::now() - begin);
+  return extended;
 }
 
 Result<> RecorderPcr::Reconnect() const { return tpm_->Reconnect(); }
