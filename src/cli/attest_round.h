@@ -26,6 +26,7 @@ struct Target {
   std::string trusted, trusted_key;            // the owner's list and a key that may sign it; may be empty
   std::string nonce;                           // of a tenant; empty: a random one
   std::string selection;                       // empty: PCR 0 to 14 in the bank of the list
+  bool own_policy = false;                     // without a policy: the one for the own machine
   bool full = false;                           // ask for the whole list
   bool entries = false;                        // keep all judged entries
 };

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "appraise/result.h"
 #include "appraise/saved_round.h"
@@ -12,6 +13,7 @@
 #include "cli/attest_round.h"
 #include "cli/commands.h"
 #include "cli/hosts.h"
+#include "cli/own_machine.h"
 #include "cli/progress.h"
 #include "cli/verifier.h"
 #include "cli/watchdog.h"
@@ -39,19 +41,22 @@ struct AttestOptions {
 };
 
 void Print(const Appraisal& a, const AttestOptions& o, const Session& session,
-           const appraise::HostState& before) {
+           const appraise::HostState& before, const std::optional<OwnMachine>& own = std::nullopt) {
   const appraise::Shown shown{.before = &before, .all = o.all_findings, .findings = o.findings};
-  if (session.json)
-    session.Answer(ToJson(a, o.entries, shown));
-  else
-    fmt::print("{}", Describe(a, o.entries, session.colour, shown));
+  if (!session.json) {
+    fmt::print("{}{}", Describe(a, o.entries, session.colour, shown), own ? own->Tell() : "");
+    return;
+  }
+  nlohmann::json document = ToJson(a, o.entries, shown);
+  if (own) document["own_machine"] = own->ToJson();
+  session.Answer(std::move(document));
 }
 
 Result<> WriteEar(const Appraisal& a, const appraise::SavedRound& r, const AttestOptions& o) {
   ASSAY_ASSIGN(const std::string pem, ReadText(o.ear_key, kMaxPemFile));
   ASSAY_ASSIGN(const PrivateKey key, PrivateKey::FromPem(pem));
   appraise::EarContext context;
-  context.host = o.address.unix_path.empty() ? o.address.tls
+  context.host = !o.address.tls.empty()      ? o.address.tls
                  : a.claims.hostname.empty() ? "localhost"
                                              : a.claims.hostname.ToString();
   context.verifier_build = "assay " ASSAY_VERSION;
@@ -62,20 +67,22 @@ Result<> WriteEar(const Appraisal& a, const appraise::SavedRound& r, const Attes
 }
 
 Result<int> Attest(const AttestOptions& o, const Session& session) {
-  if (!o.address.given())
-    return Fail(UsageError("attest: name the attester: --unix SOCKET, --tls HOST:PORT or --all HOSTS"));
-  const Target target{.address = o.address,
-                      .references = o.references,
-                      .boots = o.boots,
-                      .images = o.images,
-                      .policy = o.policy,
-                      .state = o.state,
-                      .trusted = o.trusted,
-                      .trusted_key = o.trusted_key,
-                      .nonce = o.nonce,
-                      .selection = o.selection,
-                      .full = o.full,
-                      .entries = o.entries};
+  Target target{.address = o.address,
+                .references = o.references,
+                .boots = o.boots,
+                .images = o.images,
+                .policy = o.policy,
+                .state = o.state,
+                .trusted = o.trusted,
+                .trusted_key = o.trusted_key,
+                .nonce = o.nonce,
+                .selection = o.selection,
+                .full = o.full,
+                .entries = o.entries};
+  std::optional<OwnMachine> own;
+  if (!o.address.given()) {
+    ASSAY_ASSIGN(own, UseOwnMachine(target));
+  }
   Result<RoundResult> asked;
   {
     Progress progress(session.progress, "");
@@ -85,7 +92,7 @@ Result<int> Attest(const AttestOptions& o, const Session& session) {
   const auto& [round, a] = *asked;
   if (!o.save.empty()) ASSAY_TRY(appraise::SaveRound(round, o.save));
   if (!o.ear_out.empty()) ASSAY_TRY(WriteEar(a, round, o));
-  Print(a, o, session, round.before);
+  Print(a, o, session, round.before, own);
   return static_cast<int>(a.verdict);
 }
 

@@ -21,6 +21,7 @@
 #include "base/fd.h"
 #include "base/mutex.h"
 #include "base/thread.h"
+#include "cli/own_machine.h"
 #include "cli/progress.h"
 #include "reference/apt_hook.h"
 #include "reference/errors.h"
@@ -463,6 +464,18 @@ Result<int> Verify(const ReferenceOptions& o, const Session& session) {
   return verified ? kExitOk : kExitNotTrusted;
 }
 
+// The index of this machine's packages, which the hook of apt then keeps.
+Result<int> Update(ReferenceOptions o, const Session& session) {
+  o.installed = true;
+  if (o.out.empty()) o.out = kOwnIndex;
+  o.fetch_to = kOwnPackages;
+  std::error_code failed;
+  const std::filesystem::path folder = std::filesystem::path(o.out).parent_path();
+  if (!folder.empty()) std::filesystem::create_directories(folder, failed);
+  if (failed) return Fail(OsError("mkdir", folder, failed.value()));
+  return Build(o, session);
+}
+
 void AddKeepDays(Command sub, ReferenceOptions& o) {
   sub.AddOption("--keep-days", o.keep_days, "How long superseded versions stay known").ShowDefault();
 }
@@ -508,6 +521,11 @@ void AddReference(Command app, Session& session) {
   AddKeepDays(build, *o);
   AddFeeds(build, *o);
   build.OnRun([o, &session] { session.Finish(Build(*o, session)); });
+  Command update = reference.AddCommand("update", "Bring this machine's reference values up to date");
+  update.AddOption("--index", o->out, fmt::format("The index (default: {})", kOwnIndex));
+  AddKeepDays(update, *o);
+  AddFeeds(update, *o);
+  update.OnRun([o, &session] { session.Finish(Update(*o, session)); });
   Command add = reference.AddCommand("add", "Add packages to an index, before they are installed");
   add.AddOption("debs", o->debs, "Package files");
   add.AddOption("--index", o->out, "The index, which is replaced").Required();
