@@ -51,6 +51,7 @@ void AddAll(Command app, Session& session) {
   AddKeys(app, session);
   AddPolicy(app, session);
   AddConfig(app, session);
+  AddSupportBundle(app, session);
   AddDoctor(app, session);
   AddCompletion(app, session);
   AddHelp(app, session);

@@ -10,6 +10,7 @@
 
 namespace assay::cli {
 
-void AddConfig(Command app, Session& session);  // config check
+void AddConfig(Command app, Session& session);         // config check
+void AddSupportBundle(Command app, Session& session);  // support-bundle
 
 }  // namespace assay::cli
