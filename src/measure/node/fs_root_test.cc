@@ -367,6 +367,7 @@ TEST_F(FsTest, UsersCauseNoMoreRecordsThanTheirQuota) {
   EXPECT_EQ(ask_all(4711), 3);
   EXPECT_EQ(ask_all(4712), 2) << "of all users' together";
   EXPECT_EQ(ask_all(0), 8);
+  EXPECT_EQ(ask_all(4711), 3) << "what is recorded counts no more";
   const auto limits = [&] {
     const std::string text = Text("ascii_runtime_measurements");
     int n = 0;

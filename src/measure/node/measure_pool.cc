@@ -10,6 +10,7 @@
 #include <optional>
 #include <set>
 #include <thread>
+#include <tuple>
 
 #include "base/clock.h"
 #include "base/hash_fd.h"
@@ -181,20 +182,27 @@ Result<Digest> MeasurePool::State::Hash(Job& job, int fd, bool& held) {
   return assay::HashFd(fd, kFileHash, {.before_block = look});
 }
 
-// The quota is taken before the record is made, so that many workers of one user can't exceed it.
+// The quota is taken before the record is made, so that many workers of one user can't exceed it. What is in
+// the list needs none.
 Result<> MeasurePool::State::Record(const Job& job, const Digest& digest, const std::string& name,
                                     const Context& context) {
   const uid_t uid = job.caller.uid;
-  {
+  const Measurement content{digest, name, context};
+  const bool there = recorder->Has(content);
+  if (!there) {
     const MutexLock lock(mutex);
     if (!quota->Take(uid, Clock::now()))
       return Fail(
           StateError(NodeError::kQuota, "this user, or all users together, have used up their quota"));
   }
-  const Result<Recorded> recorded = recorder->Record({digest, name, context});
-  if (!recorded || !recorded->is_new) {
+  const Result<Recorded> recorded = recorder->Record(content);
+  const bool is_new = recorded && recorded->is_new;
+  if (is_new == there) {
     const MutexLock lock(mutex);
-    quota->GiveBack(uid);
+    if (there)  // another request's content came to the path in between
+      std::ignore = quota->Take(uid, Clock::now());
+    else
+      quota->GiveBack(uid);
   }
   ASSAY_TRY(recorded);
   return {};

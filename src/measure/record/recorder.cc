@@ -42,16 +42,20 @@ Recorder::Impl::~Impl() {
   if (auto r = Flush(); !r) log::Error("recorder: at the end: {}", r.error().Message());
 }
 
+Content Recorder::Impl::ContentOf(const Measurement& m) const {
+  const bool named = m.record == ima::Template::kNgCgroup;
+  return contents_.OfFile(m.path, named ? std::optional<std::string_view>(m.context.cgroup) : std::nullopt,
+                          m.digest.view());
+}
+
 Result<Recorded> Recorder::Impl::Record(const Measurement& m) {
   const bool named = m.record == ima::Template::kNgCgroup;
-  const std::string& cgroup = m.context.cgroup;
-  NewRecord record{
-      .record_template = named ? ima::Template::kNgCgroup : ima::Template::kNg,
-      .data = named ? ima::EncodeNgCgroup(m.digest, m.path, cgroup) : ima::EncodeNg(m.digest, m.path),
-      .content = contents_.OfFile(m.path, named ? std::optional<std::string_view>(cgroup) : std::nullopt,
-                                  m.digest.view()),
-      .path = m.path,
-      .context = m.context};
+  NewRecord record{.record_template = named ? ima::Template::kNgCgroup : ima::Template::kNg,
+                   .data = named ? ima::EncodeNgCgroup(m.digest, m.path, m.context.cgroup)
+                                 : ima::EncodeNg(m.digest, m.path),
+                   .content = ContentOf(m),
+                   .path = m.path,
+                   .context = m.context};
   const auto known = [&] { return m.known ? *m.known : options_.known && options_.known(m.digest); };
   if (!options_.synchronous && !IsForKernel(m.context.hook) && (m.context.late || known()))
     record.when = NewRecord::When::kInGroup;
@@ -191,6 +195,7 @@ Result<Recorded> Recorder::Record(const Measurement& m) {
   ASSAY_TRY(impl_->beginning().Wait());
   return impl_->Record(m);
 }
+bool Recorder::Has(const Measurement& m) { return impl_->beginning().Wait() && impl_->Has(m); }
 Result<Recorded> Recorder::RecordViolation(Violation v, const std::string& path, const Context& context,
                                            const std::optional<Digest>& program) {
   ASSAY_TRY(impl_->beginning().Wait());

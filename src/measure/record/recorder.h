@@ -83,6 +83,8 @@ class Recorder final : public ListSource {
   Result<> Begin(std::shared_ptr<ListLock> lock, const std::function<Result<>()>& first);
 
   Result<Recorded> Record(const Measurement& m);
+  // Whether Record() would find it in the list, by what is recorded now.
+  bool Has(const Measurement& m);
   // program: the digest of the program that did it, if the kernel could tell. A record beside the violation
   // then names it, and each program, kind and path is recorded once.
   Result<Recorded> RecordViolation(Violation v, const std::string& path, const Context& context,

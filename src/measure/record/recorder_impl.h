@@ -95,6 +95,7 @@ class Recorder::Impl {
   Beginning& beginning() { return beginning_; }
 
   Result<Recorded> Record(const Measurement& m);
+  bool Has(const Measurement& m) const { return health_.Good() && contents_.Find(ContentOf(m)).has_value(); }
   Result<Recorded> RecordViolation(Violation v, const std::string& path, const Context& context,
                                    const std::optional<Digest>& program);
   Result<Recorded> RecordBuffer(const std::string& name, ByteView buffer, const Context& context);
@@ -108,6 +109,7 @@ class Recorder::Impl {
   HashAlg list_bank() const { return pcr_.list_alg(); }
 
  private:
+  Content ContentOf(const Measurement& m) const;
   // recorder_commit.cc
   Result<> WriteAhead(const Step& step) ASSAY_REQUIRES(commit_);
   Result<> Write(Step step) ASSAY_REQUIRES(commit_, group_.mutex);
