@@ -102,6 +102,13 @@ int assay_read_measured(int fd, const char* what, unsigned flags);
  * threads. The text is kept, not copied. */
 void assay_set_mount_point(const char* mount_point);
 
+/* ---- Since version 2 of the interface (LIBASSAY_2) */
+
+/* Says that the hook of this process's interpreter has what it loads measured from here on; with the lsm
+ * engine a start that no hook announces can be recorded (engine/instrumented). hook: a name, as that of a
+ * buffer. An attester of a former version says -EINVAL. */
+int assay_announce(const char* hook);
+
 #ifdef __cplusplus
 }
 #endif

@@ -323,6 +323,8 @@ class Judge {
           fmt::format(
               "{} requests of users to have a file measured were refused because they exceeded their limit",
               refused));
+    } else if (e.path == "assay-uninstrumented") {
+      return StartedWithoutHook(e, doc.root());
     } else if (e.path == "assay-manifest") {
       ASSAY_ASSIGN(own_["manifest"], doc.root().Str("sha256"));
       ASSAY_ASSIGN(const std::string refused, ManifestRefused(doc.root(), r_.policy));
@@ -331,6 +333,26 @@ class Judge {
       Report(FindingName::kOwnUnknownRecord, e,
              fmt::format("the attester's record is of a kind that this verifier does not know: {}", e.path));
     }
+    return {};
+  }
+
+  // A copy is named by its own path, so it weighs if any start has to be instrumented.
+  Result<> StartedWithoutHook(const JudgedEntry& e, const JsonValue& record) {
+    ASSAY_ASSIGN(const std::string path, record.Str("path"));
+    ASSAY_ASSIGN(const std::string hook, record.Str("hook"));
+    std::string said, digest;
+    if (record.Has("said")) {
+      ASSAY_ASSIGN(said, record.Str("said"));
+    }
+    if (record.Has("digest")) {
+      ASSAY_ASSIGN(digest, record.Str("digest"));
+    }
+    Report(FindingName::kEntryUninstrumented,
+           r_.policy.instrumented.empty() ? Verdict::kTrusted : WeightOf(FindingName::kEntryUninstrumented),
+           e,
+           fmt::format("{}{} was started without its hook '{}'{}: what it interpreted may not be in the list",
+                       path, digest.empty() ? "" : " (" + digest + ")", hook,
+                       said.empty() ? "" : ", but said '" + said + "'"));
     return {};
   }
 

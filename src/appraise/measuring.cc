@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "appraise/finding_names.h"
 #include "base/crypto.h"
@@ -44,9 +45,27 @@ Result<> JudgeRules(const JsonValue& engine, const Policy& policy, std::vector<F
   return {};
 }
 
+// The attester must look how these interpreters are started.
+Result<> JudgeInstrumented(const JsonValue& engine, const Policy& policy, std::vector<Fault>& faults) {
+  std::set<std::string> watched;
+  if (engine.Has("instrumented")) {
+    ASSAY_ASSIGN(const JsonValue hooks, engine.Object("instrumented"));
+    ASSAY_TRY(hooks.EachMember([&](std::string_view path, const JsonValue&) -> Result<> {
+      watched.emplace(path);
+      return {};
+    }));
+  }
+  for (const std::string& path : policy.instrumented)
+    if (!watched.contains(path))
+      faults.push_back({FindingName::kEntryUninstrumented,
+                        fmt::format("the attester does not look how {} is started", path)});
+  return {};
+}
+
 Result<> JudgeEngine(const JsonValue& engine, const Policy& policy, std::vector<Fault>& faults) {
-  ASSAY_TRY(engine.OnlyKeys(
-      {"scope", "mounts", "extensions", "appraise", "rules", "guard", "deadline_ms", "expiry"}));
+  ASSAY_TRY(engine.OnlyKeys({"scope", "mounts", "extensions", "appraise", "rules", "guard", "deadline_ms",
+                             "expiry", "instrumented"}));
+  ASSAY_TRY(JudgeInstrumented(engine, policy, faults));
   ASSAY_TRY(JudgeRules(engine, policy, faults));
   ASSAY_ASSIGN(const JsonValue mounts, engine.Array("mounts"));
   ASSAY_ASSIGN(const bool whole, IsWholeScope(mounts));

@@ -102,6 +102,32 @@ TEST_F(OwnRulesTest, OptionsThatOpenAWindow) {
   ExpectOnly(JudgeWith(slow), {});
 }
 
+// An interpreter that was started around its hook: a note, unless the policy demands the hook.
+TEST_F(OwnRulesTest, AnInterpreterStartedWithoutItsHook) {
+  host_.Own(
+      "assay-uninstrumented",
+      json{{"path", "/tmp/copy"}, {"digest", DigestOf("python").ToString()}, {"hook", "python"}}.dump());
+  ExpectInfo(Judge(), "entry.uninstrumented");
+}
+
+TEST_F(OwnRulesTest, AnAttesterThatDoesNotLookHowInterpretersAreStarted) {
+  policy_.instrumented = {"/usr/bin/python3.11"};
+  ExpectOnly(JudgeWith(But("engine", "instrumented", {{"/usr/bin/python3.11", "python"}})), {});
+  ExpectOnly(JudgeWith(Measuring()), {"entry.uninstrumented"});
+}
+
+TEST_F(OwnRulesTest, ItWeighsIfThePolicyDemandsTheHook) {
+  policy_.instrumented = {"/usr/bin/python3.11"};
+  policy_.attester_policies = {DigestOf(MeasuringPolicy()).ToString()};
+  host_.Own("assay-uninstrumented", R"({"hook":"python","path":"/usr/bin/python3.11","said":"perl"})");
+  ExpectStays({"entry.uninstrumented"});
+}
+
+TEST_F(OwnRulesTest, AStartWithoutAPathIsNoRecord) {
+  host_.Own("assay-uninstrumented", R"({"hook":"python"})");
+  ExpectStays({"own.malformed"});
+}
+
 // What a later version says may open a window as well.
 TEST_F(OwnRulesTest, OptionsThatAreNotKnown) {
   ExpectOnly(JudgeWith(But("engine", "skip", true)), {"own.malformed"});

@@ -103,6 +103,7 @@ constexpr auto kPolicy = [](auto& visit, auto& p) {
   visit.Default("attester_manifests", p.attester_manifests);
   visit.Default("manifest_keys", p.manifest_keys);
   visit.Default("interpreters", p.interpreters);
+  visit.Default("instrumented", p.instrumented);
   visit.Default("allowed", p.allowed);
   visit.Default("allowed_cgroups", p.allowed_cgroups);
   visit.Default("require_secure_boot", p.require_secure_boot);

@@ -48,6 +48,8 @@ struct Policy {
   std::vector<std::string> manifest_keys;     // keys that may sign manifests: SubjectPublicKeyInfo, base64
   // Paths that must hold a known build ("/usr/bin/bash"): unknown content there weighs more.
   std::set<std::string> interpreters;
+  // Paths of interpreters that must be started with their hook (engine/instrumented of the attester).
+  std::set<std::string> instrumented;
   std::set<std::string> allowed;             // "sha256:..." of local content that is good
   std::vector<std::string> allowed_cgroups;  // globs; entries whose record names such a group are not judged
   bool require_secure_boot = false;          // proven by the event log

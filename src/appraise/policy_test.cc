@@ -33,6 +33,7 @@ Policy Full() {
       "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEaxfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpZP40Li"
       "/hp/m47n60p8D54WK84zV2sxXs7LtkBoN79R9Q=="};
   p.interpreters = {"/usr/bin/bash"};
+  p.instrumented = {"/usr/bin/python3.11"};
   p.allowed = {DigestText(4)};
   p.allowed_cgroups = {"/system.slice/*"};
   p.require_secure_boot = true;

@@ -132,7 +132,7 @@ Result<> Check::Engine() const {
   for (const measure::EngineEntry& entry : measure::Engines()) {
     const bool fits = config_.scope == Scope::kHost || entry.name == "fanotify";
     if (!fits || (!config_.engine.name.empty() && config_.engine.name != entry.name)) continue;
-    if (config_.engine.lsm.guard && !entry.guards) continue;
+    if (measure::NeedsLsm(config_.engine) && !entry.guards) continue;
     last = entry.probe();
     if (last) return {};
   }

@@ -17,6 +17,8 @@
 #include "base/text.h"
 #include "daemon/config_texts.h"
 #include "daemon/errors.h"
+#include "measure/engine/starts.h"
+#include "measure/policy/instrumented.h"
 
 namespace assay::daemon {
 namespace {
@@ -46,6 +48,7 @@ constexpr ConfigMember kMembers[] = {
     {"engine/expiry", "allow or refuse", R"("allow")"},
     {"engine/engine", "best, lsm, fanotify or kernel-ima", R"("best")"},
     {"engine/guard", "true or false", "false"},
+    {"engine/instrumented", R"(an object {PATH: HOOK}: {"/usr/bin/python3.11": "python"})", "{}"},
     {"manifest/index", "the path of a signed index", ""},
     {"manifest/key", "the path of a public key (PEM)", ""},
     {"serve/unix", "true or false", "true"},
@@ -222,6 +225,28 @@ Result<> CheckEngine(const Section& s, const Config& c, std::string_view engine)
     return Fail(s.Conflict("engine", "lsm needs the scope host: its hooks know no mount namespaces"));
   if (c.engine.lsm.guard && (engine == "fanotify" || c.scope != Scope::kHost))
     return Fail(s.Conflict("guard", "only the lsm engine, for the scope host, can guard the attester"));
+  if (!c.engine.lsm.instrumented.empty() && (engine == "fanotify" || c.scope != Scope::kHost))
+    return Fail(s.Conflict("instrumented",
+                           "only the lsm engine, for the scope host, tells how interpreters are started"));
+  return {};
+}
+
+Result<> ParseInstrumented(const Section& s, std::map<std::string, std::string>& into) {
+  if (!s.Has("instrumented")) return {};
+  const Result<JsonValue> hooks = s.value().Object("instrumented");
+  if (!hooks) return Fail(s.Bad("instrumented", "it is not an object"));
+  ASSAY_TRY(hooks->EachMember([&](std::string_view path, const JsonValue& value) -> Result<> {
+    const auto bad = [&](const std::string& what) {
+      return Fail(s.Bad("instrumented", fmt::format("'{}': {}", Printable(path), what)));
+    };
+    if (!path.starts_with('/')) return bad("not an absolute path");
+    const Result<std::string> hook = value.AsStr();
+    if (!hook || !measure::IsHookName(*hook)) return bad("not the name of a hook: a-z, 0-9 and -");
+    if (!into.emplace(path, *hook).second) return bad("it is there twice");
+    return {};
+  }));
+  if (into.size() > measure::kMaxInstrumented)
+    return Fail(s.Bad("instrumented", fmt::format("more than {} programs", measure::kMaxInstrumented)));
   return {};
 }
 
@@ -256,6 +281,7 @@ Result<> ParseEngine(const Section& s, Config& c) {
   }));
   if (engine != kBest) c.engine.name = engine;
   ASSAY_TRY(s.Get("guard", c.engine.lsm.guard));
+  ASSAY_TRY(ParseInstrumented(s, c.engine.lsm.instrumented));
   return CheckEngine(s, c, engine);
 }
 
@@ -417,6 +443,7 @@ std::vector<std::string> NeedsRestart(const Config& a, const Config& b) {
       {"engine/expiry", ae.limits.expiry == be.limits.expiry},
       {"engine/engine", ae.name == be.name},
       {"engine/guard", ae.lsm.guard == be.lsm.guard},
+      {"engine/instrumented", ae.lsm.instrumented == be.lsm.instrumented},
       {"manifest/index", a.manifest == b.manifest},
       {"manifest/key", a.manifest_key == b.manifest_key}};
   std::vector<std::string> changed;
@@ -437,6 +464,7 @@ std::string EnginePolicy(const Config& c) {
                  {"guard", c.engine.lsm.guard},
                  {"deadline_ms", c.engine.limits.deadline.count()},
                  {"expiry", kExpiries.Of(c.engine.limits.expiry)}};
+  if (!c.engine.lsm.instrumented.empty()) j["engine"]["instrumented"] = c.engine.lsm.instrumented;
   j["record"] = {{"pcr", c.pcr},
                  {"synchronous", c.synchronous},
                  {"group_ms", c.group_ms},

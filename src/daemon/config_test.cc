@@ -119,6 +119,23 @@ TEST(Config, TakesAFingerprintWithColons) {
   }
 }
 
+TEST(Config, InterpretersWithHooks) {
+  const auto with = [](const std::string& engine) { return ParseConfig(R"({"engine":{)" + engine + "}}"); };
+  const auto c = with(R"("scope":"host","instrumented":{"/usr/bin/python3.11":"python"})");
+  ASSERT_THAT(c, IsOk());
+  EXPECT_EQ(c->engine.lsm.instrumented.at("/usr/bin/python3.11"), "python");
+  EXPECT_THAT(EnginePolicy(*c), testing::HasSubstr(R"("instrumented":{"/usr/bin/python3.11":"python"})"));
+  const auto none = with(R"("scope":"host")");
+  ASSERT_THAT(none, IsOk());
+  EXPECT_THAT(EnginePolicy(*none), testing::Not(testing::HasSubstr("instrumented")));
+  EXPECT_THAT(NeedsRestart(*c, *none), testing::ElementsAre("engine/instrumented"));
+  EXPECT_THAT(with(R"("scope":"host","instrumented":{"python3":"python"})"), FailsWith("config.value"));
+  EXPECT_THAT(with(R"("scope":"host","instrumented":{"/usr/bin/python3":"Python"})"),
+              FailsWith("config.value"));
+  EXPECT_THAT(with(R"("scope":"host","engine":"fanotify","instrumented":{"/usr/bin/perl":"perl"})"),
+              FailsWith("config.conflict"));
+}
+
 TEST(Config, SaysWhatNeedsARestart) {
   const auto a = ParseConfig(R"({"engine":{"scope":"host"}})");
   const auto b = ParseConfig(R"({"engine":{"scope":"namespace","policy":"exec"},"serve":{"unix":false},

@@ -164,6 +164,9 @@ Result<> Daemon::Impl::StartFs() {
     return config.engine.rules.policy->text();
   };
   if (!kernel) options.load = [this](std::string_view text) { return LoadPolicy(text); };
+  options.announced = [this](pid_t process, const std::string& hook) {
+    if (const auto present = Engine()) present->Announced(process, hook);
+  };
   options.refusals = [this] {
     const MutexLock lock(mutex);
     return refusals;

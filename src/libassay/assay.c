@@ -49,6 +49,28 @@ int assay_measure_path_at(const char* mount_point, const char* path) {
 int assay_measure_fd(int fd) { return assay_measure_fd_at(point, fd); }
 int assay_measure_path(const char* path) { return assay_measure_path_at(point, path); }
 
+static int announce(const char* hook) {
+  char request[ASSAY_REQUEST_MAX];
+  int node, verdict;
+  if (hook == NULL || assay_request(request, "hook", -1, hook) != 0) return -EINVAL;
+  if (!assay_required(0) && assay_absent_now()) return -ENOENT;
+  node = assay_node_open(point, O_WRONLY);
+  if (node < 0) {
+    if (assay_is_absence(node)) assay_note_absent();
+    return node;
+  }
+  verdict = assay_node_judge(node, request);
+  close(node);
+  return verdict < 0 ? verdict : 0;
+}
+
+int assay_announce(const char* hook) {
+  const int saved = errno;
+  const int error = announce(hook);
+  errno = saved;
+  return error;
+}
+
 int assay_measure_buffer(const char* what, const void* data, size_t size) {
   const int verdict = assay_verdict_buffer(what, data, size, ASSAY_REQUIRE);
   return verdict < 0 ? verdict : 0;

@@ -28,7 +28,8 @@ int assay_node_ask(int node, const char* request);
 int assay_node_judge(int node, const char* request);
 /* As both, with a verdict if this attester gives one. */
 int assay_ask(const char* mount_point, const char* request);
-/* "PREFIX:FD" or "PREFIX:FD:WHAT". Returns 0, or -EINVAL for a `what` that is none. */
+/* "PREFIX:FD", "PREFIX:FD:WHAT", or "PREFIX:WHAT" if fd is negative. Returns 0, or -EINVAL for a `what` that
+ * is none. */
 int assay_request(char out[ASSAY_REQUEST_MAX], const char* prefix, int fd, const char* what);
 
 /* cache.c. The state of a file, by which it is found again. */

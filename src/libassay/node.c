@@ -92,11 +92,8 @@ int assay_request(char out[ASSAY_REQUEST_MAX], const char* prefix, int fd, const
       return -EINVAL;
   }
   memcpy(out, prefix, at);
-  out[at++] = ':';
-  do {
-    digits[n++] = (char)('0' + fd % 10);
-    fd /= 10;
-  } while (fd > 0);
+  for (; fd > 0 || (fd == 0 && n == 0); fd /= 10) digits[n++] = (char)('0' + fd % 10);
+  if (n > 0) out[at++] = ':';
   while (n > 0) out[at++] = digits[--n];
   if (what != NULL) {
     out[at++] = ':';

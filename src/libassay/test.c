@@ -68,6 +68,8 @@ static void not_required(const char* self) {
   expect("no path", assay_open_measured(NULL, 0), -EINVAL);
   expect("no such file", assay_open_measured("/no/such/file", 0), -ENOENT);
   expect("a folder", assay_open_measured("/tmp", 0), -EISDIR);
+  expect("an announcement", assay_announce("test"), -ENOENT);
+  expect("an announcement of no name", assay_announce("A test"), -EINVAL);
   if (pipe(ends) != 0 || write(ends[1], "abc", 3) != 3) abort();
   expect("a pipe", assay_read_measured(ends[0], "test-stdin", 0), -ENOENT);
   expect("of which nothing was read", (int)read(ends[0], text, sizeof(text)), 3);

@@ -19,6 +19,7 @@ asks() {
   ok "$what" inside strace -f -y -qq -o "$work/trace" -e trace=open,openat,fcntl,read,pread64,write,close,mmap "$@" < "${stdin:-/dev/null}"
   grep -q ran "$work/out" || { cat "$work/out" >&2; fail "$what: it did not run"; }
   $python -S "$e2e/asked_first.py" "$work/trace" "$suffixes" "${script:-}" > "$work/asked" || fail "$what"
+  grep -q '"hook:[a-z]*\\n"' "$work/trace" || fail "$what: the hook does not announce itself"
   [[ $file == - ]] && return
   grep -qFx "$file" "$work/asked" || fail "$what: the attester was not asked for $file"
   [[ $(measured "$file") -ge 1 ]] || fail "$what: $file is not in the list"

@@ -7,7 +7,7 @@ const Module = require('module');
 const path = require('path');
 const { URL, fileURLToPath, pathToFileURL } = require('url');
 const threads = require('worker_threads');
-const { file, buffer, wanted, asks } = require('./measure.cjs');
+const { file, buffer, announce, wanted, asks } = require('./measure.cjs');
 
 // --- CommonJS ----------------------------------------------------------------------------------------------------------------
 // All text of a module passes _compile. It is the file's, or what a transpiler or a program made.
@@ -69,6 +69,7 @@ if (process.versions.node.startsWith('18.')) {
 
 // --- What has no file ------------------------------------------------------------------------------------------------------------
 if (threads.isMainThread) {
+  announce();
   if (typeof process._eval === 'string') {
     buffer('node-e', process._eval);
   } else {

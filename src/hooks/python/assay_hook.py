@@ -371,6 +371,10 @@ def _start():
     _external.FileLoader.get_data = _get_data
     _external.ExtensionFileLoader.create_module = _create_module
     sys.addaudithook(_audit)
+    try:
+        _ask(b"hook:python\n")
+    except OSError:
+        pass  # an attester of a former version, which does not ask who has a hook
 
 
 _start()

@@ -17,6 +17,8 @@ Result<std::unique_ptr<Engine>> StartFanotifyOf(const EngineOptions& options, Re
 
 }  // namespace
 
+bool NeedsLsm(const EngineOptions& options) { return options.lsm.guard || !options.lsm.instrumented.empty(); }
+
 std::span<const EngineEntry> Engines() {
   static constexpr EngineEntry kEngines[] = {
       {"lsm", true, "the kernel's own hooks: each load is held until it is recorded", ProbeLsm, StartLsmOf},
@@ -27,10 +29,11 @@ std::span<const EngineEntry> Engines() {
 
 Result<EngineChoice> StartEngine(const EngineOptions& options, Recorder& recorder) {
   EngineChoice choice;
+  const bool needs_lsm = NeedsLsm(options);
   for (const EngineEntry& entry : Engines()) {
     const bool named = options.name == entry.name;
     if (!options.name.empty() && !named) continue;
-    if (options.lsm.guard && !entry.guards) continue;
+    if (needs_lsm && !entry.guards) continue;
     // Another engine takes over from the programs that an lsm engine left in the kernel.
     if (entry.name != "lsm" && !options.beside) RemoveLsm(options.lsm.run_dir);
     Result<std::unique_ptr<Engine>> started = entry.start(options, recorder);
@@ -38,7 +41,7 @@ Result<EngineChoice> StartEngine(const EngineOptions& options, Recorder& recorde
       choice.engine = std::move(*started);
       return choice;
     }
-    if (named || &entry == &Engines().back() || options.lsm.guard) return Fail(started.error());
+    if (named || &entry == &Engines().back() || needs_lsm) return Fail(started.error());
     choice.passed_over.emplace_back(entry.name, started.error());
   }
   return Fail(UsageError("there is no engine '" + options.name + "' that does what is asked"));

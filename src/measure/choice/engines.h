@@ -33,7 +33,7 @@ struct EngineOptions {
 
 struct EngineEntry {
   std::string_view name;    // as engine/engine of the configuration names it
-  bool guards;              // it can protect the attester
+  bool guards;              // it can protect the attester, and tells how interpreters are started
   std::string_view effect;  // what it does, for people
   Result<> (*probe)();
   Result<std::unique_ptr<Engine>> (*start)(const EngineOptions& options, Recorder& recorder);
@@ -45,7 +45,9 @@ struct EngineChoice {
   std::vector<std::pair<std::string_view, Error>>
       passed_over;  // a better one's name, and why it did not start
 };
-// The engine that the options name, or else the best that starts. With `lsm.guard`, only those that guard.
+// Whether the options ask for what only an engine that guards can do.
+bool NeedsLsm(const EngineOptions& options);
+// The engine that the options name, or else the best that starts. If NeedsLsm(), only those that guard.
 Result<EngineChoice> StartEngine(const EngineOptions& options, Recorder& recorder);
 
 }  // namespace assay::measure

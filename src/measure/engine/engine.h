@@ -24,6 +24,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/fd.h"
@@ -104,6 +105,8 @@ class Engine {
   virtual Result<> BeginAlone() { return {}; }
   // The file system that the attester serves is there only now (LsmOptions::own_device).
   virtual void ServesDevice(dev_t) {}
+  // A process says that this hook measures what it loads (docs/formats/runassay.md, "hook:NAME").
+  virtual void Announced(pid_t /*process*/, std::string_view /*hook*/) {}
   // Rules by another policy from now on, and judges anew what the former one judged. False: the engine can't
   // do that while it runs, so another one has to be started.
   virtual bool Follow(const std::shared_ptr<const Policy>&) { return false; }

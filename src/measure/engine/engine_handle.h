@@ -9,6 +9,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "measure/engine/engine.h"
@@ -31,6 +32,7 @@ class EngineHandle : public Engine {
   void Leave() override { engine_->Leave(); }
   Result<> BeginAlone() override { return engine_->BeginAlone(); }
   void ServesDevice(dev_t device) override { engine_->ServesDevice(device); }
+  void Announced(pid_t process, std::string_view hook) override { engine_->Announced(process, hook); }
   bool Follow(const std::shared_ptr<const Policy>& policy) override { return engine_->Follow(policy); }
   bool IsOwn(pid_t pid) const override { return engine_->IsOwn(pid); }
 

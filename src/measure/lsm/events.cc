@@ -96,14 +96,14 @@ std::string_view ReasonName(std::uint32_t reason) {
   return reason < kNames.size() ? kNames[reason] : "";
 }
 
+}  // namespace
+
 std::optional<Digest> ProgramOfEvent(const assay_event& event) {
   if ((event.flags & ASSAY_EVENT_PROGRAM) == 0) return std::nullopt;
   Result<Digest> digest = Digest::Of(HashAlg::kSha256, ByteView(event.program));
   if (!digest || digest->AllBytes(0)) return std::nullopt;
   return *digest;
 }
-
-}  // namespace
 
 // Devices of the files that are being read.
 struct EventReads {
@@ -116,7 +116,7 @@ struct LsmEvents::Impl {
   Cgroups* cgroups = nullptr;
   Recorder* recorder = nullptr;
   std::function<void(const assay_event&)> on_event;
-  OnBuffer on_buffer;
+  OnTaken on_taken;
   bpf::RingPtr ring;
   std::atomic<bool> stop{false}, take_missed{true};
   std::chrono::steady_clock::time_point stopped;  // set before stop
@@ -184,8 +184,8 @@ void LsmEvents::Impl::Handle(const assay_event& event) {
     MeasureLate(event.path, context);
     return;
   }
-  if (event.kind == ASSAY_BUFFER_TAKEN) {
-    if (on_buffer) on_buffer(event, context);
+  if (event.kind == ASSAY_BUFFER_TAKEN || event.kind == ASSAY_STARTED) {
+    if (on_taken) on_taken(event, context);
     return;
   }
   const std::optional<Violation> violation = ViolationOf(event.kind);
@@ -303,13 +303,13 @@ void LsmEvents::Impl::Loop() {
 LsmEvents::LsmEvents(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 Result<std::unique_ptr<LsmEvents>> LsmEvents::Start(const LsmPrograms& programs, Cgroups& cgroups,
-                                                    Recorder& recorder, OnBuffer on_buffer) {
+                                                    Recorder& recorder, OnTaken on_taken) {
   auto impl = std::make_unique<Impl>();
   Impl& d = *impl;
   d.programs = &programs;
   d.cgroups = &cgroups;
   d.recorder = &recorder;
-  d.on_buffer = std::move(on_buffer);
+  d.on_taken = std::move(on_taken);
   d.on_event = [&d](const assay_event& event) { d.Handle(event); };
   ASSAY_ASSIGN(d.ring, programs.OpenEvents(&d.on_event));
   d.thread = Thread("assay-events", [&d] { d.Loop(); });

@@ -13,7 +13,9 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 
+#include "base/digest.h"
 #include "base/result.h"
 #include "measure/lsm/programs.h"
 #include "measure/record/recorder.h"
@@ -21,13 +23,17 @@
 
 namespace assay::measure {
 
-// What the kernel took from memory, whether or not it refuses it afterwards.
-using OnBuffer = std::function<void(const assay_event&, const Context&)>;
+// Gets the events that are no violations: what the kernel took from memory, whether or not it refuses it
+// afterwards (ASSAY_BUFFER_TAKEN), and starts of programs with a hook (ASSAY_STARTED).
+using OnTaken = std::function<void(const assay_event&, const Context&)>;
+
+// The measured digest of the program that did it, if the kernel's side knew it.
+std::optional<Digest> ProgramOfEvent(const assay_event& event);
 
 class LsmEvents {
  public:
   static Result<std::unique_ptr<LsmEvents>> Start(const LsmPrograms& programs, Cgroups& cgroups,
-                                                  Recorder& recorder, OnBuffer on_buffer = {});
+                                                  Recorder& recorder, OnTaken on_taken = {});
   ~LsmEvents();
   void TakeMissed();  // soon, on its thread
   std::uint64_t violations() const;

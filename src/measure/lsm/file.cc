@@ -100,6 +100,8 @@ std::string HookName(std::uint32_t kind, std::uint32_t detail) {
       return detail < std::size(kReads) ? kReads[detail] : "kernel";
     case ASSAY_BPF:
       return "bpf";
+    case ASSAY_STARTED:
+      return "exec";
     default:
       return "event";
   }

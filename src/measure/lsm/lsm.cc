@@ -20,6 +20,7 @@
 #include "measure/engine/errors.h"
 #include "measure/engine/held_tasks.h"
 #include "measure/engine/rules.h"
+#include "measure/engine/starts.h"
 #include "measure/lsm/errors.h"
 #include "measure/lsm/events.h"
 #include "measure/lsm/file.h"
@@ -29,6 +30,7 @@
 #include "measure/lsm/self.h"
 #include "measure/lsm/storage.h"
 #include "measure/lsm/task.h"
+#include "measure/policy/instrumented.h"
 #include "measure/system/cgroup.h"
 
 namespace assay::measure {
@@ -43,6 +45,7 @@ constexpr auto kRestartPause = std::chrono::seconds(1);
 constexpr auto kLossLasts = std::chrono::minutes(10);  // in the engine's health
 constexpr auto kStale = std::chrono::seconds(5);       // added to the limits that a question has anyway
 constexpr auto kDrain = std::chrono::seconds(2);       // at the stop, for the tasks that are still held
+constexpr auto kAnnouncePatience = std::chrono::seconds(20);  // of a start, for its hook
 constexpr auto kTellPatience = std::chrono::seconds(2);
 
 class Lsm : public Engine, public std::enable_shared_from_this<Lsm> {
@@ -54,6 +57,7 @@ class Lsm : public Engine, public std::enable_shared_from_this<Lsm> {
         recorder_(recorder),
         sink_(recorder),
         notices_(std::make_shared<Notices>(rules_options_.refused)),
+        instrumented_(options_.instrumented),
         tasks_({.engine = "lsm", .limits = limits_, .quick_share = kQuickShare}, sink_) {}
   ~Lsm() override { Stop(); }
   Result<> Start();
@@ -72,7 +76,13 @@ class Lsm : public Engine, public std::enable_shared_from_this<Lsm> {
     StopAfter(limits_.deadline);
   }
   Result<> BeginAlone() override;
-  void ServesDevice(dev_t device) override { programs_->control().own_dev = KernelDev(device); }
+  void ServesDevice(dev_t device) override {
+    programs_->control().own_dev = KernelDev(device);
+    starts_count_from_ = MonotonicNs();
+  }
+  void Announced(pid_t process, std::string_view hook) override {
+    starts_.Announced(process, hook, MonotonicNs());
+  }
   bool Follow(const std::shared_ptr<const Policy>& policy) override;
   bool IsOwn(pid_t pid) const override { return programs_ && GatePid() == pid; }
 
@@ -81,6 +91,8 @@ class Lsm : public Engine, public std::enable_shared_from_this<Lsm> {
   Result<> StartAsking();
   void StopAsking();
   void StopAfter(std::chrono::milliseconds drain);
+  void TakeEvent(const assay_event& event, const Context& context);
+  void TellStarts(const std::vector<Unannounced>& starts);
   Result<> StartGate();
   pid_t GatePid() const {
     return static_cast<pid_t>(__atomic_load_n(&programs_->control().gate, __ATOMIC_SEQ_CST));
@@ -110,6 +122,11 @@ class Lsm : public Engine, public std::enable_shared_from_this<Lsm> {
   Thread asker_;
   std::atomic<bool> tells_{false};  // events_ is there
   std::atomic<bool> alone_{false};  // with `beside`: the other attester has left
+
+  Instrumented instrumented_;
+  Starts starts_{kAnnouncePatience};
+  // A successor takes no announcements before it has a node, so it judges no earlier starts.
+  std::atomic<std::uint64_t> starts_count_from_{0};
 
   mutable Mutex mutex_;
   CondVar stop_;
@@ -143,6 +160,7 @@ Result<> CheckIdentify() {
 Result<> Lsm::StartPrograms(const Policy& policy) {
   ASSAY_ASSIGN(programs_, LsmPrograms::Open({.pin_dir = options_.run_dir + kPins,
                                              .guard = options_.guard,
+                                             .instrumented = options_.instrumented,
                                              .beside = options_.beside,
                                              .policy = std::string(policy.text())}));
   ASSAY_TRY(programs_->Mark(getpid(), ASSAY_ROLE_AGENT | ASSAY_ROLE_EXEMPT));
@@ -171,8 +189,10 @@ Result<> Lsm::Start() {
   ASSAY_ASSIGN(self_, LsmSelf::Start(options_.run_dir));
   auto rules = std::make_shared<Rules>(rules_options_, notices_);
   ASSAY_TRY(StartPrograms(rules->policy()));
-  measurer_ = std::make_unique<LsmMeasurer>(*programs_, *storage_, tasks_, limits_, recorder_,
-                                            std::move(rules), rules_options_.appraise == Appraise::kEnforce);
+  measurer_ =
+      std::make_unique<LsmMeasurer>(*programs_, *storage_, tasks_, limits_, recorder_, std::move(rules),
+                                    rules_options_.appraise == Appraise::kEnforce, instrumented_);
+  if (options_.beside) starts_count_from_ = UINT64_MAX;
   ASSAY_TRY(StartGate());
   __atomic_store_n(&programs_->control().active, 1, __ATOMIC_SEQ_CST);
   if (options_.predecessor) ASSAY_TRY(programs_->TakeKnown(*options_.predecessor));
@@ -188,10 +208,9 @@ Result<> Lsm::Start() {
 // What the hooks tell is recorded, and they are asked whether they do; from here on they are guarded.
 Result<> Lsm::StartAsking() {
   if (!events_) {
-    ASSAY_ASSIGN(events_, LsmEvents::Start(*programs_, cgroups_, recorder_,
-                                           [this](const assay_event& e, const Context& c) {
-                                             measurer_->RecordTaken(e, c);
-                                           }));
+    ASSAY_ASSIGN(events_,
+                 LsmEvents::Start(*programs_, cgroups_, recorder_,
+                                  [this](const assay_event& e, const Context& c) { TakeEvent(e, c); }));
     tells_ = true;
   }
   {
@@ -201,6 +220,24 @@ Result<> Lsm::StartAsking() {
   asker_ = Thread("assay-ask-hooks", [this] { AskLoop(); });
   if (options_.guard) ASSAY_TRY(programs_->Guard());
   return {};
+}
+
+void Lsm::TakeEvent(const assay_event& event, const Context& context) {
+  if (event.kind != ASSAY_STARTED) {
+    measurer_->RecordTaken(event, context);
+    return;
+  }
+  if (event.detail >= instrumented_.size() || event.address < starts_count_from_) return;
+  starts_.Started({.at_ns = event.address,
+                   .process = context.pid,
+                   .hook = instrumented_.HookOf(event.detail),
+                   .path = event.path,
+                   .digest = ProgramOfEvent(event),
+                   .context = context});
+}
+
+void Lsm::TellStarts(const std::vector<Unannounced>& starts) {
+  for (const Unannounced& u : starts) RecordUnannounced(u, recorder_);
 }
 
 void Lsm::StopAsking() {
@@ -359,6 +396,7 @@ void Lsm::AskLoop() {
   while (true) {
     AskHooks();
     programs_->ReleaseDetached();
+    TellStarts(starts_.Due(MonotonicNs()));
     const MutexLock lock(mutex_);
     if (stop_.WaitFor(mutex_, kAskEach, [this]() ASSAY_REQUIRES(mutex_) { return stopped_ || !asks_; }))
       return;
@@ -425,6 +463,7 @@ void Lsm::StopAfter(std::chrono::milliseconds drain) {
   tasks_.StopLanes();
   tells_ = false;
   events_.reset();
+  TellStarts(starts_.Rest());
 }
 
 }  // namespace

@@ -15,6 +15,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -28,6 +29,9 @@ namespace assay::measure {
 struct LsmOptions {
   std::string run_dir = "/run/assayd/engine";  // its mounts: pinned programs, the gate
   bool guard = false;                          // self-protection: no other process reaches us or our programs
+  // Programs that shall be started with a hook, by their paths: a start that the hook does not announce
+  // (Engine::Announced) is recorded.
+  std::map<std::string, std::string> instrumented = {};
   // The file system that the attester serves itself. The hooks ask nothing about files there: to answer, the
   // attester would have to wait for itself, and if it were killed meanwhile it would never end.
   dev_t own_device = 0;

@@ -26,13 +26,14 @@ std::uint32_t DataFlag(const Rules& rules, const Opener& opener) {
 
 LsmMeasurer::LsmMeasurer(const LsmPrograms& programs, LsmStorage& storage, HeldTasks& tasks,
                          const HeldLimits& limits, Recorder& recorder, std::shared_ptr<Rules> rules,
-                         bool enforced)
+                         bool enforced, Instrumented& instrumented)
     : programs_(programs),
       storage_(storage),
       tasks_(tasks),
       limits_(limits),
       recorder_(recorder),
       enforced_(enforced),
+      instrumented_(instrumented),
       rules_(std::move(rules)) {}
 
 void LsmMeasurer::Follow(std::shared_ptr<Rules> rules) {
@@ -101,9 +102,15 @@ Result<Digest> LsmMeasurer::HashFile(LsmTask& task, const RequestedFile& file) {
   std::uint64_t bytes = 0;
   Result<Digest> digest = HashFd(file.file.get(), kFileHash, &bytes, &task.late);
   tasks_.Count([bytes](EngineStats& stats) { stats.bytes_hashed += bytes; });
-  if (digest && task.kind() == ASSAY_EXEC)
-    task.program = WireOf(interpreters_.Of(file.path, task.request.size, &*digest));
+  if (digest && task.kind() == ASSAY_EXEC) NoteProgram(task, file, &*digest);
   return digest;
+}
+
+// What the kernel's side shall know of a program that is executed.
+void LsmMeasurer::NoteProgram(LsmTask& task, const RequestedFile& file, const Digest* digest) {
+  task.program = WireOf(interpreters_.Of(file.path, task.request.size, digest));
+  const std::optional<std::size_t> at = instrumented_.Of(file.path, task.request.size, digest);
+  task.start_hook = at ? ASSAY_HOOKS + static_cast<std::uint32_t>(*at) : ASSAY_HOOK_NONE;
 }
 
 void LsmMeasurer::MeasureFile(LsmTask& task, const RequestedFile& file) {
@@ -118,8 +125,7 @@ void LsmMeasurer::MeasureFile(LsmTask& task, const RequestedFile& file) {
   Use use =
       rules->Look(fd, file.path, task.Waiter(), {task.hook()}, std::nullopt, opened ? &opener : nullptr);
   task.must_be_known = enforced_ && use.ruling.appraise;
-  if (task.kind() == ASSAY_EXEC)
-    task.program = WireOf(interpreters_.Of(file.path, task.request.size, nullptr));
+  if (task.kind() == ASSAY_EXEC) NoteProgram(task, file, nullptr);
   if (use.ruling.any())
     SettleFile(task, file, use, *rules);
   else

@@ -2,8 +2,10 @@
 // records and answers.
 //
 //   // given: const LsmPrograms& programs, LsmStorage& storage, HeldTasks& tasks, const HeldLimits& limits,
-//   // given: Recorder& recorder, std::shared_ptr<Rules> rules, const LsmTaskPtr& task
-//   LsmMeasurer measurer(programs, storage, tasks, limits, recorder, rules, false);
+//   // given: Recorder& recorder, std::shared_ptr<Rules> rules, const LsmTaskPtr& task,
+//   // given: Instrumented& instrumented
+//   LsmMeasurer measurer(programs, storage, tasks, limits, recorder, rules, false,
+//                        instrumented);
 //   measurer.Handle(task);
 //
 // Contract: Handle() may hang in the file system of the task's file, and in no other. Follow() swaps the
@@ -22,6 +24,7 @@
 #include "measure/lsm/programs.h"
 #include "measure/lsm/storage.h"
 #include "measure/lsm/task.h"
+#include "measure/policy/instrumented.h"
 #include "measure/policy/interpreters.h"
 #include "measure/record/recorder.h"
 
@@ -30,7 +33,7 @@ namespace assay::measure {
 class LsmMeasurer {
  public:
   LsmMeasurer(const LsmPrograms& programs, LsmStorage& storage, HeldTasks& tasks, const HeldLimits& limits,
-              Recorder& recorder, std::shared_ptr<Rules> rules, bool enforced);
+              Recorder& recorder, std::shared_ptr<Rules> rules, bool enforced, Instrumented& instrumented);
 
   void Handle(const LsmTaskPtr& task);
   // What the kernel took from memory, whether or not it refuses it afterwards.
@@ -53,6 +56,7 @@ class LsmMeasurer {
   Opener OpenerOf(LsmTask& task) const;
   static Doubts DoubtsOf(const LsmTask& task, int fd);
   Result<Digest> HashFile(LsmTask& task, const RequestedFile& file);
+  void NoteProgram(LsmTask& task, const RequestedFile& file, const Digest* digest);
   void SettleFile(LsmTask& task, const RequestedFile& file, Use& use, Rules& rules);
   Result<Recorded> RecordFile(const Measurement& file, const Doubts& doubts, const MemoryHeaders& headers,
                               bool exec);
@@ -68,6 +72,7 @@ class LsmMeasurer {
   Recorder& recorder_;
   const bool enforced_;  // appraise rules
   Programs interpreters_;
+  Instrumented& instrumented_;
   mutable Mutex mutex_;
   std::shared_ptr<Rules> rules_ ASSAY_GUARDED_BY(mutex_);
   std::uint64_t refused_before_ ASSAY_GUARDED_BY(mutex_) = 0;  // by former policies

@@ -38,38 +38,46 @@ constexpr std::size_t kMaxMissed = 100'000;   // at once: the map may be filled 
 constexpr const char* kFunctions[] = {"bpf_get_task_exe_file", "bpf_path_d_path", "bpf_get_file_xattr",
                                       "bpf_task_from_pid", "bpf_put_file"};
 
-constexpr std::string_view kGuardPrograms = "guard_";
+constexpr std::string_view kGuardPrograms = "guard_", kStartPrograms = "start_";
+
+// The programs that are loaded only if the configuration needs them.
+struct Parts {
+  bool guard = false, starts = false;
+};
+Parts PartsOf(const LsmSetup& setup) { return {.guard = setup.guard, .starts = !setup.instrumented.empty()}; }
 const std::vector<std::string> kMaps{"control",   "requests",    "tasks",    "missed",         "events",
                                      "own_files", "own_objects", "storages", "storage_answers"};
 
-bool IsWanted(const bpf_program* program, bool guard) {
-  return guard || !std::string_view(bpf_program__name(program)).starts_with(kGuardPrograms);
+bool IsWanted(const bpf_program* program, const Parts& parts) {
+  const std::string_view name = bpf_program__name(program);
+  return (parts.guard || !name.starts_with(kGuardPrograms)) &&
+         (parts.starts || !name.starts_with(kStartPrograms));
 }
 
-Result<std::vector<std::string>> ProgramNames(bool guard) {
+Result<std::vector<std::string>> ProgramNames(const Parts& parts) {
   ASSAY_ASSIGN(const bpf::ObjectPtr object, bpf::OpenObject(EmbeddedLsmObject()));
   std::vector<std::string> names;
   bpf_program* program = nullptr;
-  bpf_object__for_each_program(program, object.get()) if (IsWanted(program, guard))
+  bpf_object__for_each_program(program, object.get()) if (IsWanted(program, parts))
       names.emplace_back(bpf_program__name(program));
   return names;
 }
 
-Result<bpf::ObjectPtr> LoadObject(bool guard) {
+Result<bpf::ObjectPtr> LoadObject(const Parts& parts) {
   ASSAY_ASSIGN(bpf::ObjectPtr object, bpf::OpenObject(EmbeddedLsmObject()));
   bpf_program* program = nullptr;
   bpf_object__for_each_program(program, object.get())
-      bpf_program__set_autoload(program, IsWanted(program, guard));
+      bpf_program__set_autoload(program, IsWanted(program, parts));
   ASSAY_TRY(bpf::Load(*object));
   return object;
 }
 
-Result<bpf::Attached> TryLoadAndAttach(bool guard) {
+Result<bpf::Attached> TryLoadAndAttach(const Parts& parts) {
   bpf::Attached a;
-  ASSAY_ASSIGN(a.object, LoadObject(guard));
+  ASSAY_ASSIGN(a.object, LoadObject(parts));
   bpf_program* program = nullptr;
   bpf_object__for_each_program(program, a.object.get()) {
-    if (!IsWanted(program, guard)) continue;
+    if (!IsWanted(program, parts)) continue;
     ASSAY_ASSIGN(bpf::LinkPtr link, bpf::Attach(*program));
     a.links.emplace_back(bpf_program__name(program), std::move(link));
   }
@@ -117,8 +125,8 @@ Result<> CheckKernel() {
 }
 
 // The programs are attached while `active` is 0, so no hook does anything yet.
-Result<bpf::Attached> LoadAndAttach(bool guard) {
-  Result<bpf::Attached> attached = TryLoadAndAttach(guard);
+Result<bpf::Attached> LoadAndAttach(const Parts& parts) {
+  Result<bpf::Attached> attached = TryLoadAndAttach(parts);
   if (attached) return attached;
   const auto* os = attached.error().As<OsError>();
   return Fail(StateError(
@@ -132,7 +140,7 @@ std::uint32_t KernelDev(dev_t dev) { return (major(dev) << 20) | minor(dev); }
 
 Result<> LsmPrograms::Probe() {
   ASSAY_TRY(CheckKernel());
-  ASSAY_TRY(LoadAndAttach(false));
+  ASSAY_TRY(LoadAndAttach({}));
   return {};
 }
 
@@ -188,6 +196,7 @@ Digest LsmPrograms::Identity() const {
   Hasher hasher(HashAlg::kSha256);
   hasher.Update(EmbeddedLsmObject());
   hasher.Update(AsBytes(setup_.guard ? "guard" : "open"));
+  for (const auto& [path, hook] : setup_.instrumented) hasher.Update(AsBytes(path + "=" + hook + "\n"));
   hasher.Update(AsBytes(setup_.policy));
   return hasher.Finish();
 }
@@ -204,7 +213,7 @@ Result<> LsmPrograms::Adopt() {
   if (known) ASSAY_TRY(Mark(getpid(), ASSAY_ROLE_EXEMPT));
   if (!known || !Equal(Identity().view(), ByteView(control_->object)))
     return Fail(StateError(LsmError::kOther, "the pinned programs are of another build or policy"));
-  ASSAY_ASSIGN(const bpf::ObjectPtr fresh, LoadObject(setup_.guard));
+  ASSAY_ASSIGN(const bpf::ObjectPtr fresh, LoadObject(PartsOf(setup_)));
   ASSAY_TRY(CheckPins(setup_.pin_dir, *fresh, kMaps));
   ASSAY_TRY(retained_.Retain(*fresh));
   ForgetClean();
@@ -221,7 +230,7 @@ void LsmPrograms::ForgetClean() {
 }
 
 Result<> LsmPrograms::NoteLinks() {
-  ASSAY_ASSIGN(const std::vector<std::string> names, ProgramNames(setup_.guard));
+  ASSAY_ASSIGN(const std::vector<std::string> names, ProgramNames(PartsOf(setup_)));
   links_.clear();
   // The folder is kept as a descriptor, because after an early start the path leads elsewhere.
   ASSAY_ASSIGN(pins_, assay::Open(setup_.pin_dir, O_PATH | O_DIRECTORY));
@@ -301,7 +310,7 @@ Result<> LsmPrograms::Pin() {
 }
 
 Result<> LsmPrograms::Load() {
-  ASSAY_ASSIGN(bpf::Attached fresh, LoadAndAttach(setup_.guard));
+  ASSAY_ASSIGN(bpf::Attached fresh, LoadAndAttach(PartsOf(setup_)));
   ASSAY_TRY(retained_.Retain(*fresh.object));
   if (setup_.beside) {
     fresh_ = std::move(fresh);

@@ -17,6 +17,7 @@
 
 #include <chrono>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -37,6 +38,9 @@ std::uint32_t KernelDev(dev_t dev);
 struct LsmSetup {
   std::string pin_dir;
   bool guard = false;  // self-protection: its programs are loaded too
+  // Programs that shall be started with a hook; if there are any, a program is loaded that tells their
+  // starts.
+  std::map<std::string, std::string> instrumented = {};
   // Another attester's programs lie there, which it removes when it ends: ours are others, and are pinned
   // only by Pin().
   bool beside = false;

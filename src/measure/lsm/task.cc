@@ -39,6 +39,7 @@ void LsmTask::Answer(std::uint32_t flags, const Digest* digest) {
   assay_answer answer{};
   answer.flags = flags;
   answer.program = program;
+  answer.hook = start_hook;
   if (digest != nullptr && digest->size() == ASSAY_DIGEST) {
     answer.flags |= ASSAY_ANSWER_DIGEST;
     std::memcpy(answer.digest, digest->view().data(), ASSAY_DIGEST);

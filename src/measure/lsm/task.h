@@ -33,7 +33,7 @@ class LsmTask final : public HeldTask {
   void Answer(std::uint32_t flags, const Digest* digest);
   // Called by the watchdog, while a worker may still work on the task.
   void Allow() override { Send(assay_answer{}); }
-  void Refuse() override { Send({.flags = ASSAY_ANSWER_REFUSE, .program = 0, .digest = {}}); }
+  void Refuse() override { Send({.flags = ASSAY_ANSWER_REFUSE, .program = 0, .digest = {}, .hook = 0}); }
   std::string Path() const override;
   Context Describe() const override;
   bool MustBeNamed() const override { return true; }
@@ -46,6 +46,7 @@ class LsmTask final : public HeldTask {
 
   const assay_request request;
   std::uint32_t program = 0;     // what is executed or opens, as the kernel's side shall know it
+  std::uint32_t start_hook = 0;  // ASSAY_HOOK_*: with which it shall be started
   std::atomic<dev_t> device{0};  // once its file is open
 
  private:

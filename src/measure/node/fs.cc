@@ -544,7 +544,9 @@ Result<> Fs::Impl::MountIt() {
     pool = std::make_unique<MeasurePool>(*recorder, MeasurePoolOptions{.deadline = options.measure_deadline,
                                                                        .own_device = device_number,
                                                                        .quota = options.quota,
-                                                                       .judge = options.judge});
+                                                                       .judge = options.judge,
+
+                                                                       .announced = options.announced});
   for (unsigned i = 0; i < kThreads; ++i) threads.push_back(Thread("assay-node", [this] { Serve(); }));
   threads.push_back(Thread("assay-growth", [this] { WatchGrowth(); }));
   return {};

@@ -7,13 +7,15 @@
 // Its files are ascii_runtime_measurements[_ALG], binary_runtime_measurements[_ALG],
 // runtime_measurements_count, violations, policy (write rules, or a path), refusals (JSON lines), status
 // (JSON), metrics (for Prometheus) and measure (write "path\n", "fd:N\n" or "buffer:N:WHAT\n": the write
-// returns when the content is recorded; read: what the attester says of it).
+// returns when the content is recorded; read: what the attester says of it; "hook:NAME\n" announces a hook).
 //
 // Contract: the unsuffixed lists have SHA-1 columns, as the kernel's; a suffixed one has its bank's, and
 // exists for each active bank. A list always ends with a whole record; poll() reports growth. A caller can
 // have a file measured that it has open for reading; root can also name a path. Reads fail when the server
 // has died, and never block. The next start removes a mount that a dead server left. docs/formats/runassay.md
 #pragma once
+
+#include <sys/types.h>
 
 #include <chrono>
 #include <functional>
@@ -40,6 +42,7 @@ struct FsOptions {
   std::chrono::milliseconds measure_deadline{30'000};  // the time in which a write to `measure` is answered
   QuotaOptions quota{};                                // for users other than root, at `measure`
   NodeJudge judge{};  // for those that open `measure` for reading, too; empty: nothing is judged
+  std::function<void(pid_t process, const std::string& hook)> announced{};  // of "hook:NAME" at `measure`
 };
 
 class Fs {

@@ -207,6 +207,18 @@ TEST_F(FsTest, MeasuresByPathAndByDescriptor) {
   EXPECT_EQ(system(("echo " + a + " >> " + Node("measure")).c_str()), 0);
 }
 
+TEST_F(FsTest, AHookAnnouncesItselfForItsProcess) {
+  std::atomic<pid_t> process{0};
+  options_.announced = [&](pid_t by, const std::string& hook) { process = hook == "python" ? by : -1; };
+  Start();
+  const std::string records = Text("runtime_measurements_count");
+  std::atomic<int> error{-1};
+  std::thread([&] { error = Ask("hook:python\n"); }).join();
+  EXPECT_EQ(error, 0);
+  EXPECT_EQ(process, getpid());
+  EXPECT_EQ(Text("runtime_measurements_count"), records);
+}
+
 TEST_F(FsTest, ApplicationsMeasureThroughTheLibrary) {
   Start();
   const std::string a = Put("a", "for the library");
@@ -296,9 +308,10 @@ TEST_F(FsTest, ForgedRequestsAreRefused) {
   };
   for (const Case& c :
        {Case{"\n", EINVAL}, Case{"relative\n", EINVAL}, Case{"fd:\n", EINVAL}, Case{"fd:-1\n", EINVAL},
-        Case{"fd:1x\n", EINVAL}, Case{"fd:99999999999\n", EINVAL}, Case{"fd:987\n", EBADF},
-        Case{"/no/such/file\n", ENOENT}, Case{dir_ + "\n", EINVAL}, Case{"/dev/null\n", EINVAL},
-        Case{fifo + "\n", EINVAL}, Case{Node("status") + "\n", EINVAL}, Case{"/proc/self/exe\n", ELOOP},
+        Case{"fd:1x\n", EINVAL}, Case{"fd:99999999999\n", EINVAL}, Case{"hook:\n", EINVAL},
+        Case{"hook:A b\n", EINVAL}, Case{"fd:987\n", EBADF}, Case{"/no/such/file\n", ENOENT},
+        Case{dir_ + "\n", EINVAL}, Case{"/dev/null\n", EINVAL}, Case{fifo + "\n", EINVAL},
+        Case{Node("status") + "\n", EINVAL}, Case{"/proc/self/exe\n", ELOOP},
         Case{std::string("/a\0b\n", 5), EINVAL}, Case{std::string(5000, 'x') + "\n", ENAMETOOLONG},
         Case{"/unfinished", ENODATA}})
     EXPECT_EQ(Ask(c.request), c.error) << c.request;

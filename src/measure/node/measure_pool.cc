@@ -285,6 +285,12 @@ Result<NodeVerdict> MeasurePool::State::MeasureFile(Job& job, int fd, const Cont
 Result<NodeVerdict> MeasurePool::State::Measure(Job& job, const RequestLine& line) {
   ASSAY_ASSIGN(const MeasureRequest request, ParseMeasureRequest(line.text));
   const Context context = ContextOf(job.caller.tid, "measure");
+  if (!request.hook.empty()) {
+    if (job.caller.tid == 0)
+      return Fail(StateError(NodeError::kNoRight, "the caller is in a PID namespace that is not visible"));
+    if (options.announced) options.announced(context.pid, request.hook);
+    return NodeVerdict::kUnjudged;
+  }
   ASSAY_ASSIGN(const UniqueFd fd, OpenForCaller(request, job.caller, &job.device));
   if (!request.what.empty()) return MeasureBuffer(job, request, fd.get(), context);
   struct stat st{};

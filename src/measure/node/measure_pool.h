@@ -16,10 +16,13 @@
 // the name of the program that shows it, as the kernel tells it ("buffer:UID:WHAT:/path").
 #pragma once
 
+#include <sys/types.h>
+
 #include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "measure/node/measure_quota.h"
@@ -33,7 +36,8 @@ struct MeasurePoolOptions {
   std::chrono::milliseconds deadline{30'000};
   dev_t own_device = 0;  // the device of /run/assay, whose own files are refused
   QuotaOptions quota{};
-  NodeJudge judge{};  // empty: nothing is judged
+  NodeJudge judge{};                                                        // empty: nothing is judged
+  std::function<void(pid_t process, const std::string& hook)> announced{};  // of "hook:NAME"; empty: ignored
 };
 
 class MeasurePool {

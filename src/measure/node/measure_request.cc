@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "measure/engine/starts.h"
 #include "measure/node/errors.h"
 #include "measure/system/errors.h"
 #include "measure/system/file.h"
@@ -76,13 +77,6 @@ Result<UniqueFd> OpenPath(const std::string& path, const Caller& caller, std::at
   return ReopenRegular(found.get());
 }
 
-// Letters, digits and dashes: it becomes a part of a name in the list.
-bool IsWhat(std::string_view what) {
-  return !what.empty() && what.size() <= kMaxWhat && std::all_of(what.begin(), what.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
-  });
-}
-
 }  // namespace
 
 Result<MeasureRequest> ParseMeasureRequest(std::string_view line) {
@@ -99,14 +93,21 @@ Result<MeasureRequest> ParseMeasureRequest(std::string_view line) {
       const std::size_t colon = std::min(digits.find(':'), digits.size());
       request.what = digits.substr(std::min(colon + 1, digits.size()));
       digits = digits.substr(0, colon);
-      if (!IsWhat(request.what)) return bad(kBuffer.size(), "what the buffer is");
+      // It becomes a part of a name in the list.
+      if (!IsHookName(request.what)) return bad(kBuffer.size(), "what the buffer is");
     }
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), request.fd);
     if (error != std::errc() || end != digits.data() + digits.size() || request.fd < 0)
       return bad(buffer ? kBuffer.size() : kFd.size(), "number of a descriptor");
     return request;
   }
-  if (!line.starts_with('/')) return bad(0, "neither fd:N, buffer:N:WHAT nor an absolute path");
+  constexpr std::string_view kHook = "hook:";
+  if (line.starts_with(kHook)) {
+    request.hook = line.substr(kHook.size());
+    if (!IsHookName(request.hook)) return bad(kHook.size(), "name of a hook");
+    return request;
+  }
+  if (!line.starts_with('/')) return bad(0, "neither fd:N, buffer:N:WHAT, hook:NAME nor an absolute path");
   if (const auto nul = line.find('\0'); nul != std::string_view::npos) return bad(nul, "NUL in a path");
   request.path = line;
   return request;

@@ -27,12 +27,14 @@ namespace assay::measure {
 
 struct MeasureRequest {
   int fd = -1;       // >= 0: the caller's descriptor
+  std::string hook;  // else, if not empty: the caller says that this hook measures what it loads
   std::string path;  // else: absolute
   std::string what;  // of a buffer: what its content is ("bash-c"); empty: a file
 };
 inline constexpr std::size_t kMaxWhat = 32;
 inline constexpr std::uint64_t kMaxBuffer = std::uint64_t{16} << 20;  // bytes
-// A line without its newline: "fd:N", "buffer:N:WHAT" or an absolute path. ParseError "measure-request".
+// A line without its newline: "fd:N", "buffer:N:WHAT", "hook:NAME" or an absolute path. ParseError
+// "measure-request".
 Result<MeasureRequest> ParseMeasureRequest(std::string_view line);
 
 inline constexpr std::size_t kMaxRequestLine = 4095;  // PATH_MAX without its NUL

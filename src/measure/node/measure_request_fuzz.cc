@@ -31,8 +31,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     Require(line.text == in_parts[i] && line.end == end + line.text.size() + 1);
     end = line.end;
     if (const auto request = ParseMeasureRequest(line.text); request) {
-      Require((request->fd >= 0) == request->path.empty());
-      Require(request->fd >= 0 || (request->path == line.text && request->path.front() == '/'));
+      Require((request->fd >= 0) + !request->hook.empty() + !request->path.empty() == 1);
+      Require(request->hook.empty() || line.text == "hook:" + request->hook);
+      Require(request->path.empty() || (request->path == line.text && request->path.front() == '/'));
       // Only a buffer says what it is, and what it says can't be mistaken for another part of the name.
       Require(request->what.empty() != line.text.starts_with("buffer:"));
       Require(request->what.size() <= assay::measure::kMaxWhat &&

@@ -120,11 +120,11 @@ def stage_programs(names, folder, into):
             raise images.ImageError(f"program {name} is not in {folder or 'a build: give --bin'}")
     into.mkdir()
     for name in names:
-        source = folder / name
+        source, target = folder / name, into / Path(name).name
         try:
-            os.link(source.resolve(), into / name)
+            os.link(source.resolve(), target)
         except OSError:
-            shutil.copy2(source, into / name)
+            shutil.copy2(source, target)
 
 
 class FileRun:

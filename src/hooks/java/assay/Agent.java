@@ -57,6 +57,7 @@ public final class Agent implements ClassFileTransformer {
       Agent agent = new Agent(attester);
       agent.readBefore();
       instrumentation.addTransformer(agent);
+      attester.announce();
     } catch (Attester.Unmeasured error) {
       System.err.println(error.getMessage());
       Runtime.getRuntime().halt(1);

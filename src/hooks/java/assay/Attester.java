@@ -52,6 +52,11 @@ final class Attester {
     System.load(library);
   }
 
+  /** Says that this VM has its code measured. An attester of a former version does not know this request. */
+  void announce() {
+    ask("hook:java\n");
+  }
+
   /** A descriptor that this process has open. */
   void descriptor(int fd, String what) throws Unmeasured {
     send("fd:" + fd, what);

@@ -373,6 +373,7 @@ sub start {
     unshift @INC, $hook;
     *{'CORE::GLOBAL::require'} = \&_require;    # named at run time: -w takes a name that is used once for an error
     *{'CORE::GLOBAL::do'}      = \&_do;
+    _ask('hook:perl');    # an attester of a former version does not know this request
     _main();
 }
 

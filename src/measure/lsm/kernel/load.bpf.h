@@ -17,7 +17,7 @@ static __always_inline int measure(struct assay_control* c, struct file* file, u
   bool kexec = kind == ASSAY_KERNEL_READ && (detail == READING_KEXEC || detail == READING_KEXEC_INITRAMFS);
   /* The file may be clean because it was opened or mapped before, without a question about its kind of
    * program. */
-  bool new_program = kind == ASSAY_EXEC && !l.state->program;
+  bool new_program = kind == ASSAY_EXEC && !(l.state->program && l.state->hook);
   if (!kexec && !new_program && is_clean(l.state, c, inode)) {
     __sync_fetch_and_add(&c->clean_hits, 1);
     return 0;
@@ -51,7 +51,7 @@ static __always_inline int measure(struct assay_control* c, struct file* file, u
   if (kind == ASSAY_OPEN) fill_words(r);
   int result = decide(c, r, &answer, &key);
   /* Without an answer the kind of program is 0, unknown, even if it was known before. */
-  if (kind == ASSAY_EXEC) l.state->program = answer.program;
+  if (kind == ASSAY_EXEC) l.state->program = answer.program, l.state->hook = answer.hook;
   if (answer.program && kind == ASSAY_OPEN && !detail) learn_program(answer.program);
   if (result) return result;
   look_again(&l, inode, c);
@@ -110,6 +110,21 @@ int BPF_PROG(on_exec, struct linux_binprm* bprm) {
   if (!is_active(c)) return 0;
   if (is_probe_child(c, ASSAY_PULSE_EXEC)) return 0;
   return measure(c, bprm->file, ASSAY_EXEC, 0);
+}
+
+/* The program is executed: no exec fails from here on. Loaded only if the configuration names such programs.
+ */
+SEC("lsm/bprm_committed_creds")
+void BPF_PROG(start_with_hook, struct linux_binprm* bprm) {
+  struct assay_control* c = the_control();
+  if (!is_active(c)) return;
+  struct inode_state* s = bpf_inode_storage_get(&inodes, bprm->file->f_inode, 0, 0);
+  if (!s || s->hook < ASSAY_HOOKS || !in_scope(c) || my_role()) return;
+  struct assay_event* e = new_event(c, ASSAY_STARTED, s->hook - ASSAY_HOOKS);
+  if (!e) return;
+  e->address = bpf_ktime_get_ns();
+  fill_program(e);
+  bpf_ringbuf_submit(e, 0);
 }
 
 /* AT_EXECVE_CHECK (Linux 6.14): an interpreter asks whether the file may be executed, and then reads it. The

@@ -26,7 +26,7 @@ struct inode_state {
   struct stamp data;      /* it was examined and is not code */
   struct stamp no_script; /* it is not code for interpreters that read any file as code either */
   u32 digest_busy;        /* a task writes the members below */
-  u32 reserved;
+  u32 hook;               /* with which it shall be started: ASSAY_HOOK_* */
   struct stamp digest_at;
   u64 digest[ASSAY_DIGEST / 8]; /* digest measured at digest_at */
 };

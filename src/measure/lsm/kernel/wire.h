@@ -18,7 +18,7 @@
 #define ASSAY_ASSERT(condition) static_assert(condition, #condition)
 #endif
 
-#define ASSAY_WIRE_VERSION 10
+#define ASSAY_WIRE_VERSION 11
 #define ASSAY_PATH 1024 /* for a longer path the attester takes the name from its descriptor */
 #define ASSAY_COMM 16   /* TASK_COMM_LEN */
 #define ASSAY_DIGEST 32 /* SHA-256 */
@@ -58,6 +58,7 @@ enum assay_kind {
   ASSAY_HOOKS_OFF,      /* kernel.ftrace_enabled opened for writing: it can switch these hooks off */
   ASSAY_LOCKDOWN,       /* an operation that lockdown would refuse: detail is an assay_reason */
   ASSAY_BUFFER_TAKEN,   /* the kernel took a buffer, and may still refuse it: digest and size are set */
+  ASSAY_STARTED,        /* a program with a hook was executed: detail is the hook, address the time, ns */
   ASSAY_KINDS
 };
 ASSAY_ASSERT(ASSAY_KINDS <= 32); /* sets of them are words of 32 bits */
@@ -146,12 +147,18 @@ ASSAY_ASSERT(sizeof(struct assay_request) ==
 #define ASSAY_PROGRAM_NONE 1U
 #define ASSAY_PROGRAM_ANY 0x80000000U
 
+/* The hook with which a program shall be started: the place in the attester's list of them, after these. */
+#define ASSAY_HOOK_UNKNOWN 0U
+#define ASSAY_HOOK_NONE 1U
+#define ASSAY_HOOKS 2U
+
 struct assay_answer {
   __u32 flags;
   __u32 program; /* of ASSAY_EXEC: the executed program; of ASSAY_OPEN: the opening one; 0: unknown */
   __u8 digest[ASSAY_DIGEST];
+  __u32 hook; /* of ASSAY_EXEC: ASSAY_HOOK_*, or from ASSAY_HOOKS on */
 };
-ASSAY_ASSERT(sizeof(struct assay_answer) == 40);
+ASSAY_ASSERT(sizeof(struct assay_answer) == 44);
 
 /* Flags of an event. */
 #define ASSAY_EVENT_PROGRAM 1U /* program is set */
