@@ -219,7 +219,9 @@ bool IsInteractive(const Opened& file) {
 }  // namespace
 
 Interpreter InterpreterNamed(std::string_view path) {
-  const std::string_view name = LastPart(path);
+  constexpr std::string_view kDiverted = ".distrib";  // dpkg-divert(1)
+  std::string_view name = LastPart(path);
+  if (name.ends_with(kDiverted)) name.remove_suffix(kDiverted.size());
   for (const Row& row : table::kRows)
     if (HasGlobFor(row.names, name)) return row.id;
   return Interpreter::kNone;

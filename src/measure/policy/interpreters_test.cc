@@ -59,6 +59,8 @@ TEST_F(InterpretersTest, AreKnownByTheLastPartOfTheirName) {
   for (const char* shell :
        {"/bin/sh", "/usr/bin/dash", "/opt/x/bin/bash", "zsh", "/usr/lib/klibc/bin/sh.shared"})
     EXPECT_EQ(InterpreterNamed(shell), Interpreter::kShell) << shell;
+  EXPECT_EQ(InterpreterNamed("/usr/bin/dash.distrib"),
+            Interpreter::kShell);  // another program stands in for it
   EXPECT_EQ(InterpreterNamed("/usr/bin/python3.11"), Interpreter::kPython);
   EXPECT_EQ(InterpreterNamed("/home/u/venv/bin/python"), Interpreter::kPython);
   EXPECT_EQ(InterpreterNamed("/usr/bin/perl5.36-x86_64-linux-gnu"), Interpreter::kPerl);
