@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """In the guest: runs every way of `ways` and prints, as JSON lines, what the measurement list gained by each.
 
-coverage_guest.py assay|ima [WAY...]
+coverage_guest.py assay|ima|hooks [WAY...]
 """
 
 import json
@@ -99,6 +99,42 @@ class Assay:
         sys.stderr.write(Path("/tmp/engine.log").read_text())
 
 
+class Hooked:
+    """The attester, and the wrapper in place of the shells, with bash's builtin."""
+
+    LIST = Path("/run/assay/binary_runtime_measurements_sha256")
+
+    def __init__(self):
+        binaries = Path(WAYS).parent
+        shutil.copy(binaries / "libassay.so.0", "/usr/lib/x86_64-linux-gnu")
+        for folder in ("/usr/lib/assay/bash", "/usr/local/lib/assay/bash"):
+            os.makedirs(folder)
+            for name in ("assay.so", "bash-env"):
+                shutil.copy(binaries / name, folder)
+        os.makedirs("/etc/assay")
+        Path("/etc/assay/assayd.json").write_text(
+            '{"engine": {"scope": "host", "engine": "lsm"}, "tpm": {"tcti": "device:/dev/tpmrm0"}, "serve": {"unix": false}}'
+        )
+        self.log = open("/tmp/assayd.log", "w")
+        self.process = subprocess.Popen([binaries / "assayd"], stdout=self.log, stderr=self.log)
+        for _ in range(600):
+            if self.LIST.exists() and self.LIST.read_bytes().find(b"assay-engine") >= 0:
+                break
+            time.sleep(0.1)
+        else:
+            sys.exit("the attester did not start:\n" + Path("/tmp/assayd.log").read_text())
+        for shell in ("/usr/bin/dash", "/usr/bin/bash"):
+            os.rename(shell, shell + ".distrib")
+            shutil.copy(binaries / "assay-sh", shell)
+
+    def list(self):
+        return [(v, d, n, "violation" if v else "") for _, v, d, n in records(self.LIST.read_bytes())]
+
+    def end(self):
+        self.process.terminate()
+        self.process.wait(60)
+
+
 class Ima:
     def list(self):
         return [(v, d, n, "violation" if v else "") for _, v, d, n in records(IMA.read_bytes())]
@@ -154,7 +190,7 @@ def main():
     os.chmod("/var/tmp", 0o777)
     COPIES.mkdir(mode=0o755)
     subprocess.run(["modprobe", "overlay"], check=True)
-    engine = Assay() if sys.argv[1] == "assay" else Ima()
+    engine = {"assay": Assay, "hooks": Hooked, "ima": Ima}[sys.argv[1]]()
     names = [line.split("\t") for line in subprocess.check_output([WAYS, "list"], text=True).splitlines()]
     unseen = []
     for name, what in names:
