@@ -1,6 +1,6 @@
 #include "appraise/appraise.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <set>

@@ -1,5 +1,5 @@
 // Checks the boot: compares the firmware's event log with the quoted PCRs, and then with the expected boots.
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 

@@ -1,6 +1,6 @@
 #include "appraise/content.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 

@@ -1,5 +1,5 @@
 // Results as lines for people: docs/formats/result.md, "For people".
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 

@@ -1,6 +1,6 @@
 #include "appraise/enrolment.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "appraise/checks.h"
 #include "appraise/finding_names.h"

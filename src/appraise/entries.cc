@@ -1,5 +1,5 @@
 // Judges each entry by the reference values, and the attester's own records by the policy.
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <utility>

@@ -1,6 +1,6 @@
 #include "appraise/handover_check.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "appraise/content.h"
 #include "appraise/finding_names.h"

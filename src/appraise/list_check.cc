@@ -1,5 +1,5 @@
 // Compares the list with the PCR.
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <span>

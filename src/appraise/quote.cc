@@ -1,5 +1,5 @@
 // Checks the quote: which key signed it, for which challenge, at which time, and over which PCRs.
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 

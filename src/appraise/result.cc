@@ -1,6 +1,6 @@
 #include "appraise/result.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <nlohmann/json.hpp>
 

@@ -1,6 +1,6 @@
 #include "appraise/rollback.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "appraise/finding_names.h"
 

@@ -1,6 +1,6 @@
 // Checks by the run key whether the attester that wrote the list still answers, and by the cap whether it was
 // started early.
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 

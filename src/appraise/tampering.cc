@@ -1,5 +1,5 @@
 // Finds how a list that does not replay to the quoted PCR was changed.
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 

@@ -1,6 +1,6 @@
 #include "boot/predict.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <map>

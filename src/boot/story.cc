@@ -1,6 +1,6 @@
 #include "boot/story.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 

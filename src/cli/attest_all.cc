@@ -1,5 +1,5 @@
 // The command `assay attest --all`: docs/formats/hosts.md
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <atomic>

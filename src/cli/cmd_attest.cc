@@ -1,6 +1,6 @@
 // The verifier's side of a challenge (with an attester or a saved round), and the verification of signed
 // results. man/assay-attest.1, man/assay-appraise.1
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <nlohmann/json.hpp>
 #include <optional>

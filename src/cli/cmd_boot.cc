@@ -1,6 +1,6 @@
 #include "cli/cmd_boot.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <map>

@@ -1,6 +1,6 @@
 // The verifier's side of enrolment: it verifies the identity of an attester's TPM, and pins its keys in the
 // host's state. man/assay-enrol.1
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <sys/stat.h>
 
 #include <algorithm>

@@ -1,6 +1,6 @@
 // Says what is known of a content, a path or a finding: its package, where and by what it was loaded, who
 // else has it, and what to do next. man/assay-explain.1
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <glob.h>
 
 #include <algorithm>

@@ -2,7 +2,7 @@
 // man/assay-reference.1
 #include "cli/cmd_reference.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <stdlib.h>
 #include <unistd.h>
 

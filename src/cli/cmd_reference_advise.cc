@@ -1,5 +1,5 @@
 // Advisories for reference values: read from feeds, applied to an index. man/assay-reference.1
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <stdlib.h>
 #include <unistd.h>
 

@@ -1,5 +1,5 @@
 // What one index adds and retires against another. man/assay-reference.1
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <nlohmann/json.hpp>
 

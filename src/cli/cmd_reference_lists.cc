@@ -1,5 +1,5 @@
 // Lists of digests of other tools, read into an index and written from one. man/assay-reference.1
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <nlohmann/json.hpp>
 

@@ -1,6 +1,6 @@
 // The owner's trusted list: adds content to it, takes content from it, shows it. man/assay-trust.1
 #include <fcntl.h>
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <pwd.h>
 #include <unistd.h>
 

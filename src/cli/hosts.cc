@@ -1,6 +1,6 @@
 #include "cli/hosts.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <set>
 

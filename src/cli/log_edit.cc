@@ -1,5 +1,5 @@
 // The commands `assay log convert` and `assay log edit`.
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <charconv>
 #include <nlohmann/json.hpp>

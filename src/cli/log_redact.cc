@@ -1,5 +1,5 @@
 // The command `assay log redact`.
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <nlohmann/json.hpp>
 

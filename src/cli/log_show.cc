@@ -1,5 +1,5 @@
 // The command `assay log show`.
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <unistd.h>
 
 #include <nlohmann/json.hpp>

@@ -1,5 +1,5 @@
 // The command `assay log verify`.
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>

@@ -1,6 +1,6 @@
 #include "cli/status.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <cerrno>
 #include <nlohmann/json.hpp>

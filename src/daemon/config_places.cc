@@ -1,6 +1,6 @@
 #include "daemon/config_places.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <cstdint>
 #include <iterator>

@@ -1,6 +1,6 @@
 #include "evidence/message.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <array>
 

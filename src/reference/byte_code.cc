@@ -1,6 +1,6 @@
 #include "reference/byte_code.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>

@@ -1,6 +1,6 @@
 #include "reference/digest_list.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <map>
 #include <nlohmann/json.hpp>

@@ -1,7 +1,7 @@
 // Fetches package files with apt as it is configured on this machine. apt's signed lists name the SHA-256 of
 // each file. apt itself does not check the content of a file that already exists with the right size, so it
 // is checked here.
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <sys/stat.h>
 #include <unistd.h>
 

@@ -1,6 +1,6 @@
 #include "tpm/attest_data.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <array>

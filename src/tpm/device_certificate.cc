@@ -1,6 +1,6 @@
 #include "tpm/device_certificate.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <openssl/objects.h>
 #include <openssl/x509v3.h>
 

@@ -1,6 +1,6 @@
 #include "measure/lists/kernel_list.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <sys/mman.h>
 #include <unistd.h>
 

@@ -1,6 +1,6 @@
 #include "measure/lists/kernel_snapshot.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <unistd.h>
 
 #include <algorithm>

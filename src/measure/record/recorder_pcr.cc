@@ -1,6 +1,6 @@
 #include "measure/record/recorder_pcr.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <atomic>
