@@ -96,8 +96,9 @@ Result<> Serve(Daemon& daemon, Scope scope, int signals) {
 // Runs as the successor of the attester at the other end of the link, which goes on if this fails.
 Result<> RunSuccessor(const std::string& config_path, const HandoverLink& link) {
   constexpr std::chrono::seconds kEndPatience{10};
-  const pid_t predecessor = getppid();
   prctl(PR_SET_NAME, "assayd");  // it was executed by its descriptor, and has that number's name
+  const Result<pid_t> predecessor = link.Peer();
+  if (!predecessor) ReportAndEnd(predecessor.error(), link);
   const auto prepare = [&]() -> Result<std::pair<Config, UniqueFd>> {
     ASSAY_ASSIGN(Config config, ReadConfig(config_path));
     ASSAY_ASSIGN(UniqueFd signals, TakeSignals());
@@ -109,7 +110,7 @@ Result<> RunSuccessor(const std::string& config_path, const HandoverLink& link) 
   const auto& [config, signals] = *prepared;
   log::StartWriter();
   const std::unique_ptr<Daemon> daemon = Daemon::TakeOver(config, config_path, link);
-  AwaitEnd(predecessor, kEndPatience);  // from then on the service manager listens to this process
+  AwaitEnd(*predecessor, kEndPatience);  // from then on the service manager listens to this process
   return Serve(*daemon, config.scope, signals.get());
 }
 

@@ -259,7 +259,7 @@ Result<> Daemon::Impl::Adopt(HandoverReceived received, const HandoverLink& link
     options.lsm.predecessor = std::make_shared<const std::vector<UniqueFd>>(std::move(received.fds));
     if (options.name.empty()) options.name = "lsm";  // no lesser engine takes the place of this one
   }
-  options.limits.exempt.insert(getppid());
+  options.limits.exempt.insert(predecessor);
   return RunEngine(options);
 }
 
@@ -309,7 +309,7 @@ Result<> Daemon::Impl::GoOn(HandoverReceived take, std::uint64_t held_since_ms) 
   left = false;
   run_recorded = true;
   const std::uint64_t now = NowMs();
-  log::Info("took over from process {}: tasks waited for {} ms at most", getppid(), now - held_since_ms);
+  log::Info("took over from process {}: tasks waited for {} ms at most", predecessor, now - held_since_ms);
   {
     const MutexLock lock(mutex);
     handover.last_ms = now;
@@ -336,6 +336,7 @@ Result<> Daemon::Impl::GoOn(HandoverReceived take, std::uint64_t held_since_ms) 
 }
 
 Result<> Daemon::Impl::TakeOver(const HandoverLink& link) {
+  ASSAY_ASSIGN(predecessor, link.Peer());
   if (config.engine.name == kKernelIma)
     return Fail(StateError(HandoverError::kRestart, "engine/engine kernel-ima needs a restart"));
   ASSAY_TRY(ServeOptions(config));

@@ -70,6 +70,7 @@ struct Daemon::Impl {
   std::unique_ptr<measure::KernelList> kernel;
   std::string kernel_trouble;  // what the log has of its last Sync()
   std::unique_ptr<measure::OwnNamespace> own_namespace;
+  pid_t predecessor = 0;                          // the attester that this one takes over from
   Mutex load_mutex ASSAY_ACQUIRED_BEFORE(mutex);  // one policy at a time
   mutable Mutex mutex;  // of `config`, too, where the thread of Run() changes it and others read it
   // Why challenges are not answered: EK or AK. None: they are there, or not asked for yet.

@@ -2,15 +2,17 @@
 
 #include <limits.h>
 #include <poll.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
 
+#include <array>
+#include <cstdint>
 #include <vector>
 
 #include "base/descriptors.h"
@@ -68,30 +70,49 @@ std::vector<char*> Pointers(std::vector<std::string>& words) {
   return out;
 }
 
-Result<pid_t> Spawn(int program, std::vector<std::string> words, int link) {
-  std::vector<std::string> kept = Environment();
-  const std::vector<char*> argv = Pointers(words), environment = Pointers(kept);
-  posix_spawn_file_actions_t files;
-  posix_spawnattr_t attributes;
-  posix_spawn_file_actions_init(&files);
-  posix_spawnattr_init(&attributes);
-  posix_spawn_file_actions_adddup2(&files, link, kLinkFd);
-  posix_spawn_file_actions_adddup2(&files, program, kProgramFd);
+// What the successor is started with. In the child nothing may be allocated or locked, because a thread that
+// is not there any more may have held the lock.
+struct Start {
+  std::string path;
+  std::vector<char*> argv, environment;
+  int program, link;
+};
+
+int Execute(void* of) {
+  const auto& start = *static_cast<const Start*>(of);
+  struct sigaction usual{};
+  usual.sa_handler = SIG_DFL;
+  for (int number = 1; number < NSIG; ++number) sigaction(number, &usual, nullptr);
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+  if (dup2(start.link, kLinkFd) < 0 || dup2(start.program, kProgramFd) < 0) _exit(EX_OSERR);
   // A library may have opened a descriptor without close-on-exec: the TPM's socket, which it opens for each
   // command. The software TPM serves one connection at a time, and would wait for this copy's end.
-  posix_spawn_file_actions_addclosefrom_np(&files, kProgramFd + 1);
-  sigset_t none, all;
-  sigemptyset(&none);
+  close_range(kProgramFd + 1, ~0U, 0);
+  execve(start.path.c_str(), start.argv.data(), start.environment.data());
+  _exit(EX_OSERR);
+}
+
+// The successor becomes a child of this process's parent. A service manager waits for the end of its own
+// children only, and would otherwise kill the successor in the same moment in which it asks it to stop.
+Result<pid_t> Spawn(int program, std::vector<std::string> words, int link) {
+  constexpr std::size_t kStack = std::size_t{64} << 10;
+  std::vector<std::string> kept = Environment();
+  Start start{.path = "/proc/self/fd/" + std::to_string(kProgramFd),
+              .argv = Pointers(words),
+              .environment = Pointers(kept),
+              .program = program,
+              .link = link};
+  alignas(16) std::array<std::uint8_t, kStack> stack;
+  // Not blocked, a signal could reach a handler of this process in the child.
+  sigset_t all, before;
   sigfillset(&all);
-  posix_spawnattr_setsigmask(&attributes, &none);
-  posix_spawnattr_setsigdefault(&attributes, &all);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-  const std::string path = "/proc/self/fd/" + std::to_string(kProgramFd);
-  pid_t pid = -1;
-  const int error = posix_spawn(&pid, path.c_str(), &files, &attributes, argv.data(), environment.data());
-  posix_spawn_file_actions_destroy(&files);
-  posix_spawnattr_destroy(&attributes);
-  if (error != 0) return Fail(OsError("posix_spawn", words[0], error));
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  const pid_t pid = clone(Execute, stack.data() + stack.size(), CLONE_PARENT | SIGCHLD, &start);
+  const int error = errno;
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (pid < 0) return Fail(OsError("clone", words[0], error));
   return pid;
 }
 
@@ -114,6 +135,14 @@ HandoverLink HandoverLink::Inherited(int fd) {
   fcntl(fd, F_SETFD, FD_CLOEXEC);
   close_range(static_cast<unsigned>(fd) + 1, ~0U, 0);
   return HandoverLink(UniqueFd(fd));
+}
+
+Result<pid_t> HandoverLink::Peer() const {
+  ucred peer{};
+  socklen_t size = sizeof(peer);
+  if (getsockopt(socket_.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
+    return Fail(OsError("getsockopt", "SO_PEERCRED", errno));
+  return peer.pid;
 }
 
 Result<> HandoverLink::Send(const HandoverMessage& message, const std::vector<int>& fds) const {
@@ -186,8 +215,9 @@ Result<Successor> Successor::Start(const UniqueFd& program, const std::string& p
 
 Successor::~Successor() {
   if (pid_ <= 0) return;
+  constexpr std::chrono::seconds kEndPatience{10};
   kill(pid_, SIGKILL);
-  waitpid(pid_, nullptr, 0);
+  AwaitEnd(pid_, kEndPatience);
 }
 
 void ReportAndEnd(const Error& error, const HandoverLink& link) {

@@ -61,6 +61,7 @@ class HandoverLink {
   explicit HandoverLink(UniqueFd socket = {}) : socket_(std::move(socket)) {}
   // The successor's end of the link. Its program's descriptor, which it inherits besides, is closed.
   static HandoverLink Inherited(int fd);
+  Result<pid_t> Peer() const;  // in the successor: the process that has started it
   Result<> Send(const HandoverMessage& message, const std::vector<int>& fds = {}) const;
   // "handover.refused": the other side has ended, or says why it does not go on. "handover.silent": no
   // message came within `patience`. other: another step that may come instead.
@@ -73,7 +74,8 @@ class HandoverLink {
 
 class Successor {
  public:
-  // Executes the file of the descriptor, which was measured; path: how it is called.
+  // Executes the file of the descriptor, which was measured; path: how it is called. The successor is a child
+  // of this process's parent.
   static Result<Successor> Start(const UniqueFd& program, const std::string& path,
                                  const std::string& config_path);
   ~Successor();  // ends it, unless Keep() was called
