@@ -1,6 +1,7 @@
 #include "measure/fanotify/fanotify_group.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <sys/fanotify.h>
 #include <sys/resource.h>
@@ -27,6 +28,13 @@ constexpr unsigned kMostReaders = 128;  // when the kernel's own opens hang
 constexpr auto kStalled = std::chrono::seconds(5);
 constexpr auto kReadPatience = std::chrono::seconds(1);  // at the stop, for opens of the kernel's that hang
 constexpr auto kTellPatience = std::chrono::seconds(2);
+
+// Whether the process's program lies at the path. Only the kernel's memory is asked.
+bool Executes(pid_t process, const std::string& path) {
+  std::string name(PATH_MAX, 0);
+  const ssize_t n = readlink(("/proc/" + std::to_string(process) + "/exe").c_str(), name.data(), name.size());
+  return n > 0 && std::string_view(name).substr(0, static_cast<std::size_t>(n)) == path;
+}
 
 }  // namespace
 
@@ -395,11 +403,14 @@ void FanotifyGroup::LookForUse(const RequestPtr& request, FileId file) {
     writes = changes_[file].writes;
   }
   const std::set<pid_t> users = ExecutableMappersOf(file);
+  const std::string path = NameOf(request->file.get());
   {
     const MutexLock lock(mutex_);
     const Change& change = changes_[file];
-    const bool in_use =
-        std::any_of(users.begin(), users.end(), [&](pid_t user) { return !change.executing.contains(user); });
+    // A task whose execution failed still runs its former program.
+    const bool in_use = std::any_of(users.begin(), users.end(), [&](pid_t user) {
+      return !change.executing.contains(user) || !Executes(user, path);
+    });
     if (!in_use && change.writes != writes) {
       PushLook(request, file);  // it was written to again meanwhile
       return;

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <thread>
 
+#include "base/folder.h"
 #include "measure/lists/errors.h"
 #include "measure/lists/kernel_list.h"
 
@@ -22,14 +23,17 @@ std::string WritersOf(const std::string& current) {
   std::error_code error;
   const fs::path files[] = {fs::canonical(current, error), fs::canonical(StagedFile(current), error)};
   std::string out;
-  for (const auto& process : fs::directory_iterator("/proc", error)) {
-    const std::string pid = process.path().filename();
+  const Result<std::vector<std::string>> processes = NamesIn("/proc");
+  if (!processes) return "";
+  for (const std::string& pid : *processes) {
     if (pid.find_first_not_of("0123456789") != std::string::npos || pid == std::to_string(getpid())) continue;
-    std::error_code gone;
-    for (const auto& open : fs::directory_iterator(process.path() / "fd", gone)) {
-      const fs::path target = fs::read_symlink(open.path(), gone);
-      if (gone || std::ranges::find(files, target) == std::end(files)) continue;
-      const auto name = ReadFile(process.path() / "comm", 64);
+    const fs::path process = "/proc/" + pid;
+    const Result<std::vector<std::string>> open = NamesIn(process / "fd");
+    if (!open) continue;  // it has ended
+    for (const std::string& fd : *open) {
+      const fs::path target = fs::read_symlink(process / "fd" / fd, error);
+      if (error || std::ranges::find(files, target) == std::end(files)) continue;
+      const auto name = ReadFile(process / "comm", 64);
       std::string_view text = name ? AsText(*name) : std::string_view();
       if (text.ends_with('\n')) text.remove_suffix(1);
       out += fmt::format("{}{} ({})", out.empty() ? "" : ", ", pid, text);

@@ -11,13 +11,13 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <filesystem>
 #include <functional>
 #include <set>
 #include <string>
 #include <tuple>
 
 #include "base/bytes.h"
+#include "base/folder.h"
 #include "measure/lsm/errors.h"
 #include "measure/system/maps.h"
 
@@ -205,14 +205,12 @@ Result<> CarryOver(const std::vector<UniqueFd>& from, bpf_object& to, assay_cont
   CarryRaw(pairs[kRaw], control);
   CarryReal(pairs[kReal]);
   std::set<std::string> seen;
-  std::error_code failed;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc", failed)) {
-    const std::string process = entry.path().filename();
-    if (process.empty() || process.find_first_not_of("0123456789") != std::string::npos) continue;
+  ASSAY_ASSIGN(const std::vector<std::string> processes, NamesIn("/proc"));
+  for (const std::string& process : processes) {
+    if (process.find_first_not_of("0123456789") != std::string::npos) continue;
     CarryTask(pairs[kTasks], std::stoi(process));
     CarryFiles(pairs[kInodes], process, seen);
   }
-  if (failed) return Fail(OsError("opendir", "/proc", failed.value()));
   return {};
 }
 

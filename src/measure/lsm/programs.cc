@@ -20,6 +20,7 @@
 
 #include "base/crypto.h"
 #include "base/digest.h"
+#include "base/folder.h"
 #include "base/log.h"
 #include "measure/lsm/carry.h"
 #include "measure/lsm/embedded.h"
@@ -340,19 +341,18 @@ Result<> LsmPrograms::Guard() const {
       return Fail(OsError("bpf_map_update_elem", "own_objects", -r));
     return {};
   };
-  std::error_code failed;
-  for (const auto& entry : std::filesystem::directory_iterator(setup_.pin_dir, failed)) {
-    ASSAY_ASSIGN(const UniqueFd fd, bpf::OpenPinned(entry.path()));
-    if (entry.path().filename().string().starts_with("map_")) {
-      ASSAY_ASSIGN(const bpf_map_info map, bpf::InfoOf<bpf_map_info>(fd.get(), entry.path()));
+  ASSAY_ASSIGN(const std::vector<std::string> pins, NamesIn(setup_.pin_dir));
+  for (const std::string& pin : pins) {
+    ASSAY_ASSIGN(const UniqueFd fd, bpf::OpenPinned(setup_.pin_dir + "/" + pin));
+    if (pin.starts_with("map_")) {
+      ASSAY_ASSIGN(const bpf_map_info map, bpf::InfoOf<bpf_map_info>(fd.get(), pin));
       ASSAY_TRY(add(ASSAY_OBJECT_MAP, map.id));
     } else {
-      ASSAY_ASSIGN(const bpf_link_info link, bpf::InfoOf<bpf_link_info>(fd.get(), entry.path()));
+      ASSAY_ASSIGN(const bpf_link_info link, bpf::InfoOf<bpf_link_info>(fd.get(), pin));
       ASSAY_TRY(add(ASSAY_OBJECT_LINK, link.id));
       ASSAY_TRY(add(ASSAY_OBJECT_PROG, link.prog_id));
     }
   }
-  if (failed) return Fail(OsError("opendir", setup_.pin_dir, failed.value()));
   control_->guard_dev = KernelDev(st.st_dev);
   __atomic_store_n(&control_->guarded, 1, __ATOMIC_SEQ_CST);
   return {};
@@ -408,9 +408,9 @@ Result<> LsmPrograms::TakeKnown(const std::vector<UniqueFd>& maps) {
 }
 
 void LsmPrograms::RemovePinned(const std::string& pin_dir) {
-  std::error_code ignored;
-  for (const auto& entry : std::filesystem::directory_iterator(pin_dir, ignored))
-    std::filesystem::remove(entry.path(), ignored);
+  const Result<std::vector<std::string>> pins = NamesIn(pin_dir);
+  if (!pins) return;  // there is no such folder
+  for (const std::string& pin : *pins) unlink((pin_dir + "/" + pin).c_str());
 }
 
 Result<> LsmPrograms::Mark(pid_t pid, std::uint32_t role) const {

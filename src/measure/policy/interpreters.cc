@@ -10,9 +10,9 @@
 
 #include <algorithm>
 #include <array>
-#include <filesystem>
 
 #include "base/fd.h"
+#include "base/folder.h"
 #include "measure/policy/interpreters_table.h"
 #include "measure/policy/policy.h"
 #include "measure/system/file.h"
@@ -296,13 +296,14 @@ void Programs::Refresh() {
   if (same) return;
   installed_.clear();
   for (const std::string& folder : folders_) {
-    std::error_code ignored;
-    for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
-      const Interpreter program = InterpreterNamed(entry.path().filename().string());
+    const Result<std::vector<std::string>> names = NamesIn(folder);
+    if (!names) continue;  // not every machine has each of them
+    for (const std::string& name : *names) {
+      const Interpreter program = InterpreterNamed(name);
+      const std::string path = folder + "/" + name;
       struct stat st{};
-      if (program == Interpreter::kNone || stat(entry.path().c_str(), &st) != 0 || !S_ISREG(st.st_mode))
-        continue;
-      installed_.emplace(static_cast<std::uint64_t>(st.st_size), Installed{entry.path(), program});
+      if (program == Interpreter::kNone || stat(path.c_str(), &st) != 0 || !S_ISREG(st.st_mode)) continue;
+      installed_.emplace(static_cast<std::uint64_t>(st.st_size), Installed{path, program});
     }
   }
 }

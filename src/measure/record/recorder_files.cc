@@ -5,9 +5,9 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <filesystem>
 #include <vector>
 
+#include "base/folder.h"
 #include "base/log.h"
 
 namespace assay::measure {
@@ -38,13 +38,16 @@ Result<> RecorderFiles::Retire() {
 }
 
 void RecorderFiles::Remove(std::string_view prefix, const std::string& except) const {
-  std::error_code ignored;
-  std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(dir_, ignored))
-    if (entry.path().filename().string().starts_with(prefix)) names.push_back(entry.path().string());
-  for (const std::string& name : names)
-    if (name != except && unlink(name.c_str()) != 0)
-      log::Warn("{}", OsError("unlink", name, errno).Message());
+  const Result<std::vector<std::string>> names = NamesIn(dir_);
+  if (!names) {
+    log::Warn("{}", names.error().Message());
+    return;
+  }
+  for (const std::string& name : *names) {
+    const std::string path = Path(name);
+    if (name.starts_with(prefix) && path != except && unlink(path.c_str()) != 0)
+      log::Warn("{}", OsError("unlink", path, errno).Message());
+  }
 }
 
 Result<> RecorderFiles::Truncate(std::uint64_t list_bytes) const {

@@ -224,11 +224,14 @@ std::set<pid_t> ExecutableMappersOf(FileId file) {
     const std::string name = entry->d_name;
     if (name.find_first_not_of("0123456789") != std::string::npos) continue;
     bool found = false;
-    std::ignore = ForEachMapping(name, [&](const Mapping& m) {  // the process may have ended
+    const Result<> read = ForEachMapping(name, [&](const Mapping& m) {
       found = m.executable && m.object == object;
       return !found;
     });
-    if (found) processes.insert(Number<pid_t>(name));
+    // The kernel's errors are those of a process that has ended. One with more mappings than are read may
+    // have the file among them.
+    const bool too_many = !read && read.error().As<OsError>() == nullptr;
+    if (found || too_many) processes.insert(Number<pid_t>(name));
   }
   return processes;
 }

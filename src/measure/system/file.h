@@ -68,7 +68,7 @@ Context ContextOf(const ThreadStatus& thread, std::string hook);
 Context ContextOf(pid_t tid, std::string hook);
 // The flags of the open() that the thread is in; nullopt where they can't be told.
 std::optional<int> OpenFlagsOf(pid_t tid);
-// The processes that have the file mapped executable.
+// The processes that have the file mapped executable, and those with too many mappings to look at.
 std::set<pid_t> ExecutableMappersOf(FileId file);
 
 }  // namespace assay::measure
