@@ -52,6 +52,8 @@ TEST(Lane, OneUserHoldsAShareAndUsersLeaveSomeForRoot) {
   lane.Tick();
   lane.Tick();
   EXPECT_EQ(others.get_future().wait_for(10s), std::future_status::ready);
+  // The second worker may not have taken its job yet.
+  for (int i = 0; i < 10'000 && lane.Waiting() > 8; ++i) std::this_thread::sleep_for(1ms);
   EXPECT_EQ(lane.Waiting(), 8U);
   for (uid_t uid = 3; uid < 8; ++uid) lane.Push(uid, hang.Job());
   for (int i = 0; i < 20; ++i) lane.Tick();

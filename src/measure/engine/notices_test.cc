@@ -44,7 +44,7 @@ TEST(Notices, AStalledCallbackHoldsUpNobody) {
   EXPECT_EQ(notices.Dropped(), 10U);
   EXPECT_FALSE(notices.WaitIdle(10ms));
   std::thread stop([&] { notices.Stop(10ms); });
-  std::this_thread::sleep_for(50ms);
+  for (int i = 0; i < 10'000 && notices.Dropped() == 10U; ++i) std::this_thread::sleep_for(1ms);
   go.set_value();
   stop.join();
   EXPECT_EQ(calls, 1U) << "called after the end";
