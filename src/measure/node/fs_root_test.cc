@@ -469,8 +469,20 @@ TEST_F(FsTest, StoppingAnswersThoseWhoWait) {
   const std::string endless = Put("endless", "");
   ASSERT_EQ(truncate(endless.c_str(), off_t{1} << 43), 0);
   int error = 0;
-  std::thread caller([&] { error = Ask(endless + "\n"); });
-  usleep(200'000);
+  std::atomic<pid_t> asks{0};
+  std::thread caller([&] {
+    const auto node = Open(Node("measure"), O_WRONLY);
+    const std::string request = endless + "\n";
+    asks = gettid();
+    error = write(node->get(), request.data(), request.size()) < 0 ? errno : 0;
+  });
+  while (asks == 0) usleep(1000);
+  // "TID (NAME) S": it sleeps in its write.
+  const auto sleeps = [stat = "/proc/self/task/" + std::to_string(asks) + "/stat"] {
+    const Result<Bytes> line = ReadFile(stat, 4096);
+    return line && AsText(*line).find(") S ") != std::string_view::npos;
+  };
+  for (int i = 0; i < 10'000 && !sleeps(); ++i) usleep(1000);
   auto reader = Open(Node("ascii_runtime_measurements"), O_RDONLY);
   fs_.reset();
   caller.join();
