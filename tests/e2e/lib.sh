@@ -58,6 +58,8 @@ cleanup() {  # cleanup [STATUS]: the test ends with it, or with what the last co
   trap - EXIT
   set +e
   for server in "${!servers[@]}"; do unserve "$server"; done
+  # shellcheck disable=SC2046  # a number each
+  kill $(jobs -p) 2>/dev/null  # what a test that failed has left at work
   [[ -n $daemon ]] && kill -KILL "$daemon" 2>/dev/null && wait "$daemon" 2>/dev/null
   [[ -r $work/run/tpm/swtpm.pid ]] && kill "$(cat "$work/run/tpm/swtpm.pid")" 2>/dev/null
   umount -l "$work/ima" 2>/dev/null
