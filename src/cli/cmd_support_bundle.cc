@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/folder.h"
 #include "base/json_dump.h"
 #include "base/process.h"
 #include "cli/attester.h"
@@ -53,11 +54,9 @@ std::string Said(const std::vector<std::string>& program) {
 // The configuration and its drop-ins, as assayd.json(5) names them.
 std::vector<std::string> ConfigFiles(const std::string& path) {
   std::vector<std::string> files;
-  const std::string stem = path.ends_with(".json") ? path.substr(0, path.size() - 5) : path;
-  std::error_code failed;
-  std::filesystem::directory_iterator it(stem + ".d", failed);
-  for (; !failed && it != std::filesystem::directory_iterator(); it.increment(failed))
-    files.push_back(it->path());
+  const std::string folder = (path.ends_with(".json") ? path.substr(0, path.size() - 5) : path) + ".d";
+  if (const Result<std::vector<std::string>> names = NamesIn(folder); names)
+    for (const std::string& name : *names) files.push_back(folder + "/" + name);
   std::sort(files.begin(), files.end());
   files.insert(files.begin(), path);
   return files;

@@ -4,10 +4,10 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "base/fd.h"
+#include "base/folder.h"
 #include "base/json.h"
 #include "base/json_dump.h"
 #include "base/text.h"
@@ -37,16 +37,16 @@ Result<std::vector<std::string>> DropIns(const std::string& path) {
   const std::string stem = path.ends_with(kEnding) ? path.substr(0, path.size() - kEnding.size()) : path;
   const std::string folder = stem + ".d";
   std::vector<std::string> files;
-  std::error_code failed;
-  std::filesystem::directory_iterator it(folder, failed);
-  for (; !failed && it != std::filesystem::directory_iterator(); it.increment(failed)) {
-    const std::string name = it->path().filename();
+  const Result<std::vector<std::string>> names = NamesIn(folder);
+  const OsError* os = names ? nullptr : names.error().As<OsError>();
+  if (os != nullptr && os->err == ENOENT) return files;
+  ASSAY_TRY(names);
+  for (const std::string& name : *names) {
     if (!name.ends_with(kEnding) || name.starts_with('.')) continue;
-    files.push_back(it->path());
+    files.push_back(folder + "/" + name);
     if (files.size() > kMaxDropIns)
       return Fail(StateError(ConfigError::kSyntax, folder + ": it has too many files"));
   }
-  if (failed && failed.value() != ENOENT) return Fail(OsError("opendir", folder, failed.value()));
   std::sort(files.begin(), files.end());
   return files;
 }

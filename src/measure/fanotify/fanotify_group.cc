@@ -394,8 +394,8 @@ void FanotifyGroup::PushLook(const RequestPtr& request, FileId file) {
   });
 }
 
-// Runs in a thread of its own, because it reads all of /proc. No task waits for it. So a task that executes
-// the file's new content may be at work by now; it is not meant.
+// Runs in a thread of its own, because it reads all of /proc. No task waits for it. A task that executes
+// the file's new content may be at work by now. It is no user of the old content.
 void FanotifyGroup::LookForUse(const RequestPtr& request, FileId file) {
   std::uint64_t writes = 0;
   {

@@ -92,9 +92,8 @@ class FanotifyGroup : public std::enable_shared_from_this<FanotifyGroup> {
   // A file that was written to, until it is known whether it was in use.
   struct Change {
     std::uint64_t writes = 0;
-    bool looked_for = false;  // it is in the lane
-    std::set<pid_t>
-        executing;  // tasks that execute the file since the last write: they wait for its new content
+    bool looked_for = false;    // it is in the lane
+    std::set<pid_t> executing;  // tasks whose execution of the file began after the last write
   };
 
   const FanotifyGroupOptions options_;

@@ -1,6 +1,5 @@
 #include "measure/system/file.h"
 
-#include <dirent.h>
 #include <elf.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -11,12 +10,11 @@
 
 #include <charconv>
 #include <cstring>
-#include <memory>
 #include <mutex>
-#include <tuple>
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/folder.h"
 #include "base/hash_fd.h"
 #include "measure/system/cgroup.h"
 #include "measure/system/errors.h"
@@ -217,11 +215,9 @@ std::set<pid_t> ExecutableMappersOf(FileId file) {
   snprintf(object, sizeof(object), "%02x:%02x %lu", major(file.first), minor(file.first),
            static_cast<unsigned long>(file.second));
   std::set<pid_t> processes;
-  const std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir("/proc"), closedir);
-  while (dir != nullptr) {
-    const dirent* entry = readdir(dir.get());
-    if (entry == nullptr) break;
-    const std::string name = entry->d_name;
+  const Result<std::vector<std::string>> names = NamesIn("/proc");
+  if (!names) return processes;
+  for (const std::string& name : *names) {
     if (name.find_first_not_of("0123456789") != std::string::npos) continue;
     bool found = false;
     const Result<> read = ForEachMapping(name, [&](const Mapping& m) {
