@@ -7,26 +7,22 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <filesystem>
-#include <iterator>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
-#include <thread>
 #include <tuple>
 
 #include "appraise/result.h"
 #include "base/clock.h"
 #include "base/fd.h"
-#include "base/mutex.h"
-#include "base/thread.h"
 #include "cli/own_machine.h"
 #include "cli/progress.h"
 #include "reference/apt_hook.h"
 #include "reference/errors.h"
 #include "reference/index.h"
 #include "reference/self.h"
+#include "reference/source.h"
 
 namespace assay::cli {
 namespace {
@@ -42,8 +38,8 @@ constexpr const char* kPython = "/usr/bin/python3";
 
 struct ReferenceOptions {
   std::string out, folder, package, version, fetch_to, index, key, find;
-  std::vector<std::string> debs, lists, owning, vulnerable, revoked, previous;
-  std::string root;
+  std::vector<std::string> debs, lists, images, owning, vulnerable, revoked, previous;
+  std::string root, architecture;
   std::uint64_t keep_days = 365;
   bool installed = false, self = false, no_previous = false, apt = false;
   bool no_byte_code = false;
@@ -83,29 +79,40 @@ Result<> AddMarks(const std::vector<std::string>& texts, appraise::Standing stan
   return {};
 }
 
-// Adds packages on all cores, because unpacking takes most of the time. Returns those that could not be read.
-std::vector<FailedFile> AddDebs(const std::vector<std::string>& debs, Builder& builder, bool show_progress) {
-  Progress progress(show_progress, "hashing packages");
-  std::atomic<std::size_t> next{0}, done{0};
-  Mutex mutex;
-  std::vector<FailedFile> failed;  // under the mutex
-  auto work = [&] {
-    for (std::size_t i = next++; i < debs.size(); i = next++) {
-      if (Result<> added = builder.AddDeb(debs[i]); !added) {
-        const MutexLock lock(mutex);
-        failed.push_back({debs[i], added.error()});
-      }
-      progress.At(++done, debs.size());
-    }
-  };
-  std::vector<Thread> threads;
-  for (std::size_t i = 1; i < std::min<std::size_t>(std::thread::hardware_concurrency(), debs.size()); ++i)
-    threads.push_back(Thread("assay-hash", work));
-  work();
-  threads.clear();  // waits for them
-  std::sort(failed.begin(), failed.end(),
-            [](const FailedFile& a, const FailedFile& b) { return a.path < b.path; });
-  return failed;
+bool NamesSources(const ReferenceOptions& o) {
+  return !o.debs.empty() || !o.folder.empty() || !o.lists.empty() || !o.images.empty();
+}
+
+Result<> CheckNames(const ReferenceOptions& o) {
+  if (!o.root.empty() && o.folder.empty() && !o.self)
+    return Fail(UsageError("--root is for --folder and --self"));
+  if ((!o.folder.empty() || !o.lists.empty()) && (o.package.empty() || o.version.empty()))
+    return Fail(UsageError("the content of a folder or list needs a name: --package and --version"));
+  return {};
+}
+
+// What the options name. debs: files besides those of --deb.
+reference::Sources SourcesOf(const ReferenceOptions& o, const std::vector<std::string>& debs) {
+  reference::Sources sources;
+  const reference::PackageName name{.package = o.package, .version = o.version};
+  for (const std::vector<std::string>* files : {&o.debs, &debs})
+    for (const std::string& deb : *files) sources.push_back(reference::DebSource(deb));
+  if (!o.folder.empty()) sources.push_back(reference::FolderSource(o.folder, name, o.root));
+  for (const std::string& list : o.lists) sources.push_back(reference::ListSource(list, name));
+  for (const std::string& image : o.images)
+    sources.push_back(reference::ImageSource(image, name, o.architecture));
+  return sources;
+}
+
+// Returns the files that could not be read.
+std::vector<FailedFile> AddAll(const reference::Sources& sources, Builder& builder, bool show_progress) {
+  Progress progress(show_progress, "hashing");
+  reference::SourceReport report = reference::AddSources(
+      sources, builder, [&](std::size_t done, std::size_t all) { progress.At(done, all); });
+  if (report.left_out > 0)
+    fmt::print(stderr, "assay: {} digest(s) of other algorithms than SHA-256 are left out\n",
+               report.left_out);
+  return std::move(report.failed);
 }
 
 // One file that can't be read does not make the others unknown. If there is no other, this is an error.
@@ -303,28 +310,18 @@ Result<> SayBuilt(const ReferenceOptions& o, const Builder& builder, const Sessi
 }
 
 Result<int> Build(const ReferenceOptions& o, const Session& session) {
-  if (o.debs.empty() && o.folder.empty() && o.lists.empty() && !o.installed && !o.self)
-    return Fail(UsageError("reference build: give --deb, --folder, --list, --installed or --self"));
-  if (!o.root.empty() && o.folder.empty() && !o.self)
-    return Fail(UsageError("reference build: --root is for --folder and --self"));
-  if ((!o.folder.empty() || !o.lists.empty()) && (o.package.empty() || o.version.empty()))
-    return Fail(
-        UsageError("reference build: the content of a folder or list needs a name: --package and --version"));
+  if (!NamesSources(o) && !o.installed && !o.self)
+    return Fail(UsageError("reference build: give --deb, --folder, --list, --oci, --installed or --self"));
+  ASSAY_TRY(CheckNames(o));
   Builder builder;
   if (!o.no_byte_code) builder.UseByteCode(kPython);
   json report = json::object();
   TemporaryFolder temporary;
-  std::vector<std::string> debs = o.debs;
+  std::vector<std::string> fetched;
   if (o.installed) {
-    ASSAY_ASSIGN(std::vector<std::string> fetched, InstalledDebs(o, session, temporary, report));
-    debs.insert(debs.end(), fetched.begin(), fetched.end());
+    ASSAY_ASSIGN(fetched, InstalledDebs(o, session, temporary, report));
   }
-  std::vector<FailedFile> failed = AddDebs(debs, builder, session.progress);
-  if (!o.folder.empty()) {
-    ASSAY_ASSIGN(std::vector<FailedFile> more, builder.AddFolder(o.folder, o.package, o.version, o.root));
-    std::move(more.begin(), more.end(), std::back_inserter(failed));
-  }
-  ASSAY_TRY(AddLists(o.lists, o.package, o.version, builder));
+  const std::vector<FailedFile> failed = AddAll(SourcesOf(o, fetched), builder, session.progress);
   if (o.self) ASSAY_TRY(reference::AddSelf(builder, ASSAY_VERSION, o.root));
   ASSAY_TRY(SayFailed(failed, builder, report));
   ASSAY_TRY(AddPrevious(o, builder));
@@ -340,22 +337,23 @@ Result<int> Build(const ReferenceOptions& o, const Session& session) {
 
 // Adds packages to an index that exists; their former versions become superseded.
 Result<int> AddTo(const ReferenceOptions& o, const Session& session) {
-  std::vector<std::string> debs = o.debs;
+  std::vector<std::string> told;
   if (o.apt) {
     ASSAY_ASSIGN(const Bytes text, ReadAll(STDIN_FILENO, reference::kMaxAptHook));
-    ASSAY_ASSIGN(const std::vector<std::string> told, reference::ParseAptHook(AsText(text)));
-    debs.insert(debs.end(), told.begin(), told.end());
-  } else if (debs.empty()) {
-    return Fail(UsageError("reference add: name package files, or --apt"));
+    ASSAY_ASSIGN(told, reference::ParseAptHook(AsText(text)));
+  } else if (!NamesSources(o)) {
+    return Fail(UsageError("reference add: name package files, --folder, --list, --oci, or --apt"));
   }
-  if (debs.empty()) {  // apt only removes or configures
+  ASSAY_TRY(CheckNames(o));
+  const reference::Sources sources = SourcesOf(o, told);
+  if (sources.empty()) {  // apt only removes or configures
     if (session.json) session.Answer({{"added", 0}});
     return kExitOk;
   }
   Builder builder;
   if (!o.no_byte_code) builder.UseByteCode(kPython);
   json report;
-  const std::vector<FailedFile> failed = AddDebs(debs, builder, session.progress);
+  const std::vector<FailedFile> failed = AddAll(sources, builder, session.progress);
   ASSAY_TRY(SayFailed(failed, builder, report));
   ASSAY_ASSIGN(const std::uint64_t now, BuildTimeMs());
   {
@@ -367,7 +365,7 @@ Result<int> AddTo(const ReferenceOptions& o, const Session& session) {
   ASSAY_TRY(builder.Write(o.out));
   SayByteCode(builder.ByteCode());
   ASSAY_TRY(SignNew(o.out, o.key));
-  report["added"] = debs.size() - failed.size();
+  report["added"] = sources.size() - failed.size();
   ASSAY_TRY(SayBuilt(o, builder, session, report));
   return failed.empty() && advised ? kExitOk : kExitIncomplete;
 }
@@ -476,13 +474,28 @@ Result<int> Update(ReferenceOptions o, const Session& session) {
   return Build(o, session);
 }
 
+void AddSourceOptions(Command sub, ReferenceOptions& o) {
+  sub.AddOption("--folder", o.folder, "A folder's files, named by --package and --version");
+  sub.AddOption("--list", o.lists,
+                "sha256sum lists, Keylime policies, CycloneDX or SPDX, named as a folder is");
+  sub.AddOption("--oci", o.images, "Images of containers: OCI layouts, archives of docker or podman save");
+  sub.AddOption("--architecture", o.architecture,
+                "Of several images: those for this architecture (amd64, arm64); by default this machine's");
+  sub.AddOption("--package", o.package, "Name of the folder's, list's or image's content");
+  sub.AddOption("--version", o.version, "Version of the folder's, list's or image's content");
+  sub.AddOption(
+      "--root", o.root,
+      "For --folder and --self: a folder that is no part of the paths (DESTDIR, an unpacked image)");
+}
+
 void AddKeepDays(Command sub, ReferenceOptions& o) {
   sub.AddOption("--keep-days", o.keep_days, "How long superseded versions stay known").ShowDefault();
 }
 
 void AddFeeds(Command sub, ReferenceOptions& o) {
-  sub.AddOption("--advisories", o.feeds.advisories,
-                "OSV records, the security tracker's JSON, or folders of them");
+  sub.AddOption(
+      "--advisories", o.feeds.advisories,
+      "OSV records, CSAF documents, the security tracker's JSON, Debian's OVAL, or folders of them");
   AddFeedOptions(sub, o.feeds);
   sub.AddFlag("--changelogs", o.feeds.changelogs,
               "Older versions are vulnerable to the CVEs that the packages' changelogs name");
@@ -497,10 +510,7 @@ void AddReference(Command app, Session& session) {
   Command build = reference.AddCommand("build", "Make an index of packages and folders");
   build.AddOption("--out", o->out, "The index file to write").Required();
   build.AddOption("--deb", o->debs, "Package files");
-  build.AddOption("--folder", o->folder, "A folder's files, named by --package and --version");
-  build.AddOption("--list", o->lists, "sha256sum lists or Keylime runtime policies, named as a folder is");
-  build.AddOption("--package", o->package, "Name of the folder's or list's content");
-  build.AddOption("--version", o->version, "Version of the folder's or list's content");
+  AddSourceOptions(build, *o);
   const CommandOption installed =
       build.AddFlag("--installed", o->installed, "This machine's packages, from apt's archive");
   build
@@ -512,9 +522,6 @@ void AddReference(Command app, Session& session) {
   build.AddOption("--vulnerable", o->vulnerable, "PKG=VERSION:NOTE, that version is vulnerable");
   build.AddOption("--revoked", o->revoked, "PKG=VERSION:NOTE, that version is revoked");
   build.AddFlag("--self", o->self, "The programs of this assay");
-  build.AddOption(
-      "--root", o->root,
-      "For --self and --folder: a folder that is no part of the paths (DESTDIR, an unpacked image)");
   build.AddOption("--previous", o->previous,
                   "Earlier indexes, whose versions stay known as superseded (besides the one at --out)");
   build.AddFlag("--no-previous", o->no_previous, "Forget what the index at --out knew");
@@ -529,6 +536,7 @@ void AddReference(Command app, Session& session) {
   Command add = reference.AddCommand("add", "Add packages to an index, before they are installed");
   add.AddOption("debs", o->debs, "Package files");
   add.AddOption("--index", o->out, "The index, which is replaced").Required();
+  AddSourceOptions(add, *o);
   add.AddFlag("--apt", o->apt, "Read from stdin what apt tells a hook (DPkg::Pre-Install-Pkgs, version 3)");
   add.AddFlag("--no-byte-code", o->no_byte_code, "Leave out the byte code of Python sources");
   add.AddOption("--key", o->key, "Sign the index with this key (PEM)");

@@ -31,10 +31,6 @@ Result<std::uint64_t> BuildTimeMs();
 // Signs a new index; without a key it says that the signature of the former one no longer fits.
 Result<> SignNew(const std::string& index, const std::string& key);
 
-// Adds the files of sha256sum lists and Keylime policies as content of a package.
-Result<> AddLists(const std::vector<std::string>& lists, const std::string& package,
-                  const std::string& version, reference::Builder& builder);
-
 // `assay reference advise`, `assay reference diff`, `assay reference export`
 void AddAdvise(Command reference, Session& session);
 void AddDiff(Command reference, Session& session);

@@ -1,4 +1,4 @@
-// Lists of digests of other tools, read into an index and written from one. man/assay-reference.1
+// Lists of digests for other tools, written from an index. man/assay-reference.1
 #include <fmt/core.h>
 
 #include <nlohmann/json.hpp>
@@ -26,20 +26,6 @@ Result<int> Export(const ExportOptions& o, const Session& session) {
 }
 
 }  // namespace
-
-Result<> AddLists(const std::vector<std::string>& lists, const std::string& package,
-                  const std::string& version, reference::Builder& builder) {
-  for (const std::string& path : lists) {
-    ASSAY_ASSIGN(const Bytes text, ReadFile(path, reference::kMaxDigestList));
-    const Result<reference::DigestList> list = reference::ParseDigestList(AsText(text));
-    if (!list) return Fail(list.error().In(path));
-    if (list->left_out > 0)
-      fmt::print(stderr, "assay: {}: {} digest(s) of other algorithms than SHA-256 are left out\n", path,
-                 list->left_out);
-    builder.AddList(*list, package, version);
-  }
-  return {};
-}
 
 void AddExport(Command reference, Session& session) {
   auto o = std::make_shared<ExportOptions>();

@@ -1,24 +1,20 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <sys/stat.h>
 
 #include <algorithm>
-#include <filesystem>
-#include <iterator>
 #include <map>
 #include <set>
 
 #include "base/clock.h"
 #include "base/fd.h"
-#include "base/hash_fd.h"
 #include "base/mutex.h"
 #include "reference/affected.h"
-#include "reference/allowances.h"
 #include "reference/byte_code.h"
 #include "reference/errors.h"
 #include "reference/format.h"
 #include "reference/index.h"
 #include "reference/package_file.h"
+#include "reference/source.h"
 #include "reference/version_order.h"
 
 namespace assay::reference {
@@ -34,48 +30,6 @@ struct Marked {
     return package == p.package && (version.empty() || version == p.version);
   }
 };
-
-Result<Digest> HashFile(const std::string& path) {
-  ASSAY_ASSIGN(const UniqueFd fd, Open(path, O_RDONLY | O_NOFOLLOW));
-  Result<Digest> digest = HashFd(fd.get(), HashAlg::kSha256);
-  if (!digest) return Fail(digest.error().In("reading " + path));
-  return digest;
-}
-
-// path: the file's on the machine that will run it.
-Result<std::vector<PackagedFile>> CompileFile(const std::string& on_disk, const std::string& path,
-                                              ByteCompiler& compiler) {
-  ASSAY_ASSIGN(const UniqueFd fd, Open(on_disk, O_RDONLY | O_NOFOLLOW));
-  struct stat st{};
-  if (fstat(fd.get(), &st) != 0) return Fail(OsError("fstat", path, errno));
-  if (static_cast<std::uint64_t>(st.st_size) > kMaxSource) {
-    compiler.LeaveOut(path);
-    return std::vector<PackagedFile>();
-  }
-  ASSAY_ASSIGN(const Bytes source, ReadAll(fd.get(), kMaxSource));
-  return compiler.Compile(path, st.st_mtime, source);
-}
-
-// A file of a folder: its digest, its content if it is a packed module, and its byte code.
-Result<> AddFound(const std::string& on_disk, const std::string& path, PackageContent& content,
-                  ByteCompiler* compiler, std::vector<PackagedFile>& byte_code) {
-  PackagedFile file{.path = path, .digest = {}};
-  ASSAY_ASSIGN(file.digest, HashFile(on_disk));
-  content.files.push_back(std::move(file));
-  if (IsPackedModule(path)) {
-    ASSAY_ASSIGN(const Bytes packed, ReadFile(on_disk, kMaxModule));
-    if (auto unpacked = UnpackedModule(path, packed)) content.files.push_back(std::move(*unpacked));
-  }
-  if (IsWheel(path)) {
-    if (const Result<Bytes> wheel = ReadFile(path, kMaxWheel))
-      AddWheel(path, *wheel, content.files, compiler, &byte_code);
-  }
-  if (compiler != nullptr && compiler->Takes(path)) {
-    ASSAY_ASSIGN(auto compiled, CompileFile(on_disk, path, *compiler));
-    std::ranges::move(compiled, std::back_inserter(byte_code));
-  }
-  return {};
-}
 
 class Strings {
  public:
@@ -241,20 +195,19 @@ struct Builder::Impl {
   std::optional<Python> python;  // has a value if byte code is to be added; set before anything is added
   ByteCodeReport report ASSAY_GUARDED_BY(mutex);
 
-  void Add(PackageContent content) {
-    const MutexLock lock(mutex);
-    packages.push_back({std::move(content)});
-  }
   // Byte code is added as separate content, whose note says that it is byte code.
-  void AddByteCode(const PackageContent& of, std::vector<PackagedFile> files, const ByteCodeReport& more) {
-    const MutexLock lock(mutex);
+  void Add(SourceContent read) ASSAY_REQUIRES(mutex) {
+    const PackageContent& of = read.content;
+    if (!read.byte_code.empty())
+      packages.push_back({{of.package, of.version, of.architecture, std::move(read.byte_code), kByteCode,
+                           of.source, of.source_version}});
+    packages.push_back({std::move(read.content)});
+  }
+  void AddReport(const std::string& package, const ByteCodeReport& more) ASSAY_REQUIRES(mutex) {
     report.known += more.known;
     report.unknown += more.unknown;
     report.other_python += more.other_python;
-    for (const std::string& path : more.failed) report.failed.push_back(of.package + ": " + path);
-    if (files.empty()) return;
-    packages.push_back({{of.package, of.version, of.architecture, std::move(files), kByteCode, of.source,
-                         of.source_version}});
+    for (const std::string& path : more.failed) report.failed.push_back(package + ": " + path);
   }
   // The denied digests, as a package for each reason.
   std::vector<Listed> DeniedDigests() const ASSAY_REQUIRES(mutex) {
@@ -336,49 +289,26 @@ struct Builder::Impl {
 Builder::Builder() : impl_(std::make_unique<Impl>()) {}
 Builder::~Builder() = default;
 
+Result<SourceReport> Builder::Add(const PackageSource& source) {
+  std::optional<ByteCompiler> compiler;
+  if (impl_->python) compiler.emplace(*impl_->python);
+  ASSAY_ASSIGN(SourceRead read, source.Read(compiler ? &*compiler : nullptr));
+  const MutexLock lock(impl_->mutex);
+  if (compiler && !read.contents.empty())
+    impl_->AddReport(read.contents.front().content.package, compiler->report());
+  for (SourceContent& content : read.contents) impl_->Add(std::move(content));
+  return std::move(read.report);
+}
+
 Result<> Builder::AddDeb(const std::string& path) {
-  if (!impl_->python) {
-    ASSAY_ASSIGN(PackageContent content, ReadDeb(path));
-    MarkAllowances(content);
-    impl_->Add(std::move(content));
-    return {};
-  }
-  ByteCompiler compiler(*impl_->python);
-  std::vector<PackagedFile> byte_code;
-  ASSAY_ASSIGN(PackageContent content, ReadDeb(path, &compiler, &byte_code));
-  impl_->AddByteCode(content, std::move(byte_code), compiler.report());
-  MarkAllowances(content);
-  impl_->Add(std::move(content));
+  ASSAY_TRY(Add(*DebSource(path)));
   return {};
 }
 
 Result<std::vector<FailedFile>> Builder::AddFolder(const std::string& path, const std::string& package,
-                                                   const std::string& version, const std::string& cut) {
-  PackageContent content{.package = package, .version = version, .architecture = "", .files = {}};
-  std::vector<FailedFile> failed;
-  std::error_code error;
-  const std::filesystem::path root = std::filesystem::canonical(path, error);
-  if (error) return Fail(OsError("realpath", path, error.value()));
-  const std::filesystem::path outside = std::filesystem::canonical(cut.empty() ? "/" : cut, error);
-  if (error) return Fail(OsError("realpath", cut, error.value()));
-  if (std::mismatch(outside.begin(), outside.end(), root.begin(), root.end()).first != outside.end())
-    return Fail(UsageError(path + " is not below " + cut));
-  std::optional<ByteCompiler> compiler;
-  std::vector<PackagedFile> byte_code;
-  if (impl_->python) compiler.emplace(*impl_->python);
-  std::filesystem::recursive_directory_iterator it(root, error);
-  for (; !error && it != std::filesystem::recursive_directory_iterator(); it.increment(error)) {
-    std::error_code gone;  // or a link, or no file
-    if (it->symlink_status(gone).type() != std::filesystem::file_type::regular) continue;
-    const std::string file = it->path().string();
-    const std::string name = "/" + it->path().lexically_relative(outside).string();
-    if (Result<> added = AddFound(file, name, content, compiler ? &*compiler : nullptr, byte_code); !added)
-      failed.push_back({file, added.error()});
-  }
-  if (error) return Fail(OsError("readdir", path, error.value()));
-  if (compiler) impl_->AddByteCode(content, std::move(byte_code), compiler->report());
-  impl_->Add(std::move(content));
-  return failed;
+                                                   const std::string& version, const std::string& root) {
+  ASSAY_ASSIGN(SourceReport report, Add(*FolderSource(path, {package, version}, root)));
+  return std::move(report.failed);
 }
 
 Result<> Builder::AddFile(const std::string& path_on_disk, const std::string& path,
@@ -386,15 +316,14 @@ Result<> Builder::AddFile(const std::string& path_on_disk, const std::string& pa
   PackageContent content{.package = package, .version = version, .architecture = "", .files = {}};
   ASSAY_ASSIGN(const Digest digest, HashFile(path_on_disk));
   content.files.push_back({path, digest});
-  impl_->Add(std::move(content));
+  const MutexLock lock(impl_->mutex);
+  impl_->Add({.content = std::move(content)});
   return {};
 }
 
 void Builder::AddList(const DigestList& list, const std::string& package, const std::string& version) {
-  PackageContent content{.package = package, .version = version, .architecture = "", .files = {}};
-  content.files.reserve(list.files.size());
-  for (const ListedFile& f : list.files) content.files.push_back({f.path, f.digest});
-  impl_->Add(std::move(content));
+  const MutexLock lock(impl_->mutex);
+  impl_->Add({.content = ContentOf(list, {package, version})});
 }
 
 void Builder::UseByteCode(const std::string& python) {

@@ -1,7 +1,7 @@
 // Package files from anywhere, and packed kernel modules: parsing never crashes, and an accepted package has
 // a name and absolute paths.
 #include "base/fuzzing.h"
-#include "reference/package_file.h"
+#include "reference/file_parts.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   (void)assay::reference::UnpackedModule("/m.ko.xz", {data, size});

@@ -43,12 +43,20 @@ struct FailedFile {
   Error error;
 };
 
+struct SourceReport {
+  std::vector<FailedFile> failed;  // files that could not be read; all others were
+  std::size_t left_out = 0;        // digests of other algorithms than SHA-256
+};
+
 class Index;
+class PackageSource;
 
 class Builder {
  public:
   Builder();
   ~Builder();
+  // What a source has (source.h). From several threads at once.
+  Result<SourceReport> Add(const PackageSource& source);
   Result<> AddDeb(const std::string& path);  // every regular file in it
   // Every regular file below the folder. Returns those that could not be read, and adds all others. root: a
   // folder that is no part of their paths, as of an image that was unpacked there; empty: "/".

@@ -1,9 +1,6 @@
 #include "reference/package_file.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
@@ -13,17 +10,19 @@
 #include <memory>
 #include <utility>
 
+#include "reference/archive.h"
 #include "reference/byte_code.h"
+#include "reference/file_parts.h"
 
 namespace assay::reference {
 namespace {
 
-constexpr std::size_t kBlock = 256 << 10;
 constexpr std::size_t kMaxControl = 1 << 20;
-constexpr std::size_t kMaxFiles = 1'000'000;
-constexpr std::uint64_t kMaxUnpacked = std::uint64_t{64} << 30;
+constexpr std::string_view kFormat = "deb";
 // The maintainer scripts (Debian Policy 6.1), and the one of debconf (debconf-devel(7)).
 constexpr std::array<std::string_view, 5> kScripts{"config", "postinst", "postrm", "preinst", "prerm"};
+
+Error Bad(const std::string& what) { return ParseError(std::string(kFormat), 0, what); }
 
 // Collects the byte code of a package's Python sources. links: other names of sources; a source is compiled
 // for each of its names.
@@ -36,81 +35,6 @@ struct Sources {
     std::ranges::move(compiler.Compile(path, mtime, source), std::back_inserter(byte_code));
   }
 };
-
-struct ArchiveDelete {
-  void operator()(archive* a) const { archive_read_free(a); }
-};
-using ArchivePtr = std::unique_ptr<archive, ArchiveDelete>;
-
-Error ArchiveError(archive* a, const std::string& path) {
-  const char* text = archive_error_string(a);
-  return LibError("libarchive", path + ": " + (text != nullptr ? text : "unknown error"));
-}
-
-// Reads the next entry; false at the end.
-Result<bool> NextEntry(archive* a, archive_entry** entry, const std::string& path) {
-  const int rc = archive_read_next_header(a, entry);
-  if (rc == ARCHIVE_EOF) return false;
-  if (rc != ARCHIVE_OK && rc != ARCHIVE_WARN) return Fail(ArchiveError(a, path));
-  return true;
-}
-
-// A member of the outer archive as input of an inner one.
-struct Member {
-  archive* outer;
-  std::array<char, kBlock> block;
-};
-
-la_ssize_t ReadMember(archive* inner, void* data, const void** out) {
-  auto* member = static_cast<Member*>(data);
-  const la_ssize_t n = archive_read_data(member->outer, member->block.data(), member->block.size());
-  if (n < 0) archive_set_error(inner, EIO, "%s", archive_error_string(member->outer));
-  *out = member->block.data();
-  return n;
-}
-
-// The compressions that dpkg-deb and kernel builds use. Other filters of libarchive are left out, because
-// some start a program for what they can't unpack themselves.
-void AddFilters(archive* a) {
-  archive_read_support_filter_gzip(a);
-  archive_read_support_filter_bzip2(a);
-  archive_read_support_filter_xz(a);
-  archive_read_support_filter_lzma(a);
-  archive_read_support_filter_zstd(a);
-}
-
-Result<ArchivePtr> OpenInner(Member& member, const std::string& path) {
-  ArchivePtr inner(archive_read_new());
-  AddFilters(inner.get());
-  archive_read_support_format_tar(inner.get());
-  if (archive_read_open(inner.get(), &member, nullptr, ReadMember, nullptr) != ARCHIVE_OK)
-    return Fail(ArchiveError(inner.get(), path));
-  return inner;
-}
-
-std::string Absolute(std::string_view name) {
-  while (name.starts_with("./")) name.remove_prefix(2);
-  while (name.starts_with("/")) name.remove_prefix(1);
-  return "/" + std::string(name);
-}
-
-// left: how many more bytes the package may unpack to. keep: gets the content, up to kMaxModule.
-Result<Digest> HashEntry(archive* a, const std::string& path, std::uint64_t& left, Bytes* keep) {
-  Hasher hasher(HashAlg::kSha256);
-  std::array<std::uint8_t, kBlock> block;
-  while (true) {
-    const la_ssize_t n = archive_read_data(a, block.data(), block.size());
-    if (n < 0) return Fail(ArchiveError(a, path));
-    if (n == 0) return hasher.Finish();
-    if (static_cast<std::uint64_t>(n) > left)
-      return Fail(ParseError("deb", 0, path + ": too large unpacked"));
-    left -= static_cast<std::uint64_t>(n);
-    const ByteView part = ByteView(block).first(static_cast<std::size_t>(n));
-    hasher.Update(part);
-    if (keep != nullptr && keep->size() + part.size() <= kMaxModule)
-      keep->insert(keep->end(), part.begin(), part.end());
-  }
-}
 
 // The names of a control file's fields are in any case, and blanks and tabs may surround a value (Debian
 // Policy 5.1).
@@ -163,9 +87,9 @@ bool IsChangelog(std::string_view path, std::string_view package) {
   return path == "/changelog.Debian.gz" || path == "/changelog.gz";
 }
 
-Result<> ReadControl(Member& member, const std::string& path, PackageContent& out) {
-  ASSAY_ASSIGN(const ArchivePtr inner, OpenInner(member, path));
-  std::uint64_t left = kMaxUnpacked;
+Result<> ReadControl(Pipe& member, const std::string& path, PackageContent& out) {
+  ASSAY_ASSIGN(const ArchivePtr inner, OpenTar(member, path));
+  Budget left{.format = kFormat, .left = kMaxUnpacked};
   std::string control;
   std::vector<PackagedFile> scripts;  // by their names in the archive, until the package's name is known
   while (true) {
@@ -177,14 +101,13 @@ Result<> ReadControl(Member& member, const std::string& path, PackageContent& ou
     const std::string name = Absolute(raw).substr(1);
     if (archive_entry_filetype(entry) == AE_IFREG &&
         std::find(kScripts.begin(), kScripts.end(), name) != kScripts.end()) {
-      if (scripts.size() >= kMaxFiles) return Fail(ParseError("deb", 0, path + ": too many files"));
+      if (scripts.size() >= kMaxFiles) return Fail(Bad(path + ": too many files"));
       ASSAY_ASSIGN(const Digest digest, HashEntry(inner.get(), path, left, nullptr));
       scripts.push_back({name, digest});
     }
     if (name != "control") continue;
     const la_int64_t size = archive_entry_size(entry);
-    if (size < 0 || static_cast<std::size_t>(size) > kMaxControl)
-      return Fail(ParseError("deb", 0, "control file too large"));
+    if (size < 0 || static_cast<std::size_t>(size) > kMaxControl) return Fail(Bad("control file too large"));
     control.assign(static_cast<std::size_t>(size), '\0');
     if (archive_read_data(inner.get(), control.data(), control.size()) != size)
       return Fail(ArchiveError(inner.get(), path));
@@ -192,8 +115,7 @@ Result<> ReadControl(Member& member, const std::string& path, PackageContent& ou
   out.package = FieldOf(control, "Package");
   out.version = FieldOf(control, "Version");
   out.architecture = FieldOf(control, "Architecture");
-  if (out.package.empty() || out.version.empty())
-    return Fail(ParseError("deb", 0, path + ": no Package or Version"));
+  if (out.package.empty() || out.version.empty()) return Fail(Bad(path + ": no Package or Version"));
   TakeSource(FieldOf(control, "Source"), out);
   for (PackagedFile& script : scripts) {
     script.path = ScriptPath(out, control, script.path);
@@ -213,32 +135,20 @@ void TakeLink(archive_entry* entry, const std::string& name, Sources& sources) {
   sources.links.emplace(std::move(target), name);
 }
 
-// One packed file, whose content can be read; null: it is not packed.
-ArchivePtr OpenPacked(ByteView packed) {
-  ArchivePtr a(archive_read_new());
-  AddFilters(a.get());
-  archive_read_support_format_raw(a.get());
-  archive_entry* entry = nullptr;
-  if (archive_read_open_memory(a.get(), packed.data(), packed.size()) != ARCHIVE_OK) return nullptr;
-  const Result<bool> there = NextEntry(a.get(), &entry, "");
-  if (!there || !*there || archive_filter_code(a.get(), 0) == ARCHIVE_FILTER_NONE) return nullptr;
-  return a;
-}
-
 // Empty if it can't be unpacked: then no CVE is known by it.
 std::vector<ChangelogEntry> UnpackedChangelog(ByteView packed) {
   const ArchivePtr a = OpenPacked(packed);
   if (a == nullptr) return {};
-  std::uint64_t left = kMaxChangelog;
+  Budget left{.format = kFormat, .left = kMaxChangelog};
   Bytes text;
   if (!HashEntry(a.get(), "", left, &text)) return {};
   return ParseChangelog(AsText(text));
 }
 
-Result<> ReadData(Member& member, const std::string& path, PackageContent& out, Sources* sources) {
-  ASSAY_ASSIGN(const ArchivePtr inner, OpenInner(member, path));
+Result<> ReadData(Pipe& member, const std::string& path, PackageContent& out, Sources* sources) {
+  ASSAY_ASSIGN(const ArchivePtr inner, OpenTar(member, path));
   std::map<std::string, std::size_t> by_path;  // for hard links
-  std::uint64_t left = kMaxUnpacked;
+  Budget left{.format = kFormat, .left = kMaxUnpacked};
   while (true) {
     archive_entry* entry = nullptr;
     ASSAY_ASSIGN(const bool more, NextEntry(inner.get(), &entry, path));
@@ -246,34 +156,22 @@ Result<> ReadData(Member& member, const std::string& path, PackageContent& out, 
     const char* name = archive_entry_pathname(entry);
     if (name == nullptr) continue;
     if (out.files.size() + (sources != nullptr ? sources->links.size() : 0) >= kMaxFiles)
-      return Fail(ParseError("deb", 0, path + ": too many files"));
+      return Fail(Bad(path + ": too many files"));
     PackagedFile file{.path = Absolute(name), .digest = {}};
     if (sources != nullptr) TakeLink(entry, file.path, *sources);
     if (const char* link = archive_entry_hardlink(entry); link != nullptr) {
       const auto target = by_path.find(Absolute(link));
-      if (target == by_path.end())
-        return Fail(ParseError("deb", 0, path + ": a hard link without a target: " + file.path));
+      if (target == by_path.end()) return Fail(Bad(path + ": a hard link without a target: " + file.path));
       file.digest = out.files[target->second].digest;
     } else if (archive_entry_filetype(entry) == AE_IFREG) {
       Bytes content;
-      const bool module = IsPackedModule(file.path);
-      const bool wheel =
-          IsWheel(file.path) && archive_entry_size(entry) <= static_cast<la_int64_t>(kMaxWheel);
-      bool source = sources != nullptr && sources->compiler.Takes(file.path);
-      if (source && archive_entry_size(entry) > static_cast<la_int64_t>(kMaxSource)) {
-        sources->compiler.LeaveOut(file.path);
-        source = false;
-      }
       const bool changelog = IsChangelog(file.path, out.package);
-      const bool keep = module || source || wheel || changelog;
-      ASSAY_ASSIGN(file.digest, HashEntry(inner.get(), path, left, keep ? &content : nullptr));
+      ASSAY_ASSIGN(file.digest, ReadParts(inner.get(), entry, {.path = file.path, .archive = path}, left,
+                                          sources != nullptr ? &sources->compiler : nullptr,
+                                          {.files = out.files,
+                                           .byte_code = sources != nullptr ? &sources->byte_code : nullptr},
+                                          changelog ? &content : nullptr));
       if (changelog && out.changelog.empty()) out.changelog = UnpackedChangelog(content);
-      if (auto unpacked = module ? UnpackedModule(file.path, content) : std::nullopt)
-        out.files.push_back(std::move(*unpacked));
-      if (source) sources->Compile(file.path, archive_entry_mtime(entry), content);
-      if (wheel)
-        AddWheel(file.path, content, out.files, sources != nullptr ? &sources->compiler : nullptr,
-                 sources != nullptr ? &sources->byte_code : nullptr);
     } else {
       continue;
     }
@@ -283,9 +181,9 @@ Result<> ReadData(Member& member, const std::string& path, PackageContent& out, 
 }
 
 // Reads the package again for the sources that have other names, because a link may come before its source.
-Result<> ReadLinked(Member& member, const std::string& path, Sources& sources) {
-  ASSAY_ASSIGN(const ArchivePtr inner, OpenInner(member, path));
-  std::uint64_t left = kMaxUnpacked;
+Result<> ReadLinked(Pipe& member, const std::string& path, Sources& sources) {
+  ASSAY_ASSIGN(const ArchivePtr inner, OpenTar(member, path));
+  Budget left{.format = kFormat, .left = kMaxUnpacked};
   while (!sources.links.empty()) {
     archive_entry* entry = nullptr;
     ASSAY_ASSIGN(const bool more, NextEntry(inner.get(), &entry, path));
@@ -315,8 +213,7 @@ Result<> FollowLinks(archive* outer, const std::string& path, Sources& sources) 
     if (!more) return {};
     const char* name = archive_entry_pathname(entry);
     if (name == nullptr || !std::string_view(name).starts_with("data.tar")) continue;
-    const auto member = std::make_unique<Member>();
-    member->outer = outer;
+    const auto member = std::make_unique<PipeFromEntry>(outer);
     return ReadLinked(*member, path, sources);
   }
 }
@@ -335,16 +232,15 @@ Result<PackageContent> ReadOuter(archive* outer, const std::string& path, Source
     if (!is_control && !name.starts_with("data.tar")) continue;
     // dpkg would read only the first one, so a repeated member is meant to deceive.
     if (std::exchange(is_control ? control : data, true))
-      return Fail(ParseError("deb", 0, path + ": two members " + std::string(name)));
-    const auto member = std::make_unique<Member>();
-    member->outer = outer;
+      return Fail(Bad(path + ": two members " + std::string(name)));
+    const auto member = std::make_unique<PipeFromEntry>(outer);
     if (is_control) {
       ASSAY_TRY(ReadControl(*member, path, out));
     } else {
       ASSAY_TRY(ReadData(*member, path, out, sources));
     }
   }
-  if (!control || !data) return Fail(ParseError("deb", 0, path + ": not a Debian package"));
+  if (!control || !data) return Fail(Bad(path + ": not a Debian package"));
   return out;
 }
 
@@ -357,49 +253,6 @@ Result<ArchivePtr> OpenDeb(const std::string& path) {
 }
 
 }  // namespace
-
-bool IsPackedModule(std::string_view path) {
-  return path.ends_with(".ko.xz") || path.ends_with(".ko.zst") || path.ends_with(".ko.gz");
-}
-
-std::optional<PackagedFile> UnpackedModule(const std::string& path, ByteView packed) {
-  const ArchivePtr a = OpenPacked(packed);
-  if (a == nullptr) return std::nullopt;
-  std::uint64_t left = kMaxModule;
-  const Result<Digest> digest = HashEntry(a.get(), path, left, nullptr);
-  if (!digest) return std::nullopt;
-  return PackagedFile{path.substr(0, path.rfind('.')), *digest};
-}
-
-bool IsWheel(std::string_view path) { return path.ends_with(".whl"); }
-
-void AddWheel(const std::string& path, ByteView wheel, std::vector<PackagedFile>& files,
-              ByteCompiler* compiler, std::vector<PackagedFile>* byte_code) {
-  const ArchivePtr a(archive_read_new());
-  archive_read_support_format_zip(a.get());
-  if (archive_read_open_memory(a.get(), wheel.data(), wheel.size()) != ARCHIVE_OK) return;
-  std::vector<PackagedFile> found, compiled;
-  std::uint64_t left = kMaxWheel;
-  while (true) {
-    archive_entry* entry = nullptr;
-    const Result<bool> more = NextEntry(a.get(), &entry, path);
-    if (!more || found.size() >= kMaxFiles) return;
-    if (!*more) break;
-    const char* name = archive_entry_pathname(entry);
-    if (name == nullptr || archive_entry_filetype(entry) != AE_IFREG) continue;
-    const std::string member = path + Absolute(name);
-    const bool source = compiler != nullptr && compiler->Takes(member);
-    Bytes content;
-    const Result<Digest> digest = HashEntry(a.get(), path, left, source ? &content : nullptr);
-    if (!digest) return;
-    found.push_back({member, *digest});
-    // A source gets its time stamp when it is installed.
-    if (source && byte_code != nullptr)
-      std::ranges::move(compiler->Compile(member, std::nullopt, content), std::back_inserter(compiled));
-  }
-  std::ranges::move(found, std::back_inserter(files));
-  if (byte_code != nullptr) std::ranges::move(compiled, std::back_inserter(*byte_code));
-}
 
 Result<PackageContent> ReadDeb(const std::string& path, ByteCompiler* compiler,
                                std::vector<PackagedFile>* byte_code) {

@@ -10,6 +10,7 @@
 #include "base/result_testing.h"
 #include "reference/apt_hook.h"
 #include "reference/byte_code.h"
+#include "reference/file_parts.h"
 #include "reference/index.h"
 #include "reference/package_file.h"
 #include "reference/reference_testing.h"
