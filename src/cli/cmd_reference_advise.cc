@@ -119,9 +119,12 @@ Result<bool> UseFeeds(const FeedArguments& feeds, reference::Builder& builder, j
              "assay: {} file(s) have {} advisories for {}; left out are {} that no version has fixed, and {} "
              "that the distribution calls unimportant\n",
              feed.files, feed.entries.size(), release.ecosystem, feed.unfixed, feed.minor);
-  report["advisories"] = {{"release", release.ecosystem},   {"files", feed.files},
-                          {"entries", feed.entries.size()}, {"unfixed", feed.unfixed},
-                          {"unimportant", feed.minor},      {"failed", FailedJson(feed.failed)}};
+  if (feed.not_understood > 0)
+    fmt::print(stderr, "assay: {} statement(s) of other kinds are left out\n", feed.not_understood);
+  report["advisories"] = {{"release", release.ecosystem},     {"files", feed.files},
+                          {"entries", feed.entries.size()},   {"unfixed", feed.unfixed},
+                          {"unimportant", feed.minor},        {"not_understood", feed.not_understood},
+                          {"failed", FailedJson(feed.failed)}};
   const bool whole = feed.failed.empty();
   builder.UseAdvisories(std::move(feed.entries));
   return whole;
@@ -153,8 +156,9 @@ Result<> SignNew(const std::string& index, const std::string& key_file) {
 void AddAdvise(Command reference, Session& session) {
   auto o = std::make_shared<AdviseOptions>();
   Command advise = reference.AddCommand("advise", "Mark what advisories and deny lists name");
-  advise.AddOption("feeds", o->feeds.advisories,
-                   "OSV records, the security tracker's JSON, or folders of them");
+  advise.AddOption(
+      "feeds", o->feeds.advisories,
+      "OSV records, CSAF documents, the security tracker's JSON, Debian's OVAL, or folders of them");
   advise.AddOption("--index", o->index, "The index, which is replaced").Required();
   AddFeedOptions(advise, o->feeds);
   advise.AddOption("--key", o->key, "Sign the index with this key (PEM)");

@@ -10,8 +10,11 @@
 #include "base/json.h"
 #include "base/process.h"
 #include "base/text.h"
+#include "reference/advisory_forms.h"
+#include "reference/archive.h"
 #include "reference/cvss.h"
 #include "reference/errors.h"
+#include "reference/file_parts.h"
 #include "reference/version_order.h"
 
 namespace assay::reference {
@@ -36,29 +39,6 @@ std::string OsValue(std::string_view text, std::string_view name) {
   return out;
 }
 
-// Names and versions go into the index and into findings.
-std::string Clean(std::string_view text) { return PrintableAscii(text.substr(0, kMaxText)); }
-
-// "high**" of the tracker is "high"; "not yet assigned" says nothing.
-std::string SeverityName(std::string_view text) {
-  std::string name(text.substr(0, std::min(text.find('*'), text.size())));
-  std::transform(name.begin(), name.end(), name.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-  for (const std::string_view known : {"critical", "high", "medium", "low"})
-    if (name == known) return name;
-  if (name == "negligible") return "low";
-  return std::string(CvssRating(text));
-}
-
-// Adds one, unless it is left out.
-void Take(FeedEntry entry, const FeedOptions& options, AdvisoryFeed& out) {
-  const bool fixed = !entry.advisory.fixed.empty() || !entry.last.empty();
-  if (!fixed && !options.unfixed)
-    ++out.unfixed;
-  else
-    out.entries.push_back(std::move(entry));
-}
-
 class Osv {
  public:
   Osv(const FeedOptions& options, AdvisoryFeed& out) : options_(options), out_(out) {}
@@ -66,7 +46,7 @@ class Osv {
   Result<> Read(const JsonValue& root) {
     if (root.Has("withdrawn")) return {};
     ASSAY_ASSIGN(id_, root.Str("id"));
-    id_ = Clean(id_);
+    id_ = CleanText(id_);
     ASSAY_TRY(FindCves(root));
     ASSAY_ASSIGN(severity_, SeverityOf(root));
     if (!root.Has("affected")) return {};
@@ -85,7 +65,7 @@ class Osv {
       if (!root.Has(list)) continue;
       ASSAY_ASSIGN(const std::vector<std::string> names, root.Strings(list));
       for (const std::string& name : names)
-        if (name.starts_with(kCve)) cves_.insert(Clean(name));
+        if (name.starts_with(kCve)) cves_.insert(CleanText(name));
     }
     return {};
   }
@@ -113,7 +93,7 @@ class Osv {
     ASSAY_ASSIGN(const std::string ecosystem, package.Str("ecosystem"));
     if (!IsOfRelease(ecosystem)) return {};
     ASSAY_ASSIGN(const std::string name, package.Str("name"));
-    source_ = Clean(name);
+    source_ = CleanText(name);
     ASSAY_ASSIGN(std::string severity, SeverityOf(of));
     if (of.Has("ecosystem_specific")) {
       ASSAY_ASSIGN(const JsonValue specific, of.Object("ecosystem_specific"));
@@ -155,16 +135,16 @@ class Osv {
         ASSAY_ASSIGN(const std::string version, event.Str("introduced"));
         if (open) Put(entry, severity);
         entry = {};
-        entry.introduced = version == "0" ? "" : Clean(version);
+        entry.introduced = version == "0" ? "" : CleanText(version);
         open = true;
       } else if (open && event.Has("fixed")) {
         ASSAY_ASSIGN(const std::string version, event.Str("fixed"));
-        entry.advisory.fixed = Clean(version);
+        entry.advisory.fixed = CleanText(version);
         Put(entry, severity);
         open = false;
       } else if (open && event.Has("last_affected")) {
         ASSAY_ASSIGN(const std::string version, event.Str("last_affected"));
-        entry.last = Clean(version);
+        entry.last = CleanText(version);
         Put(entry, severity);
         open = false;
       }
@@ -179,13 +159,13 @@ class Osv {
     entry.advisory.severity = severity;
     if (cves_.empty()) {
       entry.advisory.id = id_;
-      Take(std::move(entry), options_, out_);
+      TakeEntry(std::move(entry), options_, out_);
       return;
     }
     for (const std::string& cve : cves_) {
       entry.advisory.id = cve;
       entry.advisory.record = id_.ends_with(cve) ? "" : id_;
-      Take(entry, options_, out_);
+      TakeEntry(entry, options_, out_);
     }
   }
 
@@ -218,34 +198,75 @@ Result<> ReadTracker(const JsonValue& root, const FeedOptions& options, Advisory
         return {};
       }
       FeedEntry entry;
-      entry.source = Clean(source);
+      entry.source = CleanText(source);
       entry.advisory = {
-          .id = Clean(cve), .record = "", .severity = SeverityName(urgency), .fixed = Clean(fixed)};
-      Take(std::move(entry), options, out);
+          .id = CleanText(cve), .record = "", .severity = SeverityName(urgency), .fixed = CleanText(fixed)};
+      TakeEntry(std::move(entry), options, out);
       return {};
     });
   });
 }
 
+// The content of a packed file, as Debian has its OVAL definitions.
+Result<Bytes> Unpacked(Bytes file) {
+  const ArchivePtr a = OpenPacked(file);
+  if (a == nullptr) return file;
+  Budget budget{.format = kFormat, .left = kMaxKept};
+  Bytes out;
+  ASSAY_TRY(HashEntry(a.get(), "packed advisories", budget, &out));
+  return out;
+}
+
+bool IsFeed(const std::filesystem::path& file) {
+  std::filesystem::path name = file;
+  for (const char* packed : {".bz2", ".gz", ".xz", ".zst"})
+    if (name.extension() == packed) name = name.stem();
+  return name.extension() == ".json" || name.extension() == ".xml";
+}
+
 Result<> ReadOne(const std::string& path, const FeedOptions& options, AdvisoryFeed& out) {
-  ASSAY_ASSIGN(const Bytes text, ReadFile(path, kMaxFeed));
+  ASSAY_ASSIGN(Bytes file, ReadFile(path, kMaxFeed));
+  ASSAY_ASSIGN(const Bytes text, Unpacked(std::move(file)));
   return ParseAdvisories(AsText(text), options, out);
 }
 
-// The .json files below a folder, in order; a path that is no folder is itself the file.
+// The .json and .xml files below a folder, in order; a path that is no folder is itself the file.
 Result<std::vector<std::string>> FilesOf(const std::string& path) {
   std::error_code error;
   if (!std::filesystem::is_directory(path, error)) return std::vector<std::string>{path};
   std::vector<std::string> files;
   std::filesystem::recursive_directory_iterator it(path, error);
   for (; !error && it != std::filesystem::recursive_directory_iterator(); it.increment(error))
-    if (it->path().extension() == ".json") files.push_back(it->path().string());
+    if (IsFeed(it->path())) files.push_back(it->path().string());
   if (error) return Fail(OsError("readdir", path, error.value()));
   std::sort(files.begin(), files.end());
   return files;
 }
 
 }  // namespace
+
+std::string CleanText(std::string_view text) { return PrintableAscii(text.substr(0, kMaxText)); }
+
+// "high**" of the tracker is "high"; "not yet assigned" says nothing.
+std::string SeverityName(std::string_view text) {
+  std::string name(text.substr(0, std::min(text.find('*'), text.size())));
+  std::transform(name.begin(), name.end(), name.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  for (const std::string_view known : {"critical", "high", "medium", "low"})
+    if (name == known) return name;
+  if (name == "important") return "high";
+  if (name == "moderate") return "medium";
+  if (name == "negligible") return "low";
+  return std::string(CvssRating(text));
+}
+
+void TakeEntry(FeedEntry entry, const FeedOptions& options, AdvisoryFeed& out) {
+  const bool fixed = !entry.advisory.fixed.empty() || !entry.last.empty();
+  if (!fixed && !options.unfixed)
+    ++out.unfixed;
+  else
+    out.entries.push_back(std::move(entry));
+}
 
 bool FeedEntry::Affects(std::string_view version) const {
   if (!versions.empty()) return std::find(versions.begin(), versions.end(), version) != versions.end();
@@ -270,15 +291,21 @@ Result<Release> ReleaseOf(std::string_view name) {
   if (wanted.starts_with("Ubuntu:") && wanted.size() > std::string_view("Ubuntu:").size())
     return Release{.ecosystem = wanted, .codename = ""};
   return Fail(
-      StateError(ReferenceError::kRelease, "'" + Clean(wanted) + "' is no release that is known here"));
+      StateError(ReferenceError::kRelease, "'" + CleanText(wanted) + "' is no release that is known here"));
 }
 
 Result<> ParseAdvisories(std::string_view text, const FeedOptions& options, AdvisoryFeed& out) {
+  if (IsXml(text)) {
+    ASSAY_TRY(ReadOval(text, options, out));
+    ++out.files;
+    return {};
+  }
   ASSAY_ASSIGN(const JsonDoc doc, JsonDoc::Parse(text, kFormat, kMaxFeed));
   const JsonValue root = doc.root();
-  if (!root.is_object()) return Fail(root.Bad("neither an OSV record nor the security tracker's JSON"));
+  if (!root.is_object()) return Fail(root.Bad("neither an OSV record, CSAF nor the security tracker's JSON"));
   ++out.files;
   if (root.Has("id") && root.Has("modified")) return Osv(options, out).Read(root);
+  if (IsCsaf(root)) return ReadCsaf(root, options, out);
   return ReadTracker(root, options, out);
 }
 

@@ -4,9 +4,9 @@
 //   ASSAY_ASSIGN(AdvisoryFeed feed, ReadAdvisories({"/srv/osv/Debian", "/srv/tracker.json"}, {release}));
 //   log::Info("{} advisories for {}", feed.entries.size(), release.ecosystem);
 //
-// Contract: docs/formats/advisories.md. Files and folders of two forms, which their content tells apart: OSV
-// records (one in a file), and the JSON of Debian's security tracker. Only what is said of the release is
-// taken. A file that can't be read is named, and the others are read.
+// Contract: docs/formats/advisories.md. Files and folders of four forms, which their content tells apart: OSV
+// records (one in a file), CSAF documents, the JSON of Debian's security tracker, Debian's OVAL definitions.
+// Only what is said of the release is taken. A file that can't be read is named, and the others are read.
 #pragma once
 
 #include <string>
@@ -49,6 +49,7 @@ struct AdvisoryFeed {
   std::size_t files = 0;    // that were read
   std::size_t unfixed = 0;  // left out because no version has fixed them
   std::size_t minor = 0;    // left out because the distribution says that they don't matter ("unimportant")
+  std::size_t not_understood = 0;  // left out: of another kind than docs/formats/advisories.md names
   std::vector<UnreadFeed> failed;
 };
 Result<AdvisoryFeed> ReadAdvisories(const std::vector<std::string>& paths, const FeedOptions& options);

@@ -21,6 +21,12 @@ Error Bad(std::size_t line, std::string_view what) {
   return ParseError(std::string(kFormat), line, fmt::format("line {}: {}", line, what));
 }
 
+std::string Lower(std::string text) {
+  for (char& c : text)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return text;
+}
+
 Result<std::optional<Digest>> DigestOfHex(std::string_view hex) {
   ASSAY_ASSIGN(const Bytes bytes, FromHex(hex));
   if (hex.size() != kHex) return std::optional<Digest>();
@@ -91,6 +97,77 @@ Result<> TakePolicy(const JsonValue& root, DigestList& out) {
   });
 }
 
+// Takes a digest that a list of parts gives with its algorithm.
+Result<> TakeHash(const JsonValue& hash, const char* algorithm, const char* value, const std::string& path,
+                  DigestList& out) {
+  ASSAY_ASSIGN(const std::string name, hash.Str(algorithm));
+  if (HashFromName(Lower(name)) != HashAlg::kSha256) {
+    ++out.left_out;
+    return {};
+  }
+  ASSAY_ASSIGN(const std::string hex, hash.Str(value));
+  const Result<std::optional<Digest>> digest = DigestOfHex(hex);
+  if (!digest || !*digest) return Fail(hash.Bad("no SHA-256 digest"));
+  out.files.push_back({path, **digest});
+  return {};
+}
+
+// "./usr/bin/ls" and "usr/bin/ls" as "/usr/bin/ls": SPDX's names are relative to what the document is of.
+std::string BelowRoot(std::string_view name) {
+  while (name.starts_with("./")) name.remove_prefix(2);
+  return name.starts_with("/") ? std::string(name) : "/" + std::string(name);
+}
+
+// CycloneDX 1.x: components of the type "file", also those within other components.
+Result<> TakeComponents(const JsonValue& of, DigestList& out) {
+  if (!of.Has("components")) return {};
+  ASSAY_ASSIGN(const JsonValue components, of.Array("components"));
+  return components.Each([&](const JsonValue& c) -> Result<> {
+    ASSAY_ASSIGN(const std::string type, c.Str("type"));
+    if (type == "file" && c.Has("hashes")) {
+      ASSAY_ASSIGN(const std::string name, c.Str("name"));
+      ASSAY_ASSIGN(const JsonValue hashes, c.Array("hashes"));
+      ASSAY_TRY(hashes.Each([&](const JsonValue& h) { return TakeHash(h, "alg", "content", name, out); }));
+    }
+    return TakeComponents(c, out);
+  });
+}
+
+// SPDX 2.x: {"files": [{"fileName", "checksums": [{"algorithm", "checksumValue"}]}]}
+Result<> TakeSpdx2(const JsonValue& root, DigestList& out) {
+  if (!root.Has("files")) return {};
+  ASSAY_ASSIGN(const JsonValue files, root.Array("files"));
+  return files.Each([&](const JsonValue& f) -> Result<> {
+    ASSAY_ASSIGN(const std::string name, f.Str("fileName"));
+    ASSAY_ASSIGN(const JsonValue sums, f.Array("checksums"));
+    return sums.Each(
+        [&](const JsonValue& h) { return TakeHash(h, "algorithm", "checksumValue", BelowRoot(name), out); });
+  });
+}
+
+// SPDX 3: {"@graph": [{"type": "software_File", "name", "verifiedUsing": [{"algorithm", "hashValue"}]}]}
+Result<> TakeSpdx3(const JsonValue& root, DigestList& out) {
+  ASSAY_ASSIGN(const JsonValue graph, root.Array("@graph"));
+  return graph.Each([&](const JsonValue& e) -> Result<> {
+    if (!e.is_object() || !e.Has("type") || !e.Has("verifiedUsing")) return {};
+    ASSAY_ASSIGN(const std::string type, e.Str("type"));
+    if (type != "software_File") return {};
+    ASSAY_ASSIGN(const std::string name, e.Str("name"));
+    ASSAY_ASSIGN(const JsonValue hashes, e.Array("verifiedUsing"));
+    return hashes.Each([&](const JsonValue& h) -> Result<> {
+      if (!h.is_object() || !h.Has("hashValue")) return {};  // verified by other means
+      return TakeHash(h, "algorithm", "hashValue", BelowRoot(name), out);
+    });
+  });
+}
+
+Result<> TakeJson(const JsonValue& root, DigestList& out) {
+  if (root.Has("bomFormat")) return TakeComponents(root, out);
+  if (root.Has("spdxVersion")) return TakeSpdx2(root, out);
+  if (root.Has("@graph")) return TakeSpdx3(root, out);
+  return TakePolicy(root, out);
+}
+
 // What is present, by path: the digests of all packages that have a file there, the latest version of one
 // last.
 std::map<std::string, std::vector<std::string>> Present(const Index& index) {
@@ -109,7 +186,7 @@ Result<DigestList> ParseDigestList(std::string_view text) {
   if (const std::size_t first = text.find_first_not_of(" \t\r\n");
       first != std::string_view::npos && text[first] == '{') {
     ASSAY_ASSIGN(const JsonDoc doc, JsonDoc::Parse(text, kFormat, kMaxDigestList));
-    ASSAY_TRY(TakePolicy(doc.root(), out));
+    ASSAY_TRY(TakeJson(doc.root(), out));
     return out;
   }
   Result<> read;

@@ -1,7 +1,8 @@
-// Lists of digests in the forms of other tools: sha256sum(1), and Keylime's runtime policy.
+// Lists of digests in the forms of other tools: sha256sum(1), Keylime's runtime policy, and the lists of
+// parts CycloneDX and SPDX (in JSON) where they have the hashes of files.
 //
 //   // given: std::string_view text, const Index& index
-//   ASSAY_ASSIGN(const DigestList list, ParseDigestList(text));   // either form
+//   ASSAY_ASSIGN(const DigestList list, ParseDigestList(text));   // any form
 //   log::Info("{} files, {} left out", list.files.size(), list.left_out);
 //   const std::string lines = Sha256SumsOf(index);                // `sha256sum -c` reads them
 //   const std::string policy = KeylimePolicyOf(index);

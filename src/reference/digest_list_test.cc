@@ -78,5 +78,40 @@ TEST_F(DigestLists, OtherAlgorithmsAreCountedAndOddLinesNamed) {
     EXPECT_THAT(ParseDigestList(text), FailsWith("parse.digest-list")) << text;
 }
 
+TEST_F(DigestLists, ListsOfParts) {
+  const std::string one = DigestOf("one").hex(), two = DigestOf("two").hex(), sha1(40, 'a');
+  const std::vector<std::string> texts{
+      R"({"bomFormat":"CycloneDX","specVersion":"1.6","components":[
+          {"type":"library","name":"libx","version":"1","hashes":[{"alg":"SHA-256","content":")" +
+          two + R"("}],
+           "components":[{"type":"file","name":"/usr/bin/one","hashes":[{"alg":"SHA-1","content":")" +
+          sha1 + R"("},{"alg":"SHA-256","content":")" + one +
+          R"("}]}]}, {"type":"file","name":"/no/hash"}]})",
+      R"({"spdxVersion":"SPDX-2.3","files":[{"fileName":"./usr/bin/one","checksums":[
+          {"algorithm":"SHA1","checksumValue":")" +
+          sha1 + R"("},{"algorithm":"SHA256","checksumValue":")" + one + R"("}]}]})",
+      R"({"@context":"https://spdx.org/rdf/3.0.1/spdx-context.jsonld","@graph":["x",{"type":"software_Package"},
+          {"type":"software_File","name":"usr/bin/one","verifiedUsing":[
+          {"type":"Hash","algorithm":"sha1","hashValue":")" +
+          sha1 + R"("},
+          {"type":"Hash","algorithm":"sha256","hashValue":")" +
+          one + R"("}]}]})"};
+  for (const std::string& text : texts) {
+    const auto list = ParseDigestList(text);
+    ASSERT_THAT(list, IsOk()) << text;
+    ASSERT_EQ(list->files.size(), 1U) << text;
+    EXPECT_EQ(list->files[0].path, "/usr/bin/one");
+    EXPECT_EQ(list->files[0].digest, DigestOf("one"));
+    EXPECT_EQ(list->left_out, 1U);
+    EXPECT_EQ(Read(text)->FindPath("/usr/bin/one")->package, "listed");
+  }
+  for (
+      const char* text :
+      {R"({"bomFormat":"CycloneDX","components":[{"name":"x"}]})",
+       R"({"bomFormat":"CycloneDX","components":[{"type":"file","name":"x","hashes":[{"alg":"SHA-256","content":"aa"}]}]})",
+       R"({"spdxVersion":"SPDX-2.3","files":[{"fileName":"x"}]})", R"({"@graph":{}})"})
+    EXPECT_THAT(ParseDigestList(text), FailsWith("parse.digest-list")) << text;
+}
+
 }  // namespace
 }  // namespace assay::reference
