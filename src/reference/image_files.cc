@@ -20,7 +20,7 @@ constexpr std::size_t kMaxSteps = 16;  // from a link to a file
 
 // Relative, without "." and "..", so that it leads nowhere outside.
 Result<std::string> Inside(const std::string& name) {
-  const std::string normal = std::filesystem::path(name).lexically_normal().string();
+  std::string normal = std::filesystem::path(name).lexically_normal().string();
   if (normal.empty() || normal == "." || normal.starts_with("/") || normal == ".." ||
       normal.starts_with("../"))
     return Fail(BadImage("a name that leads out of the image: " + Printable(name)));
