@@ -20,12 +20,20 @@ NATIVE(void, close)(JNIEnv* env, jclass class, jint fd);
 NATIVE(jlongArray, stamp)(JNIEnv* env, jclass class, jint fd);
 NATIVE(jobjectArray, options)(JNIEnv* env, jclass class);
 
-/* 0, or the errno. */
+#define REFUSED (-1) /* Attester.REFUSED */
+
+/* 0, the errno, or that the owner's policy refuses it. */
 static int ask(const char* request) {
+  static const char refused[] = "refused\n";
+  char verdict[16];
   struct statfs fs;
-  ssize_t written;
-  int error = 0;
-  const int node = open("/run/assay/measure", O_WRONLY | O_CLOEXEC);
+  ssize_t written, got = 0;
+  int error = 0, reads = 1;
+  int node = open("/run/assay/measure", O_RDWR | O_CLOEXEC);
+  if (node < 0 && errno == EACCES) { /* an attester before verdicts */
+    reads = 0;
+    node = open("/run/assay/measure", O_WRONLY | O_CLOEXEC);
+  }
   if (node < 0) return errno;
   /* An ordinary file of that name would take any request and measure nothing. */
   if (fstatfs(node, &fs) != 0 || fs.f_type != FUSE_SUPER_MAGIC) {
@@ -36,6 +44,15 @@ static int ask(const char* request) {
     written = write(node, request, strlen(request));
   } while (written < 0 && errno == EINTR);
   if (written != (ssize_t)strlen(request)) error = written < 0 ? errno : EIO;
+  if (error == 0 && reads) {
+    do {
+      got = read(node, verdict, sizeof(verdict));
+    } while (got < 0 && errno == EINTR);
+    if (got < 0)
+      error = errno;
+    else if (got == sizeof(refused) - 1 && memcmp(verdict, refused, (size_t)got) == 0)
+      error = REFUSED;
+  }
   close(node);
   return error;
 }

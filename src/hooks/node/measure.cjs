@@ -5,7 +5,7 @@
 //   const bytes = file('/srv/app/index.js');   // what was measured; undefined if it is no regular file that can be read
 //   buffer('node-e', process._eval);           // what has no file
 //
-// Where no attester runs, one open of the process fails, and nothing is asked after that. With ASSAY_REQUIRED=1 an error of code
+// Where no attester runs, one open fails, and nothing is asked for a second. With ASSAY_REQUIRED=1 an error of code
 // ERR_ASSAY_UNMEASURED is thrown for what can't be measured; else one warning for a process says that something was not. For what
 // the owner's policy refuses an error of code ERR_ASSAY_REFUSED is thrown in any case.
 
@@ -16,15 +16,19 @@ const path = require('path');
 const { openSync, closeSync, readSync, writeSync, fstatSync, statfsSync, constants } = fs;
 const { dlopen } = process;
 const { now } = Date;
+const { bigint: monotonic } = process.hrtime;
 
 const NODE = '/run/assay/measure';
 const FUSE_SUPER_MAGIC = 0x65735546;
 // The kernel stamps changes with a clock that ticks every 1 to 10 ms: two changes in one tick look like one.
 const TICK_MS = 11;
 
+const isAbsent = () => absentUntil !== 0n && monotonic() < absentUntil;
+const noteAbsent = () => { absentUntil = monotonic() + MOMENT_NS; };
 const wanted = (name) => !['', '0'].includes(process.env[name] ?? '');
 const required = wanted('ASSAY_REQUIRED');
-let absent = false;
+const MOMENT_NS = 1_000_000_000n; // for so long it is taken for granted that no attester runs
+let absentUntil = 0n;
 let warned = false;
 let sealed;
 
@@ -59,7 +63,7 @@ function failed(what, error) {
                         { code: 'ERR_ASSAY_UNMEASURED', cause: error });
   }
   if (error.code === 'ENOENT') {
-    absent = true;
+    noteAbsent();
   } else if (!warned) {
     warned = true;
     process.emitWarning(`${what} could not be measured (no more is said of others): ${why}`, 'AssayWarning');
@@ -92,7 +96,7 @@ function file(name) {
     const before = fstatSync(fd);
     const settled = now() - before.ctimeMs > TICK_MS;
     if (!before.isFile()) return undefined;
-    if (absent) return readAll(fd, before.size);
+    if (isAbsent()) return readAll(fd, before.size);
     try {
       ask(() => `fd:${fd}\n`);
     } catch (error) {
@@ -118,7 +122,7 @@ function memfd(data) {
 
 // Records what has no file: text that is compiled as it is.
 function buffer(what, data) {
-  if (absent) return;
+  if (isAbsent()) return;
   let fd;
   try {
     ask(() => {
@@ -137,8 +141,8 @@ function announce() {
   try {
     ask(() => 'hook:node\n');
   } catch (error) {
-    absent = error.code === 'ENOENT' && !required;
+    if (error.code === 'ENOENT' && !required) noteAbsent();
   }
 }
 
-module.exports = { file, buffer, announce, wanted, asks: () => !absent };
+module.exports = { file, buffer, announce, wanted, asks: () => !isAbsent() };

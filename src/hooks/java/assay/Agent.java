@@ -58,7 +58,7 @@ public final class Agent implements ClassFileTransformer {
       agent.readBefore();
       instrumentation.addTransformer(agent);
       attester.announce();
-    } catch (Attester.Unmeasured error) {
+    } catch (Attester.MustNotRun error) {
       System.err.println(error.getMessage());
       Runtime.getRuntime().halt(1);
     }
@@ -102,7 +102,7 @@ public final class Agent implements ClassFileTransformer {
     }
   }
 
-  private void files(String list) throws Attester.Unmeasured {
+  private void files(String list) throws Attester.MustNotRun {
     for (String name : list.split(File.pathSeparator)) {
       File file = new File(name);
       if (file.isFile()) {
@@ -124,14 +124,14 @@ public final class Agent implements ClassFileTransformer {
         attester.failed("class " + name, error.toString());
       }
       return null;
-    } catch (Attester.Unmeasured error) {
+    } catch (Attester.MustNotRun error) {
       System.err.println(error.getMessage());
       return REFUSED;
     }
   }
 
   private void measure(ClassLoader loader, String name, ProtectionDomain domain, byte[] bytes)
-      throws Attester.Unmeasured, IOException {
+      throws Attester.MustNotRun, IOException {
     CodeSource source = domain == null ? null : domain.getCodeSource();
     if (source == null || source.getLocation() == null) {
       if (generated) {
@@ -171,7 +171,7 @@ public final class Agent implements ClassFileTransformer {
   }
 
   /** Measures each descriptor that this VM has of the jar: what it reads classes from, whatever has the name by now. */
-  private void open(String path, Jar jar) throws Attester.Unmeasured {
+  private void open(String path, Jar jar) throws Attester.MustNotRun {
     int found = 0;
     String[] numbers = new File("/proc/self/fd").list();
     for (String number : numbers == null ? new String[0] : numbers) {

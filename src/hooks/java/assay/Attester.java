@@ -9,20 +9,25 @@ import java.util.Arrays;
 /**
  * Asks the attester to record code (docs/formats/runassay.md, measure).
  *
- * <p>Under ASSAY_REQUIRED=1 what can't be measured is an {@link Unmeasured}; else one warning for a process says that something was
- * not.
+ * <p>What the owner's policy refuses is a {@link MustNotRun}, and so is what can't be measured under ASSAY_REQUIRED=1; else one
+ * warning for a process says that something was not.
  */
 final class Attester {
   /** Code that must not run. */
-  static final class Unmeasured extends Exception {
+  static final class MustNotRun extends Exception {
     private static final long serialVersionUID = 1;
 
-    Unmeasured(String what, String why) {
-      super("assay: " + what + " can't be measured, and ASSAY_REQUIRED is set: " + why);
+    private MustNotRun(String message) {
+      super("assay: " + message);
     }
   }
 
+  private static MustNotRun unmeasured(String what, String why) {
+    return new MustNotRun(what + " can't be measured, and ASSAY_REQUIRED is set: " + why);
+  }
+
   private static final File NODE = new File("/run/assay/measure");
+  private static final int REFUSED = -1; // of ask()
   private static final int ENOENT = 2;
   private static final int EDQUOT = 122;
   /** The kernel stamps changes with a clock that ticks every 1 to 10 ms: two changes in one tick look like one. */
@@ -37,10 +42,10 @@ final class Attester {
   }
 
   /** Whether an attester runs; if it must and does not, that is an error. */
-  boolean runs() throws Unmeasured {
+  boolean runs() throws MustNotRun {
     if (!NODE.exists()) {
       if (required) {
-        throw new Unmeasured("code", "no attester runs");
+        throw unmeasured("code", "no attester runs");
       }
       return false;
     }
@@ -58,7 +63,7 @@ final class Attester {
   }
 
   /** A descriptor that this process has open. */
-  void descriptor(int fd, String what) throws Unmeasured {
+  void descriptor(int fd, String what) throws MustNotRun {
     send("fd:" + fd, what);
   }
 
@@ -66,7 +71,7 @@ final class Attester {
    * Records a regular file, and returns the bytes that were recorded, read from the same descriptor; what changes meanwhile is
    * recorded as a buffer.
    */
-  byte[] file(File file) throws Unmeasured, IOException {
+  byte[] file(File file) throws MustNotRun, IOException {
     try (FileInputStream in = new FileInputStream(file)) {
       int fd = number(in.getFD());
       long[] before = stamp(fd);
@@ -81,7 +86,7 @@ final class Attester {
   }
 
   /** Records a file that the VM reads by itself. */
-  void whole(File file) throws Unmeasured {
+  void whole(File file) throws MustNotRun {
     try (FileInputStream in = new FileInputStream(file)) {
       descriptor(number(in.getFD()), file.getPath());
     } catch (IOException error) {
@@ -90,7 +95,7 @@ final class Attester {
   }
 
   /** Records what has no file. */
-  void buffer(String what, byte[] bytes) throws Unmeasured {
+  void buffer(String what, byte[] bytes) throws MustNotRun {
     int fd = memfd(bytes);
     if (fd < 0) {
       failed(what, "errno " + -fd);
@@ -103,9 +108,9 @@ final class Attester {
     }
   }
 
-  void failed(String what, String why) throws Unmeasured {
+  void failed(String what, String why) throws MustNotRun {
     if (required) {
-      throw new Unmeasured(what, why);
+      throw unmeasured(what, why);
     }
     if (!warned) {
       warned = true;
@@ -118,8 +123,11 @@ final class Attester {
     return System.currentTimeMillis() - stamp[3] / 1000000 > TICK_MS;
   }
 
-  private void send(String request, String what) throws Unmeasured {
+  private void send(String request, String what) throws MustNotRun {
     int error = ask(request + "\n");
+    if (error == REFUSED) {
+      throw new MustNotRun("the owner's policy refuses " + what + ": it is not in the manifest");
+    }
     if (error != 0) {
       failed(what, reason(error));
     }
