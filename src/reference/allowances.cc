@@ -42,8 +42,9 @@ constexpr Row kPrograms[] = {
     // Emulators
     {"qemu-user*", "/usr/bin/qemu-x86_64*", kWritable},
     {"valgrind", "/usr/libexec/valgrind/*-linux", kWritable},
-    // Debuggers: the /proc/PID/mem of what they debug
+    // Debuggers: the memory of what they debug, by ptrace and /proc/PID/mem
     {"gdb", "/usr/bin/gdb", kProcess},
+    {"strace", "/usr/bin/strace", kProcess},
     // Tools that open a mounted device for writing, if only to change its label or partitions
     {"e2fsprogs", "/*sbin/tune2fs", kRaw},
     {"parted", "/*sbin/parted", kRaw},

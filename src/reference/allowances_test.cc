@@ -54,6 +54,17 @@ TEST_F(AllowancesTest, LoadersOfBpfPrograms) {
   EXPECT_TRUE(index->AllowedViolations(DigestOf("no manager")).empty());
 }
 
+// Its children ask to be traced before they execute anything, so they still run it.
+TEST_F(AllowancesTest, Tracers) {
+  Put("/strace/usr/bin/strace", "a tracer");
+  Put("/strace/usr/bin/strace-log-merge", "a script");
+  Builder b;
+  ASSERT_THAT(b.AddDeb(MakeDeb("strace", "6.1")), IsOk());
+  const auto index = Written(b);
+  EXPECT_EQ(index->AllowedViolations(DigestOf("a tracer")), std::set<std::string>{"process_access"});
+  EXPECT_TRUE(index->AllowedViolations(DigestOf("a script")).empty());
+}
+
 // An older version of a program runs until it is started again.
 TEST_F(AllowancesTest, SupersededVersionsKeepThem) {
   Put("/luajit/usr/bin/luajit", "old");

@@ -5,6 +5,11 @@
  */
 #pragma once
 
+/* Adds the digest of the present task's program, under the locks of these hooks. */
+static __always_inline void fill_tracer(struct assay_event* e, struct inode* program) {
+  if (program && copy_program(e->program, program)) e->flags |= ASSAY_EVENT_PROGRAM;
+}
+
 SEC("lsm/ptrace_access_check")
 int BPF_PROG(on_ptrace, struct task_struct* child, unsigned int mode) {
   struct assay_control* c = the_control();
@@ -15,11 +20,14 @@ int BPF_PROG(on_ptrace, struct task_struct* child, unsigned int mode) {
   struct assay_event* e = new_event(c, ASSAY_PROCESS_ACCESS, mode);
   if (!e) return 0;
   e->target = child->tgid;
+  fill_tracer(e, my_program());
   bpf_ringbuf_submit(e, 0);
   return 0;
 }
 
-/* The other direction: a child allows its parent to write to its memory. */
+/* The other direction: a child allows its parent to write to its memory. The parent's memory may be freed at
+ * any time, so its program is only compared, as a number: a debugger's child asks before it executes
+ * anything, and then both run the same program. */
 SEC("lsm/ptrace_traceme")
 int BPF_PROG(on_traceme, struct task_struct* parent) {
   struct assay_control* c = the_control();
@@ -28,6 +36,8 @@ int BPF_PROG(on_traceme, struct task_struct* parent) {
   if (!e) return 0;
   e->target = e->tgid;
   e->tgid = parent->tgid;
+  struct inode* program = my_program();
+  if ((u64)BPF_CORE_READ(parent, mm, exe_file, f_inode) == (u64)program) fill_tracer(e, program);
   bpf_ringbuf_submit(e, 0);
   return 0;
 }

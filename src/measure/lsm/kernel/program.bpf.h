@@ -63,3 +63,12 @@ static __always_inline bool copy_program(u8* to, struct inode* inode) {
   bpf_rcu_read_unlock();
   return known;
 }
+
+/* For hooks that run under a lock of a task, where bpf_get_task_exe_file() would take one more. The present
+ * task holds its own memory, and the kernel frees neither the file nor its inode while this program runs
+ * (RCU). If another thread exchanges the file meanwhile (PR_SET_MM), that is a violation of its own. */
+static __always_inline struct inode* my_program(void) {
+  struct mm_struct* mm = bpf_get_current_task_btf()->mm;
+  struct file* program = mm ? mm->exe_file : NULL;
+  return program ? program->f_inode : NULL;
+}

@@ -149,6 +149,7 @@ struct fs_struct {
 
 struct mm_struct {
   unsigned long arg_start, arg_end;
+  struct file* exe_file;
 };
 
 struct task_struct {
