@@ -258,9 +258,12 @@ std::vector<PackagedFile> ByteCompiler::Compile(const std::string& path, std::op
       ++ended_;
     } else {
       const std::string written = ByteCodePath(path, python_.tag);
+      std::optional<Digest> known;  // of the form before, whose code may be the same
       for (const Bytes& form : *forms) {
         if (mtime) files.push_back({written, Hash(HashAlg::kSha256, form)});
-        if (const auto code = measure::CodeDigest(form, written)) files.push_back({written, *code});
+        const std::optional<Digest> code = measure::CodeDigest(form, written);
+        if (code && code != known) files.push_back({written, *code});
+        known = code;
       }
     }
   }

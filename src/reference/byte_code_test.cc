@@ -61,6 +61,33 @@ TEST_F(ByteCodeTest, IsKnownAtEachPlaceAndTime) {
   EXPECT_TRUE(index->Find(*code).empty());
 }
 
+// Other modules of the process that compiles it have used these texts as names.
+TEST_F(ByteCodeTest, IsKnownWhateverTheProcessHadInterned) {
+  const std::string source = "x = '{'\ny = [x + '}', '\u00e4', '', b'Z\\x01{', 'a b']\n";
+  Put("/app/m.py", source);
+  Builder b;
+  b.UseByteCode(kPython);
+  ASSERT_THAT(b.AddFolder(dir_ + "/app", "app", "1"), IsOk());
+  const auto index = Written(b);
+  Put("/venv/m.py", source);
+  const auto o = RunProgram({kPython, "-c",
+                             "import py_compile, sys\nfor c in ('{', '}', '\u00e4', ''): sys.intern(c)\n"
+                             "py_compile.compile(sys.argv[1])",
+                             dir_ + "/venv/m.py"},
+                            dir_);
+  ASSERT_TRUE(o && o->exit_code == 0) << (o ? o->err : o.error().Message());
+  const std::string interned = dir_ + "/venv/__pycache__/m." + python_.tag + ".pyc";
+  const auto content = ReadFile(interned, 1 << 20);
+  ASSERT_THAT(content, IsOk());
+  const auto [path, plain] = Compiled("/venv/m.py", source);
+  EXPECT_NE(ToBytes(ByteView(*content).subspan(16)), ToBytes(ByteView(plain).subspan(16))) << "they differ";
+  for (const Bytes& each : {*content, plain}) {
+    const auto code = measure::CodeDigest(each, path);
+    ASSERT_TRUE(code);
+    EXPECT_EQ(index->Find(*code).size(), 1U);
+  }
+}
+
 TEST_F(ByteCodeTest, OfTheFilesOfAWheel) {
   Put("/w/pip/m.py", kSource);
   Put("/w/hook.pth", "import os\n");

@@ -11,12 +11,14 @@
 #include "base/fd.h"
 #include "base/json_members.h"
 #include "list/path_text.h"
+#include "measure/system/marshal.h"
 
 namespace assay::measure {
 namespace {
 
 constexpr std::string_view kSuffix = ".pyc", kFolder = "__pycache__";
-constexpr std::string_view kFirst = "assay byte code 2\n";
+constexpr std::string_view kFirst = "assay byte code 3\n";
+constexpr std::array<std::uint8_t, 4> kPython311{0xa7, 0x0d, 0x0d, 0x0a};
 constexpr std::size_t kHeader = 16;  // magic number, flags, time stamp and size of the source
 constexpr std::size_t kMaxBuffer = 64 << 10;
 // Types of marshal (Python/marshal.c): text of ASCII with a short or a long length, and other text, each
@@ -89,8 +91,10 @@ std::optional<Digest> CodeDigest(ByteView content, std::string_view path) {
   hasher.Update(content.first(4));
   hasher.Update(content.subspan(12, 4));
   const Marshalled name = MarshalledText(source);
-  ByteView rest = content.subspan(kHeader);  // what is not hashed yet
-  std::size_t at = 0;                        // where the next name is looked for in it
+  const bool is_known = Equal(content.first(4), kPython311);
+  const Bytes code = is_known ? WithoutInternedMarks(content.subspan(kHeader)) : Bytes();
+  ByteView rest = is_known ? ByteView(code) : content.subspan(kHeader);  // what is not hashed yet
+  std::size_t at = 0;  // where the next name is looked for in it
   while (const auto found = Find(rest, at, name.bytes)) {
     at = *found + 1;
     if (*found == 0) continue;

@@ -1,6 +1,6 @@
 // Python's byte code without what differs between machines that compiled the same source: the time stamp of
-// the source, and the path at which it lies. So the byte code of a packaged source is known wherever it was
-// written, as in a virtual environment.
+// the source, the path at which it lies, and which short texts Python had interned (marshal.h). So the byte
+// code of a packaged source is known wherever it was written, as in a virtual environment.
 //
 //   // given: int fd, const std::string& path, const Digest& digest
 //   if (const std::optional<Digest> code = CodeDigestOfFd(fd, path, digest))
