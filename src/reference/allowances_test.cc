@@ -80,27 +80,6 @@ TEST_F(AllowancesTest, SupersededVersionsKeepThem) {
   EXPECT_EQ(index->AllowedViolations(DigestOf("old")), may_);
 }
 
-// The header of version 2 ends before the allowances, that of version 3 before the advisories.
-TEST_F(AllowancesTest, OlderIndexesHaveNone) {
-  Put("/luajit/usr/bin/luajit", "a compiler");
-  Builder b;
-  ASSERT_THAT(b.AddDeb(MakeDeb("luajit", "1")), IsOk());
-  Written(b);
-  Bytes bytes = *ReadFile(dir_ + "/x.idx", 1 << 20);
-  bytes[7] = '2';
-  const auto old = Index::OfBytes(bytes);
-  ASSERT_THAT(old, IsOk());
-  EXPECT_EQ((*old)->FindPath("/usr/bin/luajit")->package, "luajit");
-  EXPECT_TRUE((*old)->AllowedViolations(DigestOf("a compiler")).empty());
-  bytes[7] = '3';
-  const auto third = Index::OfBytes(bytes);
-  ASSERT_THAT(third, IsOk());
-  EXPECT_EQ((*third)->AllowedViolations(DigestOf("a compiler")), may_);
-  EXPECT_EQ((*third)->Packages().at(0).source, "");
-  bytes[7] = '5';
-  EXPECT_THAT(Index::OfBytes(bytes), FailsWith("parse.index"));
-}
-
 // Each byte of the header and the table wrong, each length: an answer or a named error, never a crash.
 TEST_F(AllowancesTest, Damaged) {
   Put("/luajit/usr/bin/luajit", "a compiler");

@@ -2,6 +2,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <map>
 #include <set>
 
@@ -11,8 +12,8 @@
 #include "reference/affected.h"
 #include "reference/byte_code.h"
 #include "reference/errors.h"
-#include "reference/format.h"
 #include "reference/index.h"
+#include "reference/index_writer.h"
 #include "reference/package_file.h"
 #include "reference/source.h"
 #include "reference/version_order.h"
@@ -20,7 +21,6 @@
 namespace assay::reference {
 namespace {
 
-constexpr std::uint64_t kMaxTable = UINT32_MAX;
 constexpr const char* kByteCode = "byte code, calculated from the packaged source";
 
 struct Marked {
@@ -29,31 +29,6 @@ struct Marked {
   bool Fits(const PackageContent& p) const {
     return package == p.package && (version.empty() || version == p.version);
   }
-};
-
-class Strings {
- public:
-  std::uint32_t Put(std::string_view s) {
-    s = s.substr(0, UINT16_MAX);
-    const auto [at, added] =
-        offsets_.try_emplace(std::string(s), static_cast<std::uint32_t>(w_.bytes().size()));
-    if (added) w_.U16Le(static_cast<std::uint16_t>(s.size())).Put(s);
-    return at->second;
-  }
-  const Bytes& bytes() const { return w_.bytes(); }
-
- private:
-  std::map<std::string, std::uint32_t, std::less<>> offsets_;
-  Writer w_;
-};
-
-// One origin of a content.
-struct Row {
-  Digest digest;
-  std::uint32_t package;
-  std::string_view path;
-  std::uint32_t allowances;
-  friend bool operator==(const Row&, const Row&) = default;
 };
 
 // A package with what an earlier index said of it.
@@ -84,104 +59,6 @@ std::vector<const Listed*> Sorted(const std::vector<Listed>& content, const std:
   return packages;
 }
 
-std::vector<Row> RowsOf(const std::vector<const Listed*>& packages) {
-  std::vector<Row> rows;
-  for (std::uint32_t i = 0; i < packages.size(); ++i)
-    for (const PackagedFile& f : packages[i]->content.files)
-      rows.push_back({f.digest, i, f.path, f.allowances});
-  std::sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) {
-    return std::tie(a.digest, a.package, a.path) < std::tie(b.digest, b.package, b.path);
-  });
-  rows.erase(std::unique(rows.begin(), rows.end()), rows.end());
-  return rows;
-}
-
-// The tables of the file.
-struct Tables {
-  Strings strings;
-  Writer fanout, digests, ranges, origins, packages, paths, allowances, advisories;
-  Header counts{};
-  std::map<std::vector<appraise::Advisory>, std::uint32_t> lists;  // of advisories -> the first row
-
-  void PutRows(const std::vector<Row>& rows, const std::vector<bool>& absent);
-  std::uint32_t PutAdvisories(const std::vector<appraise::Advisory>& list);
-  Bytes Lay() const;
-};
-
-// Returns the first row. The packages of one source share their rows.
-std::uint32_t Tables::PutAdvisories(const std::vector<appraise::Advisory>& list) {
-  const auto [at, added] = lists.try_emplace(list, static_cast<std::uint32_t>(counts.advisories));
-  if (!added) return at->second;
-  for (const appraise::Advisory& a : list) {
-    advisories.U32Le(strings.Put(a.id)).U32Le(strings.Put(a.record));
-    advisories.U32Le(strings.Put(a.severity)).U32Le(strings.Put(a.fixed));
-  }
-  counts.advisories += list.size();
-  return at->second;
-}
-
-// absent: for each package. Content of a superseded version, or denied content, is not what a path should
-// hold now.
-void Tables::PutRows(const std::vector<Row>& rows, const std::vector<bool>& absent) {
-  std::array<std::uint32_t, 257> smaller{};
-  std::map<std::string, std::uint32_t> latest;
-  std::map<std::uint32_t, std::uint32_t> allowed;  // digest -> kinds
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    if (i == 0 || rows[i].digest != rows[i - 1].digest) {
-      digests.Put(rows[i].digest.view());
-      ranges.U32Le(static_cast<std::uint32_t>(i));
-      ++smaller[rows[i].digest.view()[0] + 1U];
-      ++counts.digests;
-    }
-    origins.U32Le(rows[i].package).U32Le(strings.Put(rows[i].path));
-    if (rows[i].allowances != 0)
-      allowed[static_cast<std::uint32_t>(counts.digests - 1)] |= rows[i].allowances;
-    if (absent[rows[i].package]) continue;
-    const auto [at, added] =
-        latest.try_emplace(appraise::NormalisePath(rows[i].path), static_cast<std::uint32_t>(i));
-    // Of several packages at one path the last in order: of one package the latest version.
-    if (!added && rows[i].package > rows[at->second].package) at->second = static_cast<std::uint32_t>(i);
-  }
-  ranges.U32Le(static_cast<std::uint32_t>(rows.size()));
-  std::uint32_t sum = 0;
-  for (const std::uint32_t n : smaller) fanout.U32Le(sum += n);
-  for (const auto& [key, origin] : latest) paths.U32Le(strings.Put(key)).U32Le(origin);
-  for (const auto& [digest, kinds] : allowed) allowances.U32Le(digest).U32Le(kinds);
-  counts.allowances = allowed.size();
-  counts.origins = rows.size();
-  counts.paths = latest.size();
-}
-
-// The header, then each table at a multiple of 8.
-Bytes Tables::Lay() const {
-  Header h = counts;
-  h.magic = kMagic;
-  h.strings_size = strings.bytes().size();
-  Bytes file(sizeof(Header));
-  std::size_t size = file.size();
-  for (const Writer* w : {&fanout, &digests, &ranges, &origins, &packages, &paths, &allowances, &advisories})
-    size += w->bytes().size() + 7;
-  file.reserve(size + strings.bytes().size() + 7);
-  const auto place = [&](const Bytes& table) {
-    const std::uint64_t here = file.size();
-    file.insert(file.end(), table.begin(), table.end());
-    file.resize((file.size() + 7) & ~std::size_t{7});
-    return here;
-  };
-  h.fanout_at = place(fanout.bytes());
-  h.digests_at = place(digests.bytes());
-  h.ranges_at = place(ranges.bytes());
-  h.origins_at = place(origins.bytes());
-  h.packages_at = place(packages.bytes());
-  h.paths_at = place(paths.bytes());
-  h.strings_at = place(strings.bytes());
-  h.allowances_at = place(allowances.bytes());
-  h.advisories_at = place(advisories.bytes());
-  h.file_size = file.size();
-  std::copy_n(reinterpret_cast<const std::uint8_t*>(&h), sizeof(h), file.begin());
-  return file;
-}
-
 }  // namespace
 
 struct Builder::Impl {
@@ -209,6 +86,7 @@ struct Builder::Impl {
     report.other_python += more.other_python;
     for (const std::string& path : more.failed) report.failed.push_back(package + ": " + path);
   }
+  Result<> Fill(IndexWriter& writer) const ASSAY_REQUIRES(mutex);
   // The denied digests, as a package for each reason.
   std::vector<Listed> DeniedDigests() const ASSAY_REQUIRES(mutex) {
     std::map<std::pair<std::string, std::string>, Listed> by;
@@ -409,40 +287,46 @@ std::size_t Builder::files() const {
   return n;
 }
 
+Result<> Builder::Impl::Fill(IndexWriter& writer) const {
+  const std::vector<Listed> denied_digests = DeniedDigests();
+  const std::vector<const Listed*> listed = Sorted(packages, former, denied_digests);
+  ASSAY_TRY(CheckMarks(listed));
+  std::vector<std::vector<appraise::Advisory>> advisories = AdvisoriesOf(listed);
+  for (std::size_t i = 0; i < listed.size(); ++i) {
+    const PackageContent& p = listed[i]->content;
+    std::string note;
+    const appraise::Standing standing = StandingOf(*listed[i], note);
+    const std::size_t count = advisories[i].size();
+    ASSAY_TRY(writer.AddPackage({.package = p.package,
+                                 .version = p.version,
+                                 .architecture = p.architecture,
+                                 .note = std::move(note),
+                                 .standing = standing,
+                                 .since_ms = listed[i]->since_ms,
+                                 .source = p.source,
+                                 .source_version = p.source_version,
+                                 .known_ms = listed[i]->known_ms,
+                                 .advisories = std::move(advisories[i]),
+                                 .advisory_count = count}));
+    for (const PackagedFile& f : p.files)
+      ASSAY_TRY(writer.AddFile(static_cast<std::uint32_t>(i), f.path, f.digest, f.allowances));
+  }
+  return {};
+}
+
 Result<> Builder::Write(const std::string& path) const {
-  ASSAY_ASSIGN(const Bytes file, Encode());
-  return WriteFileAtomic(path, file, 0644);
+  const MutexLock lock(impl_->mutex);
+  const std::string folder = std::filesystem::path(path).parent_path().string();
+  ASSAY_ASSIGN(IndexWriter writer, IndexWriter::Make(folder.empty() ? "." : folder));
+  ASSAY_TRY(impl_->Fill(writer));
+  return writer.Write(path);
 }
 
 Result<Bytes> Builder::Encode() const {
   const MutexLock lock(impl_->mutex);
-  const std::vector<Listed> denied = impl_->DeniedDigests();
-  const std::vector<const Listed*> packages = Sorted(impl_->packages, impl_->former, denied);
-  ASSAY_TRY(impl_->CheckMarks(packages));
-  const std::vector<Row> rows = RowsOf(packages);
-  Tables t;
-  const std::vector<std::vector<appraise::Advisory>> advisories = impl_->AdvisoriesOf(packages);
-  std::vector<bool> absent;
-  for (std::size_t i = 0; i < packages.size(); ++i) {
-    const Listed* listed = packages[i];
-    const PackageContent* p = &listed->content;
-    std::string note;
-    const appraise::Standing standing = impl_->StandingOf(*listed, note);
-    absent.push_back(listed->since_ms != 0 || p->package == appraise::kDenied);
-    t.packages.U32Le(t.strings.Put(p->package)).U32Le(t.strings.Put(p->version));
-    t.packages.U32Le(t.strings.Put(p->architecture)).U32Le(t.strings.Put(note));
-    t.packages.U32Le(static_cast<std::uint32_t>(standing));
-    t.packages.U32Le(static_cast<std::uint32_t>(listed->since_ms / 1000));
-    t.packages.U32Le(t.strings.Put(p->source)).U32Le(t.strings.Put(p->source_version));
-    t.packages.U32Le(static_cast<std::uint32_t>(listed->known_ms / 1000));
-    t.packages.U32Le(advisories[i].empty() ? 0 : t.PutAdvisories(advisories[i]));
-    t.packages.U32Le(static_cast<std::uint32_t>(advisories[i].size()));
-  }
-  t.counts.packages = packages.size();
-  t.PutRows(rows, absent);
-  if (rows.size() >= kMaxTable || t.strings.bytes().size() >= kMaxTable)
-    return Fail(UsageError("too many files for one index"));
-  return t.Lay();
+  ASSAY_ASSIGN(IndexWriter writer, IndexWriter::Make(""));
+  ASSAY_TRY(impl_->Fill(writer));
+  return writer.Encode();
 }
 
 }  // namespace assay::reference

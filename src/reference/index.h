@@ -89,8 +89,10 @@ class Builder {
   void Mark(const std::string& package, const std::string& version, appraise::Standing standing,
             const std::string& note);
   std::size_t files() const;
-  Result<Bytes> Encode() const;                   // the file's content
-  Result<> Write(const std::string& path) const;  // atomic
+  Result<Bytes> Encode() const;  // the file's content
+  // Atomic: a build that ends early leaves the file that was there. The rows are sorted with bounded
+  // memory, in temporary files beside it; the builder itself keeps what was added.
+  Result<> Write(const std::string& path) const;
 
  private:
   struct Impl;
@@ -131,14 +133,18 @@ class Index : public appraise::ReferenceValues {
   std::set<std::string> AllowedViolations(const Digest& program) const override;
   // In a version that is not superseded, and nowhere revoked. Lock-free, allocation-free: for the recorder.
   bool Contains(const Digest& digest) const;
+  bool Knows(const Digest& digest) const;  // in any version. Lock-free, allocation-free
+  // Reads the whole file: its checksum, and that its tables fit each other. Open() sees a header that is
+  // damaged or a file that was cut short only.
+  Result<> CheckAll() const;
   std::size_t size() const;   // digests
   std::size_t files() const;  // files of all packages, where the same content may count several times
   std::vector<IndexedPackage> Packages() const;
   std::vector<IndexedContent> Contents() const;
   bool IsOlder(const std::string& package, const std::string& version,
                const std::string& than) const override;
-  std::string Fingerprint() const override;  // hashes the file once
-  Digest ContentDigest() const;              // SHA-256 of the file: what a manifest signature is over
+  std::string Fingerprint() const override;
+  Digest ContentDigest() const;  // SHA-256 of the file: what a manifest signature is over
 
  private:
   struct Impl;

@@ -242,21 +242,6 @@ TEST_F(ReferenceTest, OfTheProgramsBesideThisOne) {
   EXPECT_EQ((*self)->files(), b.files());
 }
 
-// An index as the former version of the program wrote it: rows of packages without `since`.
-TEST_F(ReferenceTest, AnIndexOfTheFormerVersionIsRead) {
-  Put("/app/a", "hi");
-  Builder b;
-  ASSERT_THAT(b.AddFolder(dir_ + "/app", "app", "1"), IsOk());
-  const auto present = Written(b);
-  Bytes bytes = *ReadFile(dir_ + "/x.idx", 1 << 20);
-  bytes[7] = '1';  // of the magic; one row, so that its length does not matter
-  const auto former = Index::OfBytes(std::move(bytes));
-  ASSERT_THAT(former, IsOk());
-  EXPECT_EQ((*former)->Find(DigestOf("hi")).at(0).package, "app");
-  EXPECT_EQ((*former)->FindPath(dir_ + "/app/a")->since_ms, 0U);
-  EXPECT_TRUE((*former)->Contains(DigestOf("hi")));
-}
-
 TEST_F(ReferenceTest, EmptyIndex) {
   const auto index = Written(Builder());
   EXPECT_FALSE(index->Contains(DigestOf("")));
