@@ -328,9 +328,12 @@ void ContentJudge::JudgeUnknown(JudgedEntry& e, const Origin* superseded) {
   e.origin = AtPath(e.path);
   if (e.origin) {
     e.state = EntryState::kChanged;
+    // The evidence can't tell an altered file from one of an upgrade that no snapshot knows yet.
+    const std::string either =
+        superseded == nullptr ? "; it was altered, or is of a version that no reference value has yet" : was;
     Report(FindingName::kEntryChanged, e,
            fmt::format("{} is not the file that {} {} has there{}", e.path, e.origin->package,
-                       e.origin->version, was));
+                       e.origin->version, either));
   } else {
     const bool before = e.context && e.context->hook == "before";
     Report(FindingName::kEntryUnknown, e,
