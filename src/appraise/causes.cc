@@ -178,6 +178,17 @@ std::vector<std::string> NextSteps(const Cause& cause) {
   return steps;
 }
 
+std::vector<std::pair<std::string, std::size_t>> ReasonsOf(const Cause& cause) {
+  std::map<std::string, std::size_t> counts;
+  for (const Finding* f : cause.findings)
+    if (!f->reason.empty()) ++counts[f->reason];
+  std::vector<std::pair<std::string, std::size_t>> reasons(counts.begin(), counts.end());
+  std::sort(reasons.begin(), reasons.end(), [](const auto& a, const auto& b) {
+    return a.second != b.second ? a.second > b.second : a.first < b.first;
+  });
+  return reasons;
+}
+
 std::vector<const Finding*> AllOf(const std::vector<Finding>& findings) {
   std::vector<const Finding*> all;
   all.reserve(findings.size());

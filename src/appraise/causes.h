@@ -11,6 +11,7 @@
 
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "appraise/appraise.h"
@@ -39,6 +40,9 @@ struct Cause {
 std::string CauseText(const Cause& cause);  // "package coreutils 9.1-1", "the boot: another kernel"
 // What to do, a line each: by the remedies of the findings' names, the worst first. Empty for "Nothing.".
 std::vector<std::string> NextSteps(const Cause& cause);
+
+// Who loaded the files, and how many of the findings each reason has; the most frequent first.
+std::vector<std::pair<std::string, std::size_t>> ReasonsOf(const Cause& cause);
 
 std::vector<const Finding*> AllOf(const std::vector<Finding>& findings);
 // The worst causes come first, and of one weight the newest. Notes (weight 'trusted') are in causes of their

@@ -14,6 +14,7 @@
 #include <map>
 
 #include "appraise/appraise.h"
+#include "appraise/reason.h"
 #include "appraise/redaction.h"
 #include "list/list.h"
 
@@ -121,6 +122,7 @@ struct Round {
     f->code = e.code;
     f->cgroup = e.cgroup;
     f->context = e.context;
+    if (e.context) f->reason = ReasonText(*e.context, references);
     return true;
   }
 };

@@ -13,7 +13,7 @@
 namespace assay::appraise {
 namespace {
 
-constexpr std::size_t kMaxCauses = 20, kMaxParts = 5;  // that are printed without Shown::all
+constexpr std::size_t kMaxCauses = 20, kMaxParts = 5, kMaxReasons = 3;  // that are printed without Shown::all
 
 // Notes are dim: they say nothing bad.
 std::string Mark(Verdict weight, bool colour) {
@@ -111,6 +111,15 @@ class Teller {
     More(cause.findings.size(), kMaxParts, cause.weight == Verdict::kTrusted ? "notes" : "findings",
          "       ");
     if (!shown_.all) Newest(cause);
+    Reasons(cause);
+  }
+
+  void Reasons(const Cause& cause) {
+    const auto reasons = ReasonsOf(cause);
+    for (std::size_t i = 0; i < reasons.size() && i < Limit(kMaxReasons); ++i)
+      out_ += fmt::format("       {} of {}, the attester says: {}\n", reasons[i].second,
+                          cause.findings.size(), Printable(reasons[i].first));
+    More(reasons.size(), kMaxReasons, "reasons", "       ");
   }
 
   // The process of the newest finding stands for those of the others.
@@ -123,6 +132,7 @@ class Teller {
   void Detail(const Finding& f) {
     if (!f.digest.empty()) out_ += fmt::format("       digest {}\n", Printable(f.digest));
     if (f.context) By(*f.context, "by");
+    if (!f.reason.empty()) out_ += fmt::format("       the attester says: {}\n", Printable(f.reason));
   }
 
   void By(const evidence::ContextEntry& c, std::string_view word) {

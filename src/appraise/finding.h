@@ -43,6 +43,7 @@ struct Finding {
   std::string code;                       // of byte code, as in JudgedEntry
   std::string cgroup;                     // that its record names
   std::optional<evidence::ContextEntry> context;
+  std::string reason{};  // who loaded it, for people (reason.h); empty: unknown
   bool operator==(const Finding&) const = default;
 };
 // What makes it the same finding in two rounds; its sentence may differ.

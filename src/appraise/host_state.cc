@@ -5,7 +5,7 @@
 namespace assay::appraise {
 namespace {
 
-constexpr std::uint64_t kVersion = 7, kEnrolmentVersion = 2, kRunKeyVersion = 3, kJudgedWithVersion = 4,
+constexpr std::uint64_t kVersion = 8, kEnrolmentVersion = 2, kRunKeyVersion = 3, kJudgedWithVersion = 4,
                         kResetVersion = 5, kDeviceVersion = 6, kNewestVersion = 7;
 
 constexpr JsonText kVerdict{VerdictName, VerdictFromName};
@@ -19,7 +19,10 @@ constexpr auto kContext = [](auto& visit, auto& c) {
   visit("uid", c.uid);
   visit("comm", c.comm);
   visit("hook", c.hook);
-  visit.Optional("cgroup", c.cgroup);  // states of before it was kept have none
+  visit.Optional("cgroup", c.cgroup);  // states of before this and the next were kept have none
+  visit.Optional("program", c.program);
+  visit.Optional("script", c.script);
+  visit.Optional("under", c.under);
 };
 
 constexpr auto kFinding = [](auto& visit, auto& f) {
@@ -33,6 +36,7 @@ constexpr auto kFinding = [](auto& visit, auto& f) {
   visit.Optional("code", f.code);
   visit.Optional("cgroup", f.cgroup);
   visit.Optional("context", f.context, kContext);
+  visit.Optional("reason", f.reason);
 };
 
 constexpr auto kDevice = [](auto& visit, auto& d) {

@@ -29,7 +29,11 @@ HostState Full() {
                                      .uid = 0xFFFFFFFF,
                                      .comm = "bash",
                                      .hook = "exec",
-                                     .cgroup = "/user.slice/a"};
+                                     .cgroup = "/user.slice/a",
+                                     .program = "/usr/bin/dash",
+                                     .script = "./x",
+                                     .under = "bash, sshd"};
+  f.reason = "executed by /usr/bin/dash";
   HostState s;
   s.ak_name = "000b01";
   s.ek_name = "000b02";
@@ -78,10 +82,12 @@ TEST(HostState, WhatAnEarlierOneDidNotKeepMayBeMissing) {
   EXPECT_EQ(state->standing.at(0).cgroup, "");
   EXPECT_EQ(state->standing.at(0).record, std::nullopt);
   EXPECT_EQ(state->standing.at(0).context->cgroup, "");
+  EXPECT_EQ(state->standing.at(0).context->program + state->standing.at(0).reason, "");
 }
 
 TEST(HostState, FormerVersionsSayLess) {
-  std::string text = Edited(R"("version": 7)", R"("version": 6)");
+  EXPECT_TRUE(ParseHostState(Edited(R"("version": 8)", R"("version": 7)")));
+  std::string text = Edited(R"("version": 8)", R"("version": 6)");
   EXPECT_FALSE(ParseHostState(text));
   for (const std::string_view list : {R"( "newest": [)", R"( "newest_before": [)"}) {
     const std::size_t at = text.find(list);
@@ -145,7 +151,7 @@ TEST(HostState, TheFirstVersionsKeepTheIdentity) {
 
 TEST(HostState, WhatIsWrongIsRefused) {
   for (const auto& [from, to] : std::vector<std::pair<std::string, std::string>>{
-           {R"("version": 7)", R"("version": 8)"},
+           {R"("version": 8)", R"("version": 9)"},
            {R"("path": "/usr/bin/b")", R"("path": "/usr/bin/a")"},
            {R"("reset_count": 5)", R"("reset_count": 4294967296)"},
            {R"("could-not-tell")", R"("good")"},

@@ -58,6 +58,9 @@ json ContextJson(const evidence::ContextEntry& c) {
   json j = {
       {"time", TimeText(c.time_ms)}, {"pid", c.pid}, {"uid", c.uid}, {"comm", c.comm}, {"hook", c.hook}};
   PutCgroup(j, c.cgroup);
+  if (!c.program.empty()) j["program"] = c.program;
+  if (!c.script.empty()) j["script"] = c.script;
+  if (!c.under.empty()) j["under"] = c.under;
   return j;
 }
 
@@ -71,6 +74,7 @@ json FindingJson(const Finding& f) {
   if (!f.digest.empty()) j["digest"] = f.digest;
   PutCgroup(j, f.cgroup);
   if (f.context) j["context"] = ContextJson(*f.context);
+  if (!f.reason.empty()) j["reason"] = f.reason;
   return j;
 }
 
@@ -113,6 +117,8 @@ json CausesJson(const Appraisal& a, const std::vector<const Finding*>& findings)
                       {"weight", VerdictName(c.weight)},
                       {"findings", members},
                       {"next", NextSteps(c)}});
+    for (const auto& [reason, count] : ReasonsOf(c))
+      causes.back()["reasons"].push_back({{"reason", reason}, {"findings", count}});
     if (!c.advisories.empty()) causes.back()["advisories"] = ToJson(c.advisories);
   }
   return causes;

@@ -255,7 +255,7 @@ TEST(HostStateVersion, WithoutRunKeysTheListIsAskedForAgain) {
   s.own["runs"] = "1";
   std::string text = EncodeHostState(s);
   EXPECT_EQ(ParseHostState(text)->records, 7U);
-  const auto at = text.find("\"version\": 7");
+  const auto at = text.find("\"version\": 8");
   ASSERT_NE(at, std::string::npos);
   text.replace(at, 12, "\"version\": 2");
   const auto device = text.find(R"( "device": {)");

@@ -70,7 +70,10 @@ Result<> ContextReader::ReadUpTo(std::uint64_t journal_bytes) {
                                                       .uid = e.context.uid,
                                                       .comm = e.context.comm,
                                                       .hook = e.context.hook,
-                                                      .cgroup = e.context.cgroup});
+                                                      .cgroup = e.context.cgroup,
+                                                      .program = e.context.program,
+                                                      .script = e.context.script,
+                                                      .under = e.context.under});
       lines_.insert(lines_.end(), line.begin(), line.end());
     }
     if (lines_.size() > evidence::kMaxContextPart)

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "appraise/finding_names.h"
+#include "appraise/reason.h"
 #include "appraise/result.h"
 #include "appraise/saved_round.h"
 #include "base/clock.h"
@@ -60,17 +61,25 @@ Subject ParseSubject(const std::string& text) {
   return s;
 }
 
-json PlaceJson(const std::optional<evidence::ContextEntry>& c) {
+json PlaceJson(const std::optional<evidence::ContextEntry>& c, const appraise::ReferenceValues& references) {
   if (!c) return nullptr;
-  return {
+  json place = {
       {"time", TimeText(c->time_ms)}, {"pid", c->pid}, {"uid", c->uid}, {"comm", c->comm}, {"hook", c->hook},
       {"cgroup", c->cgroup}};
+  const std::string reason = ReasonText(*c, references);
+  if (reason.empty()) return place;
+  place["program"] = c->program;
+  place["script"] = c->script;
+  place["under"] = c->under;
+  place["reason"] = reason;
+  return place;
 }
 
 // One entry of the list, or one standing finding about an entry.
 json SeenJson(const std::string& path, const std::string& digest, std::optional<std::uint64_t> record,
-              const std::optional<evidence::ContextEntry>& context) {
-  json j = {{"path", path}, {"digest", digest}, {"by", PlaceJson(context)}};
+              const std::optional<evidence::ContextEntry>& context,
+              const appraise::ReferenceValues& references) {
+  json j = {{"path", path}, {"digest", digest}, {"by", PlaceJson(context, references)}};
   if (record) j["record"] = *record;
   return j;
 }
@@ -86,7 +95,7 @@ Result<> AskRound(const ExplainOptions& o, const Subject& subject,
   for (const JudgedEntry& e : a.entries) {
     if (subject.finding || !subject.Is(e.digest, e.path)) continue;
     if (first == nullptr) first = &e;
-    json seen = SeenJson(e.path, e.digest, e.record, e.context);
+    json seen = SeenJson(e.path, e.digest, e.record, e.context, references);
     seen["state"] = EntryStateName(e.state);
     out["seen"].push_back(std::move(seen));
   }
@@ -107,12 +116,12 @@ Result<> AskRound(const ExplainOptions& o, const Subject& subject,
   return {};
 }
 
-void AskState(const Subject& subject, const appraise::HostState& state, json& out,
-              std::set<FindingName>& names) {
+void AskState(const Subject& subject, const appraise::HostState& state,
+              const appraise::ReferenceValues& references, json& out, std::set<FindingName>& names) {
   for (const Finding& f : state.standing) {
     if (!subject.Is(f)) continue;
     names.insert(f.name);
-    json standing = SeenJson(f.path, f.digest, f.record, f.context);
+    json standing = SeenJson(f.path, f.digest, f.record, f.context, references);
     standing["name"] = NameText(f.name);
     standing["text"] = f.text;
     out["standing"].push_back(std::move(standing));
@@ -154,6 +163,8 @@ void PrintSeen(const json& list, const char* what) {
                Printable(s.value("path", "")),
                s.contains("record") ? fmt::format(" in record {}", s.value("record", 0ULL)) : "",
                By(s.at("by")));
+    if (const json& by = s.at("by"); by.is_object() && by.contains("reason"))
+      fmt::print("  the attester says: {}\n", Printable(by.value("reason", "")));
     if (s.contains("text")) fmt::print("  {}: {}\n", s.value("name", ""), Printable(s.value("text", "")));
   }
   if (n > kShown) fmt::print("  and {} more\n", n - kShown);
@@ -218,7 +229,7 @@ Result<int> Explain(const ExplainOptions& o, const Session& session) {
   if (!o.save.empty()) ASSAY_TRY(AskRound(o, subject, references, policy, trusted, out, names));
   if (!o.state.empty()) {
     ASSAY_ASSIGN(const appraise::HostState state, LoadState(o.state));
-    AskState(subject, state, out, names);
+    AskState(subject, state, references, out, names);
   }
   if (!o.states.empty()) ASSAY_TRY(AskHosts(o, subject, out));
   for (const FindingName name : names)

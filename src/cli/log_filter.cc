@@ -29,7 +29,10 @@ Result<std::vector<evidence::ContextEntry>> ReadContext(const std::string& path)
                        .uid = e.context.uid,
                        .comm = e.context.comm,
                        .hook = e.context.hook,
-                       .cgroup = e.context.cgroup});
+                       .cgroup = e.context.cgroup,
+                       .program = e.context.program,
+                       .script = e.context.script,
+                       .under = e.context.under});
   return entries;
 }
 

@@ -79,6 +79,9 @@ json ContextJson(const evidence::ContextEntry& c) {
   json out = {
       {"time", TimeText(c.time_ms)}, {"pid", c.pid}, {"uid", c.uid}, {"comm", c.comm}, {"hook", c.hook}};
   if (!c.cgroup.empty()) out["cgroup"] = c.cgroup;
+  if (!c.program.empty()) out["program"] = c.program;
+  if (!c.script.empty()) out["script"] = c.script;
+  if (!c.under.empty()) out["under"] = c.under;
   if (const std::optional<evidence::Container> in = evidence::ContainerIn(c.cgroup))
     out["container"] = in->id;
   return out;

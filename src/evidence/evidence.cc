@@ -128,6 +128,9 @@ constexpr auto kContextLine = [](auto& visit, auto& e) {
   visit("c", e.comm);
   visit("h", e.hook);
   visit.Optional("g", e.cgroup);
+  visit.Optional("x", e.program);
+  visit.Optional("r", e.script);
+  visit.Optional("a", e.under);
 };
 
 }  // namespace

@@ -96,7 +96,10 @@ struct ContextEntry {
   std::uint64_t time_ms = 0;
   std::uint32_t pid = 0, uid = 0;
   std::string comm, hook;
-  std::string cgroup{};  // empty: unknown
+  std::string cgroup{};   // this and what follows: empty where it is unknown
+  std::string program{};  // the path of the task's program
+  std::string script{};   // what its command line tells an interpreter to run
+  std::string under{};    // its parents' names, the nearest first: "dpkg, apt-get"
   bool operator==(const ContextEntry&) const = default;
 };
 Bytes EncodeContextLine(const ContextEntry& entry);  // a JSON line, with its newline

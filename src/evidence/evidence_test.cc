@@ -86,7 +86,10 @@ TEST(Context, EachMemberIsWrittenAndRead) {
                            .uid = 0xFFFFFFFF,
                            .comm = "bash",
                            .hook = "exec",
-                           .cgroup = "/user.slice"};
+                           .cgroup = "/user.slice",
+                           .program = "/usr/bin/dash",
+                           .script = "./x",
+                           .under = "bash, sshd"};
   ExpectEachMemberSet(entry);
   Bytes lines = EncodeContextLine(entry);
   const Bytes none = EncodeContextLine(ContextEntry{});

@@ -26,6 +26,20 @@ std::string Replaced(std::string text, std::string_view from, std::string_view t
   return at == std::string::npos ? text : text.replace(at, from.size(), to);
 }
 
+Bytes ContextLine() {
+  return EncodeContextLine({.index = 1,
+                            .sub = 2,
+                            .time_ms = 3,
+                            .pid = 4,
+                            .uid = 0xFFFFFFFF,
+                            .comm = "a\x80",
+                            .hook = "exec",
+                            .cgroup = "/user.slice",
+                            .program = "/usr/bin/dash",
+                            .script = "./x",
+                            .under = "bash, sshd"});
+}
+
 TEST(Schema, FitsTheMessages) {
   char name[] = "/tmp/assay-schema.XXXXXX";
   ASSERT_NE(mkdtemp(name), nullptr);
@@ -91,15 +105,7 @@ TEST(Schema, FitsTheMessages) {
       Header(EncodeActivation({.proof = Bytes(32, 5), .iak_attest = Bytes(513, 1)})));
   put("not-activation-short", Header(EncodeActivation({Bytes(31, 5)})));
   put("not-refusal-code", Replaced(Header(EncodeRefusal({RefusalCode::kBusy, ""})), "\"busy\"", "\"sorry\""));
-  const Bytes line = EncodeContextLine({.index = 1,
-                                        .sub = 2,
-                                        .time_ms = 3,
-                                        .pid = 4,
-                                        .uid = 0xFFFFFFFF,
-                                        .comm = "a\x80",
-                                        .hook = "exec",
-                                        .cgroup = "/user.slice"});
-  put("context_line-one", AsText(line));
+  put("context_line-one", AsText(ContextLine()));
   const std::string root = TestData() + "/../..";
   EXPECT_EQ(
       system((root + "/tests/schema/check " + root + "/docs/formats/challenge.schema.json " + dir).c_str()),

@@ -17,6 +17,7 @@
 #include "measure/engine/errors.h"
 #include "measure/fanotify/fanotify_marks.h"
 #include "measure/system/byte_code.h"
+#include "measure/system/task_names.h"
 
 namespace assay::measure {
 namespace {
@@ -345,7 +346,8 @@ bool FanotifyGroup::MarkClean(const FanotifyRequest& request, bool lasting) {
 bool FanotifyGroup::Settle(FanotifyRequest& request, const Result<Digest>& digest, FileState state,
                            bool writers) {
   Use& use = request.use;
-  const Context context = ContextOf(request.Who(), request.hook());
+  Context context = ContextOf(request.Who(), request.hook());
+  NameTask(request.tid, context);  // not its script: reading a command line may wait for ever
   const bool allowed = rules_.Settle(use, digest && !writers ? &*digest : nullptr, context);
   Result<Recorded> recorded = Record(request, digest, writers, context);
   if (recorded && digest && state == FileState::kHeld) {

@@ -53,7 +53,8 @@ Result<> End(const Reader& r) {
 
 void PutContext(Writer& w, const Context& c) {
   w.U64Le(c.time_ms).U32Le(static_cast<std::uint32_t>(c.pid)).U32Le(c.uid).U8(c.late ? 1 : 0);
-  for (const std::string* text : {&c.comm, &c.hook, &c.cgroup}) PutText(w, *text);
+  for (const std::string* text : {&c.comm, &c.hook, &c.cgroup, &c.program, &c.script, &c.under})
+    PutText(w, *text);
 }
 
 Result<Context> TakeContext(Reader& r) {
@@ -63,7 +64,7 @@ Result<Context> TakeContext(Reader& r) {
   c.pid = static_cast<pid_t>(pid);
   ASSAY_ASSIGN(c.uid, r.U32Le("uid"));
   ASSAY_ASSIGN(c.late, TakeFlag(r));
-  for (std::string* text : {&c.comm, &c.hook, &c.cgroup}) {
+  for (std::string* text : {&c.comm, &c.hook, &c.cgroup, &c.program, &c.script, &c.under}) {
     ASSAY_ASSIGN(*text, TakeText(r));
   }
   return c;

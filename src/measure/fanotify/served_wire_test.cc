@@ -39,14 +39,22 @@ TEST(ServedWire, SetupSurvives) {
 }
 
 TEST(ServedWire, CallSurvives) {
-  const SinkCall c{
-      .kind = SinkCall::Kind::kRecord,
-      .digest = Hash(HashAlg::kSha256, AsBytes("x")),
-      .violation = Violation::kToMToU,
-      .path = "/a\xff b",
-      .context = {.time_ms = 1, .pid = 2, .uid = 3, .comm = "c", .hook = "h", .cgroup = "/g", .late = true},
-      .flag = true,
-      .code = Hash(HashAlg::kSha256, AsBytes("y"))};
+  const SinkCall c{.kind = SinkCall::Kind::kRecord,
+                   .digest = Hash(HashAlg::kSha256, AsBytes("x")),
+                   .violation = Violation::kToMToU,
+                   .path = "/a\xff b",
+                   .context = {.time_ms = 1,
+                               .pid = 2,
+                               .uid = 3,
+                               .comm = "c",
+                               .hook = "h",
+                               .cgroup = "/g",
+                               .program = "/p",
+                               .script = "s",
+                               .under = "u",
+                               .late = true},
+                   .flag = true,
+                   .code = Hash(HashAlg::kSha256, AsBytes("y"))};
   const Bytes packet = Encode(c);
   const Result<SinkCall> back = ParseSinkCall(packet, HashAlg::kSha256);
   ASSERT_TRUE(back) << back.error().Message();
@@ -54,9 +62,10 @@ TEST(ServedWire, CallSurvives) {
   EXPECT_EQ(std::tie(back->kind, back->digest, back->violation, back->path, back->flag, back->code),
             std::tie(c.kind, c.digest, c.violation, c.path, c.flag, c.code));
   EXPECT_EQ(std::tie(back->context.time_ms, back->context.pid, back->context.uid, back->context.comm,
-                     back->context.hook, back->context.cgroup, back->context.late),
+                     back->context.hook, back->context.cgroup, back->context.program, back->context.script,
+                     back->context.under, back->context.late),
             std::tie(c.context.time_ms, c.context.pid, c.context.uid, c.context.comm, c.context.hook,
-                     c.context.cgroup, c.context.late));
+                     c.context.cgroup, c.context.program, c.context.script, c.context.under, c.context.late));
   EXPECT_FALSE(ParseSinkCall(packet, HashAlg::kSha384)) << "a digest of another bank";
   for (std::size_t n = 0; n < packet.size(); ++n)
     EXPECT_FALSE(ParseSinkCall(ByteView(packet).first(n), HashAlg::kSha256));

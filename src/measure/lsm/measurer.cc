@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "measure/system/byte_code.h"
 #include "measure/system/file.h"
+#include "measure/system/task_names.h"
 
 namespace assay::measure {
 namespace {
@@ -83,11 +84,18 @@ Opener LsmMeasurer::OpenerOf(LsmTask& task) const {
     opener.program = InterpreterOfTask(static_cast<pid_t>(r.tid));
     task.program = WireOf(opener.program);
   }
-  if (r.words_size != 0)
-    opener.words = std::string_view(r.words, std::min<std::size_t>(r.words_size, ASSAY_WORDS));
+  if (r.words_size != 0) opener.words = task.Words();
   opener.words_cut = task.Has(ASSAY_WORDS_CUT);
   opener.own_output = task.Has(ASSAY_WRITERS) && TakesAnyFile(opener.program) && HasOpen(r);
   return opener;
+}
+
+// Who loads the file, with what only a worker may look up.
+Context LsmMeasurer::ContextOf(const LsmTask& task) {
+  Context context = task.Describe();
+  NameTask(static_cast<pid_t>(task.request.tid), context);
+  context.script = ScriptOf(context.program, task.Words());
+  return context;
 }
 
 LsmMeasurer::Doubts LsmMeasurer::DoubtsOf(const LsmTask& task, int fd) {
@@ -142,7 +150,7 @@ void LsmMeasurer::SettleFile(LsmTask& task, const RequestedFile& file, Use& use,
                                     : MemoryHeaders{};
   // If the hash was given up, the violation `unanswered` says so.
   if ((!digest && task.late) || !tasks_.uses().Enter()) return;
-  const Context context = task.Describe();
+  const Context context = ContextOf(task);
   const bool firm = digest && !doubts.writers && !doubts.pinned;
   const bool allowed = rules.Settle(use, firm ? &*digest : nullptr, context);
   const std::uint32_t refusal = allowed ? 0 : ASSAY_ANSWER_REFUSE;

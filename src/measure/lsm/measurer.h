@@ -54,6 +54,7 @@ class LsmMeasurer {
   void MeasureFile(LsmTask& task, const RequestedFile& file);
   void MeasureDigest(LsmTask& task);
   Opener OpenerOf(LsmTask& task) const;
+  static Context ContextOf(const LsmTask& task);
   static Doubts DoubtsOf(const LsmTask& task, int fd);
   Result<Digest> HashFile(LsmTask& task, const RequestedFile& file);
   void NoteProgram(LsmTask& task, const RequestedFile& file, const Digest* digest);

@@ -11,10 +11,12 @@
 // nothing that belongs to the task.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "measure/engine/held_tasks.h"
 #include "measure/engine/rules.h"
@@ -41,6 +43,10 @@ class LsmTask final : public HeldTask {
 
   std::uint32_t kind() const { return request.kind; }
   bool Has(std::uint32_t flag) const { return (request.flags & flag) != 0; }
+  // The beginning of the task's command line; empty: it is unknown.
+  std::string_view Words() const {
+    return {request.words, std::min<std::size_t>(request.words_size, ASSAY_WORDS)};
+  }
   Hook hook() const;
   Task Waiter() const;  // as the kernel's side knows it; /proc is not read
 

@@ -130,9 +130,10 @@ class Words {
 
 enum class Named { kNo, kYes, kCannotTell };
 
-// Whether the words tell the program to run the file of this name.
-Named NamesFile(const Row& row, Words words, bool cut, std::string_view name) {
-  const auto is_file = [&](std::string_view word) { return LastPart(word) == name; };
+// Whether the words tell the program to run the file that is meant: is_file(word) says whether a word is its
+// name.
+template <typename IsFile>
+Named NamesFile(const Row& row, Words words, bool cut, const IsFile& is_file) {
   const Named at_end = cut ? Named::kCannotTell : Named::kNo;
   while (true) {
     const std::optional<std::string_view> next = words.Next();
@@ -257,7 +258,33 @@ Reading ReadingOf(const Opened& file) {
     return file.own_output && name.starts_with("sh-thd") ? Reading::kDataHere : Reading::kCode;
   }
   if (!file.words) return Reading::kCode;
-  return NamesFile(*row, words, file.words_cut, name) == Named::kNo ? Reading::kDataHere : Reading::kCode;
+  const auto is_file = [&](std::string_view word) { return LastPart(word) == name; };
+  return NamesFile(*row, words, file.words_cut, is_file) == Named::kNo ? Reading::kDataHere : Reading::kCode;
+}
+
+std::string ScriptOf(std::string_view program, std::string_view words) {
+  Interpreter kind = InterpreterNamed(program);
+  Words rest(words);
+  if (kind == Interpreter::kMultiCall || kind == Interpreter::kLoader)
+    kind = Resolve(kind, rest);
+  else
+    rest.Next();
+  // A shell reads any file, so its row does not say how its command line is read.
+  static constexpr Row kShell{.id = Interpreter::kShell,
+                              .names = "",
+                              .extensions = "",
+                              .files = "",
+                              .operand = true,
+                              .value_letters = "oO",
+                              .inline_letters = "cs"};
+  const Row* row = kind == Interpreter::kShell ? &kShell : RowOf(kind);
+  std::string script;
+  if (row != nullptr && kind != Interpreter::kBuild)  // a build tool is told folders and targets
+    NamesFile(*row, rest, true, [&](std::string_view word) {
+      script = word;
+      return true;
+    });
+  return script;
 }
 
 Reading ReadingOfMarks(const Opened& file) {

@@ -78,6 +78,11 @@ struct Opened {
 };
 Reading ReadingOf(const Opened& file);
 
+// The file that an interpreter's command line (Opened::words) tells it to run, as it stands there; empty:
+// none, or the program is no interpreter. A process chooses its command line, so this is for people and
+// decides nothing.
+std::string ScriptOf(std::string_view program, std::string_view words);
+
 // For the fanotify engine, which does not know the opener's command line and can't keep a judgement for one
 // opener only. A file that begins with #! or has a configured extension is code for every opener. Other marks
 // of code count for the interpreters that know them.

@@ -121,6 +121,20 @@ TEST_F(InterpretersTest, TheFileThatTheCommandLineNames) {
   EXPECT_EQ(of(Interpreter::kPhp, "php\0-f\0f\0"sv), Reading::kCode);
 }
 
+TEST_F(InterpretersTest, TheScriptOfACommandLineIsForPeople) {
+  EXPECT_EQ(ScriptOf("/usr/bin/dash", "/bin/sh\0-e\0/usr/sbin/update-ca-certificates\0--fresh\0"sv),
+            "/usr/sbin/update-ca-certificates");
+  EXPECT_EQ(ScriptOf("/usr/bin/bash", "bash\0-o\0pipefail\0./x\0y\0"sv), "./x");
+  EXPECT_EQ(ScriptOf("/usr/bin/python3.11", "python3\0-W\0ignore\0-B\0dir/f\0secret\0"sv), "dir/f");
+  EXPECT_EQ(ScriptOf("/usr/bin/busybox", "busybox\0sh\0/x\0"sv), "/x");
+  EXPECT_EQ(ScriptOf("/usr/bin/perl", "perl\0-w\0/usr/bin/a\0"sv), "/usr/bin/a");
+  for (const std::string_view none :
+       {""sv, "sh\0"sv, "-bash\0"sv, "sh\0-c\0a text\0"sv, "bash\0-lc\0a text\0"sv, "sh\0/cut"sv})
+    EXPECT_EQ(ScriptOf("/usr/bin/bash", none), "");
+  EXPECT_EQ(ScriptOf("/usr/bin/cmake", "cmake\0-B\0b\0.\0"sv), "") << "no interpreter";
+  EXPECT_EQ(ScriptOf("", "x\0y\0"sv), "");
+}
+
 TEST_F(InterpretersTest, ACommandLineThatCannotBeToldIsNoExcuse) {
   const std::string path = File("f", "x\n");
   const Result<UniqueFd> fd = Open(path, O_RDONLY);

@@ -31,7 +31,12 @@ struct Context {
   std::string comm;
   std::string hook;      // "exec", "open", "measure", "start"
   std::string cgroup{};  // "/system.slice/ssh.service"; empty: unknown
-  bool late = false;     // it has already run and no task waits, so it may always share a record with others
+  // For people (task_names.h, ScriptOf() of interpreters.h); each is empty where it is unknown.
+  std::string program{};  // the path of the task's program: "/usr/bin/dash"
+  std::string
+      script{};  // what its command line tells the interpreter to run: "/usr/sbin/update-ca-certificates"
+  std::string under{};  // its parents' names, the nearest first: "dpkg, apt-get"
+  bool late = false;    // it has already run and no task waits, so it may always share a record with others
 };
 
 struct Measurement {

@@ -48,7 +48,7 @@ static __always_inline int measure(struct assay_control* c, struct file* file, u
                                  .ino = inode->i_ino,
                                  .dev = inode->i_sb->s_dev};
   struct assay_answer answer = {};
-  if (kind == ASSAY_OPEN) fill_words(r);
+  if (kind != ASSAY_KERNEL_READ) fill_words(r);
   int result = decide(c, r, &answer, &key);
   /* Without an answer the kind of program is 0, unknown, even if it was known before. */
   if (kind == ASSAY_EXEC) l.state->program = answer.program, l.state->hook = answer.hook;

@@ -123,7 +123,7 @@ struct assay_request {
   char path[ASSAY_PATH]; /* as the task sees it; empty if it is too long */
   __u8 answer[64];       /* the attribute's value: struct assay_answer */
 
-  /* Of ASSAY_OPEN: the beginning of the task's command line; size 0: it is unknown. */
+  /* Of files: the beginning of the task's command line; size 0: it is unknown. */
   char words[ASSAY_WORDS];
   __u32 words_size;
   __u32 euid, gid, egid; /* of the task, besides uid */
