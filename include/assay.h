@@ -88,7 +88,8 @@ int assay_verdict_fd(int fd, unsigned flags);
 int assay_verdict_buffer(const char* what, const void* data, size_t size, unsigned flags);
 
 /* Returns a descriptor (close-on-exec, at offset 0) with the content that was measured: the file's own if
- * only root may write to it, else a sealed copy in memory. -EACCES if the content is refused. If no attester
+ * only root may write to it and it is on a disk or in memory of this machine, else (FUSE, network) a sealed
+ * copy in memory. -EACCES if the content is refused. If no attester
  * runs and none is required, it is the file's own. */
 int assay_open_measured(const char* path, unsigned flags);
 

@@ -98,10 +98,9 @@ int assay_cache_find(const struct assay_state* s) {
   return -1;
 }
 
-/* Whether the times of the file change with its content, whoever writes. A file of tmpfs is written through a
- * mapping without that, once the page was read; and an overlay's files may be on one. Only root can do that
- * to a file of root's. */
-static int times_prove(int fd, const struct stat* st) {
+/* A file of tmpfs is written through a mapping and keeps its times, once the page was read; and an overlay's
+ * files may be on one. Only root can do that to a file of root's. */
+int assay_times_prove(int fd, const struct stat* st) {
   static const struct {
     uint64_t kind;
     int of_root; /* only a file that nobody but root may write to */
@@ -129,7 +128,8 @@ void assay_cache_keep(int fd, const struct assay_state* s, uint64_t now_ns, int 
   struct slot* w = NULL;
   struct stat st;
   struct assay_state after;
-  if (s->ctime + RACY > now_ns || s->mtime + RACY > now_ns || fstat(fd, &st) != 0 || !times_prove(fd, &st))
+  if (s->ctime + RACY > now_ns || s->mtime + RACY > now_ns || fstat(fd, &st) != 0 ||
+      !assay_times_prove(fd, &st))
     return;
   assay_state_of(&st, &after);
   if (after.size != s->size || after.mtime != s->mtime || after.ctime != s->ctime) return;

@@ -41,6 +41,9 @@ void assay_state_of(const struct stat* st, struct assay_state* state);
 int assay_cache_find(const struct assay_state* state);
 /* now_ns: the time before the file was measured. */
 void assay_cache_keep(int fd, const struct assay_state* state, uint64_t now_ns, int verdict);
+/* Whether the times of the file change with its content, whoever writes. Not where another program or machine
+ * serves the file. */
+int assay_times_prove(int fd, const struct stat* st);
 /* Whether there was no attester a moment ago. */
 int assay_absent_now(void);
 void assay_note_absent(void);

@@ -1,5 +1,6 @@
 /* Without arguments: what the calls say where no attester runs. The tests of /run/assay run it with
- * "MOUNT_POINT FILE": all calls, there; and with "MOUNT_POINT FILE TIMES": asks as often for the verdict. */
+ * "MOUNT_POINT FILE": all calls, there; with "MOUNT_POINT FILE TIMES": asks as often for the verdict; and
+ * with "MOUNT_POINT FILE sealed CONTENT": what it opens must be a sealed copy. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -195,6 +196,11 @@ static int ask_often(const char* mount_point, const char* file, long times) {
 }
 
 int main(int argc, char** argv) {
+  if (argc == 5) {
+    assay_set_mount_point(argv[1]);
+    is_sealed("a file that a server can change", assay_open_measured(argv[2], ASSAY_REQUIRE), argv[4]);
+    return failures != 0;
+  }
   if (argc == 4) return ask_often(argv[1], argv[2], atol(argv[3]));
   if (argc == 2) { /* "required" */
     assay_set_mount_point("/no/such/place");

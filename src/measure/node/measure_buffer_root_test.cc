@@ -180,6 +180,31 @@ TEST_F(BufferTest, TheLibraryAsksOnceForWhatDoesNotChange) {
   EXPECT_EQ(asked, 3);
 }
 
+// The server of a file can show it as root's, and other content at each read.
+TEST_F(BufferTest, TheLibraryOpensACopyOfWhatIsServed) {
+  Start();
+  const std::string content = Put("content", "served"), point = dir_ + "/served", said = dir_ + "/said";
+  ASSERT_EQ(mkdir(point.c_str(), 0755), 0);
+  const pid_t server = fork();
+  if (server == 0) {
+    const int out = open(said.c_str(), O_CREAT | O_WRONLY, 0600);
+    if (out < 0 || dup2(out, STDOUT_FILENO) < 0) _exit(1);
+    execl((TestBinaries() + "/hostile-fuse").c_str(), "hostile-fuse", "--content", content.c_str(),
+          point.c_str(), nullptr);
+    _exit(1);
+  }
+  struct stat st{};
+  const std::string file = point + "/file";
+  for (int i = 0; i < 200 && stat(file.c_str(), &st) != 0; ++i) usleep(50'000);
+  EXPECT_TRUE(st.st_uid == 0 && (st.st_mode & 022) == 0) << "it looks like a file of root's";
+  EXPECT_EQ(system((TestBinaries() + "/libassay_test " + point_ + " " + file + " sealed served").c_str()), 0);
+  EXPECT_EQ(Measured("buffer:0:file-copy:" + TestBinaries() + "/libassay_test", "served"), 1);
+  EXPECT_EQ(Measured(file, "served"), 1) << "its path is in the list, too";
+  umount2(point.c_str(), MNT_DETACH);
+  kill(server, SIGTERM);
+  waitpid(server, nullptr, 0);
+}
+
 TEST_F(BufferTest, TheLibrarysCppHeaderWorks) {
   Start();
   const std::string file = Put("file", "content");
