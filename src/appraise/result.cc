@@ -48,6 +48,7 @@ void PutCgroup(json& j, const std::string& cgroup) {
   if (!container) return;
   j["container"] = container->id;
   if (container->user) j["container_user"] = *container->user;
+  if (!container->service.empty()) j["container_service"] = container->service;
 }
 
 json DeviceJson(const DeviceName& d) {

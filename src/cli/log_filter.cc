@@ -100,15 +100,15 @@ bool LogFilter::IsBy(const evidence::ContextEntry& c) const {
   return c.comm == by_;
 }
 
-// Of a record that names no control group the context tells it. A person who looks at a list means a user's
-// container too.
+// Of a record that names no control group the context tells it. A person who looks at a list means the
+// containers of users and services too.
 bool LogFilter::IsIn(const evidence::ContainerPattern& wanted, const Result<ima::Entry>& entry,
                      const evidence::ContextEntry* context) {
   const std::string cgroup = entry && !entry->cgroup.empty() ? entry->cgroup
                              : context != nullptr            ? context->cgroup
                                                              : "";
   const std::optional<evidence::Container> c = evidence::ContainerIn(cgroup);
-  return c && (wanted.user ? wanted.Fits(*c) : wanted.FitsId(*c));
+  return c && (wanted.OfSystem() ? wanted.FitsId(*c) : wanted.Fits(*c));
 }
 
 bool LogFilter::Keeps(const ima::RecordView& record, std::uint32_t sub,

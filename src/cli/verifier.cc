@@ -59,7 +59,11 @@ Result<reference::Indexes> LoadReferences(const std::vector<std::string>& paths,
     all.Add(std::move(*index));
   }
   for (const std::string& text : images) {
-    const std::size_t at = text.rfind('@');
+    // The name of a service may have an '@' of its own.
+    const std::size_t service = text.find(".service:");
+    const std::size_t at = service == std::string::npos
+                               ? text.rfind('@')
+                               : text.find('@', text.rfind('/') == std::string::npos ? 0 : text.rfind('/'));
     evidence::ContainerPattern who;
     if (at != std::string::npos) {
       ASSAY_ASSIGN(who, evidence::ContainerPattern::Parse(std::string_view(text).substr(at + 1)));

@@ -38,6 +38,8 @@ constexpr Form kForms[] = {
     {"lxc.payload.", "", Kind::kName, "lxc"},
 };
 
+constexpr std::string_view kService = ".service";
+
 bool IsHex(std::string_view text) {
   return std::all_of(text.begin(), text.end(),
                      [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
@@ -84,12 +86,16 @@ std::optional<Container> Named(std::string_view part) {
 
 std::optional<Container> ContainerIn(std::string_view cgroup) {
   const std::optional<std::uint32_t> user = UserOf(cgroup);
+  std::string_view service;
   while (!cgroup.empty()) {
     const std::size_t end = std::min(cgroup.find('/'), cgroup.size());
-    if (std::optional<Container> found = Named(cgroup.substr(0, end))) {
+    const std::string_view part = cgroup.substr(0, end);
+    if (std::optional<Container> found = Named(part)) {
       found->user = user;
+      found->service = service;
       return found;
     }
+    if (!user && service.empty() && part.ends_with(kService) && IsName(part)) service = part;
     cgroup.remove_prefix(std::min(end + 1, cgroup.size()));
   }
   return std::nullopt;
@@ -97,16 +103,25 @@ std::optional<Container> ContainerIn(std::string_view cgroup) {
 
 std::string Container::Text() const {
   const std::string shown = IsId(id) ? id.substr(0, kShortId) : id;
-  return "container " + shown + (user ? " of user " + std::to_string(*user) : "");
+  return "container " + shown + (user ? " of user " + std::to_string(*user) : "") +
+         (service.empty() ? "" : " of " + service);
 }
 
 Result<ContainerPattern> ContainerPattern::Parse(std::string_view text) {
   ContainerPattern p;
   std::string_view id = text;
-  if (const std::size_t colon = text.find(':'); colon != std::string_view::npos) {
+  const std::size_t named = text.find(std::string(kService) + ":");
+  const std::size_t colon = named == std::string_view::npos ? text.find(':') : named + kService.size();
+  if (named != std::string_view::npos) {
+    const std::string_view service = text.substr(0, colon);
+    if (!IsName(service)) return Fail(UsageError("not a service: '" + std::string(service) + "'"));
+    p.service = service;
+    id = text.substr(colon + 1);
+  } else if (colon != std::string_view::npos) {
     p.user = Number(text.substr(0, colon));
     if (!p.user)
-      return Fail(UsageError("not a container: '" + std::string(text) + "': a user's number before the ':'"));
+      return Fail(UsageError("not a container: '" + std::string(text) +
+                             "': a user's number or a service before the ':'"));
     id = text.substr(colon + 1);
   }
   if (!IsName(id))
@@ -116,7 +131,9 @@ Result<ContainerPattern> ContainerPattern::Parse(std::string_view text) {
   return p;
 }
 
-std::string ContainerPattern::Text() const { return (user ? std::to_string(*user) + ":" : "") + id; }
+std::string ContainerPattern::Text() const {
+  return (user ? std::to_string(*user) + ":" : service.empty() ? "" : service + ":") + id;
+}
 
 bool ContainerPattern::FitsId(const Container& c) const {
   if (id.size() >= kShortId && IsId(c.id) && IsHex(id)) return c.id.starts_with(id);

@@ -13,6 +13,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::optional<Container> c = ContainerIn(cgroup);
   if (c) {
     Require(!c->id.empty() && c->id.size() <= kMaxContainer && cgroup.find(c->id) != std::string_view::npos);
+    Require(c->service.empty() || (!c->user && c->service.ends_with(".service")));
     Require(!c->user || cgroup.starts_with("/user.slice/user-"));
     Require(ContainerIn(std::string(cgroup) + "/libpod-" + std::string(kContainerId, 'a') + ".scope") == c);
   }
@@ -20,6 +21,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (!pattern) return 0;
   const auto again = ContainerPattern::Parse(pattern->Text());
   Require(again && *again == *pattern);
-  if (c && pattern->Fits(*c)) Require(pattern->FitsId(*c) && pattern->user == c->user);
+  if (c && pattern->Fits(*c))
+    Require(pattern->FitsId(*c) && pattern->user == c->user && pattern->service == c->service);
   return 0;
 }

@@ -76,6 +76,26 @@ TEST(ContainerTest, AUsersContainerIsThatUsers) {
   EXPECT_TRUE(plain->FitsId(*c));
 }
 
+// A service of an ordinary user that delegates its group names the groups below as it likes.
+TEST(ContainerTest, AServicesContainerIsThatServices) {
+  for (const std::string& name :
+       {"libpod-payload-" + kA, "libpod-" + kA + ".scope", "docker-" + kA + ".scope"}) {
+    const std::optional<Container> c = ContainerIn("/system.slice/web@1.service/x.service/" + name);
+    ASSERT_TRUE(c) << name;
+    EXPECT_EQ(c->service, "web@1.service");
+    EXPECT_EQ(c->Text(), "container aaaaaaaaaaaa of web@1.service");
+    const auto fits = [&](const std::string& pattern) { return ContainerPattern::Parse(pattern)->Fits(*c); };
+    EXPECT_TRUE(fits("web@1.service:" + kA) && fits("web@1.service:*"));
+    EXPECT_FALSE(fits(kA) || fits("*") || fits("1000:" + kA) || fits("other.service:" + kA)) << name;
+    EXPECT_EQ(ContainerPattern::Parse("web@1.service:" + kA)->Text(), "web@1.service:" + kA);
+  }
+  // The service of nspawn is the container itself; a user's own services are that user's.
+  EXPECT_EQ(ContainerIn("/machine.slice/systemd-nspawn@web.service/x")->service, "");
+  EXPECT_EQ(ContainerIn("/user.slice/user-1000.slice/user@1000.service/libpod-" + kA + ".scope")->service,
+            "");
+  EXPECT_EQ(ContainerIn("/machine.slice/libpod-" + kA + ".scope/x.service/libpod-" + kB)->service, "");
+}
+
 TEST(ContainerTest, Patterns) {
   const Container a{.id = kA, .engine = "podman", .user = std::nullopt};
   const Container web{.id = "web-1", .engine = "runc", .user = std::nullopt};
@@ -86,7 +106,7 @@ TEST(ContainerTest, Patterns) {
   EXPECT_TRUE(fits(kA, a) && fits("aaaaaaaaaaaa", a) && fits("*", a) && fits("*", web) && fits("web-*", web));
   EXPECT_FALSE(fits("aaaaaaaaaaa", a)) << "11 digits are too few";
   EXPECT_FALSE(fits(kB, a) || fits("web", web) || fits("0:*", a));
-  for (const char* bad : {"", "x:web", "1000:", "a/b", "a b", "-1:a"})
+  for (const char* bad : {"", "x:web", "1000:", "a/b", "a b", "-1:a", "x.service:", "a b.service:x"})
     EXPECT_THAT(ContainerPattern::Parse(bad), FailsWith("usage")) << bad;
 }
 

@@ -37,8 +37,27 @@ tar -C /var/tmp/warm -c . | podman import -q - warm:1 > /dev/null
 assay reference build --out /tmp/web.idx --folder /var/tmp/web --root /var/tmp/web --package web --version 1 --no-byte-code
 say "podman has the images"
 
+# A user with the control group that the service manager would have delegated to her, and a service of root's. Debian's podman
+# makes the container's group below its own with --cgroups=split, without systemd.
+useradd --uid 1000 --create-home anna 2> /dev/null
+grep -q ^anna: /etc/subuid || echo anna:100000:65536 | tee /etc/subuid > /etc/subgid
+chmod u+s /usr/bin/newuidmap /usr/bin/newgidmap
+anna=/sys/fs/cgroup/user.slice/user-1000.slice/user@1000.service/app.slice/web.scope
+service=/sys/fs/cgroup/system.slice/web.service
+mkdir -p "$anna" "$service" /run/user/1000
+chown -R 1000:1000 /sys/fs/cgroup/user.slice/user-1000.slice/user@1000.service /run/user/1000
+as_anna() {
+  (echo $BASHPID > "$anna/cgroup.procs" && cd /home/anna && exec setpriv --reuid 1000 --regid 1000 --init-groups env -i \
+    HOME=/home/anna XDG_RUNTIME_DIR=/run/user/1000 PATH="$PATH" podman --storage-driver vfs "$@")
+}
+tar -C /var/tmp/web -c . > /var/tmp/web.tar
+tar -C /var/tmp/warm -c . > /var/tmp/warm.tar
+as_anna import -q /var/tmp/web.tar web:1 > /dev/null
+as_anna import -q /var/tmp/warm.tar warm:1 > /dev/null
+say "the user's podman has the images"
+
 rules=/tmp/rules
-for root in '/libpod_parent/**' '/machine.slice/**'; do
+for root in '/libpod_parent/**' '/machine.slice/**' '/user.slice/**' '/system.slice/**'; do
   printf 'measure func=BPRM_CHECK cgroup=%s template=d-ng|n-ng|cgpath\n' "$root"
   printf 'measure func=MMAP_CHECK mask=MAY_EXEC cgroup=%s template=d-ng|n-ng|cgpath\n' "$root"
   printf 'measure func=FILE_CHECK mask=^MAY_READ interpreted=yes cgroup=%s template=d-ng|n-ng|cgpath\n' "$root"
@@ -62,6 +81,12 @@ in_runc() {  # in_runc NAME FOLDER
 # What the engines themselves run is good: it runs once, with an image that the reference values don't have.
 run warm warm:1
 in_runc warm /var/tmp/warm
+split() {  # split NAME IMAGE: by anna, and in the service
+  as_anna run --name "$1" --cgroups=split --network none --cidfile "/home/anna/$1.id" "$2" /usr/bin/sh -c '/usr/bin/server; :'
+  (echo $BASHPID > "$service/cgroup.procs" && exec podman run --name "$1-service" --cgroups=split --network none \
+    --cidfile "/tmp/$1-service.id" "$2" /usr/bin/sh -c '/usr/bin/server; :')
+}
+split warm-split warm:1
 podman create --name warm2 --network none warm:1 /usr/bin/sh > /dev/null
 podman cp /var/tmp/warm/usr/bin/sh warm2:/usr/bin/warm
 for _ in 1 2; do # twice: the list of the first time may lack the Python that reads it
@@ -78,6 +103,7 @@ chmod 755 /tmp/altered
 podman cp /tmp/altered c:/usr/bin/server
 podman start -a c
 in_runc web /var/tmp/web
+split web web:1
 a=$(cat /tmp/a.id) b=$(cat /tmp/b.id) c=$(cat /tmp/c.id)
 say "the containers ran"
 
@@ -87,7 +113,8 @@ ask() { assay attest --unix /run/assayd/challenge.sock --policy /tmp/policy.json
 ask --long > /tmp/without || true
 expect "entry.unknown: /usr/bin/server is in no reference, in container ${a:0:12}" /tmp/without
 refuse "entry.changed|entry.swapped|entry.misplaced" /tmp/without
-refute ask --long --nonce "$nonce" --save /tmp/round --image /tmp/web.idx '/tmp/web.idx@web' > /tmp/owner
+refute ask --long --nonce "$nonce" --save /tmp/round --image /tmp/web.idx '/tmp/web.idx@web' '/tmp/web.idx@1000:*' \
+  '/tmp/web.idx@web.service:*' > /tmp/owner
 expect "entry.image-changed: /usr/bin/server is not the file that the image web 1 has there, in container ${c:0:12}" /tmp/owner
 refuse "/usr/bin/server .*in container (${a:0:12}|${b:0:12}|web)" /tmp/owner
 say "the owner knows which container was altered"
@@ -95,6 +122,18 @@ for id in "$a" "$b" "$c" web; do
   assay log show --container "$id" > /tmp/shown
   expect " /usr/bin/server .*container ${id:0:12}" /tmp/shown
 done
+
+# What a user or a service names is never one of the system's containers.
+hers=$(cat /home/anna/web.id) its=$(cat /tmp/web-service.id)
+refute ask --long --image /tmp/web.idx '/tmp/web.idx@web' > /tmp/system
+expect "entry.unknown: /usr/bin/server is in no reference, in container ${hers:0:12} of user 1000" /tmp/system
+expect "entry.unknown: /usr/bin/server is in no reference, in container ${its:0:12} of web.service" /tmp/system
+refuse "/usr/bin/server .*in container (${hers:0:12}|${its:0:12})" /tmp/owner
+assay log show --container "1000:$hers" > /tmp/shown
+expect " /usr/bin/server .*container ${hers:0:12} of user 1000" /tmp/shown
+assay log show --container "web.service:$its" > /tmp/shown
+expect " /usr/bin/server .*container ${its:0:12} of web.service" /tmp/shown
+say "the containers of a user and of a service are theirs"
 
 # Each tenant.
 for name in a b c; do
