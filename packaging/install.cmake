@@ -21,10 +21,11 @@ else()
   message(STATUS "The prefix is neither /usr nor /usr/local: systemd, initramfs-tools and apt do not read their files there")
 endif()
 
-foreach(file assayd.service apparmor/usr.sbin.assay-net initramfs/hooks/assay initramfs/scripts/init-top/assay apt/60assay)
+foreach(file assayd.service assay-reference.service apparmor/usr.sbin.assay-net initramfs/hooks/assay initramfs/scripts/init-top/assay apt/60assay)
   configure_file("${source}/${file}.in" "${build}/${file}" @ONLY)
 endforeach()
-file(INSTALL "${build}/assayd.service" DESTINATION "${prefix}/lib/systemd/system")
+file(INSTALL "${build}/assayd.service" "${build}/assay-reference.service" "${source}/assay-reference.timer"
+  DESTINATION "${prefix}/lib/systemd/system")
 file(INSTALL "${build}/initramfs/hooks/assay" DESTINATION "${initramfs}/hooks" USE_SOURCE_PERMISSIONS)
 file(INSTALL "${build}/initramfs/scripts/init-top/assay" DESTINATION "${initramfs}/scripts/init-top" USE_SOURCE_PERMISSIONS)
 file(INSTALL "${source}/apt/apt-index" DESTINATION "${datadir}/assay" USE_SOURCE_PERMISSIONS)

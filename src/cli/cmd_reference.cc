@@ -251,6 +251,8 @@ Result<std::vector<std::string>> InstalledDebs(const ReferenceOptions& o, const 
   report["wanted"] = packages.size();
   SayKept(fetched.kept);
   SayMissing(fetched.missing, packages.size());
+  // The folder of `update` is assay's own.
+  if (folder == kOwnPackages) ASSAY_TRY(reference::RemoveOtherDebs(folder, fetched.files));
   return fetched.files;
 }
 

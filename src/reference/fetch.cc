@@ -7,10 +7,12 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <filesystem>
 #include <map>
 #include <thread>
 
+#include "base/folder.h"
 #include "base/mapped.h"
 #include "base/mutex.h"
 #include "base/name_table.h"
@@ -253,6 +255,16 @@ Result<FetchReport> FetchDebs(const std::vector<Installed>& packages, const std:
     if (access(name.c_str(), R_OK) == 0) report.files.push_back(name);
   for (const KeptPackage& k : report.kept) report.files.push_back(k.file);
   return report;
+}
+
+Result<> RemoveOtherDebs(const std::string& folder, const std::vector<std::string>& used) {
+  ASSAY_ASSIGN(const std::vector<std::string> names, NamesIn(folder));
+  for (const std::string& name : names) {
+    const std::string file = folder + "/" + name;
+    if (!name.ends_with(".deb") || std::find(used.begin(), used.end(), file) != used.end()) continue;
+    if (unlink(file.c_str()) != 0) return Fail(OsError("unlink", file, errno));
+  }
+  return {};
 }
 
 }  // namespace assay::reference

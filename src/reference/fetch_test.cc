@@ -78,5 +78,17 @@ TEST_F(FetchTest, AKeptFileOfTheInstalledVersionIsUsed) {
   EXPECT_EQ(report->missing.size(), 1U);
 }
 
+TEST_F(FetchTest, FilesOfOtherVersionsAreRemoved) {
+  const std::string folder = dir_ + "/debs";
+  std::filesystem::create_directories(folder + "/partial");
+  for (const char* name : {"tool_1_amd64.deb", "tool_2_amd64.deb", "notes"})
+    std::ofstream(folder + "/" + name) << "content";
+  ASSERT_THAT(RemoveOtherDebs(folder, {folder + "/tool_2_amd64.deb"}), IsOk());
+  EXPECT_FALSE(std::filesystem::exists(folder + "/tool_1_amd64.deb"));
+  for (const char* name : {"tool_2_amd64.deb", "notes", "partial"})
+    EXPECT_TRUE(std::filesystem::exists(folder + "/" + name)) << name;
+  EXPECT_FALSE(RemoveOtherDebs(dir_ + "/none", {}));
+}
+
 }  // namespace
 }  // namespace assay::reference

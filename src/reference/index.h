@@ -206,6 +206,9 @@ struct FetchReport {
 using FetchProgress = std::function<void(std::size_t done, std::size_t all)>;
 Result<FetchReport> FetchDebs(const std::vector<Installed>& packages, const std::string& folder,
                               const FetchProgress& progress);
+// Removes the .deb files of the folder that are not among these paths: those of versions that are no longer
+// installed.
+Result<> RemoveOtherDebs(const std::string& folder, const std::vector<std::string>& used);
 
 // The packages that own these files. Merged /usr, diversions and the links of update-alternatives are
 // resolved.
