@@ -46,7 +46,7 @@ inline constexpr ErrorRow kDaemonErrors[] = {
 constexpr std::span<const ErrorRow> ErrorTable(DaemonError) { return kDaemonErrors; }
 
 // What is wrong with a configuration; the message names file, line and member.
-enum class ConfigError { kSyntax, kUnknownMember, kMissing, kValue, kConflict, kKeyFile };
+enum class ConfigError { kSyntax, kUnknownMember, kMissing, kValue, kConflict, kKeyFile, kNetworkUser };
 inline constexpr ErrorRow kConfigErrors[] = {
     {ConfigError::kSyntax, "config.syntax", "Correct the JSON at the line that the message names."},
     {ConfigError::kUnknownMember, "config.unknown-member",
@@ -56,6 +56,8 @@ inline constexpr ErrorRow kConfigErrors[] = {
     {ConfigError::kConflict, "config.conflict",
      "Change one of the two members: they can't both have effect."},
     {ConfigError::kKeyFile, "config.key-file", "Run the chmod that the message names."},
+    {ConfigError::kNetworkUser, "config.network-user",
+     "Remove the user _assay-net and have it made again: deluser _assay-net && systemd-sysusers"},
 };
 constexpr std::span<const ErrorRow> ErrorTable(ConfigError) { return kConfigErrors; }
 

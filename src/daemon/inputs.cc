@@ -2,6 +2,7 @@
 
 #include "base/fd.h"
 #include "channel/tls.h"
+#include "daemon/network_user.h"
 
 namespace assay::daemon {
 namespace {
@@ -29,6 +30,9 @@ Result<attest::ServerOptions> ServeOptions(const Config& config) {
   serve.certificate_pem = AsText(certificate);
   serve.key_pem = AsText(key);
   serve.allow = config.allow;
+  ASSAY_ASSIGN(const NetworkUser user, FindNetworkUser("/etc/passwd"));
+  serve.uid = user.uid;
+  serve.gid = user.gid;
   ASSAY_TRY(channel::TlsServerContext({serve.certificate_pem, serve.key_pem}));
   return serve;
 }
