@@ -2,7 +2,8 @@
 //
 //   // given: ByteView file, const Digest& digest
 //   ASSAY_ASSIGN(const IndexTables tables, IndexTables::Of(file, "debian.idx"));
-//   if (const auto row = tables.FindDigest(digest)) log::Info("{}", tables.PathOf(tables.OriginAt(*row).path));
+//   const auto row = tables.FindDigest(digest);
+//   if (row) log::Info("{}", tables.PathOf(tables.OriginAt(*row).path));
 //
 // Contract: docs/formats/index.md. Of() looks at the header only, whatever the size of the file is. Each
 // offset that is read later is checked when it is used: a damaged file gives no answer, never a crash.
