@@ -238,6 +238,7 @@ void Look(std::uint64_t digests, unsigned threads, bool hits, const std::vector<
   };
   {
     std::vector<Thread> running;
+    running.reserve(threads);
     for (unsigned t = 0; t < threads; ++t) running.push_back(Thread("look", [&work, t] { work(t); }));
   }
   double all = 0;
