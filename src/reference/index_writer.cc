@@ -224,6 +224,7 @@ Result<> IndexWriter::MergePaths() {
   std::vector<ByPath>().swap(by_path_);  // the memory is for the digests now
   std::string().swap(text_);
   std::vector<PathRun> runs;
+  runs.reserve(path_runs_.size());
   for (const Run& run : path_runs_) runs.emplace_back(path_spill_, run, BlockOf(path_runs_));
   ASSAY_TRY(MergeRuns(runs, [&](const PathRun& r) -> Result<> {
     if (h_.paths == 0 || r.path != path_) ASSAY_TRY(PutPath(r.key, r.path));
@@ -289,6 +290,7 @@ Result<> IndexWriter::MergeDigests() {
   if (!by_digest_.empty()) ASSAY_TRY(SpillDigests());
   std::vector<ByDigest>().swap(by_digest_);
   std::vector<DigestRun> runs;
+  runs.reserve(digest_runs_.size());
   for (const Run& run : digest_runs_) runs.emplace_back(digest_spill_, run, BlockOf(digest_runs_));
   ASSAY_TRY(MergeRuns(runs, [&](const DigestRun& r) { return PutOrigin(r.row); }));
   if (allowed_ != 0) ASSAY_TRY(allowances_.PutU32(allowed_));
