@@ -74,6 +74,7 @@ class Machine:
         self.boot_seconds = 0.0
         self.uptime = 0.0  # of the kernel, when it was up
         self.variables = None  # the firmware's, where they are not the usual ones
+        self.mounts = []  # (serial, path, mode) of the disks beside the root
 
     def __enter__(self):
         for left in reversed(range(BOOTS)):
@@ -240,12 +241,16 @@ class Machine:
         kind, payload = frame
         if kind != b"H":
             raise GuestError("guest.no-boot", f"unexpected first frame {kind!r}", self.log_tail())
+        self.mounts = mounts
+        self._up(payload)
+        self.boot_seconds = time.monotonic() - started
+
+    def _up(self, payload):
         self.release = payload.split(b"\0")[0].decode()
         with contextlib.suppress(ValueError, IndexError):
             self.uptime = float(payload.split(b"\0")[1].split()[0])
-        for serial, path, mode in mounts:
+        for serial, path, mode in self.mounts:
             self._send(b"M", *(text.encode() for text in (serial, path, mode)))
-        self.boot_seconds = time.monotonic() - started
 
     # ---- talking
 
@@ -317,6 +322,10 @@ class Machine:
                 err(payload)
             elif kind == b"D":
                 diagnostics += payload.decode(errors="replace")
+            elif kind == b"H":
+                # The command started another kernel by kexec, which is up: this was the command's end.
+                self._up(payload)
+                return Job(0, diagnostics, timed_out, time.monotonic() - started)
             elif kind == b"X":
                 timed_out = timed_out or bool(diagnostics)
                 return Job(int(payload), diagnostics, timed_out, time.monotonic() - started)

@@ -35,7 +35,11 @@ def build(package, name, apt, work, made):
     run(["make", jobs, f"LOCALVERSION=-{name}", "bzImage"], cwd=tree)
     shutil.copy(tree / "arch/x86/boot/bzImage", made / "vmlinuz")
     shutil.copy(tree / ".config", made / "config")
-    (made / "release").write_text(run(["make", "-s", f"LOCALVERSION=-{name}", "kernelrelease"], cwd=tree))
-    (Path(work) / "none").mkdir()
-    make_ext4(Path(work) / "none", made / "modules.ext4")  # everything is built in
+    release = run(["make", "-s", f"LOCALVERSION=-{name}", "kernelrelease"], cwd=tree).strip()
+    (made / "release").write_text(release + "\n")
+    # No module, because everything is built in. The image lies where Debian's packages have it, so that a case can start it by kexec.
+    modules = Path(work) / "modules"
+    (modules / release).mkdir(parents=True)
+    shutil.copy(made / "vmlinuz", modules / release)
+    make_ext4(modules, made / "modules.ext4")
     note(f"the kernel is built ({time.monotonic() - started:.0f} s)")
