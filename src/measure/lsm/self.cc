@@ -4,7 +4,9 @@
 #include <spawn.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -67,11 +69,6 @@ bool LoadNothing() {
 // Loads a module whose memory can't be read.
 bool LoadNoModule() { return syscall(SYS_init_module, nullptr, kPage, "") != 0 && errno == EFAULT; }
 
-bool OpenNull() {
-  const UniqueFd fd(open("/dev/null", O_WRONLY | O_CLOEXEC));
-  return static_cast<bool>(fd);
-}
-
 }  // namespace
 
 Result<std::unique_ptr<LsmSelf>> LsmSelf::Start(const std::string& dir) {
@@ -84,7 +81,19 @@ Result<std::unique_ptr<LsmSelf>> LsmSelf::Start(const std::string& dir) {
   ASSAY_TRY(WriteAll(made.get(), AsBytes(kNoProgram)));
   // A file that is open for writing can't be executed, so it is opened again for reading.
   ASSAY_ASSIGN(self->no_program_, Open("/proc/self/fd/" + std::to_string(made.get()), O_RDONLY));
+  // The device is kept as a descriptor, because an initramfs empties /dev before it ends, and a shell then
+  // makes a file of this name.
+  ASSAY_ASSIGN(self->null_, Open("/dev/null", O_PATH));
+  struct stat st{};
+  if (fstat(self->null_.get(), &st) != 0) return Fail(OsError("fstat", "/dev/null", errno));
+  if (!S_ISCHR(st.st_mode) || st.st_rdev != makedev(1, 3)) return Fail(OsError("open", "/dev/null", ENODEV));
   return self;
+}
+
+bool LsmSelf::OpenNull() const {
+  const std::string path = "/proc/self/fd/" + std::to_string(null_.get());
+  const UniqueFd fd(open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  return static_cast<bool>(fd);
 }
 
 bool LsmSelf::Exec() const {

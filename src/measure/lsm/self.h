@@ -34,9 +34,11 @@ class LsmSelf {
   bool Exec() const;
   bool Map(bool then_protect) const;
   bool Files(unsigned pulse) const;
+  bool OpenNull() const;
 
   UniqueFd dir_;
   UniqueFd no_program_;                               // a file in memory that no program can be made of
+  UniqueFd null_;                                     // /dev/null, as a path
   std::array<bool, ASSAY_PULSES> heard_{}, quiet_{};  // ever; when it was asked last
   unsigned rounds_ = 0;
 };
