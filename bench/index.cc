@@ -1,8 +1,8 @@
 // For bench/index-build.sh and bench/index-lookup.sh: an index of synthetic digests, and the same in SQLite
 // and LMDB.
-//   bench_index build FOLDER DIGESTS           writes FOLDER/bench.idx twice and prints seconds, bytes and peak memory
+//   bench_index build FOLDER DIGESTS           writes FOLDER/bench.idx and prints seconds, bytes and peak memory
 //   bench_index fill sqlite|lmdb FOLDER DIGESTS
-//   bench_index look assay|sqlite|lmdb FOLDER DIGESTS THREADS hits|misses
+//   bench_index look assay|assay-present|sqlite|lmdb FOLDER DIGESTS THREADS hits|misses
 // Each prints one JSON object. Of each path there are kVersions versions, one of which is present.
 #include <fmt/format.h>
 #include <lmdb.h>

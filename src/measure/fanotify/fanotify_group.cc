@@ -1,7 +1,6 @@
 #include "measure/fanotify/fanotify_group.h"
 
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <sys/fanotify.h>
 #include <sys/resource.h>
@@ -32,9 +31,8 @@ constexpr auto kTellPatience = std::chrono::seconds(2);
 
 // Whether the process's program lies at the path. Only the kernel's memory is asked.
 bool Executes(pid_t process, const std::string& path) {
-  std::string name(PATH_MAX, 0);
-  const ssize_t n = readlink(("/proc/" + std::to_string(process) + "/exe").c_str(), name.data(), name.size());
-  return n > 0 && std::string_view(name).substr(0, static_cast<std::size_t>(n)) == path;
+  const std::string program = ProgramOfTask(process);
+  return !program.empty() && program == path;
 }
 
 }  // namespace

@@ -2,7 +2,6 @@
 
 #include <dirent.h>
 #include <elf.h>
-#include <limits.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -18,6 +17,7 @@
 #include "measure/system/file.h"
 #include "measure/system/maps.h"
 #include "measure/system/regular_file.h"
+#include "measure/system/task_names.h"
 
 #ifndef F_GET_SEALS
 #define F_GET_SEALS 1034
@@ -175,10 +175,8 @@ MemoryHeaders MemoryHeadersOf(int fd) {
 }
 
 std::string ProgramOf(pid_t tgid, const char* otherwise) {
-  char name[PATH_MAX];
-  const ssize_t n = readlink(("/proc/" + std::to_string(tgid) + "/exe").c_str(), name, sizeof(name));
-  if (n <= 0) return otherwise;
-  return std::string(name, static_cast<std::size_t>(n));
+  std::string program = ProgramOfTask(tgid);
+  return program.empty() ? otherwise : program;
 }
 
 std::set<std::string> ExecutableFiles(pid_t pid) {

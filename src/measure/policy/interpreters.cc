@@ -1,7 +1,6 @@
 #include "measure/policy/interpreters.h"
 
 #include <fcntl.h>
-#include <limits.h>
 #include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -16,6 +15,7 @@
 #include "measure/policy/interpreters_table.h"
 #include "measure/policy/policy.h"
 #include "measure/system/file.h"
+#include "measure/system/task_names.h"
 
 namespace assay::measure {
 namespace {
@@ -357,10 +357,8 @@ Interpreter Programs::Of(std::string_view path, std::uint64_t size, const Digest
 }
 
 Interpreter InterpreterOfTask(pid_t tid) {
-  char name[PATH_MAX];
-  const ssize_t n = readlink(("/proc/" + std::to_string(tid) + "/exe").c_str(), name, sizeof(name));
-  if (n <= 0) return Interpreter::kUnknown;
-  return InterpreterNamed(PlaceOf({name, static_cast<std::size_t>(n)}));
+  const std::string program = ProgramOfTask(tid);
+  return program.empty() ? Interpreter::kUnknown : InterpreterNamed(PlaceOf(program));
 }
 
 }  // namespace assay::measure

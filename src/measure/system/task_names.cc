@@ -15,18 +15,18 @@ namespace {
 constexpr int kMaxParents = 4;
 constexpr std::size_t kMaxStat = 4096;
 
-std::string ProgramOfTask(pid_t tid) {
-  std::array<char, PATH_MAX> name;
-  const ssize_t n = readlink(("/proc/" + std::to_string(tid) + "/exe").c_str(), name.data(), name.size());
-  return n > 0 ? std::string(name.data(), static_cast<std::size_t>(n)) : "";
-}
-
 std::optional<TaskStat> StatOfTask(pid_t tid) {
   const Result<Bytes> text = ReadFile("/proc/" + std::to_string(tid) + "/stat", kMaxStat);
   return text ? ParseTaskStat(AsText(*text)) : std::nullopt;
 }
 
 }  // namespace
+
+std::string ProgramOfTask(pid_t tid) {
+  std::array<char, PATH_MAX> name;
+  const ssize_t n = readlink(("/proc/" + std::to_string(tid) + "/exe").c_str(), name.data(), name.size());
+  return n > 0 ? std::string(name.data(), static_cast<std::size_t>(n)) : "";
+}
 
 std::optional<TaskStat> ParseTaskStat(std::string_view text) {
   const std::size_t begin = text.find('('), end = text.rfind(')');  // a name may have both in it

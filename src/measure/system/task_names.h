@@ -4,8 +4,8 @@
 //   // given: pid_t tid, Context& context
 //   NameTask(tid, context);   // context.program "/usr/bin/dash", context.under "dpkg, apt-get, bash"
 //
-// Contract: the task waits for the attester, so its number is not another task's. Only /proc/TID/exe and
-// /proc/PID/stat are read: neither needs the task's memory or a file system's server. What can't be told
+// Contract: NameTask's task waits for the attester, so its number is not another task's. Only /proc/TID/exe
+// and /proc/PID/stat are read: neither needs the task's memory or a file system's server. What can't be told
 // stays empty. A process chooses its own name, so the names are for people and never decide anything.
 #pragma once
 
@@ -20,6 +20,8 @@
 namespace assay::measure {
 
 void NameTask(pid_t tid, Context& context);
+// The path of the program that the task runs, as the kernel names it; empty: it has ended, or has none.
+std::string ProgramOfTask(pid_t tid);
 
 struct TaskStat {
   std::string comm;
