@@ -38,7 +38,7 @@ constexpr const char* kPython = "/usr/bin/python3";
 
 struct ReferenceOptions {
   std::string out, folder, package, version, fetch_to, index, key, find;
-  std::vector<std::string> debs, lists, images, owning, vulnerable, revoked, previous;
+  std::vector<std::string> debs, rpms, lists, images, owning, vulnerable, revoked, previous;
   std::string root, architecture;
   std::uint64_t keep_days = 365;
   bool installed = false, self = false, no_previous = false, apt = false;
@@ -80,7 +80,7 @@ Result<> AddMarks(const std::vector<std::string>& texts, appraise::Standing stan
 }
 
 bool NamesSources(const ReferenceOptions& o) {
-  return !o.debs.empty() || !o.folder.empty() || !o.lists.empty() || !o.images.empty();
+  return !o.debs.empty() || !o.rpms.empty() || !o.folder.empty() || !o.lists.empty() || !o.images.empty();
 }
 
 Result<> CheckNames(const ReferenceOptions& o) {
@@ -97,6 +97,7 @@ reference::Sources SourcesOf(const ReferenceOptions& o, const std::vector<std::s
   const reference::PackageName name{.package = o.package, .version = o.version};
   for (const std::vector<std::string>* files : {&o.debs, &debs})
     for (const std::string& deb : *files) sources.push_back(reference::DebSource(deb));
+  for (const std::string& rpm : o.rpms) sources.push_back(reference::RpmSource(rpm));
   if (!o.folder.empty()) sources.push_back(reference::FolderSource(o.folder, name, o.root));
   for (const std::string& list : o.lists) sources.push_back(reference::ListSource(list, name));
   for (const std::string& image : o.images)
@@ -313,7 +314,8 @@ Result<> SayBuilt(const ReferenceOptions& o, const Builder& builder, const Sessi
 
 Result<int> Build(const ReferenceOptions& o, const Session& session) {
   if (!NamesSources(o) && !o.installed && !o.self)
-    return Fail(UsageError("reference build: give --deb, --folder, --list, --oci, --installed or --self"));
+    return Fail(
+        UsageError("reference build: give --deb, --rpm, --folder, --list, --oci, --installed or --self"));
   ASSAY_TRY(CheckNames(o));
   Builder builder;
   if (!o.no_byte_code) builder.UseByteCode(kPython);
@@ -344,7 +346,7 @@ Result<int> AddTo(const ReferenceOptions& o, const Session& session) {
     ASSAY_ASSIGN(const Bytes text, ReadAll(STDIN_FILENO, reference::kMaxAptHook));
     ASSAY_ASSIGN(told, reference::ParseAptHook(AsText(text)));
   } else if (!NamesSources(o)) {
-    return Fail(UsageError("reference add: name package files, --folder, --list, --oci, or --apt"));
+    return Fail(UsageError("reference add: name package files, --rpm, --folder, --list, --oci, or --apt"));
   }
   ASSAY_TRY(CheckNames(o));
   const reference::Sources sources = SourcesOf(o, told);
@@ -490,6 +492,7 @@ Result<int> Update(ReferenceOptions o, const Session& session) {
 }
 
 void AddSourceOptions(Command sub, ReferenceOptions& o) {
+  sub.AddOption("--rpm", o.rpms, "Package files of rpm, by the digests in their headers");
   sub.AddOption("--folder", o.folder, "A folder's files, named by --package and --version");
   sub.AddOption("--list", o.lists,
                 "sha256sum lists, Keylime policies, CycloneDX or SPDX, named as a folder is");

@@ -40,11 +40,17 @@ struct Listed {
   std::vector<appraise::Advisory> advisories = {};
 };
 
-// The versions of a package in their order.
+bool IsOfRpm(const PackageContent& p) { return p.source.ends_with(kRpmSource); }
+
+// The versions of a package in their order, which is rpm's where it is of rpm.
 bool IsBefore(const PackageContent& a, const PackageContent& b) {
   if (a.package != b.package) return a.package < b.package;
-  if (a.version != b.version)
-    if (const int order = CompareVersions(a.version, b.version); order != 0) return order < 0;
+  if (IsOfRpm(a) != IsOfRpm(b)) return IsOfRpm(b);
+  if (a.version != b.version) {
+    const int order =
+        IsOfRpm(a) ? CompareRpmVersions(a.version, b.version) : CompareVersions(a.version, b.version);
+    if (order != 0) return order < 0;
+  }
   return std::tie(a.version, a.architecture, a.note) < std::tie(b.version, b.architecture, b.note);
 }
 

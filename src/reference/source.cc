@@ -11,6 +11,7 @@
 #include "base/thread.h"
 #include "reference/allowances.h"
 #include "reference/byte_code.h"
+#include "reference/rpm_file.h"
 
 namespace assay::reference {
 namespace {
@@ -23,6 +24,22 @@ class Deb : public PackageSource {
     SourceContent out;
     ASSAY_ASSIGN(out.content, ReadDeb(path_, compiler, compiler == nullptr ? nullptr : &out.byte_code));
     MarkAllowances(out.content);
+    SourceRead read;
+    read.contents.push_back(std::move(out));
+    return read;
+  }
+
+ private:
+  std::string path_;
+};
+
+class Rpm : public PackageSource {
+ public:
+  explicit Rpm(std::string path) : path_(std::move(path)) {}
+  const std::string& path() const override { return path_; }
+  Result<SourceRead> Read(ByteCompiler*) const override {
+    SourceContent out;
+    ASSAY_ASSIGN(out.content, ReadRpm(path_));
     SourceRead read;
     read.contents.push_back(std::move(out));
     return read;
@@ -54,6 +71,8 @@ class List : public PackageSource {
 }  // namespace
 
 std::unique_ptr<PackageSource> DebSource(std::string path) { return std::make_unique<Deb>(std::move(path)); }
+
+std::unique_ptr<PackageSource> RpmSource(std::string path) { return std::make_unique<Rpm>(std::move(path)); }
 
 std::unique_ptr<PackageSource> ListSource(std::string path, PackageName name) {
   return std::make_unique<List>(std::move(path), std::move(name));

@@ -46,6 +46,8 @@ struct PackageName {
 };
 // A .deb file: every regular file in it, its maintainer scripts, what its programs may do.
 std::unique_ptr<PackageSource> DebSource(std::string path);
+// An .rpm file: every regular file in it, by the digests in its header (rpm_file.h).
+std::unique_ptr<PackageSource> RpmSource(std::string path);
 // Every regular file below the folder. root: a folder that is no part of their paths; empty: "/".
 std::unique_ptr<PackageSource> FolderSource(std::string path, PackageName name, std::string root);
 // The files that a list names (digest_list.h).
