@@ -302,7 +302,7 @@ class Judge {
       return {};
     }
     if (e.path == "assay-engine") return EngineRuns(e, doc.root());
-    if (e.path == "assay-policy") return PolicyRules(e, doc.root());
+    if (e.path == "assay-policy") return PolicyRules(e, entry, doc.root());
     if (e.path == kHandoverName) {
       ASSAY_TRY(ReadComponents(doc.root()));
       ASSAY_ASSIGN(const std::vector<Fault> faults, JudgeHandover(doc.root(), own_));
@@ -358,9 +358,10 @@ class Judge {
 
   // Judges the record of what is measured and when. A record whose digest is in the verifier's policy is
   // accepted as it is.
-  Result<> PolicyRules(const JudgedEntry& e, const JsonValue& record) {
+  Result<> PolicyRules(const JudgedEntry& e, const ima::Entry& entry, const JsonValue& record) {
     const auto former = own_.find("policy");
-    const bool changed = former != own_.end() && former->second != e.digest;
+    const bool changed =
+        former != own_.end() && former->second != e.digest && former->second != DigestUnguarded(entry);
     own_["policy"] = e.digest;
     if (r_.policy.attester_policies.contains(e.digest)) return {};
     if (!r_.policy.attester_policies.empty()) {

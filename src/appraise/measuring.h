@@ -14,6 +14,7 @@
 
 #include "appraise/appraise.h"
 #include "base/json.h"
+#include "list/list.h"
 
 namespace assay::appraise {
 
@@ -23,6 +24,9 @@ struct Fault {
 };
 // The `assay-policy` record.
 Result<std::vector<Fault>> JudgeMeasuring(const JsonValue& record, const Policy& policy);
+// The digest that this record would have if the attester were not guarded. A record that differs from the
+// former one only in its guard takes nothing from what is measured. Empty if it is not guarded.
+std::string DigestUnguarded(const ima::Entry& record);
 // Whether the member `mounts` of this record or of `assay-engine` covers the whole scope.
 Result<bool> IsWholeScope(const JsonValue& mounts);
 // Why the content of an `assay-manifest` record may not share a record; empty: it may.

@@ -70,6 +70,21 @@ TEST_F(OwnRulesTest, APolicyThatIsLoadedLater) {
   ExpectStays({"own.policy-changed", "own.measures-less"});
 }
 
+// The owner switches the guard on and reloads: nothing is measured less. Off again, root may reach the
+// attester.
+TEST_F(OwnRulesTest, AGuardThatIsSwitchedOn) {
+  host_.Own("assay-policy", But("engine", "guard", true).dump());
+  ExpectOnly(Judge(), {});
+  state_ = Judge().host;
+  host_.Own("assay-policy", MeasuringPolicy());
+  ExpectOnly(Next(), {"own.policy-changed"});
+  state_ = {};
+  json both = But("engine", "guard", true);
+  both["engine"]["expiry"] = "refuse";
+  host_.Own("assay-policy", both.dump());
+  ExpectStays({"own.policy-changed"});
+}
+
 TEST_F(OwnRulesTest, PoliciesThatAreAcceptedByDigest) {
   const json less = But("engine", "rules", "measure func=BPRM_CHECK\n");
   host_.Own("assay-policy", less.dump());

@@ -2,14 +2,18 @@
 
 #include <dirent.h>
 #include <elf.h>
+#include <linux/magic.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <memory>
 #include <optional>
+#include <thread>
 #include <vector>
 
 #include "base/log.h"
@@ -116,26 +120,47 @@ bool IsUnsealedMemory(int fd) {
   return text.starts_with("/memfd:") || text.starts_with("/SYSV");
 }
 
-bool DropPages(int fd) {
-  struct statx st{};
-  if (statx(fd, "", AT_EMPTY_PATH, STATX_SIZE, &st) != 0) return false;
-  // With DAX the pages are the memory of the disk itself and not in the page cache.
-  if ((st.stx_attributes & STATX_ATTR_DAX) != 0 || fdatasync(fd) != 0) return false;
-  if (posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) != 0) return false;
+namespace {
+
+enum class Pages { kDropped, kHeld, kUnknown };
+
+Pages TryToDropPages(int fd, std::uint64_t size) {
+  if (fdatasync(fd) != 0 || posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) != 0) return Pages::kUnknown;
   const std::uint64_t page = static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
   std::vector<unsigned char> resident(kResidentPages);
-  for (std::uint64_t at = 0; at < st.stx_size; at += resident.size() * page) {
-    const std::size_t size = std::min<std::uint64_t>(st.stx_size - at, resident.size() * page);
+  for (std::uint64_t at = 0; at < size; at += resident.size() * page) {
+    const std::size_t part = std::min<std::uint64_t>(size - at, resident.size() * page);
     // A mapping is of the file that has the pages, also under overlayfs.
-    void* mapped = mmap(nullptr, size, PROT_READ, MAP_SHARED, fd, static_cast<off_t>(at));
-    if (mapped == MAP_FAILED) return false;
-    const bool known = mincore(mapped, size, resident.data()) == 0;
-    munmap(mapped, size);
-    const auto end = resident.begin() + static_cast<std::ptrdiff_t>((size + page - 1) / page);
-    if (!known || std::any_of(resident.begin(), end, [](unsigned char c) { return (c & 1) != 0; }))
-      return false;
+    void* mapped = mmap(nullptr, part, PROT_READ, MAP_SHARED, fd, static_cast<off_t>(at));
+    if (mapped == MAP_FAILED) return Pages::kUnknown;
+    const bool known = mincore(mapped, part, resident.data()) == 0;
+    munmap(mapped, part);
+    if (!known) return Pages::kUnknown;
+    const auto end = resident.begin() + static_cast<std::ptrdiff_t>((part + page - 1) / page);
+    if (std::any_of(resident.begin(), end, [](unsigned char c) { return (c & 1) != 0; })) return Pages::kHeld;
   }
-  return true;
+  return Pages::kDropped;
+}
+
+// Its pages are nowhere but in memory, or are the disk's own memory (DAX).
+bool LivesInMemory(int fd, const struct statx& st) {
+  struct statfs fs{};
+  return (st.stx_attributes & STATX_ATTR_DAX) != 0 || fstatfs(fd, &fs) != 0 || fs.f_type == TMPFS_MAGIC ||
+         fs.f_type == RAMFS_MAGIC || fs.f_type == HUGETLBFS_MAGIC;
+}
+
+}  // namespace
+
+bool DropPages(int fd) {
+  struct statx st{};
+  if (statx(fd, "", AT_EMPTY_PATH, STATX_SIZE, &st) != 0 || LivesInMemory(fd, st)) return false;
+  // On a busy machine the kernel's own writeback holds a page a moment longer than the process that wrote it.
+  for (const int pause : {1, 4, 16, 64, 0}) {
+    const Pages pages = TryToDropPages(fd, st.stx_size);
+    if (pages != Pages::kHeld) return pages == Pages::kDropped;
+    std::this_thread::sleep_for(std::chrono::milliseconds(pause));
+  }
+  return false;
 }
 
 namespace {

@@ -34,7 +34,7 @@ std::string HookName(std::uint32_t kind, std::uint32_t detail);
 bool IsUnsealedMemory(int fd);
 // Writes the file to its disk and drops it from memory. True: no page of it is in memory any more, so no
 // process holds a page that it could still write to. False for files that are only in memory (tmpfs) and for
-// files that a process has mapped.
+// files that a process has mapped. Waits up to 85 ms for pages that are held.
 bool DropPages(int fd);
 // Executable memory that an ELF file's headers ask for besides its content: the kernel makes it without
 // asking any hook.
