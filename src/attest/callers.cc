@@ -14,7 +14,8 @@ namespace {
 
 constexpr std::uint64_t kHourMs = 3'600'000, kMinuteMs = 60'000;
 
-void Log(const Caller& c, std::uint64_t questions, const std::optional<evidence::Refusal>& refusal) {
+void Log(const Caller& c, std::uint64_t questions, const std::optional<evidence::Refusal>& refusal,
+         bool ordinary) {
   const std::string who = c.over == "tls" ? "verifier " + c.name : c.name + " of this machine";
   const std::string count =
       questions > 1 ? fmt::format(" ({} questions since the last line)", questions) : "";
@@ -33,7 +34,7 @@ void Log(const Caller& c, std::uint64_t questions, const std::optional<evidence:
                 "its certificate is not in serve/allow; to allow it, add \"{}\": \"full\" there and reload",
                 c.name)
           : fmt::format("{}: {}", c.outcome, refusal->message);
-  log::WriteEvent(log::Level::kWarn, "challenge-refused", fields,
+  log::WriteEvent(ordinary ? log::Level::kInfo : log::Level::kWarn, "challenge-refused", fields,
                   fmt::format("challenge: {} is refused: {}{}", who, why, count));
 }
 
@@ -53,7 +54,7 @@ bool Callers::MayLog(Kept& kept, bool is_new, bool changed) {
   return true;
 }
 
-void Callers::Note(const Who& who, const std::optional<evidence::Refusal>& refusal) {
+void Callers::Note(const Who& who, const std::optional<evidence::Refusal>& refusal, bool ordinary) {
   const std::string outcome = refusal ? std::string(ErrorCode::Of(refusal->code).name()) : "answered";
   Caller to_log;
   std::uint64_t questions = 0;
@@ -82,7 +83,7 @@ void Callers::Note(const Who& who, const std::optional<evidence::Refusal>& refus
     questions = std::exchange(kept.since_logged, 0);
     to_log = c;
   }
-  Log(to_log, questions, refusal);
+  Log(to_log, questions, refusal, ordinary);
 }
 
 std::vector<Caller> Callers::All() const {

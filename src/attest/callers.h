@@ -40,7 +40,8 @@ class Callers {
     std::string name, over;
     std::optional<evidence::Level> level;
   };
-  void Note(const Who& who, const std::optional<evidence::Refusal>& refusal);
+  // ordinary: a refusal that verifiers know how to go on from, which is no reason for a warning.
+  void Note(const Who& who, const std::optional<evidence::Refusal>& refusal, bool ordinary = false);
   std::vector<Caller> All() const;  // the last first
 
  private:

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <functional>
@@ -43,13 +44,14 @@ TEST(CallersTest, IsBounded) {
 
 class CallersLogTest : public FolderTest {
  protected:
-  std::size_t LinesOf(const std::function<void(Callers&)>& questions);
+  std::size_t LinesOf(const std::function<void(Callers&)>& questions, log::Level level = log::Level::kInfo);
 };
 
-// How many lines of a log these questions make.
-std::size_t CallersLogTest::LinesOf(const std::function<void(Callers&)>& questions) {
+// How many lines of a log that begins with this level these questions make.
+std::size_t CallersLogTest::LinesOf(const std::function<void(Callers&)>& questions, log::Level level) {
   const std::string file = dir_ + "/log";
-  EXPECT_THAT(log::Init({.level = log::Level::kInfo, .json = false, .file = file}), IsOk());
+  unlink(file.c_str());
+  EXPECT_THAT(log::Init({.level = level, .json = false, .file = file}), IsOk());
   Callers callers;
   questions(callers);
   EXPECT_THAT(log::Init({}), IsOk());
@@ -65,6 +67,18 @@ TEST_F(CallersLogTest, ALineAtFirstAndAtEachChange) {
               for (int i = 0; i < 100; ++i) callers.Note({"aa", "tls", evidence::Level::kFull}, std::nullopt);
             }),
             3u);
+}
+
+TEST_F(CallersLogTest, WhatEachVerifierHearsAfterARebootIsNoWarning) {
+  const evidence::Refusal shorter{evidence::RefusalCode::kBadRequest, "the list does not reach so far"};
+  const auto ordinary = [&](Callers& callers) {
+    callers.Note({"aa", "tls", evidence::Level::kFull}, shorter, true);
+  };
+  EXPECT_EQ(LinesOf(ordinary), 1u);
+  EXPECT_EQ(LinesOf(ordinary, log::Level::kWarn), 0u);
+  EXPECT_EQ(LinesOf([&](Callers& callers) { callers.Note({"aa", "tls", evidence::Level::kFull}, shorter); },
+                    log::Level::kWarn),
+            1u);
 }
 
 TEST_F(CallersLogTest, StrangersCannotFillTheLog) {

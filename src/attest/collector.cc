@@ -249,7 +249,9 @@ Result<Collected> Collector::Prepare(const evidence::Challenge& challenge, const
   bool told_reset = false;
   const auto quote = [&](const measure::RecorderState& s) -> Result<> {
     if (challenge.first_record > s.count)
-      return Fail(StateError(AttestError::kNoSuchRecord, "the list is shorter: was the machine restarted?"));
+      return Fail(
+          StateError(AttestError::kNoSuchRecord,
+                     "the list does not reach so far; after a reboot it is asked for from its beginning"));
     list_end = s.list_bytes;
     evidence::Claims c = d.ClaimsOf(s, challenge, binding, level);
     told_reset = c.tpm_reset;

@@ -134,7 +134,8 @@ Result<> NetServer::Impl::Answer(int fd, const NetRequest& request) {
       level ? responder->Respond(request.question, {"tls-exporter", ToBytes(request.exporter)}, *level)
             : Reply::Refuse(
                   {evidence::RefusalCode::kForbidden, "this certificate is not allowed to challenge"});
-  responder->callers().Note({request.fingerprint.ToString(), "tls", level}, reply.refused());
+  responder->callers().Note({request.fingerprint.ToString(), "tls", level}, reply.refused(),
+                            reply.after_reboot());
   ASSAY_TRY(SendPacket(fd, EncodeNetAnswer(reply.size())));
   return reply.Send([&](ByteView piece) -> Result<> {
     for (; !piece.empty(); piece = piece.subspan(std::min(piece.size(), kNetChunk)))

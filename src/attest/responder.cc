@@ -114,7 +114,11 @@ Reply Responder::Challenged(const evidence::Challenge& challenge, const evidence
                             evidence::Level level) {
   Result<Collected> collected = collector_.Prepare(challenge, binding, level);
   NoteQuote(collected);
-  if (!collected) return Refused("challenge", collected.error());
+  if (!collected) {
+    Reply refused = Refused("challenge", collected.error());
+    refused.after_reboot_ = collected.error().Is(AttestError::kNoSuchRecord);
+    return refused;
+  }
   std::uint64_t bytes = 0;
   for (const auto part : evidence::EvidenceParts()) bytes += (collected->evidence.*part).size();
   if (held_->fetch_add(bytes) + bytes > kMaxHeld) {

@@ -30,6 +30,8 @@ class Reply {
   std::uint64_t size() const { return size_; }
   // Why it is a refusal; nullopt: it is an answer.
   const std::optional<evidence::Refusal>& refused() const { return refused_; }
+  // Whether it is what each verifier hears once after a reboot: that the list does not reach so far.
+  bool after_reboot() const { return after_reboot_; }
   Result<> Send(const Sink& sink) const;
 
  private:
@@ -39,6 +41,7 @@ class Reply {
   std::shared_ptr<void> held_;  // returns the bytes to the responder's bound when it is destroyed
   std::uint64_t size_ = 0;
   std::optional<evidence::Refusal> refused_;
+  bool after_reboot_ = false;
 };
 
 // How the quotes go: a failure is the attester's own (the TPM, the list), not that of the question.

@@ -112,7 +112,8 @@ void UnixServer::Impl::Serve(Connection& c) {
   };
   Result<Reply> reply = respond();
   if (!reply) reply = Reply::Refuse({evidence::RefusalCode::kBadRequest, reply.error().Message()});
-  responder->callers().Note({"user " + std::to_string(c.uid), "unix", seen}, reply->refused());
+  responder->callers().Note({"user " + std::to_string(c.uid), "unix", seen}, reply->refused(),
+                            reply->after_reboot());
   deadline = channel::Deadline(options.timeout);
   if (auto r = reply->Send([&](ByteView piece) { return channel::SendAll(peer.get(), piece, deadline); }); !r)
     log::Debug("challenge: {}", r.error().Message());

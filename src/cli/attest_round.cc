@@ -9,7 +9,7 @@
 #include "appraise/finding_names.h"
 #include "base/clock.h"
 #include "boot/boot_json.h"
-#include "channel/errors.h"
+#include "channel/client.h"
 
 namespace assay::cli {
 namespace {
@@ -64,6 +64,13 @@ Result<appraise::SavedRound> Ask(const Target& o, const appraise::HostState& bef
   return r;
 }
 
+// Whether the attester does not have the list as far as this verifier knows it. Other refusals stay what they
+// are when the whole list is asked for.
+bool ListIsShorter(const Error& error) {
+  const auto* refused = error.As<channel::RefusedError>();
+  return refused != nullptr && refused->reason == evidence::RefusalCode::kBadRequest;
+}
+
 // Whether there is a finding that only the whole list can clear.
 bool NeedsWholeList(const Appraisal& a) {
   return a.rebooted || std::any_of(a.findings.begin(), a.findings.end(), [](const appraise::Finding& f) {
@@ -100,7 +107,7 @@ Result<RoundResult> AttestOnce(const Target& target, const std::function<void(co
     say("asking the attester");
     Result<appraise::SavedRound> asked = Ask(target, before, first);
     // The list may be shorter than its known part because the machine was rebooted.
-    if (!asked && first > 0 && asked.error().Is(channel::ChannelError::kRefused)) {
+    if (!asked && first > 0 && ListIsShorter(asked.error())) {
       first = 0;
       continue;
     }

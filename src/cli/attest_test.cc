@@ -1,21 +1,28 @@
 // `assay attest`, `appraise` and `result` as they are used, against a real recorder, a software TPM and a
 // Unix socket.
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <thread>
 
 #include "appraise/synthetic.h"
 #include "attest/server.h"
 #include "base/fd.h"
 #include "base/result_testing.h"
 #include "channel/client.h"
+#include "channel/stream.h"
 #include "cli/commands.h"
+#include "evidence/errors.h"
+#include "evidence/message.h"
 #include "list/list.h"
 #include "measure/record/recorder_testing.h"
 #include "reference/index.h"
@@ -276,12 +283,59 @@ TEST_F(AttestTest, AfterARebootTheWholeListIsAsked) {
   EXPECT_EQ(Attest({"--json"}), kExitOk) << out_ << err_;
   EXPECT_TRUE(json::parse(out_)["rebooted"].get<bool>());
   EXPECT_EQ(State()["records"], 5);
+  EXPECT_EQ(server_->Callers()[0].refused, 1U) << "the attester did not have the records that were asked for";
   StopAttester();
   AsIfRebooted();
   Start(1);
   for (const char* file : {"app/tool", "app/other"}) Load(file);  // and a longer one
   EXPECT_EQ(Attest({"--json"}), kExitOk) << out_ << err_;
   EXPECT_EQ(State()["records"], 7);
+}
+
+// An attester that refuses each question with this reason until it is destroyed, and counts them.
+class Refuser {
+ public:
+  Refuser(const std::string& path, evidence::RefusalCode code)
+      : listener_(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    std::filesystem::remove(path);
+    const Result<sockaddr_un> address = channel::UnixAddress(path);
+    EXPECT_THAT(address, IsOk());
+    EXPECT_EQ(bind(listener_.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof(*address)), 0);
+    EXPECT_EQ(listen(listener_.get(), 4), 0);
+    thread_ = std::jthread([this, code](const std::stop_token& stop) { Serve(stop, code); });
+  }
+  int asked() const { return asked_; }
+
+ private:
+  void Serve(const std::stop_token& stop, evidence::RefusalCode code) {
+    while (!stop.stop_requested()) {
+      pollfd ready{listener_.get(), POLLIN, 0};
+      if (poll(&ready, 1, 20) != 1) continue;
+      const UniqueFd peer(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+      channel::Deadline deadline(std::chrono::seconds{20});
+      EXPECT_THAT(channel::ReceiveFrame(
+                      [&](std::span<std::uint8_t> out) { return channel::Recv(peer.get(), out, deadline); },
+                      evidence::kMaxChallenge),
+                  IsOk());
+      ++asked_;
+      EXPECT_THAT(channel::SendAll(peer.get(), evidence::EncodeRefusal({code, "for the test"}), deadline),
+                  IsOk());
+    }
+  }
+  UniqueFd listener_;
+  std::atomic<int> asked_ = 0;
+  std::jthread thread_;
+};
+
+TEST_F(AttestTest, OnlyAShorterListIsAskedForAgain) {
+  EXPECT_EQ(Attest({}), kExitOk) << out_ << err_;
+  StopAttester();
+  for (const auto& [code, questions] :
+       {std::pair(evidence::RefusalCode::kBusy, 1), std::pair(evidence::RefusalCode::kBadRequest, 2)}) {
+    const Refuser refuser(Socket(), code);
+    EXPECT_NE(Attest({}), kExitOk);
+    EXPECT_EQ(refuser.asked(), questions) << err_;
+  }
 }
 
 TEST_F(AttestTest, SignedResult) {
