@@ -360,6 +360,7 @@ Result<int> AddTo(const ReferenceOptions& o, const Session& session) {
   const std::vector<FailedFile> failed = AddAll(sources, builder, session.progress);
   ASSAY_TRY(SayFailed(failed, builder, report));
   ASSAY_ASSIGN(const std::uint64_t now, BuildTimeMs());
+  ASSAY_ASSIGN(const UniqueFd locked, LockIndex(o.out));
   {
     ASSAY_ASSIGN(const std::unique_ptr<Index> index, Index::Open(o.out));
     builder.AddFormer(*index, Builder::Former::kOfAdded, now, o.keep_days);
@@ -488,6 +489,7 @@ Result<int> Update(ReferenceOptions o, const Session& session) {
   const std::filesystem::path folder = std::filesystem::path(o.out).parent_path();
   if (!folder.empty()) std::filesystem::create_directories(folder, failed);
   if (failed) return Fail(OsError("mkdir", folder, failed.value()));
+  ASSAY_ASSIGN(const UniqueFd locked, LockIndex(o.out));
   return Build(o, session);
 }
 

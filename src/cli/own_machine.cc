@@ -1,11 +1,14 @@
 #include "cli/own_machine.h"
 
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "cli/errors.h"
 
@@ -16,8 +19,28 @@ constexpr const char* kSocket = "/run/assayd/challenge.sock";
 constexpr const char* kPolicy = "/etc/assay/policy.json";
 constexpr const char* kFolder = "/var/lib/assay";
 constexpr const char* kState = "/var/lib/assay/attest.state";
+constexpr std::chrono::seconds kLongestAdding{60};
 
 }  // namespace
+
+Result<UniqueFd> LockIndex(const std::string& index) {
+  const std::string folder = std::filesystem::path(index).parent_path();
+  ASSAY_ASSIGN(UniqueFd fd, Open(folder.empty() ? "." : folder, O_RDONLY | O_DIRECTORY));
+  while (flock(fd.get(), LOCK_EX) != 0)
+    if (errno != EINTR) return Fail(OsError("flock", folder, errno));
+  return fd;
+}
+
+bool WaitForLock(const std::string& folder, std::chrono::milliseconds longest) {
+  const auto fd = Open(folder, O_RDONLY | O_DIRECTORY);
+  if (!fd) return true;  // nothing was ever put there, or this user may not look
+  const auto end = std::chrono::steady_clock::now() + longest;
+  while (flock(fd->get(), LOCK_SH | LOCK_NB) != 0) {
+    if (std::chrono::steady_clock::now() >= end) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds{50});
+  }
+  return true;
+}
 
 Result<OwnMachine> UseOwnMachine(Target& t) {
   struct stat st{};
@@ -31,7 +54,11 @@ Result<OwnMachine> UseOwnMachine(Target& t) {
   OwnMachine own;
   t.address.unix_path = own.socket = kSocket;
   const bool root = geteuid() == 0;
-  if (t.references.empty() && access(kOwnIndex, R_OK) == 0) t.references = {kOwnIndex};
+  if (t.references.empty() && access(kOwnIndex, R_OK) == 0) {
+    t.references = {kOwnIndex};
+    if (!WaitForLock(kOwnQueue, kLongestAdding))
+      own.next.emplace_back("assay attest   (once more: an upgrade's packages are still being added)");
+  }
   if (t.references.empty())
     own.next.push_back(
         root ? "assay reference update   (makes the reference values of the installed packages)"

@@ -10,10 +10,12 @@
 // state is kept, because the folder is root's.
 #pragma once
 
+#include <chrono>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
+#include "base/fd.h"
 #include "cli/attest_round.h"
 
 namespace assay::cli {
@@ -21,6 +23,8 @@ namespace assay::cli {
 // The index that `assay reference update` and the hook of apt keep, and where its packages lie.
 inline constexpr const char* kOwnIndex = "/var/lib/assay/reference.idx";
 inline constexpr const char* kOwnPackages = "/var/cache/assay";
+// Where the hook of apt puts what is still to be added; the folder is locked while somebody adds it.
+inline constexpr const char* kOwnQueue = "/var/cache/assay/unpacked";
 
 struct OwnMachine {
   std::string socket, policy, state;    // policy: empty: the built-in one; state: empty: none is kept
@@ -30,5 +34,11 @@ struct OwnMachine {
   nlohmann::json ToJson() const;
 };
 Result<OwnMachine> UseOwnMachine(Target& target);
+
+// One writer of an index at a time: who reads the former content and writes the next one has this lock, which
+// is on the folder, because the index is replaced.
+Result<UniqueFd> LockIndex(const std::string& index);
+// Waits while somebody else has the lock on the folder; false: it took longer than that.
+bool WaitForLock(const std::string& folder, std::chrono::milliseconds longest);
 
 }  // namespace assay::cli
