@@ -89,7 +89,7 @@ class System:
         kernels.compile_init(self.tree / "usr/local/sbin/guest-agent")
         # What this machine's disk needs, not what any machine's might.
         self._write("/etc/initramfs-tools/conf.d/machine", "MODULES=list\nCOMPRESS=zstd\nCOMPRESSLEVEL=1\n")
-        self._write("/etc/initramfs-tools/modules", "virtio_blk\n")
+        self._write("/etc/initramfs-tools/modules", "\n".join(kernels.BOOT_MODULES) + "\n")
         units = self.tree / "etc/systemd/system"
         for unit in MASKED:
             (units / unit).unlink(missing_ok=True)
