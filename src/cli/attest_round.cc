@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "boot/boot_json.h"
 #include "channel/client.h"
+#include "evidence/evidence.h"
 
 namespace assay::cli {
 namespace {
@@ -71,6 +72,14 @@ bool ListIsShorter(const Error& error) {
   return refused != nullptr && refused->reason == evidence::RefusalCode::kBadRequest;
 }
 
+// Which PCR its list takes is a setting of this machine (record/pcr), and it may not be one that the firmware
+// uses.
+void TakeOwnPcr(ByteView claims, appraise::Policy& policy) {
+  constexpr std::uint32_t kLowest = 8;
+  const Result<evidence::Claims> said = evidence::ParseClaims(claims);
+  if (said && said->pcr >= kLowest) policy.pcr = said->pcr;
+}
+
 // Whether there is a finding that only the whole list can clear.
 bool NeedsWholeList(const Appraisal& a) {
   return a.rebooted || std::any_of(a.findings.begin(), a.findings.end(), [](const appraise::Finding& f) {
@@ -96,7 +105,8 @@ Result<std::vector<boot::ExpectedBoot>> LoadBoots(const std::vector<std::string>
 Result<RoundResult> AttestOnce(const Target& target, const std::function<void(const std::string&)>& say) {
   ASSAY_ASSIGN(appraise::Policy policy, LoadPolicy(target.policy));
   // Whoever asks its own machine can't be deceived about which machine it is, and is told of a software TPM.
-  if (target.own_policy && target.policy.empty()) policy.allow_software_tpm = policy.allow_first_use = true;
+  const bool own_policy = target.own_policy && target.policy.empty();
+  if (own_policy) policy.allow_software_tpm = policy.allow_first_use = true;
   ASSAY_ASSIGN(const reference::Indexes references, LoadReferences(target.references, target.images));
   ASSAY_ASSIGN(const std::vector<boot::ExpectedBoot> boots, LoadBoots(target.boots));
   ASSAY_ASSIGN(const appraise::TrustedList trusted, LoadTrusted(target.trusted, target.trusted_key, policy));
@@ -113,6 +123,7 @@ Result<RoundResult> AttestOnce(const Target& target, const std::function<void(co
     }
     if (!asked) return Fail(asked.error());
     out.round = std::move(*asked);
+    if (own_policy) TakeOwnPcr(out.round.evidence.claims, policy);
     say(fmt::format("appraising a list of {} bytes", out.round.evidence.list.size()));
     appraise::Request request = out.round.AsRequest();
     request.entries = target.entries;

@@ -14,12 +14,14 @@
 #include <set>
 #include <thread>
 
+#include "appraise/finding_names.h"
 #include "appraise/synthetic.h"
 #include "attest/server.h"
 #include "base/fd.h"
 #include "base/result_testing.h"
 #include "channel/client.h"
 #include "channel/stream.h"
+#include "cli/attest_round.h"
 #include "cli/commands.h"
 #include "evidence/errors.h"
 #include "evidence/message.h"
@@ -336,6 +338,29 @@ TEST_F(AttestTest, OnlyAShorterListIsAskedForAgain) {
     EXPECT_NE(Attest({}), kExitOk);
     EXPECT_EQ(refuser.asked(), questions) << err_;
   }
+}
+
+// With Secure Boot the kernel's IMA has PCR 10 on some machines.
+TEST_F(AttestTest, TheListOfTheOwnMachineMayBeInAnotherPcr) {
+  StopAttester();
+  ResetTpm();
+  recorder_options_.pcr = 13;
+  recorder_options_.dir = dir_ + "/list-13";
+  Start(1);
+  Target target;
+  target.references = {dir_ + "/app.idx"};
+  target.own_policy = true;
+  target.address.unix_path = Socket();
+  const auto other_pcr = [&] {
+    const Result<RoundResult> asked = AttestOnce(target, [](const std::string&) {});
+    EXPECT_THAT(asked, IsOk());
+    return !asked ||
+           std::any_of(asked->appraisal.findings.begin(), asked->appraisal.findings.end(),
+                       [](const auto& f) { return f.name == appraise::FindingName::kQuoteOtherPcr; });
+  };
+  EXPECT_FALSE(other_pcr());
+  target.own_policy = false;
+  EXPECT_TRUE(other_pcr()) << "another machine's PCR is named in the policy";
 }
 
 TEST_F(AttestTest, SignedResult) {
