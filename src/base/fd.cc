@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <climits>
 
+#include "base/atomic_file.h"
 #include "base/errors.h"
 
 namespace assay {
@@ -118,16 +119,9 @@ Result<> PReadExact(int fd, std::uint8_t* out, std::size_t n, off_t at) {
 }
 
 Result<> WriteFileAtomic(const std::string& path, ByteView data, mode_t mode) {
-  std::string temporary = path + ".XXXXXX";
-  UniqueFd fd(::mkostemp(temporary.data(), O_CLOEXEC));
-  if (!fd) return Fail(OsError("mkostemp", temporary, errno));
-  Result<> written = WriteAll(fd.get(), data);
-  if (written && ::fchmod(fd.get(), mode) != 0) written = Fail(OsError("fchmod", temporary, errno));
-  if (written && ::fsync(fd.get()) != 0) written = Fail(OsError("fsync", temporary, errno));
-  if (written && ::rename(temporary.c_str(), path.c_str()) != 0)
-    written = Fail(OsError("rename", path, errno));
-  if (!written) ::unlink(temporary.c_str());
-  return written;
+  ASSAY_ASSIGN(AtomicFile file, AtomicFile::Make(path));
+  ASSAY_TRY(file.Put(data));
+  return file.Commit(mode);
 }
 
 Result<> MakeDirs(const std::string& path, mode_t mode) {

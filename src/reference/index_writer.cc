@@ -1,13 +1,10 @@
 #include "reference/index_writer.h"
 
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
-#include <filesystem>
 #include <tuple>
+
+#include "base/atomic_file.h"
 
 namespace assay::reference {
 namespace {
@@ -378,21 +375,11 @@ Result<Header> IndexWriter::Lay(const TakeBytes& take) {
 }
 
 Result<> IndexWriter::Write(const std::string& path) {
-  std::string temporary = path + ".XXXXXX";
-  UniqueFd fd(::mkostemp(temporary.data(), O_CLOEXEC));
-  if (!fd) return Fail(OsError("mkostemp", temporary, errno));
-  const auto write = [&]() -> Result<> {
-    ASSAY_TRY(WriteAll(fd.get(), Bytes(sizeof(Header))));
-    ASSAY_ASSIGN(const Header header, Lay([&](ByteView bytes) { return WriteAll(fd.get(), bytes); }));
-    ASSAY_TRY(PWriteAll(fd.get(), RawBytes(header), 0));
-    if (::fchmod(fd.get(), 0644) != 0) return Fail(OsError("fchmod", temporary, errno));
-    if (::fsync(fd.get()) != 0) return Fail(OsError("fsync", temporary, errno));
-    if (::rename(temporary.c_str(), path.c_str()) != 0) return Fail(OsError("rename", path, errno));
-    return {};
-  };
-  Result<> written = write();
-  if (!written) ::unlink(temporary.c_str());
-  return written;
+  ASSAY_ASSIGN(AtomicFile file, AtomicFile::Make(path));
+  ASSAY_TRY(file.Put(Bytes(sizeof(Header))));
+  ASSAY_ASSIGN(const Header header, Lay([&](ByteView bytes) { return file.Put(bytes); }));
+  ASSAY_TRY(file.PutAt(0, RawBytes(header)));
+  return file.Commit(0644);
 }
 
 Result<Bytes> IndexWriter::Encode() {
