@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "cli/commands.h"
+#include "cli/fleet_commands.h"
 #include "cli/service_commands.h"
 #include "cli/spelling.h"
 
@@ -47,6 +48,7 @@ void AddAll(Command app, Session& session) {
   AddLog(app, session);
   AddBoot(app, session);
   AddReference(app, session);
+  AddWhoRan(app, session);
   AddRun(app, session);
   AddKeys(app, session);
   AddPolicy(app, session);
