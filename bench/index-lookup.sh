@@ -1,5 +1,6 @@
 #!/bin/bash
 # Looks up synthetic digests, hits and misses, on one core and on two, in an index and in SQLite and LMDB with the same digests.
+# `mps` is by the clock, of all threads; `mps_core`, of which the last line is, what one core does in a second of processor time.
 # `present` is the recorder's question, which reads the origins and packages too. bench/run index-lookup [DIGESTS]
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
@@ -17,7 +18,7 @@ for what in assay assay-present sqlite lmdb; do
   for threads in 1 2; do
     for kind in hits misses; do
       answer=$("$bin/bench_index" look "$what" "$work" "$digests" "$threads" "$kind")
-      rate[$what-$threads-$kind]=$(sed -n 's/.*"mps":\([0-9.]*\).*/\1/p' <<< "$answer")
+      rate[$what-$threads-$kind]=$(sed -n 's/.*"mps_core":\([0-9.]*\).*/\1/p' <<< "$answer")
       printf '%-14s %s core(s)  %-6s  %s\n' "$what" "$threads" "$kind" "$answer"
     done
   done

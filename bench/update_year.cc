@@ -25,7 +25,9 @@ assay::Result<int> Run(std::uint64_t seed, unsigned days, unsigned hosts) {
       outcome->reboots, outcome->planted, outcome->found, outcome->false_alarms, assay::NowMs() - start);
   if (!outcome->first_false_alarm.empty()) fmt::print(stderr, "{}\n", outcome->first_false_alarm);
   if (!outcome->first_missed.empty()) fmt::print(stderr, "missed: {}\n", outcome->first_missed);
-  return outcome->false_alarms == 0 && outcome->found == outcome->planted ? 0 : 1;
+  // A year in which nothing was planted, or in which nobody was ahead of the other, would show nothing.
+  const bool shows = outcome->planted > 0 && outcome->hosts_first > 0 && outcome->early > 0;
+  return shows && outcome->false_alarms == 0 && outcome->found == outcome->planted ? 0 : 1;
 }
 
 }  // namespace

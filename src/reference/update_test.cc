@@ -62,7 +62,7 @@ TEST_F(OldOpenssl, AnAppraisalNamesTheAdvisoryAndTheFixedVersion) {
   }
 }
 
-// The whole year with a hundred hosts is `bench/run update-year`.
+// A short one; the test `update-year` has a year, and `bench/run update-year` a hundred hosts too.
 TEST_F(ReferenceFixture, AYearOfUpdatesHasNoFalseAlarm) {
   for (const unsigned seed : {1U, 2U}) {
     UpdateYear year({.seed = seed, .days = 60, .hosts = 4, .packages = 8, .folder = dir_});
