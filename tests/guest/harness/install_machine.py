@@ -140,7 +140,8 @@ class InstallBoot(system.SystemMachine):
     """A boot whose disk keeps what is written."""
 
     def __init__(self, *arguments, **options):
-        super().__init__(*arguments, **options)
+        # On a busy machine AppArmor alone compiles its profiles for minutes.
+        super().__init__(*arguments, **{"boot_timeout": 900, **options})
         self.options = self.options._replace(memory=2048)
 
     def _disks(self, kernel):
