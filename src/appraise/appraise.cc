@@ -33,6 +33,7 @@ bool IsOfContent(FindingName name) {
     case FindingName::kEntryChanged:
     case FindingName::kEntryImageChanged:
     case FindingName::kEntryMisplaced:
+    case FindingName::kEntryConfiguration:
     case FindingName::kEntrySwapped:
     case FindingName::kEntryUnknown:
     case FindingName::kEntryBufferUnknown:

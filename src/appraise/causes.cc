@@ -97,7 +97,8 @@ class Files {
 // Whether the owner's word settles it.
 bool MayBeTrusted(const Finding* f) {
   return Weighs(*f) && (f->name == FindingName::kEntryUnknown || f->name == FindingName::kEntryChanged ||
-                        f->name == FindingName::kEntrySwapped || f->name == FindingName::kEntryMisplaced);
+                        f->name == FindingName::kEntrySwapped || f->name == FindingName::kEntryMisplaced ||
+                        f->name == FindingName::kEntryConfiguration);
 }
 
 // Whether a comes before b: the greater weight first, then the newer. A finding that is not about a record is

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/digest_text.h"
 #include "list/list.h"
+#include "measure/policy/configuration.h"
 #include "measure/policy/policy.h"
 #include "measure/system/allowable.h"
 #include "measure/system/bpf_entry.h"
@@ -28,6 +29,14 @@ std::string_view ServiceOf(std::string_view cgroup) {
     cgroup = cgroup.substr(0, slash);
   }
   return {};
+}
+
+// Those that have the content at this path.
+std::vector<const Origin*> InPlace(const std::vector<Origin>& origins, const std::string& here) {
+  std::vector<const Origin*> in_place;
+  for (const Origin& o : origins)
+    if (IsPlaceOf(o, here)) in_place.push_back(&o);
+  return in_place;
 }
 
 // How well an origin speaks for content at a path; the best one is judged by. A revoked one comes before all.
@@ -68,6 +77,12 @@ const std::string& CgroupOf(const JudgedEntry& e) {
 // user, not that a program loaded it.
 bool IsShown(const JudgedEntry& e) { return e.path.starts_with("measure:"); }
 
+// The path that the entry is judged at: for configuration, without what the record says of its use.
+std::string_view PlaceIn(std::string_view name) {
+  const std::string_view configuration = measure::ConfigurationPath(name);
+  return configuration.empty() ? name : configuration;
+}
+
 // Whether it is content without a file, which a program executed and had measured through the `measure` node.
 bool IsBuffer(const JudgedEntry& e) { return e.path.starts_with(measure::kBufferPrefix); }
 
@@ -90,6 +105,9 @@ ContentJudge::ContentJudge(Round& round, Order order)
 void ContentJudge::Judge(JudgedEntry& e, const Digest* digest, bool component) {
   owners_ = false;
   comparable_ = true;
+  place_ = NormalisePath(PlaceIn(e.path));
+  default_place_.clear();
+  if (!measure::ConfigurationPath(e.path).empty()) default_place_ = measure::DefaultPlaceOf(place_);
   in_ = component ? std::nullopt : evidence::ContainerIn(CgroupOf(e));
   // The packages of the machine say nothing of the paths of a container.
   paths_ = in_ ? nullptr : &r_.references;
@@ -177,9 +195,16 @@ void ContentJudge::AddImageNotes() {
 const TrustedEntry* ContentJudge::OwnersWord(const JudgedEntry& e) const {
   const auto [from, to] = trusted_.equal_range(e.digest);
   for (auto it = from; it != to; ++it)
-    if (it->second->path.empty() || NormalisePath(it->second->path) == NormalisePath(e.path))
-      return it->second;
+    if (it->second->path.empty() || NormalisePath(PlaceIn(it->second->path)) == place_) return it->second;
   return nullptr;
+}
+
+// What the owner says of other content at this path; null: nothing.
+const TrustedEntry* ContentJudge::AcceptedBefore(const JudgedEntry& e) const {
+  const auto found = std::find_if(r_.trusted.entries.rbegin(), r_.trusted.entries.rend(), [&](const auto& t) {
+    return !t.path.empty() && NormalisePath(PlaceIn(t.path)) == place_ && t.digest != e.digest;
+  });
+  return found == r_.trusted.entries.rend() ? nullptr : &*found;
 }
 
 bool ContentJudge::TrustedByOwner(JudgedEntry& e) {
@@ -229,10 +254,12 @@ void ContentJudge::JudgeByReference(JudgedEntry& e, const Digest* digest) {
   std::vector<Origin> origins = r_.references.Find(*digest);
   if (origins.empty() && !e.code.empty())
     if (const Result<Digest> code = ParseDigest(e.code)) origins = r_.references.Find(*code);
-  const std::string here = NormalisePath(e.path);
-  std::vector<const Origin*> in_place;
-  for (const Origin& o : origins)
-    if (IsPlaceOf(o, here)) in_place.push_back(&o);
+  std::string here = place_;
+  std::vector<const Origin*> in_place = InPlace(origins, here);
+  if (in_place.empty() && !default_place_.empty()) {
+    in_place = InPlace(origins, default_place_);
+    if (!in_place.empty()) here = default_place_;
+  }
   const std::size_t best = Best(origins, here);
   // What is revoked or vulnerable is so in an image too.
   const bool warned = best < origins.size() && (origins[best].standing == Standing::kRevoked ||
@@ -255,7 +282,7 @@ void ContentJudge::JudgeByReference(JudgedEntry& e, const Digest* digest) {
 // container knows the content or the path, as of a file that was installed there later.
 bool ContentJudge::JudgeByImage(JudgedEntry& e, const Digest& digest) {
   const std::vector<ImageReference>& images = r_.references.Images();
-  const std::string here = NormalisePath(e.path);
+  const std::string& here = place_;
   std::size_t at_path = images.size();
   for (std::size_t i = 0; i < images.size(); ++i) {
     if (!images[i].who.Fits(*in_)) continue;
@@ -267,12 +294,12 @@ bool ContentJudge::JudgeByImage(JudgedEntry& e, const Digest& digest) {
       JudgeKnown(e, IsPlaceOf(*e.origin, here));
       return true;
     }
-    if (at_path == images.size() && images[i].values->FindPath(e.path)) at_path = i;
+    if (at_path == images.size() && images[i].values->FindPath(here)) at_path = i;
   }
   if (at_path == images.size()) return false;
   ++by_image_[at_path];
   if (TrustedByOwner(e)) return true;
-  e.origin = images[at_path].values->FindPath(e.path);
+  e.origin = images[at_path].values->FindPath(here);
   e.state = EntryState::kChanged;
   Report(FindingName::kEntryImageChanged, e,
          fmt::format("{} is not the file that the image {} {} has there", e.path, e.origin->package,
@@ -325,8 +352,13 @@ void ContentJudge::JudgeUnknown(JudgedEntry& e, const Origin* superseded) {
                               ? ""
                               : fmt::format("; it is {} of {} {}, which is superseded", superseded->path,
                                             superseded->package, superseded->version);
-  e.origin = AtPath(e.path);
-  if (e.origin) {
+  e.origin = AtPlace();
+  if (!measure::ConfigurationPath(e.path).empty()) {
+    ReportConfiguration(
+        e, (e.origin ? fmt::format("is not the default of {} {}", e.origin->package, e.origin->version)
+                     : "is of no package") +
+               was);
+  } else if (e.origin) {
     e.state = EntryState::kChanged;
     // The evidence can't tell an altered file from one of an upgrade that no snapshot knows yet.
     const std::string either =
@@ -340,6 +372,21 @@ void ContentJudge::JudgeUnknown(JudgedEntry& e, const Origin* superseded) {
            fmt::format("{} is in no reference{}{}", EntryName(e), was,
                        before ? "; it ran before the attester" : ""));
   }
+}
+
+// is: what it is, after the subject. Most machines have files of which nothing is known, so such a file is
+// noted.
+void ContentJudge::ReportConfiguration(JudgedEntry& e, const std::string& is) {
+  const TrustedEntry* before = AcceptedBefore(e);
+  const bool changed = before != nullptr || AtPlace();
+  if (changed) e.state = EntryState::kChanged;
+  Report(FindingName::kEntryConfiguration,
+         changed || r_.policy.configuration_fails ? Verdict::kNotTrusted : Verdict::kTrusted, e,
+         fmt::format("the configuration {} {}{}", PlaceIn(e.path), is,
+                     before == nullptr
+                         ? ", and the owner has accepted no content of it"
+                         : fmt::format(", and was changed since the owner accepted it ({}, {}: {})",
+                                       before->who, DateText(before->when_ms), before->why)));
 }
 
 // here: whether the content is known at this path.
@@ -361,7 +408,10 @@ void ContentJudge::JudgeKnown(JudgedEntry& e, bool here) {
   } else if (o.standing == Standing::kSuperseded) {
     e.state = EntryState::kOutdated;
     JudgeOutdated(e);
-  } else if (const std::optional<Origin> there = here ? std::nullopt : AtPath(e.path);
+  } else if (!here && !measure::ConfigurationPath(e.path).empty()) {
+    const std::string is = fmt::format("is {} of {} {}", o.path, o.package, o.version);
+    if (!TrustedByOwner(e)) ReportConfiguration(e, is);
+  } else if (const std::optional<Origin> there = here ? std::nullopt : AtPlace();
              there && !TrustedByOwner(e)) {
     e.state = EntryState::kChanged;
     Report(FindingName::kEntrySwapped, e,
@@ -373,7 +423,7 @@ void ContentJudge::JudgeKnown(JudgedEntry& e, bool here) {
 
 void ContentJudge::JudgeOutdated(JudgedEntry& e) {
   const Origin& o = *e.origin;
-  const std::optional<Origin> now = AtPath(e.path);
+  const std::optional<Origin> now = AtPlace();
   const std::optional<std::uint32_t>& limit = r_.policy.outdated_fails_after_days;
   const bool late = limit && r_.request.now_ms > o.since_ms + *limit * kDayMs;
   Report(FindingName::kEntryOutdated, late && !IsShown(e) ? Verdict::kNotTrusted : Verdict::kTrusted, e,

@@ -47,6 +47,8 @@ class ContentJudge {
   void JudgeUncompared(JudgedEntry& e, HashAlg alg);
   void JudgeUnknown(JudgedEntry& e, const Origin* superseded);
   void JudgeKnown(JudgedEntry& e, bool here);
+  void ReportConfiguration(JudgedEntry& e, const std::string& is);
+  const TrustedEntry* AcceptedBefore(const JudgedEntry& e) const;
   void JudgeOutdated(JudgedEntry& e);
   void NoteBuffers();
   void Report(FindingName name, const JudgedEntry& e, const std::string& text) {
@@ -55,9 +57,12 @@ class ContentJudge {
   void Report(FindingName name, Verdict weight, const JudgedEntry& e, const std::string& text) {
     r_.AddFor(e, name, weight, in_ ? text + ", in " + in_->Text() : text);
   }
-  // The file that belongs at the path; none where nothing is known of the paths of a container.
-  std::optional<Origin> AtPath(const std::string& path) const {
-    return paths_ == nullptr ? std::nullopt : paths_->FindPath(path);
+  // The file that belongs at the entry's path; none where nothing is known of the paths of a container. For
+  // configuration also the default that is to be copied there.
+  std::optional<Origin> AtPlace() const {
+    if (paths_ == nullptr) return std::nullopt;
+    std::optional<Origin> at = paths_->FindPath(place_);
+    return at || default_place_.empty() ? at : paths_->FindPath(default_place_);
   }
 
   Round& r_;
@@ -65,6 +70,7 @@ class ContentJudge {
   std::multimap<std::string_view, const TrustedEntry*> trusted_;  // by digest; those that count
   // Of the entry that is judged: it is good by the owner's word; reference values may have its digest.
   bool owners_ = false, comparable_ = true;
+  std::string place_, default_place_;       // normalised; where its default may lie besides, or empty
   std::optional<evidence::Container> in_;   // it was loaded in this container
   const ReferenceValues* paths_ = nullptr;  // that say which file belongs at its path
   std::vector<std::uint64_t> by_image_;     // entries, by their place in ReferenceValues::Images()

@@ -114,6 +114,7 @@ constexpr auto kPolicy = [](auto& visit, auto& p) {
   visit.Default("package_violations", p.package_violations);
   visit.Default("vulnerable_fails", p.vulnerable_fails);
   visit.Default("buffers_fail", p.buffers_fail);
+  visit.Default("configuration_fails", p.configuration_fails);
   visit.Optional("outdated_fails_after_days", p.outdated_fails_after_days);
   visit.Default("trusted_keys", p.trusted_keys);
 };

@@ -59,7 +59,8 @@ struct Policy {
   std::map<std::string, std::set<std::string>> allowed_violations;  // a program's digest -> kinds
   bool package_violations = true;  // the reference values, too, say which violations a program may cause
   bool vulnerable_fails = true;
-  bool buffers_fail = false;  // unknown content without a file (`sh -c`, a pipe) is not trusted
+  bool buffers_fail = false;         // unknown content without a file (`sh -c`, a pipe) is not trusted
+  bool configuration_fails = false;  // configuration of which nothing is known is not trusted
   // How long superseded content is only noted; none: always.
   std::optional<std::uint32_t> outdated_fails_after_days;
   std::vector<std::string> trusted_keys;  // keys that may sign the owner's trusted list, as manifest_keys

@@ -44,6 +44,7 @@ Policy Full() {
   p.package_violations = false;
   p.vulnerable_fails = false;
   p.buffers_fail = true;
+  p.configuration_fails = true;
   p.outdated_fails_after_days = 14;
   p.trusted_keys = p.manifest_keys;
   return p;

@@ -75,7 +75,8 @@ void AddPolicy(Command app, Session& session) {
   auto options = std::make_shared<PolicyOptions>();
   Command policy = app.AddCommand("policy", "Check, show and load the policies of assayd");
   policy.RequireCommand();
-  constexpr const char* kWhich = "A file, or default, all_files, exec, tcb, appraise_tcb (joined by |)";
+  constexpr const char* kWhich =
+      "A file, or default, all_files, exec, configuration, tcb, appraise_tcb (joined by |)";
   Command check = policy.AddCommand("check", "Check whether a policy is valid");
   check.AddOption("policy", options->policy, kWhich).Required();
   check.OnRun([options, &session] { session.Finish(Check(*options, session)); });

@@ -21,6 +21,7 @@
 #include "cli/commands.h"
 #include "cli/verifier.h"
 #include "list/list.h"
+#include "measure/policy/configuration.h"
 #include "measure/policy/policy.h"
 
 namespace assay::cli {
@@ -74,9 +75,9 @@ Result<Content> ContentOf(const std::string& what) {
 
 // Findings that the owner's word can settle: others are about the attester, or say that content is bad.
 bool CanBeTrusted(std::string_view name) {
-  constexpr FindingName kThese[] = {FindingName::kEntryUnknown, FindingName::kEntryChanged,
-                                    FindingName::kEntrySwapped, FindingName::kEntryMisplaced,
-                                    FindingName::kEntryNotComparable};
+  constexpr FindingName kThese[] = {FindingName::kEntryUnknown,       FindingName::kEntryChanged,
+                                    FindingName::kEntrySwapped,       FindingName::kEntryMisplaced,
+                                    FindingName::kEntryConfiguration, FindingName::kEntryNotComparable};
   return std::any_of(std::begin(kThese), std::end(kThese),
                      [&](FindingName f) { return appraise::NameText(f) == name; });
 }
@@ -104,6 +105,9 @@ Result<FromFindings> ReadFindings(const TrustOptions& o) {
     if (f.Has("path")) {
       ASSAY_ASSIGN(c.path, f.Str("path"));
     }
+    // The owner's word is about the file, however it was read.
+    if (const std::string_view file = measure::ConfigurationPath(c.path); !file.empty())
+      c.path = std::string(file);
     if (!o.match.empty() && !measure::GlobMatches(o.match, c.path)) return {};
     if (!CanBeTrusted(name) || c.digest.empty())
       ++out.others;

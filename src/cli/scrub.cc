@@ -17,11 +17,11 @@ constexpr std::size_t kMaxLine = 4096;
 constexpr std::string_view kWithheld = "(withheld)";
 constexpr std::array<std::string_view, 5> kSecretWords{"pass", "secret", "token", "pin", "credential"};
 // The names that members of assayd.json(5) may have for values.
-constexpr std::array<std::string_view, 29> kKnownValues{
-    "embedded", "ecc",        "rsa",  "none",  "namespace",   "host",  "best",   "lsm",
-    "fanotify", "kernel-ima", "off",  "learn", "enforce",     "allow", "refuse", "quote",
-    "list",     "full",       "cap",  "halt",  "debug",       "info",  "warn",   "error",
-    "default",  "all_files",  "exec", "tcb",   "appraise_tcb"};
+constexpr std::array<std::string_view, 30> kKnownValues{
+    "embedded", "ecc",        "rsa",  "none",          "namespace", "host",        "best",   "lsm",
+    "fanotify", "kernel-ima", "off",  "learn",         "enforce",   "allow",       "refuse", "quote",
+    "list",     "full",       "cap",  "halt",          "debug",     "info",        "warn",   "error",
+    "default",  "all_files",  "exec", "configuration", "tcb",       "appraise_tcb"};
 
 bool IsKnownForm(const std::string& text) {
   if (std::find(kKnownValues.begin(), kKnownValues.end(), text) != kKnownValues.end()) return true;

@@ -165,7 +165,7 @@ measure::NodeVerdict Daemon::Impl::JudgeShown(const measure::Shown& shown) const
                            .cgroup = thread.cgroup};
   measure::Facts facts = measure::GatherFacts(shown.fd, std::string(shown.path), task, policy->needs());
   facts.code = facts.interpreted = true;
-  facts.known = false;
+  facts.known = facts.configuration = false;
   using measure::Func;
   const bool refused = policy->Rule(Func::kFileCheck, measure::kMayRead, facts).appraise ||
                        (shown.fd >= 0 && policy->Rule(Func::kBprmCheck, measure::kMayExec, facts).appraise);

@@ -71,9 +71,20 @@ Use Rules::Look(int fd, std::string path, const Task& task, std::vector<Hook> ho
                       .extensions = &extensions_};
     use.reading = opener->marks_only ? ReadingOfMarks(file) : ReadingOf(file);
     use.facts.interpreted = use.reading == Reading::kCode;
+    if ((policy_->needs() & kNeedConfiguration) != 0) LookAtConfiguration(use, *opener);
   }
   use.ruling = RuleAll(use);
   return use;
+}
+
+// A file that some program reads as configuration is never data for all of them.
+void Rules::LookAtConfiguration(Use& use, const Opener& opener) const {
+  const bool any = IsConfiguration(use.path);
+  use.facts.configuration =
+      any && (opener.program == Interpreter::kUnknown || IsConfigurationOf(opener.reader, use.path));
+  use.configured = *use.facts.configuration && opener.program == Interpreter::kNone &&
+                   use.reading != Reading::kCode && use.hooks.size() == 1;
+  if (any && use.reading == Reading::kData) use.reading = Reading::kDataHere;
 }
 
 bool Rules::Settle(Use& use, const Digest* digest, const Context& context) {
@@ -111,6 +122,7 @@ bool Rules::IsNew(const std::string& path, const Digest* digest) {
 // differently at the next hook, if the policy appraises; so may a use that no rule asked about, for the next
 // task, if the policy depends on the task.
 bool Rules::Lasting(const Use& use) const {
+  if (use.configured) return false;  // an interpreter may open it next, and read it as code
   if (use.ruling.measure && policy_->RecordsCgroups()) return false;  // each group has its own record
   if (use.ruling.any())
     return use.ruling.measure && (use.facts.known.value_or(false) || !policy_->Appraises());

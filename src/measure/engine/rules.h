@@ -23,6 +23,7 @@
 #include "base/mutex.h"
 #include "measure/engine/engine.h"
 #include "measure/engine/notices.h"
+#include "measure/policy/configuration.h"
 #include "measure/policy/interpreters.h"
 #include "measure/policy/policy.h"
 #include "measure/system/file.h"
@@ -43,14 +44,23 @@ struct Use {
   Facts facts{};
   Ruling ruling{};
   Reading reading = Reading::kData;  // for an open, if the policy asks for it
+  bool configured = false;           // its opener reads it as configuration, and not as code
+  std::string Name() const { return configured ? ConfigurationName(path) : path; }  // in the list
 };
 
-// The task that opens a file.
+// The task that opens a file. A program is an interpreter, a reader of configuration, or neither.
 struct Opener {
   Interpreter program = Interpreter::kUnknown;
+  Reader reader = Reader::kNone;
   bool marks_only = false;  // ReadingOfMarks() says what is code, not ReadingOf()
   std::optional<std::string_view> words{};
   bool words_cut = false, path_holds = false, own_output = false;  // as in Opened
+  // path: of the program; empty: it is not known.
+  void SetProgram(std::string_view path) {
+    path = PlaceOf(path);
+    program = path.empty() ? Interpreter::kUnknown : InterpreterNamed(path);
+    reader = program == Interpreter::kNone ? ReaderNamed(path) : Reader::kNone;
+  }
 };
 
 class Rules {
@@ -66,11 +76,12 @@ class Rules {
   // Whether the ruling holds until the file changes, for other tasks and other hooks too.
   bool Lasting(const Use& use) const;
   const Policy& policy() const { return *policy_; }
-  bool NeedsOpener() const { return (policy_->needs() & kNeedInterpreted) != 0; }
+  bool NeedsOpener() const { return (policy_->needs() & (kNeedInterpreted | kNeedConfiguration)) != 0; }
   std::uint64_t refused() const { return refused_; }
 
  private:
   Ruling RuleAll(const Use& use) const;
+  void LookAtConfiguration(Use& use, const Opener& opener) const;
   bool IsNew(const std::string& path, const Digest* digest);
   void Tell(std::string_view operation, const Use& use, const Digest* digest, const Context& context,
             bool success) const;

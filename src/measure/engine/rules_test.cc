@@ -280,6 +280,48 @@ TEST_F(RulesTest, TheOpenerAndItsWordsSayWhatAFileIs) {
   }
 }
 
+TEST_F(RulesTest, ConfigurationDependsOnTheOpenerAndThePath) {
+  struct Row {
+    const char* program;  // its path; empty: it has ended
+    const char* path;
+    bool measured, lasting;
+  };
+  const Kind& kind = KindNamed("data");
+  for (const bool marks_only : {false, true}) {
+    const Rules rules = Make("configuration");
+    for (const Row& row : {
+             Row{"/usr/sbin/sshd", "/etc/ssh/sshd_config", true, false},
+             {"/usr/sbin/sshd (deleted)", "/etc/ssh/sshd_config", true, false},
+             {"/usr/sbin/sshd", "/etc/sudoers", false, false},
+             {"/usr/sbin/cron", "/etc/crontab", true, false},
+             {"/usr/bin/cat", "/etc/sudoers", false, false},
+             {"", "/etc/sudoers", true, true},
+             {"", "/etc/motd", false, false},
+         }) {
+      Opener opener{.marks_only = marks_only, .words = "x"};
+      opener.SetProgram(row.program);
+      const Use use = rules.Look(Fd(kind), row.path, {.tid = gettid()}, {{Func::kFileCheck, kMayRead}},
+                                 std::nullopt, &opener);
+      EXPECT_EQ(use.ruling.measure, row.measured) << row.program << " " << row.path;
+      // Where the opener is not known, it may be an interpreter.
+      EXPECT_EQ(use.configured, row.measured && row.program[0] != '\0') << row.program << " " << row.path;
+      EXPECT_EQ(use.Name(), use.configured ? std::string("configuration:") + row.path : row.path);
+      // Fanotify's mark holds for every opener, so a file without marks of code is marked as data, but no
+      // configuration.
+      const bool data = marks_only && !IsConfiguration(row.path);
+      EXPECT_EQ(rules.Lasting(use), row.lasting || data) << row.program << " " << row.path << marks_only;
+    }
+  }
+  // A rule of another policy does not look at it.
+  const Rules others = Make("default");
+  Opener opener{.words = "x"};
+  opener.SetProgram("/usr/sbin/sshd");
+  EXPECT_FALSE(others
+                   .Look(Fd(kind), "/etc/ssh/sshd_config", {.tid = gettid()}, {{Func::kFileCheck, kMayRead}},
+                         std::nullopt, &opener)
+                   .ruling.any());
+}
+
 // What becomes of a use once its digest is known, or can't be had (unreadable, or open for writing).
 TEST_F(RulesTest, WhatIsRefused) {
   struct Row {

@@ -249,7 +249,7 @@ void FanotifyGroup::Look(FanotifyRequest& request, std::string path) const {
   }
   // The command line is not read: reading it can wait for ever for the task's own memory.
   Opener opener{.marks_only = true, .path_holds = true};
-  if (!exec && rules_.NeedsOpener()) opener.program = InterpreterOfTask(request.tid);
+  if (!exec && rules_.NeedsOpener()) opener.SetProgram(ProgramOfTask(request.tid));
   Task task{.tid = request.tid};
   if (rules_.policy().DependsOnTask()) {
     const ThreadStatus& who = request.Who();
@@ -323,9 +323,9 @@ Result<Recorded> FanotifyGroup::Record(const FanotifyRequest& request, const Res
                                        bool writers, const Context& context) {
   const Use& use = request.use;
   if (!use.ruling.measure) return Recorded{};  // only an appraise or audit rule wanted the file
-  if (!digest) return sink_.RecordViolation(Violation::kUnmeasurable, use.path, context);
-  if (writers) ASSAY_TRY(sink_.RecordViolation(Violation::kOpenWriters, use.path, context));
-  return sink_.Record({*digest, use.path, context, use.ruling.record, use.facts.known, request.code});
+  if (!digest) return sink_.RecordViolation(Violation::kUnmeasurable, use.Name(), context);
+  if (writers) ASSAY_TRY(sink_.RecordViolation(Violation::kOpenWriters, use.Name(), context));
+  return sink_.Record({*digest, use.Name(), context, use.ruling.record, use.facts.known, request.code});
 }
 
 // Marks the file as clean if no task can have altered it. False: a writer has come since the lease was taken,
@@ -352,7 +352,7 @@ bool FanotifyGroup::Settle(FanotifyRequest& request, const Result<Digest>& diges
     const bool whole = MarkClean(request, !writers && rules_.Lasting(use));
     if (!whole && !writers && use.ruling.measure) {
       writers = true;
-      recorded = sink_.RecordViolation(Violation::kOpenWriters, use.path, context);
+      recorded = sink_.RecordViolation(Violation::kOpenWriters, use.Name(), context);
     }
   }
   tasks_.Count([&](EngineStats& stats) {

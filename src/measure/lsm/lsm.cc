@@ -145,7 +145,8 @@ class Lsm : public Engine, public std::enable_shared_from_this<Lsm> {
 // What the kernel's side asks of files opened for reading.
 std::uint32_t OpensOf(const Policy& policy) {
   if (!policy.Asks(Func::kFileCheck)) return 0;
-  return policy.AsksInterpretersOnly() ? ASSAY_OPENS_INTERPRETERS : ASSAY_OPENS_ALL;
+  if (!policy.AsksInterpretersOnly()) return ASSAY_OPENS_ALL;
+  return (policy.needs() & kNeedConfiguration) != 0 ? ASSAY_OPENS_READERS : ASSAY_OPENS_INTERPRETERS;
 }
 
 // Whether the kernel tells a file that no task waits for from one that a task waits for. If it did not, any

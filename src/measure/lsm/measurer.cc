@@ -79,10 +79,15 @@ void LsmMeasurer::Handle(const LsmTaskPtr& task) {
 Opener LsmMeasurer::OpenerOf(LsmTask& task) const {
   const assay_request& r = task.request;
   Opener opener{.path_holds = task.Has(ASSAY_OUR_ROOT)};
-  opener.program = static_cast<Interpreter>(r.detail & ~ASSAY_PROGRAM_ANY);
+  if ((r.detail & ASSAY_PROGRAM_READER) != 0) {
+    opener.program = Interpreter::kNone;
+    opener.reader = static_cast<Reader>(r.detail & ~ASSAY_PROGRAM_READER);
+  } else {
+    opener.program = static_cast<Interpreter>(r.detail & ~ASSAY_PROGRAM_ANY);
+  }
   if (opener.program == Interpreter::kUnknown) {
-    opener.program = InterpreterOfTask(static_cast<pid_t>(r.tid));
-    task.program = WireOf(opener.program);
+    opener.SetProgram(ProgramOfTask(static_cast<pid_t>(r.tid)));
+    task.program = WireOf(opener.program, opener.reader);
   }
   if (r.words_size != 0) opener.words = task.Words();
   opener.words_cut = task.Has(ASSAY_WORDS_CUT);
@@ -116,7 +121,7 @@ Result<Digest> LsmMeasurer::HashFile(LsmTask& task, const RequestedFile& file) {
 
 // What the kernel's side shall know of a program that is executed.
 void LsmMeasurer::NoteProgram(LsmTask& task, const RequestedFile& file, const Digest* digest) {
-  task.program = WireOf(interpreters_.Of(file.path, task.request.size, digest));
+  task.program = WireOf(interpreters_.Of(file.path, task.request.size, digest), ReaderNamed(file.path));
   const std::optional<std::size_t> at = instrumented_.Of(file.path, task.request.size, digest);
   task.start_hook = at ? ASSAY_HOOKS + static_cast<std::uint32_t>(*at) : ASSAY_HOOK_NONE;
 }
@@ -157,12 +162,12 @@ void LsmMeasurer::SettleFile(LsmTask& task, const RequestedFile& file, Use& use,
   if (!use.ruling.measure) {
     AnswerUnmeasured(task, refusal);
   } else if (!digest) {
-    Finish(task, recorder_.RecordViolation(Violation::kUnmeasurable, file.path, context), refusal, nullptr,
+    Finish(task, recorder_.RecordViolation(Violation::kUnmeasurable, use.Name(), context), refusal, nullptr,
            file.path);
     log::Warn("measuring {}: {}", file.path, digest.error().Message());
   } else {
     const Result<Recorded> recorded =
-        RecordFile({*digest, file.path, context, use.ruling.record, use.facts.known, code}, doubts, headers,
+        RecordFile({*digest, use.Name(), context, use.ruling.record, use.facts.known, code}, doubts, headers,
                    task.kind() == ASSAY_EXEC);
     const std::uint32_t clean = (rules.Lasting(use) ? ASSAY_ANSWER_CLEAN : 0U) |
                                 (doubts.shared && !doubts.pinned ? ASSAY_ANSWER_UNPINNED : 0U);

@@ -31,7 +31,9 @@ Hook HookOf(std::uint32_t kind, std::uint32_t detail) {
   }
 }
 
-std::uint32_t WireOf(Interpreter program) {
+std::uint32_t WireOf(Interpreter program, Reader reader) {
+  if (program == Interpreter::kNone && reader != Reader::kNone)
+    return static_cast<std::uint32_t>(reader) | ASSAY_PROGRAM_READER;
   return static_cast<std::uint32_t>(program) | (TakesAnyFile(program) ? ASSAY_PROGRAM_ANY : 0U);
 }
 

@@ -65,6 +65,6 @@ class LsmTask final : public HeldTask {
 using LsmTaskPtr = std::shared_ptr<LsmTask>;
 
 Hook HookOf(std::uint32_t kind, std::uint32_t detail);
-std::uint32_t WireOf(Interpreter program);
+std::uint32_t WireOf(Interpreter program, Reader reader);
 
 }  // namespace assay::measure

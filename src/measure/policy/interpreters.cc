@@ -14,31 +14,16 @@
 #include "base/folder.h"
 #include "measure/policy/interpreters_table.h"
 #include "measure/policy/policy.h"
+#include "measure/policy/word_list.h"
 #include "measure/system/file.h"
-#include "measure/system/task_names.h"
 
 namespace assay::measure {
 namespace {
 
 using table::Row;
 
-std::string_view LastPart(std::string_view path) { return path.substr(path.rfind('/') + 1); }
-
-// Whether f(word) is true for any word of a list.
-template <typename F>
-bool AnyOf(std::string_view list, F f) {
-  while (!list.empty()) {
-    const std::size_t end = std::min(list.find(' '), list.size());
-    if (end > 0 && f(list.substr(0, end))) return true;
-    list.remove_prefix(std::min(end + 1, list.size()));
-  }
-  return false;
-}
 bool Has(std::string_view list, std::string_view word) {
   return AnyOf(list, [&](std::string_view w) { return w == word; });
-}
-bool HasGlobFor(std::string_view list, std::string_view name) {
-  return AnyOf(list, [&](std::string_view glob) { return GlobMatches(glob, name); });
 }
 
 const Row* RowOf(Interpreter program) {
@@ -220,9 +205,7 @@ bool IsInteractive(const Opened& file) {
 }  // namespace
 
 Interpreter InterpreterNamed(std::string_view path) {
-  constexpr std::string_view kDiverted = ".distrib";  // dpkg-divert(1)
-  std::string_view name = LastPart(path);
-  if (name.ends_with(kDiverted)) name.remove_suffix(kDiverted.size());
+  const std::string_view name = ProgramName(path);
   for (const Row& row : table::kRows)
     if (HasGlobFor(row.names, name)) return row.id;
   return Interpreter::kNone;
@@ -354,11 +337,6 @@ Interpreter Programs::Of(std::string_view path, std::uint64_t size, const Digest
     if (*one.digest == *digest) return one.program;
   }
   return Interpreter::kNone;
-}
-
-Interpreter InterpreterOfTask(pid_t tid) {
-  const std::string program = ProgramOfTask(tid);
-  return program.empty() ? Interpreter::kUnknown : InterpreterNamed(PlaceOf(program));
 }
 
 }  // namespace assay::measure

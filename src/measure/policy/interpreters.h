@@ -111,7 +111,4 @@ class Programs {
   std::multimap<std::uint64_t, Installed> installed_ ASSAY_GUARDED_BY(mutex_);  // by size
 };
 
-// The program of a task, by /proc/TID/exe; kUnknown: the task has ended.
-Interpreter InterpreterOfTask(pid_t tid);
-
 }  // namespace assay::measure

@@ -228,10 +228,5 @@ TEST_F(InterpretersTest, CopiesAreKnownByTheirContent) {
   EXPECT_EQ(programs.Of("/x/lua5.4", 1, nullptr), Interpreter::kLua);
 }
 
-TEST_F(InterpretersTest, OfATask) {
-  EXPECT_EQ(InterpreterOfTask(gettid()), Interpreter::kNone);  // this test
-  EXPECT_EQ(InterpreterOfTask(-1), Interpreter::kUnknown);
-}
-
 }  // namespace
 }  // namespace assay::measure

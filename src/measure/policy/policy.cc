@@ -60,6 +60,7 @@ constexpr KeyInfo kKeys[] = {
     {"known", Key::kKnown, Kind::kYesNo, kNeedKnown},
     {"cgroup", Key::kCgroup, Kind::kText, kNeedCgroup},
     {"interpreted", Key::kInterpreted, Kind::kYesNo, kNeedInterpreted},
+    {"configuration", Key::kConfiguration, Kind::kYesNo, kNeedConfiguration},
 };
 
 constexpr std::string_view kBlank = " \t";
@@ -257,8 +258,9 @@ bool Policy::Asks(Func func) const {
 bool Policy::AsksInterpretersOnly() const {
   return std::all_of(lines_.begin(), lines_.end(), [](const Line& l) {
     return l.dont || (l.func && *l.func != Func::kFileCheck) ||
-           std::any_of(l.conditions.begin(), l.conditions.end(),
-                       [](const Condition& c) { return c.key == Key::kInterpreted && c.number == 1; });
+           std::any_of(l.conditions.begin(), l.conditions.end(), [](const Condition& c) {
+             return (c.key == Key::kInterpreted || c.key == Key::kConfiguration) && c.number == 1;
+           });
   });
 }
 
@@ -301,6 +303,8 @@ Fit Holds(const Condition& c, const Facts& f) {
       return Compare(f.known, c);
     case Key::kInterpreted:
       return Compare(f.interpreted, c);
+    case Key::kConfiguration:
+      return Compare(f.configuration, c);
     case Key::kUid:
       return Compare(f.uid, c);
     case Key::kEuid:

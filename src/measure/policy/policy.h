@@ -49,11 +49,12 @@ struct Facts {
   std::optional<std::string> fs_name{}, fs_uuid{};  // "ext4"; lower case
   std::optional<uid_t> owner{};
   std::optional<gid_t> group{};
-  std::optional<std::string> path{};   // the kernel's name of the file
-  std::optional<bool> code{};          // whether it looks like code: ELF, #!, or a known extension
-  std::optional<bool> known{};         // whether its digest is in the manifest
-  std::optional<bool> interpreted{};   // whether an interpreter opens it and reads it as code
-  std::optional<uid_t> uid{}, euid{};  // of the task
+  std::optional<std::string> path{};    // the kernel's name of the file
+  std::optional<bool> code{};           // whether it looks like code: ELF, #!, or a known extension
+  std::optional<bool> known{};          // whether its digest is in the manifest
+  std::optional<bool> interpreted{};    // whether an interpreter opens it and reads it as code
+  std::optional<bool> configuration{};  // whether its opener reads it as configuration
+  std::optional<uid_t> uid{}, euid{};   // of the task
   std::optional<gid_t> gid{}, egid{};
   std::optional<std::string> cgroup{};  // "/system.slice/ssh.service"
 };
@@ -69,6 +70,7 @@ enum Need : std::uint32_t {
   kNeedIds = 1 << 7,
   kNeedCgroup = 1 << 8,
   kNeedInterpreted = 1 << 9,
+  kNeedConfiguration = 1 << 10,
 };
 
 struct Ruling {
@@ -81,7 +83,8 @@ class Policy {
  public:
   static Result<Policy> Parse(std::string_view text);
   // "default", "all_files" (default, and every file that is read), "exec" (default without files that are
-  // only read), "tcb", "appraise_tcb". nullopt for any other name.
+  // only read), "configuration" (only configuration that acts as code), "tcb", "appraise_tcb". nullopt for
+  // any other name.
   static std::optional<std::string_view> BuiltIn(std::string_view name);
 
   Ruling Rule(Func func, std::uint8_t access, const Facts& facts) const;
@@ -89,8 +92,9 @@ class Policy {
   bool RecordsCgroups() const { return records_cgroups_; }  // whether any rule does
   bool DependsOnTask() const { return (needs_ & (kNeedIds | kNeedCgroup)) != 0; }
   bool Appraises() const { return appraises_; }
-  bool Asks(Func func) const;         // whether any rule could apply to it
-  bool AsksInterpretersOnly() const;  // no rule applies to files that other programs than interpreters open
+  bool Asks(Func func) const;  // whether any rule could apply to it
+  // No rule applies to files that other programs open than interpreters and readers of configuration.
+  bool AsksInterpretersOnly() const;
   // Whether it measures everything that the other policy measures, judged by the text of the rules. False
   // means that this could not be shown.
   bool AtLeast(const Policy& other) const;
@@ -108,6 +112,7 @@ class Policy {
     kCode,
     kKnown,
     kInterpreted,
+    kConfiguration,
     kUid,
     kEuid,
     kGid,
@@ -150,8 +155,8 @@ struct Task {
   std::optional<std::string> cgroup{};
 };
 
-// Finds facts about an open file and the thread that uses it. The caller sets `known` and `interpreted`, and
-// may replace `code`.
+// Finds facts about an open file and the thread that uses it. The caller sets `known`, `interpreted` and
+// `configuration`, and may replace `code`.
 Facts GatherFacts(int fd, const std::string& path, const Task& task, std::uint32_t needs);
 
 // Matches a glob with a whole path: `?` and `*` match within a name, `**` matches across names, `\` quotes

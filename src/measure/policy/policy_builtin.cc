@@ -60,6 +60,7 @@ std::optional<std::string_view> Policy::BuiltIn(std::string_view name) {
   if (name == "default") return ASSAY_CODE_RULES "measure func=FILE_CHECK mask=^MAY_READ interpreted=yes\n";
   if (name == "all_files") return ASSAY_CODE_RULES "measure func=FILE_CHECK mask=^MAY_READ\n";
   if (name == "exec") return ASSAY_CODE_RULES;
+  if (name == "configuration") return "measure func=FILE_CHECK mask=^MAY_READ configuration=yes\n";
   if (name == "tcb") return kTcb;
   if (name == "appraise_tcb") return kAppraiseTcb;
   return std::nullopt;

@@ -127,7 +127,7 @@ TEST(Policy, WhetherOnlyInterpretersOpensAreAsked) {
 }
 
 TEST(Policy, TheBuiltInOnesParse) {
-  for (const char* name : {"default", "all_files", "exec", "tcb", "appraise_tcb"}) {
+  for (const char* name : {"default", "all_files", "exec", "configuration", "tcb", "appraise_tcb"}) {
     ASSERT_TRUE(Policy::BuiltIn(name)) << name;
     Of(*Policy::BuiltIn(name));
   }

@@ -77,7 +77,7 @@ static __always_inline int measure(struct assay_control* c, struct file* file, u
 /* The opening program is looked up only for files that are not clean, so that clean files cost no more. */
 static __always_inline int open_to_read(struct assay_control* c, struct file* file) {
   u32 program = 0;
-  if (c->opens == ASSAY_OPENS_INTERPRETERS) {
+  if (c->opens != ASSAY_OPENS_ALL) {
     struct inode* inode = file->f_inode;
     struct inode_state* s = bpf_inode_storage_get(&inodes, inode, 0, 0);
     if (s && is_clean(s, c, inode)) {
@@ -86,6 +86,7 @@ static __always_inline int open_to_read(struct assay_control* c, struct file* fi
     }
     program = opening_program();
     if (program == ASSAY_PROGRAM_NONE) return 0;
+    if (program & ASSAY_PROGRAM_READER && c->opens == ASSAY_OPENS_INTERPRETERS) return 0;
   }
   return measure(c, file, ASSAY_OPEN, program);
 }

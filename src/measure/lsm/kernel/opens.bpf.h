@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
  *
- * Files opened for reading, by interpreters or by all programs, as the policy requires. The inode of a
- * program stores which kind of interpreter it is (inode_state.program). The attester tells the kind when the
- * program is executed, or at the first file that it opens.
+ * Files opened for reading, by interpreters, readers of configuration or all programs, as the policy
+ * requires. The inode of a program stores which kind it is (inode_state.program). The attester tells the kind
+ * when the program is executed, or at the first file that it opens.
  */
 #pragma once
 
@@ -43,6 +43,6 @@ static __always_inline void fill_words(struct assay_request* r) {
 static __always_inline bool is_data_for(const struct inode_state* s, const struct assay_control* c,
                                         struct inode* inode, u32 program) {
   if (c->opens == ASSAY_OPENS_ALL) return is_data(s, c, inode);
-  if (program == 0) return false;
+  if (program == 0 || program & ASSAY_PROGRAM_READER) return false; /* it depends on the file's path */
   return program & ASSAY_PROGRAM_ANY ? holds(&s->no_script, s, c, inode) : is_data(s, c, inode);
 }

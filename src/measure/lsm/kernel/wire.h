@@ -18,7 +18,7 @@
 #define ASSAY_ASSERT(condition) static_assert(condition, #condition)
 #endif
 
-#define ASSAY_WIRE_VERSION 11
+#define ASSAY_WIRE_VERSION 12
 #define ASSAY_PATH 1024 /* for a longer path the attester takes the name from its descriptor */
 #define ASSAY_COMM 16   /* TASK_COMM_LEN */
 #define ASSAY_DIGEST 32 /* SHA-256 */
@@ -143,9 +143,10 @@ ASSAY_ASSERT(sizeof(struct assay_request) ==
 #define ASSAY_ANSWER_NO_SCRIPT 256U
 
 /* The kind of a program: an Interpreter's number (interpreters.h), and whether every file that it opens
- * counts as code. */
+ * counts as code; or a Reader's number (configuration.h). */
 #define ASSAY_PROGRAM_NONE 1U
 #define ASSAY_PROGRAM_ANY 0x80000000U
+#define ASSAY_PROGRAM_READER 0x40000000U
 
 /* The hook with which a program shall be started: the place in the attester's list of them, after these. */
 #define ASSAY_HOOK_UNKNOWN 0U
@@ -266,9 +267,11 @@ ASSAY_ASSERT(sizeof(struct assay_object) == 8);
 #define ASSAY_ROLE_AGENT 2U  /* the attester: may identify files */
 #define ASSAY_ROLE_GATE 4U   /* the gate: its executable file leads to the attester */
 
-/* Files that any program opens; files that an interpreter or an unknown program opens. */
+/* Files that any program opens; files that an interpreter or an unknown program opens; these, and files that
+ * a reader of configuration opens. */
 #define ASSAY_OPENS_ALL 1U
 #define ASSAY_OPENS_INTERPRETERS 2U
+#define ASSAY_OPENS_READERS 3U
 /* The hooks that the attester can check: it makes a system call that must reach the hook. */
 enum assay_pulse {
   ASSAY_PULSE_EXEC,
