@@ -3,6 +3,7 @@
 #include <expat.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -22,6 +23,16 @@ std::string_view Local(const char* name) {
 struct ParserDelete {
   void operator()(XML_ParserStruct* p) const { XML_ParserFree(p); }
 };
+
+// Expat 2.9 (Debian 13) has this number with 64 bits on every machine, and calls the former function
+// deprecated.
+std::int64_t ByteIndex(XML_Parser parser) {
+#if XML_MAJOR_VERSION > 2 || XML_MINOR_VERSION >= 9
+  return XML_GetCurrentByteIndex64(parser);
+#else
+  return XML_GetCurrentByteIndex(parser);
+#endif
+}
 
 class Reading {
  public:
@@ -57,9 +68,8 @@ class Reading {
 
  private:
   Error Bad(const std::string& what) const {
-    return ParseError(
-        std::string(format_),
-        static_cast<std::uint64_t>(std::max<XML_Index>(0, XML_GetCurrentByteIndex(parser_.get()))), what);
+    return ParseError(std::string(format_),
+                      static_cast<std::uint64_t>(std::max<std::int64_t>(0, ByteIndex(parser_.get()))), what);
   }
   void Stop(Error error) {
     if (!stopped_) stopped_ = std::move(error);
