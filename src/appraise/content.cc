@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "appraise/finding_names.h"
+#include "appraise/other_digest.h"
 #include "appraise/place.h"
 #include "base/clock.h"
 #include "base/digest_text.h"
@@ -247,11 +248,7 @@ void ContentJudge::JudgeByReference(JudgedEntry& e, const Digest* digest) {
                        alg.empty() ? "no digest" : alg));
     return;
   }
-  if (digest->alg() != kReferenceAlg || e.digest.starts_with(ima::kVerityPrefix)) {
-    JudgeUncompared(e, digest->alg());
-    return;
-  }
-  std::vector<Origin> origins = r_.references.Find(*digest);
+  std::vector<Origin> origins = r_.references.Find(DigestToFind(*digest, e.digest));
   if (origins.empty() && !e.code.empty())
     if (const Result<Digest> code = ParseDigest(e.code)) origins = r_.references.Find(*code);
   std::string here = place_;
@@ -265,7 +262,9 @@ void ContentJudge::JudgeByReference(JudgedEntry& e, const Digest* digest) {
   const bool warned = best < origins.size() && (origins[best].standing == Standing::kRevoked ||
                                                 origins[best].standing == Standing::kVulnerable);
   if (in_ && !warned && JudgeByImage(e, *digest)) return;
-  if (best == origins.size()) {
+  if (origins.empty() && !IsOfContent(*digest, e.digest)) {
+    JudgeUncompared(e, digest->alg());
+  } else if (best == origins.size()) {
     JudgeUnknown(e, origins.empty() ? nullptr : &origins.front());
   } else {
     const bool told = origins[best].standing == Standing::kRevoked || IsShown(e);
@@ -286,7 +285,7 @@ bool ContentJudge::JudgeByImage(JudgedEntry& e, const Digest& digest) {
   std::size_t at_path = images.size();
   for (std::size_t i = 0; i < images.size(); ++i) {
     if (!images[i].who.Fits(*in_)) continue;
-    std::vector<Origin> origins = images[i].values->Find(digest);
+    std::vector<Origin> origins = images[i].values->Find(DigestToFind(digest, e.digest));
     if (const std::size_t best = Best(origins, here); best < origins.size()) {
       ++by_image_[i];
       paths_ = images[i].values;
@@ -296,7 +295,7 @@ bool ContentJudge::JudgeByImage(JudgedEntry& e, const Digest& digest) {
     }
     if (at_path == images.size() && images[i].values->FindPath(here)) at_path = i;
   }
-  if (at_path == images.size()) return false;
+  if (at_path == images.size() || !IsOfContent(digest, e.digest)) return false;
   ++by_image_[at_path];
   if (TrustedByOwner(e)) return true;
   e.origin = images[at_path].values->FindPath(here);
@@ -318,17 +317,18 @@ void ContentJudge::JudgePlace(JudgedEntry& e) {
                      e.cgroup.empty() ? "as the attester says" : "as its record says"));
 }
 
-// If reference values can't have a digest of this kind, it says nothing about the file that none of them has
-// it.
+// Reference values have digests of other kinds than SHA-256 of some files only, so it says nothing about the
+// file that none of them has this one.
 void ContentJudge::JudgeUncompared(JudgedEntry& e, HashAlg alg) {
   if (TrustedByOwner(e)) return;
   comparable_ = false;
-  Report(
-      FindingName::kEntryNotComparable,
-      IsShown(e) ? Verdict::kTrusted : WeightOf(FindingName::kEntryNotComparable), e,
-      fmt::format("{} was measured with {}{}, and the reference values have {} digests of content only",
-                  EntryName(e), HashName(alg),
-                  e.digest.starts_with(ima::kVerityPrefix) ? " of fs-verity" : "", HashName(kReferenceAlg)));
+  Report(FindingName::kEntryNotComparable,
+         IsShown(e) ? Verdict::kTrusted : WeightOf(FindingName::kEntryNotComparable), e,
+         fmt::format(
+             "{} was measured with {}{}, and the reference values do not have this digest; of most files "
+             "they have only the {} of the content",
+             EntryName(e), HashName(alg), e.digest.starts_with(ima::kVerityPrefix) ? " of fs-verity" : "",
+             HashName(kReferenceAlg)));
 }
 
 // superseded: what the content was elsewhere; may be null.

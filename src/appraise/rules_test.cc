@@ -1,6 +1,7 @@
 // Each rule of the verifier, broken alone by evidence that is good in everything else.
 #include <algorithm>
 
+#include "appraise/other_digest.h"
 #include "appraise/rules_fixture.h"
 #include "base/json_dump.h"
 
@@ -521,6 +522,42 @@ TEST_F(RulesTest, DigestsOfFsVerity) {
   EXPECT_FALSE(Of(a, true).contains("entry.changed"));
   policy_.allowed = {"verity:" + tree.ToString()};
   EXPECT_FALSE(Of(judge(), true).contains("entry.not-comparable"));
+}
+
+// Reference values that have such a digest know the file by it, and judge by the package.
+TEST_F(RulesTest, DigestsOfOtherKindsThatReferencesHave) {
+  struct Host : SyntheticHost {
+    std::map<Digest, Origin> further;
+    std::vector<Origin> Find(const Digest& digest) const override {
+      const auto found = further.find(digest);
+      return found == further.end() ? SyntheticHost::Find(digest) : std::vector<Origin>{found->second};
+    }
+  };
+  policy_.require_attester_records = false;
+  Host kernel;
+  kernel.RecordAgain({kernel.records.front()});
+  kernel.Know("content 3", "/usr/bin/p3");
+  const Digest tree = DigestOf("tree");
+  Writer w;
+  w.U32Le(15 + 32).Put(std::string_view("verity:sha256:\0", 15)).Put(tree.view());
+  w.U32Le(12).Put(std::string_view("/usr/bin/p3\0", 12));
+  kernel.Extend("ima-ngv2", w.bytes());
+  const Digest strong = Hash(HashAlg::kSha512, AsBytes("content 3"));
+  kernel.Extend("ima-ng", ima::EncodeNg(strong, "/usr/bin/p3"));
+  const auto judge = [&](Standing standing) {
+    const Origin origin{standing, "package", "1.0", "amd64", "/usr/bin/p3", "", 0};
+    kernel.further = {{StandIn("verity:" + tree.ToString()), origin}, {StandIn(strong.ToString()), origin}};
+    return Of(Appraise(kernel.Ask(kernel.Quote(nonce_), nonce_), state_, kernel, policy_), true);
+  };
+  const Names good = judge(Standing::kGood);
+  EXPECT_FALSE(good.contains("entry.not-comparable"));
+  EXPECT_FALSE(good.contains("entry.unknown"));
+  EXPECT_TRUE(judge(Standing::kRevoked).contains("entry.revoked"));
+  EXPECT_TRUE(judge(Standing::kVulnerable).contains("entry.vulnerable"));
+  // The same bytes as the SHA-256 of a content are another digest.
+  kernel.further = {{tree, Origin{Standing::kGood, "package", "1.0", "amd64", "/usr/bin/p3", "", 0}}};
+  const Appraisal a = Appraise(kernel.Ask(kernel.Quote(nonce_), nonce_), state_, kernel, policy_);
+  EXPECT_TRUE(Of(a, true).contains("entry.not-comparable"));
 }
 
 TEST_F(RulesTest, BufferUnderAnothersDigest) {

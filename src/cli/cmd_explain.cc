@@ -9,6 +9,7 @@
 #include <set>
 
 #include "appraise/finding_names.h"
+#include "appraise/other_digest.h"
 #include "appraise/reason.h"
 #include "appraise/result.h"
 #include "appraise/saved_round.h"
@@ -38,8 +39,8 @@ struct ExplainOptions {
 
 // The subject of the question. A digest, a path and a finding's name may each have many entries.
 struct Subject {
-  std::optional<Digest> digest;  // of content
-  std::string verity;            // a digest of fs-verity, as text
+  std::optional<Digest> digest, to_find;  // of content; as reference values are asked for it
+  std::string verity;                     // a digest of fs-verity, as text
   std::optional<FindingName> finding;
   std::string path;
 
@@ -56,6 +57,8 @@ Subject ParseSubject(const std::string& text) {
   for (const std::string& digest : {text, "sha256:" + text})
     if (const Result<Digest> parsed = ParseDigest(digest)) s.digest = *parsed;
   if (!s.digest && ima::ParseFileDigest(text)) s.verity = text;
+  if (s.digest) s.to_find = appraise::DigestToFind(*s.digest, s.digest->ToString());
+  if (!s.verity.empty()) s.to_find = appraise::StandIn(s.verity);
   s.finding = appraise::FindingFromName(text);
   if (!s.digest && s.verity.empty() && !s.finding) s.path = text;
   return s;
@@ -208,8 +211,8 @@ Result<int> Explain(const ExplainOptions& o, const Session& session) {
     out[list] = json::array();
   std::set<FindingName> names;
   if (subject.finding) names.insert(*subject.finding);
-  if (subject.digest)
-    for (const appraise::Origin& origin : references.Find(*subject.digest))
+  if (subject.to_find)
+    for (const appraise::Origin& origin : references.Find(*subject.to_find))
       out["packages"].push_back(appraise::ToJson(origin));
   if (!subject.path.empty())
     if (const std::optional<appraise::Origin> origin = references.FindPath(subject.path))

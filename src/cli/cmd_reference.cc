@@ -13,6 +13,7 @@
 #include <set>
 #include <tuple>
 
+#include "appraise/other_digest.h"
 #include "appraise/result.h"
 #include "base/clock.h"
 #include "base/fd.h"
@@ -39,7 +40,7 @@ constexpr const char* kPython = "/usr/bin/python3";
 struct ReferenceOptions {
   std::string out, folder, package, version, fetch_to, index, key, find;
   std::vector<std::string> debs, rpms, lists, images, owning, vulnerable, revoked, previous;
-  std::string root, architecture;
+  std::string root, architecture, algorithms;
   std::uint64_t keep_days = 365;
   bool installed = false, self = false, no_previous = false, apt = false;
   bool no_byte_code = false;
@@ -92,16 +93,17 @@ Result<> CheckNames(const ReferenceOptions& o) {
 }
 
 // What the options name. debs: files besides those of --deb.
-reference::Sources SourcesOf(const ReferenceOptions& o, const std::vector<std::string>& debs) {
+reference::Sources SourcesOf(const ReferenceOptions& o, const std::vector<std::string>& debs,
+                             const reference::FurtherKinds& kinds) {
   reference::Sources sources;
   const reference::PackageName name{.package = o.package, .version = o.version};
   for (const std::vector<std::string>* files : {&o.debs, &debs})
-    for (const std::string& deb : *files) sources.push_back(reference::DebSource(deb));
+    for (const std::string& deb : *files) sources.push_back(reference::DebSource(deb, kinds));
   for (const std::string& rpm : o.rpms) sources.push_back(reference::RpmSource(rpm));
-  if (!o.folder.empty()) sources.push_back(reference::FolderSource(o.folder, name, o.root));
+  if (!o.folder.empty()) sources.push_back(reference::FolderSource(o.folder, name, o.root, kinds));
   for (const std::string& list : o.lists) sources.push_back(reference::ListSource(list, name));
   for (const std::string& image : o.images)
-    sources.push_back(reference::ImageSource(image, name, o.architecture));
+    sources.push_back(reference::ImageSource(image, name, o.architecture, kinds));
   return sources;
 }
 
@@ -317,6 +319,7 @@ Result<int> Build(const ReferenceOptions& o, const Session& session) {
     return Fail(
         UsageError("reference build: give --deb, --rpm, --folder, --list, --oci, --installed or --self"));
   ASSAY_TRY(CheckNames(o));
+  ASSAY_ASSIGN(const reference::FurtherKinds kinds, reference::ParseFurtherKinds(o.algorithms));
   Builder builder;
   if (!o.no_byte_code) builder.UseByteCode(kPython);
   json report = json::object();
@@ -325,8 +328,8 @@ Result<int> Build(const ReferenceOptions& o, const Session& session) {
   if (o.installed) {
     ASSAY_ASSIGN(fetched, InstalledDebs(o, session, temporary, report));
   }
-  const std::vector<FailedFile> failed = AddAll(SourcesOf(o, fetched), builder, session.progress);
-  if (o.self) ASSAY_TRY(reference::AddSelf(builder, ASSAY_VERSION, o.root));
+  const std::vector<FailedFile> failed = AddAll(SourcesOf(o, fetched, kinds), builder, session.progress);
+  if (o.self) ASSAY_TRY(reference::AddSelf(builder, ASSAY_VERSION, o.root, kinds));
   ASSAY_TRY(SayFailed(failed, builder, report));
   ASSAY_TRY(AddPrevious(o, builder));
   ASSAY_ASSIGN(const bool advised, UseFeeds(o.feeds, builder, report));
@@ -349,7 +352,8 @@ Result<int> AddTo(const ReferenceOptions& o, const Session& session) {
     return Fail(UsageError("reference add: name package files, --rpm, --folder, --list, --oci, or --apt"));
   }
   ASSAY_TRY(CheckNames(o));
-  const reference::Sources sources = SourcesOf(o, told);
+  ASSAY_ASSIGN(const reference::FurtherKinds kinds, reference::ParseFurtherKinds(o.algorithms));
+  const reference::Sources sources = SourcesOf(o, told, kinds);
   if (sources.empty()) {  // apt only removes or configures
     if (session.json) session.Answer({{"added", 0}});
     return kExitOk;
@@ -381,10 +385,9 @@ Result<int> Find(const ReferenceOptions& o, const Index& index, const Session& s
     if (std::optional<appraise::Origin> origin = index.FindPath(o.find))
       origins.push_back(std::move(*origin));
   } else {
-    const std::string hex = o.find.starts_with("sha256:") ? o.find.substr(7) : o.find;
-    ASSAY_ASSIGN(const Bytes bytes, FromHex(hex));
-    ASSAY_ASSIGN(const Digest digest, Digest::Of(HashAlg::kSha256, bytes));
-    origins = index.Find(digest);
+    const std::string text = o.find.find(':') == std::string::npos ? "sha256:" + o.find : o.find;
+    ASSAY_ASSIGN(const Digest digest, ima::ParseFileDigest(text));
+    origins = index.Find(appraise::DigestToFind(digest, text));
   }
   json list = json::array();
   for (const appraise::Origin& origin : origins) {
@@ -508,6 +511,11 @@ void AddSourceOptions(Command sub, ReferenceOptions& o) {
       "For --folder and --self: a folder that is no part of the paths (DESTDIR, an unpacked image)");
 }
 
+void AddAlgorithms(Command sub, ReferenceOptions& o) {
+  sub.AddOption("--algorithms", o.algorithms,
+                "Digests of each file besides its SHA-256: sha1, sha384, sha512, verity, with commas");
+}
+
 void AddKeepDays(Command sub, ReferenceOptions& o) {
   sub.AddOption("--keep-days", o.keep_days, "How long superseded versions stay known").ShowDefault();
 }
@@ -545,11 +553,13 @@ void AddReference(Command app, Session& session) {
   build.AddOption("--previous", o->previous,
                   "Earlier indexes, whose versions stay known as superseded (besides the one at --out)");
   build.AddFlag("--no-previous", o->no_previous, "Forget what the index at --out knew");
+  AddAlgorithms(build, *o);
   AddKeepDays(build, *o);
   AddFeeds(build, *o);
   build.OnRun([o, &session] { session.Finish(Build(*o, session)); });
   Command update = reference.AddCommand("update", "Bring this machine's reference values up to date");
   update.AddOption("--index", o->out, fmt::format("The index (default: {})", kOwnIndex));
+  AddAlgorithms(update, *o);
   AddKeepDays(update, *o);
   AddFeeds(update, *o);
   update.OnRun([o, &session] { session.Finish(Update(*o, session)); });
@@ -560,6 +570,7 @@ void AddReference(Command app, Session& session) {
   add.AddFlag("--apt", o->apt, "Read from stdin what apt tells a hook (DPkg::Pre-Install-Pkgs, version 3)");
   add.AddFlag("--no-byte-code", o->no_byte_code, "Leave out the byte code of Python sources");
   add.AddOption("--key", o->key, "Sign the index with this key (PEM)");
+  AddAlgorithms(add, *o);
   AddKeepDays(add, *o);
   AddFeeds(add, *o);
   add.OnRun([o, &session] { session.Finish(AddTo(*o, session)); });

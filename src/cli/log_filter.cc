@@ -4,6 +4,7 @@
 
 #include <charconv>
 
+#include "appraise/other_digest.h"
 #include "base/fd.h"
 #include "cli/verifier.h"
 #include "measure/policy/policy.h"
@@ -121,8 +122,9 @@ bool LogFilter::Keeps(const ima::RecordView& record, std::uint32_t sub,
   if (!references_) return true;
   // Whether the record is about a file: the attester's own records and the kernel's buffers are not.
   const bool file = entry && entry->file_digest && entry->path.starts_with('/');
-  return file && (record.violation() || !entry->file_digest->digest ||
-                  references_->Find(*entry->file_digest->digest).empty());
+  if (!file || record.violation() || !entry->file_digest->digest) return file;
+  const std::string text = ima::FileDigestText(*entry->file_digest);
+  return references_->Find(appraise::DigestToFind(*entry->file_digest->digest, text)).empty();
 }
 
 }  // namespace assay::cli

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "reference/further_digests.h"
+
 namespace assay::reference {
 namespace {
 
@@ -65,8 +67,8 @@ std::string Absolute(std::string_view name) {
   return "/" + std::string(name);
 }
 
-Result<Digest> HashEntry(archive* a, const std::string& path, Budget& budget, Bytes* keep,
-                         std::uint64_t size) {
+Result<Digest> HashEntry(archive* a, const std::string& path, Budget& budget, Bytes* keep, std::uint64_t size,
+                         FurtherHasher* further) {
   const auto too_large = [&] {
     return Fail(ParseError(std::string(budget.format), 0, path + ": too large unpacked"));
   };
@@ -89,6 +91,7 @@ Result<Digest> HashEntry(archive* a, const std::string& path, Budget& budget, By
     done += static_cast<std::uint64_t>(n);
     const ByteView part = ByteView(block).first(static_cast<std::size_t>(n));
     hasher.Update(part);
+    if (further != nullptr) further->Update(part);
     if (keep != nullptr && keep->size() + part.size() <= kMaxKept)
       keep->insert(keep->end(), part.begin(), part.end());
   }

@@ -27,6 +27,8 @@
 
 namespace assay::reference {
 
+class FurtherHasher;
+
 inline constexpr std::size_t kBlock = 256 << 10;
 inline constexpr std::size_t kMaxFiles = 1'000'000;
 inline constexpr std::uint64_t kMaxUnpacked = std::uint64_t{64} << 30;
@@ -75,8 +77,8 @@ struct Budget {
   std::uint64_t left;
 };
 // keep: gets the content, up to kMaxKept. size: the entry's; libarchive does not give the hole that a sparse
-// file ends with.
+// file ends with. further: hashes the content too, if not null.
 Result<Digest> HashEntry(archive* a, const std::string& path, Budget& budget, Bytes* keep,
-                         std::uint64_t size = 0);
+                         std::uint64_t size = 0, FurtherHasher* further = nullptr);
 
 }  // namespace assay::reference

@@ -316,6 +316,9 @@ Result<> Builder::Impl::Fill(IndexWriter& writer) const {
                                  .advisory_count = count}));
     for (const PackagedFile& f : p.files)
       ASSAY_TRY(writer.AddFile(static_cast<std::uint32_t>(i), f.path, f.digest, f.allowances));
+    for (const PackagedFile& f : p.files)
+      for (const Digest& d : f.further)
+        ASSAY_TRY(writer.AddFile(static_cast<std::uint32_t>(i), f.path, d, kFurtherDigest));
   }
   return {};
 }

@@ -4,6 +4,8 @@
 #include <map>
 #include <tuple>
 
+#include "reference/further_digests.h"
+
 namespace assay::reference {
 namespace {
 
@@ -23,7 +25,8 @@ std::map<Key, Known> KnownOf(const Index& index, std::vector<Key>& order) {
   for (IndexedContent& c : index.Contents()) {
     const auto [at, added] = out.try_emplace(KeyOf(c.package), Known{c.package, {}});
     if (added) order.push_back(at->first);
-    for (IndexedFile& f : c.files) at->second.files.emplace_back(std::move(f.path), f.digest);
+    for (IndexedFile& f : c.files)
+      if ((f.allowances & kFurtherDigest) == 0) at->second.files.emplace_back(std::move(f.path), f.digest);
   }
   for (auto& [key, known] : out)
     std::sort(known.files.begin(), known.files.end(), [](const auto& a, const auto& b) {

@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/json_dump.h"
 #include "base/process.h"
+#include "reference/further_digests.h"
 #include "reference/index.h"
 
 namespace assay::reference {
@@ -174,7 +175,8 @@ std::map<std::string, std::vector<std::string>> Present(const Index& index) {
   std::map<std::string, std::vector<std::string>> out;
   for (const IndexedContent& c : index.Contents())
     for (const IndexedFile& f : c.files)
-      if (c.package.since_ms == 0 && index.Contains(f.digest))  // what is revoked is in no list
+      if (c.package.since_ms == 0 && (f.allowances & kFurtherDigest) == 0 &&
+          index.Contains(f.digest))  // what is revoked is in no list
         out[f.path].push_back(f.digest.hex());
   return out;
 }

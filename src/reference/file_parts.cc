@@ -67,8 +67,8 @@ void AddWheel(const std::string& path, ByteView wheel, std::vector<PackagedFile>
   if (byte_code != nullptr) std::ranges::move(compiled, std::back_inserter(*byte_code));
 }
 
-Result<Digest> ReadParts(archive* a, archive_entry* entry, const EntryName& name, Budget& budget,
-                         ByteCompiler* compiler, const Parts& out, Bytes* keep) {
+Result<PackagedFile> ReadParts(archive* a, archive_entry* entry, const EntryName& name, Budget& budget,
+                               ByteCompiler* compiler, const Parts& out, Bytes* keep) {
   const la_int64_t size = archive_entry_size(entry);
   const bool module = IsPackedModule(name.path);
   const bool wheel = IsWheel(name.path) && size <= static_cast<la_int64_t>(kMaxWheel);
@@ -79,15 +79,17 @@ Result<Digest> ReadParts(archive* a, archive_entry* entry, const EntryName& name
   }
   Bytes own;
   if (keep == nullptr && (module || wheel || source)) keep = &own;
-  ASSAY_ASSIGN(const Digest digest, HashEntry(a, name.archive, budget, keep,
-                                              static_cast<std::uint64_t>(std::max<la_int64_t>(size, 0))));
+  FurtherHasher further(out.kinds);
+  ASSAY_ASSIGN(const Digest digest,
+               HashEntry(a, name.archive, budget, keep,
+                         static_cast<std::uint64_t>(std::max<la_int64_t>(size, 0)), &further));
   if (auto unpacked = module ? UnpackedModule(name.path, *keep) : std::nullopt)
     out.files.push_back(std::move(*unpacked));
   if (source)
     std::ranges::move(compiler->Compile(name.path, archive_entry_mtime(entry), *keep),
                       std::back_inserter(*out.byte_code));
   if (wheel) AddWheel(name.path, *keep, out.files, compiler, out.byte_code);
-  return digest;
+  return PackagedFile{.path = name.path, .digest = digest, .further = further.Finish()};
 }
 
 }  // namespace assay::reference

@@ -4,7 +4,8 @@
 //   // given: archive* a, archive_entry* entry, std::vector<PackagedFile>& files
 //   Budget budget{.format = "deb", .left = kMaxUnpacked};
 //   const EntryName name{.path = "/lib/modules/6/m.ko.xz", .archive = "linux.deb"};
-//   ASSAY_ASSIGN(const Digest own, ReadParts(a, entry, name, budget, nullptr, {.files = files}, nullptr));
+//   const Parts parts{.files = files};
+//   ASSAY_ASSIGN(const PackagedFile own, ReadParts(a, entry, name, budget, nullptr, parts, nullptr));
 //
 // Contract: what is packed and damaged gives no more files: nothing could load it either. Errors are those of
 // archive.h.
@@ -39,13 +40,15 @@ struct EntryName {
   const std::string& path;     // as installed
   const std::string& archive;  // for errors
 };
+inline const FurtherKinds kNoKinds{};
 struct Parts {
   std::vector<PackagedFile>& files;                // gets what is in the file, and not the file itself
   std::vector<PackagedFile>* byte_code = nullptr;  // with a compiler: gets the byte code of sources
+  const FurtherKinds& kinds = kNoKinds;            // of the file itself
 };
-// Reads the entry's content. compiler: null where no byte code is wanted. keep: gets the content, if not
-// null.
-Result<Digest> ReadParts(archive* a, archive_entry* entry, const EntryName& name, Budget& budget,
-                         ByteCompiler* compiler, const Parts& out, Bytes* keep);
+// Reads the entry's content, and returns the file itself. compiler: null where no byte code is wanted. keep:
+// gets the content, if not null.
+Result<PackagedFile> ReadParts(archive* a, archive_entry* entry, const EntryName& name, Budget& budget,
+                               ByteCompiler* compiler, const Parts& out, Bytes* keep);
 
 }  // namespace assay::reference

@@ -1,8 +1,10 @@
 // The files of a folder as reference values.
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
 #include <iterator>
 #include <utility>
@@ -31,10 +33,9 @@ Result<std::vector<PackagedFile>> CompileFile(const std::string& on_disk, const 
 }
 
 // A file of a folder: its digest, those of what is packed in it, and its byte code.
-Result<> AddFound(const std::string& on_disk, const std::string& path, ByteCompiler* compiler,
-                  SourceContent& out) {
-  PackagedFile file{.path = path, .digest = {}};
-  ASSAY_ASSIGN(file.digest, HashFile(on_disk));
+Result<> AddFound(const std::string& on_disk, const std::string& path, const FurtherKinds& kinds,
+                  ByteCompiler* compiler, SourceContent& out) {
+  ASSAY_ASSIGN(PackagedFile file, DigestsOf(on_disk, path, kinds));
   out.content.files.push_back(std::move(file));
   if (IsPackedModule(path)) {
     ASSAY_ASSIGN(const Bytes packed, ReadFile(on_disk, kMaxModule));
@@ -53,8 +54,11 @@ Result<> AddFound(const std::string& on_disk, const std::string& path, ByteCompi
 
 class Folder : public PackageSource {
  public:
-  Folder(std::string path, PackageName name, std::string root)
-      : path_(std::move(path)), name_(std::move(name)), root_(root.empty() ? "/" : std::move(root)) {}
+  Folder(std::string path, PackageName name, std::string root, FurtherKinds kinds)
+      : path_(std::move(path)),
+        name_(std::move(name)),
+        root_(root.empty() ? "/" : std::move(root)),
+        kinds_(std::move(kinds)) {}
   const std::string& path() const override { return path_; }
 
   Result<SourceRead> Read(ByteCompiler* compiler) const override {
@@ -74,7 +78,7 @@ class Folder : public PackageSource {
       if (it->symlink_status(gone).type() != std::filesystem::file_type::regular) continue;
       const std::string file = it->path().string();
       const std::string name = "/" + it->path().lexically_relative(outside).string();
-      if (Result<> added = AddFound(file, name, compiler, out); !added)
+      if (Result<> added = AddFound(file, name, kinds_, compiler, out); !added)
         read.report.failed.push_back({file, added.error()});
     }
     if (error) return Fail(OsError("readdir", path_, error.value()));
@@ -86,6 +90,7 @@ class Folder : public PackageSource {
   std::string path_;
   PackageName name_;
   std::string root_;
+  FurtherKinds kinds_;
 };
 
 }  // namespace
@@ -97,8 +102,33 @@ Result<Digest> HashFile(const std::string& path) {
   return digest;
 }
 
-std::unique_ptr<PackageSource> FolderSource(std::string path, PackageName name, std::string root) {
-  return std::make_unique<Folder>(std::move(path), std::move(name), std::move(root));
+Result<PackagedFile> DigestsOf(const std::string& on_disk, std::string path, const FurtherKinds& kinds) {
+  PackagedFile out{.path = std::move(path), .digest = {}};
+  if (kinds.algs.empty() && !kinds.verity) {
+    ASSAY_ASSIGN(out.digest, HashFile(on_disk));
+    return out;
+  }
+  ASSAY_ASSIGN(const UniqueFd fd, Open(on_disk, O_RDONLY | O_NOFOLLOW));
+  Hasher hasher(HashAlg::kSha256);
+  FurtherHasher further(kinds);
+  Bytes block(kBlock);
+  while (true) {
+    const ssize_t n = read(fd.get(), block.data(), block.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return Fail(OsError("read", on_disk, errno));
+    if (n == 0) break;
+    const ByteView part = ByteView(block).first(static_cast<std::size_t>(n));
+    hasher.Update(part);
+    further.Update(part);
+  }
+  out.digest = hasher.Finish();
+  out.further = further.Finish();
+  return out;
+}
+
+std::unique_ptr<PackageSource> FolderSource(std::string path, PackageName name, std::string root,
+                                            FurtherKinds kinds) {
+  return std::make_unique<Folder>(std::move(path), std::move(name), std::move(root), std::move(kinds));
 }
 
 }  // namespace assay::reference

@@ -37,8 +37,9 @@ PackageName NameOf(const ImageManifest& image, const PackageName& wanted) {
 
 // The layers of all images, by file, each read once.
 Result<std::map<std::string, Layer>> ReadLayers(const ImageFiles& files,
-                                                const std::vector<ImageManifest>& images, LayerLimits limits,
-                                                ByteCompiler* compiler) {
+                                                const std::vector<ImageManifest>& images,
+                                                const ImageOptions& options, ByteCompiler* compiler) {
+  LayerLimits limits = options.limits;
   std::map<std::string, const ImageLayer*> wanted;
   std::set<std::string> names;
   for (const ImageManifest& image : images) {
@@ -54,7 +55,7 @@ Result<std::map<std::string, Layer>> ReadLayers(const ImageFiles& files,
                                         {.name = "layer " + Printable(name),
                                          .alg = want.packed ? want.packed->alg() : HashAlg::kSha256,
                                          .unpacked_alg = want.unpacked.alg()},
-                                        limits, compiler));
+                                        limits, compiler, options.kinds));
     out.emplace(name, std::move(layer));
     return {};
   }));
@@ -102,7 +103,7 @@ std::string OwnImageArchitecture() {
 Result<std::vector<SourceContent>> ReadImages(const ImageFiles& files, const ImageOptions& options,
                                               ByteCompiler* compiler) {
   ASSAY_ASSIGN(const std::vector<ImageManifest> images, FindImages(files, options.architecture));
-  ASSAY_ASSIGN(const auto layers, ReadLayers(files, images, options.limits, compiler));
+  ASSAY_ASSIGN(const auto layers, ReadLayers(files, images, options, compiler));
   std::vector<SourceContent> out;
   for (const ImageManifest& image : images) {
     ImageTree tree;
@@ -114,7 +115,8 @@ Result<std::vector<SourceContent>> ReadImages(const ImageFiles& files, const Ima
                                       .files = {},
                                       .note = "image " + image.digest.ToString()}};
     for (auto& [path, file] : tree) {
-      content.content.files.push_back({.path = path, .digest = file.digest});
+      content.content.files.push_back(
+          {.path = path, .digest = file.digest, .further = std::move(file.further)});
       std::ranges::move(file.parts, std::back_inserter(content.content.files));
       std::ranges::move(file.byte_code, std::back_inserter(content.byte_code));
     }
@@ -123,10 +125,12 @@ Result<std::vector<SourceContent>> ReadImages(const ImageFiles& files, const Ima
   return out;
 }
 
-std::unique_ptr<PackageSource> ImageSource(std::string path, PackageName name, std::string architecture) {
+std::unique_ptr<PackageSource> ImageSource(std::string path, PackageName name, std::string architecture,
+                                           FurtherKinds kinds) {
   if (architecture.empty()) architecture = OwnImageArchitecture();
-  return std::make_unique<Image>(
-      std::move(path), ImageOptions{.name = std::move(name), .architecture = std::move(architecture)});
+  return std::make_unique<Image>(std::move(path), ImageOptions{.name = std::move(name),
+                                                               .architecture = std::move(architecture),
+                                                               .kinds = std::move(kinds)});
 }
 
 }  // namespace assay::reference

@@ -25,6 +25,7 @@ struct ImageOptions {
   PackageName name = {};     // empty members: as the image calls itself
   std::string architecture;  // Go's name: "amd64"; of several images those for another one are left out
   LayerLimits limits = {};   // of all images together
+  FurtherKinds kinds = {};
 };
 std::string OwnImageArchitecture();
 Result<std::vector<SourceContent>> ReadImages(const ImageFiles& files, const ImageOptions& options,

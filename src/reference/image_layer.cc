@@ -71,8 +71,8 @@ void EraseBelow(Map& map, const std::string& folder) {
 
 class LayerReader {
  public:
-  LayerReader(Layer& out, LayerLimits& limits, ByteCompiler* compiler)
-      : out_(out), limits_(limits), compiler_(compiler) {}
+  LayerReader(Layer& out, LayerLimits& limits, ByteCompiler* compiler, const FurtherKinds& kinds)
+      : out_(out), limits_(limits), compiler_(compiler), kinds_(kinds) {}
 
   Result<> Take(archive* tar, archive_entry* entry) {
     const char* raw = archive_entry_pathname(entry);
@@ -121,9 +121,11 @@ class LayerReader {
     if (type != AE_IFREG) return out;
     out.kind = LayerEntry::Kind::kFile;
     Budget budget{.format = "image", .left = limits_.content};
-    ASSAY_ASSIGN(out.file.digest,
-                 ReadParts(tar, entry, {.path = path, .archive = out_.name}, budget, compiler_,
-                           {.files = out.file.parts, .byte_code = &out.file.byte_code}, nullptr));
+    const Parts parts{.files = out.file.parts, .byte_code = &out.file.byte_code, .kinds = kinds_};
+    ASSAY_ASSIGN(PackagedFile file, ReadParts(tar, entry, {.path = path, .archive = out_.name}, budget,
+                                              compiler_, parts, nullptr));
+    out.file.digest = file.digest;
+    out.file.further = std::move(file.further);
     limits_.content = budget.left;
     return out;
   }
@@ -144,11 +146,13 @@ class LayerReader {
   Layer& out_;
   LayerLimits& limits_;
   ByteCompiler* compiler_;
+  const FurtherKinds& kinds_;
 };
 
 }  // namespace
 
-Result<Layer> ReadLayer(Pipe& blob, const LayerName& name, LayerLimits& limits, ByteCompiler* compiler) {
+Result<Layer> ReadLayer(Pipe& blob, const LayerName& name, LayerLimits& limits, ByteCompiler* compiler,
+                        const FurtherKinds& kinds) {
   Layer out;
   out.name = name.name;
   HashingPipe packed(blob, name.alg, UINT64_MAX);
@@ -167,7 +171,7 @@ Result<Layer> ReadLayer(Pipe& blob, const LayerName& name, LayerLimits& limits, 
   const ArchivePtr tar(archive_read_new());
   archive_read_support_format_tar(tar.get());
   ASSAY_TRY(OpenPipe(tar.get(), unpacked, name.name));
-  LayerReader reader(out, limits, compiler);
+  LayerReader reader(out, limits, compiler, kinds);
   while (true) {
     ASSAY_ASSIGN(const bool more, NextEntry(tar.get(), &entry, name.name));
     if (!more) break;

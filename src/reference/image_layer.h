@@ -41,6 +41,7 @@ struct LayerName {
 };
 struct LayerFile {
   Digest digest;
+  std::vector<Digest> further = {};      // as PackagedFile has them
   std::vector<PackagedFile> parts = {};  // what is packed in it: a kernel module, the files of a wheel
   std::vector<PackagedFile> byte_code = {};
 };
@@ -58,7 +59,8 @@ struct Layer {
   std::uint64_t size = 0;                     // of the blob, in bytes
 };
 // Reads the blob to its end. compiler: null where no byte code is wanted.
-Result<Layer> ReadLayer(Pipe& blob, const LayerName& name, LayerLimits& limits, ByteCompiler* compiler);
+Result<Layer> ReadLayer(Pipe& blob, const LayerName& name, LayerLimits& limits, ByteCompiler* compiler,
+                        const FurtherKinds& kinds = {});
 
 using ImageTree = std::map<std::string, LayerFile>;  // the regular files, by path
 Result<> ApplyLayer(const Layer& layer, ImageTree& tree);

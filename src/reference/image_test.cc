@@ -166,6 +166,25 @@ TEST_F(Images, DockersArchive) {
   ASSERT_THAT(Read(dir_ + "/docker"), IsOk());
 }
 
+TEST_F(Images, FurtherDigests) {
+  Put("/base/bin/tool", "tool");
+  Put("/upper/bin/other", "other");
+  std::filesystem::create_hard_link(dir_ + "/upper/bin/other", dir_ + "/upper/bin/same");
+  PutIndex({Manifest({Tar("base"), Tar("upper")})});
+  const auto images =
+      Read(dir_ + "/oci", {.architecture = "amd64", .kinds = *ParseFurtherKinds("verity,sha512")});
+  ASSERT_THAT(images, IsOk());
+  std::map<std::string, std::vector<Digest>> found;
+  for (const PackagedFile& f : images->front().content.files) found[f.path] = f.further;
+  FurtherHasher hasher(*ParseFurtherKinds("verity,sha512"));
+  hasher.Update(AsBytes("tool"));
+  EXPECT_EQ(found["/bin/tool"], hasher.Finish());
+  hasher.Update(AsBytes("other"));
+  const std::vector<Digest> other = hasher.Finish();
+  EXPECT_EQ(found["/bin/other"], other);
+  EXPECT_EQ(found["/bin/same"], other);
+}
+
 // A container of the image is judged by it.
 TEST_F(Images, IntoAnIndex) {
   Put("/base/bin/tool", "tool");

@@ -140,8 +140,13 @@ bool Index::Contains(const Digest& digest) const {
   }
   return present;
 }
-std::size_t Index::size() const { return impl_->tables.header().digests; }
-std::size_t Index::files() const { return impl_->tables.header().origins; }
+// Further digests are no contents and no files of their own.
+std::size_t Index::size() const {
+  return impl_->tables.header().digests - impl_->tables.CountFurther().digests;
+}
+std::size_t Index::files() const {
+  return impl_->tables.header().origins - impl_->tables.CountFurther().origins;
+}
 
 std::vector<IndexedPackage> Index::Packages() const {
   std::vector<IndexedPackage> out;

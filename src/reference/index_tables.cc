@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "appraise/appraise.h"
+#include "reference/further_digests.h"
 
 namespace assay::reference {
 namespace {
@@ -179,6 +180,18 @@ std::uint32_t IndexTables::AllowancesAt(std::uint64_t digest) const {
       high = middle;
   }
   return 0;
+}
+
+IndexTables::FurtherRows IndexTables::CountFurther() const {
+  FurtherRows out;
+  for (std::uint64_t i = 0; i < h_.allowances; ++i) {
+    const auto row = At<AllowanceRow>(h_.allowances_at, i);
+    if ((row.kinds & kFurtherDigest) == 0 || row.digest >= h_.digests) continue;
+    const Range range = OriginsOf(row.digest);
+    ++out.digests;
+    out.origins += range.last > range.first ? range.last - range.first : 0;
+  }
+  return out;
 }
 
 IndexTables::PathCursor IndexTables::BlockAt(std::uint64_t block) const {

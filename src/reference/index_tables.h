@@ -37,6 +37,10 @@ class IndexTables {
   Range OriginsOf(std::uint64_t digest) const;
   OriginRow OriginAt(std::uint64_t row) const { return At<OriginRow>(h_.origins_at, row); }
   std::uint32_t AllowancesAt(std::uint64_t digest) const;
+  struct FurtherRows {
+    std::uint64_t digests = 0, origins = 0;
+  };
+  FurtherRows CountFurther() const;  // rows that are of further digests; reads the table of allowances
   std::string PathOf(std::uint32_t path) const;  // as an origin names it
   // The file that should be at this path. key: normalised.
   std::optional<OriginRow> FindPath(const std::string& key) const;

@@ -87,8 +87,9 @@ bool IsChangelog(std::string_view path, std::string_view package) {
   return path == "/changelog.Debian.gz" || path == "/changelog.gz";
 }
 
-Result<> ReadControl(Pipe& member, const std::string& path, PackageContent& out) {
+Result<> ReadControl(Pipe& member, const std::string& path, const FurtherKinds& kinds, PackageContent& out) {
   ASSAY_ASSIGN(const ArchivePtr inner, OpenTar(member, path));
+  FurtherHasher further(kinds);
   Budget left{.format = kFormat, .left = kMaxUnpacked};
   std::string control;
   std::vector<PackagedFile> scripts;  // by their names in the archive, until the package's name is known
@@ -102,8 +103,8 @@ Result<> ReadControl(Pipe& member, const std::string& path, PackageContent& out)
     if (archive_entry_filetype(entry) == AE_IFREG &&
         std::find(kScripts.begin(), kScripts.end(), name) != kScripts.end()) {
       if (scripts.size() >= kMaxFiles) return Fail(Bad(path + ": too many files"));
-      ASSAY_ASSIGN(const Digest digest, HashEntry(inner.get(), path, left, nullptr));
-      scripts.push_back({name, digest});
+      ASSAY_ASSIGN(const Digest digest, HashEntry(inner.get(), path, left, nullptr, 0, &further));
+      scripts.push_back({.path = name, .digest = digest, .further = further.Finish()});
     }
     if (name != "control") continue;
     const la_int64_t size = archive_entry_size(entry);
@@ -145,7 +146,8 @@ std::vector<ChangelogEntry> UnpackedChangelog(ByteView packed) {
   return ParseChangelog(AsText(text));
 }
 
-Result<> ReadData(Pipe& member, const std::string& path, PackageContent& out, Sources* sources) {
+Result<> ReadData(Pipe& member, const std::string& path, const FurtherKinds& kinds, PackageContent& out,
+                  Sources* sources) {
   ASSAY_ASSIGN(const ArchivePtr inner, OpenTar(member, path));
   std::map<std::string, std::size_t> by_path;  // for hard links
   Budget left{.format = kFormat, .left = kMaxUnpacked};
@@ -163,14 +165,16 @@ Result<> ReadData(Pipe& member, const std::string& path, PackageContent& out, So
       const auto target = by_path.find(Absolute(link));
       if (target == by_path.end()) return Fail(Bad(path + ": a hard link without a target: " + file.path));
       file.digest = out.files[target->second].digest;
+      file.further = out.files[target->second].further;
     } else if (archive_entry_filetype(entry) == AE_IFREG) {
       Bytes content;
       const bool changelog = IsChangelog(file.path, out.package);
-      ASSAY_ASSIGN(file.digest, ReadParts(inner.get(), entry, {.path = file.path, .archive = path}, left,
-                                          sources != nullptr ? &sources->compiler : nullptr,
-                                          {.files = out.files,
-                                           .byte_code = sources != nullptr ? &sources->byte_code : nullptr},
-                                          changelog ? &content : nullptr));
+      ASSAY_ASSIGN(file, ReadParts(inner.get(), entry, {.path = file.path, .archive = path}, left,
+                                   sources != nullptr ? &sources->compiler : nullptr,
+                                   {.files = out.files,
+                                    .byte_code = sources != nullptr ? &sources->byte_code : nullptr,
+                                    .kinds = kinds},
+                                   changelog ? &content : nullptr));
       if (changelog && out.changelog.empty()) out.changelog = UnpackedChangelog(content);
     } else {
       continue;
@@ -218,7 +222,8 @@ Result<> FollowLinks(archive* outer, const std::string& path, Sources& sources) 
   }
 }
 
-Result<PackageContent> ReadOuter(archive* outer, const std::string& path, Sources* sources) {
+Result<PackageContent> ReadOuter(archive* outer, const std::string& path, const FurtherKinds& kinds,
+                                 Sources* sources) {
   PackageContent out;
   bool control = false;
   bool data = false;
@@ -235,9 +240,9 @@ Result<PackageContent> ReadOuter(archive* outer, const std::string& path, Source
       return Fail(Bad(path + ": two members " + std::string(name)));
     const auto member = std::make_unique<PipeFromEntry>(outer);
     if (is_control) {
-      ASSAY_TRY(ReadControl(*member, path, out));
+      ASSAY_TRY(ReadControl(*member, path, kinds, out));
     } else {
-      ASSAY_TRY(ReadData(*member, path, out, sources));
+      ASSAY_TRY(ReadData(*member, path, kinds, out, sources));
     }
   }
   if (!control || !data) return Fail(Bad(path + ": not a Debian package"));
@@ -255,11 +260,11 @@ Result<ArchivePtr> OpenDeb(const std::string& path) {
 }  // namespace
 
 Result<PackageContent> ReadDeb(const std::string& path, ByteCompiler* compiler,
-                               std::vector<PackagedFile>* byte_code) {
+                               std::vector<PackagedFile>* byte_code, const FurtherKinds& kinds) {
   ASSAY_ASSIGN(const ArchivePtr outer, OpenDeb(path));
-  if (compiler == nullptr || byte_code == nullptr) return ReadOuter(outer.get(), path, nullptr);
+  if (compiler == nullptr || byte_code == nullptr) return ReadOuter(outer.get(), path, kinds, nullptr);
   Sources sources{.compiler = *compiler, .byte_code = *byte_code, .links = {}};
-  ASSAY_ASSIGN(PackageContent content, ReadOuter(outer.get(), path, &sources));
+  ASSAY_ASSIGN(PackageContent content, ReadOuter(outer.get(), path, kinds, &sources));
   if (!sources.links.empty()) {
     ASSAY_ASSIGN(const ArchivePtr again, OpenDeb(path));
     ASSAY_TRY(FollowLinks(again.get(), path, sources));
@@ -272,7 +277,7 @@ Result<PackageContent> ReadDebBytes(ByteView bytes, const std::string& name) {
   archive_read_support_format_ar(outer.get());
   if (archive_read_open_memory(outer.get(), bytes.data(), bytes.size()) != ARCHIVE_OK)
     return Fail(ArchiveError(outer.get(), name));
-  return ReadOuter(outer.get(), name, nullptr);
+  return ReadOuter(outer.get(), name, {}, nullptr);
 }
 
 }  // namespace assay::reference

@@ -16,13 +16,15 @@
 
 #include "base/digest.h"
 #include "reference/changelog.h"
+#include "reference/further_digests.h"
 
 namespace assay::reference {
 
 struct PackagedFile {
-  std::string path;              // absolute: "/usr/bin/ls"
-  Digest digest;                 // SHA-256
-  std::uint32_t allowances = 0;  // allowances.h
+  std::string path;                  // absolute: "/usr/bin/ls"
+  Digest digest;                     // SHA-256
+  std::uint32_t allowances = 0;      // allowances.h
+  std::vector<Digest> further = {};  // stand-ins of its other digests (further_digests.h)
 };
 struct PackageContent {
   std::string package, version, architecture;
@@ -34,7 +36,8 @@ struct PackageContent {
 class ByteCompiler;
 // compiler and byte_code: both or neither; byte_code gets the byte code of the package's Python sources.
 Result<PackageContent> ReadDeb(const std::string& path, ByteCompiler* compiler = nullptr,
-                               std::vector<PackagedFile>* byte_code = nullptr);
+                               std::vector<PackagedFile>* byte_code = nullptr,
+                               const FurtherKinds& kinds = {});
 // ReadDeb() of a package in memory; name is for error messages.
 Result<PackageContent> ReadDebBytes(ByteView bytes, const std::string& name);
 

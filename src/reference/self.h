@@ -10,12 +10,14 @@
 #include <memory>
 #include <string>
 
+#include "reference/further_digests.h"
 #include "reference/index.h"
 
 namespace assay::reference {
 
 // The programs of this installation. root: a staging folder (DESTDIR), which is no part of their paths.
-Result<> AddSelf(Builder& builder, const std::string& version, const std::string& root);
+Result<> AddSelf(Builder& builder, const std::string& version, const std::string& root,
+                 const FurtherKinds& kinds = {});
 std::string SelfIndex();
 Result<std::unique_ptr<Index>> OpenSelf(const std::string& version);
 

@@ -18,11 +18,12 @@ namespace {
 
 class Deb : public PackageSource {
  public:
-  explicit Deb(std::string path) : path_(std::move(path)) {}
+  Deb(std::string path, FurtherKinds kinds) : path_(std::move(path)), kinds_(std::move(kinds)) {}
   const std::string& path() const override { return path_; }
   Result<SourceRead> Read(ByteCompiler* compiler) const override {
     SourceContent out;
-    ASSAY_ASSIGN(out.content, ReadDeb(path_, compiler, compiler == nullptr ? nullptr : &out.byte_code));
+    ASSAY_ASSIGN(out.content,
+                 ReadDeb(path_, compiler, compiler == nullptr ? nullptr : &out.byte_code, kinds_));
     MarkAllowances(out.content);
     SourceRead read;
     read.contents.push_back(std::move(out));
@@ -31,6 +32,7 @@ class Deb : public PackageSource {
 
  private:
   std::string path_;
+  FurtherKinds kinds_;
 };
 
 class Rpm : public PackageSource {
@@ -70,7 +72,9 @@ class List : public PackageSource {
 
 }  // namespace
 
-std::unique_ptr<PackageSource> DebSource(std::string path) { return std::make_unique<Deb>(std::move(path)); }
+std::unique_ptr<PackageSource> DebSource(std::string path, FurtherKinds kinds) {
+  return std::make_unique<Deb>(std::move(path), std::move(kinds));
+}
 
 std::unique_ptr<PackageSource> RpmSource(std::string path) { return std::make_unique<Rpm>(std::move(path)); }
 

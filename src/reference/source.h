@@ -44,18 +44,21 @@ using Sources = std::vector<std::unique_ptr<PackageSource>>;
 struct PackageName {
   std::string package, version;
 };
+// kinds: which digests of each file there are besides its SHA-256, where the source has its content.
 // A .deb file: every regular file in it, its maintainer scripts, what its programs may do.
-std::unique_ptr<PackageSource> DebSource(std::string path);
+std::unique_ptr<PackageSource> DebSource(std::string path, FurtherKinds kinds = {});
 // An .rpm file: every regular file in it, by the digests in its header (rpm_file.h).
 std::unique_ptr<PackageSource> RpmSource(std::string path);
 // Every regular file below the folder. root: a folder that is no part of their paths; empty: "/".
-std::unique_ptr<PackageSource> FolderSource(std::string path, PackageName name, std::string root);
+std::unique_ptr<PackageSource> FolderSource(std::string path, PackageName name, std::string root,
+                                            FurtherKinds kinds = {});
 // The files that a list names (digest_list.h).
 std::unique_ptr<PackageSource> ListSource(std::string path, PackageName name);
 // The images in an OCI image layout or an archive of `docker save` (image.h): a package for each. name: empty
 // members are as the image calls itself. architecture: of several images those for another one are left out;
 // empty: this machine's.
-std::unique_ptr<PackageSource> ImageSource(std::string path, PackageName name, std::string architecture);
+std::unique_ptr<PackageSource> ImageSource(std::string path, PackageName name, std::string architecture,
+                                           FurtherKinds kinds = {});
 PackageContent ContentOf(const DigestList& list, const PackageName& name);
 
 // Adds them on all cores, because unpacking takes most of the time. A source that can't be read is one of the
@@ -63,5 +66,7 @@ PackageContent ContentOf(const DigestList& list, const PackageName& name);
 SourceReport AddSources(const Sources& sources, Builder& builder, const FetchProgress& progress);
 
 Result<Digest> HashFile(const std::string& path);
+// The digests of a file on this disk. path: what it is called in the result.
+Result<PackagedFile> DigestsOf(const std::string& on_disk, std::string path, const FurtherKinds& kinds);
 
 }  // namespace assay::reference
