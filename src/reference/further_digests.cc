@@ -41,6 +41,7 @@ void FurtherHasher::Update(ByteView data) {
 
 std::vector<Digest> FurtherHasher::Finish() {
   std::vector<Digest> out;
+  out.reserve(hashers_.size() + 1);
   for (Hasher& hasher : hashers_) out.push_back(appraise::StandIn(hasher.Finish().ToString()));
   if (verity_) out.push_back(appraise::StandIn(std::string(kVerity) + ":" + verity_->Finish().ToString()));
   return out;
