@@ -81,7 +81,16 @@ in_runc() {  # in_runc NAME FOLDER
 # What the engines themselves run is good: it runs once, with an image that the reference values don't have.
 run warm warm:1
 in_runc warm /var/tmp/warm
+anew() {  # anew GROUP: as at a service's start. The groups of podman's helper processes stay until these have ended
+  for _ in $(seq 100); do
+    find "$1" -depth -type d -exec rmdir {} + 2> /dev/null || true
+    [[ -d $1 ]] || break
+    sleep 0.1
+  done
+  mkdir "$1"
+}
 split() {  # split NAME IMAGE: by anna, and in the service
+  anew "$service"
   as_anna run --name "$1" --cgroups=split --network none --cidfile "/home/anna/$1.id" "$2" /usr/bin/sh -c '/usr/bin/server; :'
   (echo $BASHPID > "$service/cgroup.procs" && exec podman run --name "$1-service" --cgroups=split --network none \
     --cidfile "/tmp/$1-service.id" "$2" /usr/bin/sh -c '/usr/bin/server; :')
