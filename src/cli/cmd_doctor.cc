@@ -15,6 +15,7 @@
 #include "cli/commands.h"
 #include "cli/errors.h"
 #include "cli/watchdog.h"
+#include "measure/record/kernel_ima.h"
 #include "tpm/tpm.h"
 
 namespace assay::cli {
@@ -22,7 +23,6 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::size_t kMaxCount = 64;        // bytes of a number in a file
 constexpr std::size_t kMaxStatus = 1 << 20;  // bytes of a status or of the output of a probe
 
 struct Finding {
@@ -118,10 +118,10 @@ bool InPath(const std::string& program) {
 
 // If the kernel measures by a policy, its list has more records than the boot_aggregate.
 Finding OfKernelIma() {
-  const Result<Bytes> count = ReadFile("/sys/kernel/security/ima/runtime_measurements_count", kMaxCount);
-  if (!count) return Good("kernel IMA", "the kernel's IMA has no list here, so PCR 10 is free for assayd");
-  const int records = std::atoi(std::string(AsText(*count)).c_str());
-  if (records <= 1) return Good("kernel IMA", "the kernel's IMA has no policy, so PCR 10 is free for assayd");
+  const std::uint64_t records = measure::KernelImaRecords();
+  if (records == 0)
+    return Good("kernel IMA", "the kernel's IMA has no list here, so PCR 10 is free for assayd");
+  if (records == 1) return Good("kernel IMA", "the kernel's IMA has no policy, so PCR 10 is free for assayd");
   return Bad("kernel IMA", fmt::format("it measures into PCR 10 by a policy ({} records)", records),
              DoctorError::kKernelIma);
 }

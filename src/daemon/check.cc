@@ -14,6 +14,8 @@
 #include "daemon/inputs.h"
 #include "daemon/run_folder.h"
 #include "measure/choice/engines.h"
+#include "measure/record/errors.h"
+#include "measure/record/kernel_ima.h"
 #include "tpm/tpm.h"
 
 namespace assay::daemon {
@@ -27,6 +29,7 @@ class Check {
     Try(Writable(config_.state_dir, "state_dir"));
     Try(Writable(config_.run_dir, "run_dir"));
     Try(Tpm());
+    Try(Pcr());
     Try(Manifest());
     Try(Serve());
     Try(Engine());
@@ -44,6 +47,7 @@ class Check {
   static Result<> Writable(const std::string& path, const std::string& member);
   Result<> Log() const;
   Result<> Tpm() const;
+  Result<> Pcr() const;
   Result<> Manifest() const;
   Result<> Serve() const;
   Result<> Engine() const;
@@ -101,6 +105,15 @@ Result<> Check::Tpm() const {
   const auto* refused = info.error().As<tpm::TpmError>();
   if (refused != nullptr && refused->rc == kNotStarted) return {};
   return Fail(info.error().In("tpm/tcti"));
+}
+
+// A PCR has one recorder.
+Result<> Check::Pcr() const {
+  if (running_ || config_.tcti == "embedded" || config_.engine.name == kKernelIma) return {};
+  if (config_.pcr != measure::kKernelImaPcr || measure::KernelImaRecords() <= 1) return {};
+  const Error taken = StateError(measure::RecorderError::kKernelIma,
+                                 "the kernel's own IMA records in PCR " + std::to_string(config_.pcr));
+  return Fail(taken.In("record/pcr"));
 }
 
 Result<> Check::Manifest() const {

@@ -24,7 +24,7 @@ PACKAGES = """
   kmod procps mount util-linux e2fsprogs xfsprogs squashfs-tools dosfstools iproute2 attr keyutils fsverity fuse3 libfuse3-3
   python3 openssl strace libcap2-bin inetutils-syslogd
   swtpm tpm2-tools ima-evm-utils bpftool
-  libfmt9 libspdlog1.10 libsimdjson14 libssl3 libarchive13 libseccomp2 libcap-ng0 libsystemd0 libbpf1 libelf1 zlib1g
+  libfmt9 libspdlog1.10 libsimdjson14 libssl3 libarchive13 libseccomp2 libcap-ng0 libsystemd0 libbpf1 libelf1 zlib1g libexpat1 libroaring0
   libtss2-esys-3.0.2-0 libtss2-rc0 libtss2-mu0 libtss2-sys1 libtss2-tctildr0 libtss2-tcti-device0 libtss2-tcti-swtpm0
   libstdc++6 libgcc-s1
   systemd-sysv udev initramfs-tools busybox zstd

@@ -46,6 +46,7 @@ def in_tree(tree, *command):
 class System:
     """The parts of one machine, in a folder: what it boots (kernel, initrd, command line), its disk, what is known of it."""
 
+    prefix = "/usr"  # where assay is installed
     slack = 256 << 20  # bytes that the machine's own files may need on the disk
 
     def __init__(self, folder, build):
@@ -63,7 +64,7 @@ class System:
         images.run(["/sbin/debugfs", "-R", f'rdump /{self.kernel.release} "{modules}"', self.kernel.modules])
         shutil.copy(self.kernel.folder / "config", self.tree / f"boot/config-{self.kernel.release}")
         shutil.copy(self.kernel.image, self.tree / f"boot/vmlinuz-{self.kernel.release}")
-        images.run(["cmake", "--install", self.build, "--prefix", "/usr", "--strip"], env=dict(os.environ, DESTDIR=str(self.tree)))
+        images.run(["cmake", "--install", self.build, "--prefix", self.prefix, "--strip"], env=dict(os.environ, DESTDIR=str(self.tree)))
         self._configure(configuration, keys)
         # What root runs once nothing measures, or in the attester's place: in no reference.
         shutil.copy(self.build / "bin/impostor", self.tree / "opt/impostor")
@@ -102,8 +103,9 @@ class System:
 
     def make_initrd(self, into, early=True):
         """Made in the tree by Debian's mkinitramfs; early: with the attester."""
+        initramfs = "usr/share/initramfs-tools" if self.prefix == "/usr" else "etc/initramfs-tools"
         for part in ("hooks", "scripts/init-top"):
-            (self.tree / "usr/share/initramfs-tools" / part / "assay").chmod(0o755 if early else 0o644)
+            (self.tree / initramfs / part / "assay").chmod(0o755 if early else 0o644)
         in_tree(self.tree, "mkinitramfs", "-o", "/tmp/initrd", self.kernel.release)
         shutil.move(self.tree / "tmp/initrd", into)
 
