@@ -99,7 +99,8 @@ struct Collector::Impl {
 
   evidence::Claims ClaimsOf(const measure::RecorderState& s, const evidence::Challenge& challenge,
                             const evidence::Binding& binding, evidence::Level level) const;
-  tpm::PcrSelection Selection(const evidence::Challenge& challenge) const;
+  // What the challenge asks for, or the usual; each bank is active.
+  Result<tpm::PcrSelection> Selection(const evidence::Challenge& challenge) const;
   void CertifyAk(const evidence::Activate& activate, const evidence::Binding& binding,
                  evidence::Activation& out) const;
 };
@@ -138,7 +139,13 @@ evidence::Claims Collector::Impl::ClaimsOf(const measure::RecorderState& s,
   return c;
 }
 
-tpm::PcrSelection Collector::Impl::Selection(const evidence::Challenge& challenge) const {
+Result<tpm::PcrSelection> Collector::Impl::Selection(const evidence::Challenge& challenge) const {
+  const auto active = list->State().pcr_values;
+  for (const tpm::BankSelection& bank : challenge.selection) {
+    if (std::none_of(active.begin(), active.end(),
+                     [&](const auto& a) { return static_cast<std::uint16_t>(a.first) == bank.bank; }))
+      return Fail(StateError(AttestError::kNoSuchBank, "there is no bank " + tpm::SelectionText({bank})));
+  }
   if (!challenge.selection.empty()) return challenge.selection;
   tpm::PcrSelection selection{{.bank = static_cast<std::uint16_t>(list->ListBank()), .pcrs = {}}};
   for (std::uint32_t i = 0; i <= std::max(list->Pcr(), evidence::kLastUsualPcr); ++i)
@@ -228,13 +235,7 @@ Result<Collected> Collector::Prepare(const evidence::Challenge& challenge, const
   Impl& d = *impl_;
   const MutexLock lock(d.one_at_a_time);
   std::this_thread::sleep_until(d.not_before);
-  const tpm::PcrSelection selection = d.Selection(challenge);
-  const auto active = d.list->State().pcr_values;
-  for (const tpm::BankSelection& bank : selection) {
-    if (std::none_of(active.begin(), active.end(),
-                     [&](const auto& a) { return static_cast<std::uint16_t>(a.first) == bank.bank; }))
-      return Fail(StateError(AttestError::kNoSuchBank, "there is no bank " + tpm::SelectionText({bank})));
-  }
+  ASSAY_ASSIGN(const tpm::PcrSelection selection, d.Selection(challenge));
   const bool with_list = level != evidence::Level::kQuote && challenge.want_list;
   const bool with_context = level == evidence::Level::kFull && challenge.want_context;
   Collected out;
