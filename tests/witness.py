@@ -8,32 +8,15 @@ very file.
 import re
 import sys
 
-CALL = re.compile(r"^(\d+)\s+(\w+)\((.*)$")
-RESUMED = re.compile(r"^(\d+)\s+<\.\.\. \w+ resumed>(.*)$")
-
-
-def calls(path):
-    """The completed calls, in the order in which they returned: (name, text)."""
-    pending = {}
-    with open(path, encoding="utf-8", errors="replace") as trace:
-        for line in trace:
-            line = line.rstrip("\n")
-            if resumed := RESUMED.match(line):
-                name, text = pending.pop(resumed[1], ("", ""))
-                yield name, text + resumed[2]
-            elif call := CALL.match(line):
-                if call[3].endswith("<unfinished ...>"):
-                    pending[call[1]] = (call[2], call[3].removesuffix("<unfinished ...>").rstrip())
-                else:
-                    yield call[2], call[3]
-
+sys.dont_write_bytecode = True
+import strace_calls  # noqa: E402
 
 def main():
     trace, acted, what = sys.argv[1:]
     opened = {}  # the path of each number; a measured file's stays as it was for the request
     asked = False
     acts = re.compile(rf'1<[^>]*>, "(acted:\w+;)*acted:{re.escape(acted)};')
-    for name, text in calls(trace):
+    for _, name, text in strace_calls.of(trace):
         if name in ("open", "openat"):
             if result := re.search(r"\)\s+= (\d+)<(.*)>$", text):
                 opened[result[1]] = result[2]

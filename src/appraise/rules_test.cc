@@ -504,16 +504,19 @@ TEST_F(RulesTest, DigestsThatNoReferenceCouldHave) {
   ExpectOnly(Judge(), {});
 }
 
+void ExtendVerity(SyntheticHost& kernel, const Digest& tree) {
+  constexpr std::string_view kKind("verity:sha256:\0", 15), kPath("/usr/bin/p3\0", 12);
+  Writer w;
+  kernel.Extend("ima-ngv2", w.U32Le(15 + 32).Put(kKind).Put(tree.view()).U32Le(12).Put(kPath).bytes());
+}
+
 TEST_F(RulesTest, DigestsOfFsVerity) {
   policy_.require_attester_records = false;
   SyntheticHost kernel;  // only the kernel's own list has such digests
   kernel.RecordAgain({kernel.records.front()});
   kernel.Know("content 3", "/usr/bin/p3");
   const Digest tree = DigestOf("tree");
-  Writer w;
-  w.U32Le(15 + 32).Put(std::string_view("verity:sha256:\0", 15)).Put(tree.view());
-  w.U32Le(12).Put(std::string_view("/usr/bin/p3\0", 12));
-  kernel.Extend("ima-ngv2", w.bytes());
+  ExtendVerity(kernel, tree);
   const auto judge = [&] {
     return Appraise(kernel.Ask(kernel.Quote(nonce_), nonce_), state_, kernel, policy_);
   };
@@ -538,10 +541,7 @@ TEST_F(RulesTest, DigestsOfOtherKindsThatReferencesHave) {
   kernel.RecordAgain({kernel.records.front()});
   kernel.Know("content 3", "/usr/bin/p3");
   const Digest tree = DigestOf("tree");
-  Writer w;
-  w.U32Le(15 + 32).Put(std::string_view("verity:sha256:\0", 15)).Put(tree.view());
-  w.U32Le(12).Put(std::string_view("/usr/bin/p3\0", 12));
-  kernel.Extend("ima-ngv2", w.bytes());
+  ExtendVerity(kernel, tree);
   const Digest strong = Hash(HashAlg::kSha512, AsBytes("content 3"));
   kernel.Extend("ima-ng", ima::EncodeNg(strong, "/usr/bin/p3"));
   const auto judge = [&](Standing standing) {

@@ -90,13 +90,11 @@ void TakeEntry(const ima::RecordView& record, const Result<ima::Entry>& entry, s
 }
 
 // A list has neither a name nor a time nor a proof.
-Result<Evidence> ReadList(const Source& source, const std::string& time) {
+Result<Evidence> ReadList(const Source& source, time_t altered, const std::string& time) {
   if (source.name.empty()) return Fail(UsageError("a list does not name its host: NAME=LIST"));
   Evidence out{.facts = {.host = "", .boot_id = "", .time_ms = 0}, .values = {}};
   if (time.empty()) {
-    struct stat info{};
-    if (::stat(source.path.c_str(), &info) != 0) return Fail(OsError("stat", source.path, errno));
-    out.facts.time_ms = static_cast<std::uint64_t>(std::max<time_t>(info.st_mtime, 0)) * 1000;
+    out.facts.time_ms = static_cast<std::uint64_t>(std::max<time_t>(altered, 0)) * 1000;
   } else {
     const Result<std::uint64_t> given = ParseSince(time, NowMs());
     if (!given) return Fail(UsageError("--time: not a time: " + Printable(time)));
@@ -118,7 +116,8 @@ Result<Evidence> ReadList(const Source& source, const std::string& time) {
 Result<Evidence> ReadEvidence(const Source& source, const appraise::Policy& policy, const std::string& time) {
   struct stat info{};
   if (::stat(source.path.c_str(), &info) != 0) return Fail(OsError("stat", source.path, errno));
-  Result<Evidence> evidence = S_ISDIR(info.st_mode) ? ReadRound(source, policy) : ReadList(source, time);
+  Result<Evidence> evidence =
+      S_ISDIR(info.st_mode) ? ReadRound(source, policy) : ReadList(source, info.st_mtime, time);
   if (!evidence) return Fail(evidence.error().In(source.path));
   if (!source.name.empty()) evidence->facts.host = source.name;
   return evidence;

@@ -10,35 +10,22 @@ before the hook asks for the first time, of each process, is Node.js's own; the 
 """
 import re
 import sys
+from pathlib import Path
 
-CALL = re.compile(r"^(\d+)\s+(\w+)\((.*)$")
-RESUMED = re.compile(r"^(\d+)\s+<\.\.\. \w+ resumed>(.*)$")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.dont_write_bytecode = True
+import strace_calls  # noqa: E402
+
 OPENED = re.compile(r"\)\s+= (\d+)<(.*?)>$")
 REQUEST = re.compile(r'/measure>, "fd:(\d+)\\n", \d+\)\s+= [1-9]')
 MODULES = (".js", ".cjs", ".mjs", ".node")
-
-
-def calls(path):
-    """The completed calls, in the order in which they returned: (thread, name, text)."""
-    pending = {}
-    with open(path, encoding="utf-8", errors="replace") as trace:
-        for line in trace:
-            line = line.rstrip("\n")
-            if resumed := RESUMED.match(line):
-                name, text = pending.pop(resumed[1], ("", ""))
-                yield resumed[1], name, text + resumed[2]
-            elif call := CALL.match(line):
-                if call[3].endswith("<unfinished ...>"):
-                    pending[call[1]] = (call[2], call[3].removesuffix("<unfinished ...>").rstrip())
-                else:
-                    yield call[1], call[2], call[3]
 
 
 def main():
     opened, asked = {}, {}  # the path of each thread and number; in order
     loading, imported = {}, set()  # not asked for yet: of main threads, by thread; of others
     begun = set()  # the main threads whose hook has asked
-    for thread, name, text in calls(sys.argv[1]):
+    for thread, name, text in strace_calls.of(sys.argv[1]):
         result = OPENED.search(text)
         if name == "execve" and text.endswith("= 0"):
             loading[thread] = ""
